@@ -1,0 +1,4 @@
+//! Records live ROS 2 robots into ML-Dash tracks: timestamp-indexed rows on one clock.
+
+pub mod message;
+pub mod track;

@@ -1,0 +1,3 @@
+//! The `mldash_bridge` program: parse, dispatch, exit code.
+
+fn main() {}

@@ -1,0 +1,5 @@
+//! The Track API client: experiments, tracks, rows. Knows nothing of ROS.
+
+pub mod row;
+
+pub use row::{Array, Column, Fields, Row, TIMESTAMP_COLUMN, Timestamp, TimestampError, Value};
