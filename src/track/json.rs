@@ -1,0 +1,615 @@
+//! Rows as JSON text, both ways, in the two dialects ML-Dash has: the store's, where floats that
+//! are not finite are the tokens `NaN`, `Infinity` and `-Infinity` as Python writes them, and the
+//! strict one of the wire, where they are `null`. Knows nothing of files.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiter::{Jiter, JiterError, NumberAny, NumberInt, Peek};
+
+use super::row::{Array, Column, Row, TIMESTAMP_COLUMN, Timestamp, Value};
+
+/// How a float that is not finite is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NonFinite {
+    /// `NaN`, `Infinity`, `-Infinity`: what Python's `json` writes and reads.
+    Tokens,
+    /// `null`: JSON as its standard has it.
+    Null,
+}
+
+/// Levels of lists and objects that a value may nest; bounds the parser's stack.
+const MAX_DEPTH: usize = 64;
+
+/// Why a text is not a row.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonRowError {
+    /// Not a JSON object.
+    #[error("not a JSON object: {0}")]
+    Syntax(String),
+    /// Lists and objects in one another, deeper than anybody means.
+    #[error("values nest deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// The time's key is absent.
+    #[error("`{0}` is missing; every row needs one, in seconds")]
+    MissingTimestamp(String),
+    /// The time is text, null, a list…
+    #[error("`{key}` must be a number of seconds, got {got}")]
+    TimestampNotANumber {
+        /// The time's key.
+        key: String,
+        /// What stands there, as JSON.
+        got: String,
+    },
+    /// The time is NaN or infinite.
+    #[error("`{key}` must be finite, got {got}")]
+    TimestampNotFinite {
+        /// The time's key.
+        key: String,
+        /// `NaN`, `Infinity` or `-Infinity`.
+        got: String,
+    },
+}
+
+/// Appends rows and values as JSON to a buffer.
+#[derive(Debug)]
+pub struct JsonWriter<'a> {
+    out: &'a mut Vec<u8>,
+    non_finite: NonFinite,
+    nulled: u64,
+}
+
+impl<'a> JsonWriter<'a> {
+    /// Writes behind what `out` already holds.
+    pub fn new(out: &'a mut Vec<u8>, non_finite: NonFinite) -> Self {
+        Self {
+            out,
+            non_finite,
+            nulled: 0,
+        }
+    }
+
+    /// How many floats became `null` so far.
+    pub fn nulled(&self) -> u64 {
+        self.nulled
+    }
+
+    /// One row as an object, its time first under `time_key`; no line end.
+    pub fn row(&mut self, time_key: &str, row: &Row) {
+        self.out.push(b'{');
+        self.string(time_key);
+        self.out.push(b':');
+        self.f64(row.ts.as_secs());
+        for (name, value) in row.fields.iter() {
+            self.out.push(b',');
+            self.string(name);
+            self.out.push(b':');
+            self.value(value);
+        }
+        self.out.push(b'}');
+    }
+
+    /// One value.
+    pub fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.out.extend_from_slice(b"null"),
+            Value::Bool(b) => self.bool(*b),
+            Value::Int(i) => self.int(*i),
+            Value::UInt(u) => self.int(*u),
+            Value::F32(f) => self.f32(*f),
+            Value::F64(f) => self.f64(*f),
+            Value::Text(s) => self.string(s),
+            Value::Bytes(b) => self.string(&BASE64.encode(b)),
+            Value::Array(array) => self.array(array),
+            Value::List(items) => self.sequence(items, |w, v| w.value(v)),
+            Value::Map(entries) => {
+                self.out.push(b'{');
+                for (i, (name, value)) in entries.iter().enumerate() {
+                    if i > 0 {
+                        self.out.push(b',');
+                    }
+                    self.string(name);
+                    self.out.push(b':');
+                    self.value(value);
+                }
+                self.out.push(b'}');
+            }
+        }
+    }
+
+    fn array(&mut self, array: &Array) {
+        match array {
+            Array::Bool(v) => self.sequence(v, |w, x| w.bool(*x)),
+            Array::I8(v) => self.sequence(v, |w, x| w.int(*x)),
+            Array::U8(v) => self.sequence(v, |w, x| w.int(*x)),
+            Array::I16(v) => self.sequence(v, |w, x| w.int(*x)),
+            Array::U16(v) => self.sequence(v, |w, x| w.int(*x)),
+            Array::I32(v) => self.sequence(v, |w, x| w.int(*x)),
+            Array::U32(v) => self.sequence(v, |w, x| w.int(*x)),
+            Array::I64(v) => self.sequence(v, |w, x| w.int(*x)),
+            Array::U64(v) => self.sequence(v, |w, x| w.int(*x)),
+            Array::F32(v) => self.sequence(v, |w, x| w.f32(*x)),
+            Array::F64(v) => self.sequence(v, |w, x| w.f64(*x)),
+        }
+    }
+
+    fn sequence<T>(&mut self, items: &[T], mut each: impl FnMut(&mut Self, &T)) {
+        self.out.push(b'[');
+        for (i, item) in items.iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            each(self, item);
+        }
+        self.out.push(b']');
+    }
+
+    fn bool(&mut self, value: bool) {
+        self.out
+            .extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    fn int(&mut self, value: impl itoa::Integer) {
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn f64(&mut self, value: f64) {
+        if value.is_finite() {
+            self.out
+                .extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        } else {
+            self.not_finite(value);
+        }
+    }
+
+    fn f32(&mut self, value: f32) {
+        if value.is_finite() {
+            self.out
+                .extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+        } else {
+            self.not_finite(value.into());
+        }
+    }
+
+    fn not_finite(&mut self, value: f64) {
+        match self.non_finite {
+            NonFinite::Tokens => self.out.extend_from_slice(token(value).as_bytes()),
+            NonFinite::Null => {
+                self.nulled += 1;
+                self.out.extend_from_slice(b"null");
+            }
+        }
+    }
+
+    /// Text with JSON's escapes.
+    pub fn string(&mut self, text: &str) {
+        let plain = |b: &u8| *b >= 0x20 && *b != b'"' && *b != b'\\';
+        self.out.push(b'"');
+        let mut rest = text.as_bytes();
+        while let Some(at) = rest.iter().position(|b| !plain(b)) {
+            let (head, tail) = rest.split_at(at);
+            self.out.extend_from_slice(head);
+            match tail[0] {
+                b'"' => self.out.extend_from_slice(b"\\\""),
+                b'\\' => self.out.extend_from_slice(b"\\\\"),
+                b'\n' => self.out.extend_from_slice(b"\\n"),
+                b'\r' => self.out.extend_from_slice(b"\\r"),
+                b'\t' => self.out.extend_from_slice(b"\\t"),
+                control => {
+                    const HEX: &[u8; 16] = b"0123456789abcdef";
+                    self.out.extend_from_slice(b"\\u00");
+                    self.out.push(HEX[usize::from(control >> 4)]);
+                    self.out.push(HEX[usize::from(control & 15)]);
+                }
+            }
+            rest = &tail[1..];
+        }
+        self.out.extend_from_slice(rest);
+        self.out.push(b'"');
+    }
+}
+
+fn token(value: f64) -> &'static str {
+    if value.is_nan() {
+        "NaN"
+    } else if value > 0.0 {
+        "Infinity"
+    } else {
+        "-Infinity"
+    }
+}
+
+/// One value as JSON text, for messages to people.
+pub(crate) fn to_text(value: &Value) -> String {
+    let mut out = Vec::new();
+    JsonWriter::new(&mut out, NonFinite::Tokens).value(value);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Which columns a reader keeps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Columns {
+    /// Every column.
+    #[default]
+    All,
+    /// These, where a row has them.
+    Named(Vec<String>),
+}
+
+impl Columns {
+    /// Whether a column of this name is kept.
+    pub fn keeps(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Named(names) => names.iter().any(|n| n == name),
+        }
+    }
+}
+
+/// Reads rows from JSON texts that tend to carry the same columns, whose names it shares.
+#[derive(Debug)]
+pub struct RowParser {
+    time_key: String,
+    /// The columns of the row before, in its order.
+    recent: Vec<Column>,
+}
+
+impl Default for RowParser {
+    /// For the store's lines, whose time stands under `timestamp`.
+    fn default() -> Self {
+        Self::new(TIMESTAMP_COLUMN)
+    }
+}
+
+impl RowParser {
+    /// For rows whose time stands under `time_key`.
+    pub fn new(time_key: &str) -> Self {
+        Self {
+            time_key: time_key.to_owned(),
+            recent: Vec::new(),
+        }
+    }
+
+    /// The row that `text` holds, with the columns that `columns` keeps.
+    ///
+    /// # Errors
+    /// Text that is not one JSON object, or whose time is absent, not a number or not finite.
+    pub fn row(&mut self, text: &[u8], columns: &Columns) -> Result<Row, JsonRowError> {
+        let mut ts = None;
+        let mut pairs: Vec<(Column, Value)> = Vec::with_capacity(self.recent.len());
+        let time_key = self.time_key.clone();
+        let recent = &mut self.recent;
+        walk_object(text, |jiter, name| {
+            if name == time_key {
+                ts = Some(next_value(jiter)?);
+            } else if columns.keeps(name) {
+                let column = shared_name(recent, pairs.len(), name);
+                pairs.push((column, next_value(jiter)?));
+            } else {
+                jiter.next_skip()?;
+            }
+            Ok(())
+        })?;
+        let ts = self.timestamp(ts)?;
+        Ok(Row::new(ts, pairs.into_iter().collect()))
+    }
+
+    fn timestamp(&self, value: Option<Value>) -> Result<Timestamp, JsonRowError> {
+        let key = || self.time_key.clone();
+        let secs = match value {
+            None => return Err(JsonRowError::MissingTimestamp(key())),
+            Some(Value::Int(i)) => i as f64,
+            Some(Value::UInt(u)) => u as f64,
+            Some(Value::F64(f)) => f,
+            Some(other) => {
+                return Err(JsonRowError::TimestampNotANumber {
+                    key: key(),
+                    got: to_text(&other),
+                });
+            }
+        };
+        Timestamp::new(secs).map_err(|_| JsonRowError::TimestampNotFinite {
+            key: key(),
+            got: token(secs).to_owned(),
+        })
+    }
+}
+
+/// `name` as the column at `place` of the row before when it is the same, else as a new one.
+fn shared_name(recent: &mut Vec<Column>, place: usize, name: &str) -> Column {
+    match recent.get_mut(place) {
+        Some(known) if **known == *name => known.clone(),
+        Some(known) => {
+            *known = name.into();
+            known.clone()
+        }
+        None => {
+            let column: Column = name.into();
+            recent.push(column.clone());
+            column
+        }
+    }
+}
+
+/// The time of one of the store's lines and, through `on_column`, its columns' names, without
+/// building their values.
+///
+/// # Errors
+/// As [`RowParser::row`].
+pub(crate) fn scan_row(
+    line: &[u8],
+    mut on_column: impl FnMut(&str),
+) -> Result<Timestamp, JsonRowError> {
+    let mut ts = None;
+    walk_object(line, |jiter, name| {
+        if name == TIMESTAMP_COLUMN {
+            ts = Some(next_value(jiter)?);
+            Ok(())
+        } else {
+            on_column(name);
+            Ok(jiter.next_skip()?)
+        }
+    })?;
+    RowParser::default().timestamp(ts)
+}
+
+/// What can go wrong inside a text; becomes a [`JsonRowError`] where the text is at hand.
+enum WalkError {
+    Json(JiterError),
+    TooDeep,
+}
+
+impl From<JiterError> for WalkError {
+    fn from(error: JiterError) -> Self {
+        Self::Json(error)
+    }
+}
+
+/// Calls `entry` for each key of the object in `text`; it consumes the value.
+fn walk_object(
+    text: &[u8],
+    mut entry: impl FnMut(&mut Jiter<'_>, &str) -> Result<(), WalkError>,
+) -> Result<(), JsonRowError> {
+    let mut jiter = Jiter::new(text).with_allow_inf_nan();
+    walk_entries(&mut jiter, &mut entry)
+        .and_then(|()| Ok(jiter.finish()?))
+        .map_err(|error| match error {
+            WalkError::Json(error) => JsonRowError::Syntax(error.description(&jiter)),
+            WalkError::TooDeep => JsonRowError::TooDeep,
+        })
+}
+
+fn walk_entries(
+    jiter: &mut Jiter<'_>,
+    entry: &mut dyn FnMut(&mut Jiter<'_>, &str) -> Result<(), WalkError>,
+) -> Result<(), WalkError> {
+    let mut name = String::new();
+    let mut next = jiter.next_object()?;
+    while let Some(key) = next {
+        name.clear();
+        name.push_str(key);
+        entry(jiter, &name)?;
+        next = jiter.next_key()?;
+    }
+    Ok(())
+}
+
+fn next_value(jiter: &mut Jiter<'_>) -> Result<Value, WalkError> {
+    let peek = jiter.peek()?;
+    known_value(jiter, peek, MAX_DEPTH)
+}
+
+fn known_value(jiter: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<Value, WalkError> {
+    Ok(match peek {
+        Peek::Null => jiter.known_null().map(|()| Value::Null)?,
+        Peek::True | Peek::False => jiter.known_bool(peek).map(Value::Bool)?,
+        Peek::String => jiter.known_str().map(Value::from)?,
+        Peek::Array => list(jiter, depth.checked_sub(1).ok_or(WalkError::TooDeep)?)?,
+        Peek::Object => map(jiter, depth.checked_sub(1).ok_or(WalkError::TooDeep)?)?,
+        number => match jiter.known_number(number)? {
+            NumberAny::Float(float) => Value::F64(float),
+            NumberAny::Int(NumberInt::Int(int)) => Value::Int(int),
+            NumberAny::Int(big @ NumberInt::BigInt(_)) => big_int(big),
+        },
+    })
+}
+
+/// Integers past `i64`: as `u64` where they fit, else as the nearest float.
+fn big_int(number: NumberInt) -> Value {
+    let exact = match &number {
+        NumberInt::BigInt(big) => u64::try_from(big).ok(),
+        NumberInt::Int(int) => u64::try_from(*int).ok(),
+    };
+    exact.map_or_else(|| Value::F64(number.into()), Value::UInt)
+}
+
+fn map(jiter: &mut Jiter<'_>, depth: usize) -> Result<Value, WalkError> {
+    let mut entries = Vec::new();
+    let mut key = jiter.known_object()?.map(Column::from);
+    while let Some(name) = key {
+        let peek = jiter.peek()?;
+        entries.push((name, known_value(jiter, peek, depth)?));
+        key = jiter.next_key()?.map(Column::from);
+    }
+    Ok(Value::Map(entries))
+}
+
+/// Lists of one kind of number come back as typed arrays, all others as lists of values.
+fn list(jiter: &mut Jiter<'_>, depth: usize) -> Result<Value, WalkError> {
+    let mut items = ListBuilder::Empty;
+    let mut next = jiter.known_array()?;
+    while let Some(peek) = next {
+        items.push(known_value(jiter, peek, depth)?);
+        next = jiter.array_step()?;
+    }
+    Ok(items.finish())
+}
+
+enum ListBuilder {
+    Empty,
+    Ints(Vec<i64>),
+    Floats(Vec<f64>),
+    Mixed(Vec<Value>),
+}
+
+impl ListBuilder {
+    fn push(&mut self, value: Value) {
+        match (&mut *self, value) {
+            (Self::Ints(ints), Value::Int(i)) => ints.push(i),
+            (Self::Floats(floats), Value::F64(f)) => floats.push(f),
+            (Self::Mixed(items), value) => items.push(value),
+            (Self::Empty, Value::Int(i)) => *self = Self::Ints(vec![i]),
+            (Self::Empty, Value::F64(f)) => *self = Self::Floats(vec![f]),
+            (_, value) => {
+                let mut items = std::mem::replace(self, Self::Empty).into_values();
+                items.push(value);
+                *self = Self::Mixed(items);
+            }
+        }
+    }
+
+    fn into_values(self) -> Vec<Value> {
+        match self {
+            Self::Empty => Vec::new(),
+            Self::Ints(ints) => ints.into_iter().map(Value::Int).collect(),
+            Self::Floats(floats) => floats.into_iter().map(Value::F64).collect(),
+            Self::Mixed(items) => items,
+        }
+    }
+
+    fn finish(self) -> Value {
+        match self {
+            Self::Ints(ints) => Value::Array(Array::I64(ints)),
+            Self::Floats(floats) => Value::Array(Array::F64(floats)),
+            other => Value::List(other.into_values()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fields;
+
+    fn parse(text: &str) -> Result<Row, JsonRowError> {
+        RowParser::default().row(text.as_bytes(), &Columns::All)
+    }
+
+    fn written(row: &Row, non_finite: NonFinite) -> (String, u64) {
+        let mut out = Vec::new();
+        let mut writer = JsonWriter::new(&mut out, non_finite);
+        writer.row(TIMESTAMP_COLUMN, row);
+        let nulled = writer.nulled();
+        (String::from_utf8(out).unwrap(), nulled)
+    }
+
+    fn row(ts: f64, fields: crate::track::Fields) -> Row {
+        Row::new(Timestamp::new(ts).unwrap(), fields)
+    }
+
+    #[test]
+    fn floats_that_are_not_finite_survive_as_tokens_and_are_counted_as_null() {
+        let scan = row(
+            1.5,
+            fields! { "ranges": [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 2.0] },
+        );
+        let (text, _) = written(&scan, NonFinite::Tokens);
+        assert_eq!(
+            text,
+            r#"{"timestamp":1.5,"ranges":[Infinity,-Infinity,NaN,2.0]}"#
+        );
+        let (strict, nulled) = written(&scan, NonFinite::Null);
+        assert_eq!(strict, r#"{"timestamp":1.5,"ranges":[null,null,null,2.0]}"#);
+        assert_eq!(nulled, 3);
+
+        let back = parse(&text).unwrap();
+        let Some(Value::Array(Array::F64(ranges))) = back.fields.get("ranges") else {
+            panic!("{back:?}")
+        };
+        assert!(ranges[2].is_nan());
+        assert_eq!(ranges[..2], [f64::INFINITY, f64::NEG_INFINITY]);
+    }
+
+    #[test]
+    fn single_precision_is_written_in_its_own_shortest_form() {
+        let (text, _) = written(
+            &row(0.0, fields! { "a": 0.1_f32, "b": 0.1_f64 }),
+            NonFinite::Tokens,
+        );
+        assert_eq!(text, r#"{"timestamp":0.0,"a":0.1,"b":0.1}"#);
+    }
+
+    #[test]
+    fn text_is_escaped_as_serde_json_does() {
+        for text in [
+            "",
+            "plain",
+            "q\"uote\\ \n\r\t",
+            "\u{1}\u{1f}\u{7f}",
+            "håndflade 手",
+        ] {
+            let mut out = Vec::new();
+            JsonWriter::new(&mut out, NonFinite::Null).string(text);
+            let back: String = serde_json::from_slice(&out).unwrap();
+            assert_eq!(back, text);
+        }
+    }
+
+    #[test]
+    fn lists_of_one_number_kind_come_back_typed_and_mixed_ones_as_they_were() {
+        let back = parse(r#"{"timestamp":1,"f":[0.5,1.0],"i":[1,-2],"m":[1,0.5],"n":[1,null]}"#);
+        let expected = fields! {
+            "f": [0.5, 1.0],
+            "i": [1_i64, -2],
+            "m": vec![Value::Int(1), Value::F64(0.5)],
+            "n": vec![Value::Int(1), Value::Null],
+        };
+        assert_eq!(back.unwrap(), row(1.0, expected));
+    }
+
+    #[test]
+    fn large_integers_keep_their_value() {
+        let back = parse(r#"{"timestamp":0,"u":18446744073709551615,"i":-9223372036854775808}"#);
+        let expected = fields! { "u": u64::MAX, "i": i64::MIN };
+        assert_eq!(back.unwrap().fields, expected);
+    }
+
+    #[test]
+    fn only_the_wanted_columns_are_kept() {
+        let wanted = Columns::Named(vec!["b".into(), "absent".into()]);
+        let text = br#"{"a":{"x":[1]},"b":2,"timestamp":3,"c":"\u00e5"}"#;
+        let back = RowParser::default().row(text, &wanted).unwrap();
+        assert_eq!(back, row(3.0, fields! { "b": 2 }));
+    }
+
+    #[test]
+    fn a_row_without_a_usable_time_is_refused_with_the_reason() {
+        let message = |text: &str| parse(text).unwrap_err().to_string();
+        assert!(message(r#"{"a":1}"#).contains("`timestamp` is missing"));
+        assert!(message(r#"{"timestamp":"1.5"}"#).contains(r#"got "1.5""#));
+        assert!(message(r#"{"timestamp":NaN}"#).contains("finite, got NaN"));
+        assert!(message(r#"{"timestamp":1"#).contains("not a JSON object"));
+        assert!(message(r#"{"timestamp":1} x"#).contains("not a JSON object"));
+        assert!(message(r#"[1]"#).contains("not a JSON object"));
+    }
+
+    #[test]
+    fn nesting_is_bounded_so_that_no_text_can_exhaust_the_stack() {
+        let deep = format!(
+            "{{\"timestamp\":1,\"a\":{}1{}}}",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert_eq!(parse(&deep), Err(JsonRowError::TooDeep));
+    }
+
+    #[test]
+    fn a_scan_sees_the_time_and_the_columns_without_their_values() {
+        let mut columns = Vec::new();
+        let line = br#"{"timestamp": 2.5, "a": [1, {"b": NaN}], "c": "}"}"#;
+        let ts = scan_row(line, |c| columns.push(c.to_owned())).unwrap();
+        assert_eq!(ts.as_secs(), 2.5);
+        assert_eq!(columns, ["a", "c"]);
+    }
+}
