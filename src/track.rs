@@ -1,6 +1,30 @@
 //! The Track API client: experiments, tracks, rows. Knows nothing of ROS.
+//!
+//! [`Experiment`] opens a recording, [`Track`] appends to one topic and reads it back, [`Query`]
+//! says what to read, [`Export`] as what. Rows go through a buffer, which merges them by `_ts`,
+//! into the local store, which is ML-Dash's own layout on disk.
 
+mod buffer;
+mod error;
+mod experiment;
+mod flusher;
+mod format;
 pub mod json;
+mod local;
+pub mod name;
+mod options;
+mod query;
 pub mod row;
+#[expect(clippy::module_inception, reason = "a track is what this API is about")]
+mod track;
 
+pub use buffer::{Appended, WhenFull};
+pub use error::TrackError;
+pub use experiment::{Closed, ClosedTrack, Experiment};
+pub use format::{Export, Format};
+pub use local::{StoreError, TrackInfo};
+pub use name::{ExperimentName, NameError, TrackName};
+pub use options::{EnvError, Options};
+pub use query::Query;
 pub use row::{Array, Column, Fields, Row, TIMESTAMP_COLUMN, Timestamp, TimestampError, Value};
+pub use track::{Rows, Track};

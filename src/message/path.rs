@@ -73,10 +73,7 @@ impl FromStr for FieldPath {
     type Err = PathError;
 
     fn from_str(path: &str) -> Result<Self, PathError> {
-        path.split('.')
-            .map(|part| parse_step(path, part))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        path.split('.').map(|part| parse_step(path, part)).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -87,22 +84,13 @@ fn parse_step(path: &str, part: &str) -> Result<Step, PathError> {
     };
     let first_fits = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     if !first_fits || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Err(PathError::Name {
-            path: path.to_owned(),
-            name: part.to_owned(),
-        });
+        return Err(PathError::Name { path: path.to_owned(), name: part.to_owned() });
     }
-    Ok(Step {
-        name: name.to_owned(),
-        slice,
-    })
+    Ok(Step { name: name.to_owned(), slice })
 }
 
 fn parse_slice(path: &str, inner: &str) -> Result<Slice, PathError> {
-    let wrong = || PathError::Slice {
-        path: path.to_owned(),
-        slice: inner.to_owned(),
-    };
+    let wrong = || PathError::Slice { path: path.to_owned(), slice: inner.to_owned() };
     let bound = |text: &str| match text.trim() {
         "" => Ok(None),
         number => number.parse::<i64>().map(Some).map_err(|_| wrong()),
@@ -110,21 +98,11 @@ fn parse_slice(path: &str, inner: &str) -> Result<Slice, PathError> {
     let parts: Vec<&str> = inner.split(':').collect();
     match parts[..] {
         [index] => bound(index)?.map(Slice::Index).ok_or_else(wrong),
-        [start, stop] => Ok(Slice::Range {
-            start: bound(start)?,
-            stop: bound(stop)?,
-            step: 1,
-        }),
+        [start, stop] => Ok(Slice::Range { start: bound(start)?, stop: bound(stop)?, step: 1 }),
         [start, stop, step] => {
-            let step = usize::try_from(bound(step)?.unwrap_or(1))
-                .ok()
-                .filter(|s| *s > 0);
+            let step = usize::try_from(bound(step)?.unwrap_or(1)).ok().filter(|s| *s > 0);
             let step = step.ok_or_else(wrong)?;
-            Ok(Slice::Range {
-                start: bound(start)?,
-                stop: bound(stop)?,
-                step,
-            })
+            Ok(Slice::Range { start: bound(start)?, stop: bound(stop)?, step })
         }
         _ => Err(wrong()),
     }
@@ -150,11 +128,7 @@ impl fmt::Display for Slice {
             Self::Range { start, stop, step } => {
                 let text = |bound: &Option<i64>| bound.map_or(String::new(), |b| b.to_string());
                 write!(f, "[{}:{}", text(start), text(stop))?;
-                if *step == 1 {
-                    write!(f, "]")
-                } else {
-                    write!(f, ":{step}]")
-                }
+                if *step == 1 { write!(f, "]") } else { write!(f, ":{step}]") }
             }
         }
     }
@@ -170,8 +144,7 @@ impl Slice {
             },
             Self::Range { start, stop, step } => (
                 start.map_or(0, |s| Self::place(s, len).unwrap_or(0)),
-                stop.map_or(len, |s| Self::place(s, len).unwrap_or(0))
-                    .min(len),
+                stop.map_or(len, |s| Self::place(s, len).unwrap_or(0)).min(len),
                 step,
             ),
         };
@@ -181,11 +154,7 @@ impl Slice {
     /// Where a bound falls, or `None` before the array's first element.
     fn place(bound: i64, len: usize) -> Option<usize> {
         let distance = usize::try_from(bound.unsigned_abs()).unwrap_or(usize::MAX);
-        if bound >= 0 {
-            Some(distance)
-        } else {
-            len.checked_sub(distance)
-        }
+        if bound >= 0 { Some(distance) } else { len.checked_sub(distance) }
     }
 }
 
@@ -221,9 +190,7 @@ mod tests {
 
     #[test]
     fn a_path_prints_as_it_was_written() {
-        for path in [
-            "a", "a.b_c", "r[3]", "r[-1].x", "r[::4]", "r[1:]", "r[:2:3]",
-        ] {
+        for path in ["a", "a.b_c", "r[3]", "r[-1].x", "r[::4]", "r[1:]", "r[:2:3]"] {
             assert_eq!(path.parse::<FieldPath>().unwrap().to_string(), path);
         }
     }

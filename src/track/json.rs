@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiter::{Jiter, JiterError, NumberAny, NumberInt, Peek};
 
-use super::row::{Array, Column, Row, TIMESTAMP_COLUMN, Timestamp, Value};
+use super::row::{Array, Column, Fields, Row, TIMESTAMP_COLUMN, Timestamp, Value};
 
 /// How a float that is not finite is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +62,7 @@ pub struct JsonWriter<'a> {
 impl<'a> JsonWriter<'a> {
     /// Writes behind what `out` already holds.
     pub fn new(out: &'a mut Vec<u8>, non_finite: NonFinite) -> Self {
-        Self {
-            out,
-            non_finite,
-            nulled: 0,
-        }
+        Self { out, non_finite, nulled: 0 }
     }
 
     /// How many floats became `null` so far.
@@ -75,12 +71,12 @@ impl<'a> JsonWriter<'a> {
     }
 
     /// One row as an object, its time first under `time_key`; no line end.
-    pub fn row(&mut self, time_key: &str, row: &Row) {
+    pub fn row(&mut self, time_key: &str, ts: Timestamp, fields: &Fields) {
         self.out.push(b'{');
         self.string(time_key);
         self.out.push(b':');
-        self.f64(row.ts.as_secs());
-        for (name, value) in row.fields.iter() {
+        self.f64(ts.as_secs());
+        for (name, value) in fields.iter() {
             self.out.push(b',');
             self.string(name);
             self.out.push(b':');
@@ -145,19 +141,16 @@ impl<'a> JsonWriter<'a> {
     }
 
     fn bool(&mut self, value: bool) {
-        self.out
-            .extend_from_slice(if value { b"true" } else { b"false" });
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     fn int(&mut self, value: impl itoa::Integer) {
-        self.out
-            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     fn f64(&mut self, value: f64) {
         if value.is_finite() {
-            self.out
-                .extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+            self.out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
         } else {
             self.not_finite(value);
         }
@@ -165,8 +158,7 @@ impl<'a> JsonWriter<'a> {
 
     fn f32(&mut self, value: f32) {
         if value.is_finite() {
-            self.out
-                .extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
+            self.out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
         } else {
             self.not_finite(value.into());
         }
@@ -265,10 +257,7 @@ impl Default for RowParser {
 impl RowParser {
     /// For rows whose time stands under `time_key`.
     pub fn new(time_key: &str) -> Self {
-        Self {
-            time_key: time_key.to_owned(),
-            recent: Vec::new(),
-        }
+        Self { time_key: time_key.to_owned(), recent: Vec::new() }
     }
 
     /// The row that `text` holds, with the columns that `columns` keeps.
@@ -303,10 +292,7 @@ impl RowParser {
             Some(Value::UInt(u)) => u as f64,
             Some(Value::F64(f)) => f,
             Some(other) => {
-                return Err(JsonRowError::TimestampNotANumber {
-                    key: key(),
-                    got: to_text(&other),
-                });
+                return Err(JsonRowError::TimestampNotANumber { key: key(), got: to_text(&other) });
             }
         };
         Timestamp::new(secs).map_err(|_| JsonRowError::TimestampNotFinite {
@@ -372,12 +358,12 @@ fn walk_object(
     mut entry: impl FnMut(&mut Jiter<'_>, &str) -> Result<(), WalkError>,
 ) -> Result<(), JsonRowError> {
     let mut jiter = Jiter::new(text).with_allow_inf_nan();
-    walk_entries(&mut jiter, &mut entry)
-        .and_then(|()| Ok(jiter.finish()?))
-        .map_err(|error| match error {
+    walk_entries(&mut jiter, &mut entry).and_then(|()| Ok(jiter.finish()?)).map_err(|error| {
+        match error {
             WalkError::Json(error) => JsonRowError::Syntax(error.description(&jiter)),
             WalkError::TooDeep => JsonRowError::TooDeep,
-        })
+        }
+    })
 }
 
 fn walk_entries(
@@ -499,26 +485,21 @@ mod tests {
     fn written(row: &Row, non_finite: NonFinite) -> (String, u64) {
         let mut out = Vec::new();
         let mut writer = JsonWriter::new(&mut out, non_finite);
-        writer.row(TIMESTAMP_COLUMN, row);
+        writer.row(TIMESTAMP_COLUMN, row.ts, &row.fields);
         let nulled = writer.nulled();
         (String::from_utf8(out).unwrap(), nulled)
     }
 
-    fn row(ts: f64, fields: crate::track::Fields) -> Row {
+    fn row(ts: f64, fields: Fields) -> Row {
         Row::new(Timestamp::new(ts).unwrap(), fields)
     }
 
     #[test]
     fn floats_that_are_not_finite_survive_as_tokens_and_are_counted_as_null() {
-        let scan = row(
-            1.5,
-            fields! { "ranges": [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 2.0] },
-        );
+        let scan =
+            row(1.5, fields! { "ranges": [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 2.0] });
         let (text, _) = written(&scan, NonFinite::Tokens);
-        assert_eq!(
-            text,
-            r#"{"timestamp":1.5,"ranges":[Infinity,-Infinity,NaN,2.0]}"#
-        );
+        assert_eq!(text, r#"{"timestamp":1.5,"ranges":[Infinity,-Infinity,NaN,2.0]}"#);
         let (strict, nulled) = written(&scan, NonFinite::Null);
         assert_eq!(strict, r#"{"timestamp":1.5,"ranges":[null,null,null,2.0]}"#);
         assert_eq!(nulled, 3);
@@ -533,22 +514,14 @@ mod tests {
 
     #[test]
     fn single_precision_is_written_in_its_own_shortest_form() {
-        let (text, _) = written(
-            &row(0.0, fields! { "a": 0.1_f32, "b": 0.1_f64 }),
-            NonFinite::Tokens,
-        );
+        let (text, _) =
+            written(&row(0.0, fields! { "a": 0.1_f32, "b": 0.1_f64 }), NonFinite::Tokens);
         assert_eq!(text, r#"{"timestamp":0.0,"a":0.1,"b":0.1}"#);
     }
 
     #[test]
     fn text_is_escaped_as_serde_json_does() {
-        for text in [
-            "",
-            "plain",
-            "q\"uote\\ \n\r\t",
-            "\u{1}\u{1f}\u{7f}",
-            "håndflade 手",
-        ] {
+        for text in ["", "plain", "q\"uote\\ \n\r\t", "\u{1}\u{1f}\u{7f}", "håndflade 手"] {
             let mut out = Vec::new();
             JsonWriter::new(&mut out, NonFinite::Null).string(text);
             let back: String = serde_json::from_slice(&out).unwrap();
@@ -596,11 +569,8 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded_so_that_no_text_can_exhaust_the_stack() {
-        let deep = format!(
-            "{{\"timestamp\":1,\"a\":{}1{}}}",
-            "[".repeat(100_000),
-            "]".repeat(100_000)
-        );
+        let deep =
+            format!("{{\"timestamp\":1,\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(parse(&deep), Err(JsonRowError::TooDeep));
     }
 

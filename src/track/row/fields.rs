@@ -70,12 +70,8 @@ impl Fields {
             }
             return;
         }
-        let mut places: HashMap<Column, usize> = self
-            .0
-            .iter()
-            .enumerate()
-            .map(|(i, (n, _))| (n.clone(), i))
-            .collect();
+        let mut places: HashMap<Column, usize> =
+            self.0.iter().enumerate().map(|(i, (n, _))| (n.clone(), i)).collect();
         for (name, value) in later.0 {
             if let Some(&i) = places.get(&name) {
                 self.0[i].1 = value;
@@ -112,10 +108,7 @@ impl Fields {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(_, v)| size_of::<(Column, Value)>() + v.heap_bytes())
-            .sum()
+        self.0.iter().map(|(_, v)| size_of::<(Column, Value)>() + v.heap_bytes()).sum()
     }
 }
 
@@ -203,9 +196,7 @@ mod tests {
     #[test]
     fn wide_rows_merge_like_narrow_ones() {
         let wide = |from: i64| -> Fields {
-            (from..from + 100)
-                .map(|i| (format!("c{i}"), Value::Int(i + from)))
-                .collect()
+            (from..from + 100).map(|i| (format!("c{i}"), Value::Int(i + from))).collect()
         };
         let mut row = wide(0);
         row.merge(wide(50));
@@ -223,9 +214,7 @@ mod tests {
     #[test]
     fn a_dotted_name_and_a_nested_one_are_one_column() {
         let nested = Value::Map(vec![("b".into(), Value::Int(2))]);
-        let row: Fields = [("a.b", Value::Int(1)), ("a", nested)]
-            .into_iter()
-            .collect();
+        let row: Fields = [("a.b", Value::Int(1)), ("a", nested)].into_iter().collect();
         assert_eq!(names(&row), ["a.b"]);
         assert_eq!(row.get("a.b"), Some(&Value::Int(2)));
     }

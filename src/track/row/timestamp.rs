@@ -28,11 +28,7 @@ impl Timestamp {
     /// NaN and infinities have no place on a time axis.
     pub fn new(secs: f64) -> Result<Self, TimestampError> {
         // `+ 0.0` turns -0.0 into 0.0: one instant, one key.
-        if secs.is_finite() {
-            Ok(Self(secs + 0.0))
-        } else {
-            Err(TimestampError(secs))
-        }
+        if secs.is_finite() { Ok(Self(secs + 0.0)) } else { Err(TimestampError(secs)) }
     }
 
     /// From a `builtin_interfaces/msg/Time`: seconds and nanoseconds.
@@ -42,10 +38,7 @@ impl Timestamp {
 
     /// From integer nanoseconds since the epoch, as MCAP and rcl count.
     pub fn from_nanos(nanos: i64) -> Self {
-        let (sec, rest) = (
-            nanos.div_euclid(1_000_000_000),
-            nanos.rem_euclid(1_000_000_000),
-        );
+        let (sec, rest) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
         Self(sec as f64 + rest as f64 / 1e9)
     }
 

@@ -32,10 +32,7 @@ pub enum Value {
 
 /// A one-dimensional array of one primitive type.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    missing_docs,
-    reason = "the variants are the primitive types of their names"
-)]
+#[expect(missing_docs, reason = "the variants are the primitive types of their names")]
 pub enum Array {
     Bool(Vec<bool>),
     I8(Vec<i8>),
@@ -97,10 +94,9 @@ impl Value {
             Self::Bytes(b) => b.len(),
             Self::Array(a) => a.heap_bytes(),
             Self::List(l) => l.iter().map(|v| size_of::<Self>() + v.heap_bytes()).sum(),
-            Self::Map(m) => m
-                .iter()
-                .map(|(_, v)| size_of::<(Column, Self)>() + v.heap_bytes())
-                .sum(),
+            Self::Map(m) => {
+                m.iter().map(|(_, v)| size_of::<(Column, Self)>() + v.heap_bytes()).sum()
+            }
         }
     }
 }

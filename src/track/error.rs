@@ -1,0 +1,80 @@
+//! What can go wrong for a user of the Track API.
+
+use super::local::StoreError;
+use super::name::NameError;
+use super::options::EnvError;
+use super::row::TimestampError;
+
+/// An operation on an experiment or a track that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrackError {
+    /// The experiment's or track's name can't be one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// An environment variable can't be used.
+    #[error(transparent)]
+    Environment(#[from] EnvError),
+    /// The store could not be written or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing was recorded under this name.
+    #[error("no experiment `{name}` under {}", root.display())]
+    NoExperiment {
+        /// The name asked for.
+        name: String,
+        /// The root it was looked for under.
+        root: std::path::PathBuf,
+    },
+    /// A row's time is not a finite number.
+    #[error("track `{topic}`: {source}")]
+    Timestamp {
+        /// The track.
+        topic: String,
+        /// The number given.
+        source: TimestampError,
+    },
+    /// A field would overwrite the row's time.
+    #[error(
+        "track `{topic}`: a field can't be called `timestamp`, the row's own time is; rename it"
+    )]
+    ReservedColumn {
+        /// The track.
+        topic: String,
+    },
+    /// Rows come faster than the store takes them, and the caller chose not to wait.
+    #[error(
+        "track `{topic}`: the buffer is full ({used_bytes} of {limit_bytes} bytes wait to be \
+         written){}", failure.as_ref().map(|f| format!("; the store fails: {f}")).unwrap_or_default()
+    )]
+    BufferFull {
+        /// The track.
+        topic: String,
+        /// Bytes that wait.
+        used_bytes: usize,
+        /// The bound.
+        limit_bytes: usize,
+        /// Why the store takes no rows, if it fails.
+        failure: Option<String>,
+    },
+    /// The experiment was opened to read.
+    #[error("experiment `{0}` is open for reading only")]
+    ReadOnly(String),
+    /// The experiment was closed while the call was under way.
+    #[error("experiment `{0}` is closed")]
+    Closed(String),
+    /// A stored row can't be read back.
+    #[error("track `{topic}`: a stored row can't be read: {reason}")]
+    Corrupt {
+        /// The track.
+        topic: String,
+        /// Why.
+        reason: String,
+    },
+    /// The background thread could not be started.
+    #[error("can't start the flush thread")]
+    Thread(#[source] std::io::Error),
+    /// The destination of an export could not be written.
+    #[error("can't write the export")]
+    Export(#[source] std::io::Error),
+}

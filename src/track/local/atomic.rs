@@ -1,0 +1,31 @@
+//! Replacing small files whole: a reader sees the old text or the new one, never a part.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+
+/// Puts `contents` at `path` by way of a temporary neighbour.
+pub(super) fn replace_file(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
+    let temporary = temporary_beside(path);
+    let written = File::create(&temporary)
+        .and_then(|mut file| file.write_all(contents))
+        .and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|source| {
+        // What remains of a failed try is of no use to anybody; the error is the first one.
+        let _ = fs::remove_file(&temporary);
+        StoreError::Io { action: "write", path: path.to_owned(), source }
+    })
+}
+
+/// A hidden name in the same folder, this process's own.
+pub(super) fn temporary_beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+/// Makes renames and new files in `folder` survive a power cut.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}

@@ -1,0 +1,117 @@
+//! Where an experiment's files are, and what tracks lie there.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::appender;
+use super::error::StoreError;
+use super::lock::WriterLock;
+use super::metadata::{EXPERIMENT_FILE, ExperimentMetadata, TrackInfo, TrackMetadata};
+use super::snapshot::Snapshot;
+use crate::track::name::{ExperimentName, TrackName};
+
+/// An experiment's folder: `<root>/<owner>/<project>/<folders…>/<name>`.
+#[derive(Clone, Debug)]
+pub(crate) struct ExperimentDir {
+    path: PathBuf,
+}
+
+/// An experiment opened for writing; the lock goes with it.
+#[derive(Debug)]
+pub(crate) struct WriteAccess {
+    _lock: WriterLock,
+}
+
+impl ExperimentDir {
+    /// The place of `name` under `root`, whether anything is there or not.
+    pub(crate) fn new(root: &Path, name: &ExperimentName) -> Self {
+        Self { path: root.join(name.as_str()) }
+    }
+
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder that holds one folder a track.
+    pub(crate) fn tracks_folder(&self) -> PathBuf {
+        self.path.join("tracks")
+    }
+
+    /// A track's own folder.
+    pub(crate) fn track_folder(&self, name: &TrackName) -> PathBuf {
+        self.tracks_folder().join(name.folder())
+    }
+
+    /// Whether an experiment was recorded here.
+    pub(crate) fn exists(&self) -> bool {
+        self.path.join(EXPERIMENT_FILE).exists() || self.tracks_folder().exists()
+    }
+
+    /// Makes the experiment or continues it: takes the writer's lock and mends what a crash left.
+    pub(crate) fn open_for_writing(
+        &self,
+        name: &ExperimentName,
+    ) -> Result<WriteAccess, StoreError> {
+        let tracks = self.tracks_folder();
+        fs::create_dir_all(&tracks).map_err(StoreError::io("create", &tracks))?;
+        let lock = WriterLock::acquire(&self.path)?;
+        if !self.path.join(EXPERIMENT_FILE).exists() {
+            ExperimentMetadata::new(name).save(&self.path)?;
+        }
+        for metadata in self.track_metadata()? {
+            if let Ok(name) = metadata.topic.parse::<TrackName>() {
+                appender::recover(self, &name)?;
+            }
+        }
+        Ok(WriteAccess { _lock: lock })
+    }
+
+    /// What tracks there are, by topic.
+    pub(crate) fn tracks(&self) -> Result<Vec<TrackInfo>, StoreError> {
+        let mut tracks = Vec::new();
+        for metadata in self.track_metadata()? {
+            let folder = self.tracks_folder().join(metadata.topic.replace('/', "_"));
+            tracks.push(track_info(&folder, metadata)?);
+        }
+        tracks.sort_by(|a, b| a.topic.cmp(&b.topic));
+        Ok(tracks)
+    }
+
+    fn track_metadata(&self) -> Result<Vec<TrackMetadata>, StoreError> {
+        let folder = self.tracks_folder();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("list", &folder)(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("list", &folder))?;
+            found.extend(TrackMetadata::load(&entry.path())?);
+        }
+        Ok(found)
+    }
+}
+
+fn track_info(folder: &Path, metadata: TrackMetadata) -> Result<TrackInfo, StoreError> {
+    let mut info = TrackInfo {
+        topic: metadata.topic,
+        total_entries: 0,
+        first_timestamp: None,
+        last_timestamp: None,
+        columns: Vec::new(),
+        size_bytes: 0,
+        created_at: metadata.created_at,
+    };
+    if let Some(snapshot) = Snapshot::open(folder)? {
+        let span = snapshot.span();
+        info.total_entries = snapshot.count_rows()?;
+        info.first_timestamp = span.map(|s| s.0.as_secs());
+        info.last_timestamp = span.map(|s| s.1.as_secs());
+        info.columns = snapshot.columns();
+        info.size_bytes = snapshot.size_bytes();
+    }
+    Ok(info)
+}

@@ -1,0 +1,145 @@
+//! The JSON files that ML-Dash keeps beside the rows: `experiment.json` and a track's
+//! `metadata.json`, as the Python SDK 0.11.0 writes them. Keys that we don't know are kept.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::atomic::replace_file;
+use super::error::StoreError;
+use crate::track::name::{ExperimentName, TrackName};
+
+pub(super) const EXPERIMENT_FILE: &str = "experiment.json";
+pub(super) const TRACK_FILE: &str = "metadata.json";
+
+type Extra = serde_json::Map<String, serde_json::Value>;
+
+/// What is known of a track without reading its rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackInfo {
+    /// The track's topic.
+    pub topic: String,
+    /// Rows, those of one time counted once.
+    pub total_entries: u64,
+    /// Smallest timestamp, seconds; `None` without rows.
+    pub first_timestamp: Option<f64>,
+    /// Largest timestamp, seconds.
+    pub last_timestamp: Option<f64>,
+    /// Names of the columns, sorted.
+    pub columns: Vec<String>,
+    /// Size of the rows on disk, bytes.
+    pub size_bytes: u64,
+    /// When the track was made, UTC, ISO 8601.
+    pub created_at: Option<String>,
+}
+
+/// A track's `metadata.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TrackMetadata {
+    pub(super) track_id: String,
+    pub(super) topic: String,
+    #[serde(default)]
+    pub(super) columns: Vec<String>,
+    #[serde(default)]
+    pub(super) total_entries: u64,
+    #[serde(default)]
+    pub(super) first_timestamp: Option<f64>,
+    #[serde(default)]
+    pub(super) last_timestamp: Option<f64>,
+    #[serde(default)]
+    pub(super) created_at: Option<String>,
+    #[serde(flatten)]
+    pub(super) extra: Extra,
+}
+
+impl TrackMetadata {
+    pub(super) fn new(name: &TrackName) -> Self {
+        Self {
+            track_id: format!("local-track-{}", name.folder()),
+            topic: name.to_string(),
+            columns: Vec::new(),
+            total_entries: 0,
+            first_timestamp: None,
+            last_timestamp: None,
+            created_at: Some(utc_now()),
+            extra: Extra::new(),
+        }
+    }
+
+    /// Of the track in `folder`; `None` when there is none.
+    pub(super) fn load(folder: &Path) -> Result<Option<Self>, StoreError> {
+        load_json(&folder.join(TRACK_FILE))
+    }
+
+    pub(super) fn save(&self, folder: &Path) -> Result<(), StoreError> {
+        save_json(&folder.join(TRACK_FILE), self)
+    }
+}
+
+/// An experiment's `experiment.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ExperimentMetadata {
+    name: String,
+    project: String,
+    description: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
+    #[serde(default)]
+    bindrs: Vec<String>,
+    prefix: String,
+    metadata: Option<serde_json::Value>,
+    created_at: Option<String>,
+    #[serde(default)]
+    write_protected: bool,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl ExperimentMetadata {
+    pub(super) fn new(name: &ExperimentName) -> Self {
+        Self {
+            name: name.name().to_owned(),
+            project: name.project().to_owned(),
+            description: None,
+            tags: Vec::new(),
+            bindrs: Vec::new(),
+            prefix: name.to_string(),
+            metadata: None,
+            created_at: Some(utc_now()),
+            write_protected: false,
+            extra: Extra::new(),
+        }
+    }
+
+    pub(super) fn save(&self, folder: &Path) -> Result<(), StoreError> {
+        save_json(&folder.join(EXPERIMENT_FILE), self)
+    }
+}
+
+/// Now, as ML-Dash writes times: UTC ISO 8601, microseconds, `Z`.
+fn utc_now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+fn load_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("read", path)(error)),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| malformed(path, &error))
+}
+
+fn save_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
+    let text = serde_json::to_vec(value).map_err(|error| malformed(path, &error))?;
+    replace_file(path, &text)
+}
+
+fn malformed(path: &Path, error: &serde_json::Error) -> StoreError {
+    StoreError::Malformed { path: path.to_owned(), reason: error.to_string() }
+}

@@ -1,0 +1,76 @@
+//! What a reader asks of a track: a range of time, columns, a number of rows.
+
+use std::ops::{Bound, RangeBounds};
+
+use super::json::Columns;
+
+/// Which rows and columns to read.
+///
+/// ```
+/// use mldash_bridge::track::Query;
+/// let query = Query::range(0.0..=10.0).columns(["q", "e"]).limit(100);
+/// assert_eq!(query.end(), 10.0);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    start: f64,
+    end: f64,
+    pub(super) columns: Columns,
+    pub(super) limit: Option<u64>,
+}
+
+impl Query {
+    /// Every row, every column.
+    pub fn all() -> Self {
+        Self::range(..)
+    }
+
+    /// The rows whose `_ts`, in seconds, lies in `range`.
+    pub fn range(range: impl RangeBounds<f64>) -> Self {
+        let start = match range.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(start) => start.next_up(),
+            Bound::Unbounded => f64::NEG_INFINITY,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(end) => *end,
+            Bound::Excluded(end) => end.next_down(),
+            Bound::Unbounded => f64::INFINITY,
+        };
+        Self { start, end, columns: Columns::All, limit: None }
+    }
+
+    /// Only these columns, where a row has them; rows without any keep their time.
+    pub fn columns<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.columns = Columns::Named(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// At most this many rows, the earliest.
+    pub fn limit(mut self, rows: u64) -> Self {
+        self.limit = Some(rows);
+        self
+    }
+
+    /// Smallest time asked for, seconds, included.
+    pub fn start(&self) -> f64 {
+        self.start
+    }
+
+    /// Largest time asked for, seconds, included.
+    pub fn end(&self) -> f64 {
+        self.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_bounds_leave_out_exactly_the_bound() {
+        let query = Query::range((Bound::Excluded(1.0), Bound::Excluded(2.0)));
+        assert!(query.start() > 1.0 && query.start() < 1.0 + 1e-12);
+        assert!(query.end() < 2.0 && query.end() > 2.0 - 1e-12);
+    }
+}

@@ -1,0 +1,6 @@
+//! Whole-program tests that need no ROS: the library's and the commands' behaviour on real files.
+
+#![expect(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+mod store;
+mod store_model;
