@@ -1,3 +1,7 @@
 //! The `mldash_bridge` program: parse, dispatch, exit code.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main(std::env::args_os()).into()
+}

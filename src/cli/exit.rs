@@ -1,0 +1,78 @@
+//! How the program ends: one place that turns errors into words and exit codes.
+
+use std::error::Error;
+use std::io;
+
+use mldash_bridge::track::TrackError;
+
+/// The program's exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExitCode {
+    /// Everything asked for was done.
+    Done = 0,
+    /// It was tried and failed.
+    Failed = 1,
+    /// The command line, the mapping or a name is wrong; nothing was written.
+    Usage = 2,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// Why a subcommand did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Exit code 1.
+    Failed(Box<dyn Error + Send + Sync>),
+    /// Exit code 2.
+    Usage(Box<dyn Error + Send + Sync>),
+    /// Nobody reads stdout any more (`… | head`): an end like any other.
+    OutputClosed,
+}
+
+impl From<TrackError> for Failure {
+    fn from(error: TrackError) -> Self {
+        match error {
+            TrackError::Export(source) if source.kind() == io::ErrorKind::BrokenPipe => {
+                Self::OutputClosed
+            }
+            TrackError::Name(_) | TrackError::Environment(_) => Self::Usage(error.into()),
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// Prints why, with all causes, on stderr.
+pub(crate) fn report(failure: Failure) -> ExitCode {
+    let (code, error) = match failure {
+        Failure::Failed(error) => (ExitCode::Failed, error),
+        Failure::Usage(error) => (ExitCode::Usage, error),
+        Failure::OutputClosed => return ExitCode::Done,
+    };
+    eprintln!("mldash_bridge: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        eprintln!("  because: {cause}");
+        source = cause.source();
+    }
+    code
+}
+
+/// Prints clap's word, which is the help or the version when those were asked for.
+pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
+    // There is nobody left to tell when the terminal is gone.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done }
+}

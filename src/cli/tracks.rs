@@ -1,0 +1,54 @@
+//! `mldash_bridge tracks`: what an experiment holds.
+
+
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use mldash_bridge::track::{Experiment, TrackInfo};
+
+use super::{ExperimentArgs, Failure, output};
+
+#[derive(Debug, Args)]
+pub(crate) struct TracksArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &TracksArgs) -> Result<(), Failure> {
+    let exp = Experiment::open_read_only(&args.experiment.experiment, &args.experiment.root)?;
+    let tracks = exp.list()?;
+    output::write_to(None, |out| {
+        if args.json {
+            serde_json::to_writer_pretty(&mut *out, &tracks).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "{}", table(&tracks))?;
+        }
+        Ok(())
+    })
+}
+
+fn table(tracks: &[TrackInfo]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["TRACK", "ROWS", "FIRST _ts", "LAST _ts", "BYTES", "COLUMNS"]);
+    for track in tracks {
+        let secs = |ts: Option<f64>| ts.map_or("-".to_owned(), |ts| format!("{ts:.6}"));
+        table.add_row([
+            track.topic.clone(),
+            track.total_entries.to_string(),
+            secs(track.first_timestamp),
+            secs(track.last_timestamp),
+            track.size_bytes.to_string(),
+            track.columns.join(" "),
+        ]);
+    }
+    for right in [1, 2, 3, 4] {
+        if let Some(column) = table.column_mut(right) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
