@@ -1,0 +1,53 @@
+# What people run here. The work is in scripts/; `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup build test lint demo install clean
+
+WITH_ROS := scripts/with-ros
+# The ROS-free half is built and tested as on a machine that has no ROS at all.
+NO_ROS := env -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u LD_LIBRARY_PATH -u LD_PRELOAD -u PYTHONPATH
+DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items --quiet
+CLIPPY := cargo clippy --locked --all-targets --quiet
+NO_FEATURES := --no-default-features
+
+# One build from nothing: no incremental files, and debug information only for line numbers.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+export CARGO_PROFILE_DEV_DEBUG := line-tables-only
+endif
+# The ML-Dash SDK asks the Python index for newer releases at every import.
+export ML_DASH_NO_VERSION_CHECK := 1
+
+help:  ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+setup:  ## install what is missing: Debian packages, ROS 2 (unless there is one), tf2_msgs
+	@scripts/setup
+
+build: setup  ## the release program, target/release/mldash_bridge
+	@$(WITH_ROS) cargo build --locked --release
+
+test: lint build  ## all checks: lint, tests with and without ROS, installation
+	$(NO_ROS) cargo test --locked $(NO_FEATURES) --quiet
+	$(WITH_ROS) cargo test --locked --quiet
+	tests/install.sh
+
+lint: setup  ## formatting, clippy and documentation in both feature sets, scripts
+	cargo fmt --check
+	$(WITH_ROS) $(CLIPPY) -- -D warnings
+	$(NO_ROS) $(CLIPPY) $(NO_FEATURES) -- -D warnings
+	$(WITH_ROS) env $(DOC)
+	$(NO_ROS) $(DOC) $(NO_FEATURES)
+	scripts/lint-scripts
+
+demo: build  ## play a robot's recording on a live ROS graph and record it, in under 30 s
+	@$(WITH_ROS) cargo build --locked --release --quiet --example play_bag
+	@scripts/demo
+
+install: build  ## make install PREFIX=DIR: a prefix that `ros2 launch` and `ros2 run` accept
+	@scripts/install "$(PREFIX)"
+
+clean:  ## remove what was built; .ros, the environment, stays
+	@cargo clean --quiet
+	@rm -rf build install log
