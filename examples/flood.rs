@@ -66,10 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let published = args.rate * args.duration * u64::from(args.topics);
-    eprintln!(
-        "flood: published in {:.2} s",
-        started.elapsed().as_secs_f64()
-    );
+    eprintln!("flood: published in {:.2} s", started.elapsed().as_secs_f64());
     println!("{published}");
     sleep(Duration::from_secs(args.linger));
     Ok(())
@@ -85,15 +82,8 @@ fn pose(i: u64, k: u32, stamp_nanos: u64) -> PoseStamped {
             frame_id: format!("flood_{k}"),
         },
         pose: Pose {
-            position: Point {
-                x: i as f64,
-                y: f64::from(k),
-                z: i as f64 / 8.0,
-            },
-            orientation: Quaternion {
-                w: 1.0,
-                ..Quaternion::default()
-            },
+            position: Point { x: i as f64, y: f64::from(k), z: i as f64 / 8.0 },
+            orientation: Quaternion { w: 1.0, ..Quaternion::default() },
         },
     }
 }

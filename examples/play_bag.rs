@@ -90,10 +90,7 @@ fn advertise(
             continue;
         };
         if channel.message_encoding != "cdr" {
-            eprintln!(
-                "play_bag: {topic} is {}, not cdr; left out",
-                channel.message_encoding
-            );
+            eprintln!("play_bag: {topic} is {}, not cdr; left out", channel.message_encoding);
             continue;
         }
         let latched = ["/tf_static", "/robot_description"].contains(&topic.as_str());

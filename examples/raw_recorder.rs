@@ -41,9 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut node = r2r::Node::create(r2r::Context::create()?, "raw_recorder", "")?;
     let mut file = BufWriter::new(File::create(&args.output)?);
-    let deadline = args
-        .duration
-        .map(|secs| Instant::now() + Duration::from_secs(secs));
+    let deadline = args.duration.map(|secs| Instant::now() + Duration::from_secs(secs));
 
     let mut missing = args.topics;
     let mut streams: Vec<Messages> = Vec::new();

@@ -1,6 +1,5 @@
 //! `mldash_bridge tracks`: what an experiment holds.
 
-
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
 use mldash_bridge::track::{Experiment, TrackInfo};

@@ -1,0 +1,68 @@
+//! What of a message becomes a row: plain data, made by whoever knows the mapping.
+
+use super::path::FieldPath;
+
+/// Which parts of a message become rows.
+///
+/// Under `each`, paths start at the array's element; one that starts with the path of `each`
+/// itself is understood too.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layout {
+    /// An array of messages whose elements become a row each.
+    pub each: Option<FieldPath>,
+    /// Where a row's time comes from.
+    pub stamp: StampSource,
+    /// The columns.
+    pub fields: Selection,
+    /// Values wanted as text besides the columns, for the names of tracks.
+    pub names: Vec<FieldPath>,
+    /// What happens to byte arrays of variable length.
+    pub byte_arrays: ByteArrays,
+}
+
+/// Where in a message its time is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum StampSource {
+    /// `header.stamp`, where the type has one; it leaves the columns then.
+    #[default]
+    Header,
+    /// A `builtin_interfaces/msg/Time`, or a float in seconds. An array on the way stands for its
+    /// first element.
+    Field(FieldPath),
+    /// Nowhere: rows have no time of their own.
+    None,
+}
+
+/// The columns of a row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Selection {
+    /// Every field under its own path.
+    #[default]
+    All,
+    /// These, in this order.
+    Only(Vec<SelectedField>),
+}
+
+/// A part of a message and the column it goes to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelectedField {
+    /// The column; a message below it spreads into `column.field` columns.
+    pub column: String,
+    /// The part.
+    pub path: FieldPath,
+}
+
+/// What happens to `uint8[]`, `byte[]` and `char[]` of variable length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ByteArrays {
+    /// They are numbers like any others.
+    #[default]
+    Keep,
+    /// Those above so many bytes are left out of the row, and reported.
+    KeepUpTo {
+        /// The largest that stays.
+        max_bytes: usize,
+    },
+    /// They are left out of the row, and reported.
+    LeaveOut,
+}
