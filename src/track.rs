@@ -23,7 +23,7 @@ pub use error::TrackError;
 pub use experiment::{Closed, ClosedTrack, Experiment};
 pub use format::{Export, Format};
 pub use local::{StoreError, TrackInfo};
-pub use name::{ExperimentName, NameError, TrackName};
+pub use name::{ExperimentName, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
 pub use query::Query;
 pub use row::{Array, Column, Fields, Row, TIMESTAMP_COLUMN, Timestamp, TimestampError, Value};
