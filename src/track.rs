@@ -15,6 +15,7 @@ pub mod name;
 mod options;
 mod query;
 pub mod row;
+mod rows;
 #[expect(clippy::module_inception, reason = "a track is what this API is about")]
 mod track;
 
@@ -27,4 +28,5 @@ pub use name::{ExperimentName, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
 pub use query::Query;
 pub use row::{Array, Column, Fields, Row, TIMESTAMP_COLUMN, Timestamp, TimestampError, Value};
-pub use track::{Rows, Track};
+pub use rows::Rows;
+pub use track::Track;

@@ -6,12 +6,11 @@ use std::sync::{Arc, OnceLock};
 use super::buffer::Appended;
 use super::error::TrackError;
 use super::experiment::{Shared, TrackState};
-use super::format::{self, Export};
-use super::json::RowParser;
-use super::local::{Cursor, RawRow, Snapshot};
+use super::format::{self, Export, RowSource};
 use super::name::{NameError, TrackName};
 use super::query::Query;
 use super::row::{Fields, Row, TIMESTAMP_COLUMN, Timestamp};
+use super::rows::{Rows, Selection};
 
 /// A stream of rows. Cheap to clone and to ask for again; safe to use from many threads.
 #[derive(Clone, Debug)]
@@ -75,12 +74,7 @@ impl Track {
     /// # Errors
     /// A store that can't be read.
     pub fn rows(&self, query: &Query) -> Result<Rows, TrackError> {
-        Ok(Rows {
-            topic: self.topic(),
-            raw: self.raw_rows(query)?,
-            parser: RowParser::default(),
-            query: query.clone(),
-        })
+        Ok(self.select(query)?.rows())
     }
 
     /// The rows that `query` asks for, as a file.
@@ -103,7 +97,7 @@ impl Track {
         export: impl Into<Export>,
         out: &mut dyn Write,
     ) -> Result<(), TrackError> {
-        format::write(export.into(), self.rows(query)?, out)
+        format::write(export.into(), &self.select(query)?, out)
     }
 
     /// The topic as it was given.
@@ -127,51 +121,9 @@ impl Track {
     }
 
     /// What this handle's experiment appended is flushed first: a reader sees its own writes.
-    fn raw_rows(&self, query: &Query) -> Result<std::iter::Take<Limited>, TrackError> {
+    pub(super) fn select(&self, query: &Query) -> Result<Selection, TrackError> {
         self.flush()?;
         let folder = self.shared.dir.track_folder(self.name()?);
-        let cursor = Snapshot::open(&folder)?.map(|s| s.cursor(query.start(), query.end()));
-        let limit =
-            query.limit.map_or(usize::MAX, |rows| usize::try_from(rows).unwrap_or(usize::MAX));
-        Ok(cursor.into_iter().flatten().take(limit))
-    }
-}
-
-type Limited = std::iter::Flatten<std::option::IntoIter<Cursor>>;
-
-/// Rows of a track, by rising time.
-pub struct Rows {
-    topic: String,
-    raw: std::iter::Take<Limited>,
-    parser: RowParser,
-    query: Query,
-}
-
-impl Rows {
-    /// The next row as it lies in the store, where nothing has to be merged or left out.
-    pub(super) fn next_raw(&mut self) -> Option<Result<RawRow, TrackError>> {
-        self.raw.next().map(|raw| raw.map_err(TrackError::from))
-    }
-
-    /// The row in `raw`, with the columns asked for.
-    pub(super) fn parse(&mut self, raw: &RawRow) -> Result<Row, TrackError> {
-        raw.parse(&mut self.parser, &self.query.columns).map_err(|error| TrackError::Corrupt {
-            topic: self.topic.clone(),
-            reason: error.to_string(),
-        })
-    }
-
-    /// Whether every column is asked for.
-    pub(super) fn keeps_all_columns(&self) -> bool {
-        self.query.columns == super::json::Columns::All
-    }
-}
-
-impl Iterator for Rows {
-    type Item = Result<Row, TrackError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let raw = self.next_raw()?;
-        Some(raw.and_then(|raw| self.parse(&raw)))
+        Selection::open(self.topic(), &folder, query.clone())
     }
 }

@@ -2,14 +2,13 @@
 
 use std::io::Write;
 
+use super::RowStream;
 use crate::track::error::TrackError;
-use crate::track::json::{JsonWriter, NonFinite};
-use crate::track::row::TIMESTAMP_COLUMN;
-use crate::track::track::Rows;
+use crate::track::json::NonFinite;
 
 /// `{"entries":[…],"count":n}`.
 pub(super) fn write_json(
-    rows: &mut Rows,
+    rows: impl RowStream,
     non_finite: NonFinite,
     out: &mut dyn Write,
 ) -> Result<(), TrackError> {
@@ -20,7 +19,7 @@ pub(super) fn write_json(
 
 /// Rows joined by newlines.
 pub(super) fn write_jsonl(
-    rows: &mut Rows,
+    rows: impl RowStream,
     non_finite: NonFinite,
     out: &mut dyn Write,
 ) -> Result<(), TrackError> {
@@ -28,30 +27,19 @@ pub(super) fn write_jsonl(
 }
 
 fn write_rows(
-    rows: &mut Rows,
+    mut rows: impl RowStream,
     non_finite: NonFinite,
     separator: &[u8],
     out: &mut dyn Write,
 ) -> Result<u64, TrackError> {
-    // The store's lines are what this format wants, unless columns or tokens are to be left out.
-    let as_stored = rows.keeps_all_columns() && non_finite == NonFinite::Tokens;
     let mut count = 0;
     let mut text = Vec::new();
-    while let Some(raw) = rows.next_raw() {
-        let raw = raw?;
-        text.clear();
-        if count > 0 {
-            text.extend_from_slice(separator);
-        }
-        match raw.single_line().filter(|_| as_stored) {
-            Some(line) => text.extend_from_slice(line.trim_ascii()),
-            None => {
-                let row = rows.parse(&raw)?;
-                JsonWriter::new(&mut text, non_finite).row(TIMESTAMP_COLUMN, row.ts, &row.fields);
-            }
-        }
+    while let Some(written) = rows.next_json(non_finite, &mut text) {
+        written?;
         out.write_all(&text).map_err(TrackError::Export)?;
         count += 1;
+        text.clear();
+        text.extend_from_slice(separator);
     }
     Ok(count)
 }

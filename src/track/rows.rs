@@ -1,0 +1,92 @@
+//! Rows on their way out of the store: what a query selects of a track as it stands at one moment.
+
+use std::path::Path;
+
+use super::error::TrackError;
+use super::format::{RowSource, RowStream, write_row};
+use super::json::{Columns, NonFinite, RowParser};
+use super::local::{Cursor, RawRow, Snapshot};
+use super::query::Query;
+use super::row::Row;
+
+/// What a query selects of a track's file as it stands at one moment. It can be gone through more
+/// than once, and every pass gives the same rows, whatever is recorded meanwhile.
+#[derive(Debug)]
+pub(super) struct Selection {
+    topic: String,
+    snapshot: Option<Snapshot>,
+    query: Query,
+}
+
+impl Selection {
+    /// Of the track in `folder`, which need not exist.
+    pub(super) fn open(topic: String, folder: &Path, query: Query) -> Result<Self, TrackError> {
+        let snapshot = Snapshot::open(folder)?;
+        Ok(Self { topic, snapshot, query })
+    }
+}
+
+type Limited = std::iter::Take<std::iter::Flatten<std::option::IntoIter<Cursor>>>;
+
+/// Rows of a track, by rising time.
+pub struct Rows {
+    topic: String,
+    raw: Limited,
+    parser: RowParser,
+    columns: Columns,
+}
+
+impl Rows {
+    fn parse(&mut self, raw: &RawRow) -> Result<Row, TrackError> {
+        raw.parse(&mut self.parser, &self.columns).map_err(|error| TrackError::Corrupt {
+            topic: self.topic.clone(),
+            reason: error.to_string(),
+        })
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<Row, TrackError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let raw = self.raw.next()?;
+        Some(raw.map_err(TrackError::from).and_then(|raw| self.parse(&raw)))
+    }
+}
+
+impl RowSource for Selection {
+    type Rows = Rows;
+
+    fn rows(&self) -> Rows {
+        let (start, end) = (self.query.start(), self.query.end());
+        let cursor = self.snapshot.as_ref().map(|snapshot| snapshot.cursor(start, end));
+        let limit =
+            self.query.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        Rows {
+            topic: self.topic.clone(),
+            raw: cursor.into_iter().flatten().take(limit),
+            parser: RowParser::default(),
+            columns: self.query.columns.clone(),
+        }
+    }
+}
+
+impl RowStream for Rows {
+    /// A stored line is what is wanted already, unless there is something to merge or to leave out.
+    fn next_json(
+        &mut self,
+        non_finite: NonFinite,
+        out: &mut Vec<u8>,
+    ) -> Option<Result<(), TrackError>> {
+        let raw = match self.raw.next()? {
+            Ok(raw) => raw,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let as_stored = self.columns == Columns::All && non_finite == NonFinite::Tokens;
+        if let Some(line) = raw.single_line().filter(|_| as_stored) {
+            out.extend_from_slice(line.trim_ascii());
+            return Some(Ok(()));
+        }
+        Some(self.parse(&raw).map(|row| write_row(&row, non_finite, out)))
+    }
+}
