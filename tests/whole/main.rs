@@ -2,5 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+mod list;
 mod store;
 mod store_model;
+
+#[path = "../support/program.rs"]
+mod program;

@@ -1,0 +1,50 @@
+//! What an experiment holds, from the library and from `mldash_bridge tracks`.
+
+use std::path::Path;
+
+use mldash_bridge::fields;
+use mldash_bridge::track::{Experiment, Options};
+
+use crate::program::program;
+
+const RUN: &str = "alice/warehouse/run-1";
+
+fn record(root: &Path, topics: &[&str]) {
+    let exp = Experiment::open(RUN, Options::local(root)).unwrap();
+    for topic in topics {
+        exp.tracks(topic).append(fields! { "q": [0.5, 1.5], "mode": "hold" }, 1.0).unwrap();
+        exp.tracks(topic).append(fields! { "q": [0.5, 2.5] }, 2.5).unwrap();
+    }
+    exp.close().unwrap();
+}
+
+#[test]
+fn tracks_are_listed_by_topic_with_rows_times_and_columns() {
+    let root = tempfile::tempdir().unwrap();
+    record(root.path(), &["robot/pose", "camera"]);
+    let done = program(["tracks", RUN, "--json", "--root"]).arg(root.path()).run();
+    let tracks: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(tracks[0]["topic"], "camera");
+    assert_eq!(tracks[1]["topic"], "robot/pose");
+    assert_eq!(tracks[1]["totalEntries"], 2);
+    assert_eq!(tracks[1]["firstTimestamp"], 1.0);
+    assert_eq!(tracks[1]["lastTimestamp"], 2.5);
+    assert_eq!(tracks[1]["columns"], serde_json::json!(["mode", "q"]));
+    assert!(tracks[1]["sizeBytes"].as_u64().unwrap() > 50);
+
+    let table = program(["tracks", RUN, "--root"]).arg(root.path()).run();
+    let pose = table.text().lines().find(|line| line.contains("robot/pose")).unwrap();
+    let cells: Vec<&str> = pose.split_whitespace().collect();
+    assert_eq!(cells[..4], ["robot/pose", "2", "1.000000", "2.500000"]);
+}
+
+#[test]
+fn an_experiment_that_is_not_there_and_a_name_that_can_not_be_one_end_differently() {
+    let root = tempfile::tempdir().unwrap();
+    let absent = program(["tracks", RUN, "--root"]).arg(root.path()).run();
+    assert_eq!(absent.code, 1);
+    assert!(absent.stderr.contains(RUN), "{}", absent.stderr);
+    let wrong = program(["tracks", "run-1", "--root"]).arg(root.path()).run();
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("owner/project/name"), "{}", wrong.stderr);
+}
