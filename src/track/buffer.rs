@@ -113,6 +113,8 @@ pub(super) struct ByteBudget {
 #[derive(Debug, Default)]
 struct BudgetState {
     used_bytes: usize,
+    /// A row found no room since bytes were last given back.
+    short: bool,
     /// Why the store takes no rows, while it does not.
     failure: Option<String>,
 }
@@ -134,9 +136,17 @@ impl ByteBudget {
     }
 
     /// Sets `bytes` aside. A row larger than the whole budget is taken when nothing else waits.
-    pub(super) fn reserve(&self, bytes: usize, when_full: WhenFull) -> Result<(), BudgetFull> {
+    /// Where there is no room, `call_for_flush` comes before waiting or refusing.
+    pub(super) fn reserve(
+        &self,
+        bytes: usize,
+        when_full: WhenFull,
+        call_for_flush: impl Fn(),
+    ) -> Result<(), BudgetFull> {
         let mut state = self.state.lock();
         while state.used_bytes > 0 && state.used_bytes + bytes > self.limit_bytes {
+            state.short = true;
+            call_for_flush();
             if when_full == WhenFull::Error || state.failure.is_some() {
                 let failure = state.failure.clone();
                 return Err(BudgetFull { used_bytes: state.used_bytes, failure });
@@ -149,13 +159,17 @@ impl ByteBudget {
 
     /// Gives back what a flushed batch held.
     pub(super) fn release(&self, bytes: usize) {
-        self.state.lock().used_bytes -= bytes;
+        let mut state = self.state.lock();
+        state.used_bytes -= bytes;
+        state.short = false;
+        drop(state);
         self.changed.notify_all();
     }
 
-    /// Whether half of the budget is in use: time to flush.
-    pub(super) fn is_half_used(&self) -> bool {
-        self.state.lock().used_bytes > self.limit_bytes / 2
+    /// Whether half of the budget is in use or a row found no room: time to flush everything.
+    pub(super) fn runs_low(&self) -> bool {
+        let state = self.state.lock();
+        state.short || state.used_bytes > self.limit_bytes / 2
     }
 
     /// Notes that the store fails to take rows, or takes them again; returns what it was before.
@@ -204,10 +218,10 @@ mod tests {
     #[test]
     fn a_full_budget_refuses_or_waits_as_told() {
         let budget = ByteBudget::new(100);
-        budget.reserve(90, WhenFull::Error).unwrap();
-        assert_eq!(budget.reserve(20, WhenFull::Error).unwrap_err().used_bytes, 90);
+        budget.reserve(90, WhenFull::Error, || {}).unwrap();
+        assert_eq!(budget.reserve(20, WhenFull::Error, || {}).unwrap_err().used_bytes, 90);
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| budget.reserve(20, WhenFull::Wait));
+            let waiter = scope.spawn(|| budget.reserve(20, WhenFull::Wait, || {}));
             budget.release(90);
             assert_eq!(waiter.join().unwrap(), Ok(()));
         });
@@ -216,9 +230,9 @@ mod tests {
     #[test]
     fn waiting_ends_when_the_store_fails() {
         let budget = ByteBudget::new(100);
-        budget.reserve(100, WhenFull::Wait).unwrap();
+        budget.reserve(100, WhenFull::Wait, || {}).unwrap();
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| budget.reserve(1, WhenFull::Wait));
+            let waiter = scope.spawn(|| budget.reserve(1, WhenFull::Wait, || {}));
             budget.set_failure(Some("disk full".into()));
             assert_eq!(waiter.join().unwrap().unwrap_err().failure.as_deref(), Some("disk full"));
         });
@@ -227,7 +241,7 @@ mod tests {
     #[test]
     fn a_row_larger_than_the_budget_is_taken_alone() {
         let budget = ByteBudget::new(100);
-        budget.reserve(1000, WhenFull::Error).unwrap();
-        assert!(budget.reserve(1, WhenFull::Error).is_err());
+        budget.reserve(1000, WhenFull::Error, || {}).unwrap();
+        assert!(budget.reserve(1, WhenFull::Error, || {}).is_err());
     }
 }

@@ -234,13 +234,13 @@ impl Shared {
 
     pub(super) fn append(&self, track: &Arc<TrackState>, row: Row) -> Result<Appended, TrackError> {
         let bytes = row.size_bytes();
-        self.budget.reserve(bytes, self.buffering.when_full).map_err(|full| {
-            TrackError::BufferFull {
-                topic: track.name.to_string(),
-                used_bytes: full.used_bytes,
-                limit_bytes: self.budget.limit_bytes(),
-                failure: full.failure,
-            }
+        let reserved =
+            self.budget.reserve(bytes, self.buffering.when_full, || self.doorbell.ring());
+        reserved.map_err(|full| TrackError::BufferFull {
+            topic: track.name.to_string(),
+            used_bytes: full.used_bytes,
+            limit_bytes: self.budget.limit_bytes(),
+            failure: full.failure,
         })?;
         let (appended, waiting) = {
             let mut buffer = track.buffer.lock();
@@ -252,7 +252,7 @@ impl Shared {
         };
         if !self.buffering.buffered {
             self.flush(track)?;
-        } else if waiting == self.buffering.batch_rows || self.budget.is_half_used() {
+        } else if waiting == self.buffering.batch_rows || self.budget.runs_low() {
             self.doorbell.ring();
         }
         Ok(appended)
@@ -293,7 +293,7 @@ impl Shared {
 
     /// Flushes the tracks that hold a batch, or all when the budget runs low.
     pub(super) fn flush_due(&self) -> Result<(), TrackError> {
-        let all = self.budget.is_half_used();
+        let all = self.budget.runs_low();
         let due =
             |track: &TrackState| all || track.buffer.lock().len() >= self.buffering.batch_rows;
         let tracks = self.all_tracks();
