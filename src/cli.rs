@@ -1,6 +1,7 @@
 //! The command line. One file a subcommand, each a thin call into the library.
 //! stdout carries data only; logs and progress go to stderr.
 
+mod append;
 mod exit;
 mod logging;
 mod output;
@@ -31,6 +32,8 @@ enum Command {
     Tracks(tracks::TracksArgs),
     /// Read a track: rows by time range and columns.
     Read(read::ReadArgs),
+    /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
+    Append(append::AppendArgs),
 }
 
 /// Where a recorded experiment lies.
@@ -53,6 +56,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => read::run(&args),
+        Command::Append(args) => append::run(&args),
     };
     done.map_or_else(exit::report, |()| ExitCode::Done)
 }

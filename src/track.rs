@@ -10,12 +10,14 @@ mod experiment;
 mod flusher;
 mod format;
 pub mod json;
+mod lines;
 mod local;
 pub mod name;
 mod options;
 mod query;
 pub mod row;
 mod rows;
+mod serialize;
 #[expect(clippy::module_inception, reason = "a track is what this API is about")]
 mod track;
 
@@ -23,10 +25,14 @@ pub use buffer::{Appended, WhenFull};
 pub use error::TrackError;
 pub use experiment::{Closed, ClosedTrack, Experiment};
 pub use format::{Export, Format};
+pub use lines::{AppendedLines, BadLine};
 pub use local::{StoreError, TrackInfo};
 pub use name::{ExperimentName, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
 pub use query::Query;
-pub use row::{Array, Column, Fields, Row, TIMESTAMP_COLUMN, Timestamp, TimestampError, Value};
+pub use row::{
+    Array, Column, Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, Value,
+};
 pub use rows::Rows;
+pub use serialize::SerializeError;
 pub use track::Track;

@@ -1,9 +1,11 @@
 //! What can go wrong for a user of the Track API.
 
+use super::json::{JsonRowError, MAX_DEPTH};
 use super::local::StoreError;
 use super::name::NameError;
 use super::options::EnvError;
 use super::row::TimestampError;
+use super::serialize::SerializeError;
 
 /// An operation on an experiment or a track that failed.
 #[derive(Debug, thiserror::Error)]
@@ -27,21 +29,58 @@ pub enum TrackError {
         root: std::path::PathBuf,
     },
     /// A row's time is not a finite number.
-    #[error("track `{topic}`: {source}")]
+    #[error("track `{topic}`: {reason}")]
     Timestamp {
         /// The track.
         topic: String,
         /// The number given.
-        source: TimestampError,
+        reason: TimestampError,
     },
-    /// A field would overwrite the row's time.
+    /// A text is not a row: it is no JSON object, or its `_ts` is missing or unusable.
+    #[error("track `{topic}`: {reason}")]
+    Json {
+        /// The track.
+        topic: String,
+        /// What is wrong with it.
+        reason: JsonRowError,
+    },
+    /// Something can't be fields.
+    #[error("track `{topic}`: {reason}")]
+    Fields {
+        /// The track.
+        topic: String,
+        /// What is wrong with it.
+        reason: SerializeError,
+    },
+    /// A field would be taken for the row's time.
     #[error(
-        "track `{topic}`: a field can't be called `timestamp`, the row's own time is; rename it"
+        "track `{topic}`: a field can't be called `{column}`, the row's own time is; rename it"
     )]
     ReservedColumn {
         /// The track.
         topic: String,
+        /// `timestamp` or `_ts`.
+        column: &'static str,
     },
+    /// A field's value could not be read back.
+    #[error("track `{topic}`: field `{column}` nests deeper than {MAX_DEPTH} levels")]
+    TooDeep {
+        /// The track.
+        topic: String,
+        /// The field.
+        column: String,
+    },
+    /// A line of a text of rows is too long to be one.
+    #[error("track `{topic}`: the line is longer than {max_bytes} bytes")]
+    LineTooLong {
+        /// The track.
+        topic: String,
+        /// The bound.
+        max_bytes: u64,
+    },
+    /// The text of rows could not be read.
+    #[error("can't read the rows to append")]
+    Input(#[source] std::io::Error),
     /// Rows come faster than the store takes them, and the caller chose not to wait.
     #[error(
         "track `{topic}`: the buffer is full ({used_bytes} of {limit_bytes} bytes wait to be \

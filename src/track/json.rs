@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiter::{Jiter, JiterError, NumberAny, NumberInt, Peek};
 
-use super::row::{Array, Column, Fields, Row, TIMESTAMP_COLUMN, Timestamp, Value};
+use super::row::{Array, Column, Fields, ListBuilder, Row, TIMESTAMP_COLUMN, Timestamp, Value};
 
 /// How a float that is not finite is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum NonFinite {
 }
 
 /// Levels of lists and objects that a value may nest; bounds the parser's stack.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// Why a text is not a row.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -421,56 +421,14 @@ fn map(jiter: &mut Jiter<'_>, depth: usize) -> Result<Value, WalkError> {
     Ok(Value::Map(entries))
 }
 
-/// Lists of one kind of number come back as typed arrays, all others as lists of values.
 fn list(jiter: &mut Jiter<'_>, depth: usize) -> Result<Value, WalkError> {
-    let mut items = ListBuilder::Empty;
+    let mut items = ListBuilder::default();
     let mut next = jiter.known_array()?;
     while let Some(peek) = next {
         items.push(known_value(jiter, peek, depth)?);
         next = jiter.array_step()?;
     }
     Ok(items.finish())
-}
-
-enum ListBuilder {
-    Empty,
-    Ints(Vec<i64>),
-    Floats(Vec<f64>),
-    Mixed(Vec<Value>),
-}
-
-impl ListBuilder {
-    fn push(&mut self, value: Value) {
-        match (&mut *self, value) {
-            (Self::Ints(ints), Value::Int(i)) => ints.push(i),
-            (Self::Floats(floats), Value::F64(f)) => floats.push(f),
-            (Self::Mixed(items), value) => items.push(value),
-            (Self::Empty, Value::Int(i)) => *self = Self::Ints(vec![i]),
-            (Self::Empty, Value::F64(f)) => *self = Self::Floats(vec![f]),
-            (_, value) => {
-                let mut items = std::mem::replace(self, Self::Empty).into_values();
-                items.push(value);
-                *self = Self::Mixed(items);
-            }
-        }
-    }
-
-    fn into_values(self) -> Vec<Value> {
-        match self {
-            Self::Empty => Vec::new(),
-            Self::Ints(ints) => ints.into_iter().map(Value::Int).collect(),
-            Self::Floats(floats) => floats.into_iter().map(Value::F64).collect(),
-            Self::Mixed(items) => items,
-        }
-    }
-
-    fn finish(self) -> Value {
-        match self {
-            Self::Ints(ints) => Value::Array(Array::I64(ints)),
-            Self::Floats(floats) => Value::Array(Array::F64(floats)),
-            other => Value::List(other.into_values()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 //! Knows nothing of ROS, files or formats.
 
 mod fields;
+mod list;
 mod timestamp;
 mod value;
 
-pub use fields::{Column, Fields, TIMESTAMP_COLUMN};
+pub use fields::{Column, Fields, TIMESTAMP_COLUMN, TIMESTAMP_KEY};
+pub(in crate::track) use list::ListBuilder;
 pub use timestamp::{Timestamp, TimestampError};
 pub use value::{Array, Value};
 

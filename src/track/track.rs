@@ -1,15 +1,19 @@
 //! One topic of an experiment: append, flush, read.
 
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
 
 use super::buffer::Appended;
 use super::error::TrackError;
 use super::experiment::{Shared, TrackState};
 use super::format::{self, Export, RowSource};
+use super::json::{Columns, MAX_DEPTH, RowParser};
+use super::lines::{self, AppendedLines, BadLine};
 use super::name::{NameError, TrackName};
 use super::query::Query;
-use super::row::{Fields, Row, TIMESTAMP_COLUMN, Timestamp};
+use super::row::{Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp};
 use super::rows::{Rows, Selection};
 
 /// A stream of rows. Cheap to clone and to ask for again; safe to use from many threads.
@@ -31,11 +35,11 @@ impl Track {
     /// Returns once the row is in the buffer; a flush brings it into the store.
     ///
     /// # Errors
-    /// A `ts` that is not finite, a field called `timestamp`, a topic that can't be one or shares
-    /// its folder with another, a full buffer.
+    /// A `ts` that is not finite, a field called `timestamp` or `_ts`, a topic that can't be one or
+    /// shares its folder with another, a full buffer.
     pub fn append(&self, fields: impl Into<Fields>, ts: f64) -> Result<Appended, TrackError> {
         let ts = Timestamp::new(ts)
-            .map_err(|source| TrackError::Timestamp { topic: self.topic(), source })?;
+            .map_err(|reason| TrackError::Timestamp { topic: self.topic(), reason })?;
         self.append_row(Row::new(ts, fields.into()))
     }
 
@@ -44,10 +48,87 @@ impl Track {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn append_row(&self, row: Row) -> Result<Appended, TrackError> {
-        if row.fields.iter().any(|(name, _)| &**name == TIMESTAMP_COLUMN) {
-            return Err(TrackError::ReservedColumn { topic: self.topic() });
+        for (name, value) in row.fields.iter() {
+            let reserved = [TIMESTAMP_COLUMN, TIMESTAMP_KEY].into_iter().find(|r| **name == **r);
+            if let Some(column) = reserved {
+                return Err(TrackError::ReservedColumn { topic: self.topic(), column });
+            }
+            if value.nests_deeper_than(MAX_DEPTH) {
+                return Err(TrackError::TooDeep { topic: self.topic(), column: name.to_string() });
+            }
         }
         self.shared.append(self.state()?, row)
+    }
+
+    /// As [`append`](Self::append), for the fields of a struct or a map that `serde` can serialize.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); also what [`Fields::from_serialize`] refuses.
+    pub fn append_serialize<T: Serialize + ?Sized>(
+        &self,
+        fields: &T,
+        ts: f64,
+    ) -> Result<Appended, TrackError> {
+        let fields = Fields::from_serialize(fields)
+            .map_err(|reason| TrackError::Fields { topic: self.topic(), reason })?;
+        self.append(fields, ts)
+    }
+
+    /// As [`append`](Self::append), for a row as one JSON object with its time under `_ts`.
+    ///
+    /// ```
+    /// # use mldash_bridge::track::{Experiment, Options};
+    /// # let root = tempfile::tempdir()?;
+    /// # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+    /// let pose = exp.tracks("robot/pose");
+    /// pose.append_json(r#"{"_ts": 0.033, "q": [0.1, -0.22], "grip": {"closed": true}}"#)?;
+    /// let error = pose.append_json(r#"{"_ts": "0.066", "q": [0.1, -0.22]}"#).unwrap_err();
+    /// assert!(error.to_string().contains("robot/pose"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); also a text that is no JSON object, and a `_ts` that is missing
+    /// or not a number. A text that looks like a number is not one.
+    pub fn append_json(&self, text: impl AsRef<[u8]>) -> Result<Appended, TrackError> {
+        self.append_parsed(&mut RowParser::new(TIMESTAMP_KEY), text.as_ref())
+    }
+
+    /// Appends one row a line, each as [`append_json`](Self::append_json) takes it. A bad line costs
+    /// only itself and is handed to `on_bad`; blank lines are nothing.
+    ///
+    /// ```
+    /// # use mldash_bridge::track::{Experiment, Options};
+    /// # let root = tempfile::tempdir()?;
+    /// # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+    /// let text = "{\"_ts\": 1, \"q\": 0.5}\n{\"q\": 0.7}\n{\"_ts\": 2, \"q\": 0.9}\n";
+    /// let mut bad = Vec::new();
+    /// let lines = exp.tracks("arm").append_json_lines(text.as_bytes(), |line| bad.push(line.number))?;
+    /// assert_eq!((lines.appended, bad), (2, vec![2]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those that are not a line's own: `lines` that can't be read, a topic that can't be one, a
+    /// full buffer, a store that can't be written. The lines before are appended.
+    pub fn append_json_lines(
+        &self,
+        lines: impl BufRead,
+        on_bad: impl FnMut(BadLine),
+    ) -> Result<AppendedLines, TrackError> {
+        lines::append(self, lines, on_bad)
+    }
+
+    /// The row that `text` is, by a parser that knows the columns of the rows before.
+    pub(super) fn append_parsed(
+        &self,
+        parser: &mut RowParser,
+        text: &[u8],
+    ) -> Result<Appended, TrackError> {
+        let row = parser
+            .row(text, &Columns::All)
+            .map_err(|reason| TrackError::Json { topic: self.topic(), reason })?;
+        self.append_row(row)
     }
 
     /// Returns once the rows appended to this track are in the store.

@@ -11,6 +11,9 @@ pub type Column = Arc<str>;
 /// The column that holds a row's time in the store and in every format; no field may use it.
 pub const TIMESTAMP_COLUMN: &str = "timestamp";
 
+/// The key that holds a row's time where it is appended as one dict; no field may use it.
+pub const TIMESTAMP_KEY: &str = "_ts";
+
 /// Above this many columns a merge looks names up in a map.
 const LINEAR_COLUMNS: usize = 32;
 
@@ -108,7 +111,10 @@ impl Fields {
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.0.iter().map(|(_, v)| size_of::<(Column, Value)>() + v.heap_bytes()).sum()
+        let entry = |(name, value): &(Column, Value)| {
+            size_of::<(Column, Value)>() + name.len() + value.heap_bytes()
+        };
+        self.0.iter().map(entry).sum()
     }
 }
 

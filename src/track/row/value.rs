@@ -85,6 +85,19 @@ impl Array {
 }
 
 impl Value {
+    /// Whether lists and dicts stand in one another more than `levels` deep.
+    pub(in crate::track) fn nests_deeper_than(&self, levels: usize) -> bool {
+        let rest = levels.checked_sub(1);
+        let too_deep = |item: &Self| rest.is_none_or(|rest| item.nests_deeper_than(rest));
+        match self {
+            Self::List(items) => rest.is_none() || items.iter().any(too_deep),
+            Self::Map(entries) => rest.is_none() || entries.iter().any(|(_, v)| too_deep(v)),
+            Self::Array(_) => rest.is_none(),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::UInt(_) => false,
+            Self::F32(_) | Self::F64(_) | Self::Text(_) | Self::Bytes(_) => false,
+        }
+    }
+
     /// Heap bytes behind this value.
     pub(super) fn heap_bytes(&self) -> usize {
         match self {

@@ -1,0 +1,61 @@
+//! `mldash_bridge append`: rows from stdin into a track.
+
+use std::io::stdin;
+
+use clap::Args;
+use mldash_bridge::track::{Experiment, Options, TrackError, TrackName};
+use serde::Serialize;
+
+use super::{ExperimentArgs, Failure, output};
+
+#[derive(Debug, Args)]
+pub(crate) struct AppendArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// The track, for example robot/pose.
+    track: String,
+}
+
+/// What was done, on stdout as one line of JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Summary<'a> {
+    topic: &'a str,
+    /// Lines that are in the store now.
+    appended: u64,
+    /// Of these, the ones that share their time with another row.
+    merged: u64,
+    /// Lines that are not rows.
+    bad: u64,
+}
+
+pub(crate) fn run(args: &AppendArgs) -> Result<(), Failure> {
+    // A name that can't be one must not leave a new experiment behind.
+    let topic: TrackName = args.track.parse().map_err(TrackError::from)?;
+    let options = Options::local(&args.experiment.root);
+    let exp = Experiment::open(&args.experiment.experiment, options)?;
+    let lines = exp.tracks(topic.as_str()).append_json_lines(stdin().lock(), |bad| {
+        eprintln!("line {}: {}", bad.number, bad.reason);
+    });
+    // Whatever became of the input, what it gave is kept.
+    let closed = exp.close();
+    let (lines, closed) = (lines?, closed?);
+    let track = closed.tracks.iter().find(|track| track.info.topic == topic.as_str());
+    let summary = Summary {
+        topic: topic.as_str(),
+        appended: lines.appended,
+        merged: lines.merged + track.map_or(0, |track| track.merged_on_disk),
+        bad: lines.bad,
+    };
+    output::write_to(None, |out| {
+        serde_json::to_writer(&mut *out, &summary).map_err(std::io::Error::from)?;
+        Ok(writeln!(out)?)
+    })?;
+    match lines.bad {
+        0 => Ok(()),
+        bad => Err(Failure::Failed(
+            format!("{bad} of {} lines are not rows; the others are stored", bad + lines.appended)
+                .into(),
+        )),
+    }
+}
