@@ -1,0 +1,208 @@
+//! The mapping: which topics become which tracks, by which stamp, with which fields. Reads the
+//! YAML and answers questions about topics; knows neither the graph nor messages' definitions.
+//!
+//! A text becomes a tree whose nodes know their places (`yaml`), the tree is read with types
+//! (`reader`, `read`), and everything that is wrong is reported at once ([`MappingErrors`]).
+
+mod experiment;
+mod overlap;
+mod problem;
+mod qos;
+mod read;
+mod reader;
+mod rule;
+mod settings;
+mod template;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod track_pattern;
+mod type_check;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
+pub use problem::{MappingErrors, Place, Problem};
+pub use qos::{Durability, Qos, Reliability};
+pub use rule::{Rule, RuleMatch, TypeConflict};
+pub use settings::{Blobs, Hz, SettingKey, Settings, Stamp};
+pub use template::LoneBrace;
+pub use topic::{Captures, TopicPattern, TopicPatternError};
+pub use track_pattern::{TrackPattern, TrackPatternError};
+pub use type_check::SettingFault;
+
+use crate::message::TypeName;
+use problem::{Placed, Problems};
+use settings::Keys;
+
+/// A mapping is written by people.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+
+/// What to record, and how.
+///
+/// ```
+/// use mldash_bridge::mapping::Mapping;
+/// let text = "
+/// topics:
+///   - topic: /camera/*/camera_info
+///     track: camera/{1}/info
+///     max_rate: 1
+/// ";
+/// let mapping = Mapping::parse(text, "bridge.yaml")?;
+/// let found = mapping.rule_for("/camera/left/camera_info", &"sensor_msgs/CameraInfo".parse()?);
+/// let found = found.expect("a rule for it");
+/// let track = found.settings.track.expand("/camera/left/camera_info", &found.captures, &[])?;
+/// assert_eq!(track.as_str(), "camera/left/info");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    experiment: Option<ExperimentTemplate>,
+    root: Option<PathBuf>,
+    remote: Option<Remote>,
+    flush: Flush,
+    rules: Vec<Rule>,
+    types: TypeDefaults,
+    exclude: Vec<Placed<TopicPattern>>,
+    text: String,
+    path: PathBuf,
+}
+
+/// What holds for all topics of a type, where their rules leave it open.
+type TypeDefaults = BTreeMap<TypeName, Placed<Keys>>;
+
+/// A server to upload to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Its address, http or https.
+    pub url: String,
+    /// The environment variable that holds the token.
+    pub token_env: Option<String>,
+}
+
+/// When rows are written; `None` where the mapping leaves it open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flush {
+    /// Time between flushes.
+    pub interval: Option<Duration>,
+    /// Rows of one track that trigger a flush; at least 1.
+    pub batch: Option<usize>,
+    /// Time between syncs to the disk itself.
+    pub fsync: Option<Duration>,
+}
+
+impl Mapping {
+    /// Reads a mapping's file.
+    ///
+    /// # Errors
+    /// A file that can't be read, or everything that is wrong with it.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, MappingErrors> {
+        let path = path.as_ref();
+        let text = read_text(path)
+            .map_err(|source| MappingErrors::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// The mapping that a text means; messages call it `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str, path: impl AsRef<Path>) -> Result<Self, MappingErrors> {
+        let mut problems = Problems::default();
+        let mapping = read::mapping(text, &mut problems);
+        let path = path.as_ref();
+        let mapping = mapping.map(|mapping| Self { path: path.to_owned(), ..mapping });
+        problems.none_or_all(path, mapping)
+    }
+
+    /// How a recording is named.
+    pub fn experiment(&self) -> Option<&ExperimentTemplate> {
+        self.experiment.as_ref()
+    }
+
+    /// The local store's root.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// The server to upload to.
+    pub fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
+    }
+
+    /// When rows are written.
+    pub fn flush(&self) -> &Flush {
+        &self.flush
+    }
+
+    /// The entries of `topics`, in their order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Whether globs are not to mean this topic.
+    pub fn excludes(&self, topic: &str) -> bool {
+        self.exclude.iter().any(|excluded| excluded.value.captures(topic).is_some())
+    }
+
+    /// The text as it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What messages call it: its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The same for a node: relative topics lie under `namespace`, `~/x` under the node `node` in
+    /// it.
+    pub fn resolve(mut self, namespace: &str, node: &str) -> Self {
+        let rules = self.rules.iter_mut().map(|rule| &mut rule.topic);
+        for topic in rules.chain(&mut self.exclude) {
+            topic.value = topic.value.resolve(namespace, node);
+        }
+        self
+    }
+
+    /// How messages of type `ty` on `topic`, an absolute name, are recorded, if at all.
+    ///
+    /// An entry with the topic's own name goes before globs, also for a topic that is excluded or
+    /// of another type. Of the globs the first counts whose `type`, if it has one, is `ty`.
+    pub fn rule_for(&self, topic: &str, ty: &TypeName) -> Option<RuleMatch<'_>> {
+        let named =
+            self.rules.iter().find(|r| !r.topic().is_glob() && r.topic().absolute() == topic);
+        let (rule, captures) = match named {
+            Some(rule) => (rule, Captures::default()),
+            None if self.excludes(topic) => return None,
+            None => self.rules.iter().filter(|r| r.topic().is_glob()).find_map(|rule| {
+                let fits = rule.message_type().is_none_or(|expected| expected == ty);
+                Some((rule, rule.topic().captures(topic).filter(|_| fits)?))
+            })?,
+        };
+        let settings = self.keys_of(rule, Some(ty)).settle();
+        Some(RuleMatch { rule, captures, settings, type_conflict: rule.type_conflict(topic, ty) })
+    }
+
+    /// What a rule says of messages of a type.
+    fn keys_of(&self, rule: &Rule, ty: Option<&TypeName>) -> Keys {
+        match ty.and_then(|ty| self.types.get(ty)) {
+            Some(defaults) => rule.keys.over(&defaults.value),
+            None => rule.keys.clone(),
+        }
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_TEXT_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_TEXT_BYTES {
+        return Err(io::Error::other("it is larger than 1 MiB, too large for a mapping"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,154 @@
+//! What is wrong with a mapping: where, what, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A place in a mapping's text; both count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+/// One thing that is wrong with a mapping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    spot: Spot,
+    message: String,
+    hint: Option<String>,
+}
+
+/// Why there is no mapping.
+#[derive(Debug, thiserror::Error)]
+pub enum MappingErrors {
+    /// The file can't be read.
+    #[error("can't read the mapping {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The text says something that a mapping can't.
+    #[error("{}", Listing { path, problems })]
+    Invalid {
+        /// The file, or what stands for it.
+        path: PathBuf,
+        /// All that is wrong, in the text's order; at least one.
+        problems: Vec<Problem>,
+    },
+}
+
+impl MappingErrors {
+    /// All that is wrong with the text, in its order; none if it could not be read at all.
+    pub fn problems(&self) -> &[Problem] {
+        match self {
+            Self::Unreadable { .. } => &[],
+            Self::Invalid { problems, .. } => problems,
+        }
+    }
+}
+
+impl Problem {
+    /// Where the text is wrong.
+    pub fn place(&self) -> Place {
+        self.spot.place
+    }
+
+    /// The keys that lead there, such as `topics[2].max_rate`; empty for the whole text.
+    pub fn key_path(&self) -> &str {
+        &self.spot.key_path
+    }
+
+    /// What is wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to write instead.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+/// A place in the text and the keys that lead there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) place: Place,
+    pub(super) key_path: String,
+}
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Placed<T> {
+    pub(super) value: T,
+    pub(super) spot: Spot,
+}
+
+/// The problems found so far.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes a problem, with what to write instead where that is known.
+    pub(super) fn add(&mut self, spot: &Spot, message: impl Into<String>, hint: Option<String>) {
+        self.0.push(Problem { spot: spot.clone(), message: message.into(), hint });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `value` if nothing is wrong, else all that is, in the text's order.
+    pub(super) fn none_or_all<T>(
+        mut self,
+        path: &Path,
+        value: Option<T>,
+    ) -> Result<T, MappingErrors> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => {
+                self.0.sort_by_key(Problem::place);
+                // What two entries inherit from a third is wrong once.
+                self.0.dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
+                Err(MappingErrors::Invalid { path: path.to_owned(), problems: self.0 })
+            }
+        }
+    }
+}
+
+/// All problems, each on lines of its own as compilers print them, below a line that counts them.
+struct Listing<'a> {
+    path: &'a Path,
+    problems: &'a [Problem],
+}
+
+impl fmt::Display for Listing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, problems } = self;
+        let path = path.display();
+        let plural = if problems.len() == 1 { "" } else { "s" };
+        write!(f, "{} problem{plural} in the mapping {path}", problems.len())?;
+        problems.iter().try_for_each(|problem| write!(f, "\n{path}:{problem}"))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place())?;
+        if !self.key_path().is_empty() {
+            write!(f, "{}: ", self.key_path())?;
+        }
+        f.write_str(&self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}

@@ -1,0 +1,61 @@
+//! Quality of service set by hand; what is left open adapts to the publishers.
+
+use std::num::NonZeroU32;
+
+use super::problem::Problems;
+use super::reader::Item;
+
+/// How a topic is subscribed to; `None` follows what its publishers offer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Qos {
+    /// Whether lost messages are sent again.
+    pub reliability: Option<Reliability>,
+    /// Whether late subscribers get the last messages.
+    pub durability: Option<Durability>,
+    /// Messages that are kept for a slow subscriber.
+    pub depth: Option<NonZeroU32>,
+}
+
+/// ROS 2's reliability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reliability {
+    /// Lost messages are sent again.
+    Reliable,
+    /// Lost messages are lost.
+    BestEffort,
+}
+
+/// ROS 2's durability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing from before the subscription.
+    Volatile,
+    /// Latched: the last messages from before it, too.
+    TransientLocal,
+}
+
+impl Qos {
+    /// `auto`, or a mapping of what is set by hand.
+    pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
+        if item.is_word("auto") {
+            return Some(Self::default());
+        }
+        if item.is_scalar() {
+            let hint = "for example `{reliability: best_effort, depth: 10}`";
+            item.mismatch("`auto` or a mapping", Some(hint), problems);
+            return None;
+        }
+        let section = item.section(&["reliability", "durability", "depth"], problems)?;
+        let reliability =
+            [("reliable", Reliability::Reliable), ("best_effort", Reliability::BestEffort)];
+        let durability =
+            [("volatile", Durability::Volatile), ("transient_local", Durability::TransientLocal)];
+        Some(Self {
+            reliability: section.get("reliability").and_then(|i| i.choice(&reliability, problems)),
+            durability: section.get("durability").and_then(|i| i.choice(&durability, problems)),
+            depth: section.get("depth").and_then(|i| {
+                i.number("a number of messages, at least 1", NonZeroU32::new, problems)
+            }),
+        })
+    }
+}

@@ -1,0 +1,365 @@
+//! Names and globs of topics, as a mapping writes them and as the graph knows them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use regex::Regex;
+
+const MAX_BYTES: usize = 255;
+/// Where relative names lie before a node says otherwise, and what it is called.
+const ROOT_NAMESPACE: &str = "";
+const DEFAULT_NODE: &str = "mldash_bridge";
+/// One or more whole segments.
+const SEGMENTS: &str = "([^/]+(?:/[^/]+)*)";
+
+/// A topic's name, or a glob: `*` and `?` stand for characters within a segment, `**` for any
+/// number of segments. `/a/**` is everything below `/a`, `/**/imu` is `/imu` too.
+#[derive(Clone, Debug)]
+pub struct TopicPattern {
+    text: String,
+    absolute: String,
+    /// How much of `absolute` is the namespace, and the node, that the text is relative to.
+    prefix_bytes: usize,
+    matcher: Matcher,
+}
+
+#[derive(Clone, Debug)]
+enum Matcher {
+    Name,
+    Glob { regex: Regex, shows_hidden: bool },
+}
+
+/// What the wildcards of a glob stand for in a topic's name, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captures(Vec<String>);
+
+/// What a name is relative to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Scope {
+    /// `/name`.
+    Root,
+    /// `name`.
+    Namespace,
+    /// `~/name`.
+    Node,
+}
+
+/// Why a text is neither a topic's name nor a glob.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TopicPatternError {
+    /// There is no name.
+    #[error("`{0}` is no topic")]
+    Empty(String),
+    /// It is longer than ROS allows.
+    #[error("a topic of {bytes} bytes; ROS allows {MAX_BYTES}")]
+    TooLong {
+        /// How long it is.
+        bytes: usize,
+    },
+    /// It can't be matched in bounded memory.
+    #[error("`{0}` has too many wildcards; use fewer")]
+    TooManyWildcards(String),
+    /// A `/` at the end or next to another.
+    #[error("`{0}` has an empty part; write no `/` last or twice")]
+    EmptySegment(String),
+    /// `~` stands for the node only at the start.
+    #[error("`{0}`: `~` is the node's own name and stands first: `~/name`")]
+    Tilde(String),
+    /// `**` is a whole segment.
+    #[error(
+        "`{pattern}`: `**` stands for whole parts; write `/**/` for those, `*` within `{segment}`"
+    )]
+    DoubleStar {
+        /// The glob.
+        pattern: String,
+        /// The part that mixes it with other characters.
+        segment: String,
+    },
+    /// `**` beside `**`.
+    #[error("`{0}`: `**` stands twice in a row; one is enough")]
+    RepeatedDoubleStar(String),
+    /// ROS names have no such character.
+    #[error(
+        "`{pattern}`: {character:?} can't be in a topic's name: letters, digits, `_` and `/` can, and the wildcards `*`, `?`, `**`"
+    )]
+    Character {
+        /// The name or glob.
+        pattern: String,
+        /// The character.
+        character: char,
+    },
+    /// ROS names have no part that starts with a digit.
+    #[error("`{pattern}`: the part `{segment}` starts with a digit, which ROS does not allow")]
+    LeadingDigit {
+        /// The name or glob.
+        pattern: String,
+        /// The part.
+        segment: String,
+    },
+}
+
+impl TopicPattern {
+    /// Whether it has wildcards.
+    pub fn is_glob(&self) -> bool {
+        matches!(self.matcher, Matcher::Glob { .. })
+    }
+
+    /// The whole name or glob, from the root.
+    pub fn absolute(&self) -> &str {
+        &self.absolute
+    }
+
+    /// What the wildcards stand for if `topic`, an absolute name, is meant. A name means itself.
+    /// A glob means a hidden topic (`/fibonacci/_action/status`) only if it spells out a `_` that
+    /// starts a segment.
+    pub(super) fn captures(&self, topic: &str) -> Option<Captures> {
+        match &self.matcher {
+            Matcher::Name => (topic == self.absolute).then(Captures::default),
+            Matcher::Glob { regex, shows_hidden } => {
+                let below = topic.strip_prefix(&self.absolute[..self.prefix_bytes])?;
+                let found = regex.captures(below).filter(|_| *shows_hidden || !is_hidden(below))?;
+                let text = |m: Option<regex::Match<'_>>| m.map_or("", |m| m.as_str()).to_owned();
+                Some(Captures(found.iter().skip(1).map(text).collect()))
+            }
+        }
+    }
+
+    /// How many wildcards there are.
+    pub(super) fn wildcards(&self) -> usize {
+        match &self.matcher {
+            Matcher::Name => 0,
+            Matcher::Glob { regex, .. } => regex.captures_len() - 1,
+        }
+    }
+
+    /// What the name is relative to.
+    pub(super) fn scope(&self) -> Scope {
+        match self.text.as_bytes().first() {
+            Some(b'/') => Scope::Root,
+            Some(b'~') => Scope::Node,
+            _ => Scope::Namespace,
+        }
+    }
+
+    /// The same, with relative names under `namespace` and `~` as the node `node` in it.
+    pub(super) fn resolve(&self, namespace: &str, node: &str) -> Self {
+        let namespace = namespace.trim_matches('/');
+        let namespace = if namespace.is_empty() { String::new() } else { format!("/{namespace}") };
+        let prefix = match self.scope() {
+            Scope::Root => String::new(),
+            Scope::Namespace => namespace,
+            Scope::Node => format!("{namespace}/{node}"),
+        };
+        let absolute = format!("{prefix}/{}", below_scope(&self.text));
+        Self { absolute, prefix_bytes: prefix.len(), ..self.clone() }
+    }
+}
+
+impl Captures {
+    /// Something for each of so many wildcards.
+    pub(super) fn samples(wildcards: usize) -> Self {
+        Self(vec!["x".to_owned(); wildcards])
+    }
+
+    /// What the `n`-th wildcard stands for, the first being 1.
+    pub(super) fn get(&self, n: usize) -> Option<&str> {
+        self.0.get(n.checked_sub(1)?).map(String::as_str)
+    }
+}
+
+impl FromStr for TopicPattern {
+    type Err = TopicPatternError;
+
+    fn from_str(text: &str) -> Result<Self, TopicPatternError> {
+        if matches!(text, "" | "/" | "~" | "~/") {
+            return Err(TopicPatternError::Empty(text.to_owned()));
+        }
+        if text.len() > MAX_BYTES {
+            return Err(TopicPatternError::TooLong { bytes: text.len() });
+        }
+        if text.starts_with('~') && !text.starts_with("~/") {
+            return Err(TopicPatternError::Tilde(text.to_owned()));
+        }
+        let below = below_scope(text);
+        check(text, below)?;
+        let matcher = Matcher::new(below)?;
+        let unresolved =
+            Self { text: text.to_owned(), absolute: String::new(), prefix_bytes: 0, matcher };
+        Ok(unresolved.resolve(ROOT_NAMESPACE, DEFAULT_NODE))
+    }
+}
+
+/// The text without the `/` or `~/` that says what it is relative to.
+fn below_scope(text: &str) -> &str {
+    text.strip_prefix("~/").or_else(|| text.strip_prefix('/')).unwrap_or(text)
+}
+
+fn check(pattern: &str, below: &str) -> Result<(), TopicPatternError> {
+    let pattern = || pattern.to_owned();
+    let mut last = "";
+    for segment in below.split('/') {
+        if segment.is_empty() {
+            return Err(TopicPatternError::EmptySegment(pattern()));
+        }
+        if segment == "**" && last == "**" {
+            return Err(TopicPatternError::RepeatedDoubleStar(pattern()));
+        }
+        if segment != "**" && segment.contains("**") {
+            let segment = segment.to_owned();
+            return Err(TopicPatternError::DoubleStar { pattern: pattern(), segment });
+        }
+        if segment.contains('~') {
+            return Err(TopicPatternError::Tilde(pattern()));
+        }
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '*' | '?');
+        if let Some(character) = segment.chars().find(|c| !fits(*c)) {
+            return Err(TopicPatternError::Character { pattern: pattern(), character });
+        }
+        if segment.starts_with(|c: char| c.is_ascii_digit()) {
+            let segment = segment.to_owned();
+            return Err(TopicPatternError::LeadingDigit { pattern: pattern(), segment });
+        }
+        last = segment;
+    }
+    Ok(())
+}
+
+impl Matcher {
+    /// For what lies below a scope, checked.
+    fn new(below: &str) -> Result<Self, TopicPatternError> {
+        if !below.contains(['*', '?']) {
+            return Ok(Self::Name);
+        }
+        let mut regex = String::from("^");
+        let mut segments = below.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            let is_last = segments.peek().is_none();
+            match segment {
+                "**" if is_last => regex.extend(["/", SEGMENTS]),
+                "**" => regex.extend(["(?:/", SEGMENTS, ")?"]),
+                "*" => regex.push_str("/([^/]+)"),
+                _ => push_segment(&mut regex, segment),
+            }
+        }
+        regex.push('$');
+        let regex = Regex::new(&regex)
+            .map_err(|_| TopicPatternError::TooManyWildcards(below.to_owned()))?;
+        Ok(Self::Glob { regex, shows_hidden: is_hidden(below) })
+    }
+}
+
+fn push_segment(regex: &mut String, segment: &str) {
+    regex.push('/');
+    for c in segment.chars() {
+        match c {
+            '*' => regex.push_str("([^/]*)"),
+            '?' => regex.push_str("([^/])"),
+            plain => regex.push(plain),
+        }
+    }
+}
+
+/// Whether ROS tools leave the topic out of lists: the topics that services and actions are made
+/// of.
+fn is_hidden(topic: &str) -> bool {
+    topic.split('/').any(|segment| segment.starts_with('_'))
+}
+
+impl PartialEq for TopicPattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.absolute == other.absolute
+    }
+}
+
+impl fmt::Display for TopicPattern {
+    /// As it was written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn captures(pattern: &str, topic: &str) -> Option<Vec<String>> {
+        pattern.parse::<TopicPattern>().unwrap().captures(topic).map(|c| c.0)
+    }
+
+    fn matches(pattern: &str, topic: &str) -> bool {
+        captures(pattern, topic).is_some()
+    }
+
+    #[test]
+    fn a_star_stays_within_its_segment() {
+        assert_eq!(captures("/camera/*/info", "/camera/left/info").unwrap(), ["left"]);
+        assert!(!matches("/camera/*/info", "/camera/left/raw/info"));
+        assert!(!matches("/camera/*", "/camera"));
+        assert_eq!(captures("/cam*/im?", "/cam/imu").unwrap(), ["", "u"]);
+        assert!(!matches("/cam?", "/cam"));
+    }
+
+    #[test]
+    fn two_stars_are_any_number_of_segments() {
+        assert_eq!(captures("/**", "/a/b").unwrap(), ["a/b"]);
+        assert_eq!(captures("/**/imu", "/imu").unwrap(), [""]);
+        assert_eq!(captures("/**/imu", "/a/b/imu").unwrap(), ["a/b"]);
+        assert_eq!(captures("/a/**/*", "/a/b/c").unwrap(), ["b", "c"]);
+        assert!(matches("/a/**", "/a/b/c") && !matches("/a/**", "/a") && !matches("/a/**", "/ab"));
+    }
+
+    #[test]
+    fn a_wildcard_means_no_hidden_topic_unless_the_glob_spells_one_out() {
+        assert!(!matches("/**", "/fibonacci/_action/status"));
+        assert!(!matches("/*", "/_hidden"));
+        assert!(matches("/*/_action/*", "/fibonacci/_action/status"));
+        assert!(matches("/fibonacci/_action/status", "/fibonacci/_action/status"));
+    }
+
+    #[test]
+    fn relative_names_lie_under_the_namespace_and_tilde_under_the_node() {
+        let absolute = |text: &str, namespace: &str| {
+            let pattern: TopicPattern = text.parse().unwrap();
+            pattern.resolve(namespace, "bridge").absolute().to_owned()
+        };
+        assert_eq!(absolute("scan", "/"), "/scan");
+        assert_eq!(absolute("scan", "/robot1"), "/robot1/scan");
+        assert_eq!(absolute("~/status", "robot1"), "/robot1/bridge/status");
+        assert_eq!(absolute("~/status", ""), "/bridge/status");
+        assert_eq!(absolute("/scan", "/robot1"), "/scan");
+        let glob: TopicPattern = "*/imu".parse().unwrap();
+        assert!(glob.resolve("/r1", "n").captures("/r1/left/imu").is_some());
+    }
+
+    #[test]
+    fn what_ros_does_not_allow_is_explained() {
+        let message = |text: &str| text.parse::<TopicPattern>().unwrap_err().to_string();
+        for text in ["", "/", "~", "~/"] {
+            assert!(message(text).contains("no topic"), "{text}");
+        }
+        assert!(message("/a//b").contains("empty part"));
+        assert!(message("/a/").contains("empty part"));
+        assert!(message("/a**").contains("whole parts"));
+        assert!(message("/**/**").contains("twice in a row"));
+        assert!(message("/a/[bc]").contains("'['"));
+        assert!(message("/{ns}/b").contains("'{'"));
+        assert!(message("/a/9b").contains("digit"));
+        assert!(message("~a").contains("`~/name`"));
+        assert!(message("/a/~").contains("`~/name`"));
+        assert!(message(&"a".repeat(256)).contains("256"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_can_be_matched(text in "[~/a_*?9.]{0,12}", topic in "(/[a_]{1,2}){1,4}") {
+            if let Ok(pattern) = text.parse::<TopicPattern>() {
+                prop_assert!(pattern.absolute().starts_with('/'));
+                if let Some(captures) = pattern.captures(&topic) {
+                    prop_assert_eq!(captures.0.len(), pattern.wildcards());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! YAML text into a tree whose every node knows its place. Knows nothing of what keys mean.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
+
+use super::problem::{Place, Problems, Spot};
+
+/// What a tree may take in memory: aliases can repeat a small text without end.
+const MAX_TREE_BYTES: usize = 16 << 20;
+const MAX_DEPTH: usize = 32;
+/// The key that takes over another mapping's entries.
+const MERGE_KEY: &str = "<<";
+
+/// A value and where it starts.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) kind: Kind,
+}
+
+/// What a value is made of.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    /// As written: a key can be there twice.
+    Map(Vec<(Node, Node)>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Scalar {
+    pub(super) text: String,
+    /// Without quotes, so that it can mean a number, a truth value or nothing.
+    pub(super) is_plain: bool,
+}
+
+/// The one document of `text`; `None` when it is empty or a problem was found.
+pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
+    match Builder::default().build(text) {
+        Ok(root) => root,
+        Err(error) => {
+            let spot = Spot { place: error.place, key_path: String::new() };
+            problems.add(&spot, error.message, error.hint.map(str::to_owned));
+            None
+        }
+    }
+}
+
+/// Why the rest of a text can't be understood.
+struct SyntaxError {
+    place: Place,
+    message: String,
+    hint: Option<&'static str>,
+}
+
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    root: Option<Node>,
+    anchors: HashMap<usize, Node>,
+    used_bytes: usize,
+}
+
+/// A list or a map whose end is still to come.
+struct Open {
+    place: Place,
+    anchor: usize,
+    content: Content,
+}
+
+enum Content {
+    List(Vec<Node>),
+    Map { entries: Vec<(Node, Node)>, key: Option<Node> },
+}
+
+impl Builder {
+    fn build(mut self, text: &str) -> Result<Option<Node>, SyntaxError> {
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event.map_err(|error| SyntaxError::scan(&error))?;
+            self.take(event, span)?;
+        }
+        Ok(self.root)
+    }
+
+    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), SyntaxError> {
+        let place = place_of(&span.start);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                refuse_tag(tag.as_deref(), place)?;
+                let is_plain = style == ScalarStyle::Plain;
+                let scalar = Scalar { text: text.into_owned(), is_plain };
+                self.add(Node { place, kind: Kind::Scalar(scalar) }, anchor)
+            }
+            Event::SequenceStart(anchor, tag) => {
+                refuse_tag(tag.as_deref(), place)?;
+                self.start(Open { place, anchor, content: Content::List(Vec::new()) })
+            }
+            Event::MappingStart(anchor, tag) => {
+                refuse_tag(tag.as_deref(), place)?;
+                let content = Content::Map { entries: Vec::new(), key: None };
+                self.start(Open { place, anchor, content })
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
+            Event::Alias(anchor) => match self.anchors.get(&anchor) {
+                Some(node) => {
+                    let node = node.clone();
+                    self.add(node, 0)
+                }
+                None => Err(SyntaxError::new(place, "this alias stands for what it is part of")),
+            },
+            Event::DocumentStart(_) if self.root.is_some() => {
+                Err(SyntaxError::new(place, "a second document starts here")
+                    .hint("a mapping is one document: remove the `---`"))
+            }
+            Event::Nothing
+            | Event::StreamStart
+            | Event::StreamEnd
+            | Event::DocumentStart(_)
+            | Event::DocumentEnd => Ok(()),
+        }
+    }
+
+    fn start(&mut self, open: Open) -> Result<(), SyntaxError> {
+        if self.open.len() == MAX_DEPTH {
+            return Err(SyntaxError::new(open.place, "nested too deeply"));
+        }
+        self.open.push(open);
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), SyntaxError> {
+        let Some(Open { place, anchor, content }) = self.open.pop() else {
+            return Ok(());
+        };
+        let kind = match content {
+            Content::List(items) => Kind::List(items),
+            Content::Map { entries, .. } => Kind::Map(merge_in(entries)?),
+        };
+        self.add(Node { place, kind }, anchor)
+    }
+
+    /// Puts a node where the text has it; `anchor` is 0 without one.
+    fn add(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
+        let copies = if anchor == 0 { 1 } else { 2 };
+        self.used_bytes += copies * node.size_bytes();
+        if self.used_bytes > MAX_TREE_BYTES {
+            return Err(SyntaxError::new(
+                node.place,
+                "the aliases repeat more than 16 MiB of text",
+            ));
+        }
+        if anchor != 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        match self.open.last_mut().map(|open| &mut open.content) {
+            None => self.root = Some(node),
+            Some(Content::List(items)) => items.push(node),
+            Some(Content::Map { entries, key }) => match key.take() {
+                Some(key) => entries.push((key, node)),
+                None => *key = Some(node),
+            },
+        }
+        Ok(())
+    }
+}
+
+/// Resolves `<<: *defaults`: another mapping's entries, where the own ones leave them open.
+fn merge_in(entries: Vec<(Node, Node)>) -> Result<Vec<(Node, Node)>, SyntaxError> {
+    let (merges, mut own): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|(key, _)| key.plain_text() == Some(MERGE_KEY));
+    for (_, value) in merges {
+        let sources = match value.kind {
+            Kind::List(sources) => sources,
+            _ => vec![value],
+        };
+        for source in sources {
+            let Kind::Map(inherited) = source.kind else {
+                return Err(SyntaxError::new(source.place, "`<<` takes over a mapping's entries")
+                    .hint("write `<<: *anchor`, the anchor being at a mapping"));
+            };
+            for entry in inherited {
+                let is_own = own.iter().any(|(key, _)| key.text() == entry.0.text());
+                if !is_own {
+                    own.push(entry);
+                }
+            }
+        }
+    }
+    Ok(own)
+}
+
+fn refuse_tag(tag: Option<&Tag>, place: Place) -> Result<(), SyntaxError> {
+    match tag {
+        Some(tag) if !tag.is_yaml_core_schema() => {
+            let message = format!("the tag `{}{}` has no meaning here", tag.handle, tag.suffix);
+            Err(SyntaxError::new(place, message).hint("quote a text that starts with `!`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn place_of(marker: &Marker) -> Place {
+    Place { line: marker.line(), column: marker.col() + 1 }
+}
+
+impl Node {
+    /// The text, if it is one.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar(scalar) => Some(&scalar.text),
+            Kind::List(_) | Kind::Map(_) => None,
+        }
+    }
+
+    /// The text, if it is one without quotes.
+    pub(super) fn plain_text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar(scalar) if scalar.is_plain => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing stands after the key.
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.plain_text(), Some("" | "~" | "null" | "Null" | "NULL"))
+    }
+
+    fn size_bytes(&self) -> usize {
+        let content = match &self.kind {
+            Kind::Scalar(scalar) => scalar.text.len(),
+            Kind::List(items) => items.iter().map(Self::size_bytes).sum(),
+            Kind::Map(entries) => {
+                entries.iter().map(|(k, v)| k.size_bytes() + v.size_bytes()).sum()
+            }
+        };
+        size_of::<Self>() + content
+    }
+}
+
+impl SyntaxError {
+    fn new(place: Place, message: impl Into<String>) -> Self {
+        Self { place, message: message.into(), hint: None }
+    }
+
+    fn scan(error: &ScanError) -> Self {
+        let hint = if error.info().contains("tab") {
+            Some("indent with spaces")
+        } else if error.info().contains("anchor") || error.info().contains("alias") {
+            Some("quote a text that starts with `*` or `&`")
+        } else {
+            None
+        };
+        let message = format!("this is not YAML: {}", error.info());
+        Self { place: place_of(error.marker()), message, hint }
+    }
+
+    fn hint(self, hint: &'static str) -> Self {
+        Self { hint: Some(hint), ..self }
+    }
+}
