@@ -2,6 +2,7 @@
 //! stdout carries data only; logs and progress go to stderr.
 
 mod append;
+mod check;
 mod exit;
 mod logging;
 mod output;
@@ -28,6 +29,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Validate a mapping: every problem with line and column.
+    Check(check::CheckArgs),
     /// List the tracks of an experiment: rows, first and last _ts, columns.
     Tracks(tracks::TracksArgs),
     /// Read a track: rows by time range and columns.
@@ -54,6 +57,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     logging::start(cli.log_level);
     let done = match cli.command {
+        Command::Check(args) => check::run(&args),
         Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Append(args) => append::run(&args),

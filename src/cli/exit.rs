@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use mldash_bridge::mapping::MappingErrors;
 use mldash_bridge::track::TrackError;
 
 /// The program's exit codes.
@@ -42,6 +43,12 @@ impl From<TrackError> for Failure {
             TrackError::Name(_) | TrackError::Environment(_) => Self::Usage(error.into()),
             error => Self::Failed(error.into()),
         }
+    }
+}
+
+impl From<MappingErrors> for Failure {
+    fn from(errors: MappingErrors) -> Self {
+        Self::Usage(errors.into())
     }
 }
 

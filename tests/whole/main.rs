@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
 mod append;
+mod check;
 mod list;
 mod store;
 mod store_model;

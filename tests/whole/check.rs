@@ -1,0 +1,50 @@
+//! `mldash_bridge check`: what it says of mappings, and where.
+
+use std::path::Path;
+
+use crate::program::{Done, program};
+
+/// Runs `check`; relative paths are the repository's.
+fn check(mapping: impl AsRef<Path>) -> Done {
+    program(["check"]).arg(mapping.as_ref()).run()
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_place_and_a_hint() {
+    let done = check("tests/data/mappings/everything_wrong.yaml");
+    assert_eq!(done.code, 2);
+    assert!(done.stdout.is_empty());
+    insta::assert_snapshot!(done.stderr);
+}
+
+#[test]
+fn every_shipped_mapping_is_in_order() {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let files: Vec<_> = config.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files {
+        let done = check(&file);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        assert!(done.stderr.contains(": ok, "), "{}", done.stderr);
+        assert!(done.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_text_that_is_not_yaml_is_reported_where_it_stops_being_yaml() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bridge.yaml");
+    std::fs::write(&file, "topics:\n\t- topic: /scan\n").unwrap();
+    let done = check(&file);
+    assert_eq!(done.code, 2);
+    assert!(done.stderr.contains("bridge.yaml:2:2: "), "{}", done.stderr);
+    assert!(done.stderr.contains("hint: indent with spaces"), "{}", done.stderr);
+}
+
+#[test]
+fn a_mapping_that_is_not_there_is_wrong_usage() {
+    let done = check("no/such/bridge.yaml");
+    assert_eq!(done.code, 2);
+    assert!(done.stderr.contains("can't read the mapping no/such/bridge.yaml"));
+    assert!(done.stderr.contains("because: "), "{}", done.stderr);
+}
