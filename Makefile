@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint demo install clean
+.PHONY: help setup build test lint demo install prefix-given clean
 
 WITH_ROS := scripts/with-ros
 # The ROS-free half is built and tested as on a machine that has no ROS at all.
@@ -20,7 +20,7 @@ endif
 export ML_DASH_NO_VERSION_CHECK := 1
 
 help:  ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## install what is missing: Debian packages, ROS 2 (unless there is one), tf2_msgs
 	@scripts/setup
@@ -39,14 +39,19 @@ lint: setup  ## formatting, clippy and documentation in both feature sets, scrip
 	$(NO_ROS) $(CLIPPY) $(NO_FEATURES) -- -D warnings
 	$(WITH_ROS) env $(DOC)
 	$(NO_ROS) $(DOC) $(NO_FEATURES)
+	scripts/lint-features
 	scripts/lint-scripts
 
 demo: build  ## play a robot's recording on a live ROS graph and record it, in under 30 s
 	@$(WITH_ROS) cargo build --locked --release --quiet --example play_bag
 	@scripts/demo
 
-install: build  ## make install PREFIX=DIR: a prefix that `ros2 launch` and `ros2 run` accept
+install: prefix-given build  ## with PREFIX=DIR: a prefix that `ros2 launch` and `ros2 run` accept
 	@scripts/install "$(PREFIX)"
+
+# Before the build, which takes minutes.
+prefix-given:
+	@[[ -n "$(PREFIX)" ]] || { echo "make install: say where to: make install PREFIX=/some/dir" >&2; exit 2; }
 
 clean:  ## remove what was built; .ros, the environment, stays
 	@cargo clean --quiet

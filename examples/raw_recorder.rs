@@ -10,6 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -31,6 +32,9 @@ struct Args {
     topics: Vec<String>,
 }
 
+/// How soon a new topic or the end is noticed.
+const POLL: Duration = Duration::from_millis(20);
+
 type Messages = Box<dyn Stream<Item = Vec<u8>> + Unpin>;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -50,7 +54,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         if !missing.is_empty() {
             subscribe_to_published(&mut node, &mut missing, &mut streams)?;
         }
-        node.spin_once(Duration::from_millis(20));
+        if streams.is_empty() {
+            // rcl takes it for an error to wait for nothing.
+            sleep(POLL);
+            continue;
+        }
+        node.spin_once(POLL);
         // r2r queues ten messages a subscription and drops the rest; a spin takes at most one of each.
         for stream in &mut streams {
             while let Some(Some(bytes)) = stream.next().now_or_never() {

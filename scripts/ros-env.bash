@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Which ROS 2 this checkout uses and how a process is brought into it.
 # Sourced by scripts/setup, scripts/with-ros and scripts/build-interfaces; runs nothing by itself
 # and knows nothing of Rust or of this package.
@@ -107,7 +108,8 @@ enter_ros() {
         libs=$(printf ':%s' "$site"/ros_*.libs)
         export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$VENV/lib$libs
         # The wheels' libraries use Python's symbols without naming the library that has them.
-        export LD_PRELOAD=${LD_PRELOAD:+$LD_PRELOAD:}$(<"$VENV/.libpython")
+        LD_PRELOAD=${LD_PRELOAD:+$LD_PRELOAD:}$(<"$VENV/.libpython")
+        export LD_PRELOAD
         # Spares every Python start the wheels' re-execution of itself with a reshuffled LD_LIBRARY_PATH.
         export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1
     fi
@@ -132,4 +134,35 @@ find_interface_package() {
         fi
     done <<<"${AMENT_PREFIX_PATH:-}:"
     return 1
+}
+
+# A domain that nobody on this machine uses: DDS takes UDP ports from 7400 + 250 × domain on. The choice starts at random, so
+# that two who choose at once differ.
+free_domain() {
+    local line domain first_port ports=()
+    while read -ra line; do
+        ports+=($((16#${line[1]##*:})))
+    done < <(tail -q -n +2 /proc/net/udp /proc/net/udp6 2>/dev/null)
+    local start=$((RANDOM % 101)) k port
+    for ((k = 0; k < 101; k++)); do
+        domain=$((1 + (start + k) % 101))
+        first_port=$((7400 + 250 * domain))
+        for port in "${ports[@]}"; do
+            ((port < first_port || port >= first_port + 250)) || continue 2
+        done
+        echo "$domain"
+        return
+    done
+    die "all ROS domains from 1 to 101 are in use on this machine"
+}
+
+# Cuts this process and its children off from other robots: a domain of their own, not beyond this machine.
+own_graph() {
+    ROS_DOMAIN_ID=$(free_domain)
+    export ROS_DOMAIN_ID
+    if [[ $ROS_DISTRO == humble ]]; then
+        export ROS_LOCALHOST_ONLY=1
+    else
+        export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+    fi
 }
