@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Installation: `make install` and `colcon build` each make a prefix that ROS 2 accepts. Expects the release program to be
+# built (`make test` does); neither compiles it again.
+set -euo pipefail
+# shellcheck source=scripts/ros-env.bash
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../scripts/ros-env.bash"
+[[ ${MLDASH_WITH_ROS:-} == "$ROOT" ]] || exec "$ROOT/scripts/with-ros" "$0" "$@"
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/mldash-install.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+# Programs that ros2 starts log into the scratch folder too.
+export ROS_LOG_DIR=$scratch/log
+
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
+launch_arguments=(config experiment root remote node_name namespace use_sim_time log_level duration)
+
+# expect_file FILE…: each is there.
+expect_file() {
+    local file
+    for file; do
+        [[ -f $file ]] || die "missing: ${file#"$scratch"/}"
+    done
+}
+
+# The prefix has what ROS 2 looks for, and its own ros2 finds the package, the program and the launch file.
+expect_ros_prefix() {
+    local prefix=$1 share=$1/share/mldash_bridge program=$1/lib/mldash_bridge/mldash_bridge source
+    expect_file "$prefix/share/ament_index/resource_index/packages/mldash_bridge" "$share/package.xml" "$program"
+    for source in "$ROOT"/launch/*.py "$ROOT"/config/*.yaml; do
+        cmp -s "$source" "$share/${source#"$ROOT"/}" || die "not as in the sources: ${share#"$scratch"/}/${source#"$ROOT"/}"
+    done
+    [[ $("$program" --version) == "mldash_bridge $version" ]] ||
+        die "$program --version says '$("$program" --version)', not 'mldash_bridge $version'"
+    expect_ros2_finds_it "$prefix"
+}
+
+expect_ros2_finds_it() {
+    local shown argument
+    if ! command -v ros2 >/dev/null; then
+        say "skipped: ros2 launch and ros2 pkg, since ros2 is not on PATH"
+        return
+    fi
+    local -x AMENT_PREFIX_PATH=$1:$AMENT_PREFIX_PATH
+    [[ $(ros2 pkg executables mldash_bridge) == "mldash_bridge mldash_bridge" ]] ||
+        die "ros2 pkg executables does not list the program"
+    shown=$(ros2 launch mldash_bridge bridge.launch.py --show-args)
+    for argument in "${launch_arguments[@]}"; do
+        # Its name, a description under it, and a default.
+        grep -A 2 -F "'$argument':" <<<"$shown" | grep -q 'default:' ||
+            die "ros2 launch … --show-args says too little of '$argument':"$'\n'"$shown"
+    done
+}
+
+# The package's version is said in two places; ROS tools read package.xml.
+expect_one_version() {
+    grep -q "<version>$version</version>" "$ROOT/package.xml" ||
+        die "package.xml and Cargo.toml ($version) differ in the version"
+}
+
+install_makes_a_prefix() {
+    local prefix="$scratch/a prefix"
+    # The second time over what is there.
+    for _ in once again; do
+        make --no-print-directory -C "$ROOT" install PREFIX="$prefix" >"$scratch/make.log" 2>&1 ||
+            { cat "$scratch/make.log" >&2; die "make install failed"; }
+    done
+    expect_ros_prefix "$prefix"
+}
+
+# colcon of its own, apart from the ROS of this machine: the same everywhere.
+colcon_venv() {
+    local venv=$ROS_HOME_DIR/colcon requirements=$ROOT/requirements/colcon.txt
+    if ! cmp -s "$requirements" "$venv/.complete"; then
+        say "installing colcon in ${venv#"$ROOT"/}"
+        rm -rf "$venv"
+        "$VENV/bin/python3" -m venv "$venv"
+        "$venv/bin/python3" -m pip install --quiet --no-deps --disable-pip-version-check --no-input -r "$requirements" >&2 ||
+            die "pip failed. Check that this machine reaches the Python index, then run this again."
+        cp "$requirements" "$venv/.complete"
+    fi
+    printf '%s\n' "$venv"
+}
+
+colcon_builds_it() {
+    local workspace=$scratch/workspace venv
+    venv=$(colcon_venv)
+    mkdir -p "$workspace/src" "$workspace/build/mldash_bridge"
+    ln -s "$ROOT" "$workspace/src/mldash_bridge"
+    # What `make build` compiled serves colcon too: r2r alone would take minutes.
+    ln -s "$ROOT/target/release" "$workspace/build/mldash_bridge/release"
+    # Behind all else on PATH: colcon starts cargo, which looks for ament-build there.
+    (cd "$workspace" && PATH=$PATH:$venv/bin "$venv/bin/colcon" --log-level error build --cargo-args --release --locked) \
+        >"$scratch/colcon.log" 2>&1 || { tail -n 30 "$scratch/colcon.log" >&2; die "colcon build failed"; }
+    expect_ros_prefix "$workspace/install/mldash_bridge"
+    expect_file "$workspace/install/mldash_bridge/share/mldash_bridge/package.sh"
+}
+
+expect_one_version
+install_makes_a_prefix
+colcon_builds_it
