@@ -111,7 +111,7 @@ impl Problems {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
             _ => {
-                self.0.sort_by_key(Problem::place);
+                self.0.sort_by(|a, b| (a.place(), &a.message).cmp(&(b.place(), &b.message)));
                 // What two entries inherit from a third is wrong once.
                 self.0.dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
                 Err(MappingErrors::Invalid { path: path.to_owned(), problems: self.0 })

@@ -1,6 +1,7 @@
 //! Typed reading of the YAML tree: every value that does not fit becomes a problem at its place,
 //! and reading goes on. Knows nothing of what the keys mean.
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -48,6 +49,7 @@ impl<'n> Item<'n> {
             return None;
         };
         let mut entries: Vec<Entry<'n>> = Vec::new();
+        let mut lines: HashMap<&str, usize> = HashMap::new();
         for (key, value) in nodes {
             let Some(text) = key.text() else {
                 let spot = Spot { place: key.place, ..self.spot.clone() };
@@ -56,12 +58,12 @@ impl<'n> Item<'n> {
             };
             let key_path = join(&self.spot.key_path, text);
             let key = Placed { value: text, spot: Spot { place: key.place, key_path } };
-            if let Some(first) = entries.iter().find(|entry| entry.key.value == text) {
-                let line = first.key.spot.place.line;
+            if let Some(line) = lines.get(text) {
                 let message = format!("`{text}` is there twice, first in line {line}");
                 problems.add(&key.spot, message, Some("keep one of them".to_owned()));
                 continue;
             }
+            lines.insert(text, key.spot.place.line);
             let spot = Spot { place: value.place, ..key.spot.clone() };
             entries.push(Entry { key, value: Item { node: value, spot } });
         }

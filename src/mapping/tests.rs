@@ -210,6 +210,12 @@ fn aliases_that_repeat_each_other_without_end_are_refused() {
 }
 
 #[test]
+fn a_mapping_can_have_thousands_of_entries() {
+    let entries: String = (0..5000).map(|i| format!("  - topic: /r{i}/imu\n")).collect();
+    assert_eq!(mapping(&format!("topics:\n{entries}")).rules().len(), 5000);
+}
+
+#[test]
 fn entries_are_compared_only_within_one_namespace() {
     topics("{topic: scan, track: a}, {topic: /scan, track: b}");
     topics("{topic: scan}, {topic: /scan}");

@@ -6,8 +6,8 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::problem::{Place, Problems, Spot};
 
-/// What a tree may take in memory: aliases can repeat a small text without end.
-const MAX_TREE_BYTES: usize = 16 << 20;
+/// What aliases may add to a tree: they can repeat a small text without end.
+const MAX_COPIED_BYTES: usize = 16 << 20;
 const MAX_DEPTH: usize = 32;
 /// The key that takes over another mapping's entries.
 const MERGE_KEY: &str = "<<";
@@ -59,7 +59,7 @@ struct Builder {
     open: Vec<Open>,
     root: Option<Node>,
     anchors: HashMap<usize, Node>,
-    used_bytes: usize,
+    copied_bytes: usize,
 }
 
 /// A list or a map whose end is still to come.
@@ -90,7 +90,8 @@ impl Builder {
                 refuse_tag(tag.as_deref(), place)?;
                 let is_plain = style == ScalarStyle::Plain;
                 let scalar = Scalar { text: text.into_owned(), is_plain };
-                self.add(Node { place, kind: Kind::Scalar(scalar) }, anchor)
+                let node = Node { place, kind: Kind::Scalar(scalar) };
+                self.add(node, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
                 refuse_tag(tag.as_deref(), place)?;
@@ -105,6 +106,7 @@ impl Builder {
             Event::Alias(anchor) => match self.anchors.get(&anchor) {
                 Some(node) => {
                     let node = node.clone();
+                    self.charge_copy(&node, place)?;
                     self.add(node, 0)
                 }
                 None => Err(SyntaxError::new(place, "this alias stands for what it is part of")),
@@ -142,15 +144,8 @@ impl Builder {
 
     /// Puts a node where the text has it; `anchor` is 0 without one.
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
-        let copies = if anchor == 0 { 1 } else { 2 };
-        self.used_bytes += copies * node.size_bytes();
-        if self.used_bytes > MAX_TREE_BYTES {
-            return Err(SyntaxError::new(
-                node.place,
-                "the aliases repeat more than 16 MiB of text",
-            ));
-        }
         if anchor != 0 {
+            self.charge_copy(&node, node.place)?;
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut().map(|open| &mut open.content) {
@@ -160,6 +155,15 @@ impl Builder {
                 Some(key) => entries.push((key, node)),
                 None => *key = Some(node),
             },
+        }
+        Ok(())
+    }
+
+    /// Counts what an anchor or an alias makes anew; the text itself is bounded by its file.
+    fn charge_copy(&mut self, node: &Node, place: Place) -> Result<(), SyntaxError> {
+        self.copied_bytes += node.size_bytes();
+        if self.copied_bytes > MAX_COPIED_BYTES {
+            return Err(SyntaxError::new(place, "the aliases repeat more than 16 MiB"));
         }
         Ok(())
     }
