@@ -18,6 +18,7 @@ mod query;
 pub mod row;
 mod rows;
 mod serialize;
+mod slice;
 #[expect(clippy::module_inception, reason = "a track is what this API is about")]
 mod track;
 
@@ -35,4 +36,5 @@ pub use row::{
 };
 pub use rows::Rows;
 pub use serialize::SerializeError;
+pub use slice::{FindError, Slice};
 pub use track::Track;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::TrackError;
 use super::format::{RowSource, RowStream, write_row};
 use super::json::{Columns, NonFinite, RowParser};
-use super::local::{Cursor, RawRow, Snapshot};
+use super::local::{Cursor, Lookup, RawRow, Snapshot};
 use super::query::Query;
 use super::row::Row;
 
@@ -24,6 +24,21 @@ impl Selection {
         let snapshot = Snapshot::open(folder)?;
         Ok(Self { topic, snapshot, query })
     }
+
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Single rows of those selected by their time; `None` when there is no file. Takes no notice of
+    /// a limit.
+    pub(super) fn lookup(&self) -> Option<Lookup> {
+        self.snapshot.as_ref().map(|s| s.lookup(self.query.start(), self.query.end()))
+    }
+
+    /// A row that `lookup` found, with the columns selected.
+    pub(super) fn parse(&self, raw: &RawRow) -> Result<Row, TrackError> {
+        parse(raw, &mut RowParser::default(), &self.query.columns, &self.topic)
+    }
 }
 
 type Limited = std::iter::Take<std::iter::Flatten<std::option::IntoIter<Cursor>>>;
@@ -37,20 +52,39 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn parse(&mut self, raw: &RawRow) -> Result<Row, TrackError> {
-        raw.parse(&mut self.parser, &self.columns).map_err(|error| TrackError::Corrupt {
-            topic: self.topic.clone(),
-            reason: error.to_string(),
-        })
+    /// The next row as it lies in the store.
+    pub(super) fn next_raw(&mut self) -> Option<Result<RawRow, TrackError>> {
+        self.raw.next().map(|raw| raw.map_err(TrackError::from))
     }
+
+    /// The row in `raw`, with the columns selected.
+    pub(super) fn parse(&mut self, raw: &RawRow) -> Result<Row, TrackError> {
+        parse(raw, &mut self.parser, &self.columns, &self.topic)
+    }
+
+    /// How many rows are left, without reading what is in them.
+    pub(super) fn count_unparsed(self) -> Result<u64, TrackError> {
+        let mut raw = self.raw;
+        raw.try_fold(0, |count, raw| raw.map(|_| count + 1)).map_err(TrackError::from)
+    }
+}
+
+fn parse(
+    raw: &RawRow,
+    parser: &mut RowParser,
+    columns: &Columns,
+    topic: &str,
+) -> Result<Row, TrackError> {
+    raw.parse(parser, columns)
+        .map_err(|error| TrackError::Corrupt { topic: topic.to_owned(), reason: error.to_string() })
 }
 
 impl Iterator for Rows {
     type Item = Result<Row, TrackError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let raw = self.raw.next()?;
-        Some(raw.map_err(TrackError::from).and_then(|raw| self.parse(&raw)))
+        let raw = self.next_raw()?;
+        Some(raw.and_then(|raw| self.parse(&raw)))
     }
 }
 
@@ -78,9 +112,9 @@ impl RowStream for Rows {
         non_finite: NonFinite,
         out: &mut Vec<u8>,
     ) -> Option<Result<(), TrackError>> {
-        let raw = match self.raw.next()? {
+        let raw = match self.next_raw()? {
             Ok(raw) => raw,
-            Err(error) => return Some(Err(error.into())),
+            Err(error) => return Some(Err(error)),
         };
         let as_stored = self.columns == Columns::All && non_finite == NonFinite::Tokens;
         if let Some(line) = raw.single_line().filter(|_| as_stored) {

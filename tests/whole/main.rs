@@ -5,6 +5,7 @@
 mod append;
 mod check;
 mod list;
+mod slice;
 mod store;
 mod store_model;
 

@@ -32,8 +32,9 @@ pub(crate) struct RawRow {
     later: Vec<Line>,
 }
 
+/// A line in a loaded block.
 #[derive(Clone)]
-struct Line {
+pub(super) struct Line {
     block: Arc<Vec<u8>>,
     range: Range<usize>,
 }
@@ -45,6 +46,12 @@ impl Line {
 }
 
 impl RawRow {
+    /// Of the lines of one time in file order; `None` without any.
+    pub(super) fn new(ts: Timestamp, lines: impl Iterator<Item = Line>) -> Option<Self> {
+        let mut lines = lines.into_iter();
+        Some(Self { ts, first: lines.next()?, later: lines.collect() })
+    }
+
     /// The line, when there is just one and so nothing to merge.
     pub(crate) fn single_line(&self) -> Option<&[u8]> {
         self.later.is_empty().then(|| self.first.bytes())
@@ -128,7 +135,8 @@ impl Iterator for Cursor {
 }
 
 /// A block in memory with the places of its rows, by time and then by place.
-struct LoadedBlock {
+#[derive(Debug)]
+pub(super) struct LoadedBlock {
     offset: u64,
     bytes: Arc<Vec<u8>>,
     rows: Vec<(Timestamp, Range<usize>)>,
@@ -136,7 +144,8 @@ struct LoadedBlock {
 }
 
 impl LoadedBlock {
-    fn read(file: &File, block: &Block, start: f64) -> std::io::Result<Self> {
+    /// With the first row at `start` or after it as the next.
+    pub(super) fn read(file: &File, block: &Block, start: f64) -> std::io::Result<Self> {
         let mut bytes = vec![0; block.len as usize];
         file.read_exact_at(&mut bytes, block.offset)?;
         let mut rows = Vec::with_capacity(block.rows as usize);
@@ -155,6 +164,30 @@ impl LoadedBlock {
         }
         let next = rows.partition_point(|(ts, _)| ts.as_secs() < start);
         Ok(Self { offset: block.offset, bytes: Arc::new(bytes), rows, next })
+    }
+
+    /// Where in the file it begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The largest time that is not after `secs`.
+    pub(super) fn floor(&self, secs: f64) -> Option<Timestamp> {
+        let above = self.rows.partition_point(|(ts, _)| ts.as_secs() <= secs);
+        Some(self.rows.get(above.checked_sub(1)?)?.0)
+    }
+
+    /// The smallest time that is not before `secs`.
+    pub(super) fn ceil(&self, secs: f64) -> Option<Timestamp> {
+        let from = self.rows.partition_point(|(ts, _)| ts.as_secs() < secs);
+        Some(self.rows.get(from)?.0)
+    }
+
+    /// The lines of one time, in file order.
+    pub(super) fn lines(&self, ts: Timestamp) -> impl Iterator<Item = Line> {
+        let from = self.rows.partition_point(|(other, _)| *other < ts);
+        let rows = self.rows[from..].iter().take_while(move |(other, _)| *other == ts);
+        rows.map(|(_, range)| Line { block: self.bytes.clone(), range: range.clone() })
     }
 
     fn is_used_up(&self) -> bool {

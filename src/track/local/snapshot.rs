@@ -11,6 +11,7 @@ use super::cursor::Cursor;
 use super::error::StoreError;
 use super::index::{Block, Index};
 use super::index_file;
+use super::lookup::Lookup;
 use crate::track::json::scan_row;
 use crate::track::row::Timestamp;
 
@@ -63,8 +64,16 @@ impl Snapshot {
 
     /// The rows from `start` to `end`, both included, sorted and merged.
     pub(crate) fn cursor(&self, start: f64, end: f64) -> Cursor {
-        let blocks = self.index.blocks().iter().copied().chain(self.unended);
-        Cursor::new(self.data.clone(), blocks, start, end)
+        Cursor::new(self.data.clone(), self.blocks(), start, end)
+    }
+
+    /// Single rows from `start` to `end`, both included, by their time.
+    pub(crate) fn lookup(&self, start: f64, end: f64) -> Lookup {
+        Lookup::new(self.data.clone(), self.blocks(), start, end)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Block> {
+        self.index.blocks().iter().copied().chain(self.unended)
     }
 
     /// The index of the whole lines.
