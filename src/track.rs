@@ -30,7 +30,7 @@ pub use lines::{AppendedLines, BadLine};
 pub use local::{StoreError, TrackInfo};
 pub use name::{ExperimentName, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
-pub use query::Query;
+pub use query::{Query, TopicFilter};
 pub use row::{
     Array, Column, Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, Value,
 };

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
-use mldash_bridge::track::{Experiment, TrackInfo};
+use mldash_bridge::track::{Experiment, TopicFilter, TrackInfo};
 
 use super::{ExperimentArgs, Failure, output};
 
@@ -10,6 +10,9 @@ use super::{ExperimentArgs, Failure, output};
 pub(crate) struct TracksArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
+    /// Only this track, or those below a prefix: robot/*.
+    #[arg(long, value_name = "TOPIC", default_value = "*")]
+    filter: String,
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -17,7 +20,7 @@ pub(crate) struct TracksArgs {
 
 pub(crate) fn run(args: &TracksArgs) -> Result<(), Failure> {
     let exp = Experiment::open_read_only(&args.experiment.experiment, &args.experiment.root)?;
-    let tracks = exp.list()?;
+    let tracks = exp.list_matching(&TopicFilter::from(args.filter.as_str()))?;
     output::write_to(None, |out| {
         if args.json {
             serde_json::to_writer_pretty(&mut *out, &tracks).map_err(std::io::Error::from)?;

@@ -13,6 +13,7 @@ use super::flusher::{self, Doorbell};
 use super::local::{ExperimentDir, StoreError, TrackAppender, TrackClosed, TrackInfo, WriteAccess};
 use super::name::{ExperimentName, TrackName};
 use super::options::{Buffering, Options};
+use super::query::TopicFilter;
 use super::row::Row;
 use super::track::Track;
 
@@ -137,7 +138,15 @@ impl Experiment {
     /// # Errors
     /// A store that can't be read.
     pub fn list(&self) -> Result<Vec<TrackInfo>, TrackError> {
-        Ok(self.shared.dir.tracks()?)
+        self.list_matching(&TopicFilter::All)
+    }
+
+    /// What tracks there are in the store that `filter` accepts, by topic.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn list_matching(&self, filter: &TopicFilter) -> Result<Vec<TrackInfo>, TrackError> {
+        Ok(self.shared.dir.tracks(|topic| filter.accepts(topic))?)
     }
 
     /// Returns once all rows appended so far are in the store: readable by other processes, safe

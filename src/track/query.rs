@@ -1,4 +1,5 @@
-//! What a reader asks of a track: a range of time, columns, a number of rows.
+//! What a reader asks: of a track a range of time, columns, a number of rows; of an experiment
+//! which tracks.
 
 use std::ops::{Bound, RangeBounds};
 
@@ -63,6 +64,48 @@ impl Query {
     }
 }
 
+/// Which tracks to list.
+///
+/// ```
+/// use mldash_bridge::track::TopicFilter;
+/// let robot = TopicFilter::from("robot/*");
+/// assert!(robot.accepts("robot/arm/pose") && !robot.accepts("robotics"));
+/// assert!(TopicFilter::from("robot/arm").accepts("robot/arm"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TopicFilter {
+    /// Every track; `*` as text.
+    #[default]
+    All,
+    /// The track of this topic; itself as text.
+    Exact(String),
+    /// The tracks below this topic, at any depth; `prefix/*` as text.
+    Below(String),
+}
+
+impl TopicFilter {
+    /// Whether a track of this topic is listed.
+    pub fn accepts(&self, topic: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Exact(exact) => topic == exact,
+            Self::Below(prefix) => {
+                topic.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            }
+        }
+    }
+}
+
+impl From<&str> for TopicFilter {
+    fn from(text: &str) -> Self {
+        match text.strip_suffix('*').map(|head| (head, head.strip_suffix('/'))) {
+            Some(("" | "/", _)) => Self::All,
+            Some((_, Some(prefix))) => Self::Below(prefix.to_owned()),
+            Some((_, None)) | None => Self::Exact(text.to_owned()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +115,19 @@ mod tests {
         let query = Query::range((Bound::Excluded(1.0), Bound::Excluded(2.0)));
         assert!(query.start() > 1.0 && query.start() < 1.0 + 1e-12);
         assert!(query.end() < 2.0 && query.end() > 2.0 - 1e-12);
+    }
+
+    #[test]
+    fn a_filter_takes_one_track_or_those_below_a_prefix() {
+        let topics = ["robot", "robot/pose", "robot/arm/pose", "robotics/x"];
+        let accepted = |filter: &str| -> Vec<&str> {
+            let filter = TopicFilter::from(filter);
+            topics.into_iter().filter(|topic| filter.accepts(topic)).collect()
+        };
+        assert_eq!(accepted("robot/*"), ["robot/pose", "robot/arm/pose"]);
+        assert_eq!(accepted("robot"), ["robot"]);
+        assert_eq!(accepted("robot*"), [""; 0], "a star after a name is no pattern");
+        assert_eq!(accepted("*"), topics);
+        assert_eq!(accepted("/*"), topics);
     }
 }

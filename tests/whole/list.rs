@@ -48,3 +48,19 @@ fn an_experiment_that_is_not_there_and_a_name_that_can_not_be_one_end_differentl
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("owner/project/name"), "{}", wrong.stderr);
 }
+
+#[test]
+fn a_filter_lists_one_track_or_those_below_a_prefix() {
+    let root = tempfile::tempdir().unwrap();
+    record(root.path(), &["robot/pose", "robot/arm/q", "robotics", "camera"]);
+    let listed = |filter: &str| -> Vec<String> {
+        let done = program(["tracks", RUN, "--json", "--filter", filter, "--root"]);
+        let done = done.arg(root.path()).run();
+        let tracks: Vec<serde_json::Value> = serde_json::from_slice(&done.stdout).unwrap();
+        tracks.iter().map(|track| track["topic"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed("robot/*"), ["robot/arm/q", "robot/pose"]);
+    assert_eq!(listed("camera"), ["camera"]);
+    assert_eq!(listed("*").len(), 4);
+    assert_eq!(listed("nothing/*"), [""; 0]);
+}

@@ -68,10 +68,13 @@ impl ExperimentDir {
         Ok(WriteAccess { _lock: lock })
     }
 
-    /// What tracks there are, by topic.
-    pub(crate) fn tracks(&self) -> Result<Vec<TrackInfo>, StoreError> {
+    /// What tracks there are whose topic `wanted` accepts, by topic.
+    pub(crate) fn tracks(
+        &self,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<TrackInfo>, StoreError> {
         let mut tracks = Vec::new();
-        for metadata in self.track_metadata()? {
+        for metadata in self.track_metadata()?.into_iter().filter(|m| wanted(&m.topic)) {
             let folder = self.tracks_folder().join(metadata.topic.replace('/', "_"));
             tracks.push(track_info(&folder, metadata)?);
         }
