@@ -1,9 +1,14 @@
 //! CDR bytes and a message definition in, rows out. Knows neither the graph nor the store.
 
+mod definition;
 mod layout;
 mod path;
 mod type_name;
 
+pub use definition::{
+    Arity, DefinitionError, Definitions, ElementType, Field, FieldType, LookedIn, MessageType,
+    Origin, Primitive, Reference, SyntaxProblem, TextKind,
+};
 pub use layout::{ByteArrays, Layout, SelectedField, Selection, StampSource};
 pub use path::{FieldPath, PathError, Slice, Step};
 pub use type_name::{TypeName, TypeNameError};

@@ -1,0 +1,307 @@
+//! What a message type is made of: fields with their types, nested types resolved.
+//! Knows nothing of bytes; [`parse`] reads `.msg` texts, [`resolve`] finds and joins them.
+
+#![expect(dead_code, reason = "what decoding needs of a type")]
+
+mod error;
+mod parse;
+mod resolve;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use error::{DefinitionError, LookedIn, Origin, Reference, SyntaxProblem};
+pub use resolve::Definitions;
+
+use super::type_name::TypeName;
+
+/// A message type with all that it is made of.
+#[derive(Debug)]
+pub struct MessageType {
+    name: TypeName,
+    fields: Vec<Field>,
+    /// Fewest bytes that a message of this type takes; at least 1.
+    min_bytes: usize,
+    /// Set when all of it, nested messages included, is numbers of one type in a row.
+    uniform: Option<Uniform>,
+    role: Role,
+    /// Single values and arrays below it, for a bound on what may be compiled.
+    leaves: usize,
+    has_wide_text: bool,
+}
+
+/// A field of a message.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Its name, as the definition spells it.
+    pub name: Arc<str>,
+    /// Its type.
+    pub ty: FieldType,
+}
+
+/// The type of a field: one or many of an element.
+#[derive(Clone, Debug)]
+pub struct FieldType {
+    /// What there is one of, or many.
+    pub element: ElementType,
+    /// How many.
+    pub arity: Arity,
+}
+
+/// The type of a single value.
+#[derive(Clone, Debug)]
+pub enum ElementType {
+    /// A number or a bool.
+    Primitive(Primitive),
+    /// A text.
+    Text(TextKind),
+    /// Another message.
+    Message(Arc<MessageType>),
+}
+
+/// How many of an element a field holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// `T`
+    One,
+    /// `T[N]`
+    Fixed(usize),
+    /// `T[]`, or `T[<=max]`
+    Variable {
+        /// The bound, if there is one.
+        max: Option<usize>,
+    },
+}
+
+/// Numbers and bool; `byte` and `char` are `uint8` on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants are the primitive types of their names")]
+pub enum Primitive {
+    Bool,
+    I8,
+    U8,
+    I16,
+    U16,
+    I32,
+    U32,
+    I64,
+    U64,
+    F32,
+    F64,
+}
+
+/// Which text type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextKind {
+    /// `string`
+    Narrow,
+    /// `wstring`
+    Wide,
+}
+
+/// `count` numbers of one type and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Uniform {
+    pub(super) primitive: Primitive,
+    pub(super) count: usize,
+}
+
+/// Message types that rows treat in a way of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Plain,
+    /// A point, vector or quaternion: an array of its components in rows.
+    Vector(Uniform),
+    /// `builtin_interfaces/msg/Time`.
+    Time,
+    /// `std_msgs/msg/Header`.
+    Header,
+}
+
+impl MessageType {
+    /// A type of these fields. The caller resolved what they refer to.
+    pub(super) fn new(name: TypeName, fields: Vec<Field>) -> Self {
+        let uniform = uniform(&fields);
+        let role = role(&name, &fields, uniform);
+        let min_bytes = fields.iter().fold(0, |sum: usize, f| sum.saturating_add(f.ty.min_bytes()));
+        let leaves = fields.iter().fold(0, |sum: usize, f| sum.saturating_add(f.ty.leaves()));
+        let has_wide_text = fields.iter().any(|f| match &f.ty.element {
+            ElementType::Primitive(_) => false,
+            ElementType::Text(kind) => *kind == TextKind::Wide,
+            ElementType::Message(m) => m.has_wide_text,
+        });
+        let min_bytes = min_bytes.max(1);
+        Self { name, fields, min_bytes, uniform, role, leaves, has_wide_text }
+    }
+
+    /// Package and name.
+    pub fn name(&self) -> &TypeName {
+        &self.name
+    }
+
+    /// The fields in the order of the definition, which is that of the bytes.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    pub(super) fn position(&self, field: &str) -> Option<usize> {
+        self.fields.iter().position(|f| &*f.name == field)
+    }
+
+    pub(super) fn min_bytes(&self) -> usize {
+        self.min_bytes
+    }
+
+    pub(super) fn uniform(&self) -> Option<Uniform> {
+        self.uniform
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(super) fn has_wide_text(&self) -> bool {
+        self.has_wide_text
+    }
+}
+
+fn uniform(fields: &[Field]) -> Option<Uniform> {
+    let mut whole: Option<Uniform> = None;
+    for field in fields {
+        let one = match &field.ty.element {
+            ElementType::Primitive(primitive) => Uniform { primitive: *primitive, count: 1 },
+            ElementType::Text(_) => return None,
+            ElementType::Message(m) => m.uniform?,
+        };
+        let times = match field.ty.arity {
+            Arity::One => 1,
+            Arity::Fixed(n) => n,
+            Arity::Variable { .. } => return None,
+        };
+        let count = one.count.checked_mul(times)?;
+        whole = match whole {
+            None => Some(Uniform { primitive: one.primitive, count }),
+            Some(w) if w.primitive == one.primitive => {
+                Some(Uniform { primitive: w.primitive, count: w.count.checked_add(count)? })
+            }
+            Some(_) => return None,
+        };
+    }
+    whole
+}
+
+/// By name and by content: a bag may carry another definition under a well-known name.
+fn role(name: &TypeName, fields: &[Field], uniform: Option<Uniform>) -> Role {
+    let are = |expected: &[(&str, Primitive)]| {
+        fields.len() == expected.len()
+            && fields.iter().zip(expected).all(|(f, (name, primitive))| {
+                matches!(f.ty.element, ElementType::Primitive(p) if p == *primitive)
+                    && &*f.name == *name
+                    && f.ty.arity == Arity::One
+            })
+    };
+    let components = |names: &str| fields.iter().map(|f| &*f.name).eq(names.split(','));
+    let is_time = |f: &Field| match &f.ty.element {
+        ElementType::Message(m) => m.role == Role::Time && f.ty.arity == Arity::One,
+        ElementType::Primitive(_) | ElementType::Text(_) => false,
+    };
+    match (name.package(), name.name(), uniform) {
+        ("geometry_msgs", "Point" | "Point32" | "Vector3", Some(u))
+            if u.count == 3 && components("x,y,z") =>
+        {
+            Role::Vector(u)
+        }
+        ("geometry_msgs", "Quaternion", Some(u)) if u.count == 4 && components("x,y,z,w") => {
+            Role::Vector(u)
+        }
+        ("builtin_interfaces", "Time", _)
+            if are(&[("sec", Primitive::I32), ("nanosec", Primitive::U32)]) =>
+        {
+            Role::Time
+        }
+        ("std_msgs", "Header", _) if fields.iter().any(|f| &*f.name == "stamp" && is_time(f)) => {
+            Role::Header
+        }
+        _ => Role::Plain,
+    }
+}
+
+impl FieldType {
+    /// The message type of the field, or of its elements.
+    pub fn message(&self) -> Option<&Arc<MessageType>> {
+        match &self.element {
+            ElementType::Message(m) => Some(m),
+            ElementType::Primitive(_) | ElementType::Text(_) => None,
+        }
+    }
+
+    fn min_bytes(&self) -> usize {
+        match self.arity {
+            Arity::One => self.element.min_bytes(),
+            Arity::Fixed(n) => self.element.min_bytes().saturating_mul(n),
+            Arity::Variable { .. } => 4,
+        }
+    }
+
+    fn leaves(&self) -> usize {
+        self.message().map_or(1, |m| m.leaves.max(1))
+    }
+}
+
+impl ElementType {
+    /// Fewest bytes that one takes, padding aside; at least 1.
+    pub(super) fn min_bytes(&self) -> usize {
+        match self {
+            Self::Primitive(p) => p.size_bytes(),
+            Self::Text(_) => 4,
+            Self::Message(m) => m.min_bytes,
+        }
+    }
+}
+
+impl Primitive {
+    /// Bytes on the wire, and what its place there is a multiple of.
+    pub(super) fn size_bytes(self) -> usize {
+        match self {
+            Self::Bool | Self::I8 | Self::U8 => 1,
+            Self::I16 | Self::U16 => 2,
+            Self::I32 | Self::U32 | Self::F32 => 4,
+            Self::I64 | Self::U64 | Self::F64 => 8,
+        }
+    }
+}
+
+impl fmt::Display for FieldType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.element {
+            ElementType::Primitive(p) => p.fmt(f)?,
+            ElementType::Text(TextKind::Narrow) => f.write_str("string")?,
+            ElementType::Text(TextKind::Wide) => f.write_str("wstring")?,
+            ElementType::Message(m) => m.name.fmt(f)?,
+        }
+        match self.arity {
+            Arity::One => Ok(()),
+            Arity::Fixed(n) => write!(f, "[{n}]"),
+            Arity::Variable { max: None } => f.write_str("[]"),
+            Arity::Variable { max: Some(max) } => write!(f, "[<={max}]"),
+        }
+    }
+}
+
+impl fmt::Display for Primitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bool => "bool",
+            Self::I8 => "int8",
+            Self::U8 => "uint8",
+            Self::I16 => "int16",
+            Self::U16 => "uint16",
+            Self::I32 => "int32",
+            Self::U32 => "uint32",
+            Self::I64 => "int64",
+            Self::U64 => "uint64",
+            Self::F32 => "float32",
+            Self::F64 => "float64",
+        })
+    }
+}

@@ -1,0 +1,397 @@
+//! Finds the texts of definitions, installed or bundled, and joins them to whole types.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::error::{DefinitionError, LookedIn, Origin, Reference, SyntaxProblem};
+use super::parse::{RawElement, RawField, parse};
+use super::{ElementType, Field, FieldType, MessageType};
+use crate::message::type_name::TypeName;
+
+/// Bounds on definitions from outside: a bag may carry anything.
+const MAX_DEPTH: usize = 64;
+const MAX_LEAVES: usize = 1 << 16;
+
+/// The message types of the ROS 2 packages installed on a machine.
+///
+/// Types are read at first use and kept.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    prefixes: Vec<PathBuf>,
+    resolved: Mutex<Resolved>,
+}
+
+type Resolved = HashMap<TypeName, Arc<MessageType>>;
+
+/// Where the texts come from.
+enum Texts<'a> {
+    Installed(&'a [PathBuf]),
+    Bundle { root: &'a TypeName, parts: HashMap<TypeName, BundlePart<'a>> },
+}
+
+/// A definition within a bundle.
+struct BundlePart<'a> {
+    text: &'a str,
+    lines_before: usize,
+}
+
+/// The text of one definition.
+struct Text<'a> {
+    text: Cow<'a, str>,
+    origin: Origin,
+    lines_before: usize,
+}
+
+impl Definitions {
+    /// Definitions below these install prefixes (`<prefix>/share/<package>/msg/<Name>.msg`); the
+    /// first that has a type wins.
+    pub fn from_prefixes(prefixes: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self { prefixes: prefixes.into_iter().collect(), resolved: Mutex::default() }
+    }
+
+    /// Definitions of the sourced workspaces, by `AMENT_PREFIX_PATH`; none when it is not set.
+    pub fn from_environment() -> Self {
+        let path = std::env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
+        Self::from_prefixes(std::env::split_paths(&path).filter(|p| !p.as_os_str().is_empty()))
+    }
+
+    /// A type with all that it refers to.
+    ///
+    /// # Errors
+    /// Types that no prefix has, and definitions that rosidl would not accept.
+    pub fn resolve(&self, name: &TypeName) -> Result<Arc<MessageType>, DefinitionError> {
+        if let Some(known) = self.resolved.lock().get(name) {
+            return Ok(known.clone());
+        }
+        // Not under the lock: files are read. Types are equal whoever resolves them first.
+        let mut resolved = self.resolved.lock().clone();
+        let texts = Texts::Installed(&self.prefixes);
+        let ty = resolve(&texts, name, None, &mut Vec::new(), &mut resolved)?;
+        self.resolved.lock().extend(resolved);
+        Ok(ty)
+    }
+}
+
+impl MessageType {
+    /// A type from a `ros2msg` text, as MCAP files carry them: its own definition, then those that
+    /// it needs, each after a line of `=` and a line `MSG: package/Name`.
+    ///
+    /// # Errors
+    /// Types that the text lacks, and definitions that rosidl would not accept.
+    ///
+    /// ```
+    /// use mldash_bridge::message::MessageType;
+    /// let text = "Point at\n=====\nMSG: demo/Point\nfloat64 x\n";
+    /// let ty = MessageType::from_bundle(&"demo/msg/Spot".parse()?, text)?;
+    /// assert_eq!(ty.fields()[0].ty.to_string(), "demo/msg/Point");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_bundle(name: &TypeName, text: &str) -> Result<Arc<Self>, DefinitionError> {
+        let texts = Texts::Bundle { root: name, parts: split_bundle(name, text)? };
+        resolve(&texts, name, None, &mut Vec::new(), &mut HashMap::new())
+    }
+}
+
+fn split_bundle<'a>(
+    root: &TypeName,
+    text: &'a str,
+) -> Result<HashMap<TypeName, BundlePart<'a>>, DefinitionError> {
+    let mut parts = HashMap::new();
+    let mut name = Some(root.clone());
+    let (mut start, mut lines_before) = (0, 0);
+    let mut at = 0;
+    for (i, line) in text.split_inclusive('\n').enumerate() {
+        let trimmed = line.trim();
+        let is_separator = trimmed.len() >= 3 && trimmed.bytes().all(|b| b == b'=');
+        if is_separator {
+            if let Some(name) = name.take() {
+                keep_part(&mut parts, name, &text[start..at], lines_before);
+            }
+        } else if name.is_none() && !trimmed.is_empty() {
+            let head = trimmed.strip_prefix("MSG:").and_then(|n| n.trim().parse().ok());
+            name = Some(head.ok_or_else(|| DefinitionError::Syntax {
+                type_name: root.clone(),
+                origin: Box::new(Origin::Bundle(root.clone())),
+                line: i + 1,
+                problem: SyntaxProblem::BundleHead { found: trimmed.to_owned() },
+            })?);
+            (start, lines_before) = (at + line.len(), i + 1);
+        }
+        at += line.len();
+    }
+    if let Some(name) = name {
+        keep_part(&mut parts, name, &text[start..], lines_before);
+    }
+    Ok(parts)
+}
+
+/// The first definition of a type counts, unless it is blank: some writers head the root's own.
+fn keep_part<'a>(
+    parts: &mut HashMap<TypeName, BundlePart<'a>>,
+    name: TypeName,
+    text: &'a str,
+    lines_before: usize,
+) {
+    let part = BundlePart { text, lines_before };
+    match parts.entry(name) {
+        std::collections::hash_map::Entry::Vacant(free) => {
+            free.insert(part);
+        }
+        std::collections::hash_map::Entry::Occupied(mut taken) => {
+            if taken.get().text.trim().is_empty() {
+                taken.insert(part);
+            }
+        }
+    }
+}
+
+fn resolve(
+    texts: &Texts<'_>,
+    name: &TypeName,
+    referred_by: Option<Box<Reference>>,
+    stack: &mut Vec<TypeName>,
+    resolved: &mut Resolved,
+) -> Result<Arc<MessageType>, DefinitionError> {
+    if let Some(known) = resolved.get(name) {
+        return Ok(known.clone());
+    }
+    if let Some(first) = stack.iter().position(|t| t == name) {
+        let chain = stack[first..].iter().chain([name]).cloned().collect();
+        return Err(DefinitionError::Recursive { chain });
+    }
+    if stack.len() >= MAX_DEPTH {
+        let what = "64 messages within each other";
+        return Err(DefinitionError::TooLarge { type_name: name.clone(), what });
+    }
+    let Some(text) = texts.find(name)? else {
+        let looked_in = texts.looked_in(name);
+        return Err(DefinitionError::Unknown { type_name: name.clone(), referred_by, looked_in });
+    };
+    let raw = parse(&text.text).map_err(|e| DefinitionError::Syntax {
+        type_name: name.clone(),
+        origin: Box::new(text.origin.clone()),
+        line: text.lines_before + e.line,
+        problem: e.problem,
+    })?;
+    stack.push(name.clone());
+    let mut fields = Vec::with_capacity(raw.len());
+    for field in &raw {
+        fields.push(resolve_field(texts, name, &text, field, stack, resolved)?);
+    }
+    stack.pop();
+    let ty = Arc::new(MessageType::new(name.clone(), fields));
+    if ty.leaves > MAX_LEAVES {
+        let what = "65536 values";
+        return Err(DefinitionError::TooLarge { type_name: name.clone(), what });
+    }
+    resolved.insert(name.clone(), ty.clone());
+    Ok(ty)
+}
+
+fn resolve_field(
+    texts: &Texts<'_>,
+    owner: &TypeName,
+    text: &Text<'_>,
+    field: &RawField<'_>,
+    stack: &mut Vec<TypeName>,
+    resolved: &mut Resolved,
+) -> Result<Field, DefinitionError> {
+    let element = match field.element {
+        RawElement::Primitive(primitive) => ElementType::Primitive(primitive),
+        RawElement::Text(kind) => ElementType::Text(kind),
+        RawElement::Message { package, name } => {
+            let line = text.lines_before + field.line;
+            let syntax = |_| DefinitionError::Syntax {
+                type_name: owner.clone(),
+                origin: Box::new(text.origin.clone()),
+                line,
+                problem: SyntaxProblem::Type { ty: name.to_owned() },
+            };
+            let mut target =
+                TypeName::new(package.unwrap_or(owner.package()), name).map_err(syntax)?;
+            // `Header` alone means the one of std_msgs, where the package has none itself.
+            if package.is_none() && name == "Header" && texts.find(&target)?.is_none() {
+                target = TypeName::new("std_msgs", name).map_err(syntax)?;
+            }
+            let reference = Box::new(Reference {
+                type_name: owner.clone(),
+                field: field.name.to_owned(),
+                origin: text.origin.clone(),
+                line,
+            });
+            ElementType::Message(resolve(texts, &target, Some(reference), stack, resolved)?)
+        }
+    };
+    Ok(Field { name: field.name.into(), ty: FieldType { element, arity: field.arity } })
+}
+
+impl Texts<'_> {
+    fn find(&self, name: &TypeName) -> Result<Option<Text<'_>>, DefinitionError> {
+        match self {
+            Self::Bundle { root, parts } => Ok(parts.get(name).map(|part| Text {
+                text: Cow::Borrowed(part.text),
+                origin: Origin::Bundle((*root).clone()),
+                lines_before: part.lines_before,
+            })),
+            Self::Installed(prefixes) => {
+                for path in prefixes.iter().map(|prefix| msg_file(prefix, name)) {
+                    match std::fs::read(&path) {
+                        // Comments may be in any encoding.
+                        Ok(bytes) => {
+                            let text = Cow::Owned(String::from_utf8_lossy(&bytes).into_owned());
+                            let origin = Origin::File(path);
+                            return Ok(Some(Text { text, origin, lines_before: 0 }));
+                        }
+                        Err(e) if is_absent(&e) => {}
+                        Err(source) => {
+                            let type_name = name.clone();
+                            return Err(DefinitionError::Unreadable { type_name, path, source });
+                        }
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    fn looked_in(&self, name: &TypeName) -> LookedIn {
+        match self {
+            Self::Bundle { root, .. } => LookedIn::Bundle((*root).clone()),
+            Self::Installed([]) => LookedIn::NoPrefixes,
+            Self::Installed(prefixes) => {
+                LookedIn::Files(prefixes.iter().map(|p| msg_file(p, name)).collect())
+            }
+        }
+    }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn msg_file(prefix: &Path, name: &TypeName) -> PathBuf {
+    let file = format!("{}.msg", name.name());
+    prefix.join("share").join(name.package()).join(name.kind()).join(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> TypeName {
+        text.parse().unwrap()
+    }
+
+    fn install(prefix: &Path, ty: &str, text: &str) {
+        let file = msg_file(prefix, &name(ty));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+
+    fn fields(ty: &MessageType) -> Vec<String> {
+        ty.fields().iter().map(|f| format!("{} {}", f.ty, f.name)).collect()
+    }
+
+    #[test]
+    fn types_join_across_packages_and_the_first_prefix_wins() {
+        let (overlay, underlay) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        install(underlay.path(), "a/Outer", "Inner i\nb/Far[] far\n");
+        install(underlay.path(), "a/Inner", "int8 old\n");
+        install(overlay.path(), "a/Inner", "int16 new\n");
+        install(underlay.path(), "b/Far", "string<=4 s\n");
+        let prefixes = [overlay.path().to_owned(), underlay.path().to_owned()];
+
+        let outer = Definitions::from_prefixes(prefixes).resolve(&name("a/Outer")).unwrap();
+
+        assert_eq!(fields(&outer), ["a/msg/Inner i", "b/msg/Far[] far"]);
+        assert_eq!(fields(outer.fields()[0].ty.message().unwrap()), ["int16 new"]);
+    }
+
+    #[test]
+    fn a_type_is_read_once() {
+        let prefix = tempfile::tempdir().unwrap();
+        install(prefix.path(), "a/T", "int8 x\n");
+        let definitions = Definitions::from_prefixes([prefix.path().to_owned()]);
+        let first = definitions.resolve(&name("a/T")).unwrap();
+        std::fs::remove_dir_all(prefix.path().join("share")).unwrap();
+        assert!(Arc::ptr_eq(&first, &definitions.resolve(&name("a/T")).unwrap()));
+    }
+
+    #[test]
+    fn an_unknown_type_says_who_wants_it_where_it_was_looked_for_and_what_to_do() {
+        let prefix = tempfile::tempdir().unwrap();
+        install(prefix.path(), "a/T", "int8 x\nb/Gone[3] y\n");
+        let definitions = Definitions::from_prefixes([prefix.path().to_owned()]);
+        let message = definitions.resolve(&name("a/T")).unwrap_err().to_string();
+        for part in ["b/msg/Gone is not known", "field `y` of a/msg/T", "a/msg/T.msg, line 2"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let looked = prefix.path().join("share/b/msg/Gone.msg");
+        assert!(message.contains(&looked.display().to_string()), "{message}");
+        assert!(message.contains("source the workspace"), "{message}");
+    }
+
+    #[test]
+    fn without_prefixes_the_remedy_is_to_source_ros() {
+        let message = Definitions::default().resolve(&name("a/T")).unwrap_err().to_string();
+        assert!(message.contains("AMENT_PREFIX_PATH is not set"), "{message}");
+    }
+
+    #[test]
+    fn a_type_that_holds_itself_is_an_error() {
+        let text = "B[] b\n===\nMSG: a/B\nC c\n===\nMSG: a/C\na/msg/B b\n";
+        let error = MessageType::from_bundle(&name("a/A"), text).unwrap_err();
+        let chain = "a/msg/B holds itself: a/msg/B → a/msg/C → a/msg/B";
+        assert!(error.to_string().contains(chain), "{error}");
+    }
+
+    #[test]
+    fn definitions_made_to_explode_are_refused() {
+        let deep: String = (0..100).map(|i| format!("T{}[] n\n===\nMSG: a/T{i}\n", i)).collect();
+        let error = MessageType::from_bundle(&name("a/R"), &deep).unwrap_err();
+        assert!(matches!(error, DefinitionError::TooLarge { .. }), "{error}");
+
+        let twice = |i: u32| format!("T{i} a\nT{i} b\n===\nMSG: a/T{i}\n");
+        let wide: String = (0..40).map(twice).collect::<String>() + "int8 x\n";
+        let error = MessageType::from_bundle(&name("a/R"), &wide).unwrap_err();
+        assert!(matches!(error, DefinitionError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_bare_header_is_that_of_std_msgs_unless_the_package_has_one() {
+        let text = "Header header\n===\nMSG: std_msgs/Header\nint8 std\n";
+        let bundled = MessageType::from_bundle(&name("a/A"), text).unwrap();
+        assert_eq!(fields(&bundled), ["std_msgs/msg/Header header"]);
+
+        let own = format!("{text}===\nMSG: a/Header\nint8 own\n");
+        let bundled = MessageType::from_bundle(&name("a/A"), &own).unwrap();
+        assert_eq!(fields(&bundled), ["a/msg/Header header"]);
+    }
+
+    #[test]
+    fn lines_of_a_bundle_count_from_its_start() {
+        let text = "B b\r\n\r\n=====\r\nMSG: a/B\r\nint8 fine\r\nint8[-1] wrong\r\n";
+        let error = MessageType::from_bundle(&name("a/A"), text).unwrap_err().to_string();
+        let place = "message type a/msg/B, recorded definition of a/msg/A, line 6: `int8[-1]`";
+        assert!(error.contains(place), "{error}");
+    }
+
+    #[test]
+    fn a_bundle_that_heads_its_own_type_is_understood() {
+        let text = "=====\nMSG: a/A\nint8 x\n";
+        let ty = MessageType::from_bundle(&name("a/A"), text).unwrap();
+        assert_eq!(fields(&ty), ["int8 x"]);
+    }
+
+    #[test]
+    fn a_bundle_of_another_language_is_named() {
+        let text = "=====\nIDL: a/msg/A\nmodule a {};\n";
+        let error = MessageType::from_bundle(&name("a/A"), text).unwrap_err().to_string();
+        assert!(error.contains("found `IDL: a/msg/A`"), "{error}");
+    }
+}
