@@ -4,6 +4,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 # What the program takes as ROS parameters; an empty string is the same as not given.
@@ -53,7 +54,8 @@ def bridge(context):
     def value_of(argument):
         return LaunchConfiguration(argument).perform(context).strip()
 
-    parameters = {name: value_of(name) for name in PARAMETERS if value_of(name)}
+    # Strings, whatever they look like: an experiment may be called 2026 or true.
+    parameters = {name: ParameterValue(value_of(name), value_type=str) for name in PARAMETERS if value_of(name)}
     parameters["use_sim_time"] = value_of("use_sim_time") == "true"
     return [
         Node(
@@ -65,9 +67,9 @@ def bridge(context):
             arguments=["--duration", value_of("duration")] if value_of("duration") else [],
             ros_arguments=["--log-level", value_of("log_level")],
             parameters=[parameters],
-            # On Ctrl-C the bridge takes what is queued, writes it and closes the tracks: let it.
+            # When told to stop, the bridge takes what is queued, writes it and closes the tracks: give it the time.
             sigterm_timeout="30",
-            sigkill_timeout="10",
+            sigkill_timeout="30",
         )
     ]
 
