@@ -1,4 +1,4 @@
-//! Rows → files that others read. Each format is a file of its own behind [`write`], which takes
+//! Rows → files that others read. Each format is a file of its own behind [`write()`], which takes
 //! any [`RowSource`]: a track's rows, or rows joined of several tracks.
 
 mod json;

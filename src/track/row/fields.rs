@@ -151,7 +151,7 @@ fn flatten(name: Column, value: Value, out: &mut Vec<(Column, Value)>) {
     }
 }
 
-/// Builds [`Fields`](crate::track::Fields) from `"name": value` pairs; `{ … }` nests.
+/// Builds [`Fields`] from `"name": value` pairs; `{ … }` nests.
 ///
 /// ```
 /// use mldash_bridge::fields;
