@@ -25,7 +25,7 @@ mod track;
 pub use buffer::{Appended, WhenFull};
 pub use error::TrackError;
 pub use experiment::{Closed, ClosedTrack, Experiment};
-pub use format::{Export, Format};
+pub use format::{Export, Format, FormatError};
 pub use lines::{AppendedLines, BadLine};
 pub use local::{StoreError, TrackInfo};
 pub use name::{ExperimentName, NameError, NameKind, NameProblem, TrackName};

@@ -10,10 +10,10 @@ use super::Failure;
 /// it is complete.
 pub(crate) fn write_to(
     path: Option<&Path>,
-    write: impl FnOnce(&mut dyn Write) -> Result<(), Failure>,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let Some(path) = path else {
-        let mut out = BufWriter::new(stdout().lock());
+        let mut out = BufWriter::new(stdout());
         write(&mut out)?;
         return Ok(out.flush()?);
     };

@@ -2,8 +2,17 @@
 //! any [`RowSource`]: a track's rows, or rows joined of several tracks.
 
 mod json;
+mod kind;
+mod mcap;
+mod mocap;
+mod parquet;
+mod survey;
 
+use std::fmt;
 use std::io::Write;
+use std::str::FromStr;
+
+use serde_json::Value as Json;
 
 use super::error::TrackError;
 use super::json::{JsonWriter, NonFinite};
@@ -17,6 +26,62 @@ pub enum Format {
     Json,
     /// One object a line, joined by newlines.
     Jsonl,
+    /// Apache Parquet: typed columns, `timestamp` first, compressed with zstd.
+    ///
+    /// A column has the type that holds all its values without loss: integers widen to floats
+    /// where that is exact, lists are typed down to their items, dicts in lists become structs.
+    /// A column whose values have no type in common holds each value's JSON text. Single
+    /// precision is not told apart from double: the store keeps numbers as text.
+    Parquet,
+    /// Motion capture frames in JSON: `{"version","metadata","channels","frames":[{"time":…,…},…]}`.
+    Mocap,
+    /// One MCAP channel of JSON messages with their JSON Schema, which Foxglove opens. Its JSON is
+    /// always strict, and it has no times below zero.
+    Mcap,
+}
+
+/// A text that names no format.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a format; there are json, jsonl, parquet, mocap and mcap")]
+pub struct FormatError(String);
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 5] = [Self::Json, Self::Jsonl, Self::Parquet, Self::Mocap, Self::Mcap];
+
+    /// The name it is asked for by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Jsonl => "jsonl",
+            Self::Parquet => "parquet",
+            Self::Mocap => "mocap",
+            Self::Mcap => "mcap",
+        }
+    }
+
+    /// Whether people can read it.
+    pub fn is_text(self) -> bool {
+        match self {
+            Self::Json | Self::Jsonl | Self::Mocap => true,
+            Self::Parquet | Self::Mcap => false,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Format {
+    type Err = FormatError;
+
+    fn from_str(name: &str) -> Result<Self, FormatError> {
+        let known = Self::ALL.into_iter().find(|format| format.name() == name);
+        known.ok_or_else(|| FormatError(name.to_owned()))
+    }
 }
 
 /// A format and how to write what it has no place for.
@@ -46,6 +111,9 @@ impl Export {
     }
 }
 
+/// ML-Dash's frames per second where a track says nothing.
+const DEFAULT_FPS: u32 = 30;
+
 /// Rows that can be gone through more than once; every pass gives the same.
 pub(super) trait RowSource {
     /// One pass.
@@ -53,6 +121,36 @@ pub(super) trait RowSource {
 
     /// The rows by rising time, from the first.
     fn rows(&self) -> Self::Rows;
+
+    /// What is known of them besides.
+    fn about(&self) -> Result<About, TrackError>;
+}
+
+/// What is known of rows without reading them.
+pub(super) struct About {
+    /// The track they are of.
+    pub(super) topic: String,
+    /// Whether the track has a file, be it without rows.
+    pub(super) is_stored: bool,
+    /// The track's `description`, text or null.
+    pub(super) description: Json,
+    /// The track's `tags`, a list.
+    pub(super) tags: Json,
+    /// Frames per second: the track's own, or ML-Dash's default.
+    pub(super) fps: Json,
+}
+
+impl About {
+    /// A track of which only the topic is known.
+    pub(super) fn topic(topic: String, is_stored: bool) -> Self {
+        Self {
+            topic,
+            is_stored,
+            description: Json::Null,
+            tags: Json::Array(Vec::new()),
+            fps: Json::from(DEFAULT_FPS),
+        }
+    }
 }
 
 /// One pass over rows.
@@ -76,10 +174,13 @@ pub(super) fn write_row(row: &Row, non_finite: NonFinite, out: &mut Vec<u8>) {
 pub(super) fn write(
     export: Export,
     source: &impl RowSource,
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
 ) -> Result<(), TrackError> {
     match export.format {
         Format::Json => json::write_json(source.rows(), export.non_finite, out),
         Format::Jsonl => json::write_jsonl(source.rows(), export.non_finite, out),
+        Format::Parquet => parquet::write(source, out),
+        Format::Mocap => mocap::write(source, export.non_finite, out),
+        Format::Mcap => mcap::write(source, out),
     }
 }

@@ -34,4 +34,5 @@ pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
 pub(crate) use lookup::Lookup;
 pub use metadata::TrackInfo;
+pub(crate) use metadata::TrackMetadata;
 pub(crate) use snapshot::Snapshot;

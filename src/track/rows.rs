@@ -1,11 +1,11 @@
 //! Rows on their way out of the store: what a query selects of a track as it stands at one moment.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use super::error::TrackError;
-use super::format::{RowSource, RowStream, write_row};
+use super::format::{About, RowSource, RowStream, write_row};
 use super::json::{Columns, NonFinite, RowParser};
-use super::local::{Cursor, Lookup, RawRow, Snapshot};
+use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata};
 use super::query::Query;
 use super::row::Row;
 
@@ -14,15 +14,16 @@ use super::row::Row;
 #[derive(Debug)]
 pub(super) struct Selection {
     topic: String,
+    folder: PathBuf,
     snapshot: Option<Snapshot>,
     query: Query,
 }
 
 impl Selection {
     /// Of the track in `folder`, which need not exist.
-    pub(super) fn open(topic: String, folder: &Path, query: Query) -> Result<Self, TrackError> {
-        let snapshot = Snapshot::open(folder)?;
-        Ok(Self { topic, snapshot, query })
+    pub(super) fn open(topic: String, folder: PathBuf, query: Query) -> Result<Self, TrackError> {
+        let snapshot = Snapshot::open(&folder)?;
+        Ok(Self { topic, folder, snapshot, query })
     }
 
     pub(super) fn topic(&self) -> &str {
@@ -102,6 +103,22 @@ impl RowSource for Selection {
             parser: RowParser::default(),
             columns: self.query.columns.clone(),
         }
+    }
+
+    fn about(&self) -> Result<About, TrackError> {
+        let mut about = About::topic(self.topic.clone(), self.snapshot.is_some());
+        let known = TrackMetadata::load(&self.folder)?.map(|metadata| metadata.extra);
+        let mut known = known.unwrap_or_default();
+        if let Some(description) = known.remove("description") {
+            about.description = description;
+        }
+        if let Some(tags) = known.remove("tags") {
+            about.tags = tags;
+        }
+        if let Some(fps) = known.get_mut("metadata").and_then(|m| m.get_mut("fps")) {
+            about.fps = fps.take();
+        }
+        Ok(about)
     }
 }
 

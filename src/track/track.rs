@@ -176,7 +176,7 @@ impl Track {
         &self,
         query: &Query,
         export: impl Into<Export>,
-        out: &mut dyn Write,
+        out: &mut (dyn Write + Send),
     ) -> Result<(), TrackError> {
         format::write(export.into(), &self.select(query)?, out)
     }
@@ -205,6 +205,6 @@ impl Track {
     pub(super) fn select(&self, query: &Query) -> Result<Selection, TrackError> {
         self.flush()?;
         let folder = self.shared.dir.track_folder(self.name()?);
-        Selection::open(self.topic(), &folder, query.clone())
+        Selection::open(self.topic(), folder, query.clone())
     }
 }

@@ -4,7 +4,9 @@
 
 mod append;
 mod check;
+mod formats;
 mod list;
+mod parquet_table;
 mod slice;
 mod store;
 mod store_model;

@@ -40,7 +40,7 @@ pub struct TrackInfo {
 /// A track's `metadata.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TrackMetadata {
+pub(crate) struct TrackMetadata {
     pub(super) track_id: String,
     pub(super) topic: String,
     #[serde(default)]
@@ -53,8 +53,9 @@ pub(super) struct TrackMetadata {
     pub(super) last_timestamp: Option<f64>,
     #[serde(default)]
     pub(super) created_at: Option<String>,
+    /// What else ML-Dash keeps of a track: `description`, `tags`, `metadata`.
     #[serde(flatten)]
-    pub(super) extra: Extra,
+    pub(crate) extra: Extra,
 }
 
 impl TrackMetadata {
@@ -72,7 +73,7 @@ impl TrackMetadata {
     }
 
     /// Of the track in `folder`; `None` when there is none.
-    pub(super) fn load(folder: &Path) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn load(folder: &Path) -> Result<Option<Self>, StoreError> {
         load_json(&folder.join(TRACK_FILE))
     }
 
