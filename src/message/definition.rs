@@ -1,8 +1,6 @@
 //! What a message type is made of: fields with their types, nested types resolved.
 //! Knows nothing of bytes; [`parse`] reads `.msg` texts, [`resolve`] finds and joins them.
 
-#![expect(dead_code, reason = "what decoding needs of a type")]
-
 mod error;
 mod parse;
 mod resolve;

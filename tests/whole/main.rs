@@ -4,6 +4,7 @@
 
 mod append;
 mod check;
+mod decode;
 mod formats;
 mod list;
 mod parquet_table;
