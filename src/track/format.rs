@@ -123,7 +123,7 @@ pub(super) trait RowSource {
     fn rows(&self) -> Self::Rows;
 
     /// What is known of them besides.
-    fn about(&self) -> Result<About, TrackError>;
+    fn about(&self) -> About;
 }
 
 /// What is known of rows without reading them.

@@ -1,6 +1,6 @@
 //! Rows on their way out of the store: what a query selects of a track as it stands at one moment.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::error::TrackError;
 use super::format::{About, RowSource, RowStream, write_row};
@@ -14,16 +14,19 @@ use super::row::Row;
 #[derive(Debug)]
 pub(super) struct Selection {
     topic: String,
-    folder: PathBuf,
+    /// What ML-Dash notes of the track besides its rows.
+    notes: serde_json::Map<String, serde_json::Value>,
     snapshot: Option<Snapshot>,
     query: Query,
 }
 
 impl Selection {
     /// Of the track in `folder`, which need not exist.
-    pub(super) fn open(topic: String, folder: PathBuf, query: Query) -> Result<Self, TrackError> {
-        let snapshot = Snapshot::open(&folder)?;
-        Ok(Self { topic, folder, snapshot, query })
+    pub(super) fn open(topic: String, folder: &Path, query: Query) -> Result<Self, TrackError> {
+        let metadata = TrackMetadata::load_for(&topic, folder)?;
+        let notes = metadata.map(|metadata| metadata.extra).unwrap_or_default();
+        let snapshot = Snapshot::open(folder)?;
+        Ok(Self { topic, notes, snapshot, query })
     }
 
     pub(super) fn topic(&self) -> &str {
@@ -105,20 +108,18 @@ impl RowSource for Selection {
         }
     }
 
-    fn about(&self) -> Result<About, TrackError> {
+    fn about(&self) -> About {
         let mut about = About::topic(self.topic.clone(), self.snapshot.is_some());
-        let known = TrackMetadata::load(&self.folder)?.map(|metadata| metadata.extra);
-        let mut known = known.unwrap_or_default();
-        if let Some(description) = known.remove("description") {
-            about.description = description;
+        if let Some(description) = self.notes.get("description") {
+            about.description = description.clone();
         }
-        if let Some(tags) = known.remove("tags") {
-            about.tags = tags;
+        if let Some(tags) = self.notes.get("tags") {
+            about.tags = tags.clone();
         }
-        if let Some(fps) = known.get_mut("metadata").and_then(|m| m.get_mut("fps")) {
-            about.fps = fps.take();
+        if let Some(fps) = self.notes.get("metadata").and_then(|metadata| metadata.get("fps")) {
+            about.fps = fps.clone();
         }
-        Ok(about)
+        about
     }
 }
 

@@ -205,6 +205,6 @@ impl Track {
     pub(super) fn select(&self, query: &Query) -> Result<Selection, TrackError> {
         self.flush()?;
         let folder = self.shared.dir.track_folder(self.name()?);
-        Selection::open(self.topic(), folder, query.clone())
+        Selection::open(self.topic(), &folder, query.clone())
     }
 }

@@ -17,7 +17,7 @@ use crate::track::row::{Column, TIMESTAMP_COLUMN, Timestamp};
 
 /// Writes the rows of `source` to `out`, each at its time.
 pub(super) fn write(source: &impl RowSource, out: &mut dyn Write) -> Result<(), TrackError> {
-    let topic = source.about()?.topic;
+    let topic = source.about().topic;
     let schema = schema(&Survey::of(source)?).to_string();
     let mut writer = WriteOptions::new()
         .compression(Some(Compression::Zstd))

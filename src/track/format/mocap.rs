@@ -21,7 +21,7 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> Result<(), TrackError> {
     let survey = Survey::of(source)?;
-    let mut text = head(&source.about()?, &survey);
+    let mut text = head(&source.about(), &survey);
     let mut separator: &[u8] = b"";
     for row in source.rows() {
         let row = row?;

@@ -85,14 +85,7 @@ impl TrackAppender {
         name: &TrackName,
         folder: &Path,
     ) -> Result<TrackMetadata, StoreError> {
-        if let Some(metadata) = TrackMetadata::load(folder)? {
-            if metadata.topic != name.as_str() {
-                return Err(StoreError::FolderCollision {
-                    requested: name.to_string(),
-                    existing: metadata.topic,
-                    folder: folder.to_owned(),
-                });
-            }
+        if let Some(metadata) = TrackMetadata::load_for(name.as_str(), folder)? {
             return Ok(metadata);
         }
         std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;

@@ -73,8 +73,20 @@ impl TrackMetadata {
     }
 
     /// Of the track in `folder`; `None` when there is none.
-    pub(crate) fn load(folder: &Path) -> Result<Option<Self>, StoreError> {
+    pub(super) fn load(folder: &Path) -> Result<Option<Self>, StoreError> {
         load_json(&folder.join(TRACK_FILE))
+    }
+
+    /// Of the track `topic` in `folder`, which may turn out to be another's.
+    pub(crate) fn load_for(topic: &str, folder: &Path) -> Result<Option<Self>, StoreError> {
+        match Self::load(folder)? {
+            Some(metadata) if metadata.topic != topic => Err(StoreError::FolderCollision {
+                requested: topic.to_owned(),
+                existing: metadata.topic,
+                folder: folder.to_owned(),
+            }),
+            metadata => Ok(metadata),
+        }
     }
 
     pub(super) fn save(&self, folder: &Path) -> Result<(), StoreError> {
