@@ -1,11 +1,12 @@
 //! Whole-program tests that need no ROS: the library's and the commands' behaviour on real files.
 
-#![expect(clippy::unwrap_used, reason = "a panic in a test is its report")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic in a test is its report")]
 
 mod append;
 mod check;
 mod decode;
 mod formats;
+mod interop;
 mod list;
 mod parquet_table;
 mod slice;
