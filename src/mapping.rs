@@ -1,10 +1,12 @@
 //! The mapping: which topics become which tracks, by which stamp, with which fields. Reads the
-//! YAML and answers questions about topics; knows neither the graph nor messages' definitions.
+//! YAML and answers questions about topics; knows nothing of the graph.
 //!
 //! A text becomes a tree whose nodes know their places (`yaml`), the tree is read with types
 //! (`reader`, `read`), and everything that is wrong is reported at once ([`MappingErrors`]).
 
+mod definitions;
 mod experiment;
+mod nearest;
 mod overlap;
 mod problem;
 mod qos;
@@ -26,6 +28,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use definitions::{TypesChecked, check_against};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use problem::{MappingErrors, Place, Problem};
 pub use qos::{Durability, Qos, Reliability};

@@ -5,13 +5,10 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use super::nearest::nearest;
 use super::problem::{Placed, Problems, Spot};
 use super::yaml::{Kind, Node};
 
-/// How alike two words are, of 1, for one to be a slip of the other.
-const SIMILAR: f64 = 0.8;
-/// How long a part of a word must be to mean the word: `rate` for `max_rate`.
-const MIN_PART_BYTES: usize = 3;
 const OPEN: &str = "write a value, or leave the key out";
 const QUOTE: &str = "quote a text with braces or brackets: `\"{topic}\"`";
 
@@ -135,7 +132,8 @@ impl<'n> Item<'n> {
             return Some(*value);
         }
         let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
-        let hint = nearest(text, &words).map(|word| format!("did you mean `{word}`?"));
+        let hint =
+            nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
         self.mismatch(&words.join(" or "), hint.as_deref(), problems);
         None
     }
@@ -223,21 +221,10 @@ fn join(key_path: &str, key: &str) -> String {
 }
 
 fn suggest(word: &str, known: &[&str]) -> String {
-    match nearest(word, known) {
+    match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known here: {}", known.join(", ")),
     }
-}
-
-/// The known word that `word` is a slip, or a part, of.
-fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
-    let word = word.to_lowercase().replace('-', "_");
-    let score = |known: &str| {
-        let is_part = word.len() >= MIN_PART_BYTES && known.contains(&word);
-        if is_part { 1.0 } else { strsim::jaro_winkler(&word, known) }
-    };
-    let scored = known.iter().map(|known| (score(known), *known));
-    scored.filter(|(score, _)| *score >= SIMILAR).max_by(|a, b| a.0.total_cmp(&b.0)).map(|s| s.1)
 }
 
 /// As much of a text as a message should repeat.

@@ -48,3 +48,25 @@ fn a_mapping_that_is_not_there_is_wrong_usage() {
     assert!(done.stderr.contains("can't read the mapping no/such/bridge.yaml"));
     assert!(done.stderr.contains("because: "), "{}", done.stderr);
 }
+
+#[test]
+fn types_are_checked_where_ros_is_sourced_and_said_to_be_unchecked_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let package = dir.path().join("share/arm_msgs/msg");
+    std::fs::create_dir_all(&package).unwrap();
+    std::fs::write(package.join("Arm.msg"), "float64 angle\n").unwrap();
+    let file = dir.path().join("arm.yaml");
+    let text = "topics:\n  - topic: /arm\n    type: arm_msgs/msg/Arm\n    fields: [angel]\n";
+    std::fs::write(&file, text).unwrap();
+    let check =
+        |prefixes: &str| program(["check"]).arg(&file).env("AMENT_PREFIX_PATH", prefixes).run();
+
+    let sourced = check(dir.path().to_str().unwrap());
+    assert_eq!(sourced.code, 2);
+    assert!(sourced.stderr.contains("arm.yaml:4:14: topics[0].fields[0]: "), "{}", sourced.stderr);
+    assert!(sourced.stderr.contains("hint: did you mean `angle`?"), "{}", sourced.stderr);
+
+    let bare = check("");
+    assert_eq!(bare.code, 0, "{}", bare.stderr);
+    assert!(bare.stderr.contains("message types not checked"), "{}", bare.stderr);
+}

@@ -1,7 +1,7 @@
 //! Finds the texts of definitions, installed or bundled, and joins them to whole types.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,6 +57,21 @@ impl Definitions {
     pub fn from_environment() -> Self {
         let path = std::env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
         Self::from_prefixes(std::env::split_paths(&path).filter(|p| !p.as_os_str().is_empty()))
+    }
+
+    /// Whether there are none, as no workspace is sourced.
+    pub fn is_empty(&self) -> bool {
+        self.prefixes.is_empty()
+    }
+
+    /// The message types of a package; none of one that is not installed.
+    pub fn types_of(&self, package: &str) -> BTreeSet<TypeName> {
+        let folders = self.prefixes.iter().map(|p| p.join("share").join(package).join("msg"));
+        let files = folders.filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+        let paths = files.map(|file| file.path());
+        let definitions = paths.filter(|path| path.extension().is_some_and(|e| e == "msg"));
+        let names = definitions.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()));
+        names.filter_map(|name| TypeName::new(package, &name).ok()).collect()
     }
 
     /// A type with all that it refers to.
