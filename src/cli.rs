@@ -1,6 +1,7 @@
 //! The command line. One file a subcommand, each a thin call into the library.
 //! stdout carries data only; logs and progress go to stderr.
 
+mod align;
 mod append;
 mod check;
 mod exit;
@@ -35,6 +36,8 @@ enum Command {
     Tracks(tracks::TracksArgs),
     /// Read a track: rows by time range and columns.
     Read(read::ReadArgs),
+    /// Join tracks by time: one row per row of one track, with what the others held then.
+    Align(align::AlignArgs),
     /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
     Append(append::AppendArgs),
 }
@@ -60,6 +63,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => read::run(&args),
+        Command::Align(args) => align::run(&args),
         Command::Append(args) => append::run(&args),
     };
     done.map_or_else(exit::report, |()| ExitCode::Done)

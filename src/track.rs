@@ -4,6 +4,7 @@
 //! says what to read, [`Export`] as what. Rows go through a buffer, which merges them by `_ts`,
 //! into the local store, which is ML-Dash's own layout on disk.
 
+mod align;
 mod buffer;
 mod error;
 mod experiment;
@@ -22,6 +23,7 @@ mod slice;
 #[expect(clippy::module_inception, reason = "a track is what this API is about")]
 mod track;
 
+pub use align::{Align, AlignError, AlignMethod, Aligned, AlignedRows};
 pub use buffer::{Appended, WhenFull};
 pub use error::TrackError;
 pub use experiment::{Closed, ClosedTrack, Experiment};

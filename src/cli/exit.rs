@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use mldash_bridge::mapping::MappingErrors;
-use mldash_bridge::track::TrackError;
+use mldash_bridge::track::{AlignError, TrackError};
 
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,11 @@ impl From<TrackError> for Failure {
             TrackError::Export(source) if source.kind() == io::ErrorKind::BrokenPipe => {
                 Self::OutputClosed
             }
-            TrackError::Name(_) | TrackError::Environment(_) => Self::Usage(error.into()),
+            TrackError::Name(_)
+            | TrackError::Environment(_)
+            | TrackError::Align(AlignError::Twice(_) | AlignError::Tolerance(_)) => {
+                Self::Usage(error.into())
+            }
             error => Self::Failed(error.into()),
         }
     }

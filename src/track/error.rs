@@ -1,5 +1,6 @@
 //! What can go wrong for a user of the Track API.
 
+use super::align::AlignError;
 use super::json::{JsonRowError, MAX_DEPTH};
 use super::local::StoreError;
 use super::name::NameError;
@@ -20,6 +21,9 @@ pub enum TrackError {
     /// The store could not be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Tracks can't be joined as asked for.
+    #[error(transparent)]
+    Align(#[from] AlignError),
     /// Nothing was recorded under this name.
     #[error("no experiment `{name}` under {}", root.display())]
     NoExperiment {

@@ -7,7 +7,7 @@ use super::format::{About, RowSource, RowStream, write_row};
 use super::json::{Columns, NonFinite, RowParser};
 use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata};
 use super::query::Query;
-use super::row::Row;
+use super::row::{Row, Timestamp};
 
 /// What a query selects of a track's file as it stands at one moment. It can be gone through more
 /// than once, and every pass gives the same rows, whatever is recorded meanwhile.
@@ -31,6 +31,26 @@ impl Selection {
 
     pub(super) fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// Whether anything was recorded under the topic.
+    pub(super) fn exists(&self) -> bool {
+        self.snapshot.is_some()
+    }
+
+    /// Names of all columns that the track has, selected or not.
+    pub(super) fn columns(&self) -> Vec<String> {
+        self.snapshot.as_ref().map(Snapshot::columns).unwrap_or_default()
+    }
+
+    /// All columns from the row that held when `query` starts to the one that follows its end.
+    pub(super) fn reaching(mut self, query: &Query) -> Result<Self, TrackError> {
+        if let Some(mut lookup) = self.lookup() {
+            let start = lookup.floor(query.start())?.map_or(query.start(), Timestamp::as_secs);
+            let end = lookup.ceil(query.end())?.map_or(query.end(), Timestamp::as_secs);
+            self.query = Query::range(start..=end);
+        }
+        Ok(self)
     }
 
     /// Single rows of those selected by their time; `None` when there is no file. Takes no notice of

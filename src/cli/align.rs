@@ -1,0 +1,69 @@
+//! `mldash_bridge align`: tracks joined by time as a file.
+
+use clap::{Args, ValueEnum};
+use mldash_bridge::track::{Align, AlignMethod, Experiment, Format};
+
+use super::output::{RowsArgs, formats};
+use super::{ExperimentArgs, Failure};
+
+#[derive(Debug, Args)]
+pub(crate) struct AlignArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// The track whose rows the others are joined to.
+    #[arg(long, value_name = "TRACK")]
+    on: String,
+    /// The tracks to join, comma-separated; their columns become TRACK.COLUMN.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', required = true)]
+    with: Vec<String>,
+    /// Which of their rows belongs to a time.
+    #[arg(long, default_value = "floor")]
+    method: MethodArg,
+    /// Leave out rows that are further than this from the time; no bound without.
+    #[arg(long, value_name = "SECONDS", default_value = "inf", hide_default_value = true)]
+    tolerance: f64,
+    /// First _ts of TRACK, seconds, included.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    start: Option<f64>,
+    /// Last _ts of TRACK, seconds, included.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    end: Option<f64>,
+    /// What to write; without, what the output file's extension says, else jsonl.
+    #[arg(long, value_parser = formats(&FORMATS))]
+    format: Option<Format>,
+    #[command(flatten)]
+    rows: RowsArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum MethodArg {
+    /// The last row that is not after it.
+    Floor,
+    /// The nearest row; of two equally near, the earlier.
+    Nearest,
+}
+
+impl From<MethodArg> for AlignMethod {
+    fn from(method: MethodArg) -> Self {
+        match method {
+            MethodArg::Floor => Self::Floor,
+            MethodArg::Nearest => Self::Nearest,
+        }
+    }
+}
+
+/// The first is what is written when nobody says.
+const FORMATS: [Format; 2] = [Format::Jsonl, Format::Parquet];
+
+pub(crate) fn run(args: &AlignArgs) -> Result<(), Failure> {
+    let format = args.rows.format(args.format, &FORMATS)?;
+    let exp = Experiment::open_read_only(&args.experiment.experiment, &args.experiment.root)?;
+    let start = args.start.unwrap_or(f64::NEG_INFINITY);
+    let align = Align::on(&args.on)
+        .with(&args.with)
+        .method(args.method.into())
+        .tolerance(args.tolerance)
+        .range(start..=args.end.unwrap_or(f64::INFINITY));
+    let aligned = exp.align(&align)?;
+    args.rows.write(format, |export, out| aligned.export_to(export, out))
+}

@@ -1,0 +1,182 @@
+//! Tracks joined by time, from the library and from `mldash_bridge align`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use mldash_bridge::track::{
+    Align, AlignError, AlignMethod, Experiment, Fields, Format, Options, TrackError, Value,
+};
+use proptest::prelude::*;
+
+use crate::parquet_table::ParquetTable;
+use crate::program::{Done, program};
+
+const RUN: &str = "alice/warehouse/run-1";
+
+fn open(root: &Path) -> Experiment {
+    Experiment::open(RUN, Options::local(root)).unwrap()
+}
+
+fn record(exp: &Experiment, topic: &str, column: &str, times: &[f64]) {
+    for ts in times {
+        let row: Fields = [(column, Value::F64(*ts))].into_iter().collect();
+        exp.tracks(topic).append(row, *ts).unwrap();
+    }
+}
+
+fn jsonl(exp: &Experiment, align: &Align) -> Vec<String> {
+    let text = exp.align(align).unwrap().export(Format::Jsonl).unwrap();
+    String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn align(root: &Path, args: &[&str]) -> Done {
+    program(["align", RUN].iter().chain(args)).arg("--root").arg(root).run()
+}
+
+#[test]
+fn each_row_carries_what_the_others_held_then_under_their_names() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    record(&exp, "camera", "frame", &[1.0, 2.0, 3.0]);
+    record(&exp, "robot/pose", "q", &[1.4, 1.9, 2.4]);
+    record(&exp, "arm", "j", &[0.5]);
+    let rows = jsonl(&exp, &Align::on("camera").with(["robot/pose", "arm"]));
+    assert_eq!(
+        rows,
+        [
+            r#"{"timestamp":1.0,"frame":1.0,"arm.timestamp":0.5,"arm.j":0.5}"#,
+            r#"{"timestamp":2.0,"frame":2.0,"robot/pose.timestamp":1.9,"robot/pose.q":1.9,"arm.timestamp":0.5,"arm.j":0.5}"#,
+            r#"{"timestamp":3.0,"frame":3.0,"robot/pose.timestamp":2.4,"robot/pose.q":2.4,"arm.timestamp":0.5,"arm.j":0.5}"#,
+        ]
+    );
+}
+
+#[test]
+fn the_nearest_row_may_come_after_and_one_too_far_is_left_out() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    record(&exp, "camera", "frame", &[1.0, 2.0, 3.0]);
+    record(&exp, "pose", "q", &[1.1, 1.9, 2.1]);
+    let nearest = Align::on("camera").with(["pose"]).method(AlignMethod::Nearest);
+    assert_eq!(
+        jsonl(&exp, &nearest.tolerance(0.1)),
+        [
+            r#"{"timestamp":1.0,"frame":1.0,"pose.timestamp":1.1,"pose.q":1.1}"#,
+            r#"{"timestamp":2.0,"frame":2.0,"pose.timestamp":1.9,"pose.q":1.9}"#,
+            r#"{"timestamp":3.0,"frame":3.0}"#,
+        ]
+    );
+}
+
+#[test]
+fn joined_rows_can_be_gone_through_again_and_stay_as_they_were() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    record(&exp, "camera", "frame", &[1.0, 2.0]);
+    record(&exp, "pose", "q", &[0.9]);
+    let aligned = exp.align(&Align::on("camera").with(["pose"])).unwrap();
+    let first: Vec<_> = aligned.rows().map(Result::unwrap).collect();
+    record(&exp, "pose", "q", &[1.5]);
+    exp.flush().unwrap();
+    assert_eq!(aligned.rows().map(Result::unwrap).collect::<Vec<_>>(), first);
+}
+
+#[test]
+fn tracks_that_are_not_there_or_would_share_columns_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    record(&exp, "camera", "pose.q", &[1.0]);
+    record(&exp, "pose", "q", &[1.0]);
+    let refused = |align: Align| match exp.align(&align) {
+        Err(TrackError::Align(error)) => error,
+        other => panic!("{other:?}"),
+    };
+    let absent = refused(Align::on("camera").with(["arm"]));
+    assert_eq!(absent.to_string(), "there is no track `arm` to align; there are: camera, pose");
+    let clash = refused(Align::on("camera").with(["pose"]));
+    assert!(matches!(clash, AlignError::ColumnTwice { .. }), "{clash}");
+    let twice = refused(Align::on("pose").with(["camera", "camera"]));
+    assert_eq!(twice, AlignError::Twice("camera".into()));
+    let tolerance = refused(Align::on("pose").with(["camera"]).tolerance(-1.0));
+    assert_eq!(tolerance, AlignError::Tolerance(-1.0));
+}
+
+#[test]
+fn the_command_writes_joined_rows_and_says_what_it_can_not_join() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    record(&exp, "camera", "frame", &[1.0, 2.0, 3.0]);
+    record(&exp, "robot/pose", "q", &[1.9, f64::MAX]);
+    record(&exp, "arm", "j", &[2.1]);
+    exp.close().unwrap();
+
+    let with = ["--on", "camera", "--with", "robot/pose,arm", "--end", "2.5"];
+    let done =
+        align(root.path(), &[&with[..], &["--method", "nearest", "--tolerance", "0.5"]].concat());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(
+        done.text(),
+        "{\"timestamp\":1.0,\"frame\":1.0}\n\
+         {\"timestamp\":2.0,\"frame\":2.0,\"robot/pose.timestamp\":1.9,\"robot/pose.q\":1.9,\
+         \"arm.timestamp\":2.1,\"arm.j\":2.1}"
+    );
+
+    let file = root.path().join("aligned.jsonl");
+    let to_file = ["--on", "camera", "--with", "arm", "-o", file.to_str().unwrap()];
+    assert_eq!(align(root.path(), &to_file).text(), "");
+    assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 3);
+
+    let table = root.path().join("aligned.parquet");
+    align(root.path(), &["--on", "camera", "--with", "arm", "-o", table.to_str().unwrap()]);
+    let reader = Experiment::open_read_only(RUN, root.path()).unwrap();
+    let aligned = reader.align(&Align::on("camera").with(["arm"])).unwrap();
+    let rows: Vec<_> = aligned.rows().map(Result::unwrap).collect();
+    ParquetTable::read(&std::fs::read(table).unwrap()).assert_holds(&rows);
+
+    let absent = align(root.path(), &["--on", "camera", "--with", "leg"]);
+    assert_eq!(absent.code, 1);
+    assert!(absent.stderr.contains("`leg`") && absent.stderr.contains("robot/pose"));
+    let twice = align(root.path(), &["--on", "camera", "--with", "arm,arm"]);
+    assert_eq!(twice.code, 2, "{}", twice.stderr);
+    let negative = align(root.path(), &["--on", "camera", "--with", "arm", "--tolerance=-1"]);
+    assert_eq!(negative.code, 2, "{}", negative.stderr);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn joins_what_a_look_at_every_row_would_join(
+        on in prop::collection::btree_set(0..80_i32, 1..30),
+        with in prop::collection::btree_set(0..80_i32, 1..30),
+        tolerance in 0..10_i32,
+        nearest: bool,
+        bounds in (0..80_i32, 0..80_i32),
+    ) {
+        let root = tempfile::tempdir().unwrap();
+        let exp = open(root.path());
+        let times = |set: &BTreeSet<i32>| set.iter().map(|t| f64::from(*t)).collect::<Vec<_>>();
+        record(&exp, "on", "a", &times(&on));
+        record(&exp, "with", "b", &times(&with));
+        let (start, end) = (bounds.0.min(bounds.1), bounds.0.max(bounds.1));
+        let method = if nearest { AlignMethod::Nearest } else { AlignMethod::Floor };
+        let align = Align::on("on").with(["with"]).method(method).tolerance(f64::from(tolerance));
+        let aligned = exp.align(&align.range(f64::from(start)..=f64::from(end))).unwrap();
+        let joined: Vec<_> = aligned
+            .rows()
+            .map(Result::unwrap)
+            .map(|row| (row.ts.as_secs(), row.fields.get("with.b").cloned()))
+            .collect();
+
+        let expected: Vec<_> = on
+            .range(start..=end)
+            .map(|ts| {
+                let may = |other: &&i32| nearest || *other <= ts;
+                let found = with.iter().filter(may).min_by_key(|other| (ts.abs_diff(**other), **other));
+                let found = found.filter(|other| ts.abs_diff(**other) <= tolerance as u32);
+                (f64::from(*ts), found.map(|other| Value::F64(f64::from(*other))))
+            })
+            .collect();
+        prop_assert_eq!(joined, expected);
+    }
+}
