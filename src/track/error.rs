@@ -24,6 +24,22 @@ pub enum TrackError {
     /// Tracks can't be joined as asked for.
     #[error(transparent)]
     Align(#[from] AlignError),
+    /// There is no such file.
+    #[error("there is no file `{name}` in `/{folder}` of experiment `{experiment}`")]
+    NoFile {
+        /// The folder looked in.
+        folder: String,
+        /// The name asked for.
+        name: String,
+        /// The experiment.
+        experiment: String,
+    },
+    /// A file's checksum is not the one it was saved with.
+    #[error("{} is not what was saved: its checksum differs", path.display())]
+    FileDamaged {
+        /// Where it lies.
+        path: std::path::PathBuf,
+    },
     /// Nothing was recorded under this name.
     #[error("no experiment `{name}` under {}", root.display())]
     NoExperiment {

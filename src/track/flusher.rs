@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::experiment::Shared;
+use super::shared::Shared;
 
 /// Wakes the flush thread.
 #[derive(Debug, Default)]
@@ -76,6 +76,7 @@ fn run(shared: &Shared) {
         } else {
             shared.flush_due()
         };
+        shared.fold_files_if_due();
         // A store that fails was reported when it began to; without this pause the doorbell
         // would keep the thread spinning on it.
         if flushed.is_err() {

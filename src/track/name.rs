@@ -1,4 +1,4 @@
-//! Names of experiments and of tracks. They become folders, so a name is checked once, here, to
+//! Names of experiments, of tracks and of files. They become folders, so a name is checked once, here, to
 //! stay inside its root on every file system.
 
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// A folder's name is at most this long on the usual file systems.
 const MAX_SEGMENT_BYTES: usize = 255;
 /// Leaves room for the root and the store's own files below a path's usual 4096.
-const MAX_EXPERIMENT_BYTES: usize = 1024;
+const MAX_PATH_BYTES: usize = 1024;
 const MIN_EXPERIMENT_SEGMENTS: usize = 3;
 /// How much of a wrong name an error repeats.
 const SHOWN_CHARS: usize = 80;
@@ -34,6 +34,17 @@ pub struct ExperimentName(String);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrackName(String);
 
+/// A file's place among an experiment's files: `frames/frame_00001.jpg`.
+///
+/// ```
+/// use mldash_bridge::track::FilePath;
+/// let frame: FilePath = "camera/left/frame_00001.jpg".parse()?;
+/// assert_eq!((frame.folder(), frame.filename()), ("camera/left", "frame_00001.jpg"));
+/// # Ok::<(), mldash_bridge::track::NameError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FilePath(String);
+
 /// Why a text is not a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not {kind}: {problem}", name.escape_debug())]
@@ -50,6 +61,8 @@ pub enum NameKind {
     Experiment,
     /// A [`TrackName`].
     Track,
+    /// A [`FilePath`].
+    File,
 }
 
 /// What is wrong with a name.
@@ -149,6 +162,23 @@ impl TrackName {
     }
 }
 
+impl FilePath {
+    /// The whole path.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// All but the last part; empty for a file that lies in no folder.
+    pub fn folder(&self) -> &str {
+        self.0.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    /// The last part.
+    pub fn filename(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, filename)| filename)
+    }
+}
+
 impl NameError {
     /// The text that is no name, its start if it is long.
     pub fn name(&self) -> &str {
@@ -179,6 +209,7 @@ impl NameKind {
         match self {
             Self::Experiment => "owner/project/name",
             Self::Track => "a topic such as robot/pose",
+            Self::File => "a file such as frames/frame_00001.jpg",
         }
     }
 }
@@ -203,8 +234,18 @@ impl FromStr for TrackName {
     }
 }
 
+impl FromStr for FilePath {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        check(text, NameKind::File, MAX_PATH_BYTES)
+            .map(|()| Self(text.to_owned()))
+            .map_err(|problem| NameError::new(text, NameKind::File, problem))
+    }
+}
+
 fn check_experiment(text: &str) -> Result<(), NameProblem> {
-    check(text, NameKind::Experiment, MAX_EXPERIMENT_BYTES)?;
+    check(text, NameKind::Experiment, MAX_PATH_BYTES)?;
     match text.split('/').count() {
         found @ 0..MIN_EXPERIMENT_SEGMENTS => Err(NameProblem::TooFewSegments { found }),
         _ => Ok(()),
@@ -263,6 +304,7 @@ impl fmt::Display for NameKind {
         f.write_str(match self {
             Self::Experiment => "an experiment's name",
             Self::Track => "a track's name",
+            Self::File => "a file's name",
         })
     }
 }

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::buffer::Appended;
 use super::error::TrackError;
-use super::experiment::{Shared, TrackState};
 use super::format::{self, Export, RowSource};
 use super::json::{Columns, MAX_DEPTH, RowParser};
 use super::lines::{self, AppendedLines, BadLine};
@@ -15,6 +14,7 @@ use super::name::{NameError, TrackName};
 use super::query::Query;
 use super::row::{Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp};
 use super::rows::{Rows, Selection};
+use super::shared::{Shared, TrackState};
 
 /// A stream of rows. Cheap to clone and to ask for again; safe to use from many threads.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@ mod align;
 mod append;
 mod check;
 mod decode;
+mod files;
 mod formats;
 mod interop;
 mod list;

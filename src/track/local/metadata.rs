@@ -15,7 +15,7 @@ use crate::track::name::{ExperimentName, TrackName};
 pub(super) const EXPERIMENT_FILE: &str = "experiment.json";
 pub(super) const TRACK_FILE: &str = "metadata.json";
 
-type Extra = serde_json::Map<String, serde_json::Value>;
+pub(super) type Extra = serde_json::Map<String, serde_json::Value>;
 
 /// What is known of a track without reading its rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -90,7 +90,7 @@ impl TrackMetadata {
     }
 
     pub(super) fn save(&self, folder: &Path) -> Result<(), StoreError> {
-        save_json(&folder.join(TRACK_FILE), self)
+        save_json(&folder.join(TRACK_FILE), self).map(|_| ())
     }
 }
 
@@ -130,16 +130,16 @@ impl ExperimentMetadata {
     }
 
     pub(super) fn save(&self, folder: &Path) -> Result<(), StoreError> {
-        save_json(&folder.join(EXPERIMENT_FILE), self)
+        save_json(&folder.join(EXPERIMENT_FILE), self).map(|_| ())
     }
 }
 
 /// Now, as ML-Dash writes times: UTC ISO 8601, microseconds, `Z`.
-fn utc_now() -> String {
+pub(super) fn utc_now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-fn load_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+pub(super) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -148,9 +148,11 @@ fn load_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> 
     serde_json::from_slice(&text).map(Some).map_err(|error| malformed(path, &error))
 }
 
-fn save_json<T: Serialize>(path: &Path, value: &T) -> Result<(), StoreError> {
+/// Returns how many bytes that were.
+pub(super) fn save_json<T: Serialize>(path: &Path, value: &T) -> Result<u64, StoreError> {
     let text = serde_json::to_vec(value).map_err(|error| malformed(path, &error))?;
-    replace_file(path, &text)
+    replace_file(path, &text)?;
+    Ok(text.len() as u64)
 }
 
 fn malformed(path: &Path, error: &serde_json::Error) -> StoreError {

@@ -1,0 +1,143 @@
+//! The list of all files: reading it, and bringing it up to date.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use super::journal::{Waiting, read_aside};
+use super::{FileInfo, FileStore};
+use crate::track::local::error::StoreError;
+use crate::track::local::metadata::{Extra, load_json, save_json, utc_now};
+
+const METADATA_FILE: &str = ".files_metadata.json";
+/// The Python SDK holds this one while it rewrites the metadata.
+const LOCK_FILE: &str = ".files_metadata.lock";
+
+/// `.files_metadata.json`.
+#[derive(Default, Serialize, Deserialize)]
+struct FilesMetadata {
+    #[serde(default)]
+    files: Vec<FileInfo>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl FileStore {
+    /// The files that there are, by folder and name.
+    pub(crate) fn list(&self) -> Result<Vec<FileInfo>, StoreError> {
+        let waiting = Waiting::read(&self.folder)?;
+        // The SDK writes in place: what can't be read may be half written, and whole a moment later.
+        let mut metadata = self.load().or_else(|error| match self.keep_sdk_out() {
+            Ok(_lock) => self.load(),
+            Err(_) => Err(error),
+        })?;
+        self.take_in(&mut metadata.files, waiting.aside);
+        self.take_in(&mut metadata.files, waiting.journal);
+        metadata.files.retain(|file| file.deleted_at.is_none());
+        metadata.files.sort_by(|a, b| (&a.path, &a.filename).cmp(&(&b.path, &b.filename)));
+        Ok(metadata.files)
+    }
+
+    /// Marks as deleted what `unwanted` accepts; the data stays, as the SDK leaves it.
+    pub(crate) fn delete(
+        &self,
+        unwanted: impl Fn(&FileInfo) -> bool,
+    ) -> Result<Vec<FileInfo>, StoreError> {
+        let _one_at_a_time = self.folding.lock();
+        self.fold_waiting()?;
+        let now = utc_now();
+        self.update(|files| {
+            let gone = files.iter_mut().filter(|f| f.deleted_at.is_none() && unwanted(f));
+            let gone = gone.map(|file| {
+                file.deleted_at = Some(now.clone());
+                file.updated_at = Some(now.clone());
+                file.clone()
+            });
+            gone.collect()
+        })
+    }
+
+    /// Brings the metadata up to date with what was saved.
+    pub(crate) fn fold(&self) -> Result<(), StoreError> {
+        let _one_at_a_time = self.folding.lock();
+        self.fold_waiting()
+    }
+
+    fn fold_waiting(&self) -> Result<(), StoreError> {
+        if self.journal.lock().is_set_aside() {
+            self.fold_aside()?;
+        }
+        if self.journal.lock().set_aside()? {
+            self.fold_aside()?;
+        }
+        Ok(())
+    }
+
+    fn fold_aside(&self) -> Result<(), StoreError> {
+        let aside = read_aside(&self.folder)?;
+        let replaced = self.update(|files| self.take_in(files, aside))?;
+        for folder in replaced.iter().filter_map(|file| self.data_folder(file).ok()) {
+            if let Err(error) = fs::remove_dir_all(&folder) {
+                tracing::warn!(path = %folder.display(), %error, "can't remove a replaced file");
+            }
+        }
+        self.journal.lock().forget_aside()
+    }
+
+    /// Adds `new` to `files`, of each place the last; returns those that gave way.
+    fn take_in(&self, files: &mut Vec<FileInfo>, new: Vec<FileInfo>) -> Vec<FileInfo> {
+        let place = |file: &FileInfo| (file.path.clone(), file.filename.clone());
+        let known: HashSet<String> = files.iter().map(|file| file.id.clone()).collect();
+        let live = files.iter().enumerate().filter(|(_, file)| file.deleted_at.is_none());
+        let mut places: HashMap<_, usize> = live.map(|(i, file)| (place(file), i)).collect();
+        let last: HashMap<_, usize> = new.iter().enumerate().map(|(i, f)| (place(f), i)).collect();
+        let mut gave_way = Vec::new();
+        for (i, file) in new.into_iter().enumerate() {
+            let has_data = || self.data_path(&file).is_ok_and(|path| path.exists());
+            if last.get(&place(&file)) != Some(&i) {
+                gave_way.push(file);
+            } else if known.contains(&file.id) || !has_data() {
+                // Folded before a crash, and maybe saved over since.
+            } else if let Some(&at) = places.get(&place(&file)) {
+                gave_way.push(std::mem::replace(&mut files[at], file));
+            } else {
+                places.insert(place(&file), files.len());
+                files.push(file);
+            }
+        }
+        gave_way
+    }
+
+    /// Rewrites the metadata with the SDK kept out.
+    fn update<T>(&self, change: impl FnOnce(&mut Vec<FileInfo>) -> T) -> Result<T, StoreError> {
+        let _lock = self.keep_sdk_out()?;
+        let mut metadata = self.load()?;
+        let result = change(&mut metadata.files);
+        let bytes = save_json(&self.metadata_path(), &metadata)?;
+        self.metadata_bytes.store(bytes, Ordering::Relaxed);
+        Ok(result)
+    }
+
+    /// For as long as what is returned lives.
+    fn keep_sdk_out(&self) -> Result<File, StoreError> {
+        let path = self.folder.join(LOCK_FILE);
+        let lock = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(StoreError::io("open", &path))?;
+        lock.lock().map_err(StoreError::io("lock", &path))?;
+        Ok(lock)
+    }
+
+    fn load(&self) -> Result<FilesMetadata, StoreError> {
+        Ok(load_json(&self.metadata_path())?.unwrap_or_default())
+    }
+
+    pub(super) fn metadata_path(&self) -> PathBuf {
+        self.folder.join(METADATA_FILE)
+    }
+}
