@@ -25,7 +25,6 @@ pub struct MessageType {
     role: Role,
     /// Single values and arrays below it, for a bound on what may be compiled.
     leaves: usize,
-    has_wide_text: bool,
 }
 
 /// A field of a message.
@@ -123,13 +122,8 @@ impl MessageType {
         let role = role(&name, &fields, uniform);
         let min_bytes = fields.iter().fold(0, |sum: usize, f| sum.saturating_add(f.ty.min_bytes()));
         let leaves = fields.iter().fold(0, |sum: usize, f| sum.saturating_add(f.ty.leaves()));
-        let has_wide_text = fields.iter().any(|f| match &f.ty.element {
-            ElementType::Primitive(_) => false,
-            ElementType::Text(kind) => *kind == TextKind::Wide,
-            ElementType::Message(m) => m.has_wide_text,
-        });
         let min_bytes = min_bytes.max(1);
-        Self { name, fields, min_bytes, uniform, role, leaves, has_wide_text }
+        Self { name, fields, min_bytes, uniform, role, leaves }
     }
 
     /// Package and name.
@@ -146,20 +140,12 @@ impl MessageType {
         self.fields.iter().position(|f| &*f.name == field)
     }
 
-    pub(super) fn min_bytes(&self) -> usize {
-        self.min_bytes
-    }
-
     pub(super) fn uniform(&self) -> Option<Uniform> {
         self.uniform
     }
 
     pub(super) fn role(&self) -> Role {
         self.role
-    }
-
-    pub(super) fn has_wide_text(&self) -> bool {
-        self.has_wide_text
     }
 }
 
@@ -231,6 +217,12 @@ impl FieldType {
             ElementType::Message(m) => Some(m),
             ElementType::Primitive(_) | ElementType::Text(_) => None,
         }
+    }
+
+    /// Whether it is bytes of variable length: an image, a cloud, a file.
+    pub(super) fn is_byte_array(&self) -> bool {
+        matches!(self.element, ElementType::Primitive(Primitive::U8))
+            && matches!(self.arity, Arity::Variable { .. })
     }
 
     fn min_bytes(&self) -> usize {

@@ -63,11 +63,6 @@ pub enum PathError {
 }
 
 impl FieldPath {
-    /// A path of these names, which must be names.
-    pub(super) fn from_names(names: &[&str]) -> Self {
-        Self(names.iter().map(|name| Step { name: (*name).to_owned(), slice: None }).collect())
-    }
-
     /// The steps from the root; never empty.
     pub fn steps(&self) -> &[Step] {
         &self.0

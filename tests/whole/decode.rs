@@ -1,37 +1,63 @@
-//! A real recording decodes whole, every topic by the definitions that the bag brings.
+//! Messages to rows: real bytes, real definitions, real bags.
 
-use std::collections::BTreeMap;
-use std::fs;
+mod bag;
+mod captured;
+mod encoder;
+mod faults;
+mod messages;
+mod model;
+mod rules;
+mod wrong_bytes;
 
-use mldash_bridge::message::{Decoder, Layout, MessageType};
-use mldash_bridge::track::Value;
+use std::sync::Arc;
 
-#[test]
-fn every_message_of_a_recording_decodes_with_its_own_definition() {
-    let bag = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sena_lab_loop.mcap");
-    let bag = fs::read(bag).unwrap();
-    let mut decoders: BTreeMap<String, Decoder> = BTreeMap::new();
-    let mut messages = BTreeMap::new();
+use mldash_bridge::message::{
+    ByteArrays, Decoder, Element, Layout, MessageType, SelectedField, Selection, StampSource,
+};
+
+/// A type from its name and the text that a bag carries.
+fn message(ty: &str, definition: &str) -> Arc<MessageType> {
+    MessageType::from_bundle(&ty.parse().unwrap(), definition).unwrap()
+}
+
+/// Everything of a message, its bytes included.
+fn everything() -> Layout {
+    Layout::default()
+}
+
+/// These columns, each `column=path` or a path that is the column's name too.
+fn only(columns: &[&str]) -> Layout {
+    let field = |text: &&str| {
+        let (column, path) = text.split_once('=').unwrap_or((text, text));
+        SelectedField { column: column.to_owned(), path: path.parse().unwrap() }
+    };
+    Layout { fields: Selection::Only(columns.iter().map(field).collect()), ..everything() }
+}
+
+fn each(path: &str, layout: Layout) -> Layout {
+    Layout { each: Some(path.parse().unwrap()), ..layout }
+}
+
+fn stamp(path: &str, layout: Layout) -> Layout {
+    Layout { stamp: StampSource::Field(path.parse().unwrap()), ..layout }
+}
+
+fn names(paths: &[&str], layout: Layout) -> Layout {
+    Layout { names: paths.iter().map(|p| p.parse().unwrap()).collect(), ..layout }
+}
+
+fn byte_arrays(byte_arrays: ByteArrays, layout: Layout) -> Layout {
+    Layout { byte_arrays, ..layout }
+}
+
+fn decode(ty: &Arc<MessageType>, layout: &Layout, cdr: &[u8]) -> Vec<Element> {
+    let decoder = Decoder::compile(ty, layout).unwrap();
     let mut elements = Vec::new();
-    for message in mcap::MessageStream::new(&bag).unwrap() {
-        let message = message.unwrap();
-        let topic = &message.channel.topic;
-        let decoder = decoders.entry(topic.clone()).or_insert_with(|| {
-            let schema = message.channel.schema.as_ref().unwrap();
-            let text = String::from_utf8(schema.data.to_vec()).unwrap();
-            let message = MessageType::from_bundle(&schema.name.parse().unwrap(), &text).unwrap();
-            Decoder::compile(&message, &Layout::default()).unwrap()
-        });
-        decoder.decode(&message.data, &mut elements).unwrap_or_else(|e| panic!("{topic}: {e}"));
-        assert_eq!(elements.len(), 1);
-        if topic == "/scan" {
-            let ranges = elements[0].fields.get("ranges").unwrap();
-            assert!(matches!(ranges, Value::Array(ranges) if ranges.len() == 361));
-            assert_eq!(elements[0].fields.get("frame_id"), Some(&"laser".into()));
-            assert!(elements[0].stamp.is_some());
-        }
-        *messages.entry(topic.clone()).or_insert(0) += 1;
-    }
-    assert_eq!(messages["/scan"], 225);
-    assert_eq!(messages.len(), 10);
+    decoder.decode(cdr, &mut elements).unwrap();
+    elements
+}
+
+/// The columns of a row in order, as text.
+fn columns(element: &Element) -> Vec<&str> {
+    element.fields.iter().map(|(name, _)| &**name).collect()
 }

@@ -1,0 +1,105 @@
+//! Why bytes are not a message.
+
+use super::super::type_name::TypeName;
+
+/// Why bytes can't be decoded: where, what was expected, what there was.
+#[derive(Debug, thiserror::Error)]
+#[error("{type_name}{} at byte {offset}: {problem}", dotted(field))]
+pub struct DecodeError {
+    /// The message's type.
+    pub type_name: TypeName,
+    /// The path to the field, such as `transforms[3].header.frame_id`; empty: the message itself.
+    pub field: String,
+    /// Where in the bytes, their 4-byte header included.
+    pub offset: usize,
+    /// What is wrong.
+    pub problem: DecodeProblem,
+}
+
+/// What is wrong with the bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeProblem {
+    /// There is no room for the header that says how the rest is encoded.
+    #[error("{found} bytes are too few for the 4-byte encapsulation header")]
+    NoHeader {
+        /// How many there are.
+        found: usize,
+    },
+    /// An encoding other than plain CDR.
+    #[error("encapsulation {0:02x} {1:02x} is not plain CDR (00 00 or 00 01); XCDR2 and parameter \
+             lists are not what ROS 2 middlewares send", kind[0], kind[1])]
+    Encapsulation {
+        /// The first two bytes.
+        kind: [u8; 2],
+    },
+    /// The bytes end within a value.
+    #[error("{needed_bytes} bytes expected, {remaining_bytes} left")]
+    Truncated {
+        /// What the value needs.
+        needed_bytes: usize,
+        /// What there is from its place on.
+        remaining_bytes: usize,
+    },
+    /// A length that the remaining bytes can't hold.
+    #[error("a length of {length} needs at least {needed_bytes} bytes, {remaining_bytes} left")]
+    Length {
+        /// Elements of the array, or bytes of the text.
+        length: usize,
+        /// What they need at least.
+        needed_bytes: usize,
+        /// What there is.
+        remaining_bytes: usize,
+    },
+    /// More elements than the type allows.
+    #[error("{length} elements where the type allows {max}")]
+    Bound {
+        /// How many there are.
+        length: usize,
+        /// The type's bound.
+        max: usize,
+    },
+    /// As in Fast CDR, a bool is 0 or 1: anything else means that these bytes are something else.
+    #[error("a bool is 0 or 1, found {found}")]
+    Bool {
+        /// What there is.
+        found: u8,
+    },
+    /// More bytes than the message and its padding.
+    #[error("{extra_bytes} bytes left over; the publisher's definition of the type differs")]
+    TrailingBytes {
+        /// How many.
+        extra_bytes: usize,
+    },
+}
+
+/// A problem on its way up; boxed, so that the way of no problem is fast.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// Counted from after the header.
+    pub(super) at: usize,
+    pub(super) path: String,
+    pub(super) problem: DecodeProblem,
+}
+
+impl Fault {
+    #[cold]
+    pub(super) fn new(at: usize, problem: DecodeProblem) -> Box<Self> {
+        Box::new(Self { at, path: String::new(), problem })
+    }
+
+    #[cold]
+    pub(super) fn in_field(mut self: Box<Self>, field: &str) -> Box<Self> {
+        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
+        self.path = format!("{field}{dot}{}", self.path);
+        self
+    }
+
+    #[cold]
+    pub(super) fn in_element(self: Box<Self>, i: usize) -> Box<Self> {
+        self.in_field(&format!("[{i}]"))
+    }
+}
+
+fn dotted(field: &str) -> String {
+    if field.is_empty() { String::new() } else { format!(", field {field}") }
+}

@@ -1,0 +1,164 @@
+//! What was compiled: the steps from a message's first byte to its last, and what each yields.
+
+use super::super::definition::{FieldType, Primitive};
+use super::super::path::Slice;
+use super::cdr;
+use super::error::{DecodeProblem, Fault};
+use super::reader::{Hop, Reader};
+use super::row::RowBuilder;
+
+/// Steps over consecutive parts of a message.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+}
+
+/// One step.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Numbers whose places follow from where the first is.
+    Block(Block),
+    /// Anything else.
+    Part(Part),
+}
+
+/// Consecutive numbers and arrays of fixed size, checked and located as one.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// Of its first number; the largest within.
+    pub(super) align: usize,
+    pub(super) size_bytes: usize,
+    pub(super) reads: Vec<BlockRead>,
+    /// For errors.
+    pub(super) parts: Vec<BlockPart>,
+}
+
+/// Where in a block a field is.
+#[derive(Debug)]
+pub(super) struct BlockPart {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) path: String,
+}
+
+/// Numbers wanted from a block.
+#[derive(Debug)]
+pub(super) struct BlockRead {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) primitive: Primitive,
+    /// `Index(0)` for what is no array.
+    pub(super) slice: Option<Slice>,
+    pub(super) to: Target,
+}
+
+/// A part whose size is known only from its bytes.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) path: String,
+    pub(super) ty: FieldType,
+    /// What is wanted of it; none: it is skipped.
+    pub(super) uses: Vec<PartUse>,
+}
+
+/// Something wanted of a part.
+#[derive(Debug)]
+pub(super) struct PartUse {
+    pub(super) slice: Option<Slice>,
+    pub(super) rest: Vec<Hop>,
+    pub(super) to: Target,
+}
+
+/// Where a value goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Column(usize),
+    Name(usize),
+    Stamp(StampPart),
+}
+
+/// What a value says of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StampPart {
+    Sec,
+    Nanosec,
+    FloatSecs,
+}
+
+impl Plan {
+    pub(super) fn run<const LITTLE: bool>(
+        &self,
+        reader: &mut Reader<'_, LITTLE>,
+        row: &mut RowBuilder<'_>,
+    ) -> Result<(), Box<Fault>> {
+        for step in &self.steps {
+            match step {
+                Step::Block(block) => block.run(reader, row)?,
+                Step::Part(part) => {
+                    part.run(reader, row).map_err(|fault| fault.in_field(&part.path))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    fn run<const LITTLE: bool>(
+        &self,
+        reader: &mut Reader<'_, LITTLE>,
+        row: &mut RowBuilder<'_>,
+    ) -> Result<(), Box<Fault>> {
+        let bytes =
+            reader.cdr.take(self.align, self.size_bytes).map_err(|fault| self.at_part(*fault))?;
+        for read in &self.reads {
+            let numbers = bytes.get(read.start..read.end).unwrap_or_default();
+            let value = cdr::pick::<LITTLE>(read.primitive, numbers, read.slice).map_err(|p| {
+                let start = reader.cdr.at() - self.size_bytes;
+                Fault::new(start + read.start, p).in_field(self.path_at(read.end))
+            })?;
+            row.put(read.to, value);
+        }
+        Ok(())
+    }
+
+    /// Says in which part a block that is cut short ends.
+    #[cold]
+    fn at_part(&self, fault: Fault) -> Box<Fault> {
+        let DecodeProblem::Truncated { remaining_bytes, .. } = fault.problem else {
+            return Box::new(fault);
+        };
+        let Some(part) = self.parts.iter().find(|part| part.end > remaining_bytes) else {
+            return Box::new(fault);
+        };
+        let problem = DecodeProblem::Truncated {
+            needed_bytes: part.end - part.start,
+            remaining_bytes: remaining_bytes.saturating_sub(part.start),
+        };
+        Fault::new(fault.at + part.start.min(remaining_bytes), problem).in_field(&part.path)
+    }
+
+    fn path_at(&self, end: usize) -> &str {
+        self.parts.iter().find(|part| part.end >= end).map_or("", |part| &part.path)
+    }
+}
+
+impl Part {
+    fn run<const LITTLE: bool>(
+        &self,
+        reader: &mut Reader<'_, LITTLE>,
+        row: &mut RowBuilder<'_>,
+    ) -> Result<(), Box<Fault>> {
+        if self.uses.is_empty() {
+            return reader.skip(&self.ty);
+        }
+        let start = reader.cdr.at();
+        for wanted in &self.uses {
+            reader.cdr.seek(start);
+            if let Some(value) = reader.read(&self.ty, wanted.slice, &wanted.rest)? {
+                row.put(wanted.to, value);
+            }
+        }
+        Ok(())
+    }
+}
