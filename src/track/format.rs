@@ -156,12 +156,39 @@ impl About {
 /// One pass over rows.
 pub(super) trait RowStream: Iterator<Item = Result<Row, TrackError>> {
     /// Appends the next row as a JSON object to `out`; `None` at the end.
-    fn next_json(
-        &mut self,
-        non_finite: NonFinite,
-        out: &mut Vec<u8>,
-    ) -> Option<Result<(), TrackError>> {
-        self.next().map(|row| row.map(|row| write_row(&row, non_finite, out)))
+    fn next_json(&mut self, text: RowText, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
+        self.next().map(|row| row.map(|row| write_row(&row, text.non_finite(), out)))
+    }
+}
+
+/// What a row's JSON text is to be like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum RowText {
+    /// As it lies in the store, if it does so in one piece: in the store's dialect, spaced and
+    /// ordered as its writer pleased.
+    #[default]
+    AsStored,
+    /// Made anew: flat, each column once.
+    Rebuilt(NonFinite),
+}
+
+impl RowText {
+    /// How floats that are not finite are written.
+    pub(super) fn non_finite(self) -> NonFinite {
+        match self {
+            Self::AsStored => NonFinite::Tokens,
+            Self::Rebuilt(non_finite) => non_finite,
+        }
+    }
+}
+
+impl From<NonFinite> for RowText {
+    /// The least effort.
+    fn from(non_finite: NonFinite) -> Self {
+        match non_finite {
+            NonFinite::Tokens => Self::AsStored,
+            NonFinite::Null => Self::Rebuilt(NonFinite::Null),
+        }
     }
 }
 
@@ -173,12 +200,12 @@ pub(super) fn write_row(row: &Row, non_finite: NonFinite, out: &mut Vec<u8>) {
 /// Writes the rows of `source` to `out`.
 pub(super) fn write(
     export: Export,
-    source: &impl RowSource,
+    source: &(impl RowSource + Sync),
     out: &mut (dyn Write + Send),
 ) -> Result<(), TrackError> {
     match export.format {
-        Format::Json => json::write_json(source.rows(), export.non_finite, out),
-        Format::Jsonl => json::write_jsonl(source.rows(), export.non_finite, out),
+        Format::Json => json::write_json(source.rows(), export.non_finite.into(), out),
+        Format::Jsonl => json::write_jsonl(source.rows(), export.non_finite.into(), out),
         Format::Parquet => parquet::write(source, out),
         Format::Mocap => mocap::write(source, export.non_finite, out),
         Format::Mcap => mcap::write(source, out),

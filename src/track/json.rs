@@ -269,7 +269,8 @@ impl RowParser {
         let mut pairs: Vec<(Column, Value)> = Vec::with_capacity(self.recent.len());
         let time_key = self.time_key.clone();
         let recent = &mut self.recent;
-        walk_object(text, |jiter, name| {
+        let mut jiter = reader(text);
+        walk_object(&mut jiter, |jiter, name| {
             if name == time_key {
                 ts = Some(next_value(jiter)?);
             } else if columns.keeps(name) {
@@ -279,7 +280,8 @@ impl RowParser {
                 jiter.next_skip()?;
             }
             Ok(())
-        })?;
+        })
+        .map_err(|error: WalkError| error.at(&jiter))?;
         let ts = self.timestamp(ts)?;
         Ok(Row::new(ts, pairs.into_iter().collect()))
     }
@@ -328,7 +330,8 @@ pub(crate) fn scan_row(
     mut on_column: impl FnMut(&str),
 ) -> Result<Timestamp, JsonRowError> {
     let mut ts = None;
-    walk_object(line, |jiter, name| {
+    let mut jiter = reader(line);
+    walk_object(&mut jiter, |jiter, name| {
         if name == TIMESTAMP_COLUMN {
             ts = Some(next_value(jiter)?);
             Ok(())
@@ -336,12 +339,42 @@ pub(crate) fn scan_row(
             on_column(name);
             Ok(jiter.next_skip()?)
         }
-    })?;
+    })
+    .map_err(|error: WalkError| error.at(&jiter))?;
     RowParser::default().timestamp(ts)
 }
 
+/// Appends to `out` the row in `line` with the columns that `columns` keeps, their values as they
+/// stand there.
+///
+/// # Errors
+/// As [`RowParser::row`], except that the time is not looked at.
+pub(crate) fn project_row(
+    line: &[u8],
+    columns: &Columns,
+    out: &mut Vec<u8>,
+) -> Result<(), JsonRowError> {
+    let mut separator = b'{';
+    let mut jiter = reader(line);
+    walk_object(&mut jiter, |jiter, name| {
+        let peek = jiter.peek()?;
+        let start = jiter.current_index();
+        jiter.known_skip(peek)?;
+        if name == TIMESTAMP_COLUMN || columns.keeps(name) {
+            out.push(std::mem::replace(&mut separator, b','));
+            JsonWriter::new(out, NonFinite::Tokens).string(name);
+            out.push(b':');
+            out.extend_from_slice(jiter.slice_to_current(start));
+        }
+        Ok(())
+    })
+    .map_err(|error: WalkError| error.at(&jiter))?;
+    out.push(b'}');
+    Ok(())
+}
+
 /// What can go wrong inside a text; becomes a [`JsonRowError`] where the text is at hand.
-enum WalkError {
+pub(crate) enum WalkError {
     Json(JiterError),
     TooDeep,
 }
@@ -352,24 +385,25 @@ impl From<JiterError> for WalkError {
     }
 }
 
-/// Calls `entry` for each key of the object in `text`; it consumes the value.
-fn walk_object(
-    text: &[u8],
-    mut entry: impl FnMut(&mut Jiter<'_>, &str) -> Result<(), WalkError>,
-) -> Result<(), JsonRowError> {
-    let mut jiter = Jiter::new(text).with_allow_inf_nan();
-    walk_entries(&mut jiter, &mut entry).and_then(|()| Ok(jiter.finish()?)).map_err(|error| {
-        match error {
-            WalkError::Json(error) => JsonRowError::Syntax(error.description(&jiter)),
-            WalkError::TooDeep => JsonRowError::TooDeep,
+impl WalkError {
+    fn at(self, jiter: &Jiter<'_>) -> JsonRowError {
+        match self {
+            Self::Json(error) => JsonRowError::Syntax(error.description(jiter)),
+            Self::TooDeep => JsonRowError::TooDeep,
         }
-    })
+    }
 }
 
-fn walk_entries(
+/// A reader of one text in the store's dialect.
+pub(crate) fn reader(text: &[u8]) -> Jiter<'_> {
+    Jiter::new(text).with_allow_inf_nan()
+}
+
+/// Calls `entry` for each key of the object that is all of a text; it consumes the value.
+pub(crate) fn walk_object<E: From<JiterError>>(
     jiter: &mut Jiter<'_>,
-    entry: &mut dyn FnMut(&mut Jiter<'_>, &str) -> Result<(), WalkError>,
-) -> Result<(), WalkError> {
+    mut entry: impl FnMut(&mut Jiter<'_>, &str) -> Result<(), E>,
+) -> Result<(), E> {
     let mut name = String::new();
     let mut next = jiter.next_object()?;
     while let Some(key) = next {
@@ -378,7 +412,7 @@ fn walk_entries(
         entry(jiter, &name)?;
         next = jiter.next_key()?;
     }
-    Ok(())
+    Ok(jiter.finish()?)
 }
 
 fn next_value(jiter: &mut Jiter<'_>) -> Result<Value, WalkError> {
@@ -386,7 +420,12 @@ fn next_value(jiter: &mut Jiter<'_>) -> Result<Value, WalkError> {
     known_value(jiter, peek, MAX_DEPTH)
 }
 
-fn known_value(jiter: &mut Jiter<'_>, peek: Peek, depth: usize) -> Result<Value, WalkError> {
+/// The value that begins with `peek`, if it nests no deeper than `depth`.
+pub(crate) fn known_value(
+    jiter: &mut Jiter<'_>,
+    peek: Peek,
+    depth: usize,
+) -> Result<Value, WalkError> {
     Ok(match peek {
         Peek::Null => jiter.known_null().map(|()| Value::Null)?,
         Peek::True | Peek::False => jiter.known_bool(peek).map(Value::Bool)?,

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::error::TrackError;
-use super::format::{About, RowSource, RowStream, write_row};
-use super::json::{Columns, NonFinite, RowParser};
+use super::format::{About, RowSource, RowStream, RowText, write_row};
+use super::json::{Columns, JsonRowError, RowParser, project_row};
 use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata};
 use super::query::Query;
 use super::row::{Row, Timestamp};
@@ -86,6 +86,24 @@ impl Rows {
         parse(raw, &mut self.parser, &self.columns, &self.topic)
     }
 
+    fn write_json(
+        &mut self,
+        raw: &RawRow,
+        text: RowText,
+        out: &mut Vec<u8>,
+    ) -> Result<(), TrackError> {
+        match (raw.single_line(), text, &self.columns) {
+            (Some(line), RowText::AsStored, Columns::All) => {
+                out.extend_from_slice(line.trim_ascii());
+                Ok(())
+            }
+            (Some(line), RowText::AsStored, columns) => {
+                project_row(line, columns, out).map_err(|error| corrupt(&self.topic, &error))
+            }
+            _ => self.parse(raw).map(|row| write_row(&row, text.non_finite(), out)),
+        }
+    }
+
     /// How many rows are left, without reading what is in them.
     pub(super) fn count_unparsed(self) -> Result<u64, TrackError> {
         let mut raw = self.raw;
@@ -99,8 +117,11 @@ fn parse(
     columns: &Columns,
     topic: &str,
 ) -> Result<Row, TrackError> {
-    raw.parse(parser, columns)
-        .map_err(|error| TrackError::Corrupt { topic: topic.to_owned(), reason: error.to_string() })
+    raw.parse(parser, columns).map_err(|error| corrupt(topic, &error))
+}
+
+fn corrupt(topic: &str, error: &JsonRowError) -> TrackError {
+    TrackError::Corrupt { topic: topic.to_owned(), reason: error.to_string() }
 }
 
 impl Iterator for Rows {
@@ -144,21 +165,7 @@ impl RowSource for Selection {
 }
 
 impl RowStream for Rows {
-    /// A stored line is what is wanted already, unless there is something to merge or to leave out.
-    fn next_json(
-        &mut self,
-        non_finite: NonFinite,
-        out: &mut Vec<u8>,
-    ) -> Option<Result<(), TrackError>> {
-        let raw = match self.next_raw()? {
-            Ok(raw) => raw,
-            Err(error) => return Some(Err(error)),
-        };
-        let as_stored = self.columns == Columns::All && non_finite == NonFinite::Tokens;
-        if let Some(line) = raw.single_line().filter(|_| as_stored) {
-            out.extend_from_slice(line.trim_ascii());
-            return Some(Ok(()));
-        }
-        Some(self.parse(&raw).map(|row| write_row(&row, non_finite, out)))
+    fn next_json(&mut self, text: RowText, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
+        self.next_raw().map(|raw| raw.and_then(|raw| self.write_json(&raw, text, out)))
     }
 }

@@ -1,8 +1,10 @@
 //! What kind of values a column holds, over all its rows: the type that fits every one of them
 //! without loss, or none.
 
-use crate::track::row::{Array, Column, Value};
-use crate::with_array;
+use jiter::{Jiter, JiterError, Peek};
+
+use crate::track::json::MAX_DEPTH;
+use crate::track::row::Column;
 
 /// Integers up to this size are exact as floats.
 const EXACT_IN_F64: u64 = 1 << f64::MANTISSA_DIGITS;
@@ -55,22 +57,58 @@ pub(super) enum ColumnType {
 }
 
 impl Kind {
-    /// Takes in one more value.
-    pub(super) fn note(&mut self, value: &Value) {
-        match value {
-            Value::Null => {}
-            Value::Bool(_) => self.note_plain(Kind::Bool),
-            Value::Int(i) => self.note_numbers(|n| n.int(*i)),
-            Value::UInt(u) => self.note_numbers(|n| n.uint(*u)),
-            Value::F32(_) | Value::F64(_) => self.note_numbers(|n| n.floats = true),
-            Value::Text(_) | Value::Bytes(_) => self.note_plain(Kind::Text),
-            Value::Array(array) => self.note_array(array),
-            Value::List(items) => {
-                if let Some(kind) = self.as_list() {
-                    items.iter().for_each(|item| kind.note(item));
-                }
+    /// Takes in one more value: the one that begins with `peek`.
+    pub(super) fn note(&mut self, jiter: &mut Jiter<'_>, peek: Peek) -> Result<(), JiterError> {
+        self.note_within(MAX_DEPTH, jiter, peek)
+    }
+
+    fn note_within(
+        &mut self,
+        depth: usize,
+        jiter: &mut Jiter<'_>,
+        peek: Peek,
+    ) -> Result<(), JiterError> {
+        if depth == 0 && matches!(peek, Peek::Array | Peek::Object) {
+            *self = Self::Mixed;
+        }
+        match peek {
+            Peek::Null => jiter.known_null(),
+            Peek::True | Peek::False => {
+                self.note_plain(Self::Bool);
+                jiter.known_bool(peek).map(|_| ())
             }
-            Value::Map(entries) => self.note_dict(entries),
+            Peek::String => {
+                self.note_plain(Self::Text);
+                jiter.known_skip(peek)
+            }
+            Peek::Array => match self.as_list() {
+                Some(items) => {
+                    let mut next = jiter.known_array()?;
+                    while let Some(peek) = next {
+                        items.note_within(depth - 1, jiter, peek)?;
+                        next = jiter.array_step()?;
+                    }
+                    Ok(())
+                }
+                None => jiter.known_skip(peek),
+            },
+            Peek::Object => match self.as_dict() {
+                Some(entries) => {
+                    let known = note_dict(entries, depth - 1, jiter)?;
+                    if known == Keys::Unfit {
+                        *self = Self::Mixed;
+                    }
+                    Ok(())
+                }
+                None => jiter.known_skip(peek),
+            },
+            number => {
+                let text = jiter.known_number_bytes(number)?;
+                if let Some(numbers) = self.as_numbers() {
+                    numbers.note(text);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -96,7 +134,7 @@ impl Kind {
         })
     }
 
-    fn note_plain(&mut self, kind: Kind) {
+    fn note_plain(&mut self, kind: Self) {
         match self {
             Self::Nothing => *self = kind,
             known if *known == kind => {}
@@ -104,75 +142,88 @@ impl Kind {
         }
     }
 
-    fn note_numbers(&mut self, note: impl FnOnce(&mut Numbers)) {
-        if matches!(self, Self::Nothing) {
-            *self = Self::Number(Numbers::default());
-        }
+    /// The numbers, if numbers are what this holds.
+    fn as_numbers(&mut self) -> Option<&mut Numbers> {
         match self {
-            Self::Number(numbers) => note(numbers),
-            other => *other = Self::Mixed,
+            Self::Nothing => *self = Self::Number(Numbers::default()),
+            Self::Number(_) => {}
+            _ => *self = Self::Mixed,
         }
-    }
-
-    fn note_array(&mut self, array: &Array) {
-        let Some(items) = self.as_list() else {
-            return;
-        };
-        match array {
-            // One float says it all.
-            Array::F64(v) => v.first().into_iter().for_each(|f| items.note(&Value::F64(*f))),
-            other => with_array!(other, v => v.iter().for_each(|x| items.note(&(*x).into()))),
-        }
-    }
-
-    fn note_dict(&mut self, entries: &[(Column, Value)]) {
-        if matches!(self, Self::Nothing) {
-            *self = Self::Dict(Vec::new());
-        }
-        let Self::Dict(known) = self else {
-            *self = Self::Mixed;
-            return;
-        };
-        for (key, value) in entries {
-            match known.iter_mut().find(|(k, _)| k == key) {
-                Some((_, kind)) => kind.note(value),
-                None => {
-                    let mut kind = Self::Nothing;
-                    kind.note(value);
-                    known.push((key.clone(), kind));
-                }
-            }
-        }
-        if known.len() > MAX_DICT_KEYS {
-            *self = Self::Mixed;
-        }
+        if let Self::Number(numbers) = self { Some(numbers) } else { None }
     }
 
     /// The kind of a list's items, if lists are what this holds.
-    fn as_list(&mut self) -> Option<&mut Kind> {
-        if matches!(self, Self::Nothing) {
-            *self = Self::List(Box::default());
-        }
+    fn as_list(&mut self) -> Option<&mut Self> {
         match self {
-            Self::List(items) => Some(items),
-            other => {
-                *other = Self::Mixed;
-                None
-            }
+            Self::Nothing => *self = Self::List(Box::default()),
+            Self::List(_) => {}
+            _ => *self = Self::Mixed,
         }
+        if let Self::List(items) = self { Some(items) } else { None }
+    }
+
+    /// The kinds of a dict's entries, if dicts are what this holds.
+    fn as_dict(&mut self) -> Option<&mut Vec<(Column, Self)>> {
+        match self {
+            Self::Nothing => *self = Self::Dict(Vec::new()),
+            Self::Dict(_) => {}
+            _ => *self = Self::Mixed,
+        }
+        if let Self::Dict(entries) = self { Some(entries) } else { None }
     }
 }
 
-impl Numbers {
-    fn int(&mut self, value: i64) {
-        self.ints = true;
-        self.lowest = self.lowest.min(value);
-        self.highest = self.highest.max(value.max(0).unsigned_abs());
-    }
+/// Whether a dict's keys can be those of a type.
+#[derive(PartialEq)]
+enum Keys {
+    Fit,
+    /// There are too many, or one comes twice.
+    Unfit,
+}
 
-    fn uint(&mut self, value: u64) {
-        self.ints = true;
-        self.highest = self.highest.max(value);
+fn note_dict(
+    known: &mut Vec<(Column, Kind)>,
+    depth: usize,
+    jiter: &mut Jiter<'_>,
+) -> Result<Keys, JiterError> {
+    let mut seen = vec![false; known.len()];
+    let mut fit = Keys::Fit;
+    let mut next = jiter.known_object()?;
+    while let Some(key) = next {
+        let place = known.iter().position(|(k, _)| **k == *key).unwrap_or_else(|| {
+            known.push((key.into(), Kind::Nothing));
+            seen.push(false);
+            known.len() - 1
+        });
+        if std::mem::replace(&mut seen[place], true) || known.len() > MAX_DICT_KEYS {
+            fit = Keys::Unfit;
+        }
+        let peek = jiter.peek()?;
+        known[place].1.note_within(depth, jiter, peek)?;
+        next = jiter.next_key()?;
+    }
+    Ok(fit)
+}
+
+impl Numbers {
+    /// Takes in a JSON number, or Python's token for one that is not finite.
+    fn note(&mut self, text: &[u8]) {
+        if !text.iter().all(|b| matches!(b, b'0'..=b'9' | b'-')) {
+            self.floats = true;
+            return;
+        }
+        let text = str::from_utf8(text).unwrap_or_default();
+        if let Ok(value) = text.parse::<i64>() {
+            self.ints = true;
+            self.lowest = self.lowest.min(value);
+            self.highest = self.highest.max(value.max(0).unsigned_abs());
+        } else if let Ok(value) = text.parse::<u64>() {
+            self.ints = true;
+            self.highest = self.highest.max(value);
+        } else {
+            // What no integer type holds is read as the nearest float.
+            self.floats = true;
+        }
     }
 
     fn common_type(self) -> Option<ColumnType> {
@@ -191,11 +242,16 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fields;
+    use crate::track::json::reader;
 
-    fn type_of(values: impl IntoIterator<Item = impl Into<Value>>) -> ColumnType {
+    fn type_of(values: &[&str]) -> ColumnType {
         let mut kind = Kind::default();
-        values.into_iter().for_each(|value| kind.note(&value.into()));
+        for value in values {
+            let mut jiter = reader(value.as_bytes());
+            let peek = jiter.peek().unwrap();
+            kind.note(&mut jiter, peek).unwrap();
+            jiter.finish().unwrap();
+        }
         kind.column_type()
     }
 
@@ -203,58 +259,59 @@ mod tests {
         ColumnType::List(Box::new(items))
     }
 
-    fn mixed_list(items: impl IntoIterator<Item = Value>) -> Value {
-        Value::List(items.into_iter().collect())
-    }
-
     #[test]
     fn integers_widen_to_floats_where_that_is_exact() {
-        let exact = 1_i64 << 53;
-        assert_eq!(type_of([1, -2]), ColumnType::Int);
-        assert_eq!(type_of([Value::Int(exact), Value::F64(0.5)]), ColumnType::Float);
-        assert_eq!(type_of([Value::F64(f64::NAN), Value::Int(-exact - 1)]), ColumnType::Json);
+        assert_eq!(type_of(&["1", "-2"]), ColumnType::Int);
+        assert_eq!(type_of(&["9007199254740992", "0.5"]), ColumnType::Float);
+        assert_eq!(type_of(&["NaN", "-9007199254740993"]), ColumnType::Json);
+        assert_eq!(type_of(&["-Infinity", "1e3", "7"]), ColumnType::Float);
     }
 
     #[test]
     fn integers_beyond_i64_are_unsigned_unless_some_are_negative() {
-        assert_eq!(type_of([Value::UInt(u64::MAX), Value::Int(0)]), ColumnType::UInt);
-        assert_eq!(type_of([Value::UInt(u64::MAX), Value::Int(-1)]), ColumnType::Json);
+        assert_eq!(type_of(&["18446744073709551615", "0"]), ColumnType::UInt);
+        assert_eq!(type_of(&["18446744073709551615", "-1"]), ColumnType::Json);
+        assert_eq!(type_of(&["18446744073709551616"]), ColumnType::Float);
     }
 
     #[test]
     fn nulls_and_empty_lists_fit_every_kind() {
-        let values = [Value::Null, Value::List(vec![]), vec![1.5].into(), Value::Null];
-        assert_eq!(type_of(values), list(ColumnType::Float));
-        assert_eq!(type_of([Value::Null]), ColumnType::Null);
-        assert_eq!(type_of([Value::List(vec![])]), list(ColumnType::Null));
+        assert_eq!(type_of(&["null", "[]", "[1.5, null]", "null"]), list(ColumnType::Float));
+        assert_eq!(type_of(&["null"]), ColumnType::Null);
+        assert_eq!(type_of(&["[]"]), list(ColumnType::Null));
     }
 
     #[test]
     fn lists_are_typed_down_to_their_numbers() {
-        let rows = [mixed_list([vec![1, 2].into(), Value::Null]), mixed_list([vec![0.5].into()])];
-        assert_eq!(type_of(rows), list(list(ColumnType::Float)));
-        assert_eq!(type_of([vec![0.5_f32]]), list(ColumnType::Float));
-        assert_eq!(type_of([vec![true]]), list(ColumnType::Bool));
+        assert_eq!(type_of(&["[[1, 2], null]", "[[0.5]]"]), list(list(ColumnType::Float)));
+        assert_eq!(type_of(&["[true]"]), list(ColumnType::Bool));
     }
 
     #[test]
     fn dicts_in_lists_are_a_union_of_their_keys() {
-        let dict = |fields: crate::track::Fields| Value::Map(fields.into_iter().collect());
-        let rows = [
-            mixed_list([dict(fields! { "id": 1 }), dict(fields! { "score": 0.5 })]),
-            mixed_list([dict(fields! { "id": 2.5 })]),
-        ];
         let expected = vec![("id".into(), ColumnType::Float), ("score".into(), ColumnType::Float)];
-        assert_eq!(type_of(rows), list(ColumnType::Dict(expected)));
+        let rows = [r#"[{"id": 1}, {"score": 0.5}]"#, r#"[{"id": 2.5}]"#];
+        assert_eq!(type_of(&rows), list(ColumnType::Dict(expected)));
     }
 
     #[test]
     fn values_without_a_common_type_are_json() {
-        assert_eq!(type_of([Value::Int(1), "a".into()]), ColumnType::Json);
-        assert_eq!(type_of([mixed_list([1.into(), "a".into()])]), ColumnType::Json);
-        assert_eq!(type_of([vec![1].into(), Value::Int(1)]), ColumnType::Json);
-        assert_eq!(type_of([Value::Map(vec![])]), ColumnType::Json);
-        let wide = (0..=MAX_DICT_KEYS).map(|i| (format!("k{i}").into(), Value::Null));
-        assert_eq!(type_of([Value::Map(wide.collect())]), ColumnType::Json);
+        for values in [["1", r#""a""#], [r#"[1, "a"]"#, "null"], ["[1]", "1"], ["{}", "null"]] {
+            assert_eq!(type_of(&values), ColumnType::Json, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn dicts_whose_keys_are_many_or_come_twice_are_json() {
+        assert_eq!(type_of(&[r#"[{"a": 1, "a": 2}]"#]), ColumnType::Json);
+        let keys: Vec<String> = (0..=MAX_DICT_KEYS).map(|i| format!("\"k{i}\": 1")).collect();
+        assert_eq!(type_of(&[&format!("{{{}}}", keys.join(","))]), ColumnType::Json);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert_ne!(type_of(&[&deep(MAX_DEPTH)]), ColumnType::Json);
+        assert_eq!(type_of(&[&deep(MAX_DEPTH + 1)]), ColumnType::Json);
     }
 }

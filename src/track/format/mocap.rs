@@ -61,9 +61,9 @@ fn metadata(about: &About, survey: &Survey) -> String {
         about.description,
         about.tags,
         about.fps,
-        secs(end.as_secs() - start.as_secs()),
+        secs(end - start),
         survey.rows(),
-        secs(start.as_secs()),
-        secs(end.as_secs()),
+        secs(start),
+        secs(end),
     )
 }

@@ -6,52 +6,120 @@ mod builder;
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
 
+use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Fields, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use self::batch::Batch;
-use super::RowSource;
 use super::kind::ColumnType;
 use super::survey::Survey;
+use super::{RowSource, RowStream, RowText};
 use crate::track::error::TrackError;
 use crate::track::row::{Column, TIMESTAMP_COLUMN};
 
 /// A row group is closed once it takes this much memory, encoded.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
+/// Batches that may wait to be encoded.
+const BATCHES_AHEAD: usize = 2;
+
 /// Writes the rows of `source` to `out`.
 pub(super) fn write(
-    source: &impl RowSource,
+    source: &(impl RowSource + Sync),
     out: &mut (dyn Write + Send),
 ) -> Result<(), TrackError> {
     let survey = Survey::of(source)?;
     let schema = Arc::new(schema(&survey));
-    let mut writer =
-        ArrowWriter::try_new(out, schema.clone(), Some(properties())).map_err(failed)?;
-    let mut batch = Batch::new(schema, &survey);
-    for row in source.rows() {
-        batch.push(&row?)?;
-        if batch.is_full() {
-            writer.write(&batch.take()?).map_err(failed)?;
+    let properties = properties(&survey);
+    let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
+    let batch = Batch::new(schema, &survey);
+    // Reading rows and encoding columns are about as much work.
+    thread::scope(|scope| {
+        let (full, batches) = mpsc::sync_channel(BATCHES_AHEAD);
+        let reader = thread::Builder::new().name("parquet-rows".into());
+        reader
+            .spawn_scoped(scope, move || gather(source, survey.text(), batch, &full))
+            .map_err(TrackError::Export)?;
+        for batch in batches {
+            writer.write(&batch?).map_err(failed)?;
             if writer.memory_size() >= ROW_GROUP_BYTES {
                 writer.flush().map_err(failed)?;
             }
         }
-    }
-    writer.write(&batch.take()?).map_err(failed)?;
+        Ok::<(), TrackError>(())
+    })?;
     writer.close().map_err(failed)?;
     Ok(())
 }
 
-fn properties() -> WriterProperties {
-    WriterProperties::builder()
+/// Sends the rows of `source` in batches, until the end, a failure, or nobody takes them any more.
+fn gather(
+    source: &impl RowSource,
+    text: RowText,
+    mut batch: Batch,
+    full: &SyncSender<Result<RecordBatch, TrackError>>,
+) {
+    let mut rows = source.rows();
+    let mut row = Vec::new();
+    while let Some(read) = rows.next_json(text, &mut row) {
+        let pushed = read.and_then(|()| batch.push(&row));
+        row.clear();
+        let ready = match pushed {
+            Ok(()) if batch.is_full() => batch.take(),
+            Ok(()) => continue,
+            Err(error) => Err(error),
+        };
+        let failed = ready.is_err();
+        if full.send(ready).is_err() || failed {
+            return;
+        }
+    }
+    // An error here means that the receiver has failed, and says why itself.
+    let _ = full.send(batch.take());
+}
+
+/// Floats are split into streams of their bytes: smaller and faster to write than any other way.
+fn properties(survey: &Survey) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_created_by(concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build()
+        .set_created_by(concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")).to_owned());
+    let mut floats = vec![vec![TIMESTAMP_COLUMN.to_owned()]];
+    for (name, ty) in survey.columns() {
+        push_float_paths(&ty, vec![name.to_string()], &mut floats);
+    }
+    for path in floats.into_iter().map(ColumnPath::new) {
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);
+    }
+    properties.build()
+}
+
+/// The paths of the columns of floats that a column at `path` is stored as.
+fn push_float_paths(ty: &ColumnType, path: Vec<String>, floats: &mut Vec<Vec<String>>) {
+    let below = |names: &[&str]| {
+        path.iter().cloned().chain(names.iter().map(|name| (*name).to_owned())).collect()
+    };
+    match ty {
+        ColumnType::Float => floats.push(path),
+        ColumnType::List(items) => push_float_paths(items, below(&["list", "element"]), floats),
+        ColumnType::Dict(entries) => {
+            entries.iter().for_each(|(key, ty)| push_float_paths(ty, below(&[key]), floats));
+        }
+        ColumnType::Null
+        | ColumnType::Bool
+        | ColumnType::Int
+        | ColumnType::UInt
+        | ColumnType::Text
+        | ColumnType::Json => {}
+    }
 }
 
 fn schema(survey: &Survey) -> Schema {

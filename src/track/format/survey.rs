@@ -3,41 +3,102 @@
 
 use std::collections::HashMap;
 
-use super::RowSource;
+use jiter::{JiterError, Peek};
+
 use super::kind::{ColumnType, Kind};
+use super::{RowSource, RowStream, RowText};
 use crate::track::error::TrackError;
-use crate::track::row::{Column, Row, Timestamp};
+use crate::track::json::{NonFinite, reader, walk_object};
+use crate::track::row::{Column, TIMESTAMP_COLUMN};
 
 /// What a pass over all rows has shown.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
+    /// The text whose objects are flat and have each key once.
+    text: RowText,
     rows: u64,
-    span: Option<(Timestamp, Timestamp)>,
+    /// The first and the last time, seconds.
+    span: Option<(f64, f64)>,
     places: Places,
     kinds: Vec<Kind>,
+    /// For each column, the number of the row that had it last.
+    seen: Vec<u64>,
+}
+
+/// Why a row's text can't be taken as it is.
+enum Unfit {
+    /// It has a dict in place of columns, or a column twice.
+    NotFlat,
+    Malformed(JiterError),
+}
+
+impl From<JiterError> for Unfit {
+    fn from(error: JiterError) -> Self {
+        Self::Malformed(error)
+    }
 }
 
 impl Survey {
     /// Of all rows of `source`.
     pub(super) fn of(source: &impl RowSource) -> Result<Self, TrackError> {
-        let mut survey = Self::default();
-        for row in source.rows() {
-            survey.note(&row?);
+        // Neither we nor the SDK write other than flat rows, so that they need not be rebuilt.
+        match Self::of_text(source, RowText::AsStored)? {
+            Some(survey) => Ok(survey),
+            None => Self::of_text(source, RowText::Rebuilt(NonFinite::Tokens))
+                .map(Option::unwrap_or_default),
         }
-        Ok(survey)
     }
 
-    fn note(&mut self, row: &Row) {
-        self.rows += 1;
-        let (first, _) = *self.span.get_or_insert((row.ts, row.ts));
-        self.span = Some((first, row.ts));
-        for (hint, (name, value)) in row.fields.iter().enumerate() {
-            let place = self.places.find(name, hint).unwrap_or_else(|| {
-                self.kinds.push(Kind::default());
-                self.places.push(name.clone())
-            });
-            self.kinds[place].note(value);
+    fn of_text(source: &impl RowSource, text: RowText) -> Result<Option<Self>, TrackError> {
+        let mut survey = Self { text, ..Self::default() };
+        let mut rows = source.rows();
+        let mut row = Vec::new();
+        while let Some(read) = rows.next_json(text, &mut row) {
+            read?;
+            match survey.note(&row) {
+                Ok(()) => row.clear(),
+                Err(Unfit::NotFlat) => return Ok(None),
+                Err(Unfit::Malformed(error)) => {
+                    let (topic, reason) = (source.about().topic, error.to_string());
+                    return Err(TrackError::Corrupt { topic, reason });
+                }
+            }
         }
+        Ok(Some(survey))
+    }
+
+    fn note(&mut self, row: &[u8]) -> Result<(), Unfit> {
+        self.rows += 1;
+        let mut hint = 0;
+        walk_object(&mut reader(row), |jiter, name| {
+            let peek = jiter.peek()?;
+            if name == TIMESTAMP_COLUMN {
+                let secs = jiter.known_float(peek)?;
+                let (first, _) = *self.span.get_or_insert((secs, secs));
+                self.span = Some((first, secs));
+                return Ok(());
+            }
+            let place = self.place(name, hint);
+            hint = place + 1;
+            let seen = std::mem::replace(&mut self.seen[place], self.rows);
+            if seen == self.rows || (peek == Peek::Object && self.text == RowText::AsStored) {
+                return Err(Unfit::NotFlat);
+            }
+            Ok(self.kinds[place].note(jiter, peek)?)
+        })
+    }
+
+    fn place(&mut self, name: &str, hint: usize) -> usize {
+        self.places.find(name, hint).unwrap_or_else(|| {
+            self.kinds.push(Kind::default());
+            self.seen.push(0);
+            self.places.push(name.into())
+        })
+    }
+
+    /// The text to ask for when going through the rows again.
+    pub(super) fn text(&self) -> RowText {
+        self.text
     }
 
     /// Number of rows.
@@ -45,8 +106,8 @@ impl Survey {
         self.rows
     }
 
-    /// The first and the last time.
-    pub(super) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+    /// The first and the last time, seconds.
+    pub(super) fn span(&self) -> Option<(f64, f64)> {
         self.span
     }
 
@@ -65,9 +126,9 @@ pub(super) struct Places {
 
 impl Places {
     /// The place of the column called `name`, which may well be `hint`.
-    pub(super) fn find(&self, name: &Column, hint: usize) -> Option<usize> {
+    pub(super) fn find(&self, name: &str, hint: usize) -> Option<usize> {
         match self.names.get(hint) {
-            Some(known) if known == name => Some(hint),
+            Some(known) if **known == *name => Some(hint),
             _ => self.by_name.get(name).copied(),
         }
     }

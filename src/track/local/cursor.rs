@@ -2,6 +2,7 @@
 //! merged, the others stream by one at a time. Lines of one time come together, in file order.
 
 use std::cmp::Reverse;
+use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fs::File;
 use std::ops::Range;
@@ -106,11 +107,11 @@ impl Cursor {
     }
 
     fn pop_line(&mut self) -> Option<(Timestamp, Line)> {
-        let Reverse(mut block) = self.loaded.pop()?;
-        let ts = block.next_ts();
-        let line = block.take_line();
-        if !block.is_used_up() {
-            self.loaded.push(Reverse(block));
+        let mut top = self.loaded.peek_mut()?;
+        let ts = top.0.next_ts();
+        let line = top.0.take_line();
+        if top.0.is_used_up() {
+            PeekMut::pop(top);
         }
         Some((ts, line))
     }

@@ -9,14 +9,15 @@ use arrow_schema::{ArrowError, Schema};
 use super::builder::{Builder, Unfit};
 use crate::track::error::TrackError;
 use crate::track::format::survey::{Places, Survey};
-use crate::track::row::Row;
+use crate::track::json::{reader, walk_object};
+use crate::track::row::TIMESTAMP_COLUMN;
 
 /// A batch is full with this many rows…
 const BATCH_ROWS: usize = 8 << 10;
 /// …or this many bytes of them.
 const BATCH_BYTES: usize = 4 << 20;
-/// Parquet's offsets are 32 bits; a row's JSON text may be several times its size in memory.
-const MAX_ROW_BYTES: usize = 256 << 20;
+/// Arrow's offsets have 31 bits, and a batch may hold nearly this and one row more.
+const MAX_ROW_BYTES: usize = 1 << 30;
 
 /// Columns that fill up row by row.
 pub(super) struct Batch {
@@ -39,27 +40,42 @@ impl Batch {
         }
     }
 
-    /// Adds a row that the survey has seen.
-    pub(super) fn push(&mut self, row: &Row) -> Result<(), TrackError> {
-        let bytes = row.size_bytes();
-        if bytes > MAX_ROW_BYTES {
+    /// Adds a row that the survey has seen: its text.
+    pub(super) fn push(&mut self, row: &[u8]) -> Result<(), TrackError> {
+        if row.len() > MAX_ROW_BYTES {
             return Err(refused(format!(
-                "the row at {} s has {bytes} bytes, more than the {MAX_ROW_BYTES} that a Parquet \
-                 row may have here; leave its large columns out",
-                row.ts
+                "a row of {} bytes is more than the {MAX_ROW_BYTES} that Parquet takes here; \
+                 leave its large columns out",
+                row.len()
             )));
         }
-        for (hint, (name, value)) in row.fields.iter().enumerate() {
-            let place = self.places.find(name, hint);
-            let column = place.and_then(|place| self.columns.get_mut(place)).ok_or_else(changed)?;
-            column.push(value).map_err(|Unfit| changed())?;
-        }
-        self.times.push(row.ts.as_secs());
-        self.bytes += bytes;
-        for column in self.columns.iter_mut().filter(|column| column.len() < self.times.len()) {
+        self.push_columns(row).map_err(|Unfit| {
+            // The second pass met what the first did not.
+            refused("the track's file was edited while it was exported; try again".to_owned())
+        })?;
+        self.bytes += row.len();
+        let rows = self.times.len();
+        for column in self.columns.iter_mut().filter(|column| column.len() < rows) {
             column.push_null();
         }
         Ok(())
+    }
+
+    fn push_columns(&mut self, row: &[u8]) -> Result<(), Unfit> {
+        let rows = self.times.len();
+        let mut hint = 0;
+        walk_object(&mut reader(row), |jiter, name| {
+            let peek = jiter.peek()?;
+            if name == TIMESTAMP_COLUMN {
+                self.times.push(jiter.known_float(peek)?);
+                return Ok(());
+            }
+            let place = self.places.find(name, hint).ok_or(Unfit)?;
+            hint = place + 1;
+            let column = self.columns.get_mut(place).filter(|column| column.len() == rows);
+            column.ok_or(Unfit)?.push(jiter, peek)
+        })?;
+        if self.times.len() == rows + 1 { Ok(()) } else { Err(Unfit) }
     }
 
     /// Whether it is time to [`take`](Self::take).
@@ -79,11 +95,6 @@ impl Batch {
             .and_then(|columns| RecordBatch::try_new(self.schema.clone(), columns))
             .map_err(|error: ArrowError| TrackError::Export(io::Error::other(error)))
     }
-}
-
-/// The second pass met what the first did not.
-fn changed() -> TrackError {
-    refused("the track's file was edited while it was exported; try again".to_owned())
 }
 
 fn refused(reason: String) -> TrackError {

@@ -8,17 +8,27 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, ListArray, NullArray, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, Field, Fields};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use jiter::{Jiter, JiterError, Peek};
 
 use crate::track::format::kind::ColumnType;
-use crate::track::json;
-use crate::track::row::{Array, Column, Value};
-use crate::with_array;
+use crate::track::json::{self, MAX_DEPTH, WalkError};
+use crate::track::row::{Column, Value};
 
-/// A value that the column's type can't hold.
+/// A text that is not of the columns' types, or not JSON.
 #[derive(Debug)]
 pub(super) struct Unfit;
+
+impl From<JiterError> for Unfit {
+    fn from(_: JiterError) -> Self {
+        Self
+    }
+}
+
+impl From<WalkError> for Unfit {
+    fn from(_: WalkError) -> Self {
+        Self
+    }
+}
 
 /// A column being filled.
 pub(super) enum Builder {
@@ -66,32 +76,34 @@ impl Builder {
         }
     }
 
-    /// Adds a value of the column's type, or null.
-    pub(super) fn push(&mut self, value: &Value) -> Result<(), Unfit> {
-        match (self, value) {
-            (column, Value::Null) => column.push_null(),
-            (Self::Json(column), value) => column.append_value(json::to_text(value)),
-            (Self::Bool(column), Value::Bool(b)) => column.append_value(*b),
-            (Self::Int(column), Value::Int(i)) => column.append_value(*i),
-            (Self::Int(column), Value::UInt(u)) => {
-                column.append_value(i64::try_from(*u).map_err(|_| Unfit)?);
+    /// Adds the value that begins with `peek`: one of the column's type, or null.
+    pub(super) fn push(&mut self, jiter: &mut Jiter<'_>, peek: Peek) -> Result<(), Unfit> {
+        if peek == Peek::Null {
+            jiter.known_null()?;
+            self.push_null();
+            return Ok(());
+        }
+        match self {
+            Self::Null(_) => return Err(Unfit),
+            Self::Bool(column) => column.append_value(jiter.known_bool(peek)?),
+            Self::Int(column) => match json::known_value(jiter, peek, 0)? {
+                Value::Int(int) => column.append_value(int),
+                _ => return Err(Unfit),
+            },
+            Self::UInt(column) => match json::known_value(jiter, peek, 0)? {
+                Value::Int(int) => column.append_value(u64::try_from(int).map_err(|_| Unfit)?),
+                Value::UInt(uint) => column.append_value(uint),
+                _ => return Err(Unfit),
+            },
+            Self::Float(column) => column.append_value(jiter.known_float(peek)?),
+            Self::Text(column) if peek == Peek::String => column.append_value(jiter.known_str()?),
+            Self::Text(_) => return Err(Unfit),
+            Self::Json(column) => {
+                let value = json::known_value(jiter, peek, MAX_DEPTH)?;
+                column.append_value(json::to_text(&value));
             }
-            (Self::UInt(column), Value::Int(i)) => {
-                column.append_value(u64::try_from(*i).map_err(|_| Unfit)?);
-            }
-            (Self::UInt(column), Value::UInt(u)) => column.append_value(*u),
-            (Self::Float(column), Value::F64(f)) => column.append_value(*f),
-            (Self::Float(column), Value::F32(f)) => column.append_value((*f).into()),
-            (Self::Float(column), Value::Int(i)) => column.append_value(*i as f64),
-            (Self::Float(column), Value::UInt(u)) => column.append_value(*u as f64),
-            (Self::Text(column), Value::Text(text)) => column.append_value(text),
-            (Self::Text(column), Value::Bytes(bytes)) => column.append_value(BASE64.encode(bytes)),
-            (Self::List(column), Value::Array(array)) => column.push_array(array)?,
-            (Self::List(column), Value::List(items)) => {
-                column.push(|column| items.iter().try_for_each(|item| column.push(item)))?;
-            }
-            (Self::Dict(column), Value::Map(entries)) => column.push(entries)?,
-            _ => return Err(Unfit),
+            Self::List(column) => column.push(jiter, peek)?,
+            Self::Dict(column) => column.push(jiter, peek)?,
         }
         Ok(())
     }
@@ -149,37 +161,24 @@ impl ListBuilder {
         }
     }
 
-    fn push_array(&mut self, array: &Array) -> Result<(), Unfit> {
-        self.push(|items| match (items, array) {
-            (Builder::Float(column), Array::F64(floats)) => {
-                column.append_slice(floats);
-                Ok(())
-            }
-            (Builder::Int(column), Array::I64(ints)) => {
-                column.append_slice(ints);
-                Ok(())
-            }
-            (column, other) => {
-                with_array!(other, v => v.iter().try_for_each(|x| column.push(&(*x).into())))
-            }
-        })
-    }
-
-    fn push(&mut self, fill: impl FnOnce(&mut Builder) -> Result<(), Unfit>) -> Result<(), Unfit> {
-        fill(&mut self.items)?;
+    fn push(&mut self, jiter: &mut Jiter<'_>, peek: Peek) -> Result<(), Unfit> {
+        if peek != Peek::Array {
+            return Err(Unfit);
+        }
+        let mut next = jiter.known_array()?;
+        while let Some(peek) = next {
+            self.items.push(jiter, peek)?;
+            next = jiter.array_step()?;
+        }
+        self.offsets.push(i32::try_from(self.items.len()).map_err(|_| Unfit)?);
         self.present.append_non_null();
-        self.end_list()
+        Ok(())
     }
 
     fn push_null(&mut self) {
         self.present.append_null();
         let end = self.offsets.last().copied().unwrap_or_default();
         self.offsets.push(end);
-    }
-
-    fn end_list(&mut self) -> Result<(), Unfit> {
-        self.offsets.push(i32::try_from(self.items.len()).map_err(|_| Unfit)?);
-        Ok(())
     }
 
     fn finish(&mut self) -> Result<ListArray, ArrowError> {
@@ -199,18 +198,23 @@ impl DictBuilder {
         }
     }
 
-    fn push(&mut self, dict: &[(Column, Value)]) -> Result<(), Unfit> {
-        if dict.iter().any(|(key, _)| !self.keys.contains(key)) {
+    fn push(&mut self, jiter: &mut Jiter<'_>, peek: Peek) -> Result<(), Unfit> {
+        if peek != Peek::Object {
             return Err(Unfit);
         }
-        for (key, column) in self.keys.iter().zip(&mut self.entries) {
-            // Of a key given twice the later value counts, as in Python's dicts.
-            match dict.iter().rev().find(|(k, _)| k == key) {
-                Some((_, value)) => column.push(value)?,
-                None => column.push_null(),
-            }
+        let dicts = self.present.len();
+        let mut next = jiter.known_object()?;
+        while let Some(key) = next {
+            let place = self.keys.iter().position(|k| **k == *key).ok_or(Unfit)?;
+            let column = self.entries.get_mut(place).filter(|column| column.len() == dicts);
+            let peek = jiter.peek()?;
+            column.ok_or(Unfit)?.push(jiter, peek)?;
+            next = jiter.next_key()?;
         }
         self.present.append_non_null();
+        for column in self.entries.iter_mut().filter(|column| column.len() == dicts) {
+            column.push_null();
+        }
         Ok(())
     }
 
