@@ -48,8 +48,8 @@ pub struct Closed {
 pub struct ClosedTrack {
     /// The track as it lies on disk.
     pub info: TrackInfo,
-    /// Of the appends reported as [`Appended::New`] or [`Appended::Late`], those that turned out
-    /// to share their time with a row that was flushed before.
+    /// Of the appends reported as [`New`](super::Appended::New) or [`Late`](super::Appended::Late),
+    /// those that turned out to share their time with a row that was flushed before.
     pub merged_on_disk: u64,
 }
 
