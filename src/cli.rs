@@ -1,6 +1,7 @@
 //! The command line. One file a subcommand, each a thin call into the library.
 //! stdout carries data only; logs and progress go to stderr.
 
+mod account;
 mod align;
 mod append;
 mod check;
@@ -8,16 +9,20 @@ mod exit;
 mod logging;
 mod output;
 mod read;
+mod run;
 mod tracks;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use mldash_bridge::ros::RosArguments;
 
 pub(crate) use exit::{ExitCode, Failure};
 
 /// Records live ROS 2 robots into ML-Dash tracks: timestamp-indexed rows on one clock.
+///
+/// Without a subcommand, it records (`run`).
 #[derive(Debug, Parser)]
 #[command(name = "mldash_bridge", version, max_term_width = 100)]
 struct Cli {
@@ -32,6 +37,10 @@ struct Cli {
 enum Command {
     /// Validate a mapping: every problem with line and column.
     Check(check::CheckArgs),
+    /// Record the live ROS graph until SIGINT, SIGTERM or the duration; print the account.
+    ///
+    /// `--ros-args …` is taken as by every ROS 2 node: remaps, node name, parameters.
+    Run(run::RunArgs),
     /// List the tracks of an experiment: rows, first and last _ts, columns.
     Tracks(tracks::TracksArgs),
     /// Read a track: rows by time range and columns.
@@ -54,17 +63,71 @@ struct ExperimentArgs {
 
 /// Runs the program with `args`, the first being its own name.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let (args, ros_args) = match RosArguments::split(args) {
+        Ok(split) => split,
+        Err(error) => return exit::report(Failure::Usage(error.into())),
+    };
+    let cli = match Cli::try_parse_from(with_subcommand(args)) {
         Ok(cli) => cli,
         Err(error) => return exit::report_usage(&error),
     };
-    logging::start(cli.log_level);
+    // What ROS was told to log holds for the whole node.
+    let ros_level = ros_args.log_level.as_deref().and_then(logging::Level::from_ros);
+    logging::start(ros_level.unwrap_or(cli.log_level));
     let done = match cli.command {
         Command::Check(args) => check::run(&args),
+        Command::Run(args) => run::run(&args, &ros_args),
         Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Align(args) => align::run(&args),
         Command::Append(args) => append::run(&args),
     };
     done.map_or_else(exit::report, |()| ExitCode::Done)
+}
+
+/// Puts `run` where no subcommand is named.
+fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
+    const OTHER: [&str; 5] = ["help", "-h", "--help", "-V", "--version"];
+    let mut first = 1;
+    if args.get(first).is_some_and(|arg| arg == "--log-level") {
+        first += 2;
+    }
+    let command = Cli::command();
+    let named = args.get(first).is_some_and(|arg| {
+        OTHER.iter().any(|other| arg == other)
+            || command.get_subcommands().any(|subcommand| arg == subcommand.get_name())
+    });
+    if !named {
+        args.insert(first.min(args.len()), "run".into());
+    }
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn completed(line: &str) -> String {
+        let args = line.split(' ').map(OsString::from).collect();
+        let args: Vec<_> = with_subcommand(args).iter().map(|a| a.display().to_string()).collect();
+        args.join(" ")
+    }
+
+    #[test]
+    fn without_a_subcommand_it_records() {
+        assert_eq!(completed("bridge"), "bridge run");
+        assert_eq!(completed("bridge --config a.yaml"), "bridge run --config a.yaml");
+        assert_eq!(completed("bridge tracks a/b/c"), "bridge tracks a/b/c");
+        assert_eq!(
+            completed("bridge --log-level debug tracks x"),
+            "bridge --log-level debug tracks x"
+        );
+        assert_eq!(completed("bridge --log-level debug"), "bridge --log-level debug run");
+        assert_eq!(completed("bridge --version"), "bridge --version");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
 }

@@ -33,4 +33,6 @@
 
 pub mod mapping;
 pub mod message;
+pub mod record;
+pub mod ros;
 pub mod track;

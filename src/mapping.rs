@@ -28,18 +28,17 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use definitions::{TypesChecked, check_against};
+pub use definitions::TypesChecked;
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use problem::{MappingErrors, Place, Problem};
 pub use qos::{Durability, Qos, Reliability};
 pub use rule::{Rule, RuleMatch, TypeConflict};
-pub use settings::{Blobs, Hz, SettingKey, Settings, Stamp};
+pub use settings::{Blobs, Hz, Settings, Stamp};
 pub use template::LoneBrace;
 pub use topic::{Captures, TopicPattern, TopicPatternError};
 pub use track_pattern::{TrackPattern, TrackPatternError};
-pub use type_check::SettingFault;
 
-use crate::message::TypeName;
+use crate::message::{Definitions, TypeName};
 use problem::{Placed, Problems};
 use settings::Keys;
 
@@ -106,9 +105,7 @@ impl Mapping {
     /// A file that can't be read, or everything that is wrong with it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, MappingErrors> {
         let path = path.as_ref();
-        let text = read_text(path)
-            .map_err(|source| MappingErrors::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&text, path)
+        Self::parse(&Self::read(path)?, path)
     }
 
     /// The mapping that a text means; messages call it `path`.
@@ -121,6 +118,38 @@ impl Mapping {
         let path = path.as_ref();
         let mapping = mapping.map(|mapping| Self { path: path.to_owned(), ..mapping });
         problems.none_or_all(path, mapping)
+    }
+
+    /// As [`load`](Self::load), and compared with the message definitions at hand, so that what
+    /// is wrong with either is reported at once.
+    ///
+    /// # Errors
+    /// A file that can't be read, or everything that is wrong with it: types that are not known
+    /// and fields that types lack, too.
+    pub fn load_checked(
+        path: impl AsRef<Path>,
+        definitions: &Definitions,
+    ) -> Result<(Self, TypesChecked), MappingErrors> {
+        let path = path.as_ref();
+        Self::parse_checked(&Self::read(path)?, path, definitions)
+    }
+
+    fn read(path: &Path) -> Result<String, MappingErrors> {
+        read_text(path)
+            .map_err(|source| MappingErrors::Unreadable { path: path.to_owned(), source })
+    }
+
+    fn parse_checked(
+        text: &str,
+        path: &Path,
+        definitions: &Definitions,
+    ) -> Result<(Self, TypesChecked), MappingErrors> {
+        let mut problems = Problems::default();
+        let checked = read::mapping(text, &mut problems).map(|mapping| {
+            let checked = definitions::check(&mapping, definitions, &mut problems);
+            (Self { path: path.to_owned(), ..mapping }, checked)
+        });
+        problems.none_or_all(path, checked)
     }
 
     /// How a recording is named.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mldash_bridge::mapping::{self, Mapping};
+use mldash_bridge::mapping::Mapping;
 use mldash_bridge::message::Definitions;
 
 use super::Failure;
@@ -15,8 +15,8 @@ pub(crate) struct CheckArgs {
 }
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let mapping = Mapping::load(&args.mapping)?;
-    let checked = mapping::check_against(&mapping, &Definitions::from_environment())?;
+    let definitions = Definitions::from_environment();
+    let (mapping, checked) = Mapping::load_checked(&args.mapping, &definitions)?;
     let entries = mapping.rules().len();
     let plural = if entries == 1 { "y" } else { "ies" };
     eprintln!("{}: ok, {entries} topic entr{plural}; {checked}", args.mapping.display());

@@ -2,15 +2,24 @@
 
 use std::io::{IsTerminal, stderr};
 
+use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 
 /// How much is logged; ROS 2's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Level {
     Debug,
     Info,
     Warn,
     Error,
+    Fatal,
+}
+
+impl Level {
+    /// As `--ros-args --log-level` has it; `unset` and unknown ones are `None`.
+    pub(crate) fn from_ros(level: &str) -> Option<Self> {
+        Self::from_str(level, true).ok()
+    }
 }
 
 impl From<Level> for LevelFilter {
@@ -19,7 +28,8 @@ impl From<Level> for LevelFilter {
             Level::Debug => Self::DEBUG,
             Level::Info => Self::INFO,
             Level::Warn => Self::WARN,
-            Level::Error => Self::ERROR,
+            // Nothing that ends the program goes by unsaid.
+            Level::Error | Level::Fatal => Self::ERROR,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::error::Error;
 use std::fmt;
 
 use super::nearest::nearest;
-use super::problem::MappingErrors;
+use super::problem::Problems;
 use super::settings::{SettingKey, Settings};
 use super::type_check::SettingFault;
 use super::{Mapping, Rule};
@@ -25,28 +25,26 @@ pub enum TypesChecked {
     NoDefinitions,
 }
 
-/// Compares what `mapping` says of message types with their definitions.
-///
-/// # Errors
-/// Types that are not known, and stamps, fields, `each` and placeholders that a type lacks, each at
-/// its place.
-pub fn check_against(
+/// Compares what `mapping` says of message types with their definitions; notes types that are not
+/// known, and stamps, fields, `each` and placeholders that a type lacks, each at its place.
+pub(super) fn check(
     mapping: &Mapping,
     definitions: &Definitions,
-) -> Result<TypesChecked, MappingErrors> {
+    problems: &mut Problems,
+) -> TypesChecked {
     if definitions.is_empty() {
-        return Ok(TypesChecked::NoDefinitions);
+        return TypesChecked::NoDefinitions;
     }
     let mut but = BTreeSet::new();
-    mapping.check_types(|ty, settings| {
+    mapping.check_types(problems, |ty, settings| {
         let is_absent = definitions.types_of(ty.package()).is_empty();
         if is_absent && !is_wanted(mapping, ty) {
             but.insert(ty.clone());
             return Vec::new();
         }
         faults(ty, settings, definitions)
-    })?;
-    Ok(TypesChecked::All { but })
+    });
+    TypesChecked::All { but }
 }
 
 /// Whether a topic is expected to have this type.
@@ -130,8 +128,8 @@ mod tests {
         define(prefix.path(), "arm_msgs", "Arm", "float64 when\nJoint[] joints\n");
         define(prefix.path(), "arm_msgs", "Broken", "float99 x\n");
         let definitions = Definitions::from_prefixes([prefix.path().to_owned()]);
-        let mapping = Mapping::parse(text, "arm.yaml").unwrap();
-        check_against(&mapping, &definitions).map_err(|errors| errors.to_string())
+        let checked = Mapping::parse_checked(text, Path::new("arm.yaml"), &definitions);
+        checked.map(|(_, checked)| checked).map_err(|errors| errors.to_string())
     }
 
     #[test]
@@ -192,8 +190,8 @@ topics:
 
     #[test]
     fn without_definitions_nothing_is_checked_and_that_is_said() {
-        let mapping = Mapping::parse("topics: [{topic: /a, type: a/B}]", "arm.yaml").unwrap();
-        let checked = check_against(&mapping, &Definitions::from_prefixes([])).unwrap();
+        let (text, none) = ("topics: [{topic: /a, type: a/B}]", Definitions::from_prefixes([]));
+        let (_, checked) = Mapping::parse_checked(text, Path::new("arm.yaml"), &none).unwrap();
         assert!(checked.to_string().contains("not checked"), "{checked}");
     }
 }

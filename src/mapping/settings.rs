@@ -238,12 +238,22 @@ fn blobs(item: &Item<'_>, problems: &mut Problems) -> Option<Blobs> {
 }
 
 /// A list of paths, or a mapping from columns to paths.
+/// A projected field keeps the column that it has without projection: the elements taken of an
+/// array are not part of its name.
+fn default_column(path: &FieldPath) -> String {
+    let names: Vec<&str> = path.steps().iter().map(|step| step.name.as_str()).collect();
+    match names[..] {
+        ["header", "frame_id"] => "frame_id".to_owned(),
+        _ => names.join("."),
+    }
+}
+
 fn fields(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Placed<SelectedField>>> {
     let mut fields: Vec<Placed<SelectedField>> = Vec::new();
     if item.is_list() {
         for path in item.list(problems)? {
             if let Some(read) = path.parse::<FieldPath>(PATH, problems) {
-                let column = read.to_string();
+                let column = default_column(&read);
                 fields.push(path.place(SelectedField { column, path: read }));
             }
         }

@@ -1,5 +1,8 @@
 //! What a mapping says of topics, and what is said of a wrong one.
 
+use super::problem::Problems;
+use super::settings::SettingKey;
+use super::type_check::SettingFault;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -246,7 +249,8 @@ topics:
     type: no_msgs/msg/Such
 "
     ));
-    let errors = mapping.check_types(|message_type, settings| {
+    let mut problems = Problems::default();
+    mapping.check_types(&mut problems, |message_type, settings| {
         let fault = |key, item, message: &str| SettingFault {
             key,
             item,
@@ -262,12 +266,29 @@ topics:
         }
         faults
     });
-    let errors = errors.unwrap_err().to_string();
+    let errors = problems.none_or_all(mapping.path(), Some(())).unwrap_err().to_string();
     let expected = "3 problems in the mapping test.yaml
 test.yaml:3:27: types.sensor_msgs/msg/Imu.fields[1]: no field `speed`
 test.yaml:7:12: topics[0].stamp: no field `time`
 test.yaml:9:11: topics[1].type: unknown type";
     assert_eq!(errors, expected);
+}
+
+#[test]
+fn unknown_keys_and_what_types_lack_are_told_together() {
+    let prefix = tempfile::tempdir().unwrap();
+    let folder = prefix.path().join("share/arm_msgs/msg");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("Joint.msg"), "float64 angle\n").unwrap();
+    let file = prefix.path().join("arm.yaml");
+    let text =
+        "topics:\n  - topic: /j\n    type: arm_msgs/Joint\n    fields: [angel]\n    tracks: j\n";
+    std::fs::write(&file, text).unwrap();
+    let definitions = Definitions::from_prefixes([prefix.path().to_owned()]);
+    let errors = Mapping::load_checked(&file, &definitions).unwrap_err().to_string();
+    for part in ["arm.yaml:4:14", "`angle`", "arm.yaml:5:5", "`track`"] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
 }
 
 #[test]

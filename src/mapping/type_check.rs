@@ -2,7 +2,7 @@
 //! the caller does.
 
 use super::Mapping;
-use super::problem::{MappingErrors, Problems};
+use super::problem::Problems;
 use super::settings::{SettingKey, Settings};
 use crate::message::TypeName;
 
@@ -20,15 +20,13 @@ pub struct SettingFault {
 }
 
 impl Mapping {
-    /// Has `check` compare each setting with its message type, wherever the mapping names one.
-    ///
-    /// # Errors
-    /// All faults, each at the place of the key that is wrong.
-    pub fn check_types(
+    /// Has `check` compare each setting with its message type, wherever the mapping names one, and
+    /// notes each fault at the place of the key that is wrong.
+    pub(super) fn check_types(
         &self,
+        problems: &mut Problems,
         mut check: impl FnMut(&TypeName, &Settings) -> Vec<SettingFault>,
-    ) -> Result<(), MappingErrors> {
-        let mut problems = Problems::default();
+    ) {
         let typed_rules = self.rules.iter().filter_map(|rule| {
             let message_type = rule.message_type.as_ref()?;
             let keys = self.keys_of(rule, Some(&message_type.value));
@@ -41,6 +39,5 @@ impl Mapping {
                 problems.add(spot, fault.message, fault.hint);
             }
         }
-        problems.none_or_all(&self.path, Some(()))
     }
 }

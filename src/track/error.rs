@@ -137,3 +137,9 @@ pub enum TrackError {
     #[error("can't write the export")]
     Export(#[source] std::io::Error),
 }
+
+/// An error with its sources, on one line.
+pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |e| e.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}

@@ -31,6 +31,7 @@ mod snapshot;
 mod tidy;
 
 pub(crate) use appender::{TrackAppender, TrackClosed};
+pub(crate) use atomic::replace_file;
 pub(crate) use cursor::{Cursor, RawRow};
 pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};

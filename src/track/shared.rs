@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 use super::buffer::{Appended, ByteBudget, TrackBuffer};
-use super::error::TrackError;
+use super::error::{TrackError, one_line};
 use super::experiment::{Closed, ClosedTrack};
 use super::flusher::Doorbell;
 use super::local::{ExperimentDir, FileStore, StoreError, TrackAppender, TrackClosed, WriteAccess};
@@ -160,7 +160,7 @@ impl Shared {
             }
             Err(error) => {
                 track.buffer.lock().restore(batch);
-                let reason = chain(&error);
+                let reason = one_line(&error);
                 if self.budget.set_failure(Some(reason.clone())).is_none() {
                     tracing::error!("the store takes no rows: {reason}; keeping them in memory");
                 }
@@ -251,10 +251,4 @@ fn first_error(
     let first = results.find(Result::is_err).unwrap_or(Ok(()));
     results.for_each(drop);
     first
-}
-
-/// An error with its sources, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |e| e.source());
-    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }

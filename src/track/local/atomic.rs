@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::error::StoreError;
 
 /// Puts `contents` at `path` by way of a temporary neighbour.
-pub(super) fn replace_file(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn replace_file(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
     let temporary = temporary_beside(path);
     let written = File::create(&temporary)
         .and_then(|mut file| file.write_all(contents))

@@ -1,0 +1,88 @@
+//! The account of a recording, as a table or as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+use mldash_bridge::record::{Account, TopicAccount};
+
+use super::{Failure, output};
+
+/// Prints on stdout: it is what a recording returns.
+pub(crate) fn print(account: &Account, as_json: bool) -> Result<(), Failure> {
+    output::write_to(None, |out| {
+        if as_json {
+            serde_json::to_writer_pretty(&mut *out, account).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            print_table(account, out)?;
+        }
+        Ok(())
+    })
+}
+
+fn print_table(account: &Account, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out, "{}", table(account))?;
+    for (topic, reason) in &account.refused {
+        writeln!(out, "not recorded: {topic}: {reason}")?;
+    }
+    if !account.unmatched.is_empty() {
+        writeln!(out, "no topic came for: {}", account.unmatched.join(" "))?;
+    }
+    for topic in &account.topics {
+        for error in &topic.errors {
+            writeln!(out, "{}: {error}", topic.topic)?;
+        }
+    }
+    let received: u64 = account.topics.iter().map(|topic| topic.received).sum();
+    let stored: u64 = account.topics.iter().map(|topic| topic.stored).sum();
+    let dropped: u64 = account.topics.iter().map(TopicAccount::dropped_total).sum();
+    let end = if account.complete { "complete" } else { "INCOMPLETE" };
+    writeln!(
+        out,
+        "{}: {received} received, {stored} stored, {dropped} dropped; {end}",
+        account.experiment
+    )
+}
+
+fn table(account: &Account) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "TOPIC",
+        "RECEIVED",
+        "STORED",
+        "MERGED",
+        "THROTTLED",
+        "UNCHANGED",
+        "DROPPED",
+        "BYTES",
+        "NOTES",
+    ]);
+    for topic in &account.topics {
+        table.add_row([
+            topic.topic.clone(),
+            topic.received.to_string(),
+            topic.stored.to_string(),
+            topic.merged.to_string(),
+            topic.throttled.to_string(),
+            topic.unchanged.to_string(),
+            if topic.dropped.is_empty() { "0".to_owned() } else { counts(&topic.dropped) },
+            topic.bytes.to_string(),
+            counts(&topic.notes),
+        ]);
+    }
+    for right in [1, 2, 3, 4, 5, 7] {
+        if let Some(column) = table.column_mut(right) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// `queue_full 3, undecodable 1`.
+fn counts<K: Display>(counts: &BTreeMap<K, u64>) -> String {
+    let texts: Vec<String> = counts.iter().map(|(key, count)| format!("{key} {count}")).collect();
+    texts.join(", ")
+}

@@ -1,0 +1,128 @@
+//! Recorder: messages and a mapping in, rows in tracks out, with an account of every message.
+//! Live recording and the import of bags share it. Knows neither the graph nor bags.
+
+mod account;
+mod change;
+mod plan;
+mod stream;
+mod throttle;
+mod topic;
+
+pub use account::{Account, DropReason, Note, TopicAccount};
+pub use plan::{PlanError, TopicPlan};
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::track::{
+    ClosedTrack, Experiment, StoreError, Timestamp, TrackError, one_line, replace_file,
+};
+use topic::TopicRecorder;
+
+/// The file in the experiment's folder that holds the account.
+const ACCOUNT_FILE: &str = "account.json";
+
+/// Records topics into one experiment.
+pub struct Recorder {
+    exp: Experiment,
+    topics: Vec<TopicRecorder>,
+    refused: BTreeMap<String, String>,
+    unmatched: Vec<String>,
+}
+
+impl Recorder {
+    /// A recorder into `exp`, without topics yet.
+    pub fn new(exp: Experiment) -> Self {
+        Self { exp, topics: Vec::new(), refused: BTreeMap::new(), unmatched: Vec::new() }
+    }
+
+    /// The experiment that is recorded into.
+    pub fn experiment(&self) -> &Experiment {
+        &self.exp
+    }
+
+    /// Adds a topic; topics are numbered from 0 in the order of these calls.
+    pub fn add_topic(&mut self, plan: TopicPlan) {
+        self.topics.push(TopicRecorder::new(plan));
+    }
+
+    /// Takes a message of the topic of this number: CDR with its encapsulation header.
+    pub fn record(&mut self, topic: usize, cdr: &[u8], received_at: Timestamp) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.record(&self.exp, cdr, received_at);
+        }
+    }
+
+    /// Counts messages that were lost before they came here.
+    pub fn drop_messages(&mut self, topic: usize, reason: DropReason, messages: u64) {
+        if let Some(topic) = self.topics.get_mut(topic) {
+            topic.drop_messages(reason, messages);
+        }
+    }
+
+    /// Notes a topic that can't be recorded.
+    pub fn refuse(&mut self, topic: String, reason: String) {
+        self.refused.insert(topic, reason);
+    }
+
+    /// Notes entries of the mapping that no topic was found for.
+    pub fn set_unmatched(&mut self, entries: Vec<String>) {
+        self.unmatched = entries;
+    }
+
+    /// What became of the messages so far.
+    pub fn account(&self) -> Account {
+        Account {
+            experiment: self.exp.name().to_string(),
+            complete: false,
+            failure: None,
+            topics: self.topics.iter().map(|topic| topic.account().clone()).collect(),
+            refused: self.refused.clone(),
+            unmatched: self.unmatched.clone(),
+        }
+    }
+
+    /// Flushes, closes and writes the account beside the tracks. `failure` is why the recording
+    /// ended before it was told to.
+    ///
+    /// The account is whole whatever the second value says.
+    ///
+    /// # Errors
+    /// The store could not be brought to rest, or the account not be written.
+    pub fn finish(self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
+        let mut account = self.account();
+        let account_file = self.exp.folder().join(ACCOUNT_FILE);
+        let mut topics = self.topics;
+        let mut ended = self.exp.close().map(|closed| {
+            for track in &closed.tracks {
+                settle(&mut topics, track);
+            }
+        });
+        account.topics = topics.iter().map(|topic| topic.account().clone()).collect();
+        account.failure = failure.or_else(|| ended.as_ref().err().map(|error| one_line(error)));
+        account.complete = account.failure.is_none();
+        let written = write_account(&account, &account_file);
+        if ended.is_ok() {
+            ended = written;
+        } else if let Err(error) = written {
+            tracing::error!("{}", one_line(&error));
+        }
+        (account, ended)
+    }
+}
+
+/// Books the rows that merged when their track was closed on the topics they came from.
+fn settle(topics: &mut [TopicRecorder], track: &ClosedTrack) {
+    let mut merged = track.merged_on_disk;
+    for topic in topics {
+        merged -= topic.settle(&track.info.topic, merged);
+    }
+}
+
+fn write_account(account: &Account, path: &Path) -> Result<(), TrackError> {
+    let mut json = serde_json::to_vec_pretty(account)
+        .map_err(std::io::Error::from)
+        .map_err(|source| StoreError::Io { action: "write", path: path.to_owned(), source })?;
+    json.push(b'\n');
+    Ok(replace_file(path, &json)?)
+}

@@ -1,0 +1,171 @@
+//! What became of every message: `received = stored + merged + throttled + unchanged + dropped`,
+//! for each topic, always.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+/// Why a message (or an element, under `each`) is in no track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The bytes are not a message of the topic's type.
+    Undecodable,
+    /// The queue between the ROS side and the recorder was full.
+    QueueFull,
+    /// The store took no rows (disk full, unwritable) until the buffer was full too.
+    StoreFull,
+    /// `blobs: file` is asked for, which this version can't write yet.
+    BlobFiles,
+    /// The mapping says `blobs: drop`, and the message is little else (an image, a cloud).
+    BlobsOff,
+    /// A byte array is larger than what is kept inline unless the mapping says so.
+    BlobTooLarge,
+    /// It needs the receive time, and the ROS clock has not started (`use_sim_time`, no `/clock`).
+    NoClock,
+    /// The mapping's track pattern gives no usable name for this message.
+    TrackName,
+    /// The track shares its folder with another one.
+    TrackCollision,
+    /// The recorder was shutting down.
+    Stopped,
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One spelling, that of the JSON.
+        self.serialize(f)
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// Something about a message that was stored and is worth knowing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Note {
+    /// No usable header stamp: the row has the receive time.
+    ReceiveTimeUsed,
+    /// A string was not UTF-8; what is not was replaced.
+    TextRepaired,
+    /// A byte array was left out of its row, as the mapping says.
+    BlobLeftOut,
+}
+
+/// One topic's messages, by what became of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TopicAccount {
+    /// The topic, fully resolved.
+    pub topic: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// Messages; under `each`, elements.
+    pub received: u64,
+    /// Rows of their own.
+    pub stored: u64,
+    /// Merged into a row of the same `_ts`.
+    pub merged: u64,
+    /// Left out by `max_rate`.
+    pub throttled: u64,
+    /// Left out by `on_change`.
+    pub unchanged: u64,
+    /// Lost or refused, by reason.
+    pub dropped: BTreeMap<DropReason, u64>,
+    /// Remarks on stored ones.
+    pub notes: BTreeMap<Note, u64>,
+    /// Bytes received.
+    pub bytes: u64,
+    /// The first error of each kind, for a person to act on.
+    pub errors: Vec<String>,
+}
+
+impl TopicAccount {
+    /// Nothing received yet.
+    pub fn new(topic: &str, type_name: &str) -> Self {
+        Self { topic: topic.to_owned(), type_name: type_name.to_owned(), ..Self::default() }
+    }
+
+    /// Counts messages that were received and lost or refused.
+    pub fn drop_received(&mut self, reason: DropReason, messages: u64) {
+        self.received += messages;
+        *self.dropped.entry(reason).or_default() += messages;
+    }
+
+    /// Adds a remark; whether it is the first of its kind.
+    pub fn note(&mut self, note: Note) -> bool {
+        let count = self.notes.entry(note).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// How many were lost or refused, for whatever reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
+    /// Whether everything that came is somewhere.
+    pub fn adds_up(&self) -> bool {
+        let known = self.stored + self.merged + self.throttled + self.unchanged;
+        self.received == known + self.dropped_total()
+    }
+}
+
+/// A recording's account, written to `account.json` in the experiment's folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Account {
+    /// The experiment.
+    pub experiment: String,
+    /// Whether it ended as it should: everything flushed and closed.
+    pub complete: bool,
+    /// Why not, if not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// By topic.
+    pub topics: Vec<TopicAccount>,
+    /// Topics of the mapping that were on the graph and could not be recorded, with the reason.
+    pub refused: BTreeMap<String, String>,
+    /// Entries of the mapping that no topic was found for.
+    pub unmatched: Vec<String>,
+}
+
+impl Account {
+    /// Whether every topic adds up.
+    pub fn adds_up(&self) -> bool {
+        self.topics.iter().all(TopicAccount::adds_up)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_nowhere_shows() {
+        let mut topic = TopicAccount::new("/pose", "geometry_msgs/msg/PoseStamped");
+        (topic.received, topic.stored, topic.merged) = (3, 1, 1);
+        assert!(!topic.adds_up());
+        topic.drop_received(DropReason::QueueFull, 1);
+        assert!(!topic.adds_up());
+        topic.stored += 1;
+        assert!(topic.adds_up());
+    }
+
+    #[test]
+    fn reasons_are_named_in_json_as_a_person_would() {
+        let mut topic = TopicAccount::new("/pose", "t");
+        topic.drop_received(DropReason::QueueFull, 1);
+        topic.note(Note::ReceiveTimeUsed);
+        let json = serde_json::to_value(&topic).unwrap();
+        assert_eq!(json["dropped"]["queue_full"], 1);
+        assert_eq!(json["notes"]["receive_time_used"], 1);
+        assert_eq!(json["type"], "t");
+    }
+}

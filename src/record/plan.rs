@@ -1,0 +1,134 @@
+//! How a topic is recorded: its decoder and its entry of the mapping, brought together once.
+
+use std::sync::Arc;
+
+use crate::mapping::{Blobs, Captures, Hz, RuleMatch, TrackPattern};
+use crate::message::{ByteArrays, Decoder, LayoutFault, MessageType, StampSource};
+
+/// Byte arrays up to this stay in the row unless the mapping says otherwise.
+const INLINE_BLOB_BYTES: usize = 64 << 10;
+
+/// Types that are little else than one large byte array.
+const BLOB_TYPES: [&str; 3] =
+    ["sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2"];
+
+/// Everything that recording a topic needs to know.
+#[derive(Debug)]
+pub struct TopicPlan {
+    /// The topic on the graph, fully resolved.
+    pub(super) topic: String,
+    /// As the mapping calls it: before remapping.
+    pub(super) mapped_topic: String,
+    pub(super) type_name: String,
+    pub(super) decoder: Decoder,
+    pub(super) track: TrackPattern,
+    pub(super) captures: Captures,
+    pub(super) max_rate: Option<Hz>,
+    pub(super) on_change: bool,
+    /// Whether rows lie on the receive time because the mapping wants it so.
+    pub(super) by_receive_time: bool,
+    pub(super) blobs: BlobPolicy,
+}
+
+/// What happens to a topic's byte arrays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BlobPolicy {
+    /// They stay in the row.
+    Inline,
+    /// They stay in the row up to [`INLINE_BLOB_BYTES`]; a message with a larger one is dropped.
+    InlineIfSmall,
+    /// They would be written to files: a message with a large one is dropped until that exists.
+    Files,
+    /// They leave the row.
+    LeaveOut,
+    /// The message is not recorded at all.
+    DropMessage,
+}
+
+/// Why a topic can't be recorded as the mapping says.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The mapping names another type.
+    #[error("{0}")]
+    TypeConflict(String),
+    /// The mapping and the type don't fit.
+    #[error("the mapping does not fit {type_name}: {}", join(faults))]
+    Layout {
+        /// The topic's type.
+        type_name: String,
+        /// Everything that is wrong.
+        faults: Vec<LayoutFault>,
+    },
+}
+
+fn join(faults: &[LayoutFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl TopicPlan {
+    /// Compiles the decoder of a topic for its entry of the mapping.
+    ///
+    /// `topic` is the name on the graph, `mapped_topic` what the mapping calls it; they differ
+    /// under remapping, and tracks are named after the second.
+    ///
+    /// # Errors
+    /// A type that is not the mapping's, paths that the type lacks.
+    pub fn new(
+        topic: &str,
+        mapped_topic: &str,
+        message_type: &Arc<MessageType>,
+        rule: &RuleMatch<'_>,
+    ) -> Result<Self, PlanError> {
+        if let Some(conflict) = &rule.type_conflict {
+            return Err(PlanError::TypeConflict(conflict.to_string()));
+        }
+        let type_name = message_type.name().to_string();
+        let settings = &rule.settings;
+        let blobs = BlobPolicy::new(settings.blobs, &type_name);
+        let mut layout = settings.layout();
+        layout.byte_arrays = blobs.byte_arrays();
+        let by_receive_time = layout.stamp == StampSource::None;
+        let decoder = Decoder::compile(message_type, &layout)
+            .map_err(|faults| PlanError::Layout { type_name: type_name.clone(), faults })?;
+        Ok(Self {
+            topic: topic.to_owned(),
+            mapped_topic: mapped_topic.to_owned(),
+            type_name,
+            decoder,
+            track: settings.track.clone(),
+            captures: rule.captures.clone(),
+            max_rate: settings.max_rate,
+            on_change: settings.on_change,
+            by_receive_time,
+            blobs,
+        })
+    }
+
+    /// The topic on the graph.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+}
+
+impl BlobPolicy {
+    fn new(blobs: Option<Blobs>, type_name: &str) -> Self {
+        match blobs {
+            None => Self::InlineIfSmall,
+            Some(Blobs::Inline) => Self::Inline,
+            Some(Blobs::File) => Self::Files,
+            Some(Blobs::Drop) if BLOB_TYPES.contains(&type_name) => Self::DropMessage,
+            Some(Blobs::Drop) => Self::LeaveOut,
+        }
+    }
+
+    fn byte_arrays(self) -> ByteArrays {
+        match self {
+            Self::Inline => ByteArrays::Keep,
+            Self::InlineIfSmall | Self::Files => {
+                ByteArrays::KeepUpTo { max_bytes: INLINE_BLOB_BYTES }
+            }
+            Self::LeaveOut | Self::DropMessage => ByteArrays::LeaveOut,
+        }
+    }
+}

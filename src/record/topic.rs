@@ -1,0 +1,196 @@
+//! One topic being recorded: messages in, rows to its tracks, every one of them counted.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::account::{DropReason, Note, TopicAccount};
+use super::plan::{BlobPolicy, TopicPlan};
+use super::stream::{Outcome, Stream};
+use crate::mapping::TrackPatternError;
+use crate::message::Element;
+use crate::track::{Experiment, Row, StoreError, Timestamp, TrackError, one_line};
+
+/// A topic's plan, its tracks and its account.
+pub(super) struct TopicRecorder {
+    plan: TopicPlan,
+    /// By the values that their names are made of; one entry when the name is fixed.
+    streams: HashMap<Vec<Option<String>>, Stream>,
+    /// Reused from message to message.
+    elements: Vec<Element>,
+    account: TopicAccount,
+}
+
+impl TopicRecorder {
+    pub(super) fn new(plan: TopicPlan) -> Self {
+        let account = TopicAccount::new(&plan.topic, &plan.type_name);
+        Self { plan, streams: HashMap::new(), elements: Vec::new(), account }
+    }
+
+    pub(super) fn account(&self) -> &TopicAccount {
+        &self.account
+    }
+
+    /// Takes one message, CDR with its encapsulation header.
+    pub(super) fn record(&mut self, exp: &Experiment, cdr: &[u8], received_at: Timestamp) {
+        if self.account.bytes == 0 {
+            tracing::info!("the first message of {} is here", self.plan.topic);
+        }
+        self.account.bytes += cdr.len() as u64;
+        if self.plan.blobs == BlobPolicy::DropMessage {
+            self.drop_one(DropReason::BlobsOff, || {
+                "`blobs: drop` in the mapping; other choices are `inline` and `file`".to_owned()
+            });
+            return;
+        }
+        let mut elements = std::mem::take(&mut self.elements);
+        match self.plan.decoder.decode(cdr, &mut elements) {
+            Ok(()) => {
+                for element in elements.drain(..) {
+                    self.record_element(exp, element, received_at);
+                }
+            }
+            Err(error) => self.drop_one(DropReason::Undecodable, || error.to_string()),
+        }
+        self.elements = elements;
+    }
+
+    /// Counts messages that were lost before they came here.
+    pub(super) fn drop_messages(&mut self, reason: DropReason, messages: u64) {
+        self.drop_many(reason, messages, || "messages came faster than they were decoded".into());
+    }
+
+    /// Takes up to `merged` of the rows stored in `track` as merged ones; how many there were.
+    pub(super) fn settle(&mut self, track: &str, merged: u64) -> u64 {
+        let mut left = merged;
+        for stream in self.streams.values_mut().filter(|stream| stream.track().topic() == track) {
+            left -= stream.settle(left);
+        }
+        let settled = merged - left;
+        self.account.stored -= settled;
+        self.account.merged += settled;
+        settled
+    }
+
+    fn record_element(&mut self, exp: &Experiment, element: Element, received_at: Timestamp) {
+        if let Some(reason) = self.blob_reason(&element) {
+            return self.drop_one(reason, || blob_advice(reason, &element));
+        }
+        let Some(ts) = row_time(&element, received_at) else {
+            return self.drop_one(DropReason::NoClock, || {
+                "it needs the receive time and the ROS clock stands at 0; is /clock published?"
+                    .to_owned()
+            });
+        };
+        let notes = self.notes(&element);
+        let stream = match self.stream(exp, element.names) {
+            Ok(stream) => stream,
+            Err(error) => return self.drop_one(DropReason::TrackName, || error.to_string()),
+        };
+        match stream.take(Row::new(ts, element.fields)) {
+            Outcome::Stored => self.account.stored += 1,
+            Outcome::Merged => self.account.merged += 1,
+            Outcome::Throttled => self.account.throttled += 1,
+            Outcome::Unchanged => self.account.unchanged += 1,
+            Outcome::Refused(error) => {
+                return self.drop_one(refusal_reason(&error), || one_line(&error));
+            }
+        }
+        self.account.received += 1;
+        for note in notes {
+            self.note(note);
+        }
+    }
+
+    /// The track that a message's values lead to.
+    fn stream(
+        &mut self,
+        exp: &Experiment,
+        names: Vec<Option<String>>,
+    ) -> Result<&mut Stream, TrackPatternError> {
+        match self.streams.entry(names) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let plan = &self.plan;
+                let track = plan.track.expand(&plan.mapped_topic, &plan.captures, new.key())?;
+                let track = exp.tracks(track.as_str());
+                Ok(new.insert(Stream::new(track, plan.max_rate, plan.on_change)))
+            }
+        }
+    }
+
+    /// Why a message whose byte arrays were left out is not recorded, if it is not.
+    fn blob_reason(&self, element: &Element) -> Option<DropReason> {
+        element.left_out?;
+        match self.plan.blobs {
+            BlobPolicy::InlineIfSmall => Some(DropReason::BlobTooLarge),
+            BlobPolicy::Files => Some(DropReason::BlobFiles),
+            BlobPolicy::Inline | BlobPolicy::LeaveOut | BlobPolicy::DropMessage => None,
+        }
+    }
+
+    fn notes(&self, element: &Element) -> Vec<Note> {
+        let mut notes = Vec::new();
+        if element.stamp.is_none() && !self.plan.by_receive_time {
+            notes.push(Note::ReceiveTimeUsed);
+        }
+        if element.repaired_text {
+            notes.push(Note::TextRepaired);
+        }
+        if element.left_out.is_some() {
+            notes.push(Note::BlobLeftOut);
+        }
+        notes
+    }
+
+    fn note(&mut self, note: Note) {
+        if self.account.note(note) && note == Note::ReceiveTimeUsed {
+            let topic = &self.plan.topic;
+            tracing::warn!(
+                "{topic}: messages without a usable header stamp lie on the receive time \
+                 (`stamp: receive` in the mapping says that this is meant)"
+            );
+        }
+    }
+
+    fn drop_one(&mut self, reason: DropReason, why: impl FnOnce() -> String) {
+        self.drop_many(reason, 1, why);
+    }
+
+    fn drop_many(&mut self, reason: DropReason, messages: u64, why: impl FnOnce() -> String) {
+        if !self.account.dropped.contains_key(&reason) {
+            let error = format!("{reason}: {}", why());
+            tracing::error!("{}: dropped, {error}", self.plan.topic);
+            self.account.errors.push(error);
+        }
+        self.account.drop_received(reason, messages);
+    }
+}
+
+/// A row's time; `None` when it would be the time of a clock that has not started.
+fn row_time(element: &Element, received_at: Timestamp) -> Option<Timestamp> {
+    element.stamp.or_else(|| (received_at.as_secs() != 0.0).then_some(received_at))
+}
+
+fn blob_advice(reason: DropReason, element: &Element) -> String {
+    let largest = element.left_out.map_or(0, |left_out| left_out.largest_bytes);
+    match reason {
+        DropReason::BlobFiles => {
+            format!(
+                "a byte array of {largest} bytes; this version writes no files, `blobs: inline` keeps it in the row"
+            )
+        }
+        _ => format!(
+            "a byte array of {largest} bytes; say `blobs: inline` in the mapping to keep it in the \
+             row, `drop` to do without it"
+        ),
+    }
+}
+
+fn refusal_reason(error: &TrackError) -> DropReason {
+    match error {
+        TrackError::Name(_) => DropReason::TrackName,
+        TrackError::Store(StoreError::FolderCollision { .. }) => DropReason::TrackCollision,
+        TrackError::Closed(_) => DropReason::Stopped,
+        _ => DropReason::StoreFull,
+    }
+}

@@ -1,0 +1,59 @@
+//! The ROS side: a node that finds topics, subscribes to them and hands their bytes to the recorder.
+//!
+//! The one place that knows whether ROS 2 was there at build time: `live` talks to it, `absent`
+//! has the same surface and says that it can't. Knows nothing of rows and files.
+
+mod arguments;
+mod error;
+mod names;
+#[cfg_attr(feature = "ros", path = "ros/live.rs")]
+#[cfg_attr(not(feature = "ros"), path = "ros/absent.rs")]
+mod node;
+
+pub use arguments::{Remap, RosArgumentError, RosArguments};
+pub use error::RosError;
+pub use names::NodeName;
+pub use node::RosNode;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What the node was given as ROS parameters; an empty text is the same as not given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RosParameters {
+    /// The mapping file.
+    pub config: Option<String>,
+    /// The experiment.
+    pub experiment: Option<String>,
+    /// The local store's root.
+    pub root: Option<String>,
+    /// The server to sync to.
+    pub remote: Option<String>,
+}
+
+/// Tells a recording to come to its end, when asked to or when its time is over.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag {
+    stopped: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+}
+
+impl StopFlag {
+    /// The same flag, which from now on is set after `duration` too, if there is one.
+    pub fn after(&self, duration: Option<Duration>) -> Self {
+        let deadline = duration.and_then(|duration| Instant::now().checked_add(duration));
+        Self { stopped: self.stopped.clone(), deadline }
+    }
+
+    /// The recording takes what is queued and ends.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is to end.
+    pub fn is_set(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+            || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}

@@ -1,0 +1,30 @@
+//! What can go wrong on the ROS side.
+
+/// The ROS side could not start, or ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RosError {
+    /// The program was built without ROS.
+    #[error(
+        "this mldash_bridge was built without ROS 2 and can't record live; build it with a ROS 2 \
+         sourced, without `--no-default-features`"
+    )]
+    NotBuilt,
+    /// ROS 2 did not start.
+    #[error("can't start the ROS node: {0}")]
+    Start(String),
+    /// A ROS parameter has the wrong type.
+    #[error("ROS parameter `{name}` must be a string: {reason}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// r2r's word.
+        reason: String,
+    },
+    /// The node ended by itself.
+    #[error("the ROS node failed: {0}")]
+    Node(String),
+    /// A thread could not be started.
+    #[error("can't start a thread")]
+    Thread(#[source] std::io::Error),
+}

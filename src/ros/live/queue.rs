@@ -1,0 +1,222 @@
+//! Messages on their way from the node to the recorder: bounded in bytes, never blocking the node.
+//!
+//! Two lanes, so that large messages can't starve small ones: a topic that has sent one above
+//! [`HEAVY_BYTES`] goes by the heavy lane, whose bound is its own and which is served after the
+//! light one. A topic moves to it once and for good, behind what it has in the light lane, so its
+//! messages keep their order.
+
+use std::collections::VecDeque;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::track::Timestamp;
+
+/// Messages above this make their topic a heavy one.
+const HEAVY_BYTES: usize = 64 << 10;
+
+/// A message as it came off the wire.
+#[derive(Debug)]
+pub(super) struct RawMessage {
+    pub(super) topic: usize,
+    /// CDR, encapsulation header first.
+    pub(super) cdr: Vec<u8>,
+    pub(super) received_at: Timestamp,
+}
+
+impl RawMessage {
+    /// What it takes of the queue's bound.
+    fn cost(&self) -> usize {
+        self.cdr.len() + size_of::<Self>()
+    }
+}
+
+/// What the recorder takes off the queue.
+#[derive(Debug)]
+pub(super) enum Taken<C> {
+    /// Something other than a message; before any message that was pushed after it.
+    Control(C),
+    /// The oldest message of the lane whose turn it is.
+    Message(RawMessage),
+    /// Closed and empty.
+    Closed,
+}
+
+/// The bounded queue; `C` is what the node tells the recorder besides messages.
+#[derive(Debug)]
+pub(super) struct MessageQueue<C> {
+    state: Mutex<State<C>>,
+    filled: Condvar,
+    light_limit_bytes: usize,
+    heavy_limit_bytes: usize,
+}
+
+#[derive(Debug)]
+struct State<C> {
+    control: VecDeque<C>,
+    light: Lane,
+    heavy: Lane,
+    /// By topic number: whether it goes by the heavy lane.
+    heavy_topics: Vec<bool>,
+    closed: bool,
+    /// Whether the recorder sleeps; waking it costs a system call.
+    waiting: bool,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    messages: VecDeque<RawMessage>,
+    bytes: usize,
+}
+
+impl Lane {
+    fn push(&mut self, message: RawMessage, limit_bytes: usize) -> Result<(), RawMessage> {
+        let cost = message.cost();
+        // One message larger than the bound is let through alone rather than never.
+        if self.bytes > 0 && self.bytes + cost > limit_bytes {
+            return Err(message);
+        }
+        self.bytes += cost;
+        self.messages.push_back(message);
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<RawMessage> {
+        let message = self.messages.pop_front()?;
+        self.bytes -= message.cost();
+        Some(message)
+    }
+}
+
+impl<C> MessageQueue<C> {
+    /// A queue that holds at most these many bytes a lane.
+    pub(super) fn new(light_limit_bytes: usize, heavy_limit_bytes: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                control: VecDeque::new(),
+                light: Lane::default(),
+                heavy: Lane::default(),
+                heavy_topics: Vec::new(),
+                closed: false,
+                waiting: false,
+            }),
+            filled: Condvar::new(),
+            light_limit_bytes,
+            heavy_limit_bytes,
+        }
+    }
+
+    /// Queues a message, or hands it back when its lane is full; never waits.
+    pub(super) fn push(&self, message: RawMessage) -> Result<(), RawMessage> {
+        let mut state = self.state.lock();
+        let topic = message.topic;
+        if state.heavy_topics.len() <= topic {
+            state.heavy_topics.resize(topic + 1, false);
+        }
+        state.heavy_topics[topic] |= message.cdr.len() > HEAVY_BYTES;
+        if state.heavy_topics[topic] {
+            state.heavy.push(message, self.heavy_limit_bytes)?;
+        } else {
+            state.light.push(message, self.light_limit_bytes)?;
+        }
+        self.wake(&mut state);
+        Ok(())
+    }
+
+    /// Tells the recorder something; it takes no part in the bound.
+    pub(super) fn push_control(&self, control: C) {
+        let mut state = self.state.lock();
+        state.control.push_back(control);
+        self.wake(&mut state);
+    }
+
+    /// Nothing is pushed from now on.
+    pub(super) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closed = true;
+        self.wake(&mut state);
+    }
+
+    /// Waits for the next thing to do.
+    pub(super) fn take(&self) -> Taken<C> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(control) = state.control.pop_front() {
+                return Taken::Control(control);
+            }
+            let message = state.light.pop().or_else(|| state.heavy.pop());
+            if let Some(message) = message {
+                return Taken::Message(message);
+            }
+            if state.closed {
+                return Taken::Closed;
+            }
+            state.waiting = true;
+            self.filled.wait(&mut state);
+            state.waiting = false;
+        }
+    }
+
+    fn wake(&self, state: &mut State<C>) {
+        if state.waiting {
+            self.filled.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(topic: usize, len: usize) -> RawMessage {
+        RawMessage { topic, cdr: vec![0; len], received_at: Timestamp::from_nanos(0) }
+    }
+
+    fn drain(queue: &MessageQueue<&str>) -> Vec<String> {
+        queue.close();
+        let mut taken = Vec::new();
+        loop {
+            match queue.take() {
+                Taken::Control(control) => taken.push(control.to_owned()),
+                Taken::Message(m) => taken.push(format!("{}:{}", m.topic, m.cdr.len())),
+                Taken::Closed => return taken,
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_heavy_lane_costs_light_messages_nothing() {
+        let queue = MessageQueue::new(10_000, 1_000_000);
+        let heavy: Vec<bool> = (0..10).map(|_| queue.push(message(0, 300_000)).is_ok()).collect();
+        assert_eq!(heavy.iter().filter(|taken| **taken).count(), 3);
+        for _ in 0..10 {
+            queue.push(message(1, 100)).unwrap();
+        }
+        let taken = drain(&queue);
+        assert!(taken[..10].iter().all(|m| m == "1:100"), "{taken:?}");
+    }
+
+    #[test]
+    fn a_topic_keeps_its_order_when_it_turns_heavy() {
+        let queue = MessageQueue::new(10_000, 1_000_000);
+        for len in [10, 100_000, 20, 30] {
+            queue.push(message(0, len)).unwrap();
+        }
+        assert_eq!(drain(&queue), ["0:10", "0:100000", "0:20", "0:30"]);
+    }
+
+    #[test]
+    fn control_comes_before_the_messages_behind_it() {
+        let queue = MessageQueue::new(10_000, 1_000_000);
+        queue.push_control("topic 0 is /pose");
+        queue.push(message(0, 1)).unwrap();
+        assert_eq!(drain(&queue), ["topic 0 is /pose", "0:1"]);
+    }
+
+    #[test]
+    fn a_message_that_does_not_fit_comes_back() {
+        let queue: MessageQueue<&str> = MessageQueue::new(1_000, 1_000);
+        queue.push(message(0, 900)).unwrap();
+        assert_eq!(queue.push(message(0, 900)).unwrap_err().cdr.len(), 900);
+        assert_eq!(drain(&queue), ["0:900"]);
+    }
+}

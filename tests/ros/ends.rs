@@ -1,0 +1,81 @@
+//! How a recording ends, and what it costs when it does not end well.
+
+use rustix::process::Signal;
+
+use super::support::Graph;
+
+const FLOOD: [&str; 6] = ["--topics", "3", "--rate", "1000", "--duration", "2"];
+
+#[test]
+fn nothing_of_three_topics_at_a_kilohertz_is_lost() {
+    let graph = Graph::new();
+    let bridge = graph.bridge("topics:\n  - topic: /flood/*\n");
+    graph.run_example("flood", &FLOOD);
+    let recording = bridge.interrupt();
+    for track in ["flood/pose_0", "flood/pose_1", "flood/pose_2"] {
+        let rows = recording.rows(track);
+        assert_eq!(rows.len(), 2000);
+        assert_eq!(recording.topic(&format!("/{track}"))["stored"], 2000);
+        for (i, row) in rows.iter().enumerate() {
+            let nanos = 1_700_000_000_000_000_000 + i as i64 * 1_000_000;
+            assert_eq!(row.ts, mldash_bridge::track::Timestamp::from_nanos(nanos));
+        }
+    }
+}
+
+#[test]
+fn interrupted_mid_stream_it_keeps_all_that_it_received() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let graph = Graph::new();
+        let bridge = graph.bridge("topics:\n  - topic: /flood/*\n");
+        let flood = graph.start_example("flood", &["--duration", "60"]);
+        bridge.wait_for_log("the first message of /flood/pose_2 is here");
+        bridge.signal(signal);
+        // In a hurry, twice: it still writes what it has.
+        bridge.signal(signal);
+        let recording = bridge.end();
+        drop(flood);
+        assert_eq!(recording.ended.status.code(), Some(0), "{}", recording.ended.stderr);
+        recording.assert_adds_up();
+        for k in 0..3 {
+            let topic = recording.topic(&format!("/flood/pose_{k}"));
+            let rows = recording.rows(&format!("flood/pose_{k}")).len();
+            assert!(rows > 0);
+            assert_eq!(topic["stored"], rows);
+            assert_eq!(topic["received"], rows, "{topic:#}");
+        }
+    }
+}
+
+#[test]
+fn killed_it_keeps_all_that_was_flushed_and_the_next_run_continues() {
+    let graph = Graph::new();
+    let bridge = graph.bridge("flush: {batch: 1}\ntopics:\n  - topic: /pose\n");
+    let expected = graph.robot("poses").finish();
+    bridge.wait_for_log("the first message of /pose is here");
+    // All rows are in the store as soon as a reader sees them.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while bridge.rows_in_store("pose") < 20 {
+        assert!(std::time::Instant::now() < deadline, "the rows did not reach the store");
+        std::thread::yield_now();
+    }
+    bridge.signal(Signal::KILL);
+    let killed = bridge.end();
+    killed.assert_rows(&expected);
+
+    let bridge = graph.bridge("topics:\n  - topic: /pose\n");
+    graph.robot("poses").finish();
+    let recording = bridge.interrupt();
+    recording.assert_rows(&expected);
+    assert_eq!(recording.topic("/pose")["merged"], 20, "the same rows again are the same rows");
+}
+
+#[test]
+fn a_duration_ends_it() {
+    let graph = Graph::new();
+    let config = graph.file("m.yaml", "topics:\n  - topic: /pose\n");
+    let bridge = graph.bridge_with(&["--config", config.to_str().unwrap(), "--duration", "0.5"]);
+    let recording = bridge.end();
+    assert_eq!(recording.ended.status.code(), Some(0));
+    recording.assert_adds_up();
+}

@@ -1,0 +1,15 @@
+//! Whole-program tests on a real ROS graph: rclpy and r2r publishers, the bridge as a process, each
+//! test in a domain of its own. Run with `scripts/with-ros cargo test`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a panic in a test is its report"
+)]
+
+mod ends;
+mod graph;
+mod rows;
+mod support;
+mod trouble;

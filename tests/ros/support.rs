@@ -1,0 +1,81 @@
+//! Starts a graph, a bridge and robots in a line each.
+
+mod bridge;
+mod domain;
+mod process;
+mod robot;
+
+pub use bridge::Bridge;
+pub use robot::{Robot, example};
+
+use std::path::{Path, PathBuf};
+
+use domain::Domain;
+
+/// A ROS graph of its own, and a folder for what is recorded from it.
+pub struct Graph {
+    domain: Domain,
+    folder: tempfile::TempDir,
+}
+
+impl Graph {
+    pub fn new() -> Self {
+        Self { domain: Domain::take(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A file or folder in this graph's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file into this graph's folder.
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Starts the bridge with a mapping.
+    pub fn bridge(&self, mapping: &str) -> Bridge {
+        let config = self.file("mapping.yaml", mapping);
+        self.bridge_with(&["--config", config.to_str().unwrap()])
+    }
+
+    /// Starts the bridge with these arguments, and this graph's experiment and root.
+    pub fn bridge_with(&self, args: &[&str]) -> Bridge {
+        let root = self.path("root");
+        let mut all = vec!["run", "--json", "--experiment", bridge::EXPERIMENT];
+        all.extend(["--root", root.to_str().unwrap()]);
+        all.extend(args);
+        self.bare_bridge(&all)
+    }
+
+    /// Starts the bridge with these arguments alone.
+    pub fn bare_bridge(&self, args: &[&str]) -> Bridge {
+        Bridge::start(self.domain.id(), self.path("root"), args)
+    }
+
+    /// Starts a scenario of `publisher.py`.
+    pub fn robot(&self, scenario: &str) -> Robot {
+        Robot::start(self.domain.id(), scenario, self.expected_file(scenario), None)
+    }
+
+    /// As [`robot`](Self::robot), with an interface package that only it knows.
+    pub fn robot_with_overlay(&self, scenario: &str, overlay: &Path) -> Robot {
+        Robot::start(self.domain.id(), scenario, self.expected_file(scenario), Some(overlay))
+    }
+
+    fn expected_file(&self, scenario: &str) -> PathBuf {
+        self.path(&format!("{scenario}.expected"))
+    }
+
+    /// Runs one of `examples/` to its end.
+    pub fn run_example(&self, name: &str, args: &[&str]) {
+        process::run_to_end(example(name).args(args), self.domain.id());
+    }
+
+    /// Starts one of `examples/`.
+    pub fn start_example(&self, name: &str, args: &[&str]) -> process::Process {
+        process::Process::start(example(name).args(args), self.domain.id())
+    }
+}

@@ -1,0 +1,148 @@
+//! The bridge as a process, and what it recorded.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use mldash_bridge::track::json::{Columns, RowParser};
+use mldash_bridge::track::{Experiment, Query, Row};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::process::{Ended, Process};
+
+pub const EXPERIMENT: &str = "tests/ros/run";
+
+/// A running bridge.
+pub struct Bridge {
+    process: Process,
+    root: PathBuf,
+}
+
+/// What a bridge left behind.
+#[derive(Debug)]
+pub struct Recording {
+    pub ended: Ended,
+    root: PathBuf,
+}
+
+impl Bridge {
+    pub fn start(domain: u32, root: PathBuf, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));
+        Self { process: Process::start(command.args(args), domain), root }
+    }
+
+    /// Waits until it has subscribed to these topics.
+    pub fn wait_for_topics(&self, topics: &[&str]) {
+        for topic in topics {
+            self.wait_for_log(&format!("recording {topic} ("));
+        }
+    }
+
+    pub fn wait_for_log(&self, text: &str) {
+        self.process.wait_for_stderr(text);
+    }
+
+    /// Rows of a track that other processes can read by now.
+    pub fn rows_in_store(&self, track: &str) -> usize {
+        let exp = Experiment::open_read_only(EXPERIMENT, &self.root);
+        exp.map_or(0, |exp| exp.tracks(track).read(&Query::all()).unwrap().len())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Ends it as Ctrl-C does; it must end well and its account add up.
+    pub fn interrupt(self) -> Recording {
+        self.signal(Signal::INT);
+        let recording = self.end();
+        let ended = &recording.ended;
+        assert_eq!(ended.status.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+        recording.assert_adds_up();
+        recording
+    }
+
+    /// Waits for its end, whatever that is.
+    pub fn end(self) -> Recording {
+        Recording { ended: self.process.end(), root: self.root }
+    }
+}
+
+impl Recording {
+    pub fn account(&self) -> Value {
+        serde_json::from_str(&self.ended.stdout).unwrap_or_else(|error| {
+            panic!("no account: {error}\n{}\n{}", self.ended.stdout, self.ended.stderr)
+        })
+    }
+
+    /// The account of one topic.
+    pub fn topic(&self, name: &str) -> Value {
+        let account = self.account();
+        let topics = account["topics"].as_array().unwrap();
+        let found = topics.iter().find(|topic| topic["topic"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {account:#}")).clone()
+    }
+
+    /// A track's rows as they are read back.
+    pub fn rows(&self, track: &str) -> Vec<Row> {
+        let exp = Experiment::open_read_only(EXPERIMENT, &self.root).unwrap();
+        exp.tracks(track).read(&Query::all()).unwrap()
+    }
+
+    /// The tracks, by name.
+    pub fn tracks(&self) -> Vec<String> {
+        let exp = Experiment::open_read_only(EXPERIMENT, &self.root).unwrap();
+        exp.list().unwrap().into_iter().map(|track| track.topic).collect()
+    }
+
+    /// Every track named in `expected` holds exactly these rows, in this order; rows without a
+    /// time of their own are compared without it.
+    pub fn assert_rows(&self, expected: &[(String, String)]) {
+        let mut tracks: Vec<&str> = expected.iter().map(|(track, _)| track.as_str()).collect();
+        tracks.sort_unstable();
+        tracks.dedup();
+        assert!(!tracks.is_empty(), "the robot expects nothing");
+        for track in tracks {
+            let wanted: Vec<&str> =
+                expected.iter().filter(|(t, _)| t == track).map(|(_, row)| row.as_str()).collect();
+            let stored = self.rows(track);
+            assert_eq!(stored.len(), wanted.len(), "rows of {track}: {}", self.ended.stderr);
+            for (row, wanted) in stored.iter().zip(wanted) {
+                let (row, wanted) = comparable(row, wanted);
+                assert_eq!(row, wanted, "a row of {track}");
+            }
+        }
+    }
+
+    pub fn assert_adds_up(&self) {
+        let account = self.account();
+        assert_eq!(account["complete"], true, "{account:#}");
+        for topic in account["topics"].as_array().unwrap() {
+            let count = |key: &str| topic[key].as_u64().unwrap();
+            let dropped = topic["dropped"].as_object().unwrap().values();
+            let dropped: u64 = dropped.map(|count| count.as_u64().unwrap()).sum();
+            let known = count("stored") + count("merged") + count("throttled") + count("unchanged");
+            assert_eq!(count("received"), known + dropped, "{topic:#}");
+        }
+        let file = self.root.join(EXPERIMENT).join("account.json");
+        let on_disk: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        assert_eq!(on_disk, account);
+    }
+}
+
+/// Two rows as text in which NaN equals itself and the order of columns says nothing.
+fn comparable(row: &Row, wanted: &str) -> (String, String) {
+    let timed = wanted.contains("\"timestamp\"");
+    let wanted = if timed {
+        wanted.to_owned()
+    } else {
+        wanted.replacen('{', &format!("{{\"timestamp\": {:?}, ", row.ts.as_secs()), 1)
+    };
+    let wanted = RowParser::default().row(wanted.as_bytes(), &Columns::All).unwrap();
+    let text = |row: &Row| {
+        let mut columns: Vec<_> = row.fields.iter().map(|(n, v)| format!("{n} = {v:?}")).collect();
+        columns.sort();
+        format!("{:?}: {}", row.ts.as_secs(), columns.join(", "))
+    };
+    (text(row), text(&wanted))
+}

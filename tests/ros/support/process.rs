@@ -1,0 +1,124 @@
+//! Child processes that end with their test, and whose words can be waited for.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Longer than anything here takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running child; killed when dropped.
+pub struct Process {
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+}
+
+/// A child's stream, read as it comes.
+struct Output {
+    text: Arc<(Mutex<String>, Condvar)>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What a child left behind.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Process {
+    pub fn start(command: &mut Command, domain: u32) -> Self {
+        command.env("ROS_DOMAIN_ID", domain.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child =
+            command.spawn().unwrap_or_else(|error| panic!("can't start {command:?}: {error}"));
+        let stdout = Output::read(child.stdout.take().unwrap());
+        let stderr = Output::read(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
+    }
+
+    pub fn wait_for_stderr(&self, text: &str) {
+        self.stderr.wait_for(text);
+    }
+
+    pub fn wait_for_stdout(&self, text: &str) {
+        self.stdout.wait_for(text);
+    }
+
+    /// Lets a child that waits for a line on its standard input go on.
+    pub fn go_on(&mut self) {
+        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the end.
+    pub fn end(mut self) -> Ended {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+                None => panic!("it does not end; stderr so far:\n{}", self.stderr.so_far()),
+            }
+        };
+        Ended { status, stdout: self.stdout.whole(), stderr: self.stderr.whole() }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Output {
+    fn read(stream: impl Read + Send + 'static) -> Self {
+        let text: Arc<(Mutex<String>, Condvar)> = Arc::default();
+        let written = text.clone();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                let mut text = written.0.lock().unwrap();
+                text.push_str(&line);
+                text.push('\n');
+                written.1.notify_all();
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    fn wait_for(&self, wanted: &str) {
+        let (text, changed) = &*self.text;
+        let missing = |text: &mut String| !text.contains(wanted);
+        let (text, waited) =
+            changed.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
+        assert!(!waited.timed_out(), "`{wanted}` did not come; instead:\n{text}");
+    }
+
+    fn so_far(&self) -> String {
+        self.text.0.lock().unwrap().clone()
+    }
+
+    fn whole(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.so_far()
+    }
+}
+
+/// Runs a command that must succeed.
+pub fn run_to_end(command: &mut Command, domain: u32) -> Ended {
+    let ended = Process::start(command, domain).end();
+    assert!(ended.status.success(), "{command:?} failed:\n{}{}", ended.stdout, ended.stderr);
+    ended
+}

@@ -1,0 +1,133 @@
+//! Bad input and bad luck: said clearly, counted, and no harm to the rest.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::support::Graph;
+
+#[test]
+fn large_images_are_dropped_with_a_reason_and_cost_the_poses_nothing() {
+    let graph = Graph::new();
+    let bridge = graph.bridge("topics:\n  - topic: /pose\n  - topic: /image\n");
+    let expected = graph.robot("images").finish();
+    let recording = bridge.interrupt();
+    recording.assert_rows(&expected);
+    let image = recording.topic("/image");
+    assert_eq!(image["dropped"]["blob_too_large"], 5);
+    assert!(image["errors"][0].as_str().unwrap().contains("blobs: inline"), "{image:#}");
+}
+
+#[test]
+fn a_topic_that_gets_a_second_type_is_reported_and_its_first_type_recorded() {
+    let graph = Graph::new();
+    let bridge = graph.bridge("topics:\n  - topic: /pose\n");
+    let robot = graph.robot("poses_that_stay");
+    robot.wait_until_published();
+    let other = graph.robot("another_type");
+    bridge.wait_for_log("now published as std_msgs/msg/String too");
+    other.finish();
+    let expected = robot.finish();
+    let recording = bridge.interrupt();
+    recording.assert_rows(&expected);
+    let refused = recording.account()["refused"].to_string();
+    assert!(refused.contains("std_msgs/msg/String"), "{refused}");
+}
+
+#[test]
+fn an_entry_of_another_type_than_the_topics_is_refused_and_the_others_go_on() {
+    let graph = Graph::new();
+    let bridge = graph.bridge(
+        "topics:\n  - {topic: /pose, type: geometry_msgs/msg/PoseStamped}\n  - {topic: /image, type: sensor_msgs/msg/Imu}\n",
+    );
+    // The robot waits for a subscriber on both topics in vain.
+    let robot = graph.robot("images");
+    bridge.wait_for_log("/image is not recorded");
+    bridge.wait_for_topics(&["/pose"]);
+    drop(robot);
+    let refused = bridge.interrupt().account()["refused"]["/image"].as_str().unwrap().to_owned();
+    assert!(refused.contains("sensor_msgs/msg/Image"), "{refused}");
+}
+
+#[test]
+fn a_root_that_can_not_be_written_fails_at_once_and_says_where() {
+    let graph = Graph::new();
+    graph.file("root", "a file where a folder should be");
+    let recording = graph.bridge("topics:\n  - topic: /pose\n").end();
+    assert_eq!(recording.ended.status.code(), Some(1));
+    let root = graph.path("root").display().to_string();
+    assert!(recording.ended.stderr.contains(&root), "{}", recording.ended.stderr);
+}
+
+#[test]
+fn bad_mappings_end_it_before_anything_is_written() {
+    let graph = Graph::new();
+    let recording = graph
+        .bridge("topics:\n  - topic: /pose\n    type: geometry_msgs/msg/PoseStamped\n    fields: [pose.positon]\n    tracks: pose\n")
+        .end();
+    assert_eq!(recording.ended.status.code(), Some(2));
+    let stderr = &recording.ended.stderr;
+    assert!(stderr.contains("mapping.yaml:5:5"), "{stderr}");
+    assert!(stderr.contains("mapping.yaml:4:14"), "{stderr}");
+    assert!(stderr.contains("position"), "{stderr}");
+    assert!(!graph.path("root").exists());
+}
+
+#[test]
+fn wrong_ros_arguments_are_wrong_usage() {
+    let graph = Graph::new();
+    let recording = graph.bridge_with(&["--ros-args", "-r", "nonsense"]).end();
+    assert_eq!(recording.ended.status.code(), Some(2));
+    assert!(recording.ended.stderr.contains("nonsense"), "{}", recording.ended.stderr);
+}
+
+#[test]
+fn a_second_bridge_on_the_same_experiment_names_the_first() {
+    let graph = Graph::new();
+    let first = graph.bridge("topics:\n  - topic: /pose\n");
+    first.wait_for_log("/mldash_bridge is on the graph");
+    let second = graph.bridge("topics:\n  - topic: /pose\n").end();
+    assert_eq!(second.ended.status.code(), Some(1));
+    assert!(second.ended.stderr.contains("tests/ros/run"), "{}", second.ended.stderr);
+    first.interrupt();
+}
+
+#[test]
+fn the_python_sdk_reads_the_same_rows() {
+    let graph = Graph::new();
+    let bridge = graph.bridge(
+        "topics:\n  - topic: /pose\n  - topic: /scan\n  - topic: /imu\n  - topic: /joint_states\n  - topic: /odom\n  - topic: /points\n  - topic: /chatter\n  - topic: /camera/*/camera_info\n  - {topic: /tf, each: transforms, track: 'tf/{child_frame_id}'}\n",
+    );
+    graph.robot("every_type").finish();
+    let recording = bridge.interrupt();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ros/sdk_reads.py");
+    let mut sdk = Command::new("python3");
+    sdk.arg(script).arg(env!("CARGO_BIN_EXE_mldash_bridge")).arg(graph.path("root"));
+    let output = sdk.args(recording.tracks()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "rows compared: 440");
+}
+
+#[test]
+fn a_type_that_the_build_does_not_know_is_named_with_the_remedy_and_the_others_go_on() {
+    let graph = Graph::new();
+    let package = graph.path("gripper_msgs");
+    fs::create_dir_all(package.join("msg")).unwrap();
+    fs::write(package.join("msg/Gripper.msg"), "std_msgs/Header header\nfloat32 width\n").unwrap();
+    // Python alone gets to know it: this bridge was built before.
+    let overlay = graph.path("overlay");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/build-interfaces");
+    let built = Command::new(script).arg(&package).arg("--into").arg(&overlay).output().unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+
+    let bridge = graph.bridge("topics:\n  - topic: /pose\n  - topic: /gripper\n");
+    let robot = graph.robot_with_overlay("unknown_type", &overlay);
+    robot.wait_until_published();
+    bridge.wait_for_log("/gripper is not recorded");
+    let expected = robot.finish();
+    let recording = bridge.interrupt();
+    recording.assert_rows(&expected);
+    let refused = recording.account()["refused"]["/gripper"].as_str().unwrap().to_owned();
+    assert!(refused.contains("gripper_msgs/msg/Gripper"), "{refused}");
+    assert!(refused.contains("workspace"), "{refused}");
+}
