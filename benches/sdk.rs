@@ -1,9 +1,15 @@
 //! The same work done by the ML-Dash SDK and by us, one after the other on one machine.
 //! `cargo bench --no-default-features --bench sdk`; needs `make setup`. Fails when a target is missed.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't run says so by its panic")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark that can't run says so by its panic"
+)]
 
 mod pose;
+#[path = "../tests/support/python.rs"]
+mod python;
 
 use std::io::Write;
 use std::path::Path;
@@ -11,6 +17,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use mldash_bridge::track::{Experiment, Format, Query};
+use python::python;
 use rustix::time::{ClockId, clock_gettime};
 
 const ROWS: u32 = 1_000_000;
@@ -117,9 +124,7 @@ fn sdk_appends(root: &Path, rows: u32) -> Cost {
 /// Runs benches/sdk.py, which measures itself.
 fn sdk(task: &str, root: &Path, args: &[&str], stdin: &[u8]) -> Cost {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = sources.join(".ros/venv/bin/python3");
-    assert!(python.exists(), "{} is not there: run make setup", python.display());
-    let mut child = Command::new(python)
+    let mut child = Command::new(python())
         .arg(sources.join("benches/sdk.py"))
         .args([task, root.to_str().unwrap(), pose::EXPERIMENT, pose::TRACK])
         .args(args)

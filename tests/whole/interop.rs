@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use mldash_bridge::fields;
@@ -11,24 +11,9 @@ use mldash_bridge::track::{Experiment, Format, Options, Query, Row, Value};
 use serde_json::{Value as Json, json};
 
 use crate::parquet_table::ParquetTable;
+use crate::python::python;
 
 const RUN: &str = "alice/warehouse/run-1";
-
-/// Python with the SDK, which `make setup` installs beside the sources; worktrees of git share the
-/// one of their main checkout.
-fn python() -> PathBuf {
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let git = Command::new("git")
-        .args(["rev-parse", "--path-format=absolute", "--git-common-dir"])
-        .current_dir(sources)
-        .output();
-    let shared = git.ok().and_then(|done| String::from_utf8(done.stdout).ok());
-    let main_checkout = shared.as_deref().and_then(|git| Path::new(git.trim()).parent());
-    let pythons =
-        [Some(sources), main_checkout].map(|root| Some(root?.join(".ros/venv/bin/python3")));
-    let python = pythons.into_iter().flatten().find(|python| python.exists());
-    python.expect("the ML-Dash SDK is not there: run make setup")
-}
 
 /// Runs tests/interop/sdk.py with `args` on the experiment under `root`.
 fn sdk(command: &str, root: &Path, args: &[&str], stdin: &str) -> String {

@@ -15,6 +15,7 @@ mod files;
 mod formats;
 mod interop;
 mod list;
+mod memory;
 mod parquet_table;
 mod slice;
 mod store;
@@ -22,3 +23,5 @@ mod store_model;
 
 #[path = "../support/program.rs"]
 mod program;
+#[path = "../support/python.rs"]
+mod python;
