@@ -6,6 +6,9 @@
     sdk.py read ROOT EXPERIMENT TOPIC [FILE.parquet]
                                    what the SDK makes of a track, as one JSON object; with a file,
                                    what pyarrow makes of that besides
+    sdk.py files ROOT EXPERIMENT FOLDER
+                                   the files in a folder and what they hold, as one JSON object;
+                                   then saves new.txt there and deletes old.txt
 
 Floats that are not finite come out as text, since JSON has none.
 """
@@ -24,6 +27,8 @@ def main(command, root, name, *rest):
     with Experiment(prefix=name, dash_root=root).run as experiment:
         if command == "write":
             write(experiment)
+        elif command == "files":
+            json.dump(files(experiment, *rest), sys.stdout)
         else:
             json.dump(finite(read(experiment, *rest)), sys.stdout, allow_nan=False)
 
@@ -54,6 +59,16 @@ def read(experiment, topic, parquet_file=None):
         "listed": experiment._storage.list_tracks(run.owner, run.project, run._folder_path),
         "file": parquet_file and table(parquet_file),
     }
+
+
+def files(experiment, folder):
+    listed = experiment.files(folder).list()
+    names = [file["filename"] for file in listed]
+    texts = {name: experiment.files(f"{folder}/{name}").read_text() for name in names}
+    types = {file["filename"]: file["contentType"] for file in listed}
+    experiment.files(folder).save_text("from the SDK", to="new.txt")
+    experiment.files(f"{folder}/old.txt").delete()
+    return {"texts": texts, "types": types}
 
 
 def table(source):

@@ -106,6 +106,34 @@ fn record_even_rows(exp: &Experiment, topic: &str) {
 }
 
 #[test]
+fn files_go_back_and_forth_between_the_sdk_and_us() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    for name in ["frame.jpg", "new.txt", "old.txt"] {
+        exp.files("frames").save_bytes(format!("our {name}"), name).unwrap();
+    }
+    exp.close().unwrap();
+
+    // The SDK reports its uploads on stdout too.
+    let said = sdk("files", root.path(), &["frames"], "");
+    let seen: Json = serde_json::from_str(said.lines().next().unwrap()).unwrap();
+    let texts = json!({
+        "frame.jpg": "our frame.jpg", "new.txt": "our new.txt", "old.txt": "our old.txt",
+    });
+    assert_eq!(seen["texts"], texts);
+    let types = json!({
+        "frame.jpg": "image/jpeg", "new.txt": "text/plain", "old.txt": "text/plain",
+    });
+    assert_eq!(seen["types"], types);
+
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    let frames = exp.files("frames");
+    let names: Vec<String> = frames.list().unwrap().into_iter().map(|f| f.filename).collect();
+    assert_eq!(names, ["frame.jpg", "new.txt"]);
+    assert_eq!(frames.read("new.txt").unwrap(), b"from the SDK");
+}
+
+#[test]
 fn the_sdk_reads_what_we_write_in_every_way_it_has() {
     let root = tempfile::tempdir().unwrap();
     let exp = open(root.path());

@@ -1,6 +1,6 @@
 //! Media types by extension, those that the Python SDK gives; what it does not know is bytes.
 
-const TYPES: [(&str, &str); 31] = [
+const TYPES: [(&str, &str); 36] = [
     ("avi", "video/x-msvideo"),
     ("avif", "image/avif"),
     ("bmp", "image/bmp"),
@@ -9,6 +9,7 @@ const TYPES: [(&str, &str); 31] = [
     ("gif", "image/gif"),
     ("glb", "model/gltf-binary"),
     ("gltf", "model/gltf+json"),
+    ("h5", "application/x-hdf5"),
     ("html", "text/html"),
     ("jpeg", "image/jpeg"),
     ("jpg", "image/jpeg"),
@@ -21,11 +22,15 @@ const TYPES: [(&str, &str); 31] = [
     ("obj", "model/obj"),
     ("ogg", "audio/ogg"),
     ("pdf", "application/pdf"),
+    ("pgm", "image/x-portable-graymap"),
     ("png", "image/png"),
+    ("ppm", "image/x-portable-pixmap"),
     ("stl", "model/stl"),
     ("svg", "image/svg+xml"),
+    ("tar", "application/x-tar"),
     ("tif", "image/tiff"),
     ("tiff", "image/tiff"),
+    ("tsv", "text/tab-separated-values"),
     ("txt", "text/plain"),
     ("wav", "audio/x-wav"),
     ("webm", "video/webm"),
