@@ -10,6 +10,7 @@ mod logging;
 mod output;
 mod read;
 mod run;
+mod stdin;
 mod tracks;
 
 use std::ffi::OsString;

@@ -1,12 +1,10 @@
 //! `mldash_bridge append`: rows from stdin into a track.
 
-use std::io::stdin;
-
 use clap::Args;
 use mldash_bridge::track::{Experiment, Options, TrackError, TrackName};
 use serde::Serialize;
 
-use super::{ExperimentArgs, Failure, output};
+use super::{ExperimentArgs, Failure, output, stdin};
 
 #[derive(Debug, Args)]
 pub(crate) struct AppendArgs {
@@ -32,9 +30,10 @@ struct Summary<'a> {
 pub(crate) fn run(args: &AppendArgs) -> Result<(), Failure> {
     // A name that can't be one must not leave a new experiment behind.
     let topic: TrackName = args.track.parse().map_err(TrackError::from)?;
+    let input = stdin::until_stopped()?;
     let options = Options::local(&args.experiment.root);
     let exp = Experiment::open(&args.experiment.experiment, options)?;
-    let lines = exp.tracks(topic.as_str()).append_json_lines(stdin().lock(), |bad| {
+    let lines = exp.tracks(topic.as_str()).append_json_lines(input, |bad| {
         eprintln!("line {}: {}", bad.number, bad.reason);
     });
     // Whatever became of the input, what it gave is kept.

@@ -1,6 +1,6 @@
 //! Appending: fields of every kind, what is refused and how it is told, `mldash_bridge append`.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -157,6 +157,26 @@ fn a_second_process_is_refused_and_told_who_records() {
     assert_eq!(read(root.path(), "t"), "{\"timestamp\":1.0,\"v\":1}");
     exp.close().unwrap();
     assert_eq!(append_lines(root.path(), "t", "{\"_ts\": 2}").code, 0);
+}
+
+#[test]
+fn a_command_that_is_interrupted_stores_what_it_has_read() {
+    let root = tempfile::tempdir().unwrap();
+    let append = program(["append", RUN, "t", "--root"]).arg(root.path());
+    let mut writer = append.env("ML_DASH_FLUSH_INTERVAL", "3600").start();
+    let mut stdin = writer.stdin.take().unwrap();
+    stdin.write_all(b"{\"_ts\": 1}\n{\"_ts\": 2}\nthe end\n").unwrap();
+    let mut told = String::new();
+    BufReader::new(writer.stderr.as_mut().unwrap()).read_line(&mut told).unwrap();
+    assert!(told.starts_with("line 3"), "{told}");
+
+    let pid = rustix::process::Pid::from_child(&writer);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(writer.wait().unwrap().code(), Some(1));
+    let mut summary = String::new();
+    writer.stdout.unwrap().read_to_string(&mut summary).unwrap();
+    assert_eq!(summary, "{\"topic\":\"t\",\"appended\":2,\"merged\":0,\"bad\":1}\n");
+    assert_eq!(read(root.path(), "t"), "{\"timestamp\":1.0}\n{\"timestamp\":2.0}");
 }
 
 #[test]
