@@ -130,9 +130,8 @@ impl Files {
     /// # Errors
     /// A store that can't be read.
     pub fn list(&self) -> Result<Vec<FileInfo>, TrackError> {
-        let mut files = self.shared.files.list()?;
-        files.retain(|file| self.holds(file));
-        Ok(files)
+        let files = self.shared.files.list()?;
+        Ok(files.iter().filter(|file| self.holds(file)).cloned().collect())
     }
 
     /// The file of this name; `None` when there is none.
@@ -141,11 +140,11 @@ impl Files {
     /// A name that can't be one, a store that can't be read.
     pub fn find(&self, name: &str) -> Result<Option<FileInfo>, TrackError> {
         let place = self.place(name)?;
-        Ok(self.shared.files.list()?.into_iter().find(|file| is_at(file, &place)))
+        let files = self.shared.files.list()?;
+        Ok(files.iter().find(|file| is_at(file, &place)).cloned())
     }
 
-    /// What the file of this name holds. To read many, [`list`](Self::list) them once and
-    /// [`read_listed`](Self::read_listed) each.
+    /// What the file of this name holds.
     ///
     /// # Errors
     /// No such file, one that is not what was saved, a store that can't be read.

@@ -18,6 +18,7 @@
 
 mod folding;
 mod journal;
+mod listing;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -33,6 +34,7 @@ use super::file_id;
 use super::metadata::{Extra, utc_now};
 use crate::track::name::{ExperimentName, FilePath};
 use journal::Journal;
+use listing::KeptListing;
 
 const COPY_BYTES: usize = 256 << 10;
 
@@ -101,6 +103,7 @@ pub(crate) struct FileStore {
     /// Held while the metadata is rewritten.
     folding: Mutex<()>,
     metadata_bytes: AtomicU64,
+    kept: Mutex<KeptListing>,
     saved: AtomicU64,
 }
 
@@ -114,6 +117,7 @@ impl FileStore {
             experiment_id: format!("{}/{name}", name.project()),
             folding: Mutex::default(),
             metadata_bytes: AtomicU64::default(),
+            kept: Mutex::default(),
             saved: AtomicU64::default(),
         }
     }
@@ -288,7 +292,7 @@ mod tests {
             let text = fs::read_to_string(store.data_path(&file).unwrap()).unwrap();
             (file.filename, text)
         };
-        store.list().unwrap().into_iter().map(read).collect()
+        store.list().unwrap().iter().cloned().map(read).collect()
     }
 
     /// As two runs leave it, the second of which saved over a file of the first and of its own.

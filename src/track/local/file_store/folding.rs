@@ -1,4 +1,4 @@
-//! The list of all files: reading it, and bringing it up to date.
+//! Bringing the list of all files up to date.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::journal::{Waiting, read_aside};
+use super::journal::read_aside;
 use super::{FileInfo, FileStore};
 use crate::track::local::error::StoreError;
 use crate::track::local::metadata::{Extra, load_json, save_json, utc_now};
@@ -18,29 +18,14 @@ const LOCK_FILE: &str = ".files_metadata.lock";
 
 /// `.files_metadata.json`.
 #[derive(Default, Serialize, Deserialize)]
-struct FilesMetadata {
+pub(super) struct FilesMetadata {
     #[serde(default)]
-    files: Vec<FileInfo>,
+    pub(super) files: Vec<FileInfo>,
     #[serde(flatten)]
     extra: Extra,
 }
 
 impl FileStore {
-    /// The files that there are, by folder and name.
-    pub(crate) fn list(&self) -> Result<Vec<FileInfo>, StoreError> {
-        let waiting = Waiting::read(&self.folder)?;
-        // The SDK writes in place: what can't be read may be half written, and whole a moment later.
-        let mut metadata = self.load().or_else(|error| match self.keep_sdk_out() {
-            Ok(_lock) => self.load(),
-            Err(_) => Err(error),
-        })?;
-        self.take_in(&mut metadata.files, waiting.aside);
-        self.take_in(&mut metadata.files, waiting.journal);
-        metadata.files.retain(|file| file.deleted_at.is_none());
-        metadata.files.sort_by(|a, b| (&a.path, &a.filename).cmp(&(&b.path, &b.filename)));
-        Ok(metadata.files)
-    }
-
     /// Marks as deleted what `unwanted` accepts; the data stays, as the SDK leaves it.
     pub(crate) fn delete(
         &self,
@@ -88,7 +73,7 @@ impl FileStore {
     }
 
     /// Adds `new` to `files`, of each place the last; returns those that gave way.
-    fn take_in(&self, files: &mut Vec<FileInfo>, new: Vec<FileInfo>) -> Vec<FileInfo> {
+    pub(super) fn take_in(&self, files: &mut Vec<FileInfo>, new: Vec<FileInfo>) -> Vec<FileInfo> {
         let place = |file: &FileInfo| (file.path.clone(), file.filename.clone());
         let known: HashSet<String> = files.iter().map(|file| file.id.clone()).collect();
         let live = files.iter().enumerate().filter(|(_, file)| file.deleted_at.is_none());
@@ -122,7 +107,7 @@ impl FileStore {
     }
 
     /// For as long as what is returned lives.
-    fn keep_sdk_out(&self) -> Result<File, StoreError> {
+    pub(super) fn keep_sdk_out(&self) -> Result<File, StoreError> {
         let path = self.folder.join(LOCK_FILE);
         let lock = OpenOptions::new()
             .create(true)
@@ -133,7 +118,7 @@ impl FileStore {
         Ok(lock)
     }
 
-    fn load(&self) -> Result<FilesMetadata, StoreError> {
+    pub(super) fn load(&self) -> Result<FilesMetadata, StoreError> {
         Ok(load_json(&self.metadata_path())?.unwrap_or_default())
     }
 

@@ -95,6 +95,11 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    /// Where it lies in `folder`.
+    pub(super) fn paths(folder: &Path) -> [PathBuf; 2] {
+        [JOURNAL_FILE, ASIDE_FILE].map(|name| folder.join(name))
+    }
+
     /// The journal first: what is set aside between the two reads is then in both.
     pub(super) fn read(folder: &Path) -> Result<Self, StoreError> {
         let journal = read_lines(&folder.join(JOURNAL_FILE))?;
