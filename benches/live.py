@@ -1,4 +1,4 @@
-"""Measures recorders on a live ROS graph: messages sent, rows stored, CPU of the recorder process per message.
+"""Measures recorders on a live ROS graph: messages sent, rows stored, CPU of the recorder process per row.
 
 The same flood of PoseStamped goes to the bridge, to the raw bytes of raw_recorder (the floor) and to sdk_recorder.py (what
 people write today). Fails unless the bridge stored every message. Run by scripts/measure, which builds all of them.
@@ -37,8 +37,8 @@ def main():
     )
     args = parser.parse_args()
 
-    row = "{:<8} {:>14} {:>9} {:>9} {:>8} {:>13} {:>9}".format
-    print(row("RECORDER", "TOPICS×HZ×SECS", "SENT", "STORED", "CPU SECS", "CPU µs/MESSAGE", "RSS MB"))
+    row = "{:<8} {:>14} {:>7} {:>7} {:>9} {:>11} {:>7}".format
+    print(row("RECORDER", "TOPICS×HZ×SECS", "SENT", "STORED", "CPU SECS", "CPU µs/ROW", "RSS MB"))
     lost = []
     for load in args.load or ["3x1000x8", "1x5000x8"]:
         topics, rate_hz, secs = (int(part) for part in load.split("x"))
@@ -52,7 +52,7 @@ def main():
                     sent,
                     stored,
                     f"{cpu_secs:.2f}",
-                    f"{cpu_secs / sent * 1e6:.1f}",
+                    f"{cpu_secs / max(stored, 1) * 1e6:.1f}",
                     f"{usage.ru_maxrss / 1024:.0f}",
                 ),
                 flush=True,
