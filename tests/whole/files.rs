@@ -90,6 +90,8 @@ fn a_deleted_file_is_listed_no_more_and_can_be_saved_again() {
     let root = tempfile::tempdir().unwrap();
     let exp = open(root.path());
     let files = exp.files("frames");
+    let none_yet = files.delete("a.png").unwrap_err();
+    assert!(matches!(none_yet, TrackError::NoFile { .. }), "{none_yet}");
     for name in ["a.png", "b.png", "c.png"] {
         files.save_bytes(name, name).unwrap();
     }

@@ -33,6 +33,9 @@ impl FileStore {
     ) -> Result<Vec<FileInfo>, StoreError> {
         let _one_at_a_time = self.folding.lock();
         self.fold_waiting()?;
+        if !self.metadata_path().exists() {
+            return Ok(Vec::new());
+        }
         let now = utc_now();
         self.update(|files| {
             let gone = files.iter_mut().filter(|f| f.deleted_at.is_none() && unwanted(f));
