@@ -20,6 +20,7 @@ mod parquet_table;
 mod slice;
 mod store;
 mod store_model;
+mod tidy;
 
 #[path = "../support/program.rs"]
 mod program;

@@ -1,0 +1,101 @@
+//! The house in order: who may use whom, and docs that say what the program does.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::program::program;
+
+/// Who may use whom, inside the library: `use crate::…` of a module names only these.
+const MAY_USE: [(&str, &[&str]); 5] = [
+    ("track", &["track"]),
+    ("message", &["message", "track"]),
+    ("mapping", &["mapping", "message", "track"]),
+    ("record", &["record", "mapping", "message", "track"]),
+    ("ros", &["ros", "record", "mapping", "message", "track"]),
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(path: &Path, files: &mut Vec<PathBuf>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            rust_files(&entry.unwrap().path(), files);
+        }
+    } else if path.extension().is_some_and(|extension| extension == "rs") {
+        files.push(path.to_owned());
+    }
+}
+
+#[test]
+fn arrows_of_use_go_one_way() {
+    for (module, allowed) in MAY_USE {
+        let mut files = vec![root().join("src").join(format!("{module}.rs"))];
+        rust_files(&root().join("src").join(module), &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            for used in text.lines().filter_map(|line| line.trim().strip_prefix("use crate::")) {
+                let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                // Macros stand at the crate's root.
+                let is_macro = matches!(used.as_str(), "fields" | "with_array" | "");
+                assert!(is_macro || allowed.contains(&used.as_str()), "{}: crate::{used}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn messages_know_only_the_rows_of_tracks() {
+    let mut files = vec![root().join("src/message.rs")];
+    rust_files(&root().join("src/message"), &mut files);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for store in ["Experiment", "Query", "Options", "TrackError"] {
+            assert!(!text.contains(store), "{}: {store}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_readme_names_every_command_and_no_other() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let help = program(["--help"]).run().text().to_owned();
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands:"))
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() > 4, "{help}");
+    for command in &commands {
+        assert!(readme.contains(&format!("| `mldash_bridge {command} ")), "README lacks {command}");
+    }
+    let listed = readme.lines().filter_map(|line| line.strip_prefix("| `mldash_bridge "));
+    for line in listed {
+        let command = line.split([' ', '`']).next().unwrap();
+        assert!(commands.contains(&command), "README has {command}, the program does not");
+    }
+}
+
+#[test]
+fn options_in_the_docs_are_options_of_the_program() {
+    for file in ["README.md", "CONTRIBUTING.md", "docs/python-api.md"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        for line in text.lines().filter(|line| line.contains("mldash_bridge ")) {
+            let Some((_, call)) = line.split_once("mldash_bridge ") else { continue };
+            let command = call.split([' ', '`']).next().unwrap();
+            let help = program([command, "--help"]).run();
+            if help.code != 0 {
+                continue;
+            }
+            let help = help.text().to_owned();
+            let words = line.split([' ', '`', '=', ',']).filter(|word| word.starts_with("--"));
+            for option in words.filter(|option| !option.starts_with("--ros-args") && option.len() > 2) {
+                assert!(help.contains(option), "{file}: `{command}` has no {option}");
+            }
+        }
+    }
+}
