@@ -14,9 +14,7 @@ pub use plan::{PlanError, TopicPlan};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::track::{
-    ClosedTrack, Experiment, StoreError, Timestamp, TrackError, one_line, replace_file,
-};
+use crate::track::{Experiment, StoreError, Timestamp, TrackError, one_line, replace_file};
 use topic::TopicRecorder;
 
 /// The file in the experiment's folder that holds the account.
@@ -93,29 +91,42 @@ impl Recorder {
         let mut account = self.account();
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
         let mut topics = self.topics;
-        let mut ended = self.exp.close().map(|closed| {
-            for track in &closed.tracks {
-                settle(&mut topics, track);
-            }
-        });
+        let (closed, lost, failed) = match self.exp.close() {
+            Ok(closed) => (closed, Vec::new(), None),
+            Err(error) => (error.closed, error.lost, Some(*error.source)),
+        };
+        for track in &closed.tracks {
+            book(&mut topics, track.merged_on_disk, |topic, rows| {
+                topic.settle(&track.info.topic, rows)
+            });
+        }
+        for lost in &lost {
+            book(&mut topics, lost.rows, |topic, rows| topic.take_back(&lost.topic, rows));
+        }
         account.topics = topics.iter().map(|topic| topic.account().clone()).collect();
-        account.failure = failure.or_else(|| ended.as_ref().err().map(|error| one_line(error)));
+        account.failure = failure.or_else(|| failed.as_ref().map(|error| one_line(error)));
         account.complete = account.failure.is_none();
         let written = write_account(&account, &account_file);
-        if ended.is_ok() {
-            ended = written;
-        } else if let Err(error) = written {
-            tracing::error!("{}", one_line(&error));
+        match failed {
+            None => (account, written),
+            Some(failed) => {
+                if let Err(error) = written {
+                    tracing::error!("{}", one_line(&error));
+                }
+                (account, Err(failed))
+            }
         }
-        (account, ended)
     }
 }
 
-/// Books the rows that merged when their track was closed on the topics they came from.
-fn settle(topics: &mut [TopicRecorder], track: &ClosedTrack) {
-    let mut merged = track.merged_on_disk;
+/// Books `rows` on the topics that they came from.
+fn book(
+    topics: &mut [TopicRecorder],
+    mut rows: u64,
+    take: impl Fn(&mut TopicRecorder, u64) -> u64,
+) {
     for topic in topics {
-        merged -= topic.settle(&track.info.topic, merged);
+        rows -= take(topic, rows);
     }
 }
 

@@ -181,7 +181,7 @@ pub use align::{Align, AlignError, AlignMethod, Aligned, AlignedRows};
 pub use buffer::{Appended, WhenFull};
 pub use error::TrackError;
 pub(crate) use error::one_line;
-pub use experiment::{Closed, ClosedTrack, Experiment};
+pub use experiment::{CloseError, Closed, ClosedTrack, Experiment, LostRows};
 pub use files::Files;
 pub use format::{Export, Format, FormatError};
 pub use lines::{AppendedLines, BadLine};

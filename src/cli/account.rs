@@ -2,27 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, BufWriter, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 use mldash_bridge::record::{Account, TopicAccount};
 
-use super::{Failure, output};
-
-/// Prints on stdout: it is what a recording returns.
-pub(crate) fn print(account: &Account, as_json: bool) -> Result<(), Failure> {
-    output::write_to(None, |out| {
-        if as_json {
-            serde_json::to_writer_pretty(&mut *out, account).map_err(std::io::Error::from)?;
-            writeln!(out)?;
-        } else {
-            print_table(account, out)?;
-        }
-        Ok(())
-    })
+/// Writes it as what a recording returns.
+pub(crate) fn write(account: &Account, as_json: bool, out: impl Write) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    if as_json {
+        serde_json::to_writer_pretty(&mut out, account)?;
+        writeln!(out)?;
+    } else {
+        print_table(account, &mut out)?;
+    }
+    out.flush()
 }
 
-fn print_table(account: &Account, out: &mut dyn Write) -> std::io::Result<()> {
+fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", table(account))?;
     for (topic, reason) in &account.refused {
         writeln!(out, "not recorded: {topic}: {reason}")?;

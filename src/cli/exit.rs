@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use mldash_bridge::mapping::MappingErrors;
-use mldash_bridge::track::{AlignError, TrackError};
+use mldash_bridge::track::{AlignError, CloseError, TrackError};
 
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,12 @@ impl From<TrackError> for Failure {
             }
             error => Self::Failed(error.into()),
         }
+    }
+}
+
+impl From<CloseError> for Failure {
+    fn from(error: CloseError) -> Self {
+        Self::Failed(error.into())
     }
 }
 

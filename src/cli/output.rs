@@ -98,3 +98,11 @@ pub(crate) fn write_to(
         let _ = fs::remove_file(&partial);
     })
 }
+
+/// Stdout for this program's data alone: what libraries print there from now on, as Fast DDS does
+/// with its errors, goes to stderr.
+pub(crate) fn reserve_stdout() -> io::Result<File> {
+    let data = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
+    rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
+    Ok(data.into())
+}

@@ -12,7 +12,7 @@ use mldash_bridge::track::{Experiment, Options};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::{Failure, account};
+use super::{Failure, account, output};
 
 /// The node's name unless ROS arguments say otherwise.
 const NODE_NAME: &str = "mldash_bridge";
@@ -51,6 +51,7 @@ pub(crate) fn run(args: &RunArgs, ros_args: &RosArguments) -> Result<(), Failure
     // From here on a signal is an orderly end, also while things are being started.
     let stop = StopFlag::default();
     stop_on_signals(&stop).map_err(failed)?;
+    let data = output::reserve_stdout()?;
     // A mapping given by name is held against its errors before anything is started.
     let early = args.config.as_deref().map(load_mapping).transpose()?;
     let node = RosNode::start(NODE_NAME, ros_args).map_err(failed)?;
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &RunArgs, ros_args: &RosArguments) -> Result<(), Failure
     let recorded = node.record(mapping, Definitions::from_environment(), &mut recorder, &stop);
     let failure = recorded.as_ref().err().map(ToString::to_string);
     let (account, closed) = recorder.finish(failure);
-    account::print(&account, args.json)?;
+    account::write(&account, args.json, data)?;
     recorded.map_err(failed)?;
     Ok(closed?)
 }

@@ -14,6 +14,7 @@ pub(super) struct Stream {
     on_change: Option<LastStored>,
     /// Rows not later than what was flushed: whether they merge shows when the track is closed.
     late: u64,
+    stored: u64,
 }
 
 /// The fields that the next row is compared with; none before the first.
@@ -33,7 +34,7 @@ pub(super) enum Outcome {
 impl Stream {
     pub(super) fn new(track: Track, max_rate: Option<Hz>, on_change: bool) -> Self {
         let throttle = max_rate.map(Throttle::new);
-        Self { track, throttle, on_change: on_change.then(LastStored::default), late: 0 }
+        Self { track, throttle, on_change: on_change.then(LastStored::default), late: 0, stored: 0 }
     }
 
     pub(super) fn track(&self) -> &Track {
@@ -62,8 +63,12 @@ impl Stream {
             last.0 = news;
         }
         match appended {
-            Appended::New => Outcome::Stored,
+            Appended::New => {
+                self.stored += 1;
+                Outcome::Stored
+            }
             Appended::Late => {
+                self.stored += 1;
                 self.late += 1;
                 Outcome::Stored
             }
@@ -75,6 +80,14 @@ impl Stream {
     pub(super) fn settle(&mut self, merged: u64) -> u64 {
         let settled = self.late.min(merged);
         self.late -= settled;
+        self.stored -= settled;
         settled
+    }
+
+    /// Takes up to `lost` of the stored rows back; how many there were.
+    pub(super) fn take_back(&mut self, lost: u64) -> u64 {
+        let taken = self.stored.min(lost);
+        self.stored -= taken;
+        taken
     }
 }

@@ -38,7 +38,7 @@ impl TopicRecorder {
         self.account.bytes += cdr.len() as u64;
         if self.plan.blobs == BlobPolicy::DropMessage {
             self.drop_one(DropReason::BlobsOff, || {
-                "`blobs: drop` in the mapping; other choices are `inline` and `file`".to_owned()
+                "`blobs: drop`, as the mapping says; `inline` keeps the bytes in the row".to_owned()
             });
             return;
         }
@@ -61,14 +61,38 @@ impl TopicRecorder {
 
     /// Takes up to `merged` of the rows stored in `track` as merged ones; how many there were.
     pub(super) fn settle(&mut self, track: &str, merged: u64) -> u64 {
-        let mut left = merged;
-        for stream in self.streams.values_mut().filter(|stream| stream.track().topic() == track) {
-            left -= stream.settle(left);
-        }
-        let settled = merged - left;
+        let settled = self.part_of(track, merged, Stream::settle);
         self.account.stored -= settled;
         self.account.merged += settled;
         settled
+    }
+
+    /// Takes up to `lost` of the rows stored in `track` as dropped ones, which never left memory;
+    /// how many there were.
+    pub(super) fn take_back(&mut self, track: &str, lost: u64) -> u64 {
+        let taken = self.part_of(track, lost, Stream::take_back);
+        if taken > 0 {
+            self.account.stored -= taken;
+            self.account.received -= taken;
+            self.drop_many(DropReason::StoreFull, taken, || {
+                "the store took no rows until the end of the recording".to_owned()
+            });
+        }
+        taken
+    }
+
+    /// How much of `whole` falls on this topic's ways into `track`, each of which takes its part.
+    fn part_of(
+        &mut self,
+        track: &str,
+        whole: u64,
+        take_part: impl Fn(&mut Stream, u64) -> u64,
+    ) -> u64 {
+        let mut left = whole;
+        for stream in self.streams.values_mut().filter(|stream| stream.track().topic() == track) {
+            left -= take_part(stream, left);
+        }
+        whole - left
     }
 
     fn record_element(&mut self, exp: &Experiment, element: Element, received_at: Timestamp) {
@@ -159,7 +183,10 @@ impl TopicRecorder {
     fn drop_many(&mut self, reason: DropReason, messages: u64, why: impl FnOnce() -> String) {
         if !self.account.dropped.contains_key(&reason) {
             let error = format!("{reason}: {}", why());
-            tracing::error!("{}: dropped, {error}", self.plan.topic);
+            match reason {
+                DropReason::BlobsOff => tracing::info!("{}: dropped, {error}", self.plan.topic),
+                _ => tracing::error!("{}: dropped, {error}", self.plan.topic),
+            }
             self.account.errors.push(error);
         }
         self.account.drop_received(reason, messages);

@@ -53,6 +53,34 @@ pub struct ClosedTrack {
     pub merged_on_disk: u64,
 }
 
+/// An experiment that could not be brought to rest: what was flushed is safe, and opening it again
+/// mends the rest; rows that waited in memory are lost.
+#[derive(Debug, thiserror::Error)]
+#[error("closing the experiment failed{}", lost_rows(lost))]
+pub struct CloseError {
+    /// What is at rest.
+    pub closed: Closed,
+    /// What could not be stored, by topic.
+    pub lost: Vec<LostRows>,
+    /// The first thing that failed.
+    #[source]
+    pub source: Box<TrackError>,
+}
+
+/// Rows of a track that never reached the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostRows {
+    /// The track's topic.
+    pub topic: String,
+    /// How many.
+    pub rows: u64,
+}
+
+fn lost_rows(lost: &[LostRows]) -> String {
+    let texts = lost.iter().map(|lost| format!("; {} rows of {} are lost", lost.rows, lost.topic));
+    texts.collect()
+}
+
 impl Experiment {
     /// Opens an experiment to record into: a new one, or one that is continued.
     ///
@@ -130,13 +158,12 @@ impl Experiment {
     /// Flushes, sorts and merges what needs it, syncs to disk.
     ///
     /// # Errors
-    /// The first track that could not be brought to rest. What was flushed is safe; opening the
-    /// experiment again mends the rest.
-    pub fn close(mut self) -> Result<Closed, TrackError> {
+    /// Tracks that could not be brought to rest, and how many rows of which were lost.
+    pub fn close(mut self) -> Result<Closed, CloseError> {
         self.shut_down()
     }
 
-    fn shut_down(&mut self) -> Result<Closed, TrackError> {
+    fn shut_down(&mut self) -> Result<Closed, CloseError> {
         let Some(flusher) = self.flusher.take() else {
             return Ok(Closed::default());
         };

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::buffer::{Appended, ByteBudget, TrackBuffer};
 use super::error::{TrackError, one_line};
-use super::experiment::{Closed, ClosedTrack};
+use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
 use super::flusher::Doorbell;
 use super::local::{ExperimentDir, FileStore, StoreError, TrackAppender, TrackClosed, WriteAccess};
 use super::name::{ExperimentName, TrackName};
@@ -206,17 +206,24 @@ impl Shared {
     }
 
     /// Brings every track to rest; goes on after a failure and returns the first.
-    pub(super) fn close_all(&self) -> Result<Closed, TrackError> {
+    pub(super) fn close_all(&self) -> Result<Closed, CloseError> {
         // No track is made from here on, and none is left out.
         let mut access = self.access.lock();
         let mut closed = Closed::default();
+        let mut lost = Vec::new();
         let mut failed = None;
         for track in self.all_tracks() {
             match self.close_track(&track) {
                 Ok(track) => closed
                     .tracks
                     .push(ClosedTrack { info: track.info, merged_on_disk: track.merged_on_disk }),
-                Err(error) => failed = failed.or(Some(error)),
+                Err(error) => {
+                    let rows = track.buffer.lock().len() as u64;
+                    if rows > 0 {
+                        lost.push(LostRows { topic: track.name.to_string(), rows });
+                    }
+                    failed = failed.or(Some(error));
+                }
             }
         }
         match self.files.close() {
@@ -225,7 +232,10 @@ impl Shared {
         }
         *access = Access::Closed;
         closed.tracks.sort_by(|a, b| a.info.topic.cmp(&b.info.topic));
-        failed.map_or(Ok(closed), Err)
+        match failed {
+            None => Ok(closed),
+            Some(source) => Err(CloseError { closed, lost, source: source.into() }),
+        }
     }
 
     fn close_track(&self, track: &TrackState) -> Result<TrackClosed, TrackError> {

@@ -55,6 +55,15 @@ impl Graph {
         Bridge::start(self.domain.id(), self.path("root"), args)
     }
 
+    /// Starts the bridge where files can't grow beyond 32 KiB.
+    pub fn bridge_in_little_space(&self, mapping: &str) -> Bridge {
+        let config = self.file("mapping.yaml", mapping);
+        let (config, root) = (config.to_str().unwrap(), self.path("root"));
+        let mut args = vec!["run", "--json", "--experiment", bridge::EXPERIMENT];
+        args.extend(["--config", config, "--root", root.to_str().unwrap()]);
+        Bridge::start_in_little_space(self.domain.id(), root.clone(), &args)
+    }
+
     /// Starts a scenario of `publisher.py`.
     pub fn robot(&self, scenario: &str) -> Robot {
         Robot::start(self.domain.id(), scenario, self.expected_file(scenario), None)

@@ -60,6 +60,24 @@ fn a_root_that_can_not_be_written_fails_at_once_and_says_where() {
 }
 
 #[test]
+fn a_full_disk_is_said_and_what_it_cost_is_in_the_account() {
+    let graph = Graph::new();
+    let bridge = graph.bridge_in_little_space("flush: {batch: 1}\ntopics:\n  - topic: /flood/*\n");
+    graph.run_example("flood", &["--topics", "1", "--rate", "500", "--duration", "2"]);
+    bridge.wait_for_log("the store takes no rows");
+    bridge.signal(rustix::process::Signal::INT);
+    let recording = bridge.end();
+    assert_eq!(recording.ended.status.code(), Some(1));
+    recording.assert_adds_up();
+    let topic = recording.topic("/flood/pose_0");
+    let stored = topic["stored"].as_u64().unwrap();
+    assert_eq!(topic["received"], 1000);
+    assert!(stored > 0 && stored < 1000, "{topic:#}");
+    assert_eq!(topic["dropped"]["store_full"], 1000 - stored);
+    assert_eq!(recording.rows("flood/pose_0").len() as u64, stored);
+}
+
+#[test]
 fn bad_mappings_end_it_before_anything_is_written() {
     let graph = Graph::new();
     let recording = graph

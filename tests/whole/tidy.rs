@@ -36,10 +36,15 @@ fn arrows_of_use_go_one_way() {
         for file in files {
             let text = fs::read_to_string(&file).unwrap();
             for used in text.lines().filter_map(|line| line.trim().strip_prefix("use crate::")) {
-                let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let used: String =
+                    used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 // Macros stand at the crate's root.
                 let is_macro = matches!(used.as_str(), "fields" | "with_array" | "");
-                assert!(is_macro || allowed.contains(&used.as_str()), "{}: crate::{used}", file.display());
+                assert!(
+                    is_macro || allowed.contains(&used.as_str()),
+                    "{}: crate::{used}",
+                    file.display()
+                );
             }
         }
     }
@@ -93,7 +98,9 @@ fn options_in_the_docs_are_options_of_the_program() {
             }
             let help = help.text().to_owned();
             let words = line.split([' ', '`', '=', ',']).filter(|word| word.starts_with("--"));
-            for option in words.filter(|option| !option.starts_with("--ros-args") && option.len() > 2) {
+            for option in
+                words.filter(|option| !option.starts_with("--ros-args") && option.len() > 2)
+            {
                 assert!(help.contains(option), "{file}: `{command}` has no {option}");
             }
         }
