@@ -157,3 +157,31 @@ fn a_played_bag_is_recorded_whole() {
     assert_eq!(recording.rows("robot/scan").len(), 225);
     assert_eq!(recording.topic("/camera/image_raw/compressed")["dropped"]["blobs_off"], 5);
 }
+
+#[test]
+fn the_default_mapping_records_a_robot_that_it_has_never_seen() {
+    let graph = Graph::new();
+    let bag = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sena_lab_loop.mcap");
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config/bridge.yaml");
+    let bridge = graph.bridge_with(&["--config", config]);
+    graph.run_example("play_bag", &[bag, "--rate", "30", "--wait-for-subscribers", "30"]);
+    let recording = bridge.interrupt();
+    assert_eq!(
+        recording.tracks(),
+        [
+            "camera/camera_info",
+            "chatter",
+            "odom",
+            "points",
+            "pose",
+            "robot_description",
+            "scan",
+            "tf/base_link",
+            "tf/odom",
+            "tf_static/camera",
+            "tf_static/laser"
+        ]
+    );
+    assert_eq!(recording.rows("points").len(), 225);
+    assert_eq!(recording.topic("/camera/image_raw/compressed")["dropped"]["blobs_off"], 5);
+}
