@@ -32,18 +32,68 @@ pub enum WhenFull {
 /// One track's rows that are not in the store yet.
 #[derive(Debug, Default)]
 pub(super) struct TrackBuffer {
-    batch: Batch,
+    rows: WaitingRows,
+    /// What the rows hold of the budget.
+    bytes: usize,
     /// The latest time that was ever taken out for a flush.
     taken_through: Option<Timestamp>,
     closed: bool,
 }
 
-/// Rows taken out for a flush, by time.
+/// Rows taken out for a flush.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) rows: BTreeMap<Timestamp, Fields>,
+    /// By rising time, each once.
+    pub(super) rows: Vec<(Timestamp, Fields)>,
     /// What the rows hold of the buffer's budget.
     pub(super) bytes: usize,
+}
+
+/// Rows by time. They mostly come in that order, which costs no search.
+#[derive(Debug, Default)]
+struct WaitingRows {
+    /// Each later than the one before.
+    in_order: Vec<(Timestamp, Fields)>,
+    /// Those that came after a later one; none of these times is in `in_order`.
+    out_of_order: BTreeMap<Timestamp, Fields>,
+}
+
+impl WaitingRows {
+    /// Adds a row, or merges it into the one of its time; whether it was merged.
+    fn insert(&mut self, ts: Timestamp, fields: Fields) -> bool {
+        if self.in_order.last().is_none_or(|(last, _)| ts > *last) {
+            self.in_order.push((ts, fields));
+            return false;
+        }
+        let known = match self.in_order.binary_search_by_key(&ts, |(ts, _)| *ts) {
+            Ok(place) => self.in_order.get_mut(place).map(|(_, fields)| fields),
+            Err(_) => self.out_of_order.get_mut(&ts),
+        };
+        match known {
+            Some(known) => {
+                known.merge(fields);
+                true
+            }
+            None => {
+                self.out_of_order.insert(ts, fields);
+                false
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.in_order.len() + self.out_of_order.len()
+    }
+
+    fn into_sorted(self) -> Vec<(Timestamp, Fields)> {
+        let mut rows = self.in_order;
+        if !self.out_of_order.is_empty() {
+            rows.extend(self.out_of_order);
+            // Two runs, each sorted: the stable sort merges them.
+            rows.sort_by_key(|(ts, _)| *ts);
+        }
+        rows
+    }
 }
 
 impl TrackBuffer {
@@ -52,47 +102,41 @@ impl TrackBuffer {
         if self.closed {
             return None;
         }
-        self.batch.bytes += bytes;
-        Some(match self.batch.rows.get_mut(&row.ts) {
-            Some(waiting) => {
-                waiting.merge(row.fields);
-                Appended::Merged
-            }
-            None => {
-                self.batch.rows.insert(row.ts, row.fields);
-                if self.taken_through.is_some_and(|through| row.ts <= through) {
-                    Appended::Late
-                } else {
-                    Appended::New
-                }
-            }
+        self.bytes += bytes;
+        Some(if self.rows.insert(row.ts, row.fields) {
+            Appended::Merged
+        } else if self.taken_through.is_some_and(|through| row.ts <= through) {
+            Appended::Late
+        } else {
+            Appended::New
         })
     }
 
     /// Takes no more rows from now on, if none waits; returns whether none does.
     pub(super) fn close_if_empty(&mut self) -> bool {
-        self.closed = self.batch.rows.is_empty();
+        self.closed = self.len() == 0;
         self.closed
     }
 
     /// Rows waiting.
     pub(super) fn len(&self) -> usize {
-        self.batch.rows.len()
+        self.rows.len()
     }
 
     /// Everything that waits.
     pub(super) fn take(&mut self) -> Batch {
-        let batch = std::mem::take(&mut self.batch);
-        self.taken_through = self.taken_through.max(batch.rows.keys().next_back().copied());
-        batch
+        let rows = std::mem::take(&mut self.rows).into_sorted();
+        self.taken_through = self.taken_through.max(rows.last().map(|(ts, _)| *ts));
+        Batch { rows, bytes: std::mem::take(&mut self.bytes) }
     }
 
     /// Puts back what could not be flushed, below what has come since.
     pub(super) fn restore(&mut self, batch: Batch) {
-        let newer = std::mem::replace(&mut self.batch, batch);
-        self.batch.bytes += newer.bytes;
-        for (ts, fields) in newer.rows {
-            self.batch.rows.entry(ts).or_default().merge(fields);
+        let failed = WaitingRows { in_order: batch.rows, ..WaitingRows::default() };
+        let newer = std::mem::replace(&mut self.rows, failed);
+        self.bytes += batch.bytes;
+        for (ts, fields) in newer.into_sorted() {
+            self.rows.insert(ts, fields);
         }
     }
 
@@ -203,6 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn rows_leave_in_the_order_of_time_whatever_order_they_came_in() {
+        let mut buffer = TrackBuffer::default();
+        for (i, ts) in [3.0, 1.0, 5.0, 4.0, 1.0, 3.0, 2.0].into_iter().enumerate() {
+            buffer.insert(row(ts, [(format!("{i}"), i as i64)].into_iter().collect()), 1);
+        }
+        let rows = buffer.take().rows;
+        let columns =
+            |fields: &Fields| fields.iter().map(|(n, _)| n.to_string()).collect::<String>();
+        let left: Vec<_> = rows.iter().map(|(ts, row)| (ts.as_secs(), columns(row))).collect();
+        let expected = [(1.0, "14"), (2.0, "6"), (3.0, "05"), (4.0, "3"), (5.0, "2")];
+        assert_eq!(left, expected.map(|(ts, columns)| (ts, columns.to_owned())));
+    }
+
+    #[test]
     fn a_failed_flush_goes_back_below_what_came_since() {
         let mut buffer = TrackBuffer::default();
         buffer.insert(row(1.0, fields! { "a": "old", "b": "old" }), 10);
@@ -211,7 +269,7 @@ mod tests {
         buffer.restore(failed);
         let batch = buffer.take();
         let expected = fields! { "a": "new", "b": "old" };
-        assert_eq!(batch.rows.into_values().collect::<Vec<_>>(), [expected]);
+        assert_eq!(batch.rows.into_iter().map(|(_, row)| row).collect::<Vec<_>>(), [expected]);
         assert_eq!(batch.bytes, 20);
     }
 

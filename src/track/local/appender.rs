@@ -1,7 +1,6 @@
 //! The writing half of a track: appends flushed rows, keeps the index in step, and leaves the file
 //! sorted and merged when it closes.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -99,7 +98,7 @@ impl TrackAppender {
     ///
     /// # Errors
     /// The file is as it was before; the rows are still the caller's.
-    pub(crate) fn append(&mut self, rows: &BTreeMap<Timestamp, Fields>) -> Result<(), StoreError> {
+    pub(crate) fn append(&mut self, rows: &[(Timestamp, Fields)]) -> Result<(), StoreError> {
         self.take_in_foreign_rows()?;
         self.batch.clear();
         let mut line_lens = Vec::with_capacity(rows.len());
@@ -150,7 +149,7 @@ impl TrackAppender {
 
     fn note_columns(&mut self, fields: &Fields) {
         let same = self.last_columns.len() == fields.len()
-            && self.last_columns.iter().zip(fields.iter()).all(|(a, (b, _))| Column::ptr_eq(a, b));
+            && self.last_columns.iter().zip(fields.iter()).all(|(a, (b, _))| a == b);
         if !same {
             fields.iter().for_each(|(name, _)| self.index.push_column(name));
             self.last_columns = fields.iter().map(|(name, _)| name.clone()).collect();

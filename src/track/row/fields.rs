@@ -39,6 +39,17 @@ impl Fields {
         Self(Vec::with_capacity(columns))
     }
 
+    /// Of columns that the caller knows to be distinct and no dicts, without looking.
+    pub(crate) fn from_distinct(columns: Vec<(Column, Value)>) -> Self {
+        debug_assert!(
+            columns
+                .iter()
+                .enumerate()
+                .all(|(i, (a, _))| { columns[..i].iter().all(|(b, _)| a != b) })
+        );
+        Self(columns)
+    }
+
     /// Sets a column, flattening a non-empty dict into `name.key` columns.
     pub fn insert(&mut self, name: impl Into<Column>, value: impl Into<Value>) {
         match (name.into(), value.into()) {
@@ -178,7 +189,12 @@ macro_rules! __fields_into {
         $($crate::__fields_into!($fields, $prefix; $($rest)*);)?
     };
     ($fields:ident, $prefix:expr; $name:literal : $value:expr $(, $($rest:tt)*)?) => {
-        $fields.insert(concat!($prefix, $name), $value);
+        {
+            // One name for all rows made here: nothing to allocate, and quick to compare.
+            static NAME: ::std::sync::LazyLock<$crate::track::Column> =
+                ::std::sync::LazyLock::new(|| concat!($prefix, $name).into());
+            $fields.insert(NAME.clone(), $value);
+        }
         $($crate::__fields_into!($fields, $prefix; $($rest)*);)?
     };
 }
