@@ -176,10 +176,12 @@ impl<'a> JsonWriter<'a> {
 
     /// Text with JSON's escapes.
     pub fn string(&mut self, text: &str) {
-        let plain = |b: &u8| *b >= 0x20 && *b != b'"' && *b != b'\\';
-        self.out.push(b'"');
+        let escaped = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
         let mut rest = text.as_bytes();
-        while let Some(at) = rest.iter().position(|b| !plain(b)) {
+        self.out.push(b'"');
+        // Most text has nothing to escape; without a way out halfway this looks at many bytes at once.
+        let any_escaped = rest.iter().fold(false, |any, b| any | escaped(b));
+        while any_escaped && let Some(at) = rest.iter().position(escaped) {
             let (head, tail) = rest.split_at(at);
             self.out.extend_from_slice(head);
             match tail[0] {
@@ -245,6 +247,8 @@ pub struct RowParser {
     time_key: String,
     /// The columns of the row before, in its order.
     recent: Vec<Column>,
+    /// Whether these are columns each, none of them twice and none a dict of columns.
+    recent_is_flat: bool,
 }
 
 impl Default for RowParser {
@@ -257,7 +261,7 @@ impl Default for RowParser {
 impl RowParser {
     /// For rows whose time stands under `time_key`.
     pub fn new(time_key: &str) -> Self {
-        Self { time_key: time_key.to_owned(), recent: Vec::new() }
+        Self { time_key: time_key.to_owned(), recent: Vec::new(), recent_is_flat: false }
     }
 
     /// The row that `text` holds, with the columns that `columns` keeps.
@@ -267,15 +271,18 @@ impl RowParser {
     pub fn row(&mut self, text: &[u8], columns: &Columns) -> Result<Row, JsonRowError> {
         let mut ts = None;
         let mut pairs: Vec<(Column, Value)> = Vec::with_capacity(self.recent.len());
-        let time_key = self.time_key.clone();
-        let recent = &mut self.recent;
+        // Whether the columns are those of the row before, which were told apart already.
+        let mut as_before = std::mem::take(&mut self.recent_is_flat);
+        let Self { time_key, recent, .. } = self;
         let mut jiter = reader(text);
         walk_object(&mut jiter, |jiter, name| {
             if name == time_key {
                 ts = Some(next_value(jiter)?);
             } else if columns.keeps(name) {
-                let column = shared_name(recent, pairs.len(), name);
-                pairs.push((column, next_value(jiter)?));
+                let (column, is_known) = shared_name(recent, pairs.len(), name);
+                let value = next_value(jiter)?;
+                as_before &= is_known && !matches!(value, Value::Map(_));
+                pairs.push((column, value));
             } else {
                 jiter.next_skip()?;
             }
@@ -283,7 +290,16 @@ impl RowParser {
         })
         .map_err(|error: WalkError| error.at(&jiter))?;
         let ts = self.timestamp(ts)?;
-        Ok(Row::new(ts, pairs.into_iter().collect()))
+        if as_before {
+            self.recent_is_flat = true;
+            return Ok(Row::new(ts, Fields::from_distinct(pairs)));
+        }
+        self.recent.truncate(pairs.len());
+        let read = pairs.len();
+        let fields: Fields = pairs.into_iter().collect();
+        self.recent_is_flat =
+            fields.len() == read && fields.iter().zip(&self.recent).all(|((a, _), b)| a == b);
+        Ok(Row::new(ts, fields))
     }
 
     fn timestamp(&self, value: Option<Value>) -> Result<Timestamp, JsonRowError> {
@@ -304,18 +320,18 @@ impl RowParser {
     }
 }
 
-/// `name` as the column at `place` of the row before when it is the same, else as a new one.
-fn shared_name(recent: &mut Vec<Column>, place: usize, name: &str) -> Column {
+/// `name` as a column, shared with the row before if that has it at `place` too, and whether so.
+fn shared_name(recent: &mut Vec<Column>, place: usize, name: &str) -> (Column, bool) {
     match recent.get_mut(place) {
-        Some(known) if **known == *name => known.clone(),
+        Some(known) if **known == *name => (known.clone(), true),
         Some(known) => {
             *known = name.into();
-            known.clone()
+            (known.clone(), false)
         }
         None => {
             let column: Column = name.into();
             recent.push(column.clone());
-            column
+            (column, false)
         }
     }
 }
@@ -344,14 +360,15 @@ pub(crate) fn scan_row(
     RowParser::default().timestamp(ts)
 }
 
-/// Appends to `out` the row in `line` with the columns that `columns` keeps, their values as they
-/// stand there.
+/// Appends to `out` the row in `line`, one of the store's, with the columns that `columns` keeps,
+/// their values as they stand there, and its time under `time_key`.
 ///
 /// # Errors
 /// As [`RowParser::row`], except that the time is not looked at.
 pub(crate) fn project_row(
     line: &[u8],
     columns: &Columns,
+    time_key: &str,
     out: &mut Vec<u8>,
 ) -> Result<(), JsonRowError> {
     let mut separator = b'{';
@@ -360,9 +377,10 @@ pub(crate) fn project_row(
         let peek = jiter.peek()?;
         let start = jiter.current_index();
         jiter.known_skip(peek)?;
+        let key = if name == TIMESTAMP_COLUMN { time_key } else { name };
         if name == TIMESTAMP_COLUMN || columns.keeps(name) {
             out.push(std::mem::replace(&mut separator, b','));
-            JsonWriter::new(out, NonFinite::Tokens).string(name);
+            JsonWriter::new(out, NonFinite::Tokens).string(key);
             out.push(b':');
             out.extend_from_slice(jiter.slice_to_current(start));
         }
@@ -543,6 +561,31 @@ mod tests {
         let back = parse(r#"{"timestamp":0,"u":18446744073709551615,"i":-9223372036854775808}"#);
         let expected = fields! { "u": u64::MAX, "i": i64::MIN };
         assert_eq!(back.unwrap().fields, expected);
+    }
+
+    #[test]
+    fn rows_are_read_alike_whatever_rows_were_read_before() {
+        let texts = [
+            r#"{"timestamp":1,"a":1,"b":2}"#,
+            r#"{"timestamp":1,"a":3,"b":4}"#,
+            r#"{"timestamp":1,"a":3,"b":{"c":4}}"#,
+            r#"{"timestamp":1,"a":3,"a":5}"#,
+            r#"{"timestamp":1,"a":3,"a":6}"#,
+            r#"{"timestamp":1,"b.c":3,"b":{"c":7}}"#,
+            r#"{"timestamp":1,"a":1}"#,
+            r#"{"timestamp":1}"#,
+            r#"{"timestamp":1,"a":3,"a":3"#,
+        ];
+        for first in texts {
+            for second in texts {
+                let mut parser = RowParser::default();
+                for text in [first, second, second] {
+                    assert_eq!(parser.row(text.as_bytes(), &Columns::All), parse(text), "{first}");
+                }
+            }
+        }
+        assert_eq!(parse(texts[4]).unwrap().fields, fields! { "a": 6 });
+        assert_eq!(parse(texts[5]).unwrap().fields, fields! { "b.c": 7 });
     }
 
     #[test]

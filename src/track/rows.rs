@@ -7,7 +7,7 @@ use super::format::{About, RowSource, RowStream, RowText, write_row};
 use super::json::{Columns, JsonRowError, RowParser, project_row};
 use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata};
 use super::query::Query;
-use super::row::{Row, Timestamp};
+use super::row::{Row, TIMESTAMP_COLUMN, Timestamp};
 
 /// What a query selects of a track's file as it stands at one moment. It can be gone through more
 /// than once, and every pass gives the same rows, whatever is recorded meanwhile.
@@ -98,7 +98,8 @@ impl Rows {
                 Ok(())
             }
             (Some(line), RowText::AsStored, columns) => {
-                project_row(line, columns, out).map_err(|error| corrupt(&self.topic, &error))
+                project_row(line, columns, TIMESTAMP_COLUMN, out)
+                    .map_err(|error| corrupt(&self.topic, &error))
             }
             _ => self.parse(raw).map(|row| write_row(&row, text.non_finite(), out)),
         }

@@ -6,9 +6,9 @@ use std::io::Write;
 use serde_json::Value as Json;
 
 use super::survey::Survey;
-use super::{About, RowSource};
+use super::{About, RowSource, RowStream, RowText};
 use crate::track::error::TrackError;
-use crate::track::json::{JsonWriter, NonFinite, to_text};
+use crate::track::json::{Columns, NonFinite, project_row, to_text};
 use crate::track::row::Value;
 
 /// The SDK's name for a frame's time.
@@ -21,14 +21,24 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> Result<(), TrackError> {
     let survey = Survey::of(source)?;
-    let mut text = head(&source.about(), &survey);
+    let about = source.about();
+    let mut text = head(&about, &survey);
+    let row_text = match non_finite {
+        NonFinite::Tokens => survey.text(),
+        NonFinite::Null => RowText::Rebuilt(NonFinite::Null),
+    };
+    let mut rows = source.rows();
+    let mut row = Vec::new();
     let mut separator: &[u8] = b"";
-    for row in source.rows() {
-        let row = row?;
+    while let Some(read) = rows.next_json(row_text, &mut row) {
+        read?;
         text.extend_from_slice(separator);
-        JsonWriter::new(&mut text, non_finite).row(TIME_KEY, row.ts, &row.fields);
+        project_row(&row, &Columns::All, TIME_KEY, &mut text).map_err(|error| {
+            TrackError::Corrupt { topic: about.topic.clone(), reason: error.to_string() }
+        })?;
         out.write_all(&text).map_err(TrackError::Export)?;
         text.clear();
+        row.clear();
         separator = b",";
     }
     text.extend_from_slice(b"]}");
