@@ -14,7 +14,7 @@ const LOCK_FILE: &str = ".writer.lock";
 /// Held as long as it lives; the operating system lets go when the process dies, however it dies.
 #[derive(Debug)]
 pub(super) struct WriterLock {
-    _file: File,
+    file: File,
 }
 
 impl WriterLock {
@@ -54,6 +54,15 @@ impl WriterLock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(StoreError::io("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for WriterLock {
+    /// A program that this process is just starting has a copy of the file until it runs; closing
+    /// ours alone would leave the lock with that.
+    fn drop(&mut self) {
+        // Without it the lock goes with the last copy, a moment later.
+        let _ = self.file.unlock();
     }
 }
