@@ -10,6 +10,8 @@ NO_ROS := env -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u LD_LIBR
 DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items --quiet
 CLIPPY := cargo clippy --locked --all-targets --quiet
 NO_FEATURES := --no-default-features
+# What a build with ROS can break; the whole without a graph, and the documentation's examples, have run without it by then.
+ROS_TESTS := --lib --bins --test ros
 
 # One build from nothing: no incremental files, and debug information only for line numbers.
 ifdef CI
@@ -30,7 +32,8 @@ build: setup  ## the release program, target/release/mldash_bridge
 
 test: lint build  ## all checks: lint, tests with and without ROS, installation
 	$(NO_ROS) cargo test --locked $(NO_FEATURES) --quiet
-	$(WITH_ROS) cargo test --locked --quiet
+	$(WITH_ROS) cargo build --locked --quiet --examples
+	$(WITH_ROS) cargo test --locked --quiet $(ROS_TESTS)
 	tests/install.sh
 
 lint: setup  ## formatting, clippy and documentation in both feature sets, scripts
