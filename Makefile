@@ -10,13 +10,14 @@ NO_ROS := env -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u LD_LIBR
 DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items --quiet
 CLIPPY := cargo clippy --locked --all-targets --quiet
 NO_FEATURES := --no-default-features
-# What a build with ROS can break; the whole without a graph, and the documentation's examples, have run without it by then.
-ROS_TESTS := --lib --bins --test ros
 
 # One build from nothing: no incremental files, and debug information only for line numbers.
 ifdef CI
 export CARGO_INCREMENTAL := 0
 export CARGO_PROFILE_DEV_DEBUG := line-tables-only
+# Said too, so that what macros and build scripts stand on is compiled once for them, for the program and for both feature
+# sets: left open, cargo decides by who else needs it.
+export CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG := line-tables-only
 endif
 # The ML-Dash SDK asks the Python index for newer releases at every import.
 export ML_DASH_NO_VERSION_CHECK := 1
@@ -32,8 +33,9 @@ build: setup  ## the release program, target/release/mldash_bridge
 
 test: lint build  ## all checks: lint, tests with and without ROS, installation
 	$(NO_ROS) cargo test --locked $(NO_FEATURES) --quiet
+	@# What a build with ROS can break; tests/whole and the documentation's examples have run by now. Tests run the examples.
 	$(WITH_ROS) cargo build --locked --quiet --examples
-	$(WITH_ROS) cargo test --locked --quiet $(ROS_TESTS)
+	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros
 	tests/install.sh
 
 lint: setup  ## formatting, clippy and documentation in both feature sets, scripts
