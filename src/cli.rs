@@ -5,12 +5,16 @@ mod account;
 mod align;
 mod append;
 mod check;
+mod destination;
 mod exit;
+mod import;
 mod logging;
 mod output;
+mod progress;
 mod read;
 mod run;
 mod stdin;
+mod stop;
 mod tracks;
 
 use std::ffi::OsString;
@@ -20,6 +24,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use mldash_bridge::ros::RosArguments;
 
 pub(crate) use exit::{ExitCode, Failure};
+
+/// The node's name unless ROS arguments say otherwise.
+const NODE_NAME: &str = "mldash_bridge";
 
 /// Records live ROS 2 robots into ML-Dash tracks: timestamp-indexed rows on one clock.
 ///
@@ -42,6 +49,8 @@ enum Command {
     ///
     /// `--ros-args …` is taken as by every ROS 2 node: remaps, node name, parameters.
     Run(run::RunArgs),
+    /// Record bags (MCAP) by the same mapping, without ROS; print the account.
+    Import(import::ImportArgs),
     /// List the tracks of an experiment: rows, first and last _ts, columns.
     Tracks(tracks::TracksArgs),
     /// Read a track: rows by time range and columns.
@@ -78,6 +87,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let done = match cli.command {
         Command::Check(args) => check::run(&args),
         Command::Run(args) => run::run(&args, &ros_args),
+        Command::Import(args) => import::run(&args),
         Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Align(args) => align::run(&args),

@@ -14,6 +14,8 @@
 //!   Start here to write or to read tracks from Rust.
 //! - [`message`]: CDR bytes and a message definition in, rows out.
 //! - [`mapping`]: the YAML that says which topics become which tracks, and how.
+//! - [`record`]: messages and a mapping in, rows in tracks out, with an account of every message.
+//! - [`bag`]: recorded MCAP files through the same mapping.
 //!
 //! ```
 //! use mldash_bridge::fields;
@@ -31,6 +33,7 @@
 //!
 //! The program `mldash_bridge` is a thin shell over these; `examples/` shows them one by one.
 
+pub mod bag;
 pub mod mapping;
 pub mod message;
 pub mod record;

@@ -22,7 +22,7 @@ mod track_pattern;
 mod type_check;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -219,6 +219,23 @@ impl Mapping {
         };
         let settings = self.keys_of(rule, Some(ty)).settle();
         Some(RuleMatch { rule, captures, settings, type_conflict: rule.type_conflict(topic, ty) })
+    }
+
+    /// The entry that means `topic`, an absolute name, whatever its type is: for topics whose type
+    /// is not one of ROS 2.
+    pub fn rule_naming(&self, topic: &str) -> Option<&Rule> {
+        let named =
+            self.rules.iter().find(|r| !r.topic().is_glob() && r.topic().absolute() == topic);
+        named.or_else(|| {
+            let mut globs = self.rules.iter().filter(|r| r.topic().is_glob());
+            globs.find(|r| r.topic().captures(topic).is_some() && !self.excludes(topic))
+        })
+    }
+
+    /// The topics of the entries that stand nowhere in `matched`, as they are written.
+    pub fn topics_not_at(&self, matched: &HashSet<Place>) -> Vec<String> {
+        let unmatched = self.rules.iter().filter(|rule| !matched.contains(&rule.place()));
+        unmatched.map(|rule| rule.topic().to_string()).collect()
     }
 
     /// What a rule says of messages of a type.

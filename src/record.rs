@@ -39,9 +39,10 @@ impl Recorder {
         &self.exp
     }
 
-    /// Adds a topic; topics are numbered from 0 in the order of these calls.
-    pub fn add_topic(&mut self, plan: TopicPlan) {
+    /// Adds a topic and returns its number, counted from 0 in the order of these calls.
+    pub fn add_topic(&mut self, plan: TopicPlan) -> usize {
         self.topics.push(TopicRecorder::new(plan));
+        self.topics.len() - 1
     }
 
     /// Takes a message of the topic of this number: CDR with its encapsulation header.

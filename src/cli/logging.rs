@@ -5,6 +5,8 @@ use std::io::{IsTerminal, stderr};
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 
+use super::progress::AboveBars;
+
 /// How much is logged; ROS 2's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Level {
@@ -37,7 +39,7 @@ impl From<Level> for LevelFilter {
 /// Starts logging for the whole process.
 pub(crate) fn start(level: Level) {
     tracing_subscriber::fmt()
-        .with_writer(stderr)
+        .with_writer(|| AboveBars)
         .with_ansi(stderr().is_terminal())
         .with_max_level(LevelFilter::from(level))
         .with_target(false)

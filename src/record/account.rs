@@ -130,7 +130,7 @@ pub struct Account {
     pub failure: Option<String>,
     /// By topic.
     pub topics: Vec<TopicAccount>,
-    /// Topics of the mapping that were on the graph and could not be recorded, with the reason.
+    /// Topics of the mapping that were there and could not be recorded, with the reason.
     pub refused: BTreeMap<String, String>,
     /// Entries of the mapping that no topic was found for.
     pub unmatched: Vec<String>,

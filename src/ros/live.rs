@@ -127,7 +127,9 @@ fn record_queue(queue: &MessageQueue<Control>, recorder: &mut Recorder) {
             Taken::Message(message) => {
                 recorder.record(message.topic, &message.cdr, message.received_at);
             }
-            Taken::Control(Control::AddTopic(plan)) => recorder.add_topic(*plan),
+            Taken::Control(Control::AddTopic(plan)) => {
+                recorder.add_topic(*plan);
+            }
             Taken::Control(Control::Refuse { topic, reason }) => recorder.refuse(topic, reason),
             Taken::Control(Control::QueueFull { topic, messages }) => {
                 recorder.drop_messages(topic, DropReason::QueueFull, messages);

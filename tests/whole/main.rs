@@ -13,6 +13,7 @@ mod check;
 mod decode;
 mod files;
 mod formats;
+mod import;
 mod interop;
 mod list;
 mod memory;

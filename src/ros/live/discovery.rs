@@ -7,7 +7,7 @@ use r2r::QosProfile;
 
 use super::qos::{ChosenQos, Offer};
 use super::{NodeName, RosArguments};
-use crate::mapping::{Durability, Mapping, Qos, Reliability, RuleMatch};
+use crate::mapping::{Durability, Mapping, Place, Qos, Reliability, RuleMatch};
 use crate::message::{Definitions, TypeName};
 use crate::record::TopicPlan;
 
@@ -29,8 +29,8 @@ pub(super) struct Discovery {
     node: NodeName,
     /// By name on the graph.
     known: HashMap<String, Known>,
-    /// Lines of the mapping's entries that a topic was found for.
-    matched_lines: HashSet<usize>,
+    /// The mapping's entries that a topic was found for.
+    matched: HashSet<Place>,
 }
 
 /// A topic that was dealt with.
@@ -54,14 +54,7 @@ impl Discovery {
         args: RosArguments,
         node: NodeName,
     ) -> Self {
-        Self {
-            mapping,
-            definitions,
-            args,
-            node,
-            known: HashMap::new(),
-            matched_lines: HashSet::new(),
-        }
+        Self { mapping, definitions, args, node, known: HashMap::new(), matched: HashSet::new() }
     }
 
     /// What the graph has that is not dealt with yet.
@@ -86,9 +79,7 @@ impl Discovery {
 
     /// Entries of the mapping that no topic was found for.
     pub(super) fn unmatched(&self) -> Vec<String> {
-        let rules = self.mapping.rules().iter();
-        let unmatched = rules.filter(|rule| !self.matched_lines.contains(&rule.place().line));
-        unmatched.map(|rule| rule.topic().to_string()).collect()
+        self.mapping.topics_not_at(&self.matched)
     }
 
     /// A topic that is new, if the mapping wants it and somebody publishes it.
@@ -105,7 +96,7 @@ impl Discovery {
         let rule = self.mapping.rule_for(&mapped_name, &parsed)?;
         let qos = ChosenQos::adapted(&rule.settings.qos, &offers(&publishers, &type_name));
         let wanted = rule.settings.qos;
-        self.matched_lines.insert(rule.rule.place().line);
+        self.matched.insert(rule.rule.place());
         let plan = Self::plan(&self.definitions, &name, &mapped_name, &parsed, &rule);
         let mut known = Known {
             type_name: type_name.clone(),

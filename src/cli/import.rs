@@ -1,0 +1,58 @@
+//! `mldash_bridge import`: recorded bags by the same mapping as `run`, without ROS.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use clap::Args;
+use mldash_bridge::bag::Bags;
+use mldash_bridge::mapping::Mapping;
+use mldash_bridge::record::Recorder;
+use mldash_bridge::ros::StopFlag;
+
+use super::destination::{Destination, Given};
+use super::stop::stop_on_signals;
+use super::{Failure, NODE_NAME, account, output, progress};
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The bags, MCAP files; several are read side by side in the order of their log times.
+    #[arg(required = true, value_name = "BAG.mcap")]
+    bags: Vec<PathBuf>,
+    /// The mapping (YAML): which topics become which tracks.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The experiment, owner/project/…/name; else the mapping's.
+    #[arg(long, value_name = "NAME")]
+    experiment: Option<String>,
+    /// The local store's root; else the mapping's, else .dash.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Print the account as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
+    let stop = StopFlag::default();
+    stop_on_signals(&stop)?;
+    let data = output::reserve_stdout()?;
+    // Bags bring the definitions of their types; those of a sourced workspace say nothing of them.
+    let mapping = Mapping::load(&args.config)?.resolve("", NODE_NAME);
+    let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
+    let given =
+        Given { experiment: args.experiment.clone(), root: args.root.clone(), remote: None };
+    let mut recorder = Recorder::new(Destination::settle(&mapping, given)?.open()?);
+
+    let bar = progress::bytes(bags.size_bytes());
+    tracing::info!("importing {} bytes of {} bags", bags.size_bytes(), args.bags.len());
+    let imported = bags.import(&mapping, &mut recorder, |read_bytes| {
+        bar.set_position(read_bytes);
+        if stop.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    bar.finish_and_clear();
+    let failure = imported.as_ref().err().map(ToString::to_string);
+    let (account, closed) = recorder.finish(failure);
+    account::write(&account, args.json, data)?;
+    imported.map_err(|error| Failure::Failed(error.into()))?;
+    Ok(closed?)
+}

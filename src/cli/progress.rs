@@ -1,0 +1,29 @@
+//! Progress bars on stderr, where it is a terminal; logs are written above them.
+
+use std::io::{self, Write, stderr};
+use std::sync::LazyLock;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// A bar over so many bytes; nothing is drawn where stderr is not a terminal.
+pub(super) fn bytes(total_bytes: u64) -> ProgressBar {
+    let template = "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta}";
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    BARS.add(ProgressBar::new(total_bytes).with_style(style))
+}
+
+/// stderr for logs: bars make way for what is written.
+pub(super) struct AboveBars;
+
+impl Write for AboveBars {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        BARS.suspend(|| stderr().write(buf))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        stderr().flush()
+    }
+}
