@@ -47,8 +47,8 @@ impl Bags {
     /// may end the import; it is called for every message.
     ///
     /// # Errors
-    /// Bags that are cut off or damaged: what came before that place is recorded, and so are the
-    /// other bags. An import that was ended.
+    /// Bags that are cut off or damaged: the whole chunks before that place are recorded, and so are
+    /// the other bags. An import that was ended.
     pub fn import(
         self,
         mapping: &Mapping,

@@ -70,7 +70,8 @@ impl BagFile {
         }
         let options = LinearReaderOptions::default()
             .with_skip_start_magic(true)
-            .with_validate_chunk_crcs(true)
+            // A damaged chunk is left out whole: rows made of wrong bytes would be worse than none.
+            .with_prevalidate_chunk_crcs(true)
             .with_record_length_limit(MAX_RECORD_BYTES);
         Ok(Self {
             path,

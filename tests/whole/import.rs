@@ -83,6 +83,29 @@ fn a_cut_off_bag_is_imported_up_to_the_cut_which_is_said() {
 }
 
 #[test]
+fn a_damaged_bag_gives_no_row_that_the_whole_one_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole_root = dir.path().join("whole");
+    import(&[Path::new(BAG)], Path::new(CONFIG), &whole_root);
+    let whole = rows(&whole_root, "robot/scan");
+    for tenths in [4, 7, 9] {
+        let mut bytes = fs::read(BAG).unwrap();
+        let damaged_at = bytes.len() * tenths / 10;
+        bytes[damaged_at] ^= 0x10;
+        let bag = dir.path().join(format!("damaged_{tenths}.mcap"));
+        let root = dir.path().join(format!("root_{tenths}"));
+        fs::write(&bag, bytes).unwrap();
+        let done = import(&[&bag], Path::new(CONFIG), &root);
+        assert_eq!(done.code, 1, "{}", done.stderr);
+        assert_eq!(account(&done)["complete"], false);
+        let rows = rows(&root, "robot/scan");
+        assert!(rows.len() < whole.len());
+        // NaN is no scan's range here, so that rows compare.
+        assert_eq!(rows, whole[..rows.len()]);
+    }
+}
+
+#[test]
 fn what_is_no_bag_or_no_mapping_is_wrong_usage_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| -> PathBuf {
