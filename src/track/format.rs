@@ -117,10 +117,17 @@ const DEFAULT_FPS: u32 = 30;
 /// Rows that can be gone through more than once; every pass gives the same.
 pub(super) trait RowSource {
     /// One pass.
-    type Rows: RowStream;
+    type Rows: RowStream + Send;
 
     /// The rows by rising time, from the first.
     fn rows(&self) -> Self::Rows;
+
+    /// The rows in up to `parts` parts, each after the one before, if going through them side by
+    /// side is worth it.
+    fn parts(&self, parts: usize) -> Vec<Self::Rows> {
+        let _one_by_one = parts;
+        vec![self.rows()]
+    }
 
     /// What is known of them besides.
     fn about(&self) -> About;

@@ -59,6 +59,18 @@ impl Selection {
         self.snapshot.as_ref().map(|s| s.lookup(self.query.start(), self.query.end()))
     }
 
+    fn rows_between(&self, start: f64, end: f64) -> Rows {
+        let cursor = self.snapshot.as_ref().map(|snapshot| snapshot.cursor(start, end));
+        let limit =
+            self.query.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        Rows {
+            topic: self.topic.clone(),
+            raw: cursor.into_iter().flatten().take(limit),
+            parser: RowParser::default(),
+            columns: self.query.columns.clone(),
+        }
+    }
+
     /// A row that `lookup` found, with the columns selected.
     pub(super) fn parse(&self, raw: &RawRow) -> Result<Row, TrackError> {
         parse(raw, &mut RowParser::default(), &self.query.columns, &self.topic)
@@ -138,16 +150,18 @@ impl RowSource for Selection {
     type Rows = Rows;
 
     fn rows(&self) -> Rows {
+        self.rows_between(self.query.start(), self.query.end())
+    }
+
+    fn parts(&self, parts: usize) -> Vec<Rows> {
         let (start, end) = (self.query.start(), self.query.end());
-        let cursor = self.snapshot.as_ref().map(|snapshot| snapshot.cursor(start, end));
-        let limit =
-            self.query.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
-        Rows {
-            topic: self.topic.clone(),
-            raw: cursor.into_iter().flatten().take(limit),
-            parser: RowParser::default(),
-            columns: self.query.columns.clone(),
-        }
+        let cuts = match (&self.snapshot, self.query.limit) {
+            (Some(snapshot), None) => snapshot.cuts(start, end, parts),
+            _ => Vec::new(),
+        };
+        let starts = [start].into_iter().chain(cuts.iter().copied());
+        let ends = cuts.iter().map(|cut| cut.next_down()).chain([end]);
+        starts.zip(ends).map(|(start, end)| self.rows_between(start, end)).collect()
     }
 
     fn about(&self) -> About {

@@ -104,6 +104,31 @@ fn parquet_holds_the_rows_and_columns_asked_for_and_none_of_an_absent_track() {
 }
 
 #[test]
+fn parquet_of_a_large_track_in_disorder_is_typed_over_all_of_it() {
+    let root = tempfile::tempdir().unwrap();
+    let note = "x".repeat(4_000);
+    let row = |i: i32| {
+        let late = if i == 2_990 { Value::from("mixed") } else { Value::Int(1) };
+        let number = if i == 2_999 { Value::F64(0.5) } else { Value::Int(i.into()) };
+        fields! { "note": note.clone(), "n": number, "late": late }
+    };
+    // Each time comes twice, the second time among rows long written.
+    let first = (0..3_000).map(|i| (f64::from(i), row(i)));
+    let again = (0..3_000).rev().map(|i| (f64::from(i), fields! { "again": i % 7 == 0 }));
+    let exp = recorded(root.path(), first.chain(again));
+    let table = ParquetTable::read(&export(&exp, &Query::all(), Format::Parquet));
+    let types = table.types();
+    let types: Vec<&str> = types.iter().map(|(_, ty)| ty.as_str()).collect();
+    assert_eq!(types, ["Float64", "Utf8", "Float64", "Utf8", "Boolean"]);
+    table.assert_holds(&exp.tracks("arm/q").read(&Query::all()).unwrap());
+
+    let part = Query::range(10.0..2_500.0);
+    let table = ParquetTable::read(&export(&exp, &part, Format::Parquet));
+    assert_eq!(table.types()[2].1, "Int64");
+    table.assert_holds(&exp.tracks("arm/q").read(&part).unwrap());
+}
+
+#[test]
 fn mocap_has_the_track_in_front_and_a_frame_for_each_row() {
     let root = tempfile::tempdir().unwrap();
     let exp = recorded(root.path(), [(1.5, fields! { "b": 1 }), (0.5, fields! { "a": [1.0] })]);

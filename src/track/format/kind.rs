@@ -112,6 +112,33 @@ impl Kind {
         }
     }
 
+    /// Takes in what is known of further values.
+    pub(super) fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (_, Self::Nothing) => {}
+            (known @ Self::Nothing, other) => *known = other,
+            (Self::Number(known), Self::Number(other)) => known.merge(other),
+            (Self::List(known), Self::List(other)) => known.merge(*other),
+            (known @ Self::Dict(_), Self::Dict(other)) => known.merge_dict(other),
+            (known, other) => known.note_plain(other),
+        }
+    }
+
+    fn merge_dict(&mut self, other: Vec<(Column, Self)>) {
+        let Some(known) = self.as_dict() else {
+            return;
+        };
+        for (key, kind) in other {
+            match known.iter_mut().find(|(k, _)| *k == key) {
+                Some((_, known)) => known.merge(kind),
+                None => known.push((key, kind)),
+            }
+        }
+        if known.len() > MAX_DICT_KEYS {
+            *self = Self::Mixed;
+        }
+    }
+
     /// The type that holds every value noted.
     pub(super) fn column_type(&self) -> ColumnType {
         self.common_type().unwrap_or(ColumnType::Json)
@@ -226,6 +253,13 @@ impl Numbers {
         }
     }
 
+    fn merge(&mut self, other: Self) {
+        self.floats |= other.floats;
+        self.ints |= other.ints;
+        self.lowest = self.lowest.min(other.lowest);
+        self.highest = self.highest.max(other.highest);
+    }
+
     fn common_type(self) -> Option<ColumnType> {
         let exact_in_f64 = self.lowest.unsigned_abs().max(self.highest) <= EXACT_IN_F64;
         match self {
@@ -245,6 +279,16 @@ mod tests {
     use crate::track::json::reader;
 
     fn type_of(values: &[&str]) -> ColumnType {
+        let kind = kind_of(values);
+        for at in 0..=values.len() {
+            let mut merged = kind_of(&values[..at]);
+            merged.merge(kind_of(&values[at..]));
+            assert_eq!(merged, kind, "{values:?} parted at {at}");
+        }
+        kind.column_type()
+    }
+
+    fn kind_of(values: &[&str]) -> Kind {
         let mut kind = Kind::default();
         for value in values {
             let mut jiter = reader(value.as_bytes());
@@ -252,7 +296,7 @@ mod tests {
             kind.note(&mut jiter, peek).unwrap();
             jiter.finish().unwrap();
         }
-        kind.column_type()
+        kind
     }
 
     fn list(items: ColumnType) -> ColumnType {

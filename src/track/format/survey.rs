@@ -2,6 +2,8 @@
 //! how many rows, from when to when, which columns of which types.
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::thread;
 
 use jiter::{JiterError, Peek};
 
@@ -10,6 +12,9 @@ use super::{RowSource, RowStream, RowText};
 use crate::track::error::TrackError;
 use crate::track::json::{NonFinite, reader, walk_object};
 use crate::track::row::{Column, TIMESTAMP_COLUMN};
+
+/// More would only wait for the disk.
+const MAX_THREADS: usize = 4;
 
 /// What a pass over all rows has shown.
 #[derive(Debug, Default)]
@@ -25,14 +30,15 @@ pub(super) struct Survey {
     seen: Vec<u64>,
 }
 
-/// Why a row's text can't be taken as it is.
-enum Unfit {
-    /// It has a dict in place of columns, or a column twice.
+/// Why a survey ends before the last row.
+enum Halt {
+    /// A row's text has a dict in place of columns, or a column twice.
     NotFlat,
     Malformed(JiterError),
+    Failed(TrackError),
 }
 
-impl From<JiterError> for Unfit {
+impl From<JiterError> for Halt {
     fn from(error: JiterError) -> Self {
         Self::Malformed(error)
     }
@@ -50,24 +56,64 @@ impl Survey {
     }
 
     fn of_text(source: &impl RowSource, text: RowText) -> Result<Option<Self>, TrackError> {
-        let mut survey = Self { text, ..Self::default() };
-        let mut rows = source.rows();
-        let mut row = Vec::new();
-        while let Some(read) = rows.next_json(text, &mut row) {
-            read?;
-            match survey.note(&row) {
-                Ok(()) => row.clear(),
-                Err(Unfit::NotFlat) => return Ok(None),
-                Err(Unfit::Malformed(error)) => {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        let surveys = thread::scope(|scope| {
+            let threads: Vec<_> = source
+                .parts(threads)
+                .into_iter()
+                .map(|rows| {
+                    let thread = thread::Builder::new().name("survey".into());
+                    thread.spawn_scoped(scope, move || Self::of_rows(rows, text))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    Err(error) => Err(Halt::Failed(TrackError::Export(error))),
+                })
+                .collect::<Vec<_>>()
+        });
+        let mut whole = Self { text, ..Self::default() };
+        for survey in surveys {
+            match survey {
+                Ok(survey) => whole.append(survey),
+                Err(Halt::NotFlat) => return Ok(None),
+                Err(Halt::Malformed(error)) => {
                     let (topic, reason) = (source.about().topic, error.to_string());
                     return Err(TrackError::Corrupt { topic, reason });
                 }
+                Err(Halt::Failed(error)) => return Err(error),
             }
         }
-        Ok(Some(survey))
+        Ok(Some(whole))
     }
 
-    fn note(&mut self, row: &[u8]) -> Result<(), Unfit> {
+    fn of_rows(mut rows: impl RowStream, text: RowText) -> Result<Self, Halt> {
+        let mut survey = Self { text, ..Self::default() };
+        let mut row = Vec::new();
+        while let Some(read) = rows.next_json(text, &mut row) {
+            read.map_err(Halt::Failed)?;
+            survey.note(&row)?;
+            row.clear();
+        }
+        Ok(survey)
+    }
+
+    /// Takes in what the rows after these have shown.
+    fn append(&mut self, later: Self) {
+        self.rows += later.rows;
+        self.span = match (self.span, later.span) {
+            (Some((first, _)), Some((_, last))) => Some((first, last)),
+            (span, later) => span.or(later),
+        };
+        for (hint, (name, kind)) in later.places.names.iter().zip(later.kinds).enumerate() {
+            let place = self.place(name, hint);
+            self.kinds[place].merge(kind);
+        }
+    }
+
+    fn note(&mut self, row: &[u8]) -> Result<(), Halt> {
         self.rows += 1;
         let mut hint = 0;
         walk_object(&mut reader(row), |jiter, name| {
@@ -82,7 +128,7 @@ impl Survey {
             hint = place + 1;
             let seen = std::mem::replace(&mut self.seen[place], self.rows);
             if seen == self.rows || (peek == Peek::Object && self.text == RowText::AsStored) {
-                return Err(Unfit::NotFlat);
+                return Err(Halt::NotFlat);
             }
             Ok(self.kinds[place].note(jiter, peek)?)
         })

@@ -24,6 +24,9 @@ const SCAN_BYTES: usize = 1 << 20;
 /// A reader that indexed more than this leaves the index for the next one.
 const WORTH_SAVING_BYTES: u64 = 1 << 20;
 
+/// A part of the rows has at least this many blocks: a few milliseconds of work.
+const MIN_PART_BLOCKS: usize = 64;
+
 /// An open data file and where it was found.
 #[derive(Debug)]
 pub(super) struct DataFile {
@@ -74,6 +77,20 @@ impl Snapshot {
 
     fn blocks(&self) -> impl Iterator<Item = Block> {
         self.index.blocks().iter().copied().chain(self.unended)
+    }
+
+    /// Times that cut the rows from `start` to `end` into up to `parts` parts of about the same size,
+    /// rising; none when there is too little to cut.
+    pub(crate) fn cuts(&self, start: f64, end: f64, parts: usize) -> Vec<f64> {
+        let blocks = self.index.blocks().iter().filter(|b| b.rows > 0);
+        let mut times: Vec<f64> =
+            blocks.map(|b| b.min).filter(|min| (start..=end).contains(min)).collect();
+        times.sort_by(f64::total_cmp);
+        let parts = parts.min(times.len() / MIN_PART_BLOCKS);
+        let mut cuts: Vec<f64> = (1..parts).map(|part| times[times.len() * part / parts]).collect();
+        cuts.dedup();
+        cuts.retain(|cut| *cut > start);
+        cuts
     }
 
     /// The index of the whole lines.
