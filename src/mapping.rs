@@ -232,10 +232,15 @@ impl Mapping {
         })
     }
 
-    /// The topics of the entries that stand nowhere in `matched`, as they are written.
+    /// The topics of the entries that stand nowhere in `matched`, as they are written, with the
+    /// type where they say one: several entries may be for the same wildcard.
     pub fn topics_not_at(&self, matched: &HashSet<Place>) -> Vec<String> {
         let unmatched = self.rules.iter().filter(|rule| !matched.contains(&rule.place()));
-        unmatched.map(|rule| rule.topic().to_string()).collect()
+        let named = unmatched.map(|rule| match rule.message_type() {
+            Some(message_type) => format!("{} ({message_type})", rule.topic()),
+            None => rule.topic().to_string(),
+        });
+        named.collect()
     }
 
     /// What a rule says of messages of a type.

@@ -25,7 +25,7 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "not recorded: {topic}: {reason}")?;
     }
     if !account.unmatched.is_empty() {
-        writeln!(out, "no topic came for: {}", account.unmatched.join(" "))?;
+        writeln!(out, "no topic came for: {}", account.unmatched.join(", "))?;
     }
     for topic in &account.topics {
         for error in &topic.errors {

@@ -184,4 +184,6 @@ fn the_default_mapping_records_a_robot_that_it_has_never_seen() {
     );
     assert_eq!(recording.rows("points").len(), 225);
     assert_eq!(recording.topic("/camera/image_raw/compressed")["dropped"]["blobs_off"], 5);
+    let unmatched = recording.account()["unmatched"].to_string();
+    assert!(unmatched.contains("/** (sensor_msgs/msg/Imu)"), "{unmatched}");
 }
