@@ -186,7 +186,9 @@ pub use files::Files;
 pub use format::{Export, Format, FormatError};
 pub use lines::{AppendedLines, BadLine};
 pub(crate) use local::replace_file;
-pub use local::{FileInfo, StoreError, TrackInfo};
+pub use local::{
+    ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
+};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
 pub use query::{Query, TopicFilter};

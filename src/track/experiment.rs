@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use super::error::TrackError;
 use super::flusher;
-use super::local::{ExperimentDir, TrackInfo};
+use super::local::{ExperimentDir, ExperimentNotes, TrackInfo};
 use super::name::ExperimentName;
 use super::options::Options;
 use super::query::TopicFilter;
@@ -128,6 +128,33 @@ impl Experiment {
     /// The folder that holds the recording.
     pub fn folder(&self) -> &Path {
         self.shared.dir.path()
+    }
+
+    /// What is said of the experiment.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn notes(&self) -> Result<ExperimentNotes, TrackError> {
+        Ok(self.shared.dir.notes()?)
+    }
+
+    /// Takes over what `notes` says; what is `None` there stays as it was.
+    ///
+    /// ```
+    /// # use mldash_bridge::track::{Experiment, ExperimentNotes, Options, RunStatus};
+    /// # let root = tempfile::tempdir()?;
+    /// let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+    /// let status = Some(RunStatus::Running);
+    /// exp.annotate(ExperimentNotes { status, ..Default::default() })?;
+    /// assert_eq!(exp.notes()?.status, status);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An experiment that is not open for writing, a store that can't be written.
+    pub fn annotate(&self, notes: ExperimentNotes) -> Result<(), TrackError> {
+        self.shared.check_writing()?;
+        Ok(self.shared.dir.annotate(&self.shared.name, notes)?)
     }
 
     /// What tracks there are in the store, by topic.

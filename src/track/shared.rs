@@ -10,7 +10,9 @@ use super::buffer::{Appended, ByteBudget, TrackBuffer};
 use super::error::{TrackError, one_line};
 use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
 use super::flusher::Doorbell;
-use super::local::{ExperimentDir, FileStore, StoreError, TrackAppender, TrackClosed, WriteAccess};
+use super::local::{
+    ExperimentDir, FileStore, StoreError, TrackAppender, TrackClosed, TrackNotes, WriteAccess,
+};
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
 use super::row::Row;
@@ -166,6 +168,14 @@ impl Shared {
                 }
                 Err(error.into())
             }
+        }
+    }
+
+    /// Takes over what `notes` says of the track.
+    pub(super) fn annotate(&self, track: &TrackState, notes: TrackNotes) -> Result<(), TrackError> {
+        match track.appender.lock().as_mut() {
+            Some(appender) => Ok(appender.annotate(notes)?),
+            None => Err(TrackError::Closed(self.name.to_string())),
         }
     }
 

@@ -10,6 +10,7 @@ use super::error::TrackError;
 use super::format::{self, Export, RowSource};
 use super::json::{Columns, MAX_DEPTH, RowParser};
 use super::lines::{self, AppendedLines, BadLine};
+use super::local::TrackNotes;
 use super::name::{NameError, TrackName};
 use super::query::Query;
 use super::row::{Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp};
@@ -48,6 +49,23 @@ impl Track {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn append_row(&self, row: Row) -> Result<Appended, TrackError> {
+        self.check(&row)?;
+        self.shared.append(self.state()?, row)
+    }
+
+    /// Appends `rows` if each of them can be: one that can't be keeps out all.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append). A buffer that fills up, since the store fails, leaves some
+    /// appended; appending all of them again later gives the same track.
+    pub fn append_rows(&self, rows: Vec<Row>) -> Result<(), TrackError> {
+        rows.iter().try_for_each(|row| self.check(row))?;
+        let state = self.state()?;
+        rows.into_iter().try_for_each(|row| self.shared.append(state, row).map(drop))
+    }
+
+    /// Whether the row's fields can be stored.
+    fn check(&self, row: &Row) -> Result<(), TrackError> {
         for (name, value) in row.fields.iter() {
             let reserved = [TIMESTAMP_COLUMN, TIMESTAMP_KEY].into_iter().find(|r| **name == **r);
             if let Some(column) = reserved {
@@ -57,7 +75,7 @@ impl Track {
                 return Err(TrackError::TooDeep { topic: self.topic(), column: name.to_string() });
             }
         }
-        self.shared.append(self.state()?, row)
+        Ok(())
     }
 
     /// As [`append`](Self::append), for the fields of a struct or a map that `serde` can serialize.
@@ -129,6 +147,15 @@ impl Track {
             .row(text, &Columns::All)
             .map_err(|reason| TrackError::Json { topic: self.topic(), reason })?;
         self.append_row(row)
+    }
+
+    /// Takes over what `notes` says of the track, which is made if there is none; what is `None`
+    /// there stays as it was.
+    ///
+    /// # Errors
+    /// A topic that can't be one or shares its folder with another, a store that can't be written.
+    pub fn annotate(&self, notes: TrackNotes) -> Result<(), TrackError> {
+        self.shared.annotate(self.state()?, notes)
     }
 
     /// Returns once the rows appended to this track are in the store.

@@ -10,7 +10,7 @@ use super::atomic::sync_folder;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
 use super::index::Index;
-use super::metadata::{TrackInfo, TrackMetadata};
+use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
 use super::snapshot::{DATA_FILE, extend_index};
 use super::{index_file, tidy};
 use crate::track::json::{JsonWriter, NonFinite, scan_row};
@@ -156,6 +156,12 @@ impl TrackAppender {
         }
     }
 
+    /// Takes over what `notes` says of the track.
+    pub(crate) fn annotate(&mut self, notes: TrackNotes) -> Result<(), StoreError> {
+        self.metadata.annotate(notes);
+        self.save_metadata()
+    }
+
     /// The largest time on disk.
     pub(crate) fn last_timestamp(&self) -> Option<Timestamp> {
         self.index.span().and_then(|(_, last)| Timestamp::new(last).ok())
@@ -218,6 +224,7 @@ impl TrackAppender {
             columns: self.index.columns().iter().map(|c| c.to_string()).collect(),
             size_bytes: self.index.end(),
             created_at: self.metadata.created_at.clone(),
+            notes: self.metadata.notes(),
         }
     }
 }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::appender;
 use super::error::StoreError;
+use super::experiment_file::{self, ExperimentNotes};
 use super::lock::WriterLock;
-use super::metadata::{EXPERIMENT_FILE, ExperimentMetadata, TrackInfo, TrackMetadata};
+use super::metadata::{TrackInfo, TrackMetadata};
 use super::snapshot::Snapshot;
 use crate::track::name::{ExperimentName, TrackName};
 
@@ -46,7 +47,7 @@ impl ExperimentDir {
 
     /// Whether an experiment was recorded here.
     pub(crate) fn exists(&self) -> bool {
-        self.path.join(EXPERIMENT_FILE).exists() || self.tracks_folder().exists()
+        experiment_file::exists(&self.path) || self.tracks_folder().exists()
     }
 
     /// Makes the experiment or continues it: takes the writer's lock and mends what a crash left.
@@ -57,8 +58,8 @@ impl ExperimentDir {
         let tracks = self.tracks_folder();
         fs::create_dir_all(&tracks).map_err(StoreError::io("create", &tracks))?;
         let lock = WriterLock::acquire(&self.path)?;
-        if !self.path.join(EXPERIMENT_FILE).exists() {
-            ExperimentMetadata::new(name).save(&self.path)?;
+        if !experiment_file::exists(&self.path) {
+            self.annotate(name, ExperimentNotes::default())?;
         }
         for metadata in self.track_metadata()? {
             if let Ok(name) = metadata.topic.parse::<TrackName>() {
@@ -66,6 +67,20 @@ impl ExperimentDir {
             }
         }
         Ok(WriteAccess { _lock: lock })
+    }
+
+    /// What is said of the experiment.
+    pub(crate) fn notes(&self) -> Result<ExperimentNotes, StoreError> {
+        experiment_file::load(&self.path)
+    }
+
+    /// Takes over what `notes` says of the experiment.
+    pub(crate) fn annotate(
+        &self,
+        name: &ExperimentName,
+        notes: ExperimentNotes,
+    ) -> Result<(), StoreError> {
+        experiment_file::annotate(&self.path, name, notes)
     }
 
     /// What tracks there are whose topic `wanted` accepts, by topic.
@@ -100,6 +115,7 @@ impl ExperimentDir {
 
 fn track_info(folder: &Path, metadata: TrackMetadata) -> Result<TrackInfo, StoreError> {
     let mut info = TrackInfo {
+        notes: metadata.notes(),
         topic: metadata.topic,
         total_entries: 0,
         first_timestamp: None,

@@ -1,5 +1,5 @@
-//! The JSON files that ML-Dash keeps beside the rows: `experiment.json` and a track's
-//! `metadata.json`, as the Python SDK 0.11.0 writes them. Keys that we don't know are kept.
+//! The JSON file that ML-Dash keeps beside a track's rows, `metadata.json`, as the Python SDK 0.11.0
+//! writes it, and what all such files share. Keys that we don't know are kept.
 
 use std::fs;
 use std::io;
@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::replace_file;
 use super::error::StoreError;
-use crate::track::name::{ExperimentName, TrackName};
+use crate::track::name::TrackName;
 
-pub(super) const EXPERIMENT_FILE: &str = "experiment.json";
 pub(super) const TRACK_FILE: &str = "metadata.json";
 
 pub(super) type Extra = serde_json::Map<String, serde_json::Value>;
@@ -35,6 +34,23 @@ pub struct TrackInfo {
     pub size_bytes: u64,
     /// When the track was made, UTC, ISO 8601.
     pub created_at: Option<String>,
+    /// What is said of it.
+    #[serde(flatten)]
+    pub notes: TrackNotes,
+}
+
+/// What is said of a track besides its rows, for people and for exports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrackNotes {
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Whatever else belongs to it, such as `fps` and units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// A track's `metadata.json`.
@@ -92,45 +108,28 @@ impl TrackMetadata {
     pub(super) fn save(&self, folder: &Path) -> Result<(), StoreError> {
         save_json(&folder.join(TRACK_FILE), self).map(|_| ())
     }
-}
 
-/// An experiment's `experiment.json`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct ExperimentMetadata {
-    name: String,
-    project: String,
-    description: Option<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-    #[serde(default)]
-    bindrs: Vec<String>,
-    prefix: String,
-    metadata: Option<serde_json::Value>,
-    created_at: Option<String>,
-    #[serde(default)]
-    write_protected: bool,
-    #[serde(flatten)]
-    extra: Extra,
-}
-
-impl ExperimentMetadata {
-    pub(super) fn new(name: &ExperimentName) -> Self {
-        Self {
-            name: name.name().to_owned(),
-            project: name.project().to_owned(),
-            description: None,
-            tags: Vec::new(),
-            bindrs: Vec::new(),
-            prefix: name.to_string(),
-            metadata: None,
-            created_at: Some(utc_now()),
-            write_protected: false,
-            extra: Extra::new(),
+    /// What is said of the track; what other programs left there in another shape is passed over.
+    pub(super) fn notes(&self) -> TrackNotes {
+        fn note<T: DeserializeOwned>(extra: &Extra, key: &str) -> Option<T> {
+            extra.get(key).and_then(|value| T::deserialize(value).ok())
+        }
+        TrackNotes {
+            description: note(&self.extra, "description"),
+            tags: note(&self.extra, "tags"),
+            metadata: note(&self.extra, "metadata"),
         }
     }
 
-    pub(super) fn save(&self, folder: &Path) -> Result<(), StoreError> {
-        save_json(&folder.join(EXPERIMENT_FILE), self).map(|_| ())
+    /// Takes over what `notes` says; of the rest stays what was said before.
+    pub(super) fn annotate(&mut self, notes: TrackNotes) {
+        let description = notes.description.map(serde_json::Value::from);
+        let tags = notes.tags.map(serde_json::Value::from);
+        let metadata = notes.metadata.map(serde_json::Value::from);
+        let said = [("description", description), ("tags", tags), ("metadata", metadata)];
+        for (key, value) in said {
+            self.extra.extend(value.map(|value| (key.to_owned(), value)));
+        }
     }
 }
 
