@@ -1,11 +1,6 @@
 //! Whole-program tests that need no ROS: the library's and the commands' behaviour on real files.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a panic in a test is its report"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a test is its report")]
 
 mod align;
 mod append;
