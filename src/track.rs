@@ -169,6 +169,7 @@ mod local;
 pub mod name;
 mod options;
 mod query;
+mod remote;
 pub mod row;
 mod rows;
 mod serialize;
@@ -192,6 +193,7 @@ pub use local::{
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
 pub use query::{Query, TopicFilter};
+pub use remote::{SyncState, SyncStatus};
 pub use row::{
     Array, Column, Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, Value,
 };

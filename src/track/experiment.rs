@@ -10,6 +10,7 @@ use super::local::{ExperimentDir, ExperimentNotes, TrackInfo};
 use super::name::ExperimentName;
 use super::options::Options;
 use super::query::TopicFilter;
+use super::remote::SyncStatus;
 use super::shared::{Access, Shared};
 use super::track::Track;
 
@@ -180,6 +181,11 @@ impl Experiment {
     /// The first track that could not be written; its rows stay in memory and are tried again.
     pub fn flush(&self) -> Result<(), TrackError> {
         self.shared.flush_all()
+    }
+
+    /// How far the upload is; `None` for an experiment that is not uploaded.
+    pub fn sync_status(&self) -> Option<SyncStatus> {
+        None
     }
 
     /// Flushes, sorts and merges what needs it, syncs to disk.
