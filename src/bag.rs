@@ -59,7 +59,7 @@ impl Bags {
         let mut messages = Merge::new(self.files);
         let mut stopped = false;
         while let Some(message) = messages.next(&mut topics) {
-            topics.recorder().record(message.topic, &message.cdr, receive_time(message.log_time));
+            topics.recorder().record(message.topic, message.cdr, receive_time(message.log_time));
             if on_progress(messages.read_bytes()).is_break() {
                 stopped = true;
                 break;

@@ -11,6 +11,7 @@ mod type_name;
 
 pub use decoder::{
     DecodeError, DecodeProblem, Decoder, Element, LayoutFault, LayoutPart, LayoutProblem, LeftOut,
+    LeftOutColumn,
 };
 pub use definition::{
     Arity, DefinitionError, Definitions, ElementType, Field, FieldType, LookedIn, MessageType,

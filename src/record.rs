@@ -3,6 +3,7 @@
 
 mod account;
 mod change;
+mod ledger;
 mod plan;
 mod stream;
 mod throttle;
@@ -46,7 +47,7 @@ impl Recorder {
     }
 
     /// Takes a message of the topic of this number: CDR with its encapsulation header.
-    pub fn record(&mut self, topic: usize, cdr: &[u8], received_at: Timestamp) {
+    pub fn record(&mut self, topic: usize, cdr: Vec<u8>, received_at: Timestamp) {
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.record(&self.exp, cdr, received_at);
         }
@@ -75,7 +76,7 @@ impl Recorder {
             experiment: self.exp.name().to_string(),
             complete: false,
             failure: None,
-            topics: self.topics.iter().map(|topic| topic.account().clone()).collect(),
+            topics: self.topics.iter().map(TopicRecorder::account).collect(),
             refused: self.refused.clone(),
             unmatched: self.unmatched.clone(),
         }
@@ -91,20 +92,20 @@ impl Recorder {
     pub fn finish(self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
         let mut account = self.account();
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
-        let mut topics = self.topics;
+        let topics = self.topics;
         let (closed, lost, failed) = match self.exp.close() {
             Ok(closed) => (closed, Vec::new(), None),
             Err(error) => (error.closed, error.lost, Some(*error.source)),
         };
         for track in &closed.tracks {
-            book(&mut topics, track.merged_on_disk, |topic, rows| {
+            book(&topics, track.merged_on_disk, |topic, rows| {
                 topic.settle(&track.info.topic, rows)
             });
         }
         for lost in &lost {
-            book(&mut topics, lost.rows, |topic, rows| topic.take_back(&lost.topic, rows));
+            book(&topics, lost.rows, |topic, rows| topic.take_back(&lost.topic, rows));
         }
-        account.topics = topics.iter().map(|topic| topic.account().clone()).collect();
+        account.topics = topics.iter().map(TopicRecorder::account).collect();
         account.failure = failure.or_else(|| failed.as_ref().map(|error| one_line(error)));
         account.complete = account.failure.is_none();
         let written = write_account(&account, &account_file);
@@ -121,11 +122,7 @@ impl Recorder {
 }
 
 /// Books `rows` on the topics that they came from.
-fn book(
-    topics: &mut [TopicRecorder],
-    mut rows: u64,
-    take: impl Fn(&mut TopicRecorder, u64) -> u64,
-) {
+fn book(topics: &[TopicRecorder], mut rows: u64, take: impl Fn(&TopicRecorder, u64) -> u64) {
     for topic in topics {
         rows -= take(topic, rows);
     }

@@ -11,6 +11,8 @@ mod plan;
 mod reader;
 mod row;
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use error::{DecodeError, DecodeProblem};
@@ -18,6 +20,7 @@ pub use fault::{LayoutFault, LayoutPart, LayoutProblem};
 
 use super::definition::{FieldType, MessageType};
 use super::layout::{ByteArrays, Layout};
+use super::path::Slice;
 use super::type_name::TypeName;
 use crate::track::{Column, Fields, Timestamp};
 use error::Fault;
@@ -76,19 +79,58 @@ pub struct Element {
     pub fields: Fields,
     /// The values of [`Layout::names`], one for each; none where an array has no such element.
     pub names: Vec<Option<String>>,
-    /// Byte arrays that [`Layout::byte_arrays`] kept out of the columns.
-    pub left_out: Option<LeftOut>,
+    /// Byte arrays that [`Layout::byte_arrays`] kept out of the columns, in the order of the bytes.
+    pub left_out: Vec<LeftOut>,
     /// Whether a text was not valid and got replacement characters.
     pub repaired_text: bool,
 }
 
-/// Byte arrays that are not in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A byte array that is not in its row, and where it is instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// How many.
-    pub arrays: usize,
-    /// The size of the largest.
-    pub largest_bytes: usize,
+    /// The column that it would be; none within a list of messages, which as a whole is a column.
+    pub column: Option<LeftOutColumn>,
+    place: Range<usize>,
+    slice: Option<Slice>,
+}
+
+/// The column that a byte array would be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOutColumn {
+    /// Its name.
+    pub name: Column,
+    /// The fields that lead to it, joined by dots: `left.image.data`. Under [`Layout::each`] they
+    /// start at the element.
+    pub path: Arc<str>,
+}
+
+impl LeftOut {
+    /// How many bytes the row would have.
+    pub fn len(&self) -> usize {
+        self.slice.map_or(self.place.len(), |slice| slice.indices(self.place.len()).count())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Where in the message its bytes are, the encapsulation header counted; `None` where a slice
+    /// takes only some of them.
+    pub fn place(&self) -> Option<Range<usize>> {
+        self.slice.is_none().then(|| self.place.clone())
+    }
+
+    /// Its bytes, of the message that it was left out of.
+    pub fn bytes<'m>(&self, cdr: &'m [u8]) -> Cow<'m, [u8]> {
+        let whole = cdr.get(self.place.clone()).unwrap_or_default();
+        match self.slice {
+            None => Cow::Borrowed(whole),
+            Some(slice) => {
+                slice.indices(whole.len()).filter_map(|i| whole.get(i)).copied().collect()
+            }
+        }
+    }
 }
 
 impl Decoder {

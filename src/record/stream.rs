@@ -1,25 +1,39 @@
 //! What goes from one topic into one track: thinned, compared, appended.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::change::same_fields;
 use super::throttle::Throttle;
 use crate::mapping::Hz;
-use crate::track::{Appended, Fields, Row, Track, TrackError};
+use crate::track::{Appended, Fields, Row, Timestamp, Track, TrackError};
 
 /// A topic's way into a track.
 #[derive(Debug)]
 pub(super) struct Stream {
-    track: Track,
+    sink: Sink,
     throttle: Option<Throttle>,
     /// Under `on_change`, what was stored last.
     on_change: Option<LastStored>,
-    /// Rows not later than what was flushed: whether they merge shows when the track is closed.
-    late: u64,
-    stored: u64,
 }
 
 /// The fields that the next row is compared with; none before the first.
 #[derive(Debug, Default)]
 struct LastStored(Option<Fields>);
+
+/// The end of a way: appends and counts, from whatever thread makes the rows.
+#[derive(Clone, Debug)]
+pub(super) struct Sink {
+    track: Track,
+    tally: Arc<Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    stored: AtomicU64,
+    /// Rows not later than what was flushed: whether they merge shows when the track is closed.
+    late: AtomicU64,
+}
 
 /// What became of a row.
 #[derive(Debug)]
@@ -34,60 +48,80 @@ pub(super) enum Outcome {
 impl Stream {
     pub(super) fn new(track: Track, max_rate: Option<Hz>, on_change: bool) -> Self {
         let throttle = max_rate.map(Throttle::new);
-        Self { track, throttle, on_change: on_change.then(LastStored::default), late: 0, stored: 0 }
+        let sink = Sink { track, tally: Arc::default() };
+        Self { sink, throttle, on_change: on_change.then(LastStored::default) }
     }
 
-    pub(super) fn track(&self) -> &Track {
-        &self.track
+    pub(super) fn sink(&self) -> &Sink {
+        &self.sink
     }
 
     pub(super) fn take(&mut self, row: Row) -> Outcome {
-        if self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(row.ts)) {
-            return Outcome::Throttled;
-        }
-        let news = self.on_change.as_ref().map(|_| row.fields.clone());
-        if let (Some(LastStored(Some(last))), Some(fields)) = (&self.on_change, &news)
-            && same_fields(last, fields)
-        {
-            return Outcome::Unchanged;
+        if let Some(passed_over) = self.passes_over(&row) {
+            return passed_over;
         }
         let ts = row.ts;
-        let appended = match self.track.append_row(row) {
-            Ok(appended) => appended,
-            Err(error) => return Outcome::Refused(error),
-        };
+        let news = self.on_change.as_ref().map(|_| row.fields.clone());
+        let outcome = self.sink.append(row);
+        if !matches!(outcome, Outcome::Refused(_)) {
+            self.keep(ts, news);
+        }
+        outcome
+    }
+
+    /// What becomes of a row that `max_rate` or `on_change` leaves out; `None` of one to be kept.
+    fn passes_over(&self, row: &Row) -> Option<Outcome> {
+        if self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(row.ts)) {
+            return Some(Outcome::Throttled);
+        }
+        let last = self.on_change.as_ref().and_then(|last| last.0.as_ref());
+        last.is_some_and(|last| same_fields(last, &row.fields)).then_some(Outcome::Unchanged)
+    }
+
+    /// Takes note of a row that was kept.
+    fn keep(&mut self, ts: Timestamp, news: Option<Fields>) {
         if let Some(throttle) = &mut self.throttle {
             throttle.keep(ts);
         }
         if let Some(last) = &mut self.on_change {
             last.0 = news;
         }
-        match appended {
-            Appended::New => {
-                self.stored += 1;
-                Outcome::Stored
-            }
-            Appended::Late => {
-                self.stored += 1;
-                self.late += 1;
-                Outcome::Stored
-            }
-            Appended::Merged => Outcome::Merged,
-        }
+    }
+}
+
+impl Sink {
+    pub(super) fn track(&self) -> &Track {
+        &self.track
+    }
+
+    /// Appends a row that is to be kept.
+    pub(super) fn append(&self, row: Row) -> Outcome {
+        let late = match self.track.append_row(row) {
+            Ok(Appended::Merged) => return Outcome::Merged,
+            Ok(Appended::New) => 0,
+            Ok(Appended::Late) => 1,
+            Err(error) => return Outcome::Refused(error),
+        };
+        self.tally.stored.fetch_add(1, Ordering::Relaxed);
+        self.tally.late.fetch_add(late, Ordering::Relaxed);
+        Outcome::Stored
     }
 
     /// Takes up to `merged` of the late rows as merged ones; how many there were.
-    pub(super) fn settle(&mut self, merged: u64) -> u64 {
-        let settled = self.late.min(merged);
-        self.late -= settled;
-        self.stored -= settled;
-        settled
+    pub(super) fn settle(&self, merged: u64) -> u64 {
+        let settled = take_up_to(&self.tally.late, merged);
+        take_up_to(&self.tally.stored, settled)
     }
 
     /// Takes up to `lost` of the stored rows back; how many there were.
-    pub(super) fn take_back(&mut self, lost: u64) -> u64 {
-        let taken = self.stored.min(lost);
-        self.stored -= taken;
-        taken
+    pub(super) fn take_back(&self, lost: u64) -> u64 {
+        take_up_to(&self.tally.stored, lost)
     }
+}
+
+/// Takes up to `wanted` off a count that nobody else changes any more; how much it was.
+fn take_up_to(count: &AtomicU64, wanted: u64) -> u64 {
+    let taken = count.load(Ordering::Relaxed).min(wanted);
+    count.fetch_sub(taken, Ordering::Relaxed);
+    taken
 }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::account::{DropReason, Note, TopicAccount};
+use super::ledger::Ledger;
 use super::plan::{BlobPolicy, TopicPlan};
-use super::stream::{Outcome, Stream};
+use super::stream::{Sink, Stream};
 use crate::mapping::TrackPatternError;
-use crate::message::Element;
-use crate::track::{Experiment, Row, StoreError, Timestamp, TrackError, one_line};
+use crate::message::{Element, LeftOut};
+use crate::track::{Experiment, Row, Timestamp};
 
 /// A topic's plan, its tracks and its account.
 pub(super) struct TopicRecorder {
@@ -17,90 +18,79 @@ pub(super) struct TopicRecorder {
     streams: HashMap<Vec<Option<String>>, Stream>,
     /// Reused from message to message.
     elements: Vec<Element>,
-    account: TopicAccount,
+    ledger: Ledger,
 }
 
 impl TopicRecorder {
     pub(super) fn new(plan: TopicPlan) -> Self {
-        let account = TopicAccount::new(&plan.topic, &plan.type_name);
-        Self { plan, streams: HashMap::new(), elements: Vec::new(), account }
+        let ledger = Ledger::new(&plan.topic, &plan.type_name);
+        Self { plan, streams: HashMap::new(), elements: Vec::new(), ledger }
     }
 
-    pub(super) fn account(&self) -> &TopicAccount {
-        &self.account
+    pub(super) fn account(&self) -> TopicAccount {
+        self.ledger.account()
     }
 
     /// Takes one message, CDR with its encapsulation header.
-    pub(super) fn record(&mut self, exp: &Experiment, cdr: &[u8], received_at: Timestamp) {
-        if self.account.bytes == 0 {
+    pub(super) fn record(&mut self, exp: &Experiment, cdr: Vec<u8>, received_at: Timestamp) {
+        if self.ledger.add_bytes(cdr.len()) {
             tracing::info!("the first message of {} is here", self.plan.topic);
         }
-        self.account.bytes += cdr.len() as u64;
         if self.plan.blobs == BlobPolicy::DropMessage {
-            self.drop_one(DropReason::BlobsOff, || {
+            self.ledger.drop_one(DropReason::BlobsOff, || {
                 "`blobs: drop`, as the mapping says; `inline` keeps the bytes in the row".to_owned()
             });
             return;
         }
         let mut elements = std::mem::take(&mut self.elements);
-        match self.plan.decoder.decode(cdr, &mut elements) {
+        match self.plan.decoder.decode(&cdr, &mut elements) {
             Ok(()) => {
                 for element in elements.drain(..) {
                     self.record_element(exp, element, received_at);
                 }
             }
-            Err(error) => self.drop_one(DropReason::Undecodable, || error.to_string()),
+            Err(error) => self.ledger.drop_one(DropReason::Undecodable, || error.to_string()),
         }
         self.elements = elements;
     }
 
     /// Counts messages that were lost before they came here.
     pub(super) fn drop_messages(&mut self, reason: DropReason, messages: u64) {
-        self.drop_many(reason, messages, || "messages came faster than they were decoded".into());
+        self.ledger
+            .drop_many(reason, messages, || "messages came faster than they were decoded".into());
     }
 
     /// Takes up to `merged` of the rows stored in `track` as merged ones; how many there were.
-    pub(super) fn settle(&mut self, track: &str, merged: u64) -> u64 {
-        let settled = self.part_of(track, merged, Stream::settle);
-        self.account.stored -= settled;
-        self.account.merged += settled;
+    pub(super) fn settle(&self, track: &str, merged: u64) -> u64 {
+        let settled = self.part_of(track, merged, Sink::settle);
+        self.ledger.settle(settled);
         settled
     }
 
     /// Takes up to `lost` of the rows stored in `track` as dropped ones, which never left memory;
     /// how many there were.
-    pub(super) fn take_back(&mut self, track: &str, lost: u64) -> u64 {
-        let taken = self.part_of(track, lost, Stream::take_back);
-        if taken > 0 {
-            self.account.stored -= taken;
-            self.account.received -= taken;
-            self.drop_many(DropReason::StoreFull, taken, || {
-                "the store took no rows until the end of the recording".to_owned()
-            });
-        }
+    pub(super) fn take_back(&self, track: &str, lost: u64) -> u64 {
+        let taken = self.part_of(track, lost, Sink::take_back);
+        self.ledger.take_back(taken);
         taken
     }
 
     /// How much of `whole` falls on this topic's ways into `track`, each of which takes its part.
-    fn part_of(
-        &mut self,
-        track: &str,
-        whole: u64,
-        take_part: impl Fn(&mut Stream, u64) -> u64,
-    ) -> u64 {
+    fn part_of(&self, track: &str, whole: u64, take_part: impl Fn(&Sink, u64) -> u64) -> u64 {
         let mut left = whole;
-        for stream in self.streams.values_mut().filter(|stream| stream.track().topic() == track) {
-            left -= take_part(stream, left);
+        let sinks = self.streams.values().map(Stream::sink);
+        for sink in sinks.filter(|sink| sink.track().topic() == track) {
+            left -= take_part(sink, left);
         }
         whole - left
     }
 
     fn record_element(&mut self, exp: &Experiment, element: Element, received_at: Timestamp) {
         if let Some(reason) = self.blob_reason(&element) {
-            return self.drop_one(reason, || blob_advice(reason, &element));
+            return self.ledger.drop_one(reason, || blob_advice(reason, &element));
         }
         let Some(ts) = row_time(&element, received_at) else {
-            return self.drop_one(DropReason::NoClock, || {
+            return self.ledger.drop_one(DropReason::NoClock, || {
                 "it needs the receive time and the ROS clock stands at 0; is /clock published?"
                     .to_owned()
             });
@@ -108,21 +98,10 @@ impl TopicRecorder {
         let notes = self.notes(&element);
         let stream = match self.stream(exp, element.names) {
             Ok(stream) => stream,
-            Err(error) => return self.drop_one(DropReason::TrackName, || error.to_string()),
+            Err(error) => return self.ledger.drop_one(DropReason::TrackName, || error.to_string()),
         };
-        match stream.take(Row::new(ts, element.fields)) {
-            Outcome::Stored => self.account.stored += 1,
-            Outcome::Merged => self.account.merged += 1,
-            Outcome::Throttled => self.account.throttled += 1,
-            Outcome::Unchanged => self.account.unchanged += 1,
-            Outcome::Refused(error) => {
-                return self.drop_one(refusal_reason(&error), || one_line(&error));
-            }
-        }
-        self.account.received += 1;
-        for note in notes {
-            self.note(note);
-        }
+        let outcome = stream.take(Row::new(ts, element.fields));
+        self.ledger.book(outcome, &notes);
     }
 
     /// The track that a message's values lead to.
@@ -144,7 +123,9 @@ impl TopicRecorder {
 
     /// Why a message whose byte arrays were left out is not recorded, if it is not.
     fn blob_reason(&self, element: &Element) -> Option<DropReason> {
-        element.left_out?;
+        if element.left_out.is_empty() {
+            return None;
+        }
         match self.plan.blobs {
             BlobPolicy::InlineIfSmall => Some(DropReason::BlobTooLarge),
             BlobPolicy::Files => Some(DropReason::BlobFiles),
@@ -160,36 +141,10 @@ impl TopicRecorder {
         if element.repaired_text {
             notes.push(Note::TextRepaired);
         }
-        if element.left_out.is_some() {
+        if !element.left_out.is_empty() {
             notes.push(Note::BlobLeftOut);
         }
         notes
-    }
-
-    fn note(&mut self, note: Note) {
-        if self.account.note(note) && note == Note::ReceiveTimeUsed {
-            let topic = &self.plan.topic;
-            tracing::warn!(
-                "{topic}: messages without a usable header stamp lie on the receive time \
-                 (`stamp: receive` in the mapping says that this is meant)"
-            );
-        }
-    }
-
-    fn drop_one(&mut self, reason: DropReason, why: impl FnOnce() -> String) {
-        self.drop_many(reason, 1, why);
-    }
-
-    fn drop_many(&mut self, reason: DropReason, messages: u64, why: impl FnOnce() -> String) {
-        if !self.account.dropped.contains_key(&reason) {
-            let error = format!("{reason}: {}", why());
-            match reason {
-                DropReason::BlobsOff => tracing::info!("{}: dropped, {error}", self.plan.topic),
-                _ => tracing::error!("{}: dropped, {error}", self.plan.topic),
-            }
-            self.account.errors.push(error);
-        }
-        self.account.drop_received(reason, messages);
     }
 }
 
@@ -199,7 +154,7 @@ fn row_time(element: &Element, received_at: Timestamp) -> Option<Timestamp> {
 }
 
 fn blob_advice(reason: DropReason, element: &Element) -> String {
-    let largest = element.left_out.map_or(0, |left_out| left_out.largest_bytes);
+    let largest = element.left_out.iter().map(LeftOut::len).max().unwrap_or_default();
     match reason {
         DropReason::BlobFiles => {
             format!(
@@ -210,14 +165,5 @@ fn blob_advice(reason: DropReason, element: &Element) -> String {
             "a byte array of {largest} bytes; say `blobs: inline` in the mapping to keep it in the \
              row, `drop` to do without it"
         ),
-    }
-}
-
-fn refusal_reason(error: &TrackError) -> DropReason {
-    match error {
-        TrackError::Name(_) => DropReason::TrackName,
-        TrackError::Store(StoreError::FolderCollision { .. }) => DropReason::TrackCollision,
-        TrackError::Closed(_) => DropReason::Stopped,
-        _ => DropReason::StoreFull,
     }
 }

@@ -111,7 +111,8 @@ impl Layer {
                 PartBytes::Varying(ty) => {
                     block.close(&mut steps);
                     block = Block::at(1);
-                    steps.push(Step::Part(Part { path: part.path, ty, uses: part.uses }));
+                    let path = part.path.into();
+                    steps.push(Step::Part(Part { path, ty, uses: part.uses }));
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! What was compiled: the steps from a message's first byte to its last, and what each yields.
 
+use std::sync::Arc;
+
 use super::super::definition::{FieldType, Primitive};
 use super::super::path::Slice;
 use super::cdr;
@@ -55,7 +57,7 @@ pub(super) struct BlockRead {
 /// A part whose size is known only from its bytes.
 #[derive(Debug)]
 pub(super) struct Part {
-    pub(super) path: String,
+    pub(super) path: Arc<str>,
     pub(super) ty: FieldType,
     /// What is wanted of it; none: it is skipped.
     pub(super) uses: Vec<PartUse>,
@@ -155,8 +157,13 @@ impl Part {
         let start = reader.cdr.at();
         for wanted in &self.uses {
             reader.cdr.seek(start);
-            if let Some(value) = reader.read(&self.ty, wanted.slice, &wanted.rest)? {
-                row.put(wanted.to, value);
+            match reader.read(&self.ty, wanted.slice, &wanted.rest)? {
+                Some(value) => row.put(wanted.to, value),
+                None => {
+                    if let Some(column) = row.column(wanted.to) {
+                        reader.name_left_out(column, &self.path);
+                    }
+                }
             }
         }
         Ok(())

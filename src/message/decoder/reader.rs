@@ -5,15 +5,15 @@ use std::sync::Arc;
 use super::super::definition::{Arity, ElementType, FieldType, MessageType, Role, TextKind};
 use super::super::layout::ByteArrays;
 use super::super::path::Slice;
-use super::LeftOut;
 use super::cdr::{self, Cdr};
 use super::error::{DecodeProblem, Fault};
-use crate::track::Value;
+use super::{HEADER_BYTES, LeftOut, LeftOutColumn};
+use crate::track::{Column, Value};
 
 /// Reads values from where it stands.
 pub(super) struct Reader<'a, const LITTLE: bool> {
     pub(super) cdr: Cdr<'a, LITTLE>,
-    left_out: Option<LeftOut>,
+    left_out: Vec<LeftOut>,
     repaired_text: bool,
     byte_arrays: ByteArrays,
     slack_bytes: usize,
@@ -34,11 +34,11 @@ const ALL: Slice = Slice::Range { start: None, stop: None, step: 1 };
 impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
     pub(super) fn new(body: &'a [u8], byte_arrays: ByteArrays) -> Self {
         let cdr = Cdr::new(body);
-        Self { cdr, left_out: None, repaired_text: false, byte_arrays, slack_bytes: 0 }
+        Self { cdr, left_out: Vec::new(), repaired_text: false, byte_arrays, slack_bytes: 0 }
     }
 
     /// What was left out and whether a text was repaired, since last asked.
-    pub(super) fn take_notes(&mut self) -> (Option<LeftOut>, bool) {
+    pub(super) fn take_notes(&mut self) -> (Vec<LeftOut>, bool) {
         (std::mem::take(&mut self.left_out), std::mem::take(&mut self.repaired_text))
     }
 
@@ -55,6 +55,7 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
                 let length = self.count(ty)?;
                 let bytes = self.numbers(primitive.size_bytes(), length)?;
                 if self.leaves_out(ty, length, slice) {
+                    self.leave_out(bytes.len(), slice);
                     return Ok(None);
                 }
                 let values = cdr::pick::<LITTLE>(*primitive, bytes, slice);
@@ -210,22 +211,29 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         self.cdr.take(size, count.saturating_mul(size))
     }
 
-    fn leaves_out(&mut self, ty: &FieldType, length: usize, slice: Option<Slice>) -> bool {
+    fn leaves_out(&self, ty: &FieldType, length: usize, slice: Option<Slice>) -> bool {
         if !ty.is_byte_array() || matches!(slice, Some(Slice::Index(_))) {
             return false;
         }
         let bytes = slice.map_or(length, |s| s.indices(length).count());
-        let leaves_out = match self.byte_arrays {
+        match self.byte_arrays {
             ByteArrays::Keep => false,
             ByteArrays::KeepUpTo { max_bytes } => bytes > max_bytes,
             ByteArrays::LeaveOut => true,
-        };
-        if leaves_out {
-            let so_far = self.left_out.get_or_insert(LeftOut { arrays: 0, largest_bytes: 0 });
-            so_far.arrays += 1;
-            so_far.largest_bytes = so_far.largest_bytes.max(bytes);
         }
-        leaves_out
+    }
+
+    /// Notes the bytes that were just gone past.
+    fn leave_out(&mut self, bytes: usize, slice: Option<Slice>) {
+        let end = HEADER_BYTES + self.cdr.at();
+        self.left_out.push(LeftOut { column: None, place: end - bytes..end, slice });
+    }
+
+    /// Says which column what was left out last would be.
+    pub(super) fn name_left_out(&mut self, name: &Column, path: &Arc<str>) {
+        if let Some(last) = self.left_out.last_mut() {
+            last.column = Some(LeftOutColumn { name: name.clone(), path: path.clone() });
+        }
     }
 
     fn text_bytes(&mut self, kind: TextKind) -> Result<&'a [u8], Box<Fault>> {

@@ -70,6 +70,14 @@ impl<'a> RowBuilder<'a> {
         }
     }
 
+    /// The column that a target is, if it is one.
+    pub(super) fn column(&self, to: Target) -> Option<&'a Column> {
+        match to {
+            Target::Column(i) => self.columns.names.get(i),
+            Target::Name(_) | Target::Stamp(_) => None,
+        }
+    }
+
     fn put_stamp(&mut self, part: StampPart, value: &Value) {
         match (part, value) {
             (StampPart::Sec, Value::Int(sec)) => self.sec = i32::try_from(*sec).ok(),
@@ -81,7 +89,7 @@ impl<'a> RowBuilder<'a> {
         }
     }
 
-    pub(super) fn finish(self, left_out: Option<LeftOut>, repaired_text: bool) -> Element {
+    pub(super) fn finish(self, left_out: Vec<LeftOut>, repaired_text: bool) -> Element {
         let stamp = self.stamp();
         let fields = match self.columns.order {
             ColumnOrder::AsDecoded => self.fields,

@@ -1,7 +1,7 @@
 //! Which part of a message becomes which column, name and time.
 
 use mldash_bridge::fields;
-use mldash_bridge::message::{ByteArrays, Decoder, Layout, LeftOut, StampSource};
+use mldash_bridge::message::{ByteArrays, Decoder, Element, Layout, LeftOut, StampSource};
 use mldash_bridge::track::{Timestamp, Value};
 
 use super::encoder::{Encoder, encode};
@@ -280,10 +280,23 @@ fn byte_arrays_of_variable_length_may_be_left_out_and_are_counted() {
     let left_out = row(definition, &byte_arrays(ByteArrays::LeaveOut, everything()), &cdr);
     let nothing = Value::List(vec![Value::Map(vec![])]);
     assert_eq!(left_out.fields, fields! { "fixed": [5u8, 6], "i": nothing });
-    assert_eq!(left_out.left_out, Some(LeftOut { arrays: 3, largest_bytes: 3 }));
+    let arrays = |row: &Element| -> Vec<(Option<String>, Vec<u8>)> {
+        let array = |array: &LeftOut| {
+            let column =
+                array.column.as_ref().map(|column| format!("{}={}", column.name, column.path));
+            (column, array.bytes(&cdr).into_owned())
+        };
+        row.left_out.iter().map(array).collect()
+    };
+    let named = |name: &str| Some(name.to_owned());
+    let all = [(named("a=a"), vec![1, 2, 3]), (named("b=b"), vec![4]), (None, vec![7, 8])];
+    assert_eq!(arrays(&left_out), all);
 
-    let some = byte_arrays(ByteArrays::KeepUpTo { max_bytes: 2 }, only(&["a[:2]", "a", "a[0]"]));
+    let limit = ByteArrays::KeepUpTo { max_bytes: 1 };
+    let some = byte_arrays(limit, only(&["a[::2]", "a", "a[0]", "b"]));
     let row = row(definition, &some, &cdr);
-    assert_eq!(row.fields, fields! { "a[:2]": [1u8, 2], "a[0]": 1 });
-    assert_eq!(row.left_out, Some(LeftOut { arrays: 1, largest_bytes: 3 }));
+    assert_eq!(row.fields, fields! { "a[0]": 1, "b": [4u8] });
+    assert_eq!(arrays(&row), [(named("a[::2]=a"), vec![1, 3]), (named("a=a"), vec![1, 2, 3])]);
+    assert_eq!((row.left_out[0].len(), row.left_out[0].place()), (2, None));
+    assert_eq!((row.left_out[1].len(), row.left_out[1].place()), (3, Some(8..11)));
 }

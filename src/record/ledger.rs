@@ -1,0 +1,122 @@
+//! One topic's account while it is recorded: booked by the recording thread and by those that make
+//! files, read by whoever shows it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::account::{DropReason, Note, TopicAccount};
+use super::stream::Outcome;
+use crate::track::{StoreError, TrackError, one_line};
+
+/// A topic's account, shared.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    topic: Arc<str>,
+    account: Arc<Mutex<TopicAccount>>,
+}
+
+impl Ledger {
+    pub(super) fn new(topic: &str, type_name: &str) -> Self {
+        let account = Arc::new(Mutex::new(TopicAccount::new(topic, type_name)));
+        Self { topic: topic.into(), account }
+    }
+
+    /// The account as it stands.
+    pub(super) fn account(&self) -> TopicAccount {
+        self.account.lock().clone()
+    }
+
+    /// Counts a message's bytes; whether they are the first.
+    pub(super) fn add_bytes(&self, bytes: usize) -> bool {
+        let mut account = self.account.lock();
+        let is_first = account.bytes == 0;
+        account.bytes += bytes as u64;
+        is_first
+    }
+
+    /// Books what became of a row, and the remarks on it if it was taken.
+    pub(super) fn book(&self, outcome: Outcome, notes: &[Note]) {
+        let mut account = self.account.lock();
+        match outcome {
+            Outcome::Stored => account.stored += 1,
+            Outcome::Merged => account.merged += 1,
+            Outcome::Throttled => account.throttled += 1,
+            Outcome::Unchanged => account.unchanged += 1,
+            Outcome::Refused(error) => {
+                drop(account);
+                return self.drop_refused(&error);
+            }
+        }
+        account.received += 1;
+        for note in notes {
+            if account.note(*note) && *note == Note::ReceiveTimeUsed {
+                tracing::warn!(
+                    "{}: messages without a usable header stamp lie on the receive time \
+                     (`stamp: receive` in the mapping says that this is meant)",
+                    self.topic
+                );
+            }
+        }
+    }
+
+    /// Counts a message that the store refused.
+    pub(super) fn drop_refused(&self, error: &TrackError) {
+        self.drop_one(refusal_reason(error), || one_line(error));
+    }
+
+    /// Counts a message that was lost or refused; the first of its reason is told with `why`.
+    pub(super) fn drop_one(&self, reason: DropReason, why: impl FnOnce() -> String) {
+        self.drop_many(reason, 1, why);
+    }
+
+    /// As [`drop_one`](Self::drop_one), for several.
+    pub(super) fn drop_many(
+        &self,
+        reason: DropReason,
+        messages: u64,
+        why: impl FnOnce() -> String,
+    ) {
+        let mut account = self.account.lock();
+        if !account.dropped.contains_key(&reason) {
+            let error = format!("{reason}: {}", why());
+            match reason {
+                DropReason::BlobsOff => tracing::info!("{}: dropped, {error}", self.topic),
+                _ => tracing::error!("{}: dropped, {error}", self.topic),
+            }
+            account.errors.push(error);
+        }
+        account.drop_received(reason, messages);
+    }
+
+    /// Takes rows that were stored as merged ones.
+    pub(super) fn settle(&self, rows: u64) {
+        let mut account = self.account.lock();
+        account.stored -= rows;
+        account.merged += rows;
+    }
+
+    /// Takes rows that were stored as dropped ones, which never left memory.
+    pub(super) fn take_back(&self, rows: u64) {
+        if rows == 0 {
+            return;
+        }
+        {
+            let mut account = self.account.lock();
+            account.stored -= rows;
+            account.received -= rows;
+        }
+        self.drop_many(DropReason::StoreFull, rows, || {
+            "the store took no rows until the end of the recording".to_owned()
+        });
+    }
+}
+
+fn refusal_reason(error: &TrackError) -> DropReason {
+    match error {
+        TrackError::Name(_) => DropReason::TrackName,
+        TrackError::Store(StoreError::FolderCollision { .. }) => DropReason::TrackCollision,
+        TrackError::Closed(_) => DropReason::Stopped,
+        _ => DropReason::StoreFull,
+    }
+}
