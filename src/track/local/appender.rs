@@ -116,8 +116,12 @@ impl TrackAppender {
         }
         self.rows_appended += rows.len() as u64;
         self.unsynced = true;
-        if self.metadata_saved.elapsed() >= METADATA_EVERY {
-            self.save_metadata()?;
+        if self.metadata_saved.elapsed() >= METADATA_EVERY
+            && let Err(error) = self.save_metadata()
+        {
+            // The rows are stored: to fail here would have them stored again. Closing saves it too.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "what metadata.json says of the track is not up to date");
         }
         Ok(())
     }
