@@ -4,6 +4,7 @@
 //! A text becomes a tree whose nodes know their places (`yaml`), the tree is read with types
 //! (`reader`, `read`), and everything that is wrong is reported at once ([`MappingErrors`]).
 
+mod bytes;
 mod definitions;
 mod experiment;
 mod nearest;
@@ -28,6 +29,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use bytes::{Bytes, BytesError};
 pub use definitions::TypesChecked;
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use problem::{MappingErrors, Place, Problem};
@@ -68,6 +70,7 @@ pub struct Mapping {
     root: Option<PathBuf>,
     remote: Option<Remote>,
     flush: Flush,
+    min_free: Option<Bytes>,
     rules: Vec<Rule>,
     types: TypeDefaults,
     exclude: Vec<Placed<TopicPattern>>,
@@ -170,6 +173,11 @@ impl Mapping {
     /// When rows are written.
     pub fn flush(&self) -> &Flush {
         &self.flush
+    }
+
+    /// What of the disk is to stay free.
+    pub fn min_free(&self) -> Option<Bytes> {
+        self.min_free
     }
 
     /// The entries of `topics`, in their order.

@@ -3,6 +3,7 @@
 
 mod account;
 mod change;
+mod disk;
 mod ledger;
 mod plan;
 mod stream;
@@ -10,11 +11,13 @@ mod throttle;
 mod topic;
 
 pub use account::{Account, DropReason, Note, TopicAccount};
+pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 pub use plan::{PlanError, TopicPlan};
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::mapping::Bytes;
 use crate::track::{Experiment, StoreError, Timestamp, TrackError, one_line, replace_file};
 use topic::TopicRecorder;
 
@@ -27,17 +30,40 @@ pub struct Recorder {
     topics: Vec<TopicRecorder>,
     refused: BTreeMap<String, String>,
     unmatched: Vec<String>,
+    disk: Option<DiskGuard>,
 }
 
 impl Recorder {
     /// A recorder into `exp`, without topics yet.
     pub fn new(exp: Experiment) -> Self {
-        Self { exp, topics: Vec::new(), refused: BTreeMap::new(), unmatched: Vec::new() }
+        Self {
+            exp,
+            topics: Vec::new(),
+            refused: BTreeMap::new(),
+            unmatched: Vec::new(),
+            disk: None,
+        }
     }
 
     /// The experiment that is recorded into.
     pub fn experiment(&self) -> &Experiment {
         &self.exp
+    }
+
+    /// Watches the disk from now on: while less than `min_free` is left, messages of topics of large
+    /// messages are dropped, while less than half of it is, all; both as `disk_low`.
+    /// [`DiskGuard::watch`] says what `None` means.
+    pub fn guard_disk(&mut self, min_free: Option<Bytes>) {
+        match DiskGuard::watch(self.exp.folder(), min_free) {
+            Ok(guard) => self.disk = Some(guard),
+            // A full disk is met then when the store fails.
+            Err(error) => tracing::warn!("the disk's free space is not watched: {error}"),
+        }
+    }
+
+    /// The disk as it was last looked at, when it is watched.
+    pub fn disk(&self) -> Option<DiskStatus> {
+        self.disk.as_ref().map(DiskGuard::status)
     }
 
     /// Adds a topic and returns its number, counted from 0 in the order of these calls.
@@ -48,8 +74,9 @@ impl Recorder {
 
     /// Takes a message of the topic of this number: CDR with its encapsulation header.
     pub fn record(&mut self, topic: usize, cdr: Vec<u8>, received_at: Timestamp) {
+        let disk = self.disk.as_ref().map(DiskGuard::status);
         if let Some(topic) = self.topics.get_mut(topic) {
-            topic.record(&self.exp, cdr, received_at);
+            topic.record(&self.exp, cdr, received_at, disk);
         }
     }
 

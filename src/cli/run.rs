@@ -52,6 +52,7 @@ pub(crate) fn run(args: &RunArgs, ros_args: &RosArguments) -> Result<(), Failure
     let stop = stop.after(args.duration);
 
     let mut recorder = Recorder::new(exp);
+    recorder.guard_disk(mapping.min_free());
     let recorded = node.record(mapping, Definitions::from_environment(), &mut recorder, &stop);
     let failure = recorded.as_ref().err().map(ToString::to_string);
     let (account, closed) = recorder.finish(failure);

@@ -14,12 +14,14 @@ use super::topic::TopicPattern;
 use super::{Flush, Mapping, Remote, TypeDefaults, overlap, yaml};
 use crate::message::TypeName;
 
-const TOP_KEYS: [&str; 7] = ["experiment", "root", "remote", "flush", "topics", "types", "exclude"];
+const TOP_KEYS: [&str; 8] =
+    ["experiment", "root", "remote", "flush", "min_free", "topics", "types", "exclude"];
 const NO_TOPICS: &str = "write `topics:` and below it lines such as `  - topic: /robot/pose`";
 const EXPERIMENT: &str =
     "write `owner/project/name`; `{date}`, `{time}`, `{host}` and `{env:NAME}` fill in";
 const TOPIC: &str =
     "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`";
+const SIZE: &str = "write a number and a unit: B, kB, KiB, MB, MiB, GB, GiB, TB or TiB";
 const TYPE: &str = "write a type such as `geometry_msgs/msg/PoseStamped`";
 const START: Place = Place { line: 1, column: 1 };
 
@@ -41,6 +43,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
         root: section.get("root").and_then(|item| root_folder(item, problems)),
         remote: section.get("remote").and_then(|item| remote(item, problems)),
         flush: section.get("flush").and_then(|item| flush(item, problems)).unwrap_or_default(),
+        min_free: section.get("min_free").and_then(|item| item.parse(SIZE, problems)),
         rules: rules(&section, problems),
         types: section.get("types").and_then(|item| types(item, problems)).unwrap_or_default(),
         exclude: section

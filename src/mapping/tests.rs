@@ -47,6 +47,7 @@ experiment: alice/warehouse/{date}-{time}
 root: .dash
 remote: {url: 'https://api.example.org', token_env: ML_DASH_API_KEY}
 flush: {interval: 0.5, batch: 100, fsync: 1}
+min_free: 2GiB
 topics:
   - topic: /robot/pose
     track: robot/pose
@@ -76,6 +77,7 @@ exclude: [/rosout, /parameter_events]
         fsync: Some(Duration::from_secs(1)),
     };
     assert_eq!(*mapping.flush(), flush);
+    assert_eq!(mapping.min_free(), Some(Bytes::new(2 << 30)));
 
     let column =
         |column: &str, text: &str| SelectedField { column: column.into(), path: path(text) };

@@ -17,6 +17,8 @@ pub enum DropReason {
     QueueFull,
     /// The store took no rows (disk full, unwritable) until the buffer was full too.
     StoreFull,
+    /// Less space is free than the mapping's `min_free`.
+    DiskLow,
     /// `blobs: file` is asked for, which this version can't write yet.
     BlobFiles,
     /// The mapping says `blobs: drop`, and the message is little else (an image, a cloud).

@@ -81,6 +81,8 @@ impl Ledger {
         if !account.dropped.contains_key(&reason) {
             let error = format!("{reason}: {}", why());
             match reason {
+                // Said once for all topics, when it begins.
+                DropReason::DiskLow => {}
                 DropReason::BlobsOff => tracing::info!("{}: dropped, {error}", self.topic),
                 _ => tracing::error!("{}: dropped, {error}", self.topic),
             }

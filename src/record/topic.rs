@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::account::{DropReason, Note, TopicAccount};
+use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 use super::ledger::Ledger;
 use super::plan::{BlobPolicy, TopicPlan};
 use super::stream::{Sink, Stream};
@@ -19,12 +20,14 @@ pub(super) struct TopicRecorder {
     /// Reused from message to message.
     elements: Vec<Element>,
     ledger: Ledger,
+    /// Whether it has had a large message: it stops first when the disk runs low.
+    is_heavy: bool,
 }
 
 impl TopicRecorder {
     pub(super) fn new(plan: TopicPlan) -> Self {
         let ledger = Ledger::new(&plan.topic, &plan.type_name);
-        Self { plan, streams: HashMap::new(), elements: Vec::new(), ledger }
+        Self { plan, streams: HashMap::new(), elements: Vec::new(), ledger, is_heavy: false }
     }
 
     pub(super) fn account(&self) -> TopicAccount {
@@ -32,9 +35,20 @@ impl TopicRecorder {
     }
 
     /// Takes one message, CDR with its encapsulation header.
-    pub(super) fn record(&mut self, exp: &Experiment, cdr: Vec<u8>, received_at: Timestamp) {
+    pub(super) fn record(
+        &mut self,
+        exp: &Experiment,
+        cdr: Vec<u8>,
+        received_at: Timestamp,
+        disk: Option<DiskStatus>,
+    ) {
         if self.ledger.add_bytes(cdr.len()) {
             tracing::info!("the first message of {} is here", self.plan.topic);
+        }
+        self.is_heavy |= cdr.len() > HEAVY_MESSAGE_BYTES;
+        if let Some(disk) = disk.filter(|disk| self.is_stopped_at(disk.level)) {
+            let why = || format!("{} free of {} that `min_free` wants", disk.free, disk.min_free);
+            return self.ledger.drop_one(DropReason::DiskLow, why);
         }
         if self.plan.blobs == BlobPolicy::DropMessage {
             self.ledger.drop_one(DropReason::BlobsOff, || {
@@ -52,6 +66,14 @@ impl TopicRecorder {
             Err(error) => self.ledger.drop_one(DropReason::Undecodable, || error.to_string()),
         }
         self.elements = elements;
+    }
+
+    fn is_stopped_at(&self, level: DiskLevel) -> bool {
+        match level {
+            DiskLevel::Enough => false,
+            DiskLevel::LightOnly => self.is_heavy,
+            DiskLevel::Nothing => true,
+        }
     }
 
     /// Counts messages that were lost before they came here.

@@ -13,3 +13,6 @@ mod graph;
 mod rows;
 mod support;
 mod trouble;
+
+#[path = "../support/small_disk.rs"]
+mod small_disk;

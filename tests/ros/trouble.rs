@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::small_disk::SmallDisk;
+
 use super::support::Graph;
 
 #[test]
@@ -75,6 +77,31 @@ fn a_full_disk_is_said_and_what_it_cost_is_in_the_account() {
     assert!(stored > 0 && stored < 1000, "{topic:#}");
     assert_eq!(topic["dropped"]["store_full"], 1000 - stored);
     assert_eq!(recording.rows("flood/pose_0").len() as u64, stored);
+}
+
+#[test]
+fn a_disk_that_runs_low_stops_the_recording_until_there_is_space_again() {
+    let Some(disk) = SmallDisk::mount(16 << 20) else { return };
+    let graph = Graph::new();
+    std::os::unix::fs::symlink(disk.path(), graph.path("root")).unwrap();
+    let bridge = graph.bridge("min_free: 8MiB\ntopics:\n  - topic: /flood/*\n");
+    bridge.wait_for_log("is on the graph");
+    let flood = || {
+        graph.run_example("flood", &["--topics", "1", "--rate", "100", "--duration", "1"]);
+    };
+    disk.fill_but(2 << 20);
+    bridge.wait_for_log("`min_free` wants 8 MiB: all topics are stopped until there is more");
+    flood();
+    disk.clear();
+    bridge.wait_for_log("again: all topics are recorded");
+    flood();
+    let recording = bridge.interrupt();
+    let topic = recording.topic("/flood/pose_0");
+    assert_eq!((&topic["received"], &topic["stored"]), (&200.into(), &100.into()), "{topic:#}");
+    assert_eq!(topic["dropped"]["disk_low"], 100);
+    assert_eq!(recording.rows("flood/pose_0").len(), 100);
+    let stderr = &recording.ended.stderr;
+    assert_eq!(stderr.matches("min_free").count(), 1, "{stderr}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod align;
 mod append;
 mod check;
 mod decode;
+mod disk;
 mod files;
 mod formats;
 mod import;
@@ -22,3 +23,5 @@ mod tidy;
 mod program;
 #[path = "../support/python.rs"]
 mod python;
+#[path = "../support/small_disk.rs"]
+mod small_disk;

@@ -1,7 +1,7 @@
 //! Messages on their way from the node to the recorder: bounded in bytes, never blocking the node.
 //!
 //! Two lanes, so that large messages can't starve small ones: a topic that has sent one above
-//! [`HEAVY_BYTES`] goes by the heavy lane, whose bound is its own and which is served after the
+//! [`HEAVY_MESSAGE_BYTES`] goes by the heavy lane, whose bound is its own and which is served after the
 //! light one. A topic moves to it once and for good, behind what it has in the light lane, so its
 //! messages keep their order.
 
@@ -9,10 +9,8 @@ use std::collections::VecDeque;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::record::HEAVY_MESSAGE_BYTES;
 use crate::track::Timestamp;
-
-/// Messages above this make their topic a heavy one.
-const HEAVY_BYTES: usize = 64 << 10;
 
 /// A message as it came off the wire.
 #[derive(Debug)]
@@ -112,7 +110,7 @@ impl<C> MessageQueue<C> {
         if state.heavy_topics.len() <= topic {
             state.heavy_topics.resize(topic + 1, false);
         }
-        state.heavy_topics[topic] |= message.cdr.len() > HEAVY_BYTES;
+        state.heavy_topics[topic] |= message.cdr.len() > HEAVY_MESSAGE_BYTES;
         if state.heavy_topics[topic] {
             state.heavy.push(message, self.heavy_limit_bytes)?;
         } else {

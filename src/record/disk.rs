@@ -1,0 +1,232 @@
+//! Free space of the disk that is recorded to, looked at once a second beside the recording. When it
+//! runs low, topics of large messages stop first, then all; they go on when space returns.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::mapping::Bytes;
+
+/// Messages above this make their topic one of large messages.
+pub const HEAVY_MESSAGE_BYTES: usize = 64 << 10;
+
+/// How often it is looked at.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// What is kept free where the mapping says nothing, but at most [`DEFAULT_PART`] of the disk.
+const DEFAULT_MIN_FREE: Bytes = Bytes::new(256 << 20);
+const DEFAULT_PART: u64 = 20;
+
+/// What may be recorded, by the space that is left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskLevel {
+    /// Everything.
+    #[default]
+    Enough,
+    /// Less than `min_free` is left: all but topics of large messages (images, clouds).
+    LightOnly,
+    /// Less than half of `min_free` is left: nothing.
+    Nothing,
+}
+
+/// The disk as it was last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskStatus {
+    /// What is free.
+    pub free: Bytes,
+    /// What is to stay free.
+    pub min_free: Bytes,
+    /// What may be recorded.
+    pub level: DiskLevel,
+}
+
+/// Watches a disk until it is dropped. The state may be asked for at any time, which costs a lock
+/// and no system call.
+#[derive(Debug)]
+pub struct DiskGuard {
+    watch: Arc<Watch>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Watch {
+    folder: PathBuf,
+    status: Mutex<DiskStatus>,
+    /// Ends the thread.
+    stop: Mutex<bool>,
+    stopped: Condvar,
+}
+
+impl DiskGuard {
+    /// Watches the disk that `folder` is on; `min_free` of `None` keeps 256 MiB free, on small
+    /// disks a twentieth of it.
+    ///
+    /// # Errors
+    /// A disk that can't be asked, a thread that can't be started.
+    pub fn watch(folder: &Path, min_free: Option<Bytes>) -> io::Result<Self> {
+        let space = Space::of(folder)?;
+        let default = DEFAULT_MIN_FREE.min(Bytes::new(space.total.get() / DEFAULT_PART));
+        let min_free = min_free.unwrap_or(default);
+        let status = DiskStatus { free: space.free, min_free, level: DiskLevel::Enough };
+        let watch = Arc::new(Watch {
+            folder: folder.to_owned(),
+            status: Mutex::new(status),
+            stop: Mutex::new(false),
+            stopped: Condvar::new(),
+        });
+        watch.note(space.free);
+        let run = {
+            let watch = watch.clone();
+            move || watch.run()
+        };
+        let thread = thread::Builder::new().name("disk-guard".into()).spawn(run)?;
+        Ok(Self { watch, thread: Some(thread) })
+    }
+
+    /// The disk as it was last looked at.
+    pub fn status(&self) -> DiskStatus {
+        *self.watch.status.lock()
+    }
+}
+
+impl Drop for DiskGuard {
+    fn drop(&mut self) {
+        *self.watch.stop.lock() = true;
+        self.watch.stopped.notify_one();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that watches the disk panicked");
+        }
+    }
+}
+
+impl Watch {
+    fn run(&self) {
+        let mut was_known = true;
+        let mut stop = self.stop.lock();
+        loop {
+            let next = Instant::now() + CHECK_EVERY;
+            while !*stop && !self.stopped.wait_until(&mut stop, next).timed_out() {}
+            if *stop {
+                return;
+            }
+            let space = Space::of(&self.folder);
+            // A disk that can't be asked is no reason to stop: a store that fails says so itself.
+            if let Err(error) = &space
+                && was_known
+            {
+                let folder = self.folder.display();
+                tracing::warn!("can't ask for the space that is free at {folder}: {error}");
+            }
+            was_known = space.is_ok();
+            if let Ok(space) = space {
+                self.note(space.free);
+            }
+        }
+    }
+
+    fn note(&self, free: Bytes) {
+        let before = *self.status.lock();
+        let level = before.level.next(free, before.min_free);
+        let now = DiskStatus { free, level, ..before };
+        *self.status.lock() = now;
+        if level > before.level {
+            tracing::error!("{}", now.complaint(&self.folder));
+        } else if level < before.level {
+            let records = match level {
+                DiskLevel::Enough => "all topics are",
+                DiskLevel::LightOnly | DiskLevel::Nothing => "all but topics of large messages are",
+            };
+            let folder = self.folder.display();
+            tracing::info!("{free} are free at {folder} again: {records} recorded");
+        }
+    }
+}
+
+impl DiskStatus {
+    /// What is wrong, and what to do.
+    pub(crate) fn complaint(&self, folder: &Path) -> String {
+        let stopped = match self.level {
+            DiskLevel::Enough => "nothing is",
+            DiskLevel::LightOnly => "topics of large messages (images, clouds) are",
+            DiskLevel::Nothing => "all topics are",
+        };
+        format!(
+            "only {} are free at {}, `min_free` wants {}: {stopped} stopped until there is more",
+            self.free,
+            folder.display(),
+            self.min_free
+        )
+    }
+}
+
+impl DiskLevel {
+    /// What may be recorded when `free` is left. What was stopped goes on only when a tenth more
+    /// than its bound is free, so that it does not stop and go with every file that is deleted.
+    fn next(self, free: Bytes, min_free: Bytes) -> Self {
+        let is_short = |level: Self, bound: u64| {
+            let margin = if self >= level { bound / 10 } else { 0 };
+            free.get() < bound.saturating_add(margin)
+        };
+        if is_short(Self::Nothing, min_free.get() / 2) {
+            Self::Nothing
+        } else if is_short(Self::LightOnly, min_free.get()) {
+            Self::LightOnly
+        } else {
+            Self::Enough
+        }
+    }
+}
+
+/// What a disk has.
+#[derive(Clone, Copy, Debug)]
+struct Space {
+    total: Bytes,
+    /// For those who are not root.
+    free: Bytes,
+}
+
+impl Space {
+    fn of(folder: &Path) -> io::Result<Self> {
+        let stat = rustix::fs::statvfs(folder)?;
+        let bytes = |blocks: u64| Bytes::new(blocks.saturating_mul(stat.f_frsize));
+        Ok(Self { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use DiskLevel::{Enough, LightOnly, Nothing};
+
+    #[test]
+    fn large_messages_stop_first_then_all_and_both_go_on_with_some_more_space() {
+        let mut level = Enough;
+        for (free, expected) in [
+            (1000, Enough),
+            (999, LightOnly),
+            (1050, LightOnly),
+            (500, LightOnly),
+            (499, Nothing),
+            (549, Nothing),
+            (550, LightOnly),
+            (1099, LightOnly),
+            (1100, Enough),
+            (0, Nothing),
+            (5000, Enough),
+        ] {
+            level = level.next(Bytes::new(free), Bytes::new(1000));
+            assert_eq!(level, expected, "{free}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_ever_stopped_when_nothing_is_to_stay_free() {
+        assert_eq!(Enough.next(Bytes::new(0), Bytes::new(0)), Enough);
+    }
+}
