@@ -140,6 +140,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Run
+//!
+//! `experiment.json` says what records, since when, and how it ended.
+//!
+//! ```
+//! # use mldash_bridge::{fields, track::*};
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! exp.start_run(Metadata::from_iter([("robot".to_owned(), "rover".into())]))?;
+//! assert_eq!(exp.notes()?.status, Some(RunStatus::Running));
+//! exp.close()?;
+//! let exp = Experiment::open_read_only("alice/warehouse/run-1", root.path())?;
+//! assert_eq!(exp.notes()?.status, Some(RunStatus::Completed));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # List
 //!
 //! ```
@@ -172,6 +188,7 @@ mod query;
 mod remote;
 pub mod row;
 mod rows;
+mod run;
 mod serialize;
 mod shared;
 mod slice;
@@ -198,6 +215,7 @@ pub use row::{
     Array, Column, Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, Value,
 };
 pub use rows::Rows;
+pub use run::Metadata;
 pub use serialize::SerializeError;
 pub use slice::{FindError, Slice};
 pub use track::Track;

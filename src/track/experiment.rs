@@ -11,6 +11,7 @@ use super::name::ExperimentName;
 use super::options::Options;
 use super::query::TopicFilter;
 use super::remote::SyncStatus;
+use super::run::Metadata;
 use super::shared::{Access, Shared};
 use super::track::Track;
 
@@ -33,6 +34,7 @@ use super::track::Track;
 pub struct Experiment {
     pub(super) shared: Arc<Shared>,
     flusher: Option<JoinHandle<()>>,
+    options: Options,
 }
 
 /// What an experiment holds once it is closed.
@@ -96,7 +98,7 @@ impl Experiment {
         let shared = Arc::new(Shared::new(name, dir, buffering, Access::Writing(access)));
         shared.fold_files();
         let flusher = flusher::start(shared.clone()).map_err(TrackError::Thread)?;
-        Ok(Self { shared, flusher: Some(flusher) })
+        Ok(Self { shared, flusher: Some(flusher), options })
     }
 
     /// Opens a recorded experiment to read, also while another process records it.
@@ -111,7 +113,23 @@ impl Experiment {
             return Err(TrackError::NoExperiment { name: name.to_string(), root: options.root });
         }
         let shared = Shared::new(name, dir, options.resolve()?, Access::ReadOnly);
-        Ok(Self { shared: Arc::new(shared), flusher: None })
+        Ok(Self { shared: Arc::new(shared), flusher: None, options })
+    }
+
+    /// Opens another experiment to record into, of the same root and settings. A run that is under
+    /// way here goes on there, with the same details; each names the other in its metadata, as
+    /// `continues` and `continued_in`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); this experiment is left as it was then.
+    pub fn continue_in(&self, name: &str) -> Result<Self, TrackError> {
+        let next = Self::open(name, self.options.clone())?;
+        if let Some(mut details) = self.shared.run_details() {
+            details.insert("continues".to_owned(), self.name().to_string().into());
+            next.start_run(details)?;
+            self.set_metadata("continued_in", next.name().to_string())?;
+        }
+        Ok(next)
     }
 
     /// The track of this topic, whether it has rows yet or not.
@@ -155,7 +173,34 @@ impl Experiment {
     /// An experiment that is not open for writing, a store that can't be written.
     pub fn annotate(&self, notes: ExperimentNotes) -> Result<(), TrackError> {
         self.shared.check_writing()?;
-        Ok(self.shared.dir.annotate(&self.shared.name, notes)?)
+        Ok(self.shared.dir.annotate(&self.shared.name, |_| notes)?)
+    }
+
+    /// Sets one key of what stands under `metadata`.
+    ///
+    /// # Errors
+    /// As [`annotate`](Self::annotate).
+    pub fn set_metadata(
+        &self,
+        key: &str,
+        value: impl Into<serde_json::Value>,
+    ) -> Result<(), TrackError> {
+        self.shared.set_metadata(key, value.into())
+    }
+
+    /// Notes that a run is under way, since now, with `details` in the metadata; closing notes how it
+    /// ended. A process that dies leaves `RUNNING`: the next that opens the experiment to record
+    /// marks that run as failed. Earlier runs are kept under `earlier_runs`.
+    ///
+    /// # Errors
+    /// As [`annotate`](Self::annotate).
+    pub fn start_run(&self, details: Metadata) -> Result<(), TrackError> {
+        self.shared.start_run(details)
+    }
+
+    /// Lets the run that was started end as failed, for this reason; the first one counts.
+    pub fn fail_run(&self, reason: &str) {
+        self.shared.fail_run(reason);
     }
 
     /// What tracks there are in the store, by topic.

@@ -40,6 +40,6 @@ pub use experiment_file::{ExperimentNotes, RunStatus, RunStatusError};
 pub use file_store::FileInfo;
 pub(crate) use file_store::{FileDescription, FileStore, checksum};
 pub(crate) use lookup::Lookup;
-pub(crate) use metadata::TrackMetadata;
 pub use metadata::{TrackInfo, TrackNotes};
+pub(crate) use metadata::{TrackMetadata, utc_now};
 pub(crate) use snapshot::Snapshot;

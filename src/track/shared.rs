@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
 
 use super::buffer::{Appended, ByteBudget, TrackBuffer};
 use super::error::{TrackError, one_line};
@@ -12,10 +13,12 @@ use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
 use super::flusher::Doorbell;
 use super::local::{
     ExperimentDir, FileStore, StoreError, TrackAppender, TrackClosed, TrackNotes, WriteAccess,
+    utc_now,
 };
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
 use super::row::Row;
+use super::run::{Metadata, Run, RunNotes};
 
 /// What the handles, the tracks and the flush thread share.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(super) struct Shared {
     pub(super) files: FileStore,
     access: Mutex<Access>,
     tracks: RwLock<HashMap<TrackName, Arc<TrackState>>>,
+    /// The run of this process, if it started one.
+    run: Mutex<Option<Run>>,
 }
 
 /// Whether rows may be appended.
@@ -64,7 +69,50 @@ impl Shared {
             doorbell: Doorbell::default(),
             access: Mutex::new(access),
             tracks: RwLock::default(),
+            run: Mutex::default(),
         }
+    }
+
+    /// A run starts, told in `experiment.json`.
+    pub(super) fn start_run(&self, details: Metadata) -> Result<(), TrackError> {
+        self.check_writing()?;
+        self.change_run(|run| run.start(&details, utc_now()))?;
+        *self.run.lock() = Some(Run { details, failure: None });
+        Ok(())
+    }
+
+    /// What the run of this process was started with, if one was.
+    pub(super) fn run_details(&self) -> Option<Metadata> {
+        self.run.lock().as_ref().map(|run| run.details.clone())
+    }
+
+    /// The run is to end as failed; the first reason counts.
+    pub(super) fn fail_run(&self, reason: &str) {
+        if let Some(run) = self.run.lock().as_mut() {
+            run.failure.get_or_insert_with(|| reason.to_owned());
+        }
+    }
+
+    /// Sets one key of the metadata.
+    pub(super) fn set_metadata(&self, key: &str, value: Value) -> Result<(), TrackError> {
+        self.check_writing()?;
+        Ok(self.change_run(|run| drop(run.metadata.insert(key.to_owned(), value)))?)
+    }
+
+    fn end_run(&self, failed: Option<&TrackError>) -> Result<(), StoreError> {
+        let Some(ended) = self.run.lock().take() else {
+            return Ok(());
+        };
+        let failure = ended.failure.or_else(|| failed.map(|error| one_line(error)));
+        self.change_run(|run| run.end(failure.as_deref(), utc_now()))
+    }
+
+    fn change_run(&self, change: impl FnOnce(&mut RunNotes)) -> Result<(), StoreError> {
+        self.dir.annotate(&self.name, |notes| {
+            let mut run = RunNotes::from(notes);
+            change(&mut run);
+            run.into()
+        })
     }
 
     /// The track's state, made at its first append.
@@ -239,6 +287,9 @@ impl Shared {
         match self.files.close() {
             Ok(files) => closed.files = files,
             Err(error) => failed = failed.or(Some(error.into())),
+        }
+        if let Err(error) = self.end_run(failed.as_ref()) {
+            failed = failed.or(Some(error.into()));
         }
         *access = Access::Closed;
         closed.tracks.sort_by(|a, b| a.info.topic.cmp(&b.info.topic));

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use mldash_bridge::fields;
-use mldash_bridge::track::{Experiment, Format, Options, Query, Row, Value};
+use mldash_bridge::track::{Experiment, Format, Options, Query, Row, RunStatus, Value};
 use serde_json::{Value as Json, json};
 
 use crate::parquet_table::ParquetTable;
@@ -103,6 +103,21 @@ fn record_even_rows(exp: &Experiment, topic: &str) {
         exp.tracks(topic).append(row, f64::from(i) / 4.0 + 1_700_000_000.0).unwrap();
         exp.flush().unwrap();
     }
+}
+
+#[test]
+fn the_sdk_continues_an_experiment_whose_run_we_told_of() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    exp.start_run(json!({"host": "rover"}).as_object().unwrap().clone()).unwrap();
+    exp.tracks("arm").append(fields! { "q": 1 }, 1.0).unwrap();
+    exp.close().unwrap();
+    sdk_writes(root.path(), "arm", &[&[(2.0, r#"{"q": 2}"#)]]);
+    let reader = Experiment::open_read_only(RUN, root.path()).unwrap();
+    assert_eq!(reader.tracks("arm").read(&Query::all()).unwrap().len(), 2);
+    let notes = reader.notes().unwrap();
+    assert_eq!(notes.status, Some(RunStatus::Completed));
+    assert_eq!(notes.metadata.unwrap()["host"], "rover");
 }
 
 #[test]

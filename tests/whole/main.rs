@@ -14,6 +14,7 @@ mod interop;
 mod list;
 mod memory;
 mod parquet_table;
+mod run;
 mod slice;
 mod store;
 mod store_model;

@@ -11,6 +11,7 @@ use super::lock::WriterLock;
 use super::metadata::{TrackInfo, TrackMetadata};
 use super::snapshot::Snapshot;
 use crate::track::name::{ExperimentName, TrackName};
+use crate::track::run::RunNotes;
 
 /// An experiment's folder: `<root>/<owner>/<project>/<folders…>/<name>`.
 #[derive(Clone, Debug)]
@@ -58,9 +59,7 @@ impl ExperimentDir {
         let tracks = self.tracks_folder();
         fs::create_dir_all(&tracks).map_err(StoreError::io("create", &tracks))?;
         let lock = WriterLock::acquire(&self.path)?;
-        if !experiment_file::exists(&self.path) {
-            self.annotate(name, ExperimentNotes::default())?;
-        }
+        self.take_over(name)?;
         for metadata in self.track_metadata()? {
             if let Ok(name) = metadata.topic.parse::<TrackName>() {
                 appender::recover(self, &name)?;
@@ -74,13 +73,26 @@ impl ExperimentDir {
         experiment_file::load(&self.path)
     }
 
-    /// Takes over what `notes` says of the experiment.
+    /// Takes over what `change` says of the experiment, in view of what was noted before.
     pub(crate) fn annotate(
         &self,
         name: &ExperimentName,
-        notes: ExperimentNotes,
+        change: impl FnOnce(ExperimentNotes) -> ExperimentNotes,
     ) -> Result<(), StoreError> {
-        experiment_file::annotate(&self.path, name, notes)
+        experiment_file::annotate(&self.path, name, change)
+    }
+
+    /// With the writer's lock in hand: makes `experiment.json`, or says in it that a run which is
+    /// said to record does not.
+    fn take_over(&self, name: &ExperimentName) -> Result<(), StoreError> {
+        self.annotate(name, |notes| {
+            let mut run = RunNotes::from(notes);
+            if !run.mark_crash() {
+                return ExperimentNotes::default();
+            }
+            tracing::warn!("the last run of {name} ended without closing; going on behind it");
+            run.into()
+        })
     }
 
     /// What tracks there are whose topic `wanted` accepts, by topic.

@@ -1,7 +1,7 @@
 //! `experiment.json`, as the Python SDK 0.11.0 writes it, and what ML-Dash's server knows of an
 //! experiment besides: its status. Keys that we don't know are kept.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -112,6 +112,18 @@ impl ExperimentFile {
         }
     }
 
+    fn notes(&self) -> ExperimentNotes {
+        ExperimentNotes {
+            description: self.description.clone(),
+            tags: Some(self.tags.clone()),
+            bindrs: Some(self.bindrs.clone()),
+            metadata: self.metadata.clone(),
+            write_protected: Some(self.write_protected),
+            status: self.status,
+            created_at: self.created_at.clone(),
+        }
+    }
+
     fn annotate(&mut self, notes: ExperimentNotes) {
         self.description = notes.description.or(self.description.take());
         self.metadata = notes.metadata.or(self.metadata.take());
@@ -128,20 +140,6 @@ impl ExperimentFile {
     }
 }
 
-impl From<ExperimentFile> for ExperimentNotes {
-    fn from(file: ExperimentFile) -> Self {
-        Self {
-            description: file.description,
-            tags: Some(file.tags),
-            bindrs: Some(file.bindrs),
-            metadata: file.metadata,
-            write_protected: Some(file.write_protected),
-            status: file.status,
-            created_at: file.created_at,
-        }
-    }
-}
-
 /// Whether there is one in `folder`.
 pub(super) fn exists(folder: &Path) -> bool {
     folder.join(EXPERIMENT_FILE).exists()
@@ -150,14 +148,15 @@ pub(super) fn exists(folder: &Path) -> bool {
 /// What is said of the experiment in `folder`; nothing where it has no file.
 pub(super) fn load(folder: &Path) -> Result<ExperimentNotes, StoreError> {
     let file: Option<ExperimentFile> = load_json(&folder.join(EXPERIMENT_FILE))?;
-    Ok(file.map(ExperimentNotes::from).unwrap_or_default())
+    Ok(file.map(|file| file.notes()).unwrap_or_default())
 }
 
-/// Takes over what `notes` says of the experiment `name`, whose folder is there.
+/// Takes over what `change` says of the experiment `name`, whose folder is there, in view of what
+/// was noted before.
 pub(super) fn annotate(
     folder: &Path,
     name: &ExperimentName,
-    notes: ExperimentNotes,
+    change: impl FnOnce(ExperimentNotes) -> ExperimentNotes,
 ) -> Result<(), StoreError> {
     let lock_path = folder.join(LOCK_FILE);
     let lock = OpenOptions::new()
@@ -168,10 +167,24 @@ pub(super) fn annotate(
     // Held until the file is dropped.
     lock.lock().map_err(StoreError::io("lock", &lock_path))?;
     let path = folder.join(EXPERIMENT_FILE);
-    let file: Option<ExperimentFile> = load_json(&path)?;
-    let mut file = file.unwrap_or_else(|| ExperimentFile::new(name));
-    file.annotate(notes);
+    let mut file = load_or_put_aside(&path)?.unwrap_or_else(|| ExperimentFile::new(name));
+    file.annotate(change(file.notes()));
     save_json(&path, &file).map(|_| ())
+}
+
+/// What is no experiment's file, one that the SDK left torn, say, is put aside: it must not keep a
+/// robot from recording.
+fn load_or_put_aside(path: &Path) -> Result<Option<ExperimentFile>, StoreError> {
+    match load_json(path) {
+        Err(StoreError::Malformed { path, reason }) => {
+            let aside = path.with_added_extension("bad");
+            fs::rename(&path, &aside).map_err(StoreError::io("rename", &path))?;
+            let (path, aside) = (path.display(), aside.display());
+            tracing::warn!("{path} is unusable ({reason}), put aside as {aside}");
+            Ok(None)
+        }
+        loaded => loaded,
+    }
 }
 
 #[cfg(test)]
@@ -189,7 +202,7 @@ mod tests {
             status: Some(RunStatus::Running),
             ..Default::default()
         };
-        annotate(folder.path(), &name, running).unwrap();
+        annotate(folder.path(), &name, |_| running).unwrap();
         let notes = load(folder.path()).unwrap();
         assert_eq!(notes.description.as_deref(), Some("first"));
         assert_eq!(notes.tags, Some(vec!["arm".to_owned()]));

@@ -134,7 +134,7 @@ impl TrackMetadata {
 }
 
 /// Now, as ML-Dash writes times: UTC ISO 8601, microseconds, `Z`.
-pub(super) fn utc_now() -> String {
+pub(crate) fn utc_now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 

@@ -1,0 +1,76 @@
+//! `required`: the topics that a recording is not whole without, and how often they must come.
+
+use super::Mapping;
+use super::problem::{Placed, Problems};
+use super::reader::Item;
+use super::settings::Hz;
+use super::topic::TopicPattern;
+
+const REQUIRED: &str = "write `- /imu`, or `- {topic: /imu, min_rate: 100}`";
+
+/// A topic that a recording is not whole without.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Required {
+    pub(super) topic: Placed<TopicPattern>,
+    min_rate: Option<Hz>,
+}
+
+impl Required {
+    /// The topic's absolute name, before remapping.
+    pub fn topic(&self) -> &str {
+        self.topic.value.absolute()
+    }
+
+    /// How often its messages must come; without, that they come at all is enough.
+    pub fn min_rate(&self) -> Option<Hz> {
+        self.min_rate
+    }
+}
+
+pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Required>> {
+    let mut required: Vec<Required> = Vec::new();
+    for item in item.list(problems)? {
+        let Some(entry) = entry(&item, problems) else { continue };
+        if required.iter().any(|before| before.topic.value == entry.topic.value) {
+            let message = format!("{} is required twice", entry.topic.value);
+            problems.add(&entry.topic.spot, message, Some("keep one of them".to_owned()));
+        }
+        required.push(entry);
+    }
+    Some(required)
+}
+
+fn entry(item: &Item<'_>, problems: &mut Problems) -> Option<Required> {
+    let (topic, min_rate) = if item.is_scalar() {
+        (item.clone(), None)
+    } else {
+        let section = item.section(&["topic", "min_rate"], problems)?;
+        let min_rate = section
+            .get("min_rate")
+            .and_then(|item| item.number("a rate in Hz above 0", Hz::new, problems));
+        let Some(topic) = section.get("topic") else {
+            problems.add(&section.spot, "`topic` is missing", Some(REQUIRED.to_owned()));
+            return None;
+        };
+        (topic.clone(), min_rate)
+    };
+    let pattern: TopicPattern = topic.parse(REQUIRED, problems)?;
+    if pattern.is_glob() {
+        let message = format!("`{pattern}` is a glob; what is required is named, topic by topic");
+        problems.add(&topic.spot, message, Some(REQUIRED.to_owned()));
+        return None;
+    }
+    Some(Required { topic: topic.place(pattern), min_rate })
+}
+
+/// What is required must be recorded at all.
+pub(super) fn check(mapping: &Mapping, problems: &mut Problems) {
+    for required in &mapping.required {
+        if mapping.rule_naming(required.topic()).is_none() {
+            let topic = &required.topic.value;
+            let message = format!("{topic} is required, and no entry of `topics` records it");
+            let hint = format!("add `- topic: {topic}` to `topics`");
+            problems.add(&required.topic.spot, message, Some(hint));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The life of a run in `experiment.json`: what records, since when, how it ended. Pure changes of
+//! what stands there; [`Shared`](super::shared::Shared) writes them.
+
+use serde_json::{Map, Value, json};
+
+use super::local::{ExperimentNotes, RunStatus};
+
+/// What ML-Dash keeps of an experiment under `metadata`.
+pub type Metadata = Map<String, Value>;
+
+/// Of an experiment that is recorded into again and again, how many earlier runs are told of.
+const MAX_EARLIER_RUNS: usize = 100;
+const STARTED: &str = "started_at";
+const ENDED: &str = "ended_at";
+const FAILURE: &str = "failure";
+const EARLIER: &str = "earlier_runs";
+/// What is told of an earlier run besides its status.
+const RUN_KEYS: [&str; 3] = [STARTED, ENDED, FAILURE];
+const CRASH: &str =
+    "it ended without closing (a crash, a kill, a power cut); what was flushed is here";
+
+/// A run of this process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Run {
+    /// What it was started with.
+    pub(super) details: Metadata,
+    /// Why it is to end as failed.
+    pub(super) failure: Option<String>,
+}
+
+/// What is told of an experiment's runs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct RunNotes {
+    pub(super) status: Option<RunStatus>,
+    pub(super) metadata: Metadata,
+}
+
+impl From<ExperimentNotes> for RunNotes {
+    /// What is there under `metadata` and no object gives way to one.
+    fn from(notes: ExperimentNotes) -> Self {
+        let metadata = match notes.metadata {
+            Some(Value::Object(metadata)) => metadata,
+            _ => Metadata::new(),
+        };
+        Self { status: notes.status, metadata }
+    }
+}
+
+impl From<RunNotes> for ExperimentNotes {
+    fn from(run: RunNotes) -> Self {
+        let metadata = Some(Value::Object(run.metadata));
+        Self { status: run.status, metadata, ..Self::default() }
+    }
+}
+
+impl RunNotes {
+    /// A run starts; the one before is told of under `earlier_runs`.
+    pub(super) fn start(&mut self, details: &Metadata, now: String) {
+        let taken = RUN_KEYS.iter().filter_map(|key| self.metadata.remove(*key).map(|v| (*key, v)));
+        let mut earlier: Metadata = taken.map(|(key, value)| (key.to_owned(), value)).collect();
+        if !earlier.is_empty() {
+            earlier.insert("status".to_owned(), json!(self.status));
+            self.keep_earlier(earlier);
+        }
+        self.status = Some(RunStatus::Running);
+        self.metadata.insert(STARTED.into(), now.into());
+        self.metadata.extend(details.clone());
+    }
+
+    /// A run ends.
+    pub(super) fn end(&mut self, failure: Option<&str>, now: String) {
+        self.metadata.insert(ENDED.into(), now.into());
+        self.status = Some(RunStatus::Completed);
+        if let Some(failure) = failure {
+            self.metadata.insert(FAILURE.into(), failure.into());
+            self.status = Some(RunStatus::Failed);
+        }
+    }
+
+    /// Nobody records, and a run of ours is still said to: it failed, whenever that was. Whether
+    /// there was one.
+    pub(super) fn mark_crash(&mut self) -> bool {
+        let is_ours = self.metadata.contains_key(STARTED) && !self.metadata.contains_key(ENDED);
+        if !is_ours || self.status != Some(RunStatus::Running) {
+            return false;
+        }
+        self.metadata.insert(ENDED.into(), Value::Null);
+        self.metadata.insert(FAILURE.into(), CRASH.into());
+        self.status = Some(RunStatus::Failed);
+        true
+    }
+
+    fn keep_earlier(&mut self, run: Metadata) {
+        let list = self.metadata.entry(EARLIER).or_insert_with(|| json!([]));
+        if let Value::Array(list) = list {
+            list.push(Value::Object(run));
+            let surplus = list.len().saturating_sub(MAX_EARLIER_RUNS);
+            list.drain(..surplus);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(notes: &mut RunNotes, at: &str) {
+        notes.start(json!({"host": "rover"}).as_object().unwrap(), at.to_owned());
+    }
+
+    #[test]
+    fn a_run_says_that_it_records_and_how_it_ended() {
+        let mut notes = RunNotes::default();
+        start(&mut notes, "1");
+        assert_eq!(notes.status, Some(RunStatus::Running));
+        notes.end(None, "2".to_owned());
+        assert_eq!(notes.status, Some(RunStatus::Completed));
+        let expected = json!({"started_at": "1", "ended_at": "2", "host": "rover"});
+        assert_eq!(Value::Object(notes.metadata), expected);
+    }
+
+    #[test]
+    fn a_run_that_died_is_told_of_by_the_next() {
+        let mut notes = RunNotes::default();
+        start(&mut notes, "1");
+        assert!(notes.mark_crash());
+        assert!(!notes.mark_crash(), "once is enough");
+        start(&mut notes, "3");
+        notes.end(Some("the disk is gone"), "4".to_owned());
+        assert_eq!(notes.status, Some(RunStatus::Failed));
+        assert_eq!(notes.metadata["failure"], "the disk is gone");
+        let earlier = &notes.metadata["earlier_runs"][0];
+        assert_eq!((&earlier["status"], &earlier["started_at"]), (&"FAILED".into(), &"1".into()));
+        assert!(earlier["failure"].as_str().unwrap().contains("without closing"));
+    }
+
+    #[test]
+    fn a_run_that_ended_well_does_not_inherit_a_failure() {
+        let mut notes = RunNotes::default();
+        start(&mut notes, "1");
+        notes.end(Some("no"), "2".to_owned());
+        start(&mut notes, "3");
+        notes.end(None, "4".to_owned());
+        assert_eq!(notes.metadata.get("failure"), None);
+    }
+
+    #[test]
+    fn a_status_that_others_noted_is_theirs() {
+        let status = Some(RunStatus::Running);
+        let mut notes = RunNotes { status, ..RunNotes::default() };
+        assert!(!notes.mark_crash());
+        assert_eq!(notes.status, status);
+    }
+
+    #[test]
+    fn earlier_runs_are_told_of_up_to_a_bound() {
+        let mut notes = RunNotes::default();
+        for i in 0..MAX_EARLIER_RUNS + 3 {
+            start(&mut notes, &i.to_string());
+        }
+        let earlier = notes.metadata["earlier_runs"].as_array().unwrap();
+        assert_eq!(earlier.len(), MAX_EARLIER_RUNS);
+        assert_eq!(earlier[0]["started_at"], "2");
+    }
+}
