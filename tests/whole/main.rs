@@ -14,12 +14,15 @@ mod interop;
 mod list;
 mod memory;
 mod parquet_table;
+mod proxy;
 mod run;
 mod slice;
 mod store;
 mod store_model;
 mod tidy;
 
+#[path = "../support/proxy.rs"]
+mod fault_proxy;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/python.rs"]
