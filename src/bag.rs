@@ -13,7 +13,7 @@ pub use error::{BagError, ImportError};
 
 use crate::mapping::Mapping;
 use crate::record::Recorder;
-use crate::track::{Timestamp, one_line};
+use crate::track::one_line;
 use file::BagFile;
 use merge::Merge;
 use topics::BagTopics;
@@ -59,7 +59,7 @@ impl Bags {
         let mut messages = Merge::new(self.files);
         let mut stopped = false;
         while let Some(message) = messages.next(&mut topics) {
-            topics.recorder().record(message.topic, message.cdr, receive_time(message.log_time));
+            topics.recorder().record(message.topic, message.cdr, receive_nanos(message.log_time));
             if on_progress(messages.read_bytes()).is_break() {
                 stopped = true;
                 break;
@@ -75,8 +75,8 @@ impl Bags {
     }
 }
 
-fn receive_time(log_time_nanos: u64) -> Timestamp {
-    Timestamp::from_nanos(i64::try_from(log_time_nanos).unwrap_or(i64::MAX))
+fn receive_nanos(log_time_nanos: u64) -> i64 {
+    i64::try_from(log_time_nanos).unwrap_or(i64::MAX)
 }
 
 /// What is known of a bag that ended too early, told when it is met.

@@ -7,6 +7,7 @@
 mod bytes;
 mod definitions;
 mod experiment;
+mod fields;
 mod nearest;
 mod overlap;
 mod problem;
@@ -35,7 +36,7 @@ pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use problem::{MappingErrors, Place, Problem};
 pub use qos::{Durability, Qos, Reliability};
 pub use rule::{Rule, RuleMatch, TypeConflict};
-pub use settings::{Blobs, Hz, Settings, Stamp};
+pub use settings::{Blobs, Hz, Settings, Stamp, StampOffset, TimeColumn, TimeColumns};
 pub use template::LoneBrace;
 pub use topic::{Captures, TopicPattern, TopicPatternError};
 pub use track_pattern::{TrackPattern, TrackPatternError};

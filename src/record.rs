@@ -3,11 +3,14 @@
 
 mod account;
 mod change;
+mod clock;
 mod disk;
+mod held;
 mod ledger;
 mod plan;
 mod stream;
 mod throttle;
+mod time;
 mod topic;
 
 pub use account::{Account, DropReason, Note, TopicAccount};
@@ -18,7 +21,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::mapping::Bytes;
-use crate::track::{Experiment, StoreError, Timestamp, TrackError, one_line, replace_file};
+use crate::track::{Experiment, StoreError, TrackError, one_line, replace_file};
 use topic::TopicRecorder;
 
 /// The file in the experiment's folder that holds the account.
@@ -28,6 +31,8 @@ const ACCOUNT_FILE: &str = "account.json";
 pub struct Recorder {
     exp: Experiment,
     topics: Vec<TopicRecorder>,
+    /// Whether there were messages before the ROS clock ran.
+    is_clock_awaited: bool,
     refused: BTreeMap<String, String>,
     unmatched: Vec<String>,
     disk: Option<DiskGuard>,
@@ -39,6 +44,7 @@ impl Recorder {
         Self {
             exp,
             topics: Vec::new(),
+            is_clock_awaited: false,
             refused: BTreeMap::new(),
             unmatched: Vec::new(),
             disk: None,
@@ -72,11 +78,20 @@ impl Recorder {
         self.topics.len() - 1
     }
 
-    /// Takes a message of the topic of this number: CDR with its encapsulation header.
-    pub fn record(&mut self, topic: usize, cdr: Vec<u8>, received_at: Timestamp) {
+    /// Takes a message of the topic of this number: CDR with its encapsulation header, and when it was
+    /// received, in nanoseconds; 0 as long as the ROS clock does not run. What needs a receive time is
+    /// held until then.
+    pub fn record(&mut self, topic: usize, cdr: Vec<u8>, received_nanos: i64) {
+        let received_nanos = Some(received_nanos).filter(|nanos| *nanos != 0);
+        if let Some(nanos) = received_nanos
+            && std::mem::take(&mut self.is_clock_awaited)
+        {
+            self.topics.iter_mut().for_each(|topic| topic.release_held(&self.exp, nanos));
+        }
+        self.is_clock_awaited |= received_nanos.is_none();
         let disk = self.disk.as_ref().map(DiskGuard::status);
         if let Some(topic) = self.topics.get_mut(topic) {
-            topic.record(&self.exp, cdr, received_at, disk);
+            topic.record(&self.exp, cdr, received_nanos, disk);
         }
     }
 
@@ -119,7 +134,8 @@ impl Recorder {
     pub fn finish(self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
         let mut account = self.account();
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
-        let topics = self.topics;
+        let mut topics = self.topics;
+        topics.iter_mut().for_each(TopicRecorder::drop_held);
         let (closed, lost, failed) = match self.exp.close() {
             Ok(closed) => (closed, Vec::new(), None),
             Err(error) => (error.closed, error.lost, Some(*error.source)),

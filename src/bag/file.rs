@@ -128,8 +128,9 @@ impl BagFile {
             };
             match taken {
                 Ok(Some(message)) => {
-                    self.last_message_at =
-                        self.last_message_at.max(Some(super::receive_time(message.log_time)));
+                    self.last_message_at = self
+                        .last_message_at
+                        .max(Some(Timestamp::from_nanos(super::receive_nanos(message.log_time))));
                     return Ok(Some(message));
                 }
                 Ok(None) => {}

@@ -28,6 +28,9 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "no topic came for: {}", account.unmatched.join(", "))?;
     }
     for topic in &account.topics {
+        if let Some(ahead_secs) = topic.stamps_ahead_secs {
+            writeln!(out, "{}: stamps {ahead_secs:+.3} s from the time of receipt", topic.topic)?;
+        }
         for error in &topic.errors {
             writeln!(out, "{}: {error}", topic.topic)?;
         }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::nearest::nearest;
 use super::problem::Problems;
-use super::settings::{SettingKey, Settings};
+use super::settings::{SettingKey, Settings, TimeColumn};
 use super::type_check::SettingFault;
 use super::{Mapping, Rule};
 use crate::message::{Decoder, DefinitionError, Definitions, LayoutFault, LayoutPart, TypeName};
@@ -59,7 +59,7 @@ fn faults(ty: &TypeName, settings: &Settings, definitions: &Definitions) -> Vec<
         Err(error) => return vec![type_fault(ty, &error, definitions)],
     };
     match Decoder::compile(&message, &settings.layout()) {
-        Ok(_) => Vec::new(),
+        Ok(decoder) => settings.taken_time_column(&decoder).map(column_fault).into_iter().collect(),
         Err(faults) => faults.iter().map(layout_fault).collect(),
     }
 }
@@ -81,6 +81,17 @@ fn type_fault(ty: &TypeName, error: &DefinitionError, definitions: &Definitions)
 
 fn with_source(error: &DefinitionError) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
+fn column_fault(column: TimeColumn) -> SettingFault {
+    SettingFault {
+        key: SettingKey::TimeColumn(column),
+        item: None,
+        message: format!("messages have a field for the column `{}` already", column.name()),
+        hint: Some(
+            "give that field another column with `fields:`, or leave this key out".to_owned(),
+        ),
+    }
 }
 
 fn layout_fault(fault: &LayoutFault) -> SettingFault {
@@ -166,6 +177,22 @@ topics:
             assert!(message.contains(part), "{part} in {message}");
         }
         assert!(message.starts_with("4 problems"), "{message}");
+    }
+
+    #[test]
+    fn a_column_for_a_time_must_not_be_one_of_the_message() {
+        let text = "
+topics:
+  - topic: /joint
+    type: arm_msgs/msg/Joint
+    stamp: receive
+    fields: {stamp_ns: angle}
+    receive_ts: true
+    stamp_ns: true
+";
+        let message = check(text).unwrap_err();
+        assert!(message.contains("arm.yaml:8:15: topics[0].stamp_ns: "), "{message}");
+        assert!(message.starts_with("1 problem"), "{message}");
     }
 
     #[test]

@@ -3,16 +3,17 @@
 
 use std::fmt;
 
+use super::fields;
 use super::problem::{Placed, Problems, Spot};
 use super::qos::Qos;
 use super::reader::{Item, Section};
 use super::track_pattern::TrackPattern;
-use crate::message::{FieldPath, Layout, SelectedField, Selection, StampSource};
-use crate::track::row::TIMESTAMP_COLUMN;
+use crate::message::{Decoder, FieldPath, Layout, SelectedField, Selection, StampSource};
 
 /// How things are written, for whoever wrote them otherwise.
 pub(super) const TRACK: &str = "write a name such as `robot/pose`; `{topic}`, a wildcard's `{1}` and fields such as `{child_frame_id}` fill in";
-const PATH: &str = "write names joined by dots, such as `pose.position` or `ranges[::4]`";
+pub(super) const PATH: &str =
+    "write names joined by dots, such as `pose.position` or `ranges[::4]`";
 const STAMP: &str = "write `header`, `receive` or a field such as `transforms.header.stamp`";
 
 /// How a topic is recorded.
@@ -22,8 +23,12 @@ pub struct Settings {
     pub track: TrackPattern,
     /// Where `_ts` comes from.
     pub stamp: Stamp,
+    /// What is added to the time that `stamp` names.
+    pub stamp_offset: StampOffset,
     /// The columns.
     pub fields: Selection,
+    /// Columns for times besides.
+    pub time_columns: TimeColumns,
     /// At most so many rows a second, by their stamps.
     pub max_rate: Option<Hz>,
     /// Only rows in which a field other than the stamp differs from the row before.
@@ -46,6 +51,30 @@ pub enum Stamp {
     Receive,
     /// A field of the message.
     Field(FieldPath),
+}
+
+/// What is added to stamps: a known latency, or the distance of a device's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StampOffset {
+    nanos: i64,
+}
+
+/// Which columns a row gets for times besides its `_ts`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeColumns {
+    /// `receive_ts`: when the message was received, float seconds.
+    pub receive_ts: bool,
+    /// `stamp_ns`: what `_ts` is made from, before [`StampOffset`], in whole nanoseconds.
+    pub stamp_ns: bool,
+}
+
+/// A column for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimeColumn {
+    /// `receive_ts`.
+    ReceiveTs,
+    /// `stamp_ns`.
+    StampNs,
 }
 
 /// What happens to byte arrays, images and clouds.
@@ -76,9 +105,18 @@ pub enum SettingKey {
     Fields,
     /// `each`.
     Each,
+    /// `receive_ts` or `stamp_ns`.
+    TimeColumn(TimeColumn),
 }
 
 impl Settings {
+    /// A column for a time that messages have a field of the same name for.
+    pub fn taken_time_column(&self, decoder: &Decoder) -> Option<TimeColumn> {
+        let is_taken =
+            |column: &TimeColumn| decoder.columns().iter().any(|taken| **taken == *column.name());
+        self.time_columns.wanted().find(is_taken)
+    }
+
     /// What becomes a row; `names` holds the fields that the track's name takes.
     pub fn layout(&self) -> Layout {
         Layout {
@@ -113,11 +151,47 @@ impl fmt::Display for Hz {
     }
 }
 
+impl StampOffset {
+    /// From seconds, if they are finite and no more than clocks can lie apart (292 years).
+    pub fn from_secs(secs: f64) -> Option<Self> {
+        let nanos = (secs * 1e9).round();
+        // Above, the conversion would saturate.
+        (nanos.abs() < i64::MAX as f64).then_some(Self { nanos: nanos as i64 })
+    }
+
+    /// In nanoseconds.
+    pub fn nanos(self) -> i64 {
+        self.nanos
+    }
+}
+
+impl TimeColumns {
+    /// Those that are asked for.
+    pub fn wanted(self) -> impl Iterator<Item = TimeColumn> {
+        let columns =
+            [(self.receive_ts, TimeColumn::ReceiveTs), (self.stamp_ns, TimeColumn::StampNs)];
+        columns.into_iter().filter_map(|(wanted, column)| wanted.then_some(column))
+    }
+}
+
+impl TimeColumn {
+    /// What the column is called, and the key that asks for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ReceiveTs => "receive_ts",
+            Self::StampNs => "stamp_ns",
+        }
+    }
+}
+
 /// What an entry says; `None` where it leaves a key out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Keys {
     pub(super) track: Option<Placed<TrackPattern>>,
     stamp: Option<Placed<Stamp>>,
+    stamp_offset: Option<StampOffset>,
+    receive_ts: Option<Placed<bool>>,
+    stamp_ns: Option<Placed<bool>>,
     fields: Option<Placed<Vec<Placed<SelectedField>>>>,
     max_rate: Option<Hz>,
     on_change: Option<bool>,
@@ -128,15 +202,31 @@ pub(super) struct Keys {
 
 impl Keys {
     /// The keys that are read here.
-    pub(super) const NAMES: [&str; 8] =
-        ["track", "stamp", "fields", "max_rate", "on_change", "qos", "blobs", "each"];
+    pub(super) const NAMES: [&str; 11] = [
+        "track",
+        "stamp",
+        "stamp_offset",
+        "receive_ts",
+        "stamp_ns",
+        "fields",
+        "max_rate",
+        "on_change",
+        "qos",
+        "blobs",
+        "each",
+    ];
 
     pub(super) fn read(section: &Section<'_>, problems: &mut Problems) -> Self {
         let mut read = Reading { section, problems };
         Self {
             track: read.placed("track", |item, problems| item.parse(TRACK, problems)),
             stamp: read.placed("stamp", stamp),
-            fields: read.placed("fields", fields),
+            stamp_offset: read.plain("stamp_offset", |item, problems| {
+                item.number("a number of seconds, such as -0.035", StampOffset::from_secs, problems)
+            }),
+            receive_ts: read.placed(TimeColumn::ReceiveTs.name(), Item::truth),
+            stamp_ns: read.placed(TimeColumn::StampNs.name(), Item::truth),
+            fields: read.placed("fields", fields::read),
             max_rate: read.plain("max_rate", |item, problems| {
                 item.number("a rate in Hz above 0", Hz::new, problems)
             }),
@@ -155,6 +245,9 @@ impl Keys {
         Self {
             track: first(&self.track, &below.track),
             stamp: first(&self.stamp, &below.stamp),
+            stamp_offset: self.stamp_offset.or(below.stamp_offset),
+            receive_ts: first(&self.receive_ts, &below.receive_ts),
+            stamp_ns: first(&self.stamp_ns, &below.stamp_ns),
             fields: first(&self.fields, &below.fields),
             max_rate: self.max_rate.or(below.max_rate),
             on_change: self.on_change.or(below.on_change),
@@ -172,6 +265,11 @@ impl Keys {
         Settings {
             track: value(&self.track).unwrap_or_default(),
             stamp: value(&self.stamp).unwrap_or_default(),
+            stamp_offset: self.stamp_offset.unwrap_or_default(),
+            time_columns: TimeColumns {
+                receive_ts: value(&self.receive_ts).unwrap_or_default(),
+                stamp_ns: value(&self.stamp_ns).unwrap_or_default(),
+            },
             fields: value(&self.fields).map_or(Selection::All, |fields| {
                 Selection::Only(fields.into_iter().map(|field| field.value).collect())
             }),
@@ -190,6 +288,12 @@ impl Keys {
             SettingKey::Track => self.track.as_ref().map(|track| &track.spot),
             SettingKey::Stamp => self.stamp.as_ref().map(|stamp| &stamp.spot),
             SettingKey::Each => self.each.as_ref().map(|each| &each.spot),
+            SettingKey::TimeColumn(TimeColumn::ReceiveTs) => {
+                self.receive_ts.as_ref().map(|wanted| &wanted.spot)
+            }
+            SettingKey::TimeColumn(TimeColumn::StampNs) => {
+                self.stamp_ns.as_ref().map(|wanted| &wanted.spot)
+            }
             SettingKey::Fields => {
                 let fields = self.fields.as_ref()?;
                 let field = item.and_then(|i| fields.value.get(i)).map(|field| &field.spot);
@@ -235,63 +339,4 @@ fn stamp(item: &Item<'_>, problems: &mut Problems) -> Option<Stamp> {
 fn blobs(item: &Item<'_>, problems: &mut Problems) -> Option<Blobs> {
     let choices = [("file", Blobs::File), ("inline", Blobs::Inline), ("drop", Blobs::Drop)];
     item.choice(&choices, problems)
-}
-
-/// A list of paths, or a mapping from columns to paths.
-/// A projected field keeps the column that it has without projection: the elements taken of an
-/// array are not part of its name.
-fn default_column(path: &FieldPath) -> String {
-    let names: Vec<&str> = path.steps().iter().map(|step| step.name.as_str()).collect();
-    match names[..] {
-        ["header", "frame_id"] => "frame_id".to_owned(),
-        _ => names.join("."),
-    }
-}
-
-fn fields(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Placed<SelectedField>>> {
-    let mut fields: Vec<Placed<SelectedField>> = Vec::new();
-    if item.is_list() {
-        for path in item.list(problems)? {
-            if let Some(read) = path.parse::<FieldPath>(PATH, problems) {
-                let column = default_column(&read);
-                fields.push(path.place(SelectedField { column, path: read }));
-            }
-        }
-    } else if item.is_scalar() {
-        item.mismatch("a list of field paths, or `column: path` lines", None, problems);
-        return None;
-    } else {
-        for entry in item.entries(problems)? {
-            check_column(&entry.key, problems);
-            if let Some(path) = entry.value.parse(PATH, problems) {
-                let column = entry.key.value.to_owned();
-                fields.push(entry.value.place(SelectedField { column, path }));
-            }
-        }
-    }
-    if item.is_empty() {
-        let hint = "leave `fields` out to record all of them";
-        problems.add(&item.spot, "no field is selected", Some(hint.to_owned()));
-    }
-    for (i, field) in fields.iter().enumerate() {
-        let column = &field.value.column;
-        if fields[..i].iter().any(|before| before.value.column == *column) {
-            let message = format!("the column `{column}` is there twice");
-            problems.add(&field.spot, message, Some("keep one of them".to_owned()));
-        }
-    }
-    Some(fields)
-}
-
-fn check_column(column: &Placed<&str>, problems: &mut Problems) {
-    let name = column.value;
-    if name.is_empty() || name.chars().any(char::is_control) {
-        let message = format!("`{}` can't name a column", name.escape_debug());
-        problems.add(&column.spot, message, Some("write a word such as `position`".to_owned()));
-    }
-    if name == TIMESTAMP_COLUMN || name == "_ts" {
-        let message = format!("a column can't be called `{name}`, the row's own time is");
-        let hint = "choose another name; `stamp:` says where the row's time comes from";
-        problems.add(&column.spot, message, Some(hint.to_owned()));
-    }
 }

@@ -53,6 +53,9 @@ topics:
     track: robot/pose
     type: geometry_msgs/PoseStamped
     stamp: receive
+    stamp_offset: -0.035
+    receive_ts: true
+    stamp_ns: true
     fields: {q: pose.orientation, e: pose.position}
     max_rate: 30
     on_change: true
@@ -85,6 +88,8 @@ exclude: [/rosout, /parameter_events]
     let expected = Settings {
         track: "robot/pose".parse().unwrap(),
         stamp: Stamp::Receive,
+        stamp_offset: StampOffset::from_secs(-0.035).unwrap(),
+        time_columns: TimeColumns { receive_ts: true, stamp_ns: true },
         fields: Selection::Only(vec![
             column("q", "pose.orientation"),
             column("e", "pose.position"),

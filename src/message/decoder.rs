@@ -75,6 +75,9 @@ pub struct Element {
     /// [`Layout::each`] and [`StampSource::Header`](super::StampSource::Header) the message's own
     /// header serves elements without a usable time.
     pub stamp: Option<Timestamp>,
+    /// The same time in whole nanoseconds; exact where the message has it as a `Time`. None as well
+    /// for float seconds beyond what nanoseconds can count.
+    pub stamp_nanos: Option<i64>,
     /// The columns.
     pub fields: Fields,
     /// The values of [`Layout::names`], one for each; none where an array has no such element.
@@ -202,8 +205,9 @@ impl Decoder {
                     .map_err(|fault| fault.in_field(&each.path))?;
                 self.after.run(&mut reader, &mut around)?;
                 if let Some(stamp) = around.stamp() {
-                    for element in out {
-                        element.stamp.get_or_insert(stamp);
+                    for element in out.iter_mut().filter(|element| element.stamp.is_none()) {
+                        element.stamp = Some(stamp.ts);
+                        element.stamp_nanos = stamp.nanos;
                     }
                 }
             }

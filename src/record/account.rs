@@ -59,10 +59,17 @@ pub enum Note {
     TextRepaired,
     /// A byte array was left out of its row, as the mapping says.
     BlobLeftOut,
+    /// The stamp is more than 10 s from the time it was received at: another clock's.
+    FarFromClock,
+    /// Stamps went back by more than 1 s: a clock set back, a simulator or a bag started anew. Counted
+    /// once a jump.
+    ClockJumpedBack,
+    /// It came before the ROS clock ran and waited for it.
+    WaitedForClock,
 }
 
 /// One topic's messages, by what became of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TopicAccount {
     /// The topic, fully resolved.
     pub topic: String,
@@ -83,6 +90,10 @@ pub struct TopicAccount {
     pub dropped: BTreeMap<DropReason, u64>,
     /// Remarks on stored ones.
     pub notes: BTreeMap<Note, u64>,
+    /// Where stamps are far from the receive time: by how many seconds they were ahead of it (behind,
+    /// if negative) when that was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stamps_ahead_secs: Option<f64>,
     /// Bytes received.
     pub bytes: u64,
     /// The first error of each kind, for a person to act on.
@@ -101,11 +112,11 @@ impl TopicAccount {
         *self.dropped.entry(reason).or_default() += messages;
     }
 
-    /// Adds a remark; whether it is the first of its kind.
-    pub fn note(&mut self, note: Note) -> bool {
+    /// Adds a remark on so many messages; whether they are the first of its kind.
+    pub fn note(&mut self, note: Note, messages: u64) -> bool {
         let count = self.notes.entry(note).or_default();
-        *count += 1;
-        *count == 1
+        *count += messages;
+        *count == messages
     }
 
     /// How many were lost or refused, for whatever reason.
@@ -121,7 +132,7 @@ impl TopicAccount {
 }
 
 /// A recording's account, written to `account.json` in the experiment's folder.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Account {
     /// The experiment.
     pub experiment: String,
@@ -164,7 +175,7 @@ mod tests {
     fn reasons_are_named_in_json_as_a_person_would() {
         let mut topic = TopicAccount::new("/pose", "t");
         topic.drop_received(DropReason::QueueFull, 1);
-        topic.note(Note::ReceiveTimeUsed);
+        topic.note(Note::ReceiveTimeUsed, 1);
         let json = serde_json::to_value(&topic).unwrap();
         assert_eq!(json["dropped"]["queue_full"], 1);
         assert_eq!(json["notes"]["receive_time_used"], 1);

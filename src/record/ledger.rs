@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::account::{DropReason, Note, TopicAccount};
 use super::stream::Outcome;
-use crate::track::{StoreError, TrackError, one_line};
+use crate::track::{StoreError, Timestamp, TrackError, one_line};
 
 /// A topic's account, shared.
 #[derive(Clone, Debug)]
@@ -50,13 +50,43 @@ impl Ledger {
         }
         account.received += 1;
         for note in notes {
-            if account.note(*note) && *note == Note::ReceiveTimeUsed {
+            if account.note(*note, 1) && *note == Note::ReceiveTimeUsed {
                 tracing::warn!(
                     "{}: messages without a usable header stamp lie on the receive time \
                      (`stamp: receive` in the mapping says that this is meant)",
                     self.topic
                 );
             }
+        }
+    }
+
+    /// Notes messages whose stamps are those of another clock.
+    pub(super) fn note_far(&self, messages: u64) {
+        self.account.lock().note(Note::FarFromClock, messages);
+    }
+
+    /// As [`note_far`](Self::note_far), when that is found: they are `ahead_secs` from their receipt.
+    pub(super) fn find_far(&self, messages: u64, ahead_secs: f64) {
+        self.note_far(messages);
+        self.account.lock().stamps_ahead_secs = Some(ahead_secs);
+        let side = if ahead_secs < 0.0 { "behind" } else { "ahead of" };
+        tracing::warn!(
+            "{}: stamps lie {:.3} s {side} the time of their receipt; rows keep them. A played bag \
+             does that; for a device's clock that is off there is `stamp_offset`",
+            self.topic,
+            ahead_secs.abs()
+        );
+    }
+
+    /// Notes that the topic's clock jumped back to `ts`.
+    pub(super) fn note_jump(&self, ts: Timestamp) {
+        if self.account.lock().note(Note::ClockJumpedBack, 1) {
+            tracing::warn!(
+                "{}: time jumped back to {ts} s (a simulator or a bag started anew?); rows are sorted \
+                 in, and one of the same time as before merges with it. Recordings apart need an \
+                 experiment each",
+                self.topic
+            );
         }
     }
 

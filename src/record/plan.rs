@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::time::TimeRule;
 use crate::mapping::{Blobs, Captures, Hz, RuleMatch, TrackPattern};
-use crate::message::{ByteArrays, Decoder, LayoutFault, MessageType, StampSource};
+use crate::message::{ByteArrays, Decoder, LayoutFault, MessageType};
 
 /// Byte arrays up to this stay in the row unless the mapping says otherwise.
 const INLINE_BLOB_BYTES: usize = 64 << 10;
@@ -25,8 +26,7 @@ pub struct TopicPlan {
     pub(super) captures: Captures,
     pub(super) max_rate: Option<Hz>,
     pub(super) on_change: bool,
-    /// Whether rows lie on the receive time because the mapping wants it so.
-    pub(super) by_receive_time: bool,
+    pub(super) times: TimeRule,
     pub(super) blobs: BlobPolicy,
 }
 
@@ -60,6 +60,12 @@ pub enum PlanError {
         /// Everything that is wrong.
         faults: Vec<LayoutFault>,
     },
+    /// A column for a time is one of the message's.
+    #[error(
+        "messages have a field for the column `{0}` already; leave `{0}: true` out, or give the field \
+         another column with `fields:`"
+    )]
+    TakenColumn(&'static str),
 }
 
 fn join(faults: &[LayoutFault]) -> String {
@@ -88,9 +94,11 @@ impl TopicPlan {
         let blobs = BlobPolicy::new(settings.blobs, &type_name);
         let mut layout = settings.layout();
         layout.byte_arrays = blobs.byte_arrays();
-        let by_receive_time = layout.stamp == StampSource::None;
         let decoder = Decoder::compile(message_type, &layout)
             .map_err(|faults| PlanError::Layout { type_name: type_name.clone(), faults })?;
+        if let Some(column) = settings.taken_time_column(&decoder) {
+            return Err(PlanError::TakenColumn(column.name()));
+        }
         Ok(Self {
             topic: topic.to_owned(),
             mapped_topic: mapped_topic.to_owned(),
@@ -100,7 +108,7 @@ impl TopicPlan {
             captures: rule.captures.clone(),
             max_rate: settings.max_rate,
             on_change: settings.on_change,
-            by_receive_time,
+            times: TimeRule::new(settings),
             blobs,
         })
     }

@@ -4,22 +4,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::change::same_fields;
+use super::clock::Progress;
+use super::plan::TopicPlan;
 use super::throttle::Throttle;
-use crate::mapping::Hz;
-use crate::track::{Appended, Fields, Row, Timestamp, Track, TrackError};
+use crate::track::{Appended, Column, Fields, Row, Timestamp, Track, TrackError};
 
 /// A topic's way into a track.
 #[derive(Debug)]
 pub(super) struct Stream {
     sink: Sink,
+    progress: Progress,
     throttle: Option<Throttle>,
     /// Under `on_change`, what was stored last.
     on_change: Option<LastStored>,
 }
 
 /// The fields that the next row is compared with; none before the first.
-#[derive(Debug, Default)]
-struct LastStored(Option<Fields>);
+#[derive(Debug)]
+struct LastStored {
+    fields: Option<Fields>,
+    /// Columns that are no news.
+    times: Vec<Column>,
+}
 
 /// The end of a way: appends and counts, from whatever thread makes the rows.
 #[derive(Clone, Debug)]
@@ -46,10 +52,20 @@ pub(super) enum Outcome {
 }
 
 impl Stream {
-    pub(super) fn new(track: Track, max_rate: Option<Hz>, on_change: bool) -> Self {
-        let throttle = max_rate.map(Throttle::new);
-        let sink = Sink { track, tally: Arc::default() };
-        Self { sink, throttle, on_change: on_change.then(LastStored::default) }
+    /// From the topic of `plan`, whose clock has jumped back so often, into `track`.
+    pub(super) fn new(track: Track, plan: &TopicPlan, jumps: u64) -> Self {
+        let last_stored = || LastStored { fields: None, times: plan.times.column_names() };
+        Self {
+            sink: Sink { track, tally: Arc::default() },
+            progress: Progress::after(jumps),
+            throttle: plan.max_rate.map(Throttle::new),
+            on_change: plan.on_change.then(last_stored),
+        }
+    }
+
+    /// How often the clock has jumped back.
+    pub(super) fn jumps(&self) -> u64 {
+        self.progress.jumps()
     }
 
     pub(super) fn sink(&self) -> &Sink {
@@ -57,6 +73,7 @@ impl Stream {
     }
 
     pub(super) fn take(&mut self, row: Row) -> Outcome {
+        self.step(row.ts);
         if let Some(passed_over) = self.passes_over(&row) {
             return passed_over;
         }
@@ -69,13 +86,22 @@ impl Stream {
         outcome
     }
 
+    /// Another stretch of time begins with a row, whatever the last one ended with.
+    fn step(&mut self, ts: Timestamp) {
+        if self.progress.step(ts) {
+            self.throttle.iter_mut().for_each(Throttle::restart);
+            self.on_change.iter_mut().for_each(|last| last.fields = None);
+        }
+    }
+
     /// What becomes of a row that `max_rate` or `on_change` leaves out; `None` of one to be kept.
     fn passes_over(&self, row: &Row) -> Option<Outcome> {
         if self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(row.ts)) {
             return Some(Outcome::Throttled);
         }
-        let last = self.on_change.as_ref().and_then(|last| last.0.as_ref());
-        last.is_some_and(|last| same_fields(last, &row.fields)).then_some(Outcome::Unchanged)
+        let last = self.on_change.as_ref()?;
+        let before = last.fields.as_ref()?;
+        same_fields(before, &row.fields, &last.times).then_some(Outcome::Unchanged)
     }
 
     /// Takes note of a row that was kept.
@@ -84,7 +110,7 @@ impl Stream {
             throttle.keep(ts);
         }
         if let Some(last) = &mut self.on_change {
-            last.0 = news;
+            last.fields = news;
         }
     }
 }

@@ -37,6 +37,11 @@ impl Throttle {
         self.due_secs = base_secs + self.period_secs;
     }
 
+    /// Forgets what was kept.
+    pub(super) fn restart(&mut self) {
+        (self.last_kept_secs, self.due_secs) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+    }
+
     fn tolerance_secs(&self) -> f64 {
         JITTER * self.period_secs
     }

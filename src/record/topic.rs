@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::account::{DropReason, Note, TopicAccount};
+use super::clock::{Compared, Distance};
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
+use super::held::{Held, HeldMessage};
 use super::ledger::Ledger;
 use super::plan::{BlobPolicy, TopicPlan};
 use super::stream::{Sink, Stream};
+use super::time::RowTime;
 use crate::mapping::TrackPatternError;
 use crate::message::{Element, LeftOut};
 use crate::track::{Experiment, Row, Timestamp};
@@ -22,24 +25,39 @@ pub(super) struct TopicRecorder {
     ledger: Ledger,
     /// Whether it has had a large message: it stops first when the disk runs low.
     is_heavy: bool,
+    /// What needs the receive time and came before the ROS clock ran.
+    held: Held,
+    distance: Distance,
+    /// How often the topic's clock jumped back: the most that one of its tracks saw.
+    jumps: u64,
 }
 
 impl TopicRecorder {
     pub(super) fn new(plan: TopicPlan) -> Self {
         let ledger = Ledger::new(&plan.topic, &plan.type_name);
-        Self { plan, streams: HashMap::new(), elements: Vec::new(), ledger, is_heavy: false }
+        Self {
+            plan,
+            streams: HashMap::new(),
+            elements: Vec::new(),
+            ledger,
+            is_heavy: false,
+            held: Held::default(),
+            distance: Distance::default(),
+            jumps: 0,
+        }
     }
 
     pub(super) fn account(&self) -> TopicAccount {
         self.ledger.account()
     }
 
-    /// Takes one message, CDR with its encapsulation header.
+    /// Takes one message, CDR with its encapsulation header. Without a receive time, as the ROS clock
+    /// does not run yet, what needs one is held.
     pub(super) fn record(
         &mut self,
         exp: &Experiment,
         cdr: Vec<u8>,
-        received_at: Timestamp,
+        received_nanos: Option<i64>,
         disk: Option<DiskStatus>,
     ) {
         if self.ledger.add_bytes(cdr.len()) {
@@ -50,6 +68,17 @@ impl TopicRecorder {
             let why = || format!("{} free of {} that `min_free` wants", disk.free, disk.min_free);
             return self.ledger.drop_one(DropReason::DiskLow, why);
         }
+        self.take(exp, cdr, received_nanos, &[]);
+    }
+
+    /// Decodes a message and records its elements, with `remarks` on each.
+    fn take(
+        &mut self,
+        exp: &Experiment,
+        cdr: Vec<u8>,
+        received_nanos: Option<i64>,
+        remarks: &[Note],
+    ) {
         if self.plan.blobs == BlobPolicy::DropMessage {
             self.ledger.drop_one(DropReason::BlobsOff, || {
                 "`blobs: drop`, as the mapping says; `inline` keeps the bytes in the row".to_owned()
@@ -58,9 +87,13 @@ impl TopicRecorder {
         }
         let mut elements = std::mem::take(&mut self.elements);
         match self.plan.decoder.decode(&cdr, &mut elements) {
+            Ok(()) if received_nanos.is_none() && elements.iter().any(|e| e.stamp.is_none()) => {
+                self.hold(HeldMessage { cdr, elements: elements.len() });
+            }
             Ok(()) => {
+                self.compare_clocks(&elements, received_nanos);
                 for element in elements.drain(..) {
-                    self.record_element(exp, element, received_at);
+                    self.record_element(exp, element, received_nanos, remarks);
                 }
             }
             Err(error) => self.ledger.drop_one(DropReason::Undecodable, || error.to_string()),
@@ -107,23 +140,32 @@ impl TopicRecorder {
         whole - left
     }
 
-    fn record_element(&mut self, exp: &Experiment, element: Element, received_at: Timestamp) {
+    fn record_element(
+        &mut self,
+        exp: &Experiment,
+        mut element: Element,
+        received_nanos: Option<i64>,
+        remarks: &[Note],
+    ) {
+        let Some(time) = self.plan.times.row_time(&element, received_nanos) else {
+            return self.drop_without_clock(1);
+        };
         if let Some(reason) = self.blob_reason(&element) {
             return self.ledger.drop_one(reason, || blob_advice(reason, &element));
         }
-        let Some(ts) = row_time(&element, received_at) else {
-            return self.ledger.drop_one(DropReason::NoClock, || {
-                "it needs the receive time and the ROS clock stands at 0; is /clock published?"
-                    .to_owned()
-            });
-        };
-        let notes = self.notes(&element);
+        let mut notes = self.notes(&element, &time);
+        notes.extend(remarks);
+        for (column, value) in self.plan.times.columns(&time) {
+            element.fields.push_distinct(column, value);
+        }
         let stream = match self.stream(exp, element.names) {
             Ok(stream) => stream,
             Err(error) => return self.ledger.drop_one(DropReason::TrackName, || error.to_string()),
         };
-        let outcome = stream.take(Row::new(ts, element.fields));
+        let outcome = stream.take(Row::new(time.ts, element.fields));
+        let jumps = stream.jumps();
         self.ledger.book(outcome, &notes);
+        self.note_jumps(jumps, time.ts);
     }
 
     /// The track that a message's values lead to.
@@ -138,8 +180,61 @@ impl TopicRecorder {
                 let plan = &self.plan;
                 let track = plan.track.expand(&plan.mapped_topic, &plan.captures, new.key())?;
                 let track = exp.tracks(track.as_str());
-                Ok(new.insert(Stream::new(track, plan.max_rate, plan.on_change)))
+                Ok(new.insert(Stream::new(track, plan, self.jumps)))
             }
+        }
+    }
+
+    /// Holds a message until there is a receive time.
+    fn hold(&mut self, message: HeldMessage) {
+        if self.held.is_empty() {
+            let topic = &self.plan.topic;
+            tracing::info!("{topic}: messages without a stamp wait for the ROS clock (/clock)");
+        }
+        let elements = message.elements;
+        if !self.held.push(message) {
+            self.drop_without_clock(elements);
+        }
+    }
+
+    /// Records what was held: the ROS clock runs, and this is its time.
+    pub(super) fn release_held(&mut self, exp: &Experiment, received_nanos: i64) {
+        for message in self.held.take() {
+            self.take(exp, message.cdr, Some(received_nanos), &[Note::WaitedForClock]);
+        }
+    }
+
+    /// Gives up on what is held: the recording ends and the ROS clock never ran.
+    pub(super) fn drop_held(&mut self) {
+        for message in self.held.take() {
+            self.drop_without_clock(message.elements);
+        }
+    }
+
+    fn drop_without_clock(&self, elements: usize) {
+        self.ledger.drop_many(DropReason::NoClock, elements as u64, || {
+            "it needs the receive time and the ROS clock stands at 0; is /clock published?".into()
+        });
+    }
+
+    /// Says when the topic's stamps are those of another clock.
+    fn compare_clocks(&mut self, elements: &[Element], received_nanos: Option<i64>) {
+        let stamp = elements.first().and_then(|first| self.plan.times.own_time(first));
+        let (Some(stamp), Some(nanos)) = (stamp, received_nanos) else { return };
+        match self.distance.compare(stamp, Timestamp::from_nanos(nanos)) {
+            Compared::Near => {}
+            Compared::Far => self.ledger.note_far(1),
+            Compared::Found { messages, ahead_secs } => {
+                self.ledger.find_far(messages, ahead_secs);
+            }
+        }
+    }
+
+    /// Says when the topic's clock has jumped back; `jumps` is how often it had on one of its tracks.
+    fn note_jumps(&mut self, jumps: u64, ts: Timestamp) {
+        if jumps > self.jumps {
+            self.jumps = jumps;
+            self.ledger.note_jump(ts);
         }
     }
 
@@ -155,9 +250,9 @@ impl TopicRecorder {
         }
     }
 
-    fn notes(&self, element: &Element) -> Vec<Note> {
+    fn notes(&self, element: &Element, time: &RowTime) -> Vec<Note> {
         let mut notes = Vec::new();
-        if element.stamp.is_none() && !self.plan.by_receive_time {
+        if time.is_fallback {
             notes.push(Note::ReceiveTimeUsed);
         }
         if element.repaired_text {
@@ -168,11 +263,6 @@ impl TopicRecorder {
         }
         notes
     }
-}
-
-/// A row's time; `None` when it would be the time of a clock that has not started.
-fn row_time(element: &Element, received_at: Timestamp) -> Option<Timestamp> {
-    element.stamp.or_else(|| (received_at.as_secs() != 0.0).then_some(received_at))
 }
 
 fn blob_advice(reason: DropReason, element: &Element) -> String {

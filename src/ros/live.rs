@@ -125,7 +125,7 @@ fn record_queue(queue: &MessageQueue<Control>, recorder: &mut Recorder) {
     loop {
         match queue.take() {
             Taken::Message(message) => {
-                recorder.record(message.topic, message.cdr, message.received_at);
+                recorder.record(message.topic, message.cdr, message.received_nanos);
             }
             Taken::Control(Control::AddTopic(plan)) => {
                 recorder.add_topic(*plan);

@@ -2,7 +2,7 @@
 
 mod bag;
 mod captured;
-mod encoder;
+pub mod encoder;
 mod faults;
 mod messages;
 mod model;

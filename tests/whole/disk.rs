@@ -7,7 +7,7 @@ use mldash_bridge::message::MessageType;
 use mldash_bridge::record::{
     Account, DiskLevel, DropReason, HEAVY_MESSAGE_BYTES, Recorder, TopicPlan,
 };
-use mldash_bridge::track::{Experiment, Options, Query, Timestamp};
+use mldash_bridge::track::{Experiment, Options, Query};
 
 use crate::small_disk::SmallDisk;
 
@@ -23,7 +23,7 @@ const HEAVY: usize = 1;
 struct Recording<'d> {
     disk: &'d SmallDisk,
     recorder: Recorder,
-    seconds: f64,
+    nanos: i64,
 }
 
 impl<'d> Recording<'d> {
@@ -38,17 +38,17 @@ impl<'d> Recording<'d> {
             let rule = mapping.rule_for(topic, &type_name).unwrap();
             recorder.add_topic(TopicPlan::new(topic, topic, &text, &rule).unwrap());
         }
-        Self { disk, recorder, seconds: 0.0 }
+        Self { disk, recorder, nanos: 0 }
     }
 
     /// Records a text, at a time of its own.
     fn record(&mut self, topic: usize, text: &str) {
-        self.seconds += 1.0;
+        self.nanos += 1_000_000_000;
         let mut cdr = vec![0, 1, 0, 0];
         cdr.extend((text.len() as u32 + 1).to_le_bytes());
         cdr.extend(text.as_bytes());
         cdr.push(0);
-        self.recorder.record(topic, cdr, Timestamp::new(self.seconds).unwrap());
+        self.recorder.record(topic, cdr, self.nanos);
     }
 
     fn record_large(&mut self) {

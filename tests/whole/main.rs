@@ -5,6 +5,7 @@
 mod align;
 mod append;
 mod check;
+mod clocks;
 mod decode;
 mod disk;
 mod files;
@@ -12,6 +13,8 @@ mod formats;
 mod import;
 mod interop;
 mod list;
+mod made_bag;
+mod mapping;
 mod memory;
 mod parquet_table;
 mod proxy;

@@ -95,21 +95,45 @@ impl<'a> RowBuilder<'a> {
             ColumnOrder::AsDecoded => self.fields,
             ColumnOrder::Sorted => sorted(self.fields, &self.places),
         };
-        Element { stamp, fields, names: self.names, left_out, repaired_text }
+        Element {
+            stamp: stamp.map(|stamp| stamp.ts),
+            stamp_nanos: stamp.and_then(|stamp| stamp.nanos),
+            fields,
+            names: self.names,
+            left_out,
+            repaired_text,
+        }
     }
 
     /// No time is: none, zero (nobody set it), and what ROS itself refuses as a time: negative
     /// seconds, or a second and more of nanoseconds.
-    pub(super) fn stamp(&self) -> Option<Timestamp> {
+    pub(super) fn stamp(&self) -> Option<ElementStamp> {
         match (self.sec, self.nanosec, self.float_secs) {
             (Some(0), Some(0), _) => None,
             (Some(sec), Some(nanosec), _) if sec >= 0 && nanosec < NANOS_PER_SEC => {
-                Some(Timestamp::from_sec_nanosec(sec, nanosec))
+                Some(ElementStamp {
+                    ts: Timestamp::from_sec_nanosec(sec, nanosec),
+                    nanos: Some(i64::from(sec) * i64::from(NANOS_PER_SEC) + i64::from(nanosec)),
+                })
             }
-            (_, _, Some(secs)) if secs != 0.0 => Timestamp::new(secs).ok(),
+            (_, _, Some(secs)) if secs != 0.0 => {
+                let nanos = (secs * f64::from(NANOS_PER_SEC)).round();
+                Some(ElementStamp {
+                    ts: Timestamp::new(secs).ok()?,
+                    nanos: (nanos.abs() < i64::MAX as f64).then_some(nanos as i64),
+                })
+            }
             _ => None,
         }
     }
+}
+
+/// An element's own time, twice: as a row's, and exact.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ElementStamp {
+    pub(super) ts: Timestamp,
+    /// `None` beyond what they can count: 292 years from 1970.
+    pub(super) nanos: Option<i64>,
 }
 
 fn sorted(fields: Fields, places: &[usize]) -> Fields {

@@ -14,7 +14,6 @@ use super::qos::ChosenQos;
 use super::queue::{MessageQueue, RawMessage};
 use super::{Control, RosError, StopFlag};
 use crate::mapping::{Durability, Reliability};
-use crate::track::Timestamp;
 
 /// A spin can't be woken from outside: this bounds how late a stop or a new topic is seen.
 const SPIN: Duration = Duration::from_millis(20);
@@ -173,8 +172,8 @@ impl<'a> NodeLoop<'a> {
         for (topic, subscription) in self.subscriptions.iter_mut().enumerate() {
             while let Some(cdr) = subscription.take() {
                 any = true;
-                let received_at = now(&self.clock);
-                if self.queue.push(RawMessage { topic, cdr, received_at }).is_err() {
+                let received_nanos = now_nanos(&self.clock);
+                if self.queue.push(RawMessage { topic, cdr, received_nanos }).is_err() {
                     subscription.queue_full += 1;
                 }
             }
@@ -196,10 +195,10 @@ impl<'a> NodeLoop<'a> {
 }
 
 /// ROS time: the system's, or `/clock` under `use_sim_time`.
-fn now(clock: &std::sync::Mutex<r2r::Clock>) -> Timestamp {
+fn now_nanos(clock: &std::sync::Mutex<r2r::Clock>) -> i64 {
     let mut clock = clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let since_epoch = clock.get_now().unwrap_or_default();
-    Timestamp::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX))
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn profile(qos: &ChosenQos) -> QosProfile {

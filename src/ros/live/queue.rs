@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use parking_lot::{Condvar, Mutex};
 
 use crate::record::HEAVY_MESSAGE_BYTES;
-use crate::track::Timestamp;
 
 /// A message as it came off the wire.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ pub(super) struct RawMessage {
     pub(super) topic: usize,
     /// CDR, encapsulation header first.
     pub(super) cdr: Vec<u8>,
-    pub(super) received_at: Timestamp,
+    pub(super) received_nanos: i64,
 }
 
 impl RawMessage {
@@ -166,7 +165,7 @@ mod tests {
     use super::*;
 
     fn message(topic: usize, len: usize) -> RawMessage {
-        RawMessage { topic, cdr: vec![0; len], received_at: Timestamp::from_nanos(0) }
+        RawMessage { topic, cdr: vec![0; len], received_nanos: 0 }
     }
 
     fn drain(queue: &MessageQueue<&str>) -> Vec<String> {

@@ -295,7 +295,7 @@ proptest! {
         let fields = expected(&fields, &held);
         prop_assert_eq!(
             rows,
-            [Element { stamp: None, fields, names, left_out: vec![], repaired_text: false }]
+            [Element { stamp: None, stamp_nanos: None, fields, names, left_out: vec![], repaired_text: false }]
         );
     }
 

@@ -1,0 +1,149 @@
+//! A bag made message by message, and what a mapping makes of it: whole-program tests of the recorder
+//! that need no graph.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use mldash_bridge::track::{Experiment, Query, Row};
+use serde_json::Value;
+
+use super::decode::encoder::{Encoder, encode};
+use super::program::{Done, program};
+
+const RUN: &str = "tests/made/run";
+
+/// `std_msgs/Header` and what is in it, behind a definition.
+macro_rules! with_header {
+    ($fields:literal) => {
+        concat!(
+            $fields,
+            "\n===\nMSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\nstring frame_id\n",
+            "===\nMSG: builtin_interfaces/Time\nint32 sec\nuint32 nanosec\n"
+        )
+    };
+}
+pub(crate) use with_header;
+
+/// A message type: name and definition.
+pub type Type = (&'static str, &'static str);
+
+/// A header and a number.
+pub const STAMPED: Type =
+    ("made_msgs/msg/Stamped", with_header!("std_msgs/Header header\nfloat64 x"));
+/// A text, without a header.
+pub const TEXT: Type = ("std_msgs/msg/String", "string data");
+
+/// A [`STAMPED`] message.
+pub fn stamped(stamp_nanos: i64, x: f64) -> Vec<u8> {
+    encode(|e| header(e, stamp_nanos).f64s(&[x]))
+}
+
+/// A [`TEXT`] message.
+pub fn text(text: &str) -> Vec<u8> {
+    encode(|e| e.text(text))
+}
+
+/// A header of the frame `map`.
+pub fn header(encoder: &mut Encoder, stamp_nanos: i64) -> &mut Encoder {
+    let sec = i32::try_from(stamp_nanos / 1_000_000_000).unwrap();
+    encoder.header(sec, u32::try_from(stamp_nanos % 1_000_000_000).unwrap(), "map")
+}
+
+/// A bag in the making.
+pub struct MadeBag {
+    folder: tempfile::TempDir,
+    writer: mcap::Writer<std::io::BufWriter<File>>,
+    channels: BTreeMap<String, u16>,
+}
+
+/// What became of it.
+pub struct Imported {
+    folder: tempfile::TempDir,
+    pub done: Done,
+}
+
+impl MadeBag {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("made.mcap")).unwrap();
+        let writer = mcap::Writer::new(std::io::BufWriter::new(file)).unwrap();
+        Self { folder, writer, channels: BTreeMap::new() }
+    }
+
+    /// Adds a message that was logged at `log_nanos`.
+    pub fn add(&mut self, topic: &str, (name, definition): Type, log_nanos: u64, cdr: &[u8]) {
+        let known = self.channels.get(topic).copied();
+        let channel_id = known.unwrap_or_else(|| {
+            let schema = self.writer.add_schema(name, "ros2msg", definition.as_bytes()).unwrap();
+            let channel = self.writer.add_channel(schema, topic, "cdr", &BTreeMap::new()).unwrap();
+            self.channels.insert(topic.to_owned(), channel);
+            channel
+        });
+        let header = mcap::records::MessageHeader {
+            channel_id,
+            sequence: 0,
+            log_time: log_nanos,
+            publish_time: log_nanos,
+        };
+        self.writer.write_to_known_channel(&header, cdr).unwrap();
+    }
+
+    /// Imports it; the import must end well and its account add up.
+    pub fn import(mut self, mapping: &str) -> Imported {
+        self.writer.finish().unwrap();
+        let config = self.path("mapping.yaml");
+        fs::write(&config, mapping).unwrap();
+        let import = program(["import", "--json", "--experiment", RUN]).arg("--root");
+        let import = import.arg(self.path("root")).arg("--config").arg(config);
+        let done = import.arg(self.path("made.mcap")).run();
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let imported = Imported { folder: self.folder, done };
+        imported.assert_adds_up();
+        imported
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Imported {
+    pub fn account(&self) -> Value {
+        serde_json::from_slice(&self.done.stdout).unwrap()
+    }
+
+    /// The account of one topic.
+    pub fn topic(&self, name: &str) -> Value {
+        let account = self.account();
+        let found = account["topics"].as_array().unwrap().iter().find(|t| t["topic"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {account:#}")).clone()
+    }
+
+    pub fn rows(&self, track: &str) -> Vec<Row> {
+        self.experiment().tracks(track).read(&Query::all()).unwrap()
+    }
+
+    /// The times of a track's rows.
+    pub fn times(&self, track: &str) -> Vec<f64> {
+        self.rows(track).iter().map(|row| row.ts.as_secs()).collect()
+    }
+
+    pub fn tracks(&self) -> Vec<String> {
+        self.experiment().list().unwrap().into_iter().map(|track| track.topic).collect()
+    }
+
+    fn experiment(&self) -> Experiment {
+        Experiment::open_read_only(RUN, Path::new(&self.folder.path().join("root"))).unwrap()
+    }
+
+    fn assert_adds_up(&self) {
+        for topic in self.account()["topics"].as_array().unwrap() {
+            let count = |key: &str| topic[key].as_u64().unwrap();
+            let dropped = topic["dropped"].as_object().unwrap().values();
+            let dropped: u64 = dropped.map(|count| count.as_u64().unwrap()).sum();
+            let known = count("stored") + count("merged") + count("throttled") + count("unchanged");
+            assert_eq!(count("received"), known + dropped, "{topic:#}");
+        }
+    }
+}
