@@ -8,7 +8,6 @@ mod bytes;
 mod definitions;
 mod experiment;
 mod fields;
-mod nearest;
 mod overlap;
 mod problem;
 mod qos;

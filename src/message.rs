@@ -6,6 +6,7 @@
 mod decoder;
 mod definition;
 mod layout;
+mod nearest;
 mod path;
 mod type_name;
 
@@ -18,5 +19,6 @@ pub use definition::{
     Origin, Primitive, Reference, SyntaxProblem, TextKind,
 };
 pub use layout::{ByteArrays, Layout, SelectedField, Selection, StampSource};
+pub(crate) use nearest::nearest;
 pub use path::{FieldPath, PathError, Slice, Step};
 pub use type_name::{TypeName, TypeNameError};

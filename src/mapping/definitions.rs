@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use super::nearest::nearest;
 use super::problem::Problems;
 use super::settings::{SettingKey, Settings, TimeColumn};
 use super::type_check::SettingFault;
 use super::{Mapping, Rule};
-use crate::message::{Decoder, DefinitionError, Definitions, LayoutFault, LayoutPart, TypeName};
+use crate::message::{
+    Decoder, DefinitionError, Definitions, LayoutFault, LayoutPart, TypeName, nearest,
+};
 
 /// How much of a mapping could be compared with definitions.
 #[derive(Clone, Debug, PartialEq, Eq)]

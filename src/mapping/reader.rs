@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use super::nearest::nearest;
 use super::problem::{Placed, Problems, Spot};
 use super::yaml::{Kind, Node};
+use crate::message::nearest;
 
 const OPEN: &str = "write a value, or leave the key out";
 const QUOTE: &str = "quote a text with braces or brackets: `\"{topic}\"`";

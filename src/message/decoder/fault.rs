@@ -1,10 +1,8 @@
 //! What of a layout does not fit a message type.
 
 use super::super::definition::{Field, FieldType, MessageType};
+use super::super::nearest::nearest;
 use super::super::type_name::TypeName;
-
-/// A nearer name than this is taken for what was meant.
-const MIN_SIMILARITY: f64 = 0.75;
 
 /// A part of a [`Layout`](super::super::Layout) that does not fit a type.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -148,13 +146,8 @@ impl LayoutFault {
 
 impl LayoutProblem {
     pub(super) fn no_such_field(field: &str, message: &MessageType) -> Self {
-        let nearest = message
-            .fields()
-            .iter()
-            .map(|f| (strsim::jaro_winkler(field, &f.name), f))
-            .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, f)| f.name.to_string());
+        let names = message.fields().iter().map(|f| &*f.name);
+        let nearest = nearest(field, names).map(str::to_owned);
         Self::NoSuchField {
             field: field.to_owned(),
             in_type: message.name().clone(),

@@ -6,7 +6,7 @@ const SIMILAR: f64 = 0.8;
 const MIN_PART_BYTES: usize = 3;
 
 /// The known word that `word` is a slip, or a part, of.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let word = plain(word);
     let score = |known: &str| {
