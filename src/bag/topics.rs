@@ -1,6 +1,7 @@
 //! The topics of bags, held against the mapping as a live graph's are.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use mcap::Channel;
 
@@ -105,9 +106,7 @@ impl<'a> BagTopics<'a> {
                  imported, these are not"
             ));
         }
-        let plan = definition_text(channel).and_then(|text| {
-            let definition =
-                MessageType::from_bundle(&type_name, text).map_err(|error| error.to_string())?;
+        let plan = definition(&type_name, channel).and_then(|definition| {
             TopicPlan::new(&channel.topic, &channel.topic, &definition, &rule)
                 .map_err(|error| error.to_string())
         });
@@ -118,18 +117,26 @@ impl<'a> BagTopics<'a> {
     }
 }
 
-/// The `ros2msg` text of a channel whose messages are CDR; else why there is none.
-fn definition_text<'c>(channel: &'c Channel<'_>) -> Result<&'c str, String> {
+/// The type of a channel whose messages are CDR; else why it is not known.
+fn definition(name: &TypeName, channel: &Channel<'_>) -> Result<Arc<MessageType>, String> {
     if channel.message_encoding != "cdr" {
         let encoding = &channel.message_encoding;
         return Err(format!("its messages are in `{encoding}`; those of ROS 2 are in `cdr`"));
     }
     match channel.schema.as_deref() {
-        Some(schema) if schema.encoding == "ros2msg" => {
-            std::str::from_utf8(&schema.data).map_err(|error| format!("its definition: {error}"))
-        }
         Some(schema) if !schema.encoding.is_empty() => {
-            Err(format!("its definition is in `{}`; this version reads `ros2msg`", schema.encoding))
+            // Comments may be in any encoding.
+            let text = String::from_utf8_lossy(&schema.data);
+            let definition = match schema.encoding.as_str() {
+                "ros2msg" => MessageType::from_bundle(name, &text),
+                "ros2idl" => MessageType::from_idl_bundle(name, &text),
+                other => {
+                    return Err(format!(
+                        "its definition is in `{other}`; those of ROS 2 are in `ros2msg` or `ros2idl`"
+                    ));
+                }
+            };
+            definition.map_err(|error| error.to_string())
         }
         _ => Err("the bag does not have its definition".to_owned()),
     }

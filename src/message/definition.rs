@@ -1,7 +1,10 @@
 //! What a message type is made of: fields with their types, nested types resolved.
-//! Knows nothing of bytes; [`parse`] reads `.msg` texts, [`resolve`] finds and joins them.
+//! Knows nothing of bytes; [`parse`] reads `.msg` texts and [`idl`] IDL, [`bundle`] parts what bags
+//! carry, [`resolve`] finds and joins them.
 
+mod bundle;
 mod error;
+mod idl;
 mod parse;
 mod resolve;
 
@@ -34,6 +37,24 @@ pub struct Field {
     pub name: Arc<str>,
     /// Its type.
     pub ty: FieldType,
+}
+
+/// What a definition is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    /// `.msg`
+    Msg,
+    /// OMG IDL, as rosidl understands it.
+    Idl,
+}
+
+impl Language {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Msg => "msg",
+            Self::Idl => "idl",
+        }
+    }
 }
 
 /// The type of a field: one or many of an element.

@@ -8,6 +8,7 @@
     reason = "a panic in a test is its report"
 )]
 
+mod definitions;
 mod ends;
 mod graph;
 mod rows;

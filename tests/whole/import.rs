@@ -131,12 +131,21 @@ fn what_is_no_bag_or_no_mapping_is_wrong_usage_and_nothing_is_written() {
     }
 }
 
+const IDL: &str = "================================================================================
+IDL: std_msgs/msg/String
+module std_msgs { module msg { struct String { @verbatim (language=\"comment\", text=\"a text\") string data; }; }; };
+";
+
 /// Writes one message of each (topic, schema encoding), 1 s apart, as the options say.
 fn write_bag(path: &Path, options: mcap::WriteOptions, topics: &[(&str, &str)]) {
     let mut bag = options.create(fs::File::create(path).unwrap()).unwrap();
     let cdr = [0, 1, 0, 0, 3, 0, 0, 0, b'h', b'i', 0];
     for (i, (topic, encoding)) in (1u64..).zip(topics) {
-        let schema = bag.add_schema("std_msgs/msg/String", encoding, b"string data\n").unwrap();
+        let definition: &[u8] = match *encoding {
+            "ros2idl" => IDL.as_bytes(),
+            _ => b"string data\n",
+        };
+        let schema = bag.add_schema("std_msgs/msg/String", encoding, definition).unwrap();
         let channel_id = bag.add_channel(schema, topic, "cdr", &Default::default()).unwrap();
         let log_time = i * 1_000_000_000;
         let header =
@@ -160,14 +169,22 @@ fn any_compression_and_no_index_give_the_same_row_and_other_schemas_are_refused(
         ("unchunked", options().use_chunks(false)),
     ] {
         let (bag, root) = (dir.path().join(format!("{name}.mcap")), dir.path().join(name));
-        write_bag(&bag, options, &[("/chatter", "ros2msg"), ("/idl", "ros2idl")]);
+        write_bag(
+            &bag,
+            options,
+            &[("/chatter", "ros2msg"), ("/idl", "ros2idl"), ("/proto", "protobuf")],
+        );
         let done = import(&[&bag], &config, &root);
         assert_eq!(done.code, 0, "{name}: {}", done.stderr);
         let rows = rows(&root, "chatter");
         assert_eq!(rows.len(), 1, "{name}");
         assert_eq!(rows[0].ts.as_secs(), 1.0);
+        let from_idl = self::rows(&root, "idl");
+        assert_eq!(from_idl.len(), 1, "{name}");
+        assert_eq!(from_idl[0].fields, rows[0].fields);
         let account = account(&done);
-        assert!(account["refused"]["/idl"].as_str().unwrap().contains("ros2idl"), "{account:#}");
+        let refused = account["refused"]["/proto"].as_str().unwrap();
+        assert!(refused.contains("protobuf"), "{account:#}");
         assert_eq!(account["unmatched"][0], "/nowhere");
     }
 }

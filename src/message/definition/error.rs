@@ -116,8 +116,44 @@ pub enum SyntaxProblem {
         /// The type.
         ty: String,
     },
+    /// IDL that stands for nothing in a ROS message.
+    #[error("ROS messages have no {what}")]
+    IdlUnsupported {
+        /// What there is.
+        what: String,
+    },
+    /// IDL that goes on otherwise than it must.
+    #[error("expected {expected}, found `{found}`")]
+    IdlUnexpected {
+        /// What must follow.
+        expected: String,
+        /// What does.
+        found: String,
+    },
+    /// IDL that ends too early.
+    #[error("the definition ends where {expected} was expected")]
+    IdlEnds {
+        /// What must follow.
+        expected: String,
+    },
+    /// Not the name of a message.
+    #[error("`{ty}` is not a type such as `double`, `sequence<octet>` or `pkg::msg::Name`")]
+    IdlType {
+        /// What there is.
+        ty: String,
+    },
+    /// The text defines other types than the one it is named after.
+    #[error("there is no `struct {name}` in `module {package}`")]
+    IdlNoStruct {
+        /// The package of the type that was looked for.
+        package: String,
+        /// Its name.
+        name: String,
+    },
     /// A part of a bundle has no name.
-    #[error("`MSG: package/Name` must follow a line of `=`, found `{found}`")]
+    #[error(
+        "`MSG: package/Name` or `IDL: package/msg/Name` must follow a line of `=`, found `{found}`"
+    )]
     BundleHead {
         /// What there is.
         found: String,

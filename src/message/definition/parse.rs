@@ -14,7 +14,7 @@ pub(super) struct RawField<'a> {
 }
 
 /// The element of a field.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum RawElement<'a> {
     Primitive(Primitive),
     Text(TextKind),

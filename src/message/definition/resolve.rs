@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::bundle::{BundlePart, split};
 use super::error::{DefinitionError, LookedIn, Origin, Reference, SyntaxProblem};
-use super::parse::{RawElement, RawField, parse};
+use super::parse::{RawElement, RawField, SyntaxError};
 use super::{ElementType, Field, FieldType, MessageType};
+use super::{Language, idl, parse};
 use crate::message::type_name::TypeName;
 
 /// Bounds on definitions from outside: a bag may carry anything.
@@ -33,15 +35,10 @@ enum Texts<'a> {
     Bundle { root: &'a TypeName, parts: HashMap<TypeName, BundlePart<'a>> },
 }
 
-/// A definition within a bundle.
-struct BundlePart<'a> {
-    text: &'a str,
-    lines_before: usize,
-}
-
 /// The text of one definition.
 struct Text<'a> {
     text: Cow<'a, str>,
+    language: Language,
     origin: Origin,
     lines_before: usize,
 }
@@ -69,7 +66,8 @@ impl Definitions {
         let folders = self.prefixes.iter().map(|p| p.join("share").join(package).join("msg"));
         let files = folders.filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
         let paths = files.map(|file| file.path());
-        let definitions = paths.filter(|path| path.extension().is_some_and(|e| e == "msg"));
+        let definitions =
+            paths.filter(|path| path.extension().is_some_and(|e| e == "msg" || e == "idl"));
         let names = definitions.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()));
         names.filter_map(|name| TypeName::new(package, &name).ok()).collect()
     }
@@ -92,8 +90,8 @@ impl Definitions {
 }
 
 impl MessageType {
-    /// A type from a `ros2msg` text, as MCAP files carry them: its own definition, then those that
-    /// it needs, each after a line of `=` and a line `MSG: package/Name`.
+    /// A type from a `ros2msg` text, as bags carry them: its own definition, then those that it needs,
+    /// each after a line of `=` and a line `MSG: package/Name`.
     ///
     /// # Errors
     /// Types that the text lacks, and definitions that rosidl would not accept.
@@ -106,61 +104,24 @@ impl MessageType {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_bundle(name: &TypeName, text: &str) -> Result<Arc<Self>, DefinitionError> {
-        let texts = Texts::Bundle { root: name, parts: split_bundle(name, text)? };
-        resolve(&texts, name, None, &mut Vec::new(), &mut HashMap::new())
+        Self::from_parts(name, split(name, Language::Msg, text)?)
     }
-}
 
-fn split_bundle<'a>(
-    root: &TypeName,
-    text: &'a str,
-) -> Result<HashMap<TypeName, BundlePart<'a>>, DefinitionError> {
-    let mut parts = HashMap::new();
-    let mut name = Some(root.clone());
-    let (mut start, mut lines_before) = (0, 0);
-    let mut at = 0;
-    for (i, line) in text.split_inclusive('\n').enumerate() {
-        let trimmed = line.trim();
-        let is_separator = trimmed.len() >= 3 && trimmed.bytes().all(|b| b == b'=');
-        if is_separator {
-            if let Some(name) = name.take() {
-                keep_part(&mut parts, name, &text[start..at], lines_before);
-            }
-        } else if name.is_none() && !trimmed.is_empty() {
-            let head = trimmed.strip_prefix("MSG:").and_then(|n| n.trim().parse().ok());
-            name = Some(head.ok_or_else(|| DefinitionError::Syntax {
-                type_name: root.clone(),
-                origin: Box::new(Origin::Bundle(root.clone())),
-                line: i + 1,
-                problem: SyntaxProblem::BundleHead { found: trimmed.to_owned() },
-            })?);
-            (start, lines_before) = (at + line.len(), i + 1);
-        }
-        at += line.len();
+    /// As [`from_bundle`](Self::from_bundle), from a `ros2idl` text: definitions in OMG IDL, each after
+    /// a line of `=` and a line `IDL: package/msg/Name`. Either may stand in the other's text.
+    ///
+    /// # Errors
+    /// As [`from_bundle`](Self::from_bundle), and IDL that has no meaning in a ROS message.
+    pub fn from_idl_bundle(name: &TypeName, text: &str) -> Result<Arc<Self>, DefinitionError> {
+        Self::from_parts(name, split(name, Language::Idl, text)?)
     }
-    if let Some(name) = name {
-        keep_part(&mut parts, name, &text[start..], lines_before);
-    }
-    Ok(parts)
-}
 
-/// The first definition of a type counts, unless it is blank: some writers head the root's own.
-fn keep_part<'a>(
-    parts: &mut HashMap<TypeName, BundlePart<'a>>,
-    name: TypeName,
-    text: &'a str,
-    lines_before: usize,
-) {
-    let part = BundlePart { text, lines_before };
-    match parts.entry(name) {
-        std::collections::hash_map::Entry::Vacant(free) => {
-            free.insert(part);
-        }
-        std::collections::hash_map::Entry::Occupied(mut taken) => {
-            if taken.get().text.trim().is_empty() {
-                taken.insert(part);
-            }
-        }
+    fn from_parts(
+        root: &TypeName,
+        parts: HashMap<TypeName, BundlePart<'_>>,
+    ) -> Result<Arc<Self>, DefinitionError> {
+        let texts = Texts::Bundle { root, parts };
+        resolve(&texts, root, None, &mut Vec::new(), &mut HashMap::new())
     }
 }
 
@@ -186,7 +147,7 @@ fn resolve(
         let looked_in = texts.looked_in(name);
         return Err(DefinitionError::Unknown { type_name: name.clone(), referred_by, looked_in });
     };
-    let raw = parse(&text.text).map_err(|e| DefinitionError::Syntax {
+    let raw = text.fields(name).map_err(|e| DefinitionError::Syntax {
         type_name: name.clone(),
         origin: Box::new(text.origin.clone()),
         line: text.lines_before + e.line,
@@ -244,22 +205,35 @@ fn resolve_field(
     Ok(Field { name: field.name.into(), ty: FieldType { element, arity: field.arity } })
 }
 
+impl Text<'_> {
+    fn fields(&self, name: &TypeName) -> Result<Vec<RawField<'_>>, SyntaxError> {
+        match self.language {
+            Language::Msg => parse::parse(&self.text),
+            Language::Idl => idl::parse(&self.text, name)?.ok_or_else(|| {
+                let (package, name) = (name.package().to_owned(), name.name().to_owned());
+                SyntaxError { line: 1, problem: SyntaxProblem::IdlNoStruct { package, name } }
+            }),
+        }
+    }
+}
+
 impl Texts<'_> {
     fn find(&self, name: &TypeName) -> Result<Option<Text<'_>>, DefinitionError> {
         match self {
             Self::Bundle { root, parts } => Ok(parts.get(name).map(|part| Text {
                 text: Cow::Borrowed(part.text),
+                language: part.language,
                 origin: Origin::Bundle((*root).clone()),
                 lines_before: part.lines_before,
             })),
             Self::Installed(prefixes) => {
-                for path in prefixes.iter().map(|prefix| msg_file(prefix, name)) {
+                for (path, language) in files(prefixes, name) {
                     match std::fs::read(&path) {
                         // Comments may be in any encoding.
                         Ok(bytes) => {
                             let text = Cow::Owned(String::from_utf8_lossy(&bytes).into_owned());
                             let origin = Origin::File(path);
-                            return Ok(Some(Text { text, origin, lines_before: 0 }));
+                            return Ok(Some(Text { text, language, origin, lines_before: 0 }));
                         }
                         Err(e) if is_absent(&e) => {}
                         Err(source) => {
@@ -278,7 +252,7 @@ impl Texts<'_> {
             Self::Bundle { root, .. } => LookedIn::Bundle((*root).clone()),
             Self::Installed([]) => LookedIn::NoPrefixes,
             Self::Installed(prefixes) => {
-                LookedIn::Files(prefixes.iter().map(|p| msg_file(p, name)).collect())
+                LookedIn::Files(files(prefixes, name).map(|(path, _)| path).collect())
             }
         }
     }
@@ -289,8 +263,19 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-fn msg_file(prefix: &Path, name: &TypeName) -> PathBuf {
-    let file = format!("{}.msg", name.name());
+/// Where a type may be defined. rosidl installs what a package brought beside the IDL that it made of
+/// it, so that IDL alone means that the package was written in it.
+fn files<'a>(
+    prefixes: &'a [PathBuf],
+    name: &'a TypeName,
+) -> impl Iterator<Item = (PathBuf, Language)> + 'a {
+    let languages = [Language::Msg, Language::Idl];
+    let of_prefix = move |prefix: &'a PathBuf| languages.map(|l| (installed(prefix, name, l), l));
+    prefixes.iter().flat_map(of_prefix)
+}
+
+fn installed(prefix: &Path, name: &TypeName, language: Language) -> PathBuf {
+    let file = format!("{}.{}", name.name(), language.extension());
     prefix.join("share").join(name.package()).join(name.kind()).join(file)
 }
 
@@ -303,7 +288,7 @@ mod tests {
     }
 
     fn install(prefix: &Path, ty: &str, text: &str) {
-        let file = msg_file(prefix, &name(ty));
+        let file = installed(prefix, &name(ty), Language::Msg);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, text).unwrap();
     }
@@ -404,9 +389,30 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_of_another_language_is_named() {
-        let text = "=====\nIDL: a/msg/A\nmodule a {};\n";
-        let error = MessageType::from_bundle(&name("a/A"), text).unwrap_err().to_string();
-        assert!(error.contains("found `IDL: a/msg/A`"), "{error}");
+    fn a_bundle_in_idl_gives_the_type_that_one_of_msg_texts_gives() {
+        let idl = "=====\nIDL: a/msg/A\nmodule a { module msg { struct A { sequence<b::msg::B> b; }; \
+                   }; };\n=====\nIDL: b/msg/B\n\nmodule b { module msg { struct B { float x[3]; }; }; };";
+        let from_idl = MessageType::from_idl_bundle(&name("a/A"), idl).unwrap();
+        let msg = "b/B[] b\n===\nMSG: b/B\nfloat32[3] x\n";
+        let from_msg = MessageType::from_bundle(&name("a/A"), msg).unwrap();
+        assert_eq!(format!("{from_idl:?}"), format!("{from_msg:?}"));
+
+        let wrong = idl.replace("float x", "float 3x");
+        let error = MessageType::from_idl_bundle(&name("a/A"), &wrong).unwrap_err().to_string();
+        assert!(error.contains("b/msg/B, recorded definition of a/msg/A, line 7:"), "{error}");
+    }
+
+    #[test]
+    fn a_package_that_was_written_in_idl_is_read_from_it() {
+        let prefix = tempfile::tempdir().unwrap();
+        install(prefix.path(), "a/T", "b/Part part\n");
+        let file = installed(prefix.path(), &name("b/Part"), Language::Idl);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "module b { module msg { struct Part { double x; }; }; };").unwrap();
+        let definitions = Definitions::from_prefixes([prefix.path().to_owned()]);
+        let part =
+            definitions.resolve(&name("a/T")).unwrap().fields()[0].ty.message().unwrap().clone();
+        assert_eq!(fields(&part), ["float64 x"]);
+        assert!(definitions.types_of("b").contains(&name("b/Part")));
     }
 }
