@@ -13,6 +13,7 @@ mod problem;
 mod qos;
 mod read;
 mod reader;
+mod required;
 mod rule;
 mod settings;
 mod template;
@@ -34,6 +35,7 @@ pub use definitions::TypesChecked;
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use problem::{MappingErrors, Place, Problem};
 pub use qos::{Durability, Qos, Reliability};
+pub use required::Required;
 pub use rule::{Rule, RuleMatch, TypeConflict};
 pub use settings::{Blobs, Hz, Settings, Stamp, StampOffset, TimeColumn, TimeColumns};
 pub use template::LoneBrace;
@@ -74,6 +76,8 @@ pub struct Mapping {
     rules: Vec<Rule>,
     types: TypeDefaults,
     exclude: Vec<Placed<TopicPattern>>,
+    required: Vec<Required>,
+    start_paused: bool,
     text: String,
     path: PathBuf,
 }
@@ -185,6 +189,16 @@ impl Mapping {
         &self.rules
     }
 
+    /// Topics that a recording is not whole without.
+    pub fn required(&self) -> &[Required] {
+        &self.required
+    }
+
+    /// Whether a recording starts paused.
+    pub fn start_paused(&self) -> bool {
+        self.start_paused
+    }
+
     /// Whether globs are not to mean this topic.
     pub fn excludes(&self, topic: &str) -> bool {
         self.exclude.iter().any(|excluded| excluded.value.captures(topic).is_some())
@@ -204,7 +218,8 @@ impl Mapping {
     /// it.
     pub fn resolve(mut self, namespace: &str, node: &str) -> Self {
         let rules = self.rules.iter_mut().map(|rule| &mut rule.topic);
-        for topic in rules.chain(&mut self.exclude) {
+        let required = self.required.iter_mut().map(|required| &mut required.topic);
+        for topic in rules.chain(required).chain(&mut self.exclude) {
             topic.value = topic.value.resolve(namespace, node);
         }
         self

@@ -4,10 +4,16 @@
 mod account;
 mod change;
 mod clock;
+mod description;
 mod disk;
 mod held;
 mod ledger;
+mod meter;
+mod parts;
 mod plan;
+mod required;
+mod session;
+mod status;
 mod stream;
 mod throttle;
 mod time;
@@ -15,13 +21,19 @@ mod topic;
 
 pub use account::{Account, DropReason, Note, TopicAccount};
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
+pub use parts::{PartAccount, SplitError};
 pub use plan::{PlanError, TopicPlan};
+pub use required::{RequiredAccount, RequiredState};
+pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::mapping::Bytes;
+use crate::mapping::{Bytes, Required};
 use crate::track::{Experiment, StoreError, TrackError, one_line, replace_file};
+use session::Session;
 use topic::TopicRecorder;
 
 /// The file in the experiment's folder that holds the account.
@@ -36,11 +48,16 @@ pub struct Recorder {
     refused: BTreeMap<String, String>,
     unmatched: Vec<String>,
     disk: Option<DiskGuard>,
+    session: Session,
 }
 
 impl Recorder {
     /// A recorder into `exp`, without topics yet.
     pub fn new(exp: Experiment) -> Self {
+        Self::in_session(exp, Session::new())
+    }
+
+    fn in_session(exp: Experiment, session: Session) -> Self {
         Self {
             exp,
             topics: Vec::new(),
@@ -48,6 +65,7 @@ impl Recorder {
             refused: BTreeMap::new(),
             unmatched: Vec::new(),
             disk: None,
+            session,
         }
     }
 
@@ -74,7 +92,8 @@ impl Recorder {
 
     /// Adds a topic and returns its number, counted from 0 in the order of these calls.
     pub fn add_topic(&mut self, plan: TopicPlan) -> usize {
-        self.topics.push(TopicRecorder::new(plan));
+        self.session.add_topic(&plan.mapped_topic);
+        self.topics.push(TopicRecorder::new(Arc::new(plan)));
         self.topics.len() - 1
     }
 
@@ -89,6 +108,7 @@ impl Recorder {
             self.topics.iter_mut().for_each(|topic| topic.release_held(&self.exp, nanos));
         }
         self.is_clock_awaited |= received_nanos.is_none();
+        self.session.count(topic, 1);
         let disk = self.disk.as_ref().map(DiskGuard::status);
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.record(&self.exp, cdr, received_nanos, disk);
@@ -97,6 +117,7 @@ impl Recorder {
 
     /// Counts messages that were lost before they came here.
     pub fn drop_messages(&mut self, topic: usize, reason: DropReason, messages: u64) {
+        self.session.count(topic, messages);
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.drop_messages(reason, messages);
         }
@@ -112,6 +133,83 @@ impl Recorder {
         self.unmatched = entries;
     }
 
+    /// Watches from now on that these topics come, and how often.
+    pub fn require(&mut self, required: &[Required]) {
+        self.session.require(required);
+    }
+
+    /// Notes whether messages are left out, by whoever brings them, as [`DropReason::Paused`].
+    pub fn set_paused(&mut self, paused: bool) {
+        self.session.paused = paused;
+    }
+
+    /// Where the latest status hangs.
+    pub fn board(&self) -> StatusBoard {
+        self.session.board.clone()
+    }
+
+    /// Looks at how everything stands, tells what has changed with the topics that are required,
+    /// and posts it on the board. To be called about once a second.
+    pub fn post_status(&mut self, queue: QueueFill) {
+        let now = Instant::now();
+        let topics = self.session.look(now, &mut self.topics);
+        self.session.board.post(Status {
+            experiment: self.exp.name().to_string(),
+            paused: self.session.paused,
+            elapsed_secs: (now - self.session.started).as_secs_f64(),
+            queue,
+            disk: self.disk(),
+            sync: None,
+            topics,
+            required: self.session.required(),
+            refused: self.refused.clone(),
+        });
+    }
+
+    /// Returns once what was recorded so far is in the store.
+    ///
+    /// # Errors
+    /// The first track that could not be written; its rows are tried again.
+    pub fn flush(&self) -> Result<(), TrackError> {
+        self.exp.flush()
+    }
+
+    /// Goes on in another experiment: the first one's name and `_002`, `_003`, …. Topics keep their
+    /// numbers, accounts start anew. The part before is closed beside the recording; what became of
+    /// it is in its own account, and [`finish`](Self::finish) waits for it.
+    ///
+    /// # Errors
+    /// When that can't be opened, or too many parts are being closed; it goes on where it was.
+    pub fn split(&mut self) -> Result<(), SplitError> {
+        let closer = self.session.parts.closer(|part: Self| {
+            let ended = part.finish(None);
+            let part = PartAccount::from(&ended.0);
+            tracing::info!(
+                "{} is closed: {} received, {} stored, {} dropped",
+                part.experiment,
+                part.received,
+                part.stored,
+                part.dropped
+            );
+            ended
+        })?;
+        let before = self.exp.name().clone();
+        let (name, number) = self.session.parts.next_name(&before, self.exp.folder());
+        let next = self.exp.continue_in(&name).map_err(SplitError::Open)?;
+        tracing::info!("going on in {name}, {}", next.folder().display());
+        let ended = self.session.start_part(&self.topics);
+        let session = std::mem::replace(&mut self.session, ended);
+        let mut next = Self::in_session(next, session);
+        next.topics = self.topics.iter_mut().map(TopicRecorder::next_part).collect();
+        next.is_clock_awaited = self.is_clock_awaited;
+        next.refused = self.refused.clone();
+        next.unmatched = self.unmatched.clone();
+        next.disk = self.disk.take();
+        let ended = std::mem::replace(self, next);
+        self.session.parts.go_on(&before, number, closer, ended);
+        Ok(())
+    }
+
     /// What became of the messages so far.
     pub fn account(&self) -> Account {
         Account {
@@ -121,6 +219,8 @@ impl Recorder {
             topics: self.topics.iter().map(TopicRecorder::account).collect(),
             refused: self.refused.clone(),
             unmatched: self.unmatched.clone(),
+            required: self.session.required(),
+            earlier_parts: Vec::new(),
         }
     }
 
@@ -136,6 +236,9 @@ impl Recorder {
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
         let mut topics = self.topics;
         topics.iter_mut().for_each(TopicRecorder::drop_held);
+        if let Some(failure) = &failure {
+            self.exp.fail_run(failure);
+        }
         let (closed, lost, failed) = match self.exp.close() {
             Ok(closed) => (closed, Vec::new(), None),
             Err(error) => (error.closed, error.lost, Some(*error.source)),
@@ -151,17 +254,20 @@ impl Recorder {
         account.topics = topics.iter().map(TopicRecorder::account).collect();
         account.failure = failure.or_else(|| failed.as_ref().map(|error| one_line(error)));
         account.complete = account.failure.is_none();
+        let (earlier_parts, parts_closed) = self.session.parts.finish();
+        account.earlier_parts = earlier_parts;
         let written = write_account(&account, &account_file);
-        match failed {
-            None => (account, written),
-            Some(failed) => {
-                if let Err(error) = written {
-                    tracing::error!("{}", one_line(&error));
-                }
-                (account, Err(failed))
-            }
-        }
+        self.session.board.close();
+        (account, first_error([failed.map_or(Ok(()), Err), parts_closed, written]))
     }
+}
+
+/// The first error; those after it are told.
+fn first_error<const N: usize>(results: [Result<(), TrackError>; N]) -> Result<(), TrackError> {
+    let mut errors = results.into_iter().filter_map(Result::err);
+    let first = errors.next().map_or(Ok(()), Err);
+    errors.for_each(|error| tracing::error!("{}", one_line(&error)));
+    first
 }
 
 /// Books `rows` on the topics that they came from.

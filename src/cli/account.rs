@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
-use mldash_bridge::record::{Account, TopicAccount};
+use mldash_bridge::record::{Account, PartAccount, RequiredAccount, RequiredState, TopicAccount};
 
 /// Writes it as what a recording returns.
 pub(crate) fn write(account: &Account, as_json: bool, out: impl Write) -> io::Result<()> {
@@ -27,6 +27,19 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     if !account.unmatched.is_empty() {
         writeln!(out, "no topic came for: {}", account.unmatched.join(", "))?;
     }
+    for required in &account.required {
+        if let Some(text) = shortfall(required) {
+            writeln!(out, "{text}")?;
+        }
+    }
+    for part in &account.earlier_parts {
+        let PartAccount { experiment, received, stored, dropped, .. } = part;
+        let end = end(part.complete);
+        writeln!(
+            out,
+            "before, {experiment}: {received} received, {stored} stored, {dropped} dropped; {end}"
+        )?;
+    }
     for topic in &account.topics {
         if let Some(ahead_secs) = topic.stamps_ahead_secs {
             writeln!(out, "{}: stamps {ahead_secs:+.3} s from the time of receipt", topic.topic)?;
@@ -38,12 +51,28 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     let received: u64 = account.topics.iter().map(|topic| topic.received).sum();
     let stored: u64 = account.topics.iter().map(|topic| topic.stored).sum();
     let dropped: u64 = account.topics.iter().map(TopicAccount::dropped_total).sum();
-    let end = if account.complete { "complete" } else { "INCOMPLETE" };
+    let end = end(account.complete);
     writeln!(
         out,
         "{}: {received} received, {stored} stored, {dropped} dropped; {end}",
         account.experiment
     )
+}
+
+fn end(complete: bool) -> &'static str {
+    if complete { "complete" } else { "INCOMPLETE" }
+}
+
+/// What a required topic left to be desired.
+fn shortfall(required: &RequiredAccount) -> Option<String> {
+    let RequiredAccount { topic, times_short, short_secs, .. } = required;
+    if required.state == RequiredState::Missing {
+        return Some(format!("required {topic}: it never came"));
+    }
+    let wanted = required.min_rate.map(|hz| format!(" of {hz} Hz")).unwrap_or_default();
+    (*short_secs > 0.0).then(|| {
+        format!("required {topic}: short{wanted} for {short_secs:.0} s, {times_short} times")
+    })
 }
 
 fn table(account: &Account) -> Table {

@@ -26,7 +26,8 @@ const UNITS: [(&str, u64); 10] = [
 /// assert_eq!(size.to_string(), "1.5 GiB");
 /// # Ok::<(), mldash_bridge::mapping::BytesError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
 pub struct Bytes(u64);
 
 /// Why a text is not a size.

@@ -11,11 +11,21 @@ use super::reader::{Item, Section};
 use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
-use super::{Flush, Mapping, Remote, TypeDefaults, overlap, yaml};
+use super::{Flush, Mapping, Remote, TypeDefaults, overlap, required, yaml};
 use crate::message::TypeName;
 
-const TOP_KEYS: [&str; 8] =
-    ["experiment", "root", "remote", "flush", "min_free", "topics", "types", "exclude"];
+const TOP_KEYS: [&str; 10] = [
+    "experiment",
+    "root",
+    "remote",
+    "flush",
+    "min_free",
+    "topics",
+    "types",
+    "exclude",
+    "required",
+    "start_paused",
+];
 const NO_TOPICS: &str = "write `topics:` and below it lines such as `  - topic: /robot/pose`";
 const EXPERIMENT: &str =
     "write `owner/project/name`; `{date}`, `{time}`, `{host}` and `{env:NAME}` fill in";
@@ -50,10 +60,19 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
             .get("exclude")
             .and_then(|item| exclude(item, problems))
             .unwrap_or_default(),
+        required: section
+            .get("required")
+            .and_then(|item| required::read(item, problems))
+            .unwrap_or_default(),
+        start_paused: section
+            .get("start_paused")
+            .and_then(|item| item.truth(problems))
+            .unwrap_or_default(),
         text: text.to_owned(),
         path: PathBuf::new(),
     };
     overlap::check(&mapping, problems);
+    required::check(&mapping, problems);
     Some(mapping)
 }
 

@@ -48,6 +48,8 @@ root: .dash
 remote: {url: 'https://api.example.org', token_env: ML_DASH_API_KEY}
 flush: {interval: 0.5, batch: 100, fsync: 1}
 min_free: 2GiB
+required: [/robot/pose, {topic: tf, min_rate: 50}]
+start_paused: true
 topics:
   - topic: /robot/pose
     track: robot/pose
@@ -81,6 +83,9 @@ exclude: [/rosout, /parameter_events]
     };
     assert_eq!(*mapping.flush(), flush);
     assert_eq!(mapping.min_free(), Some(Bytes::new(2 << 30)));
+    let required = mapping.required().iter().map(|r| (r.topic(), r.min_rate().map(Hz::get)));
+    assert_eq!(required.collect::<Vec<_>>(), [("/robot/pose", None), ("/tf", Some(50.0))]);
+    assert!(mapping.start_paused());
 
     let column =
         |column: &str, text: &str| SelectedField { column: column.into(), path: path(text) };
@@ -354,4 +359,39 @@ proptest::proptest! {
         let _ = Mapping::parse(&text, "test.yaml");
         let _ = Mapping::parse(&format!("topics:\n  - topic: /a\n    {text}"), "test.yaml");
     }
+}
+
+#[test]
+fn what_is_required_must_be_named_and_recorded() {
+    let text = "
+topics: [{topic: /imu}, {topic: /cam/*}]
+exclude: [/cam/depth]
+required:
+  - /imu
+  - {topic: /imu, min_rate: 10}
+  - /cam/rgb
+  - /cam/depth
+  - /odom
+  - /cam/*
+  - {min_rate: 3}
+  - {topic: /cam/rgb, min_rate: 0, rate: 1}
+start_paused: perhaps
+";
+    let problems = problems(text);
+    let told = |line: usize, text: &str| {
+        problems.iter().any(|p| p.contains(&format!("{line}:")) && p.contains(text))
+    };
+    assert!(told(6, "/imu is required twice"), "{problems:#?}");
+    assert!(told(8, "/cam/depth is required, and no entry"), "{problems:#?}");
+    assert!(told(9, "/odom is required, and no entry"), "{problems:#?}");
+    assert!(told(10, "glob"), "{problems:#?}");
+    assert!(told(11, "`topic` is missing"), "{problems:#?}");
+    assert!(told(12, "rate"), "{problems:#?}");
+    assert!(told(13, "true or false"), "{problems:#?}");
+}
+
+#[test]
+fn what_is_required_is_relative_to_the_node_as_topics_are() {
+    let mapping = mapping("topics: [{topic: imu}]\nrequired: [imu]").resolve("/robot1", "bridge");
+    assert_eq!(mapping.required()[0].topic(), "/robot1/imu");
 }

@@ -6,6 +6,9 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::parts::PartAccount;
+use super::required::RequiredAccount;
+
 /// Why a message (or an element, under `each`) is in no track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -33,6 +36,15 @@ pub enum DropReason {
     TrackCollision,
     /// The recorder was shutting down.
     Stopped,
+    /// The recording was paused.
+    Paused,
+}
+
+impl DropReason {
+    /// Whether something is missing that was to be recorded; not so what was left out on purpose.
+    pub fn is_loss(self) -> bool {
+        !matches!(self, Self::Paused | Self::BlobsOff)
+    }
 }
 
 impl fmt::Display for DropReason {
@@ -124,6 +136,11 @@ impl TopicAccount {
         self.dropped.values().sum()
     }
 
+    /// Of these, how many were to be recorded.
+    pub fn lost_total(&self) -> u64 {
+        self.dropped.iter().filter(|(reason, _)| reason.is_loss()).map(|(_, count)| count).sum()
+    }
+
     /// Whether everything that came is somewhere.
     pub fn adds_up(&self) -> bool {
         let known = self.stored + self.merged + self.throttled + self.unchanged;
@@ -147,6 +164,12 @@ pub struct Account {
     pub refused: BTreeMap<String, String>,
     /// Entries of the mapping that no topic was found for.
     pub unmatched: Vec<String>,
+    /// Topics that the mapping requires.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub required: Vec<RequiredAccount>,
+    /// The parts of the recording before this one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier_parts: Vec<PartAccount>,
 }
 
 impl Account {

@@ -34,7 +34,7 @@ pub enum DiskLevel {
 }
 
 /// The disk as it was last looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct DiskStatus {
     /// What is free.
     pub free: Bytes,

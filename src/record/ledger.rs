@@ -113,8 +113,8 @@ impl Ledger {
             match reason {
                 // Said once for all topics, when it begins.
                 DropReason::DiskLow => {}
-                DropReason::BlobsOff => tracing::info!("{}: dropped, {error}", self.topic),
-                _ => tracing::error!("{}: dropped, {error}", self.topic),
+                _ if reason.is_loss() => tracing::error!("{}: dropped, {error}", self.topic),
+                _ => tracing::info!("{}: dropped, {error}", self.topic),
             }
             account.errors.push(error);
         }

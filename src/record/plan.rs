@@ -113,6 +113,11 @@ impl TopicPlan {
         })
     }
 
+    /// Whether its messages are the text that describes a robot (URDF), as ROS names that topic.
+    pub(super) fn is_robot_description(&self) -> bool {
+        self.type_name == "std_msgs/msg/String" && self.topic.ends_with("/robot_description")
+    }
+
     /// The topic on the graph.
     pub fn topic(&self) -> &str {
         &self.topic

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use super::account::{DropReason, Note, TopicAccount};
 use super::clock::{Compared, Distance};
+use super::description::RobotDescription;
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 use super::held::{Held, HeldMessage};
 use super::ledger::Ledger;
@@ -17,7 +19,7 @@ use crate::track::{Experiment, Row, Timestamp};
 
 /// A topic's plan, its tracks and its account.
 pub(super) struct TopicRecorder {
-    plan: TopicPlan,
+    plan: Arc<TopicPlan>,
     /// By the values that their names are made of; one entry when the name is fixed.
     streams: HashMap<Vec<Option<String>>, Stream>,
     /// Reused from message to message.
@@ -30,10 +32,13 @@ pub(super) struct TopicRecorder {
     distance: Distance,
     /// How often the topic's clock jumped back: the most that one of its tracks saw.
     jumps: u64,
+    /// The largest since it was last asked for.
+    lag_secs: Option<f64>,
+    description: RobotDescription,
 }
 
 impl TopicRecorder {
-    pub(super) fn new(plan: TopicPlan) -> Self {
+    pub(super) fn new(plan: Arc<TopicPlan>) -> Self {
         let ledger = Ledger::new(&plan.topic, &plan.type_name);
         Self {
             plan,
@@ -44,7 +49,25 @@ impl TopicRecorder {
             held: Held::default(),
             distance: Distance::default(),
             jumps: 0,
+            lag_secs: None,
+            description: RobotDescription::default(),
         }
+    }
+
+    /// The same topic in the next part of the recording: nothing stored, nothing counted yet.
+    pub(super) fn next_part(&mut self) -> Self {
+        let held = std::mem::take(&mut self.held);
+        Self { is_heavy: self.is_heavy, held, ..Self::new(self.plan.clone()) }
+    }
+
+    /// What the mapping calls the topic.
+    pub(super) fn mapped_topic(&self) -> &str {
+        &self.plan.mapped_topic
+    }
+
+    /// Receive time minus stamp, the largest since the last call; `None` without stamps.
+    pub(super) fn take_lag(&mut self) -> Option<f64> {
+        self.lag_secs.take()
     }
 
     pub(super) fn account(&self) -> TopicAccount {
@@ -111,8 +134,12 @@ impl TopicRecorder {
 
     /// Counts messages that were lost before they came here.
     pub(super) fn drop_messages(&mut self, reason: DropReason, messages: u64) {
-        self.ledger
-            .drop_many(reason, messages, || "messages came faster than they were decoded".into());
+        let why = match reason {
+            DropReason::Paused => "as asked for; they are counted",
+            DropReason::Stopped => "the recording was ended in a hurry",
+            _ => "messages came faster than they were decoded",
+        };
+        self.ledger.drop_many(reason, messages, || why.to_owned());
     }
 
     /// Takes up to `merged` of the rows stored in `track` as merged ones; how many there were.
@@ -157,6 +184,9 @@ impl TopicRecorder {
         notes.extend(remarks);
         for (column, value) in self.plan.times.columns(&time) {
             element.fields.push_distinct(column, value);
+        }
+        if self.plan.is_robot_description() {
+            self.description.note(exp, &self.plan.topic, &element);
         }
         let stream = match self.stream(exp, element.names) {
             Ok(stream) => stream,
@@ -221,6 +251,8 @@ impl TopicRecorder {
     fn compare_clocks(&mut self, elements: &[Element], received_nanos: Option<i64>) {
         let stamp = elements.first().and_then(|first| self.plan.times.own_time(first));
         let (Some(stamp), Some(nanos)) = (stamp, received_nanos) else { return };
+        let lag_secs = Timestamp::from_nanos(nanos).as_secs() - stamp.as_secs();
+        self.lag_secs = Some(self.lag_secs.map_or(lag_secs, |largest| largest.max(lag_secs)));
         match self.distance.compare(stamp, Timestamp::from_nanos(nanos)) {
             Compared::Near => {}
             Compared::Far => self.ledger.note_far(1),

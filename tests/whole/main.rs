@@ -18,6 +18,7 @@ mod mapping;
 mod memory;
 mod parquet_table;
 mod proxy;
+mod recorder;
 mod run;
 mod slice;
 mod store;

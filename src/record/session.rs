@@ -1,0 +1,111 @@
+//! What of a recording outlives a split: how its topics come in, what is required of them, who
+//! looks at it.
+
+use std::time::Instant;
+
+use super::account::TopicAccount;
+use super::meter::{Meter, Reading, WINDOW};
+use super::parts::Parts;
+use super::required::{RequiredAccount, Turn, Watch};
+use super::status::{StatusBoard, TopicStatus};
+use super::topic::TopicRecorder;
+use crate::mapping::Required;
+
+/// A recording, over all its parts.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) started: Instant,
+    pub(super) paused: bool,
+    pub(super) board: StatusBoard,
+    pub(super) parts: Parts,
+    /// By topic number.
+    arrivals: Vec<Arrivals>,
+    watches: Vec<Watch>,
+}
+
+/// How one topic comes in.
+#[derive(Debug)]
+struct Arrivals {
+    messages: u64,
+    /// Messages or elements that were lost in earlier parts.
+    lost_before: u64,
+    meter: Meter,
+}
+
+impl Session {
+    pub(super) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            paused: false,
+            board: StatusBoard::default(),
+            parts: Parts::default(),
+            arrivals: Vec::new(),
+            watches: Vec::new(),
+        }
+    }
+
+    pub(super) fn require(&mut self, required: &[Required]) {
+        let now = Instant::now();
+        self.watches.extend(required.iter().map(|required| Watch::new(required, now)));
+    }
+
+    /// A topic that the mapping calls `mapped_topic` is recorded from now on.
+    pub(super) fn add_topic(&mut self, mapped_topic: &str) {
+        let watch = self.watches.iter().find(|watch| watch.topic() == mapped_topic);
+        let meter = Meter::new(Instant::now(), watch.map_or(WINDOW, Watch::window));
+        self.arrivals.push(Arrivals { messages: 0, lost_before: 0, meter });
+    }
+
+    /// Messages of a topic came, whatever becomes of them.
+    pub(super) fn count(&mut self, topic: usize, messages: u64) {
+        if let Some(arrivals) = self.arrivals.get_mut(topic) {
+            arrivals.messages += messages;
+        }
+    }
+
+    /// Looks at all topics, and tells what has changed with those that are required.
+    pub(super) fn look(&mut self, now: Instant, topics: &mut [TopicRecorder]) -> Vec<TopicStatus> {
+        let looked = topics.iter_mut().zip(&mut self.arrivals).map(|(topic, arrivals)| {
+            let account = topic.account();
+            let lost = arrivals.lost_before + account.lost_total();
+            let reading = arrivals.meter.look(now, arrivals.messages, lost);
+            (topic.mapped_topic().to_owned(), reading, topic.take_lag(), account)
+        });
+        let looked: Vec<_> = looked.collect();
+        for watch in &mut self.watches {
+            let reading = looked.iter().find(|(topic, ..)| topic == watch.topic());
+            match watch.look(now, reading.map(|(_, reading, ..)| *reading)) {
+                Some(Turn::Worse(text)) => tracing::warn!("{text}"),
+                Some(Turn::Better(text)) => tracing::info!("{text}"),
+                None => {}
+            }
+        }
+        looked.into_iter().map(|(_, reading, lag, account)| status(account, reading, lag)).collect()
+    }
+
+    pub(super) fn required(&self) -> Vec<RequiredAccount> {
+        self.watches.iter().map(|watch| watch.account().clone()).collect()
+    }
+
+    /// The accounts start anew; `topics` are those of the part that ends, which keeps what is
+    /// returned.
+    pub(super) fn start_part(&mut self, topics: &[TopicRecorder]) -> Self {
+        let next = self.watches.iter().map(Watch::next_part).collect();
+        let ended = Self { watches: std::mem::replace(&mut self.watches, next), ..Self::new() };
+        for (arrivals, topic) in self.arrivals.iter_mut().zip(topics) {
+            arrivals.lost_before += topic.account().lost_total();
+        }
+        ended
+    }
+}
+
+fn status(account: TopicAccount, reading: Reading, lag_secs: Option<f64>) -> TopicStatus {
+    TopicStatus {
+        account,
+        rate_hz: reading.rate_hz,
+        lag_secs,
+        silent_secs: reading.silent.map(|silent| silent.as_secs_f64()),
+        is_stale: reading.is_stale,
+        is_losing: reading.is_losing,
+    }
+}

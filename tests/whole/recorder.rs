@@ -1,0 +1,153 @@
+//! A recorder as the node drives it: parts, pauses, what is required, and how it all stands.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mldash_bridge::mapping::Mapping;
+use mldash_bridge::message::MessageType;
+use mldash_bridge::record::{
+    DropReason, QueueFill, Recorder, RequiredState, SplitError, TopicPlan,
+};
+use mldash_bridge::track::{Experiment, Metadata, Options, Query, RunStatus};
+
+const RUN: &str = "tests/lab/run";
+/// Longer than anything here takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const CHATTER: usize = 0;
+const DESCRIPTION: usize = 1;
+
+/// Records `/chatter` and `/robot_description`.
+fn recorder(root: &Path, more: &str) -> Recorder {
+    let exp = Experiment::open(RUN, Options::local(root)).unwrap();
+    exp.start_run(Metadata::from_iter([("host".to_owned(), "rover".into())])).unwrap();
+    let mut recorder = Recorder::new(exp);
+    let text = format!("topics: [{{topic: /chatter}}, {{topic: /robot_description}}]\n{more}");
+    let mapping = Mapping::parse(&text, "test.yaml").unwrap();
+    recorder.require(mapping.required());
+    let type_name = "std_msgs/msg/String".parse().unwrap();
+    let message = MessageType::from_bundle(&type_name, "string data").unwrap();
+    for topic in ["/chatter", "/robot_description"] {
+        let rule = mapping.rule_for(topic, &type_name).unwrap();
+        recorder.add_topic(TopicPlan::new(topic, topic, &message, &rule).unwrap());
+    }
+    recorder
+}
+
+fn say(recorder: &mut Recorder, topic: usize, text: &str, at_secs: f64) {
+    let mut cdr = vec![0, 1, 0, 0];
+    cdr.extend((text.len() as u32 + 1).to_le_bytes());
+    cdr.extend(text.as_bytes());
+    cdr.push(0);
+    recorder.record(topic, cdr, (at_secs * 1e9) as i64);
+}
+
+fn times(root: &Path, run: &str) -> Vec<f64> {
+    let exp = Experiment::open_read_only(run, root).unwrap();
+    let rows = exp.tracks("chatter").read(&Query::all()).unwrap();
+    rows.iter().map(|row| row.ts.as_secs()).collect()
+}
+
+#[test]
+fn a_split_goes_on_in_the_next_experiment_and_every_message_is_in_exactly_one() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    for i in 1..=10 {
+        say(&mut recorder, CHATTER, "x", f64::from(i));
+        if i % 4 == 0 {
+            recorder.split().unwrap();
+        }
+    }
+    assert_eq!(recorder.experiment().name().as_str(), "tests/lab/run_003");
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+    assert_eq!(times(root.path(), RUN), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(times(root.path(), "tests/lab/run_002"), [5.0, 6.0, 7.0, 8.0]);
+    assert_eq!(times(root.path(), "tests/lab/run_003"), [9.0, 10.0]);
+    assert_eq!((account.topics[CHATTER].received, account.topics[CHATTER].stored), (2, 2));
+    let earlier: Vec<_> =
+        account.earlier_parts.iter().map(|p| (p.experiment.as_str(), p.received)).collect();
+    assert_eq!(earlier, [(RUN, 4), ("tests/lab/run_002", 4)]);
+    for part in [RUN, "tests/lab/run_002", "tests/lab/run_003"] {
+        let notes = Experiment::open_read_only(part, root.path()).unwrap().notes().unwrap();
+        assert_eq!(notes.status, Some(RunStatus::Completed), "{part}");
+        assert!(root.path().join(part).join("account.json").exists(), "{part}");
+    }
+}
+
+#[test]
+fn a_split_that_can_not_be_made_leaves_the_recording_where_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let long = format!("tests/lab/{}", "r".repeat(253));
+    let exp = Experiment::open(&long, Options::local(root.path())).unwrap();
+    let mut recorder = Recorder::new(exp);
+    let error = recorder.split().unwrap_err();
+    assert!(matches!(error, SplitError::Open(_)), "{error}");
+    assert_eq!(recorder.experiment().name().as_str(), long);
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+    assert_eq!((account.experiment, account.earlier_parts.len()), (long, 0));
+}
+
+#[test]
+fn what_is_left_out_while_paused_is_counted_and_is_no_loss() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    say(&mut recorder, CHATTER, "x", 1.0);
+    recorder.set_paused(true);
+    recorder.drop_messages(CHATTER, DropReason::Paused, 5);
+    recorder.post_status(QueueFill::default());
+    let (_, status) = recorder.board().latest().unwrap();
+    assert!(status.paused && !status.topics[CHATTER].is_losing);
+    recorder.set_paused(false);
+    say(&mut recorder, CHATTER, "y", 7.0);
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+    let chatter = &account.topics[CHATTER];
+    assert_eq!((chatter.received, chatter.stored, chatter.lost_total()), (7, 2, 0));
+    assert_eq!(chatter.dropped[&DropReason::Paused], 5);
+    assert!(account.adds_up());
+}
+
+#[test]
+fn a_required_topic_that_does_not_come_is_missing_in_the_account() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "required: [{topic: /chatter, min_rate: 10}]");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        recorder.post_status(QueueFill::default());
+        let (_, status) = recorder.board().latest().unwrap();
+        if status.required[0].state == RequiredState::Missing {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{:?}", status.required);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let (account, _) = recorder.finish(None);
+    assert_eq!(account.required[0].topic, "/chatter");
+    assert_eq!(account.required[0].state, RequiredState::Missing);
+}
+
+#[test]
+fn a_robots_description_is_noted_with_the_experiment_in_every_part() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    say(&mut recorder, DESCRIPTION, "<robot name=\"r\"/>", 1.0);
+    recorder.split().unwrap();
+    say(&mut recorder, DESCRIPTION, "<robot name=\"r\"/>", 2.0);
+    recorder.finish(None).1.unwrap();
+    for part in [RUN, "tests/lab/run_002"] {
+        let notes = Experiment::open_read_only(part, root.path()).unwrap().notes().unwrap();
+        assert_eq!(notes.metadata.unwrap()["robot_description"], "<robot name=\"r\"/>");
+    }
+}
+
+#[test]
+fn a_recording_that_fails_says_so_in_the_experiment() {
+    let root = tempfile::tempdir().unwrap();
+    let recorder = recorder(root.path(), "");
+    recorder.finish(Some("the ROS node failed".to_owned())).1.unwrap();
+    let notes = Experiment::open_read_only(RUN, root.path()).unwrap().notes().unwrap();
+    assert_eq!(notes.status, Some(RunStatus::Failed));
+    assert_eq!(notes.metadata.unwrap()["failure"], "the ROS node failed");
+}
