@@ -8,6 +8,7 @@ mod check;
 mod destination;
 mod exit;
 mod import;
+mod init;
 mod logging;
 mod output;
 mod progress;
@@ -19,6 +20,7 @@ mod tracks;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use mldash_bridge::ros::RosArguments;
@@ -43,7 +45,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Validate a mapping: every problem with line and column.
+    /// Write a mapping for the topics that are on the live graph now.
+    Init(init::InitArgs),
+    /// Validate a mapping: every problem with line and column. With --graph, compare it with the live
+    /// graph.
+    ///
+    /// Exit code 2: the mapping is wrong. 1, with --graph: a topic that it names without wildcards is
+    /// not published, or one that it means can't be recorded.
     Check(check::CheckArgs),
     /// Record the live ROS graph until SIGINT, SIGTERM or the duration; print the account.
     ///
@@ -85,7 +93,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let ros_level = ros_args.log_level.as_deref().and_then(logging::Level::from_ros);
     logging::start(ros_level.unwrap_or(cli.log_level));
     let done = match cli.command {
-        Command::Check(args) => check::run(&args),
+        Command::Init(args) => init::run(&args, &ros_args),
+        Command::Check(args) => check::run(&args, &ros_args),
         Command::Run(args) => run::run(&args, &ros_args),
         Command::Import(args) => import::run(&args),
         Command::Tracks(args) => tracks::run(&args),
@@ -94,6 +103,13 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Append(args) => append::run(&args),
     };
     done.map_or_else(exit::report, |()| ExitCode::Done)
+}
+
+/// A number of seconds above 0.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let secs = text.parse::<f64>().ok().filter(|secs| *secs > 0.0);
+    secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok())
+        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
 /// Puts `run` where no subcommand is named.

@@ -6,6 +6,7 @@
 
 mod bytes;
 mod definitions;
+mod draft;
 mod experiment;
 mod fields;
 mod overlap;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 pub use bytes::{Bytes, BytesError};
 pub use definitions::TypesChecked;
+pub use draft::{DraftTopic, draft};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use problem::{MappingErrors, Place, Problem};
 pub use qos::{Durability, Qos, Reliability};
@@ -255,15 +257,14 @@ impl Mapping {
         })
     }
 
-    /// The topics of the entries that stand nowhere in `matched`, as they are written, with the
-    /// type where they say one: several entries may be for the same wildcard.
+    /// The entries that stand nowhere in `matched`.
+    pub fn rules_not_at(&self, matched: &HashSet<Place>) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(|rule| !matched.contains(&rule.place()))
+    }
+
+    /// The labels of the entries that stand nowhere in `matched`.
     pub fn topics_not_at(&self, matched: &HashSet<Place>) -> Vec<String> {
-        let unmatched = self.rules.iter().filter(|rule| !matched.contains(&rule.place()));
-        let named = unmatched.map(|rule| match rule.message_type() {
-            Some(message_type) => format!("{} ({message_type})", rule.topic()),
-            None => rule.topic().to_string(),
-        });
-        named.collect()
+        self.rules_not_at(matched).map(Rule::label).collect()
     }
 
     /// What a rule says of messages of a type.

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod error;
+mod graph;
 mod names;
 #[cfg_attr(feature = "ros", path = "ros/live.rs")]
 #[cfg_attr(not(feature = "ros"), path = "ros/absent.rs")]
@@ -12,6 +13,7 @@ mod node;
 
 pub use arguments::{Remap, RosArgumentError, RosArguments};
 pub use error::RosError;
+pub use graph::{GraphReport, GraphTopic, Mapped, RecordedTopic, UnmatchedEntry};
 pub use names::NodeName;
 pub use node::RosNode;
 

@@ -1,24 +1,153 @@
-//! `mldash_bridge check`: says what is wrong with a mapping before a robot depends on it.
+//! `mldash_bridge check`: says what is wrong with a mapping before a robot depends on it, and with
+//! `--graph`, what it makes of the robot that is running.
 
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::message::Definitions;
+use mldash_bridge::ros::{
+    GraphReport, GraphTopic, Mapped, RecordedTopic, RosArguments, RosNode, StopFlag,
+};
 
-use super::Failure;
+use super::stop::stop_on_signals;
+use super::{Failure, NODE_NAME, output, parse_duration};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The mapping's file (YAML).
     mapping: PathBuf,
+    /// Compare it with the live graph: topics and their rates, QoS and why, entries without a topic,
+    /// topics without an entry.
+    #[arg(long)]
+    graph: bool,
+    /// How long to listen for rates.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = parse_duration, default_value = "3")]
+    listen: Duration,
+    /// Print what the graph has as JSON instead of a table.
+    #[arg(long, requires = "graph")]
+    json: bool,
 }
 
-pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &CheckArgs, ros_args: &RosArguments) -> Result<(), Failure> {
     let definitions = Definitions::from_environment();
     let (mapping, checked) = Mapping::load_checked(&args.mapping, &definitions)?;
     let entries = mapping.rules().len();
     let plural = if entries == 1 { "y" } else { "ies" };
     eprintln!("{}: ok, {entries} topic entr{plural}; {checked}", args.mapping.display());
+    if !args.graph {
+        return Ok(());
+    }
+    let stop = StopFlag::default();
+    stop_on_signals(&stop)?;
+    let data = output::reserve_stdout()?;
+    let report = observe(mapping, definitions, args.listen, &stop, ros_args)?;
+    write(&report, args.json, data)?;
+    match report.shortcomings() {
+        0 => Ok(()),
+        1 => Err(Failure::Failed("one topic that the mapping names is not recorded".into())),
+        n => Err(Failure::Failed(
+            format!("{n} topics that the mapping names are not recorded").into(),
+        )),
+    }
+}
+
+/// What the graph has, held against `mapping`.
+pub(super) fn observe(
+    mapping: Mapping,
+    definitions: Definitions,
+    listen: Duration,
+    stop: &StopFlag,
+    ros_args: &RosArguments,
+) -> Result<GraphReport, Failure> {
+    let failed = |error: mldash_bridge::ros::RosError| Failure::Failed(error.into());
+    let node = RosNode::start(NODE_NAME, ros_args).map_err(failed)?;
+    let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
+    tracing::info!("listening to the graph for {} s", listen.as_secs_f64());
+    node.observe(mapping, definitions, listen, stop).map_err(failed)
+}
+
+fn write(report: &GraphReport, as_json: bool, out: impl Write) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    if as_json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+    } else {
+        print(report, &mut out)?;
+    }
+    out.flush()
+}
+
+fn print(report: &GraphReport, out: &mut dyn Write) -> io::Result<()> {
+    let recorded = report.topics.iter().filter_map(|topic| match &topic.mapped {
+        Mapped::Recorded(recorded) => Some((topic, recorded)),
+        _ => None,
+    });
+    writeln!(out, "{}", table(recorded.clone()))?;
+    for (topic, recorded) in recorded {
+        for reason in &recorded.qos_reasons {
+            writeln!(out, "{}: {reason}", topic.topic)?;
+        }
+        if !topic.other_types.is_empty() {
+            let others = topic.other_types.join(", ");
+            writeln!(out, "{}: published as {others} too, which is not recorded", topic.topic)?;
+        }
+    }
+    for topic in &report.topics {
+        print_unrecorded(topic, out)?;
+    }
+    for entry in &report.unmatched {
+        writeln!(out, "no topic for line {}: {}", entry.line, entry.topic)?;
+    }
     Ok(())
+}
+
+fn print_unrecorded(topic: &GraphTopic, out: &mut dyn Write) -> io::Result<()> {
+    let GraphTopic { topic: name, type_name, .. } = topic;
+    match &topic.mapped {
+        Mapped::Recorded(_) => Ok(()),
+        Mapped::Awaited { line } => {
+            writeln!(out, "nobody publishes yet: {name} ({type_name}), line {line}")
+        }
+        Mapped::Refused { line, reason } => {
+            writeln!(out, "can't be recorded: {name}, line {line}: {reason}")
+        }
+        Mapped::Unmapped { excluded, hidden } => {
+            let why = match (excluded, hidden) {
+                (true, _) => "; excluded",
+                (false, true) => "; hidden",
+                (false, false) => "",
+            };
+            writeln!(out, "not in the mapping: {name} ({type_name}{why})")
+        }
+    }
+}
+
+fn table<'r>(recorded: impl Iterator<Item = (&'r GraphTopic, &'r RecordedTopic)>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["TOPIC", "TYPE", "TRACK", "HZ", "KB/S", "QOS"]);
+    for (topic, recorded) in recorded {
+        table.add_row([
+            topic.topic.clone(),
+            topic.type_name.clone(),
+            recorded.track.clone(),
+            known(recorded.rate_hz),
+            known(recorded.bytes_per_sec.map(|bytes| bytes / 1e3)),
+            recorded.qos.clone(),
+        ]);
+    }
+    for right in [3, 4] {
+        if let Some(column) = table.column_mut(right) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn known(number: Option<f64>) -> String {
+    number.map_or_else(|| "unknown".to_owned(), |number| format!("{number:.1}"))
 }

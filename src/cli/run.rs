@@ -11,7 +11,7 @@ use mldash_bridge::ros::{RosArguments, RosNode, RosParameters, StopFlag};
 
 use super::destination::{Destination, Given};
 use super::stop::stop_on_signals;
-use super::{Failure, NODE_NAME, account, output};
+use super::{Failure, NODE_NAME, account, output, parse_duration};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -88,12 +88,6 @@ fn settle(
     let remote = args.remote.clone().or_else(|| parameters.remote.clone());
     let destination = Destination::settle(&mapping, Given { experiment, root, remote })?;
     Ok((mapping, destination))
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let secs = text.parse::<f64>().ok().filter(|secs| *secs > 0.0);
-    secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok())
-        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {

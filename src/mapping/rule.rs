@@ -52,6 +52,15 @@ impl Rule {
         self.message_type.as_ref().map(|message_type| &message_type.value)
     }
 
+    /// Its topic as it is written, with the type where it says one: several entries may be for the
+    /// same wildcard.
+    pub fn label(&self) -> String {
+        match self.message_type() {
+            Some(message_type) => format!("{} ({message_type})", self.topic()),
+            None => self.topic().to_string(),
+        }
+    }
+
     /// Where it stands in the mapping's text.
     pub fn place(&self) -> Place {
         self.topic.spot.place

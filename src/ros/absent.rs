@@ -1,8 +1,9 @@
 //! The ROS side of a program that was built without ROS: it can't start.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
-use super::{NodeName, RosArguments, RosError, RosParameters, StopFlag};
+use super::{GraphReport, NodeName, RosArguments, RosError, RosParameters, StopFlag};
 use crate::mapping::Mapping;
 use crate::message::Definitions;
 use crate::record::Recorder;
@@ -30,6 +31,20 @@ impl RosNode {
     /// # Errors
     /// None.
     pub fn parameters(&self) -> Result<RosParameters, RosError> {
+        match self.0 {}
+    }
+
+    /// Never called: there is no such node.
+    ///
+    /// # Errors
+    /// None.
+    pub fn observe(
+        self,
+        _mapping: Mapping,
+        _definitions: Definitions,
+        _listen: Duration,
+        _stop: &StopFlag,
+    ) -> Result<GraphReport, RosError> {
         match self.0 {}
     }
 

@@ -6,7 +6,7 @@
 pub enum RosError {
     /// The program was built without ROS.
     #[error(
-        "this mldash_bridge was built without ROS 2 and can't record live; build it with a ROS 2 \
+        "this mldash_bridge was built without ROS 2 and knows no live graph; build it with a ROS 2 \
          sourced, without `--no-default-features`"
     )]
     NotBuilt,

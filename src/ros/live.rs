@@ -6,21 +6,32 @@ mod discovery;
 mod handover;
 #[path = "live/node_loop.rs"]
 mod node_loop;
+#[path = "live/observe.rs"]
+mod observe;
+#[path = "live/publishers.rs"]
+mod publishers;
 #[path = "live/qos.rs"]
 mod qos;
 #[path = "live/queue.rs"]
 mod queue;
+#[path = "live/subscribe.rs"]
+mod subscribe;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-use super::{NodeName, RosArguments, RosError, RosParameters, StopFlag};
+use super::{
+    GraphReport, GraphTopic, Mapped, NodeName, RecordedTopic, RosArguments, RosError,
+    RosParameters, StopFlag, UnmatchedEntry,
+};
 use crate::mapping::Mapping;
 use crate::message::Definitions;
 use crate::record::{DropReason, Recorder, TopicPlan};
 use discovery::Discovery;
 use node_loop::NodeLoop;
+use observe::Observer;
 use queue::{MessageQueue, Taken};
 
 /// Bytes that messages of ordinary size may take between the node and the recorder.
@@ -87,6 +98,24 @@ impl RosNode {
             root: text("root")?,
             remote: text("remote")?,
         })
+    }
+
+    /// What is on the graph, held against `mapping`, resolved for this node; what it wants is listened
+    /// to for so long, or until `stop` is set.
+    ///
+    /// # Errors
+    /// The node failed.
+    pub fn observe(
+        self,
+        mapping: Mapping,
+        definitions: Definitions,
+        listen: Duration,
+        stop: &StopFlag,
+    ) -> Result<GraphReport, RosError> {
+        let discovery = Discovery::new(mapping, definitions, self.args, self.name);
+        let observer = Observer::new(self.node, discovery);
+        catch_unwind(AssertUnwindSafe(|| observer.observe(listen, stop)))
+            .map_err(|panic| RosError::Node(panic_text(&*panic)))
     }
 
     /// Records what `mapping`, resolved for this node, asks for until `stop` is set; then takes

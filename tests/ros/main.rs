@@ -11,6 +11,7 @@
 mod definitions;
 mod ends;
 mod graph;
+mod observe;
 mod rows;
 mod support;
 mod trouble;

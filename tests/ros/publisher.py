@@ -8,6 +8,7 @@ bridge: the expected rows follow DESIGN.md's field rules, written here a second 
 
 import json
 import math
+import select
 import sys
 import time
 
@@ -310,6 +311,39 @@ def run_images(robot):
     for i in range(5):
         robot.publish("image", image(i))
         robot.publish("pose", pose(i), track="pose")
+
+
+def publish_until_told(robot, hz, messages):
+    """Publishes `messages(i)`, pairs of topic and message, again and again until a line comes in."""
+    print("published", flush=True)
+    i = 0
+    while not select.select([sys.stdin], [], [], 1 / hz)[0]:
+        for topic, message in messages(i):
+            robot.publish(topic, message)
+        i += 1
+
+
+def run_whole_robot(robot):
+    """A robot that goes on publishing: what `check --graph` and `init` look at."""
+    robot.advertise(PoseStamped, "pose")
+    robot.advertise(Imu, "imu", SENSOR)
+    robot.advertise(TFMessage, "tf")
+    robot.advertise(CameraInfo, "cam/camera_info")
+    robot.advertise(String, "robot_description", LATCHED)
+    robot.advertise(String, "fibonacci/_action/status")
+    robot.advertise(String, "add/_service_event")
+    robot.node.create_subscription(String, "orders", lambda _: None, 10)
+    robot.publish("robot_description", String(data="<robot/>"))
+
+    def messages(i):
+        yield "pose", pose(i)
+        yield "imu", imu(i)
+        yield "tf", TFMessage(transforms=[transform(i, "base")])
+        yield "cam/camera_info", camera_info(i)
+        yield "fibonacci/_action/status", String(data="running")
+        yield "add/_service_event", String(data="called")
+
+    publish_until_told(robot, 20, messages)
 
 
 def stay():

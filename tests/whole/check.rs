@@ -70,3 +70,15 @@ fn types_are_checked_where_ros_is_sourced_and_said_to_be_unchecked_elsewhere() {
     assert_eq!(bare.code, 0, "{}", bare.stderr);
     assert!(bare.stderr.contains("message types not checked"), "{}", bare.stderr);
 }
+
+#[cfg(not(feature = "ros"))]
+#[test]
+fn without_ros_there_is_no_graph_to_look_at_and_that_is_said() {
+    let check = program(["check", "config/bridge.yaml", "--graph"]).run();
+    let init = program(["init"]).run();
+    for done in [check, init] {
+        assert_eq!(done.code, 1, "{}", done.stderr);
+        assert!(done.stderr.contains("built without ROS 2"), "{}", done.stderr);
+        assert!(done.stdout.is_empty());
+    }
+}

@@ -1,13 +1,12 @@
 //! Which topics of the graph the mapping wants, and how to subscribe to them: looked up again and
 //! again, so that late topics are picked up and publishers that change are noticed.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use r2r::QosProfile;
-
+use super::publishers::{offers, publishers, types};
 use super::qos::{ChosenQos, Offer};
-use super::{NodeName, RosArguments};
-use crate::mapping::{Durability, Mapping, Place, Qos, Reliability, RuleMatch};
+use super::{NodeName, RosArguments, UnmatchedEntry};
+use crate::mapping::{Mapping, Place, Qos, RuleMatch};
 use crate::message::{Definitions, TypeName};
 use crate::record::TopicPlan;
 
@@ -15,8 +14,8 @@ use crate::record::TopicPlan;
 pub(super) enum NewTopic {
     /// Subscribe and record.
     Record { name: String, type_name: String, qos: ChosenQos, plan: Box<TopicPlan> },
-    /// A publisher came that the topic's subscription gets nothing from.
-    Resubscribe { name: String, type_name: String, qos: ChosenQos },
+    /// A publisher came that the subscription of `topic`, its name on the graph, gets nothing from.
+    Resubscribe { topic: String, name: String, type_name: String, qos: ChosenQos },
     /// It can't be recorded.
     Refuse { name: String, reason: String },
 }
@@ -47,6 +46,40 @@ struct Recording {
     qos: ChosenQos,
 }
 
+/// A topic as it is on the graph at a moment.
+pub(super) struct SeenTopic {
+    pub(super) type_name: String,
+    pub(super) other_types: Vec<String>,
+    /// The nodes that publish it.
+    pub(super) publishers: Vec<String>,
+    /// What those offer who publish it as `type_name`.
+    pub(super) offers: Vec<Offer>,
+    /// The entry that means it.
+    pub(super) rule: Option<SeenRule>,
+    pub(super) is_excluded: bool,
+}
+
+/// What an entry of the mapping says of a topic.
+pub(super) struct SeenRule {
+    pub(super) line: usize,
+    /// The track's name, in which fields of messages stand for themselves.
+    pub(super) track: String,
+    pub(super) wanted_qos: Qos,
+}
+
+impl SeenRule {
+    fn new(rule: &RuleMatch<'_>, mapped_name: &str) -> Self {
+        let pattern = &rule.settings.track;
+        let fields = pattern.fields().iter().map(|field| Some(format!("{{{field}}}")));
+        let track = pattern.expand(mapped_name, &rule.captures, &fields.collect::<Vec<_>>());
+        Self {
+            line: rule.rule.place().line,
+            track: track.map_or_else(|_| pattern.to_string(), |track| track.to_string()),
+            wanted_qos: rule.settings.qos,
+        }
+    }
+}
+
 impl Discovery {
     pub(super) fn new(
         mapping: Mapping,
@@ -59,13 +92,7 @@ impl Discovery {
 
     /// What the graph has that is not dealt with yet.
     pub(super) fn scan(&mut self, node: &r2r::Node) -> Vec<NewTopic> {
-        let mut graph: Vec<(String, Vec<String>)> = match node.get_topic_names_and_types() {
-            Ok(graph) => graph.into_iter().collect(),
-            Err(error) => {
-                tracing::warn!("can't list the topics, trying again: {error}");
-                return Vec::new();
-            }
-        };
+        let mut graph: Vec<(String, Vec<String>)> = self.topics(node).into_iter().collect();
         graph.sort();
         let found = graph.into_iter().filter_map(|(name, types)| {
             if self.known.contains_key(&name) {
@@ -77,7 +104,41 @@ impl Discovery {
         found.collect()
     }
 
+    /// The topics of the graph, each with the types that r2r lists for it.
+    pub(super) fn topics(&self, node: &r2r::Node) -> HashMap<String, Vec<String>> {
+        node.get_topic_names_and_types().unwrap_or_else(|error| {
+            tracing::warn!("can't list the topics, trying again: {error}");
+            HashMap::new()
+        })
+    }
+
+    /// A topic and what the mapping makes of it, without doing anything about it.
+    pub(super) fn look_at(&self, node: &r2r::Node, name: &str, listed: &[String]) -> SeenTopic {
+        let publishers = publishers(node, name);
+        let types = types(&publishers);
+        let type_name = self.choose_type(name, &types).or_else(|| listed.first().cloned());
+        let type_name = type_name.unwrap_or_default();
+        let mapped_name = self.name_before_remap(name);
+        let rule = type_name.parse().ok().and_then(|ty| self.mapping.rule_for(&mapped_name, &ty));
+        let mut nodes: Vec<String> = publishers.iter().map(|p| p.offer.node.clone()).collect();
+        nodes.sort();
+        nodes.dedup();
+        SeenTopic {
+            rule: rule.map(|rule| SeenRule::new(&rule, &mapped_name)),
+            is_excluded: self.mapping.excludes(&mapped_name),
+            other_types: types.into_iter().filter(|ty| *ty != type_name).collect(),
+            publishers: nodes,
+            offers: offers(&publishers, &type_name),
+            type_name,
+        }
+    }
+
     /// Entries of the mapping that no topic was found for.
+    pub(super) fn unmatched_entries(&self) -> Vec<UnmatchedEntry> {
+        self.mapping.rules_not_at(&self.matched).map(UnmatchedEntry::of).collect()
+    }
+
+    /// The same as text.
     pub(super) fn unmatched(&self) -> Vec<String> {
         self.mapping.topics_not_at(&self.matched)
     }
@@ -155,9 +216,9 @@ impl Discovery {
             return None;
         }
         recording.qos = qos;
-        let type_name = known.type_name.clone();
+        let (topic, type_name) = (name.to_owned(), known.type_name.clone());
         let name = self.name_before_remap(name);
-        Some(NewTopic::Resubscribe { name, type_name, qos })
+        Some(NewTopic::Resubscribe { topic, name, type_name, qos })
     }
 
     /// The type to record: the one that the mapping names if the topic has it, else its first.
@@ -179,46 +240,5 @@ impl Discovery {
         let remapped =
             named.find(|topic| *topic != name && self.args.remapped(topic, &self.node) == name);
         remapped.unwrap_or(name).to_owned()
-    }
-}
-
-/// Somebody who publishes a topic.
-struct Publisher {
-    type_name: String,
-    offer: Offer,
-}
-
-/// The publishers of a topic. r2r's list of topics and types is good for a topic's first type only:
-/// where there are several it reads the next topic's instead.
-fn publishers(node: &r2r::Node, name: &str) -> Vec<Publisher> {
-    let infos = node.get_publishers_info_by_topic(name, false).unwrap_or_default();
-    let publishers = infos
-        .into_iter()
-        .map(|info| Publisher { offer: offer(&info.qos_profile), type_name: info.topic_type });
-    publishers.collect()
-}
-
-/// The types that a topic is published as, each once.
-fn types(publishers: &[Publisher]) -> Vec<String> {
-    let types: BTreeSet<&String> = publishers.iter().map(|p| &p.type_name).collect();
-    types.into_iter().cloned().collect()
-}
-
-/// What those who publish a type offer.
-fn offers(publishers: &[Publisher], type_name: &str) -> Vec<Offer> {
-    publishers.iter().filter(|p| p.type_name == type_name).map(|p| p.offer).collect()
-}
-
-fn offer(profile: &QosProfile) -> Offer {
-    use r2r::qos::{DurabilityPolicy, ReliabilityPolicy};
-    Offer {
-        reliability: match profile.reliability {
-            ReliabilityPolicy::Reliable => Reliability::Reliable,
-            _ => Reliability::BestEffort,
-        },
-        durability: match profile.durability {
-            DurabilityPolicy::TransientLocal => Durability::TransientLocal,
-            _ => Durability::Volatile,
-        },
     }
 }

@@ -5,15 +5,13 @@
 use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
-use futures::stream::{Stream, StreamExt};
-use r2r::QosProfile;
 
 use super::discovery::{Discovery, NewTopic};
 use super::handover::{Handover, Side};
 use super::qos::ChosenQos;
 use super::queue::{MessageQueue, RawMessage};
+use super::subscribe::Messages;
 use super::{Control, RosError, StopFlag};
-use crate::mapping::{Durability, Reliability};
 
 /// A spin can't be woken from outside: this bounds how late a stop or a new topic is seen.
 const SPIN: Duration = Duration::from_millis(20);
@@ -21,8 +19,6 @@ const SPIN: Duration = Duration::from_millis(20);
 const DISCOVER_EVERY: Duration = Duration::from_millis(100);
 /// How long the last messages may take to come out of the middleware after a stop.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
-
-type Messages = Box<dyn Stream<Item = Vec<u8>> + Unpin>;
 
 /// A topic that is being recorded.
 struct Subscription {
@@ -38,14 +34,14 @@ impl Subscription {
     /// A message that has arrived, if there is one.
     fn take(&mut self) -> Option<Vec<u8>> {
         let Some(handover) = &mut self.handover else {
-            return arrived(&mut self.messages);
+            return self.messages.arrived();
         };
-        while let Some(cdr) = arrived(&mut handover.old) {
+        while let Some(cdr) = handover.old.arrived() {
             if !handover.is_repeat(Side::Old, &cdr) {
                 return Some(cdr);
             }
         }
-        while let Some(cdr) = arrived(&mut self.messages) {
+        while let Some(cdr) = self.messages.arrived() {
             if !handover.is_repeat(Side::New, &cdr) {
                 return Some(cdr);
             }
@@ -56,11 +52,6 @@ impl Subscription {
         }
         None
     }
-}
-
-/// What r2r has put into the stream, without waiting.
-fn arrived(messages: &mut Messages) -> Option<Vec<u8>> {
-    messages.next().now_or_never().flatten()
 }
 
 /// Everything that lives on the node's thread.
@@ -118,10 +109,9 @@ impl<'a> NodeLoop<'a> {
         for found in self.discovery.scan(&self.node) {
             match found {
                 NewTopic::Record { name, type_name, qos, plan } => {
-                    match self.node.subscribe_raw(&name, &type_name, profile(&qos)) {
+                    match Messages::of(&mut self.node, &name, &type_name, &qos) {
                         Ok(messages) => {
                             tracing::info!("recording {name} ({type_name}; {qos})");
-                            let messages: Messages = Box::new(messages);
                             self.subscriptions.push(Subscription {
                                 name,
                                 messages,
@@ -130,16 +120,10 @@ impl<'a> NodeLoop<'a> {
                             });
                             self.queue.push_control(Control::AddTopic(plan));
                         }
-                        Err(error) => {
-                            let reason = format!(
-                                "this program was built without the type {type_name}; build it \
-                                 again with the workspace sourced that has it ({error})"
-                            );
-                            self.refuse(name, reason);
-                        }
+                        Err(reason) => self.refuse(name, reason),
                     }
                 }
-                NewTopic::Resubscribe { name, type_name, qos } => {
+                NewTopic::Resubscribe { name, type_name, qos, .. } => {
                     self.resubscribe(&name, &type_name, &qos);
                 }
                 NewTopic::Refuse { name, reason } => self.refuse(name, reason),
@@ -152,12 +136,12 @@ impl<'a> NodeLoop<'a> {
             return;
         };
         tracing::warn!("{name}: publishers changed; subscribing again ({qos})");
-        match self.node.subscribe_raw(name, type_name, profile(qos)) {
+        match Messages::of(&mut self.node, name, type_name, qos) {
             Ok(messages) => {
-                let old = std::mem::replace(&mut subscription.messages, Box::new(messages));
+                let old = std::mem::replace(&mut subscription.messages, messages);
                 subscription.handover = Some(Handover::from(old));
             }
-            Err(error) => tracing::error!("{name}: can't subscribe again: {error}"),
+            Err(reason) => tracing::error!("{name}: can't subscribe again: {reason}"),
         }
     }
 
@@ -199,16 +183,4 @@ fn now_nanos(clock: &std::sync::Mutex<r2r::Clock>) -> i64 {
     let mut clock = clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let since_epoch = clock.get_now().unwrap_or_default();
     i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
-}
-
-fn profile(qos: &ChosenQos) -> QosProfile {
-    let profile = QosProfile::default().keep_last(qos.depth as usize);
-    let profile = match qos.reliability {
-        Reliability::Reliable => profile.reliable(),
-        Reliability::BestEffort => profile.best_effort(),
-    };
-    match qos.durability {
-        Durability::Volatile => profile.volatile(),
-        Durability::TransientLocal => profile.transient_local(),
-    }
 }

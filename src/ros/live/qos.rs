@@ -1,6 +1,7 @@
 //! What a subscription asks for, so that every publisher on the topic may answer: a request for
 //! more than a publisher offers gets nothing from it, and says so nowhere.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::mapping::{Durability, Qos, Reliability};
@@ -10,8 +11,10 @@ use crate::mapping::{Durability, Qos, Reliability};
 const DEFAULT_DEPTH: u32 = 1_000;
 
 /// What one publisher offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Offer {
+    /// The node that publishes.
+    pub(super) node: String,
     pub(super) reliability: Reliability,
     pub(super) durability: Durability,
 }
@@ -56,16 +59,68 @@ impl ChosenQos {
     }
 }
 
+impl ChosenQos {
+    /// Why these and no others, for people.
+    pub(super) fn reasons(&self, wanted: &Qos, offers: &[Offer]) -> Vec<String> {
+        let nodes = |fits: fn(&Offer) -> bool| nodes(offers.iter().filter(|offer| fits(offer)));
+        let mut reasons = Vec::new();
+        let reliability = reliability_word(self.reliability);
+        match (wanted.reliability, self.reliability) {
+            (Some(_), _) => reasons.push(format!("{reliability}: the mapping says so")),
+            (None, Reliability::Reliable) => {
+                reasons.push(format!("{reliability}: all publishers offer it"));
+            }
+            (None, Reliability::BestEffort) => {
+                let nodes = nodes(|offer| offer.reliability == Reliability::BestEffort);
+                reasons.extend(nodes.map(|nodes| format!("{reliability}: {nodes} offers no more")));
+            }
+        }
+        let durability = durability_word(self.durability);
+        match (wanted.durability, self.durability) {
+            (Some(_), _) => reasons.push(format!("{durability}: the mapping says so")),
+            (None, Durability::TransientLocal) => {
+                reasons
+                    .push(format!("{durability}: all publishers keep messages for who comes late"));
+            }
+            (None, Durability::Volatile) => {
+                let is_mixed = offers.iter().any(|o| o.durability == Durability::TransientLocal);
+                let nodes = nodes(|offer| offer.durability == Durability::Volatile);
+                let nodes = nodes.filter(|_| is_mixed);
+                reasons
+                    .extend(nodes.map(|nodes| format!("{durability}: {nodes} keeps no messages")));
+            }
+        }
+        let deaf_to = self::nodes(offers.iter().filter(|offer| !self.is_served_by(offer)));
+        reasons
+            .extend(deaf_to.map(|nodes| format!("nothing comes from {nodes}, which offers less")));
+        reasons
+    }
+}
+
+/// The nodes behind some offers, as a text; `None` without any.
+fn nodes<'o>(offers: impl Iterator<Item = &'o Offer>) -> Option<String> {
+    let nodes: BTreeSet<&str> = offers.map(|offer| offer.node.as_str()).collect();
+    (!nodes.is_empty()).then(|| nodes.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+fn reliability_word(reliability: Reliability) -> &'static str {
+    match reliability {
+        Reliability::Reliable => "reliable",
+        Reliability::BestEffort => "best effort",
+    }
+}
+
+fn durability_word(durability: Durability) -> &'static str {
+    match durability {
+        Durability::TransientLocal => "transient local",
+        Durability::Volatile => "volatile",
+    }
+}
+
 impl fmt::Display for ChosenQos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reliability = match self.reliability {
-            Reliability::Reliable => "reliable",
-            Reliability::BestEffort => "best effort",
-        };
-        let durability = match self.durability {
-            Durability::TransientLocal => "transient local",
-            Durability::Volatile => "volatile",
-        };
+        let reliability = reliability_word(self.reliability);
+        let durability = durability_word(self.durability);
         write!(f, "{reliability}, {durability}, depth {}", self.depth)
     }
 }
@@ -75,6 +130,10 @@ mod tests {
     use super::*;
     use Durability::{TransientLocal, Volatile};
     use Reliability::{BestEffort, Reliable};
+
+    fn offer(node: &str, reliability: Reliability, durability: Durability) -> Offer {
+        Offer { node: node.to_owned(), reliability, durability }
+    }
 
     #[test]
     fn auto_asks_for_the_most_that_all_publishers_offer() {
@@ -94,7 +153,7 @@ mod tests {
         for (offers, (reliability, durability)) in cases {
             let offers: Vec<Offer> = offers
                 .iter()
-                .map(|&(reliability, durability)| Offer { reliability, durability })
+                .map(|&(reliability, durability)| offer("/robot", reliability, durability))
                 .collect();
             let chosen = ChosenQos::adapted(&Qos::default(), &offers);
             assert_eq!(
@@ -109,9 +168,28 @@ mod tests {
     #[test]
     fn what_the_mapping_says_by_hand_stays() {
         let wanted = Qos { reliability: Some(Reliable), ..Qos::default() };
-        let offer = Offer { reliability: BestEffort, durability: TransientLocal };
-        let chosen = ChosenQos::adapted(&wanted, &[offer]);
+        let offers = [offer("/cam", BestEffort, TransientLocal)];
+        let chosen = ChosenQos::adapted(&wanted, &offers);
         assert_eq!(chosen.to_string(), "reliable, transient local, depth 1000");
-        assert!(!chosen.is_served_by(&offer));
+        assert!(!chosen.is_served_by(&offers[0]));
+        let reasons = chosen.reasons(&wanted, &offers).join("; ");
+        for part in ["reliable: the mapping says so", "nothing comes from /cam"] {
+            assert!(reasons.contains(part), "{reasons}");
+        }
+    }
+
+    #[test]
+    fn the_publisher_that_offers_least_is_named() {
+        let offers = [
+            offer("/map", Reliable, TransientLocal),
+            offer("/cam/left", BestEffort, Volatile),
+            offer("/cam/left", BestEffort, Volatile),
+        ];
+        let wanted = Qos::default();
+        let reasons = ChosenQos::adapted(&wanted, &offers).reasons(&wanted, &offers);
+        assert_eq!(
+            reasons,
+            ["best effort: /cam/left offers no more", "volatile: /cam/left keeps no messages"]
+        );
     }
 }

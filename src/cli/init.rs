@@ -1,0 +1,76 @@
+//! `mldash_bridge init`: a mapping for the topics that are on the graph now.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use mldash_bridge::mapping::{DraftTopic, Mapping, draft};
+use mldash_bridge::message::Definitions;
+use mldash_bridge::ros::{GraphReport, GraphTopic, Mapped, RosArguments, StopFlag};
+
+use super::stop::stop_on_signals;
+use super::{Failure, check, output, parse_duration};
+
+/// What is listened to: all that is not hidden.
+const EVERYTHING: &str = "topics: [{topic: /**}]";
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Write to this file, which must not be there yet, instead of stdout.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// How long to listen for rates.
+    #[arg(long = "for", value_name = "SECONDS", value_parser = parse_duration, default_value = "3")]
+    listen: Duration,
+}
+
+pub(crate) fn run(args: &InitArgs, ros_args: &RosArguments) -> Result<(), Failure> {
+    if let Some(file) = args.output.as_ref().filter(|file| file.exists()) {
+        let reason = format!("{} is there already; choose another name", file.display());
+        return Err(Failure::Usage(reason.into()));
+    }
+    let stop = StopFlag::default();
+    stop_on_signals(&stop)?;
+    let mut data = output::reserve_stdout()?;
+    let definitions = Definitions::from_environment;
+    let everything = Mapping::parse(EVERYTHING, "init")?;
+    let report = check::observe(everything, definitions(), args.listen, &stop, ros_args)?;
+    let topics = topics(&report);
+    if topics.iter().all(DraftTopic::is_off) {
+        let reason = "no topic on the graph that can be recorded: is the robot running, and in this \
+                      ROS_DOMAIN_ID?";
+        return Err(Failure::Failed(reason.into()));
+    }
+    let text = draft(&topics, &definitions());
+    // Whoever depends on it should not have to find out.
+    Mapping::parse(&text, "init")?;
+    match &args.output {
+        Some(file) => output::write_to(Some(file), |out| Ok(out.write_all(text.as_bytes())?))?,
+        None => data.write_all(text.as_bytes())?,
+    }
+    tracing::info!("{} topics; check it with `mldash_bridge check FILE --graph`", topics.len());
+    Ok(())
+}
+
+fn topics(report: &GraphReport) -> Vec<DraftTopic> {
+    report.topics.iter().filter_map(|topic| draft_topic(topic, report.listened)).collect()
+}
+
+fn draft_topic(topic: &GraphTopic, listened: Duration) -> Option<DraftTopic> {
+    let (remark, obstacle) = match &topic.mapped {
+        Mapped::Unmapped { .. } => return None,
+        Mapped::Refused { reason, .. } => (String::new(), Some(reason.clone())),
+        Mapped::Awaited { .. } => ("nobody publishes it yet".to_owned(), None),
+        Mapped::Recorded(recorded) => match (recorded.rate_hz, recorded.bytes_per_sec) {
+            (Some(hz), Some(bytes)) => (format!("{hz:.1} Hz, {:.1} kB/s", bytes / 1e3), None),
+            _ => {
+                let secs = listened.as_secs_f64();
+                let plural = if recorded.messages == 1 { "" } else { "s" };
+                (format!("{} message{plural} in {secs} s", recorded.messages), None)
+            }
+        },
+    };
+    let (topic, type_name) = (topic.topic.clone(), topic.type_name.clone());
+    Some(DraftTopic { topic, type_name, remark, obstacle })
+}
