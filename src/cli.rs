@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod read;
 mod run;
+mod serve;
 mod stdin;
 mod stop;
 mod tracks;
@@ -67,6 +68,8 @@ enum Command {
     Align(align::AlignArgs),
     /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
     Append(append::AppendArgs),
+    /// Serve a local root to ML-Dash clients: experiments, tracks, files; for a lab without an account.
+    Serve(serve::ServeArgs),
 }
 
 /// Where a recorded experiment lies.
@@ -101,6 +104,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Read(args) => read::run(&args),
         Command::Align(args) => align::run(&args),
         Command::Append(args) => append::run(&args),
+        Command::Serve(args) => serve::run(&args),
     };
     done.map_or_else(exit::report, |()| ExitCode::Done)
 }

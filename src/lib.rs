@@ -16,6 +16,7 @@
 //! - [`mapping`]: the YAML that says which topics become which tracks, and how.
 //! - [`record`]: messages and a mapping in, rows in tracks out, with an account of every message.
 //! - [`bag`]: recorded MCAP files through the same mapping.
+//! - [`server`]: ML-Dash's endpoints for tracks and files over a local root.
 //!
 //! ```
 //! use mldash_bridge::fields;
@@ -38,4 +39,5 @@ pub mod mapping;
 pub mod message;
 pub mod record;
 pub mod ros;
+pub mod server;
 pub mod track;

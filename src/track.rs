@@ -207,6 +207,7 @@ pub(crate) use local::replace_file;
 pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };
+pub(crate) use local::{WholeFile, hex};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
 pub use query::{Query, TopicFilter};

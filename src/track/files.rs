@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::error::TrackError;
 use super::experiment::Experiment;
-use super::local::{FileDescription, FileInfo, StoreError, checksum};
+use super::local::{FileDescription, FileInfo, FileStore, StoreError, WholeFile, checksum};
 use super::name::FilePath;
 use super::shared::Shared;
 
@@ -32,8 +32,10 @@ pub struct Files {
     shared: Arc<Shared>,
     folder: String,
     description: Option<String>,
-    tags: Vec<String>,
+    tags: Option<Vec<String>>,
     metadata: Option<serde_json::Value>,
+    /// By the name's extension where it is `None`.
+    content_type: Option<String>,
 }
 
 impl Experiment {
@@ -45,8 +47,9 @@ impl Experiment {
             shared: self.shared.clone(),
             folder: folder.trim_matches('/').to_owned(),
             description: None,
-            tags: Vec::new(),
+            tags: None,
             metadata: None,
+            content_type: None,
         }
     }
 }
@@ -60,13 +63,19 @@ impl Files {
 
     /// Words to find the files by that are saved next.
     pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-        self.tags = tags.into_iter().map(Into::into).collect();
+        self.tags = Some(tags.into_iter().map(Into::into).collect());
         self
     }
 
     /// Whatever else belongs to the files that are saved next.
     pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
         self.metadata = Some(metadata);
+        self
+    }
+
+    /// The media type of the files that are saved next; without, the name's extension tells.
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
         self
     }
 
@@ -110,15 +119,34 @@ impl Files {
         source_path: &Path,
         name: &str,
     ) -> Result<FileInfo, TrackError> {
+        self.save_by(name, |store, place, about| store.save(place, about, source, source_path))
+    }
+
+    /// As [`save_bytes`](Self::save_bytes), for a file on the store's file system, which is moved.
+    pub(crate) fn adopt(&self, file: WholeFile, name: &str) -> Result<FileInfo, TrackError> {
+        self.save_by(name, |store, place, about| store.adopt(place, about, file))
+    }
+
+    fn save_by(
+        &self,
+        name: &str,
+        save: impl FnOnce(
+            &FileStore,
+            &FilePath,
+            FileDescription,
+        ) -> Result<Option<FileInfo>, StoreError>,
+    ) -> Result<FileInfo, TrackError> {
         let place = self.place(name)?;
         self.shared.check_writing()?;
+        let content_type = self.content_type.clone();
         let about = FileDescription {
-            content_type: content_type::of(place.filename()),
+            content_type: content_type
+                .unwrap_or_else(|| content_type::of(place.filename()).to_owned()),
             description: self.description.clone(),
-            tags: self.tags.clone(),
+            tags: self.tags.clone().unwrap_or_default(),
             metadata: self.metadata.clone(),
         };
-        let saved = self.shared.files.save(&place, about, source, source_path)?;
+        let saved = save(&self.shared.files, &place, about)?;
         if self.shared.files.is_fold_due() {
             self.shared.doorbell.ring();
         }
@@ -182,6 +210,32 @@ impl Files {
         let place = self.place(name)?;
         let mut deleted = self.delete_all(|file| is_at(file, &place))?;
         deleted.pop().ok_or_else(|| self.no_file(name))
+    }
+
+    /// Says of the file of this name what was set to be said of files that are saved next:
+    /// [`description`](Self::description), [`tags`](Self::tags), [`metadata`](Self::metadata). What
+    /// was not set stays as it was.
+    ///
+    /// # Errors
+    /// No such file, an experiment that is not open for writing, a store that can't be written.
+    pub fn annotate(&self, name: &str) -> Result<FileInfo, TrackError> {
+        self.shared.check_writing()?;
+        let place = self.place(name)?;
+        let mut changed = self.shared.files.change(
+            |file| is_at(file, &place),
+            |file| {
+                if let Some(description) = &self.description {
+                    file.description = Some(description.clone());
+                }
+                if let Some(tags) = &self.tags {
+                    file.tags.clone_from(tags);
+                }
+                if let Some(metadata) = &self.metadata {
+                    file.metadata = Some(metadata.clone());
+                }
+            },
+        )?;
+        changed.pop().ok_or_else(|| self.no_file(name))
     }
 
     /// Takes the files of this folder that `unwanted` accepts off the list, all at once.

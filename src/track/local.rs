@@ -38,7 +38,7 @@ pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
 pub use experiment_file::{ExperimentNotes, RunStatus, RunStatusError};
 pub use file_store::FileInfo;
-pub(crate) use file_store::{FileDescription, FileStore, checksum};
+pub(crate) use file_store::{FileDescription, FileStore, WholeFile, checksum, hex};
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};

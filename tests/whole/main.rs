@@ -20,6 +20,7 @@ mod parquet_table;
 mod proxy;
 mod recorder;
 mod run;
+mod serve;
 mod slice;
 mod store;
 mod store_model;
@@ -31,5 +32,7 @@ mod fault_proxy;
 mod program;
 #[path = "../support/python.rs"]
 mod python;
+#[path = "../support/server.rs"]
+mod server;
 #[path = "../support/small_disk.rs"]
 mod small_disk;

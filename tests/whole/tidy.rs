@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use super::program::program;
 
 /// Who may use whom, inside the library: `use crate::…` of a module names only these.
-const MAY_USE: [(&str, &[&str]); 6] = [
+const MAY_USE: [(&str, &[&str]); 7] = [
     ("track", &["track"]),
     ("message", &["message", "track"]),
     ("mapping", &["mapping", "message", "track"]),
     ("record", &["record", "mapping", "message", "track"]),
     ("bag", &["bag", "record", "mapping", "message", "track"]),
     ("ros", &["ros", "record", "mapping", "message", "track"]),
+    ("server", &["server", "track"]),
 ];
 
 fn root() -> &'static Path {

@@ -21,7 +21,8 @@ impl From<JiterError> for WalkError {
 }
 
 impl WalkError {
-    pub(super) fn at(self, jiter: &Jiter<'_>) -> JsonRowError {
+    /// With the place in the text that `jiter` read.
+    pub(crate) fn at(self, jiter: &Jiter<'_>) -> JsonRowError {
         match self {
             Self::Json(error) => JsonRowError::Syntax(error.description(jiter)),
             Self::TooDeep => JsonRowError::TooDeep,

@@ -87,10 +87,19 @@ pub struct FileInfo {
 /// What is said of a file when it is saved.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileDescription {
-    pub(crate) content_type: &'static str,
+    pub(crate) content_type: String,
     pub(crate) description: Option<String>,
     pub(crate) tags: Vec<String>,
     pub(crate) metadata: Option<serde_json::Value>,
+}
+
+/// A file that lies on the store's file system already, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct WholeFile {
+    pub(crate) path: PathBuf,
+    pub(crate) size_bytes: u64,
+    /// SHA-256 in hexadecimal.
+    pub(crate) checksum: String,
 }
 
 /// The files of one experiment.
@@ -133,8 +142,31 @@ impl FileStore {
         source: &mut dyn Read,
         source_path: &Path,
     ) -> Result<Option<FileInfo>, StoreError> {
+        self.save_by(place, about, |data| write_hashed(data, source, source_path))
+    }
+
+    /// As [`save`](Self::save), for a file that is moved where it belongs.
+    pub(crate) fn adopt(
+        &self,
+        place: &FilePath,
+        about: FileDescription,
+        file: WholeFile,
+    ) -> Result<Option<FileInfo>, StoreError> {
+        self.save_by(place, about, |data| {
+            fs::rename(&file.path, data).map_err(StoreError::io("move", &file.path))?;
+            Ok((file.size_bytes, file.checksum))
+        })
+    }
+
+    /// Has `put` bring the data to the path it is given; it returns the size and the checksum.
+    fn save_by(
+        &self,
+        place: &FilePath,
+        about: FileDescription,
+        put: impl FnOnce(&Path) -> Result<(u64, String), StoreError>,
+    ) -> Result<Option<FileInfo>, StoreError> {
         let (id, data_folder) = self.claim_id(place)?;
-        let saved = write_hashed(&data_folder.join(place.filename()), source, source_path)
+        let saved = put(&data_folder.join(place.filename()))
             .map(|(size_bytes, checksum)| self.describe(id, place, about, size_bytes, checksum))
             .and_then(|info| Ok(self.journal.lock().append(&info)?.then_some(info)));
         if !matches!(saved, Ok(Some(_))) {
@@ -163,7 +195,7 @@ impl FileStore {
             description: about.description,
             tags: about.tags,
             bindrs: Vec::new(),
-            content_type: about.content_type.to_owned(),
+            content_type: about.content_type,
             size_bytes,
             checksum,
             metadata: about.metadata,
@@ -265,7 +297,8 @@ pub(crate) fn checksum(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// In hexadecimal, as checksums are written.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -31,20 +31,28 @@ impl FileStore {
         &self,
         unwanted: impl Fn(&FileInfo) -> bool,
     ) -> Result<Vec<FileInfo>, StoreError> {
+        self.change(unwanted, |file| file.deleted_at = Some(utc_now()))
+    }
+
+    /// Changes what is said of the files that `wanted` accepts; returns them as they are then.
+    pub(crate) fn change(
+        &self,
+        wanted: impl Fn(&FileInfo) -> bool,
+        mut change: impl FnMut(&mut FileInfo),
+    ) -> Result<Vec<FileInfo>, StoreError> {
         let _one_at_a_time = self.folding.lock();
         self.fold_waiting()?;
         if !self.metadata_path().exists() {
             return Ok(Vec::new());
         }
-        let now = utc_now();
         self.update(|files| {
-            let gone = files.iter_mut().filter(|f| f.deleted_at.is_none() && unwanted(f));
-            let gone = gone.map(|file| {
-                file.deleted_at = Some(now.clone());
-                file.updated_at = Some(now.clone());
+            let changed = files.iter_mut().filter(|f| f.deleted_at.is_none() && wanted(f));
+            let changed = changed.map(|file| {
+                change(file);
+                file.updated_at = Some(utc_now());
                 file.clone()
             });
-            gone.collect()
+            changed.collect()
         })
     }
 

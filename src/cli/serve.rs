@@ -1,0 +1,130 @@
+//! `mldash_bridge serve`: an ML-Dash track server over a local root.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use mldash_bridge::server::{Limits, ServeError, Server};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio::sync::oneshot;
+
+use super::{Failure, parse_duration};
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The local store's root.
+    #[arg(long, value_name = "DIR", default_value = ".dash")]
+    root: PathBuf,
+    /// The address to listen on. Nothing is encrypted: towards other machines, put a proxy with TLS
+    /// in front.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// Who may come in: one `namespace token` pair a line, # starts a comment. Changes are picked up.
+    #[arg(long, value_name = "FILE")]
+    token_file: PathBuf,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+/// Bounds on what clients may ask for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Largest request but for files, inflated.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_body_bytes >> 20)]
+    max_body: usize,
+    /// Largest file.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_file_bytes >> 20)]
+    max_file: u64,
+    /// Most rows in a batch.
+    #[arg(long, value_name = "ROWS", default_value_t = Limits::default().max_rows)]
+    max_rows: usize,
+    /// Requests held in memory at once, all together.
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_memory_bytes >> 20)]
+    max_memory: usize,
+    /// Requests answered at once; more are told to come back.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_requests)]
+    max_requests: usize,
+    /// Connections at once; more wait.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections)]
+    max_connections: usize,
+    /// Experiments written to at once.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_experiments)]
+    max_experiments: usize,
+    /// How long a request's head may take, and a connection lie idle [default: 30].
+    #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
+    header_timeout: Option<Duration>,
+    /// How long a request's body may take besides the time that its bytes earn, 4 KiB a second, and
+    /// how long an answer may wait for the client [default: 30].
+    #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
+    body_timeout: Option<Duration>,
+    /// When an experiment is closed that nobody writes to [default: 60].
+    #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
+    idle_close: Option<Duration>,
+    /// How long requests under way may take when the server is stopped [default: 10].
+    #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
+    grace: Option<Duration>,
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Tokens(_) => Self::Usage(error.into()),
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let stopped = stop_signal().map_err(ServeError::Runtime)?;
+    let limits = args.limits.settle();
+    let server = Server::bind(&args.root, args.listen, &args.token_file, limits)?;
+    tracing::info!("serving {} on http://{}", args.root.display(), server.address());
+    server.run(stopped)?;
+    tracing::info!("stopped; every experiment is closed");
+    Ok(())
+}
+
+impl LimitArgs {
+    fn settle(&self) -> Limits {
+        let mut limits = Limits::default();
+        limits.max_body_bytes = self.max_body << 20;
+        limits.max_file_bytes = self.max_file << 20;
+        limits.max_rows = self.max_rows;
+        limits.max_memory_bytes = self.max_memory << 20;
+        limits.max_requests = self.max_requests;
+        limits.max_connections = self.max_connections;
+        limits.max_experiments = self.max_experiments;
+        limits.header_timeout = self.header_timeout.unwrap_or(limits.header_timeout);
+        limits.body_timeout = self.body_timeout.unwrap_or(limits.body_timeout);
+        limits.idle_close = self.idle_close.unwrap_or(limits.idle_close);
+        limits.grace = self.grace.unwrap_or(limits.grace);
+        limits
+    }
+}
+
+/// Ready at the first SIGINT or SIGTERM.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let (stop, stopped) = oneshot::channel();
+    let watch = move || {
+        let mut stop = Some(stop);
+        for _ in signals.forever() {
+            match stop.take() {
+                Some(stop) => {
+                    tracing::info!("stopping: finishing requests, closing experiments");
+                    // A server that is gone needs no word.
+                    let _ = stop.send(());
+                }
+                None => tracing::warn!("still finishing; kill -9 loses nothing that was answered"),
+            }
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(watch)?;
+    Ok(async {
+        let _ = stopped.await;
+    })
+}

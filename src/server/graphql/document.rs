@@ -1,0 +1,199 @@
+//! A parsed query with its variables, and picking from JSON what it selects.
+
+use std::cell::Cell;
+
+use graphql_parser::query::{self, Definition, OperationDefinition, SelectionSet, parse_query};
+use serde_json::{Map, Value};
+
+use super::QueryError;
+
+/// Nobody's query is longer.
+const MAX_QUERY_BYTES: usize = 64 << 10;
+/// Fields that one answer may have before lists multiply them: fragments in fragments would
+/// otherwise make a short query a long one.
+const MAX_FIELDS: usize = 1_000;
+
+/// A query to be answered.
+pub(super) struct Document {
+    parsed: query::Document<'static, String>,
+    variables: Map<String, Value>,
+    fields_left: Cell<usize>,
+}
+
+/// What is selected of an object.
+pub(super) struct Selection<'a> {
+    document: &'a Document,
+    set: Option<&'a SelectionSet<'static, String>>,
+}
+
+/// One field of a selection.
+pub(super) struct Field<'a> {
+    document: &'a Document,
+    field: &'a query::Field<'static, String>,
+}
+
+impl Document {
+    /// The query in `text`.
+    pub(super) fn parse(text: &str, variables: Map<String, Value>) -> Result<Self, String> {
+        if text.len() > MAX_QUERY_BYTES {
+            return Err(format!("the query is longer than {MAX_QUERY_BYTES} bytes"));
+        }
+        let parsed = parse_query::<String>(text).map_err(|error| error.to_string())?.into_static();
+        let document = Self { parsed, variables, fields_left: Cell::new(MAX_FIELDS) };
+        match document.root_set() {
+            Some(_) => Ok(document),
+            None => Err("expected one query; this server answers nothing else".to_owned()),
+        }
+    }
+
+    /// What is selected at the top.
+    pub(super) fn root(&self) -> Selection<'_> {
+        Selection { document: self, set: self.root_set() }
+    }
+
+    fn root_set(&self) -> Option<&SelectionSet<'static, String>> {
+        let mut operations =
+            self.parsed.definitions.iter().filter_map(|definition| match definition {
+                Definition::Operation(operation) => Some(operation),
+                Definition::Fragment(_) => None,
+            });
+        match (operations.next(), operations.next()) {
+            (Some(OperationDefinition::SelectionSet(set)), None) => Some(set),
+            (Some(OperationDefinition::Query(query)), None) => Some(&query.selection_set),
+            _ => None,
+        }
+    }
+
+    fn fragment(&self, name: &str) -> Option<&SelectionSet<'static, String>> {
+        self.parsed.definitions.iter().find_map(|definition| match definition {
+            Definition::Fragment(fragment) if fragment.name == name => {
+                Some(&fragment.selection_set)
+            }
+            _ => None,
+        })
+    }
+}
+
+impl<'a> Selection<'a> {
+    /// The object whose fields `value` knows.
+    pub(super) fn object(
+        &self,
+        mut value: impl FnMut(&Field<'a>) -> Result<Value, QueryError>,
+    ) -> Result<Value, QueryError> {
+        let mut object = Map::new();
+        let set = self.set.filter(|set| !set.items.is_empty());
+        let set =
+            set.ok_or_else(|| QueryError::Query("an object's fields must be named".into()))?;
+        self.add_fields(set, &mut object, &mut value)?;
+        Ok(Value::Object(object))
+    }
+
+    fn add_fields(
+        &self,
+        set: &'a SelectionSet<'static, String>,
+        object: &mut Map<String, Value>,
+        value: &mut impl FnMut(&Field<'a>) -> Result<Value, QueryError>,
+    ) -> Result<(), QueryError> {
+        for item in &set.items {
+            // A fragment that holds itself ends here too.
+            let left = self.document.fields_left.get().checked_sub(1);
+            let left =
+                left.ok_or_else(|| QueryError::Query("the query selects too much".into()))?;
+            self.document.fields_left.set(left);
+            match item {
+                query::Selection::Field(field) => {
+                    let known = value(&Field { document: self.document, field })?;
+                    object.insert(field.alias.as_ref().unwrap_or(&field.name).clone(), known);
+                }
+                query::Selection::FragmentSpread(spread) => {
+                    let name = &spread.fragment_name;
+                    let fragment = self.document.fragment(name).ok_or_else(|| {
+                        QueryError::Query(format!("there is no fragment `{name}`"))
+                    })?;
+                    self.add_fields(fragment, object, value)?;
+                }
+                query::Selection::InlineFragment(fragment) => {
+                    self.add_fields(&fragment.selection_set, object, value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is selected of `known`, an object, a list of such or null; `of` is what people call it.
+    pub(super) fn of(&self, known: &Value, of: &'static str) -> Result<Value, QueryError> {
+        match known {
+            Value::Null => Ok(Value::Null),
+            Value::Array(items) => self.list(items, of),
+            known => self.object(|field| field.value_in(known, of)),
+        }
+    }
+
+    /// What is selected of each of `items`.
+    pub(super) fn list(&self, items: &[Value], of: &'static str) -> Result<Value, QueryError> {
+        let fields_left = self.document.fields_left.get();
+        let picked = items.iter().map(|item| {
+            // The bound is on the query, not on how much there is.
+            self.document.fields_left.set(fields_left);
+            self.of(item, of)
+        });
+        picked.collect()
+    }
+}
+
+impl<'a> Field<'a> {
+    /// Its name.
+    pub(super) fn name(&self) -> &'a str {
+        &self.field.name
+    }
+
+    /// What is selected of it.
+    pub(super) fn selection(&self) -> Selection<'a> {
+        Selection { document: self.document, set: Some(&self.field.selection_set) }
+    }
+
+    /// Its value in `known`; a field of an object or a list of objects picks from these in turn.
+    pub(super) fn value_in(&self, known: &Value, of: &'static str) -> Result<Value, QueryError> {
+        let value = known.get(self.name()).ok_or_else(|| self.unknown(of))?;
+        match self.field.selection_set.items.is_empty() {
+            true => Ok(value.clone()),
+            false => self.selection().of(value, of),
+        }
+    }
+
+    /// The error that there is no such field.
+    pub(super) fn unknown(&self, of: &'static str) -> QueryError {
+        QueryError::UnknownField { of, field: self.name().to_owned() }
+    }
+
+    /// An argument that is text.
+    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, QueryError> {
+        let text = match self.argument(name) {
+            Some(query::Value::String(text)) => Some(text.as_str()),
+            Some(query::Value::Variable(variable)) => {
+                self.document.variables.get(variable).and_then(Value::as_str)
+            }
+            _ => None,
+        };
+        text.ok_or(QueryError::Argument(name))
+    }
+
+    /// An argument that is a count; `None` where it is not given.
+    pub(super) fn count(&self, name: &'static str) -> Result<Option<usize>, QueryError> {
+        let count = match self.argument(name) {
+            None | Some(query::Value::Null) => return Ok(None),
+            Some(query::Value::Int(number)) => number.as_i64(),
+            Some(query::Value::Variable(variable)) => match self.document.variables.get(variable) {
+                None | Some(Value::Null) => return Ok(None),
+                Some(value) => value.as_i64(),
+            },
+            Some(_) => None,
+        };
+        let count = count.and_then(|count| usize::try_from(count).ok());
+        count.map(Some).ok_or(QueryError::Argument(name))
+    }
+
+    fn argument(&self, name: &str) -> Option<&'a query::Value<'static, String>> {
+        self.field.arguments.iter().find(|(given, _)| *given == name).map(|(_, value)| value)
+    }
+}

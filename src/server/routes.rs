@@ -1,0 +1,135 @@
+//! From a path to what answers it, and what every request passes on its way: the log, the bound on
+//! requests at once, the token, gzip both ways.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower::ServiceBuilder;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tower_http::decompression::RequestDecompressionLayer;
+
+use super::app::App;
+use super::body::discard;
+use super::error::ApiError;
+use super::token::Namespace;
+use super::{files, graphql, nodes, tracks};
+
+/// Smaller answers are not worth compressing.
+const COMPRESS_ABOVE_BYTES: u16 = 1024;
+
+/// The whole server as a service.
+pub(super) fn router(app: &Arc<App>) -> Router {
+    let api = Router::new()
+        .route("/graphql", post(graphql::answer))
+        .route("/api/namespaces/{namespace}/nodes", post(nodes::create))
+        .route("/api/nodes/{id}", get(nodes::get).patch(nodes::change).delete(nodes::delete))
+        .route("/api/nodes/{id}/download", get(files::download))
+        .route("/api/search/files", get(files::search))
+        .route("/api/experiments/{id}/tracks", get(tracks::list).post(tracks::create))
+        .route("/api/experiments/{id}/tracks/{topic}/append", post(tracks::append))
+        .route("/api/experiments/{id}/tracks/{topic}/append_batch", post(tracks::append_batch))
+        .route("/api/experiments/{id}/tracks/{topic}/data", get(tracks::read))
+        .fallback(no_such_endpoint)
+        .method_not_allowed_fallback(no_such_method)
+        // Bodies are bounded where they are read: each kind has a bound of its own.
+        .layer(DefaultBodyLimit::disable())
+        .layer(
+            ServiceBuilder::new()
+                .layer(from_fn_with_state(app.clone(), within_bounds))
+                .layer(from_fn_with_state(app.clone(), authenticate))
+                .layer(
+                    CompressionLayer::new()
+                        .compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES).and(is_text)),
+                )
+                .layer(RequestDecompressionLayer::new()),
+        )
+        .with_state(app.clone());
+    Router::new().route("/healthz", get(healthy)).merge(api).layer(from_fn(log))
+}
+
+async fn healthy() -> &'static str {
+    "ok\n"
+}
+
+async fn no_such_endpoint(method: Method, uri: Uri) -> ApiError {
+    ApiError::not_found(format!(
+        "there is no {method} {}; this server keeps experiments, tracks and files",
+        uri.path()
+    ))
+}
+
+async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::method_not_allowed(format!("there is no {method} for {}", uri.path()))
+}
+
+/// Images and Parquet are compressed already.
+fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &axum::http::Extensions) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
+    content_type.starts_with(b"application/json")
+        || content_type.starts_with(b"application/x-ndjson")
+        || content_type.starts_with(b"text/")
+}
+
+/// One line a request; neither headers nor what stands behind the `?`.
+async fn log(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = next.run(request).await;
+    let status = response.status();
+    let namespace = response.extensions().get::<Namespace>().map_or("-", Namespace::as_str);
+    let ms = started.elapsed().as_millis();
+    let code = status.as_u16();
+    if status.is_server_error() {
+        tracing::warn!("{namespace} {method} {path} {code} {ms} ms");
+    } else {
+        tracing::info!("{namespace} {method} {path} {code} {ms} ms");
+    }
+    response
+}
+
+/// Turns away what comes on top of as many requests as are answered at once.
+async fn within_bounds(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    match app.requests.clone().try_acquire_owned() {
+        Ok(_counted) => next.run(request).await,
+        Err(_) => {
+            discard(request.into_body()).await;
+            ApiError::busy("the server answers as many requests as it may").into_response()
+        }
+    }
+}
+
+/// Lets in who has a token, as its namespace.
+async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let namespace = match namespace_of(&app, request.headers()) {
+        Ok(namespace) => namespace,
+        Err(error) => {
+            discard(request.into_body()).await;
+            return error.into_response();
+        }
+    };
+    request.extensions_mut().insert(namespace.clone());
+    let mut response = next.run(request).await;
+    // For the log, and to say that bodies may come compressed (RFC 9110, 12.5.3).
+    response.extensions_mut().insert(namespace);
+    let gzip = HeaderValue::from_static("gzip");
+    response.headers_mut().insert(header::ACCEPT_ENCODING, gzip);
+    response
+}
+
+fn namespace_of(app: &App, headers: &HeaderMap) -> Result<Namespace, ApiError> {
+    let given = headers.get(header::AUTHORIZATION).ok_or_else(|| {
+        ApiError::unauthorized("no token; send the header `Authorization: Bearer <token>`")
+    })?;
+    let token = given.to_str().ok().and_then(|value| value.split_once(' '));
+    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = token.map(|(_, token)| token.trim());
+    let namespace = token.and_then(|token| app.tokens.namespace_of(token));
+    namespace.ok_or_else(|| ApiError::unauthorized("this token is not, or no longer, known"))
+}

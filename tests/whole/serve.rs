@@ -1,0 +1,99 @@
+//! The server: what the real SDK makes of it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use mldash_bridge::track::{Experiment, Query};
+use serde_json::{Value as Json, json};
+
+use crate::program::program;
+use crate::python::python;
+use crate::server::{Server, TOKEN};
+
+/// Runs tests/interop/remote.py against a server.
+fn sdk(server: &Server, command: &str, name: &str) -> Json {
+    let config = tempfile::tempdir().unwrap();
+    let tokens = json!({ "ml-dash-token": TOKEN });
+    fs::write(config.path().join("tokens.json"), tokens.to_string()).unwrap();
+    let done = Command::new(python())
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/remote.py"))
+        .args([command, &server.url(), name])
+        .env("ML_DASH_NO_VERSION_CHECK", "1")
+        .env("ML_DASH_CONFIG_DIR", config.path())
+        .env("HOME", config.path())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+#[test]
+fn the_sdks_client_makes_appends_reads_lists_and_uploads() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("dash");
+    let server = Server::start(&root);
+    let seen = sdk(&server, "client", "alice");
+    assert_eq!(seen["username"], "alice");
+    assert_eq!(seen["sameIds"], true);
+    let row = json!({"timestamp": 1.0, "q": [0.1, 0.2], "grip.closed": true, "mode": "hold"});
+    let second = json!({"timestamp": 2.0, "q": [0.3, 0.4]});
+    assert_eq!(seen["appended"]["data"]["grip.closed"], true);
+    assert_eq!(seen["counts"], json!([{"count": 2}, {"count": 2}]));
+    assert_eq!(seen["json"], json!({"entries": [row, second], "count": 2}));
+    assert_eq!(seen["range"], json!({"entries": [second], "count": 1}));
+    assert_eq!(seen["columns"]["entries"][0], json!({"timestamp": 1.0, "mode": "hold"}));
+    let lines: Vec<Json> = seen["jsonl"]
+        .as_str()
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines, [row, second]);
+    assert_eq!(seen["parquet"][1]["q"], json!([0.3, 0.4]));
+    assert_eq!(seen["mocap"]["metadata"]["fps"], 100);
+    assert_eq!(seen["mocap"]["metadata"]["description"], "tool");
+    assert_eq!(seen["absent"], json!({"entries": [], "count": 0}));
+    assert_eq!(seen["tracks"], json!(["robot/joints", "robot/pose"]));
+    assert_eq!(seen["filtered"], json!(["robot/joints", "robot/pose"]));
+    assert_eq!(seen["one"][0]["totalEntries"], 2);
+    assert_eq!(seen["one"][0]["metadata"], json!({"fps": 100}));
+
+    let files = &seen["files"];
+    assert_eq!(files["uploaded"][0]["id"], files["uploaded"][1]["id"]);
+    assert_eq!(files["uploaded"][0]["path"], "frames/left");
+    assert_eq!(files["uploaded"][0]["sizeBytes"], 256_004);
+    assert_eq!(files["uploaded"][0]["tags"], json!(["left", "raw"]));
+    assert_eq!(files["same"], true);
+    assert_eq!(files["listed"]["totalCount"], 1);
+    assert_eq!(files["listed"]["files"][0]["physicalFile"]["contentType"], "image/png");
+    assert_eq!(files["found"][0]["path"], "/frames/left/frame.png");
+    assert_eq!((&files["updated"], &files["deleted"]), (&json!("second"), &json!(true)));
+    assert_eq!(files["left"], 0);
+
+    // The same rows by our own reading, of the root as it lies, with the same bytes.
+    let read = ["read", "alice/warehouse/monday/run-1", "robot/pose", "--strict", "--format"];
+    let read = program(read).arg("jsonl").arg("--root").arg(&root).run();
+    assert_eq!(read.text(), seen["jsonl"].as_str().unwrap(), "{}", read.stderr);
+    let experiment = fs::read(root.join("alice/warehouse/monday/run-1/experiment.json")).unwrap();
+    let experiment: Json = serde_json::from_slice(&experiment).unwrap();
+    assert_eq!(experiment["status"], "COMPLETED");
+    assert_eq!(experiment["description"], "pick and place");
+    assert_eq!(experiment["metadata"], json!({"robot": "r2"}));
+}
+
+#[test]
+fn a_users_experiment_with_a_url_records_as_it_does_with_ml_dash() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("dash");
+    let server = Server::start(&root);
+    let seen = sdk(&server, "experiment", "alice/warehouse/run-2");
+    assert_eq!((&seen["rows"], &seen["jsonl"]), (&json!(250), &json!(250)));
+    assert_eq!(seen["merged"], json!({"timestamp": 0.5, "q": [50, -50], "late": true}));
+    let experiment = Experiment::open_read_only("alice/warehouse/run-2", &root).unwrap();
+    assert_eq!(experiment.tracks("robot/pose").read(&Query::all()).unwrap().len(), 250);
+    assert_eq!(experiment.files("notes").read("note.txt").unwrap(), b"from the SDK");
+    let stopped = server.terminate();
+    assert!(stopped.status.success(), "{}", stopped.log);
+    assert!(!stopped.log.contains(TOKEN));
+}
