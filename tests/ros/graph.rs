@@ -54,6 +54,25 @@ fn a_topic_that_comes_later_is_picked_up_by_its_glob() {
 }
 
 #[test]
+fn hidden_topics_of_actions_and_services_are_recorded_only_when_asked_for() {
+    let graph = Graph::new();
+    let bridge = graph.bridge(
+        "topics:
+  - {topic: '/**', stamp: receive}
+  - {topic: /fibonacci/_action/status, stamp: receive}
+exclude: [/rosout, /parameter_events]",
+    );
+    let _robot = graph.robot("whole_robot");
+    for topic in ["/pose", "/fibonacci/_action/status"] {
+        bridge.wait_for_log(&format!("the first message of {topic} is here"));
+    }
+    let recording = bridge.interrupt();
+    let tracks = recording.tracks();
+    assert!(tracks.contains(&"fibonacci/_action/status".to_owned()), "{tracks:?}");
+    assert!(!tracks.iter().any(|track| track.contains("_service_event")), "{tracks:?}");
+}
+
+#[test]
 fn remaps_namespace_and_node_name_are_those_of_any_ros_node() {
     let graph = Graph::new();
     let config = graph.file("m.yaml", "topics:\n  - topic: position\n    track: robot/pose\n");

@@ -8,8 +8,10 @@
     reason = "a panic in a test is its report"
 )]
 
+mod clocks;
 mod definitions;
 mod ends;
+mod fleet;
 mod graph;
 mod observe;
 mod rows;

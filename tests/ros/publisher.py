@@ -1,6 +1,6 @@
 """A robot for tests: publishes known messages with rclpy and writes down, as JSON lines, the rows they should become.
 
-publisher.py SCENARIO EXPECTED_FILE
+publisher.py SCENARIO EXPECTED_FILE [NAMESPACE]
 
 Waits until every topic has its subscriber, unless the scenario is about publishers that come first. Knows nothing of the
 bridge: the expected rows follow DESIGN.md's field rules, written here a second time, from rclpy's own message classes.
@@ -175,8 +175,9 @@ def image(i):
 
 
 class Robot:
-    def __init__(self, expected_file):
-        self.node = rclpy.create_node("robot")
+    def __init__(self, expected_file, namespace):
+        self.node = rclpy.create_node("robot", namespace=namespace)
+        self.track_prefix = f"{namespace}/".lstrip("/")
         self.expected = open(expected_file, "w")
         self.publishers = {}
 
@@ -197,7 +198,7 @@ class Robot:
             self.expect(track, row_of(message) if row is None else row)
 
     def expect(self, track, row):
-        json.dump({"track": track, "row": row}, self.expected)
+        json.dump({"track": self.track_prefix + track, "row": row}, self.expected)
         self.expected.write("\n")
 
     def finish(self):
@@ -243,6 +244,21 @@ def run_poses(robot):
     robot.wait_for_subscribers()
     for i in range(20):
         robot.publish("pose", pose(i), track="pose")
+
+
+def run_fleet_member(robot):
+    """One of several robots, each with topics of its own."""
+    builders = {"odom": odometry, "imu": imu, "joint_states": joints}
+    for topic, builder in builders.items():
+        robot.advertise(type(builder(0)), topic)
+    robot.advertise(TFMessage, "tf")
+    robot.wait_for_subscribers()
+    for i in range(20):
+        for topic, builder in builders.items():
+            robot.publish(topic, builder(i), track=topic)
+        each = transform(i, "base")
+        robot.publish("tf", TFMessage(transforms=[each]))
+        robot.expect("tf/base", row_of(each))
 
 
 def run_best_effort(robot):
@@ -291,6 +307,26 @@ def run_sim_time(robot):
         time.sleep(0.01)
     robot.publish("chatter", String(data="now"), track="chatter", row={"timestamp": 12.5, "data": "now"})
     time.sleep(0.2)
+
+
+def run_sim_restart(robot):
+    """A latched topic before simulated time runs; then a simulator at 50 s, which starts anew at 10 s."""
+    robot.advertise(Clock, "/clock")
+    robot.advertise(String, "chatter")
+    robot.advertise(PoseStamped, "pose")
+    robot.advertise(String, "robot_description", LATCHED)
+    robot.publish("robot_description", String(data="<robot/>"))
+    robot.wait_for_subscribers()
+    stay()
+    for start in (50, 10):
+        for i in range(100):
+            # Time stands still for a hundred messages: some of them surely come after the clock.
+            robot.publish("/clock", Clock(clock=Time(sec=start)))
+            message = PoseStamped()
+            message.header.stamp = Time(sec=start + i)
+            robot.publish("pose", message)
+            robot.publish("chatter", String(data="now"))
+            time.sleep(0.01)
 
 
 def run_dense(robot):
@@ -374,9 +410,9 @@ def run_unknown_type(robot):
 
 
 def main():
-    scenario, expected_file = sys.argv[1], sys.argv[2]
+    scenario, expected_file, namespace = [*sys.argv[1:], ""][:3]
     rclpy.init(args=[])
-    robot = Robot(expected_file)
+    robot = Robot(expected_file, namespace)
     globals()[f"run_{scenario}"](robot)
     robot.finish()
     robot.node.destroy_node()

@@ -66,12 +66,19 @@ impl Graph {
 
     /// Starts a scenario of `publisher.py`.
     pub fn robot(&self, scenario: &str) -> Robot {
-        Robot::start(self.domain.id(), scenario, self.expected_file(scenario), None)
+        Robot::start(self.domain.id(), scenario, self.expected_file(scenario), "", None)
+    }
+
+    /// As [`robot`](Self::robot), with all its topics below a namespace.
+    pub fn robot_in(&self, namespace: &str, scenario: &str) -> Robot {
+        let file = self.expected_file(&format!("{scenario}{}", namespace.replace('/', ".")));
+        Robot::start(self.domain.id(), scenario, file, namespace, None)
     }
 
     /// As [`robot`](Self::robot), with an interface package that only it knows.
     pub fn robot_with_overlay(&self, scenario: &str, overlay: &Path) -> Robot {
-        Robot::start(self.domain.id(), scenario, self.expected_file(scenario), Some(overlay))
+        let file = self.expected_file(scenario);
+        Robot::start(self.domain.id(), scenario, file, "", Some(overlay))
     }
 
     fn expected_file(&self, scenario: &str) -> PathBuf {

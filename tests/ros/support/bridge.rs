@@ -16,6 +16,7 @@ pub const EXPERIMENT: &str = "tests/ros/run";
 pub struct Bridge {
     process: Process,
     root: PathBuf,
+    experiment: String,
 }
 
 /// What a bridge left behind.
@@ -23,12 +24,23 @@ pub struct Bridge {
 pub struct Recording {
     pub ended: Ended,
     root: PathBuf,
+    experiment: String,
 }
 
 impl Bridge {
+    fn of(process: Process, root: PathBuf) -> Self {
+        Self { process, root, experiment: EXPERIMENT.to_owned() }
+    }
+
+    /// The same, which records into another experiment.
+    pub fn of_experiment(mut self, experiment: &str) -> Self {
+        experiment.clone_into(&mut self.experiment);
+        self
+    }
+
     pub fn start(domain: u32, root: PathBuf, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));
-        Self { process: Process::start(command.args(args), domain), root }
+        Self::of(Process::start(command.args(args), domain), root)
     }
 
     /// On a disk that takes no file beyond 32 KiB.
@@ -36,7 +48,7 @@ impl Bridge {
         let limited = r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#;
         let mut command = Command::new("sh");
         command.args(["-c", limited, env!("CARGO_BIN_EXE_mldash_bridge")]).args(args);
-        Self { process: Process::start(&mut command, domain), root }
+        Self::of(Process::start(&mut command, domain), root)
     }
 
     /// Waits until it has subscribed to these topics.
@@ -52,7 +64,7 @@ impl Bridge {
 
     /// Rows of a track that other processes can read by now.
     pub fn rows_in_store(&self, track: &str) -> usize {
-        let exp = Experiment::open_read_only(EXPERIMENT, &self.root);
+        let exp = Experiment::open_read_only(&self.experiment, &self.root);
         exp.map_or(0, |exp| exp.tracks(track).read(&Query::all()).unwrap().len())
     }
 
@@ -72,7 +84,7 @@ impl Bridge {
 
     /// Waits for its end, whatever that is.
     pub fn end(self) -> Recording {
-        Recording { ended: self.process.end(), root: self.root }
+        Recording { ended: self.process.end(), root: self.root, experiment: self.experiment }
     }
 }
 
@@ -93,13 +105,13 @@ impl Recording {
 
     /// A track's rows as they are read back.
     pub fn rows(&self, track: &str) -> Vec<Row> {
-        let exp = Experiment::open_read_only(EXPERIMENT, &self.root).unwrap();
+        let exp = Experiment::open_read_only(&self.experiment, &self.root).unwrap();
         exp.tracks(track).read(&Query::all()).unwrap()
     }
 
     /// The tracks, by name.
     pub fn tracks(&self) -> Vec<String> {
-        let exp = Experiment::open_read_only(EXPERIMENT, &self.root).unwrap();
+        let exp = Experiment::open_read_only(&self.experiment, &self.root).unwrap();
         exp.list().unwrap().into_iter().map(|track| track.topic).collect()
     }
 
@@ -132,7 +144,7 @@ impl Recording {
             let known = count("stored") + count("merged") + count("throttled") + count("unchanged");
             assert_eq!(count("received"), known + dropped, "{topic:#}");
         }
-        let file = self.root.join(EXPERIMENT).join("account.json");
+        let file = self.root.join(&self.experiment).join("account.json");
         let on_disk: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         assert_eq!(on_disk, account);
     }

@@ -51,7 +51,8 @@ impl Process {
 
     /// Lets a child that waits for a line on its standard input go on.
     pub fn go_on(&mut self) {
-        self.child.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        // One that has ended has no need of it.
+        let _ = self.child.stdin.as_mut().unwrap().write_all(b"\n");
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

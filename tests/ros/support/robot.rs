@@ -13,7 +13,13 @@ pub struct Robot {
 }
 
 impl Robot {
-    pub fn start(domain: u32, scenario: &str, expected: PathBuf, overlay: Option<&Path>) -> Self {
+    pub fn start(
+        domain: u32,
+        scenario: &str,
+        expected: PathBuf,
+        namespace: &str,
+        overlay: Option<&Path>,
+    ) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ros/publisher.py");
         let mut python = Command::new("python3");
         if let Some(prefix) = overlay {
@@ -24,7 +30,8 @@ impl Robot {
             prepend(&mut python, "LD_LIBRARY_PATH", &lib);
             prepend(&mut python, "AMENT_PREFIX_PATH", prefix);
         }
-        let process = Process::start(python.arg(script).arg(scenario).arg(&expected), domain);
+        let process =
+            Process::start(python.arg(script).arg(scenario).arg(&expected).arg(namespace), domain);
         Self { process, expected }
     }
 
