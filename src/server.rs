@@ -24,6 +24,7 @@ mod files;
 mod graphql;
 mod id;
 mod incoming;
+mod linger;
 mod nodes;
 mod routes;
 mod shape;
@@ -51,6 +52,7 @@ pub use token::{TokenFileError, TokenLineProblem};
 const LOCK_FILE: &str = ".serve.lock";
 /// How often idle experiments and the token file are looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
+const SPARE_THREADS: usize = 16;
 
 /// Bounds on what clients may ask for.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ pub struct Limits {
     pub max_memory_bytes: usize,
     /// Requests answered at once; more are told to come back (429).
     pub max_requests: usize,
+    /// Of these, answers that are sent piece by piece as the client takes them: rows and files.
+    pub max_downloads: usize,
     /// Connections at once; more wait.
     pub max_connections: usize,
     /// Experiments written to at once.
@@ -88,7 +92,8 @@ impl Default for Limits {
             max_file_bytes: 4 << 30,
             max_rows: 100_000,
             max_memory_bytes: 256 << 20,
-            max_requests: 64,
+            max_requests: 128,
+            max_downloads: 32,
             max_connections: 1024,
             max_experiments: 64,
             header_timeout: Duration::from_secs(30),
@@ -177,6 +182,7 @@ impl Server {
             tokens,
             requests: Arc::new(Semaphore::new(limits.max_requests)),
             body_kib: Arc::new(Semaphore::new(limits.max_memory_bytes >> 10)),
+            downloads: Arc::new(Semaphore::new(limits.max_downloads)),
             limits,
         });
         Ok(Self { app, listener, address, _lock: lock })
@@ -221,23 +227,28 @@ fn lock_root(root: &Path) -> Result<File, ServeError> {
 fn runtime(limits: &Limits) -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // One for each request, one for the file it may write, and some for closing.
-        .max_blocking_threads(2 * limits.max_requests + 8)
+        // One for each request and each download, so that none waits for a client, and some for
+        // closing and for tokio's own file writes.
+        .max_blocking_threads(limits.max_requests + limits.max_downloads + SPARE_THREADS)
         .thread_name("serve")
         .build()
 }
 
+/// The two don't wait for each other: closing may take a while.
 async fn upkeep(app: Arc<App>) {
-    let mut every = tokio::time::interval(UPKEEP_EVERY);
-    loop {
-        every.tick().await;
-        app.experiments.close_idle(app.limits.idle_close).await;
-        let tokens = app.clone();
-        let reloaded = experiments::blocking(move || {
-            tokens.tokens.reload_if_changed();
-            Ok(())
-        });
-        // A panic in there has been told by its own message.
-        let _ = reloaded.await;
-    }
+    let close_idle = async {
+        let mut every = tokio::time::interval(UPKEEP_EVERY);
+        loop {
+            every.tick().await;
+            app.experiments.close_idle(app.limits.idle_close).await;
+        }
+    };
+    let reload_tokens = async {
+        let mut every = tokio::time::interval(UPKEEP_EVERY);
+        loop {
+            every.tick().await;
+            app.tokens.reload_if_changed();
+        }
+    };
+    tokio::join!(close_idle, reload_tokens);
 }

@@ -48,6 +48,9 @@ struct LimitArgs {
     /// Requests answered at once; more are told to come back.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_requests)]
     max_requests: usize,
+    /// Reads and downloads under way at once.
+    #[arg(long, value_name = "N", default_value_t = Limits::default().max_downloads)]
+    max_downloads: usize,
     /// Connections at once; more wait.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections)]
     max_connections: usize,
@@ -96,6 +99,7 @@ impl LimitArgs {
         limits.max_rows = self.max_rows;
         limits.max_memory_bytes = self.max_memory << 20;
         limits.max_requests = self.max_requests;
+        limits.max_downloads = self.max_downloads;
         limits.max_connections = self.max_connections;
         limits.max_experiments = self.max_experiments;
         limits.header_timeout = self.header_timeout.unwrap_or(limits.header_timeout);

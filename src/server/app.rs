@@ -25,6 +25,8 @@ pub(super) struct App {
     pub(super) requests: Arc<Semaphore>,
     /// One for each KiB of a body in memory.
     pub(super) body_kib: Arc<Semaphore>,
+    /// One for each answer that a client takes piece by piece, which it may do slowly.
+    pub(super) downloads: Arc<Semaphore>,
 }
 
 impl Namespace {

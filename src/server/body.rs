@@ -4,23 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::{HeaderMap, header, request::Parts};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::error::ApiError;
 
 /// A body that comes slower than this, after its first moments, is given up.
 const MIN_BYTES_PER_SEC: u64 = 4 << 10;
-/// What is read and thrown away of a body that was refused, so that the client sees the answer
-/// instead of a broken connection.
-const MAX_DISCARDED_BYTES: u64 = 64 << 20;
-const MAX_DISCARDING: Duration = Duration::from_secs(2);
 
 /// How long a body may take.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +66,6 @@ impl FromRequest<Arc<App>> for WholeBody {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let max_bytes = app.limits.max_body_bytes;
         if announced_bytes(request.headers()).is_some_and(|bytes| bytes > max_bytes as u64) {
-            discard(request.into_body()).await;
             return Err(body_too_large(max_bytes));
         }
         let mut body = request.into_body();
@@ -86,7 +80,6 @@ impl FromRequest<Arc<App>> for WholeBody {
             };
             let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
             if whole.bytes.len() + data.len() > max_bytes {
-                discard(body).await;
                 return Err(body_too_large(max_bytes));
             }
             whole.take_in(&data, app)?;
@@ -120,21 +113,6 @@ fn body_too_large(max_bytes: usize) -> ApiError {
 /// What the headers say that the body is long.
 pub(super) fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Reads on for a while what nobody wants.
-pub(super) async fn discard(mut body: Body) {
-    let read = async {
-        let mut discarded = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            discarded += frame.data_ref().map_or(0, |data| data.len() as u64);
-            if discarded > MAX_DISCARDED_BYTES {
-                break;
-            }
-        }
-    };
-    // Nobody waits longer for a client that was refused.
-    let _ = timeout(MAX_DISCARDING, read).await;
 }
 
 /// What stands in the path, percent-decoded.

@@ -2,10 +2,13 @@
 //! the server is told to stop; then what is under way is finished within a bound.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -13,6 +16,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
 
 use super::Limits;
 
@@ -20,6 +24,10 @@ use super::Limits;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The head of a request.
 const MAX_HEAD_BYTES: usize = 64 << 10;
+
+/// Who is at the other end, for the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves until `stop`; returns when no connection is left, or the grace is over.
 pub(super) async fn serve(
@@ -30,11 +38,10 @@ pub(super) async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let connections = Arc::new(Semaphore::new(limits.max_connections));
-    let service = TowerToHyperService::new(router);
     let http = http(limits);
     let take_all = async {
         loop {
-            let (stream, counted) = match accept(&listener, &connections).await {
+            let (stream, peer, counted) = match accept(&listener, &connections).await {
                 Ok(taken) => taken,
                 Err(error) => {
                     tracing::warn!(%error, "can't take a connection; trying again");
@@ -42,7 +49,12 @@ pub(super) async fn serve(
                     continue;
                 }
             };
-            let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+            let service = router.clone().map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                request
+            });
+            let service = TowerToHyperService::new(service);
+            let connection = http.serve_connection(TokioIo::new(stream), service);
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 // Clients that hang up in the middle are an everyday thing.
@@ -74,9 +86,9 @@ fn http(limits: &Limits) -> http1::Builder {
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let counted = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
+    let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((stream, counted))
+    Ok((stream, peer, counted))
 }

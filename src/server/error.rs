@@ -70,6 +70,12 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
+    /// It is compressed in a way that the server can't inflate.
+    pub(super) fn unsupported_encoding() -> Self {
+        let message = "the body's Content-Encoding is not known here; send it as it is, or gzip it";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
+    }
+
     /// What was sent is not what was announced.
     pub(super) fn checksum(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "checksum_mismatch", message)

@@ -159,6 +159,7 @@ impl Experiments {
                 Experiment::open_read_only(name.as_str(), &root)?;
             }
             let options = Options::local(root)
+                .recorded_elsewhere()
                 .buffered(true)
                 .flush_interval(Duration::from_secs(5))
                 .batch_rows(usize::MAX)

@@ -56,10 +56,14 @@ pub(super) async fn stream_from(
     app: &App,
     write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), TrackError> + Send + 'static,
 ) -> Result<Response, ApiError> {
+    let counted = app.downloads.clone().try_acquire_owned();
+    let counted =
+        counted.map_err(|_| ApiError::busy("the server sends as much at once as it may"))?;
     let (send, mut pieces) = mpsc::channel(WAITING_PIECES);
     let patience = app.limits.body_timeout;
     let runtime = Handle::current();
     let written = tokio::task::spawn_blocking(move || {
+        let _counted = counted;
         let mut out = PieceWriter { piece: Vec::new(), send, runtime, patience };
         let written = write(&mut out).and_then(|()| out.finish().map_err(TrackError::Export));
         // A client that is gone is no failure of the server's.

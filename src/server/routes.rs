@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use tower::ServiceBuilder;
 use tower_http::compression::CompressionLayer;
@@ -16,13 +16,16 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::decompression::RequestDecompressionLayer;
 
 use super::app::App;
-use super::body::discard;
+use super::connections::Peer;
 use super::error::ApiError;
+use super::linger::linger;
 use super::token::Namespace;
 use super::{files, graphql, nodes, tracks};
 
 /// Smaller answers are not worth compressing.
 const COMPRESS_ABOVE_BYTES: u16 = 1024;
+/// The one encoding that bodies may have, both ways.
+const GZIP: &str = "gzip";
 
 /// The whole server as a service.
 pub(super) fn router(app: &Arc<App>) -> Router {
@@ -42,8 +45,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .layer(DefaultBodyLimit::disable())
         .layer(
             ServiceBuilder::new()
+                .layer(from_fn(linger))
                 .layer(from_fn_with_state(app.clone(), within_bounds))
                 .layer(from_fn_with_state(app.clone(), authenticate))
+                .layer(from_fn(explain_encoding))
                 .layer(
                     CompressionLayer::new()
                         .compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES).and(is_text)),
@@ -81,46 +86,55 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &axum::http::Exten
 async fn log(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.to_string());
+    let peer = peer.unwrap_or_default();
     let response = next.run(request).await;
     let status = response.status();
     let namespace = response.extensions().get::<Namespace>().map_or("-", Namespace::as_str);
     let ms = started.elapsed().as_millis();
     let code = status.as_u16();
     if status.is_server_error() {
-        tracing::warn!("{namespace} {method} {path} {code} {ms} ms");
+        tracing::warn!("{peer} {namespace} {method} {path} {code} {ms} ms");
     } else {
-        tracing::info!("{namespace} {method} {path} {code} {ms} ms");
+        tracing::info!("{peer} {namespace} {method} {path} {code} {ms} ms");
     }
     response
 }
 
 /// Turns away what comes on top of as many requests as are answered at once.
-async fn within_bounds(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    match app.requests.clone().try_acquire_owned() {
-        Ok(_counted) => next.run(request).await,
-        Err(_) => {
-            discard(request.into_body()).await;
-            ApiError::busy("the server answers as many requests as it may").into_response()
-        }
-    }
+async fn within_bounds(
+    State(app): State<Arc<App>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let counted = app.requests.clone().try_acquire_owned();
+    let _counted = counted
+        .map_err(|_| ApiError::busy("the server answers as many requests as it may at once"))?;
+    Ok(next.run(request).await)
 }
 
 /// Lets in who has a token, as its namespace.
-async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let namespace = match namespace_of(&app, request.headers()) {
-        Ok(namespace) => namespace,
-        Err(error) => {
-            discard(request.into_body()).await;
-            return error.into_response();
-        }
-    };
+async fn authenticate(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let namespace = namespace_of(&app, request.headers())?;
     request.extensions_mut().insert(namespace.clone());
     let mut response = next.run(request).await;
     // For the log, and to say that bodies may come compressed (RFC 9110, 12.5.3).
     response.extensions_mut().insert(namespace);
-    let gzip = HeaderValue::from_static("gzip");
-    response.headers_mut().insert(header::ACCEPT_ENCODING, gzip);
-    response
+    response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(GZIP));
+    Ok(response)
+}
+
+/// Says in the server's own shape what the layer that inflates bodies says without words.
+async fn explain_encoding(request: Request, next: Next) -> Result<Response, ApiError> {
+    let response = next.run(request).await;
+    match response.status() {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Err(ApiError::unsupported_encoding()),
+        _ => Ok(response),
+    }
 }
 
 fn namespace_of(app: &App, headers: &HeaderMap) -> Result<Namespace, ApiError> {

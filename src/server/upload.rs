@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout_at;
 
 use super::app::App;
-use super::body::{Pace, announced_bytes, discard};
+use super::body::{Pace, announced_bytes};
 use super::error::ApiError;
 use super::experiments::IfAbsent;
 use super::incoming::IncomingFile;
@@ -50,7 +50,6 @@ pub(super) async fn save(
 ) -> Result<Json<Value>, ApiError> {
     let max_bytes = app.limits.max_file_bytes;
     if announced_bytes(request.headers()).is_some_and(|bytes| bytes > max_bytes + FORM_BYTES) {
-        discard(request.into_body()).await;
         return Err(file_too_large(max_bytes));
     }
     let form = Multipart::from_request(request, app).await;

@@ -94,7 +94,7 @@ impl Experiment {
         let name: ExperimentName = name.parse()?;
         let buffering = options.resolve()?;
         let dir = ExperimentDir::new(&options.root, &name);
-        let access = dir.open_for_writing(&name)?;
+        let access = dir.open_for_writing(&name, options.last_run)?;
         let shared = Arc::new(Shared::new(name, dir, buffering, Access::Writing(access)));
         shared.fold_files();
         let flusher = flusher::start(shared.clone()).map_err(TrackError::Thread)?;

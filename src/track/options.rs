@@ -32,6 +32,17 @@ pub struct Options {
     sync_interval: Duration,
     buffer_bytes: usize,
     when_full: WhenFull,
+    pub(super) last_run: LastRun,
+}
+
+/// What opening an experiment makes of a run that is still said to be under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum LastRun {
+    /// Nobody holds the writer's lock, so it ended without saying so.
+    #[default]
+    MarkCrashed,
+    /// It is recorded elsewhere, and this is where its rows are sent.
+    Leave,
 }
 
 /// An environment variable that can't be used.
@@ -57,6 +68,7 @@ impl Options {
             sync_interval: DEFAULT_SYNC_INTERVAL,
             buffer_bytes: DEFAULT_BUFFER_BYTES,
             when_full: WhenFull::default(),
+            last_run: LastRun::default(),
         }
     }
 
@@ -93,6 +105,12 @@ impl Options {
     /// What an append does when those bytes are used up.
     pub fn when_full(mut self, when_full: WhenFull) -> Self {
         self.when_full = when_full;
+        self
+    }
+
+    /// For a server: the runs that `experiment.json` tells of are other machines'.
+    pub(crate) fn recorded_elsewhere(mut self) -> Self {
+        self.last_run = LastRun::Leave;
         self
     }
 

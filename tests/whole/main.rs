@@ -21,6 +21,8 @@ mod proxy;
 mod recorder;
 mod run;
 mod serve;
+mod serve_refuses;
+mod serve_survives;
 mod slice;
 mod store;
 mod store_model;
@@ -28,6 +30,8 @@ mod tidy;
 
 #[path = "../support/proxy.rs"]
 mod fault_proxy;
+#[path = "../support/http.rs"]
+mod http;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/python.rs"]

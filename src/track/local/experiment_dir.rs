@@ -11,6 +11,7 @@ use super::lock::WriterLock;
 use super::metadata::{TrackInfo, TrackMetadata};
 use super::snapshot::Snapshot;
 use crate::track::name::{ExperimentName, TrackName};
+use crate::track::options::LastRun;
 use crate::track::run::RunNotes;
 
 /// An experiment's folder: `<root>/<owner>/<project>/<folders…>/<name>`.
@@ -55,11 +56,12 @@ impl ExperimentDir {
     pub(crate) fn open_for_writing(
         &self,
         name: &ExperimentName,
+        last_run: LastRun,
     ) -> Result<WriteAccess, StoreError> {
         let tracks = self.tracks_folder();
         fs::create_dir_all(&tracks).map_err(StoreError::io("create", &tracks))?;
         let lock = WriterLock::acquire(&self.path)?;
-        self.take_over(name)?;
+        self.take_over(name, last_run)?;
         for metadata in self.track_metadata()? {
             if let Ok(name) = metadata.topic.parse::<TrackName>() {
                 appender::recover(self, &name)?;
@@ -84,10 +86,10 @@ impl ExperimentDir {
 
     /// With the writer's lock in hand: makes `experiment.json`, or says in it that a run which is
     /// said to record does not.
-    fn take_over(&self, name: &ExperimentName) -> Result<(), StoreError> {
+    fn take_over(&self, name: &ExperimentName, last_run: LastRun) -> Result<(), StoreError> {
         self.annotate(name, |notes| {
             let mut run = RunNotes::from(notes);
-            if !run.mark_crash() {
+            if last_run == LastRun::Leave || !run.mark_crash() {
                 return ExperimentNotes::default();
             }
             tracing::warn!("the last run of {name} ended without closing; going on behind it");
