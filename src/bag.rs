@@ -12,7 +12,7 @@ use std::path::Path;
 pub use error::{BagError, ImportError};
 
 use crate::mapping::Mapping;
-use crate::record::Recorder;
+use crate::record::{Recorder, WhenBehind};
 use crate::track::one_line;
 use file::BagFile;
 use merge::Merge;
@@ -55,6 +55,7 @@ impl Bags {
         recorder: &mut Recorder,
         mut on_progress: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), ImportError> {
+        recorder.set_when_behind(WhenBehind::Wait);
         let mut topics = BagTopics::new(mapping, recorder);
         let mut messages = Merge::new(self.files);
         let mut stopped = false;

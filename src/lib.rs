@@ -35,6 +35,7 @@
 //! The program `mldash_bridge` is a thin shell over these; `examples/` shows them one by one.
 
 pub mod bag;
+pub mod blob;
 pub mod mapping;
 pub mod message;
 pub mod record;

@@ -4,6 +4,7 @@
 //! A text becomes a tree whose nodes know their places (`yaml`), the tree is read with types
 //! (`reader`, `read`), and everything that is wrong is reported at once ([`MappingErrors`]).
 
+mod blobs;
 mod bytes;
 mod definitions;
 mod draft;
@@ -31,6 +32,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use blobs::{Blobs, BlobsTo};
 pub use bytes::{Bytes, BytesError};
 pub use definitions::TypesChecked;
 pub use draft::{DraftTopic, draft};
@@ -39,7 +41,7 @@ pub use problem::{MappingErrors, Place, Problem};
 pub use qos::{Durability, Qos, Reliability};
 pub use required::Required;
 pub use rule::{Rule, RuleMatch, TypeConflict};
-pub use settings::{Blobs, Hz, Settings, Stamp, StampOffset, TimeColumn, TimeColumns};
+pub use settings::{Hz, Settings, Stamp, StampOffset, TimeColumn, TimeColumns};
 pub use template::LoneBrace;
 pub use topic::{Captures, TopicPattern, TopicPatternError};
 pub use track_pattern::{TrackPattern, TrackPatternError};

@@ -2,10 +2,12 @@
 //! Live recording and the import of bags share it. Knows neither the graph nor bags.
 
 mod account;
+mod blobs;
 mod change;
 mod clock;
 mod description;
 mod disk;
+mod frames;
 mod held;
 mod ledger;
 mod meter;
@@ -18,9 +20,11 @@ mod stream;
 mod throttle;
 mod time;
 mod topic;
+pub(crate) mod workers;
 
 pub use account::{Account, DropReason, Note, TopicAccount};
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
+pub use frames::WhenBehind;
 pub use parts::{PartAccount, SplitError};
 pub use plan::{PlanError, TopicPlan};
 pub use required::{RequiredAccount, RequiredState};
@@ -33,6 +37,7 @@ use std::time::Instant;
 
 use crate::mapping::{Bytes, Required};
 use crate::track::{Experiment, StoreError, TrackError, one_line, replace_file};
+use frames::Frames;
 use session::Session;
 use topic::TopicRecorder;
 
@@ -42,6 +47,7 @@ const ACCOUNT_FILE: &str = "account.json";
 /// Records topics into one experiment.
 pub struct Recorder {
     exp: Experiment,
+    frames: Frames,
     topics: Vec<TopicRecorder>,
     /// Whether there were messages before the ROS clock ran.
     is_clock_awaited: bool,
@@ -49,6 +55,12 @@ pub struct Recorder {
     unmatched: Vec<String>,
     disk: Option<DiskGuard>,
     session: Session,
+}
+
+/// Where rows and files go.
+struct Destination<'a> {
+    exp: &'a Experiment,
+    frames: &'a mut Frames,
 }
 
 impl Recorder {
@@ -60,6 +72,7 @@ impl Recorder {
     fn in_session(exp: Experiment, session: Session) -> Self {
         Self {
             exp,
+            frames: Frames::new(),
             topics: Vec::new(),
             is_clock_awaited: false,
             refused: BTreeMap::new(),
@@ -85,6 +98,11 @@ impl Recorder {
         }
     }
 
+    /// What happens to pictures and clouds from now on whose files can't be written as fast as they come.
+    pub fn set_when_behind(&mut self, when_behind: WhenBehind) {
+        self.frames.set_when_behind(when_behind);
+    }
+
     /// The disk as it was last looked at, when it is watched.
     pub fn disk(&self) -> Option<DiskStatus> {
         self.disk.as_ref().map(DiskGuard::status)
@@ -102,16 +120,17 @@ impl Recorder {
     /// held until then.
     pub fn record(&mut self, topic: usize, cdr: Vec<u8>, received_nanos: i64) {
         let received_nanos = Some(received_nanos).filter(|nanos| *nanos != 0);
+        let mut to = Destination { exp: &self.exp, frames: &mut self.frames };
         if let Some(nanos) = received_nanos
             && std::mem::take(&mut self.is_clock_awaited)
         {
-            self.topics.iter_mut().for_each(|topic| topic.release_held(&self.exp, nanos));
+            self.topics.iter_mut().for_each(|topic| topic.release_held(&mut to, nanos));
         }
         self.is_clock_awaited |= received_nanos.is_none();
         self.session.count(topic, 1);
         let disk = self.disk.as_ref().map(DiskGuard::status);
         if let Some(topic) = self.topics.get_mut(topic) {
-            topic.record(&self.exp, cdr, received_nanos, disk);
+            topic.record(&mut to, cdr, received_nanos, disk);
         }
     }
 
@@ -200,6 +219,7 @@ impl Recorder {
         let ended = self.session.start_part(&self.topics);
         let session = std::mem::replace(&mut self.session, ended);
         let mut next = Self::in_session(next, session);
+        next.frames = self.frames.next_part();
         next.topics = self.topics.iter_mut().map(TopicRecorder::next_part).collect();
         next.is_clock_awaited = self.is_clock_awaited;
         next.refused = self.refused.clone();
@@ -232,6 +252,7 @@ impl Recorder {
     /// # Errors
     /// The store could not be brought to rest, or the account not be written.
     pub fn finish(self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
+        self.frames.settle();
         let mut account = self.account();
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
         let mut topics = self.topics;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::blobs::Blobs;
 use super::fields;
 use super::problem::{Placed, Problems, Spot};
 use super::qos::Qos;
@@ -35,8 +36,8 @@ pub struct Settings {
     pub on_change: bool,
     /// How the topic is subscribed to.
     pub qos: Qos,
-    /// What happens to byte arrays, images and clouds; `None` leaves it to the recorder.
-    pub blobs: Option<Blobs>,
+    /// What happens to byte arrays, images and clouds.
+    pub blobs: Blobs,
     /// An array whose elements become a row each.
     pub each: Option<FieldPath>,
 }
@@ -75,17 +76,6 @@ pub enum TimeColumn {
     ReceiveTs,
     /// `stamp_ns`.
     StampNs,
-}
-
-/// What happens to byte arrays, images and clouds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blobs {
-    /// They become files beside the tracks.
-    File,
-    /// They stay in the row as numbers.
-    Inline,
-    /// They are left out.
-    Drop,
 }
 
 /// A rate: finite and above 0.
@@ -232,7 +222,7 @@ impl Keys {
             }),
             on_change: read.plain("on_change", Item::truth),
             qos: read.plain("qos", Qos::read),
-            blobs: read.plain("blobs", blobs),
+            blobs: read.plain("blobs", Blobs::read),
             each: read.placed("each", |item, problems| item.parse(PATH, problems)),
         }
     }
@@ -276,7 +266,7 @@ impl Keys {
             max_rate: self.max_rate,
             on_change: self.on_change.unwrap_or_default(),
             qos: self.qos.unwrap_or_default(),
-            blobs: self.blobs,
+            blobs: self.blobs.unwrap_or_default(),
             each: value(&self.each),
         }
     }
@@ -334,9 +324,4 @@ fn stamp(item: &Item<'_>, problems: &mut Problems) -> Option<Stamp> {
         "receive" => Some(Stamp::Receive),
         _ => item.parse(STAMP, problems).map(Stamp::Field),
     }
-}
-
-fn blobs(item: &Item<'_>, problems: &mut Problems) -> Option<Blobs> {
-    let choices = [("file", Blobs::File), ("inline", Blobs::Inline), ("drop", Blobs::Drop)];
-    item.choice(&choices, problems)
 }

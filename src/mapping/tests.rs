@@ -106,7 +106,7 @@ exclude: [/rosout, /parameter_events]
             durability: Some(Durability::TransientLocal),
             depth: NonZeroU32::new(5),
         },
-        blobs: Some(Blobs::Drop),
+        blobs: Blobs { to: BlobsTo::Drop, ..Blobs::default() },
         each: None,
     };
     assert_eq!(pose.settings, expected);
@@ -350,7 +350,7 @@ fn the_shipped_mapping_records_the_usual_robot() {
     assert_eq!(track("/r1/tf", TF).unwrap(), "r1/tf/base_link");
     assert_eq!(track("/rosout", "rcl_interfaces/msg/Log"), None);
     let image = mapping.rule_for("/camera/image", &ty("sensor_msgs/msg/Image")).unwrap();
-    assert_eq!(image.settings.blobs, Some(Blobs::Drop));
+    assert_eq!(image.settings.blobs, Blobs::default());
 }
 
 proptest::proptest! {

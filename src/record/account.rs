@@ -22,11 +22,14 @@ pub enum DropReason {
     StoreFull,
     /// Less space is free than the mapping's `min_free`.
     DiskLow,
-    /// `blobs: file` is asked for, which this version can't write yet.
-    BlobFiles,
+    /// Files could not be written as fast as pictures and clouds came.
+    BlobQueueFull,
+    /// A picture or a cloud whose bytes are not what its own fields say.
+    BlobMalformed,
     /// The mapping says `blobs: drop`, and the message is little else (an image, a cloud).
     BlobsOff,
-    /// A byte array is larger than what is kept inline unless the mapping says so.
+    /// A large byte array within a list of messages, which can't be a file, and the mapping does not say
+    /// `blobs: inline`.
     BlobTooLarge,
     /// It needs the receive time, and the ROS clock has not started (`use_sim_time`, no `/clock`).
     NoClock,

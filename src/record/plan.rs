@@ -2,16 +2,10 @@
 
 use std::sync::Arc;
 
+use super::blobs::BlobPlan;
 use super::time::TimeRule;
-use crate::mapping::{Blobs, Captures, Hz, RuleMatch, TrackPattern};
-use crate::message::{ByteArrays, Decoder, LayoutFault, MessageType};
-
-/// Byte arrays up to this stay in the row unless the mapping says otherwise.
-const INLINE_BLOB_BYTES: usize = 64 << 10;
-
-/// Types that are little else than one large byte array.
-const BLOB_TYPES: [&str; 3] =
-    ["sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2"];
+use crate::mapping::{Captures, Hz, RuleMatch, TrackPattern};
+use crate::message::{Decoder, LayoutFault, MessageType};
 
 /// Everything that recording a topic needs to know.
 #[derive(Debug)]
@@ -27,22 +21,7 @@ pub struct TopicPlan {
     pub(super) max_rate: Option<Hz>,
     pub(super) on_change: bool,
     pub(super) times: TimeRule,
-    pub(super) blobs: BlobPolicy,
-}
-
-/// What happens to a topic's byte arrays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BlobPolicy {
-    /// They stay in the row.
-    Inline,
-    /// They stay in the row up to [`INLINE_BLOB_BYTES`]; a message with a larger one is dropped.
-    InlineIfSmall,
-    /// They would be written to files: a message with a large one is dropped until that exists.
-    Files,
-    /// They leave the row.
-    LeaveOut,
-    /// The message is not recorded at all.
-    DropMessage,
+    pub(super) blobs: BlobPlan,
 }
 
 /// Why a topic can't be recorded as the mapping says.
@@ -91,7 +70,7 @@ impl TopicPlan {
         }
         let type_name = message_type.name().to_string();
         let settings = &rule.settings;
-        let blobs = BlobPolicy::new(settings.blobs, &type_name);
+        let blobs = BlobPlan::new(settings.blobs, message_type, settings.each.is_some());
         let mut layout = settings.layout();
         layout.byte_arrays = blobs.byte_arrays();
         let decoder = Decoder::compile(message_type, &layout)
@@ -121,27 +100,5 @@ impl TopicPlan {
     /// The topic on the graph.
     pub fn topic(&self) -> &str {
         &self.topic
-    }
-}
-
-impl BlobPolicy {
-    fn new(blobs: Option<Blobs>, type_name: &str) -> Self {
-        match blobs {
-            None => Self::InlineIfSmall,
-            Some(Blobs::Inline) => Self::Inline,
-            Some(Blobs::File) => Self::Files,
-            Some(Blobs::Drop) if BLOB_TYPES.contains(&type_name) => Self::DropMessage,
-            Some(Blobs::Drop) => Self::LeaveOut,
-        }
-    }
-
-    fn byte_arrays(self) -> ByteArrays {
-        match self {
-            Self::Inline => ByteArrays::Keep,
-            Self::InlineIfSmall | Self::Files => {
-                ByteArrays::KeepUpTo { max_bytes: INLINE_BLOB_BYTES }
-            }
-            Self::LeaveOut | Self::DropMessage => ByteArrays::LeaveOut,
-        }
     }
 }

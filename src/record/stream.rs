@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::blobs::RawBytes;
 use super::change::same_fields;
 use super::clock::Progress;
 use super::plan::TopicPlan;
@@ -19,12 +20,20 @@ pub(super) struct Stream {
     on_change: Option<LastStored>,
 }
 
-/// The fields that the next row is compared with; none before the first.
+/// What the next row is compared with: the fields, and the bytes that became files; none before the first.
 #[derive(Debug)]
 struct LastStored {
-    fields: Option<Fields>,
+    row: Option<(Fields, Vec<RawBytes>)>,
     /// Columns that are no news.
     times: Vec<Column>,
+}
+
+/// What a row leaves behind once it is kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    ts: Timestamp,
+    /// Under `on_change`.
+    news: Option<(Fields, Vec<RawBytes>)>,
 }
 
 /// The end of a way: appends and counts, from whatever thread makes the rows.
@@ -54,7 +63,7 @@ pub(super) enum Outcome {
 impl Stream {
     /// From the topic of `plan`, whose clock has jumped back so often, into `track`.
     pub(super) fn new(track: Track, plan: &TopicPlan, jumps: u64) -> Self {
-        let last_stored = || LastStored { fields: None, times: plan.times.column_names() };
+        let last_stored = || LastStored { row: None, times: plan.times.column_names() };
         Self {
             sink: Sink { track, tally: Arc::default() },
             progress: Progress::after(jumps),
@@ -73,44 +82,51 @@ impl Stream {
     }
 
     pub(super) fn take(&mut self, row: Row) -> Outcome {
-        self.step(row.ts);
-        if let Some(passed_over) = self.passes_over(&row) {
+        if let Some(passed_over) = self.passes_over(&row, &[]) {
             return passed_over;
         }
-        let ts = row.ts;
-        let news = self.on_change.as_ref().map(|_| row.fields.clone());
+        let kept = self.kept(&row, &[]);
         let outcome = self.sink.append(row);
         if !matches!(outcome, Outcome::Refused(_)) {
-            self.keep(ts, news);
+            self.keep(kept);
         }
         outcome
+    }
+
+    /// What becomes of a row that `max_rate` or `on_change` leaves out; `None` of one to be kept. `raw`
+    /// is what becomes its files.
+    pub(super) fn passes_over(&mut self, row: &Row, raw: &[RawBytes]) -> Option<Outcome> {
+        self.step(row.ts);
+        if self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(row.ts)) {
+            return Some(Outcome::Throttled);
+        }
+        let last = self.on_change.as_ref()?;
+        let (before, raw_before) = last.row.as_ref()?;
+        let is_same = raw_before == raw && same_fields(before, &row.fields, &last.times);
+        is_same.then_some(Outcome::Unchanged)
+    }
+
+    /// What is to be known of a row once it is kept.
+    pub(super) fn kept(&self, row: &Row, raw: &[RawBytes]) -> Kept {
+        let news = self.on_change.as_ref().map(|_| (row.fields.clone(), raw.to_vec()));
+        Kept { ts: row.ts, news }
+    }
+
+    /// Takes note of a row that was kept.
+    pub(super) fn keep(&mut self, kept: Kept) {
+        if let Some(throttle) = &mut self.throttle {
+            throttle.keep(kept.ts);
+        }
+        if let Some(last) = &mut self.on_change {
+            last.row = kept.news;
+        }
     }
 
     /// Another stretch of time begins with a row, whatever the last one ended with.
     fn step(&mut self, ts: Timestamp) {
         if self.progress.step(ts) {
             self.throttle.iter_mut().for_each(Throttle::restart);
-            self.on_change.iter_mut().for_each(|last| last.fields = None);
-        }
-    }
-
-    /// What becomes of a row that `max_rate` or `on_change` leaves out; `None` of one to be kept.
-    fn passes_over(&self, row: &Row) -> Option<Outcome> {
-        if self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(row.ts)) {
-            return Some(Outcome::Throttled);
-        }
-        let last = self.on_change.as_ref()?;
-        let before = last.fields.as_ref()?;
-        same_fields(before, &row.fields, &last.times).then_some(Outcome::Unchanged)
-    }
-
-    /// Takes note of a row that was kept.
-    fn keep(&mut self, ts: Timestamp, news: Option<Fields>) {
-        if let Some(throttle) = &mut self.throttle {
-            throttle.keep(ts);
-        }
-        if let Some(last) = &mut self.on_change {
-            last.fields = news;
+            self.on_change.iter_mut().for_each(|last| last.row = None);
         }
     }
 }

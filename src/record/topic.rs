@@ -4,17 +4,20 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use super::Destination;
 use super::account::{DropReason, Note, TopicAccount};
+use super::blobs::Refusal;
 use super::clock::{Compared, Distance};
 use super::description::RobotDescription;
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
+use super::frames::{Frame, FramePart};
 use super::held::{Held, HeldMessage};
 use super::ledger::Ledger;
-use super::plan::{BlobPolicy, TopicPlan};
+use super::plan::TopicPlan;
 use super::stream::{Sink, Stream};
 use super::time::RowTime;
 use crate::mapping::TrackPatternError;
-use crate::message::{Element, LeftOut};
+use crate::message::Element;
 use crate::track::{Experiment, Row, Timestamp};
 
 /// A topic's plan, its tracks and its account.
@@ -78,7 +81,7 @@ impl TopicRecorder {
     /// does not run yet, what needs one is held.
     pub(super) fn record(
         &mut self,
-        exp: &Experiment,
+        to: &mut Destination<'_>,
         cdr: Vec<u8>,
         received_nanos: Option<i64>,
         disk: Option<DiskStatus>,
@@ -91,20 +94,20 @@ impl TopicRecorder {
             let why = || format!("{} free of {} that `min_free` wants", disk.free, disk.min_free);
             return self.ledger.drop_one(DropReason::DiskLow, why);
         }
-        self.take(exp, cdr, received_nanos, &[]);
+        self.take(to, cdr, received_nanos, &[]);
     }
 
     /// Decodes a message and records its elements, with `remarks` on each.
     fn take(
         &mut self,
-        exp: &Experiment,
+        to: &mut Destination<'_>,
         cdr: Vec<u8>,
         received_nanos: Option<i64>,
         remarks: &[Note],
     ) {
-        if self.plan.blobs == BlobPolicy::DropMessage {
+        if self.plan.blobs.drops_messages() {
             self.ledger.drop_one(DropReason::BlobsOff, || {
-                "`blobs: drop`, as the mapping says; `inline` keeps the bytes in the row".to_owned()
+                "`blobs: drop`, as the mapping says; `file` keeps them as files".to_owned()
             });
             return;
         }
@@ -115,8 +118,9 @@ impl TopicRecorder {
             }
             Ok(()) => {
                 self.compare_clocks(&elements, received_nanos);
+                let cdr = Arc::new(cdr);
                 for element in elements.drain(..) {
-                    self.record_element(exp, element, received_nanos, remarks);
+                    self.record_element(to, element, &cdr, received_nanos, remarks);
                 }
             }
             Err(error) => self.ledger.drop_one(DropReason::Undecodable, || error.to_string()),
@@ -169,33 +173,52 @@ impl TopicRecorder {
 
     fn record_element(
         &mut self,
-        exp: &Experiment,
+        to: &mut Destination<'_>,
         mut element: Element,
+        cdr: &Arc<Vec<u8>>,
         received_nanos: Option<i64>,
         remarks: &[Note],
     ) {
         let Some(time) = self.plan.times.row_time(&element, received_nanos) else {
             return self.drop_without_clock(1);
         };
-        if let Some(reason) = self.blob_reason(&element) {
-            return self.ledger.drop_one(reason, || blob_advice(reason, &element));
-        }
         let mut notes = self.notes(&element, &time);
         notes.extend(remarks);
+        let parts = match self.place_blobs(&mut element, cdr) {
+            Ok(parts) => parts,
+            Err(Refusal { reason, why }) => return self.ledger.drop_one(reason, || why),
+        };
         for (column, value) in self.plan.times.columns(&time) {
             element.fields.push_distinct(column, value);
         }
         if self.plan.is_robot_description() {
-            self.description.note(exp, &self.plan.topic, &element);
+            self.description.note(to.exp, &self.plan.topic, &element);
         }
-        let stream = match self.stream(exp, element.names) {
+        let ledger = self.ledger.clone();
+        let stream = match self.stream(to.exp, element.names) {
             Ok(stream) => stream,
-            Err(error) => return self.ledger.drop_one(DropReason::TrackName, || error.to_string()),
+            Err(error) => return ledger.drop_one(DropReason::TrackName, || error.to_string()),
         };
-        let outcome = stream.take(Row::new(time.ts, element.fields));
+        let row = Row::new(time.ts, element.fields);
+        if parts.is_empty() {
+            ledger.book(stream.take(row), &notes);
+        } else {
+            to.frames.take(to.exp, stream, Frame { row, parts, notes, ledger });
+        }
         let jumps = stream.jumps();
-        self.ledger.book(outcome, &notes);
         self.note_jumps(jumps, time.ts);
+    }
+
+    /// What of an element becomes files.
+    fn place_blobs(
+        &self,
+        element: &mut Element,
+        cdr: &Arc<Vec<u8>>,
+    ) -> Result<Vec<FramePart>, Refusal> {
+        if element.left_out.is_empty() || self.plan.blobs.leaves_out() {
+            return Ok(Vec::new());
+        }
+        self.plan.blobs.place(element, cdr)
     }
 
     /// The track that a message's values lead to.
@@ -228,9 +251,9 @@ impl TopicRecorder {
     }
 
     /// Records what was held: the ROS clock runs, and this is its time.
-    pub(super) fn release_held(&mut self, exp: &Experiment, received_nanos: i64) {
+    pub(super) fn release_held(&mut self, to: &mut Destination<'_>, received_nanos: i64) {
         for message in self.held.take() {
-            self.take(exp, message.cdr, Some(received_nanos), &[Note::WaitedForClock]);
+            self.take(to, message.cdr, Some(received_nanos), &[Note::WaitedForClock]);
         }
     }
 
@@ -270,18 +293,6 @@ impl TopicRecorder {
         }
     }
 
-    /// Why a message whose byte arrays were left out is not recorded, if it is not.
-    fn blob_reason(&self, element: &Element) -> Option<DropReason> {
-        if element.left_out.is_empty() {
-            return None;
-        }
-        match self.plan.blobs {
-            BlobPolicy::InlineIfSmall => Some(DropReason::BlobTooLarge),
-            BlobPolicy::Files => Some(DropReason::BlobFiles),
-            BlobPolicy::Inline | BlobPolicy::LeaveOut | BlobPolicy::DropMessage => None,
-        }
-    }
-
     fn notes(&self, element: &Element, time: &RowTime) -> Vec<Note> {
         let mut notes = Vec::new();
         if time.is_fallback {
@@ -290,24 +301,9 @@ impl TopicRecorder {
         if element.repaired_text {
             notes.push(Note::TextRepaired);
         }
-        if !element.left_out.is_empty() {
+        if !element.left_out.is_empty() && self.plan.blobs.leaves_out() {
             notes.push(Note::BlobLeftOut);
         }
         notes
-    }
-}
-
-fn blob_advice(reason: DropReason, element: &Element) -> String {
-    let largest = element.left_out.iter().map(LeftOut::len).max().unwrap_or_default();
-    match reason {
-        DropReason::BlobFiles => {
-            format!(
-                "a byte array of {largest} bytes; this version writes no files, `blobs: inline` keeps it in the row"
-            )
-        }
-        _ => format!(
-            "a byte array of {largest} bytes; say `blobs: inline` in the mapping to keep it in the \
-             row, `drop` to do without it"
-        ),
     }
 }

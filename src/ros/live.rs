@@ -28,6 +28,7 @@ use super::{
 };
 use crate::mapping::Mapping;
 use crate::message::Definitions;
+use crate::record::workers::panic_text;
 use crate::record::{DropReason, Recorder, TopicPlan};
 use discovery::Discovery;
 use node_loop::NodeLoop;
@@ -167,11 +168,4 @@ fn record_queue(queue: &MessageQueue<Control>, recorder: &mut Recorder) {
             Taken::Closed => return,
         }
     }
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panic without a message".to_owned())
 }

@@ -8,6 +8,7 @@
     reason = "a panic in a test is its report"
 )]
 
+mod blobs;
 mod clocks;
 mod definitions;
 mod ends;
@@ -18,5 +19,9 @@ mod rows;
 mod support;
 mod trouble;
 
+#[path = "../support/opened.rs"]
+mod opened;
+#[path = "../support/python.rs"]
+mod python;
 #[path = "../support/small_disk.rs"]
 mod small_disk;

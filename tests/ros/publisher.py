@@ -47,7 +47,7 @@ def seconds(time_msg):
 def number(value, ros_type):
     if ros_type == "float" and math.isfinite(value):
         return float(str(numpy.float32(value)))
-    return value
+    return float(value) if ros_type == "float" else value
 
 
 def plain(value, ros_type):
@@ -89,7 +89,16 @@ def row_of(message):
         row["timestamp"] = seconds(message.header.stamp)
         row["frame_id"] = header["frame_id"]
     row.update(flat(fields))
+    if isinstance(message, PointCloud2):
+        row.update(columns_of(message, row.pop("data")))
     return row
+
+
+def columns_of(cloud, data):
+    """Points of floats, as the columns that they are under `blobs: inline`."""
+    points = numpy.array(data, dtype=numpy.uint8).view("<f4").reshape(cloud.width, -1)
+    columns = {field.name: [number(value, "float") for value in points[:, k]] for k, field in enumerate(cloud.fields)}
+    return {"points": cloud.width, **columns}
 
 
 # ---- messages --------------------------------------------------------------------------------------------------------
@@ -167,7 +176,10 @@ def transform(i, child):
 def image(i):
     message = header(Image(), i, "camera")
     message.height, message.width, message.step, message.encoding = 300, 300, 900, "rgb8"
-    message.data = bytes(270_000)
+    pixels = numpy.empty((90_000, 3), dtype=numpy.uint8)
+    k = numpy.arange(90_000)
+    pixels[:, 0], pixels[:, 1], pixels[:, 2] = (k + i) % 256, (k // 300) % 256, 7
+    message.data = pixels.tobytes()
     return message
 
 

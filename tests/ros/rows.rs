@@ -7,6 +7,7 @@ topics:
   - topic: /pose
   - topic: /scan
   - topic: /points
+    blobs: inline
   - topic: /imu
   - topic: /joint_states
   - topic: /odom
@@ -157,7 +158,7 @@ fn a_played_bag_is_recorded_whole() {
         assert_eq!(recording.topic(topic)["received"], messages, "{topic}");
     }
     assert_eq!(recording.rows("robot/scan").len(), 225);
-    assert_eq!(recording.topic("/camera/image_raw/compressed")["dropped"]["blobs_off"], 5);
+    assert_eq!(recording.topic("/camera/image_raw/compressed")["stored"], 5);
 }
 
 #[test]
@@ -172,6 +173,7 @@ fn the_default_mapping_records_a_robot_that_it_has_never_seen() {
         recording.tracks(),
         [
             "camera/camera_info",
+            "camera/image_raw/compressed",
             "chatter",
             "odom",
             "points",
@@ -185,7 +187,7 @@ fn the_default_mapping_records_a_robot_that_it_has_never_seen() {
         ]
     );
     assert_eq!(recording.rows("points").len(), 225);
-    assert_eq!(recording.topic("/camera/image_raw/compressed")["dropped"]["blobs_off"], 5);
+    assert_eq!(recording.topic("/camera/image_raw/compressed")["stored"], 5);
     let unmatched = recording.account()["unmatched"].to_string();
     assert!(unmatched.contains("/** (sensor_msgs/msg/Imu)"), "{unmatched}");
 }

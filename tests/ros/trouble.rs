@@ -9,18 +9,6 @@ use crate::small_disk::SmallDisk;
 use super::support::Graph;
 
 #[test]
-fn large_images_are_dropped_with_a_reason_and_cost_the_poses_nothing() {
-    let graph = Graph::new();
-    let bridge = graph.bridge("topics:\n  - topic: /pose\n  - topic: /image\n");
-    let expected = graph.robot("images").finish();
-    let recording = bridge.interrupt();
-    recording.assert_rows(&expected);
-    let image = recording.topic("/image");
-    assert_eq!(image["dropped"]["blob_too_large"], 5);
-    assert!(image["errors"][0].as_str().unwrap().contains("blobs: inline"), "{image:#}");
-}
-
-#[test]
 fn a_topic_that_gets_a_second_type_is_reported_and_its_first_type_recorded() {
     let graph = Graph::new();
     let bridge = graph.bridge("topics:\n  - topic: /pose\n");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use mldash_bridge::track::{Experiment, Query, Row};
+use mldash_bridge::track::{Experiment, FileInfo, Query, Row};
 use serde_json::Value;
 
 use super::decode::encoder::{Encoder, encode};
@@ -92,20 +92,23 @@ impl MadeBag {
     /// Imports it; the import must end well and its account add up.
     pub fn import(mut self, mapping: &str) -> Imported {
         self.writer.finish().unwrap();
-        let config = self.path("mapping.yaml");
-        fs::write(&config, mapping).unwrap();
-        let import = program(["import", "--json", "--experiment", RUN]).arg("--root");
-        let import = import.arg(self.path("root")).arg("--config").arg(config);
-        let done = import.arg(self.path("made.mcap")).run();
-        assert_eq!(done.code, 0, "{}", done.stderr);
-        let imported = Imported { folder: self.folder, done };
-        imported.assert_adds_up();
-        imported
+        drop(self.writer);
+        import(self.folder, mapping)
     }
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
+/// Imports the bag in a folder into the experiment there.
+fn import(folder: tempfile::TempDir, mapping: &str) -> Imported {
+    let path = |name: &str| folder.path().join(name);
+    let config = path("mapping.yaml");
+    fs::write(&config, mapping).unwrap();
+    let import = program(["import", "--json", "--experiment", RUN]).arg("--root");
+    let import = import.arg(path("root")).arg("--config").arg(config);
+    let done = import.arg(path("made.mcap")).run();
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let imported = Imported { folder, done };
+    imported.assert_adds_up();
+    imported
 }
 
 impl Imported {
@@ -122,6 +125,27 @@ impl Imported {
 
     pub fn rows(&self, track: &str) -> Vec<Row> {
         self.experiment().tracks(track).read(&Query::all()).unwrap()
+    }
+
+    /// Imports the same bag into the same experiment once more.
+    pub fn again(self, mapping: &str) -> Self {
+        let (folder, root) = (self.folder, "root");
+        assert!(folder.path().join(root).exists());
+        import(folder, mapping)
+    }
+
+    /// Where a file of the experiment lies, by the `path` of its row.
+    pub fn file(&self, path: &str) -> PathBuf {
+        let files = self.experiment().files("");
+        let info = files.find(path).unwrap().unwrap_or_else(|| panic!("no file {path}"));
+        files.path(&info).unwrap()
+    }
+
+    /// The paths of all files, sorted.
+    pub fn files(&self) -> Vec<String> {
+        let files = self.experiment().files("").list().unwrap();
+        let path = |file: &FileInfo| format!("{}/{}", file.path, file.filename);
+        files.iter().map(|file| path(file).trim_start_matches('/').to_owned()).collect()
     }
 
     /// The times of a track's rows.

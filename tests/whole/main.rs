@@ -4,6 +4,7 @@
 
 mod align;
 mod append;
+mod blobs;
 mod check;
 mod clocks;
 mod decode;
@@ -32,6 +33,8 @@ mod tidy;
 mod fault_proxy;
 #[path = "../support/http.rs"]
 mod http;
+#[path = "../support/opened.rs"]
+mod opened;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/python.rs"]

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::program::program;
 
 /// Who may use whom, inside the library: `use crate::…` of a module names only these.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("track", &["track"]),
+    ("blob", &["blob", "track"]),
     ("message", &["message", "track"]),
-    ("mapping", &["mapping", "message", "track"]),
-    ("record", &["record", "mapping", "message", "track"]),
+    ("mapping", &["mapping", "blob", "message", "track"]),
+    ("record", &["record", "blob", "mapping", "message", "track"]),
     ("bag", &["bag", "record", "mapping", "message", "track"]),
     ("ros", &["ros", "record", "mapping", "message", "track"]),
     ("server", &["server", "track"]),

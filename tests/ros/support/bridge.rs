@@ -109,6 +109,13 @@ impl Recording {
         exp.tracks(track).read(&Query::all()).unwrap()
     }
 
+    /// Where a file of the experiment lies, by the `path` of its row.
+    pub fn file(&self, path: &str) -> PathBuf {
+        let files = Experiment::open_read_only(EXPERIMENT, &self.root).unwrap().files("");
+        let info = files.find(path).unwrap().unwrap_or_else(|| panic!("no file {path}"));
+        files.path(&info).unwrap()
+    }
+
     /// The tracks, by name.
     pub fn tracks(&self) -> Vec<String> {
         let exp = Experiment::open_read_only(&self.experiment, &self.root).unwrap();

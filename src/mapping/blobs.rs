@@ -1,0 +1,63 @@
+//! What happens to byte arrays, images and clouds.
+
+use super::bytes::Bytes;
+use super::problem::Problems;
+use super::reader::Item;
+use crate::blob::{CloudFormat, FileFormats, ImageFormat, Quality};
+
+const SIZE: &str = "write a size such as `64KiB`";
+
+/// What happens to byte arrays, images and clouds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Blobs {
+    /// Where they go.
+    pub to: BlobsTo,
+    /// How files are written.
+    pub formats: FileFormats,
+    /// With [`BlobsTo::File`], those up to this size stay in the row; `None` leaves it to the recorder.
+    pub max_inline: Option<Bytes>,
+}
+
+/// Where byte arrays, images and clouds go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlobsTo {
+    /// They become files beside the tracks.
+    #[default]
+    File,
+    /// They stay in the row: clouds as columns, all else as numbers.
+    Inline,
+    /// They are left out.
+    Drop,
+}
+
+impl Blobs {
+    /// One word, or a mapping for more.
+    pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
+        if item.is_scalar() {
+            return to(item, problems).map(|to| Self { to, ..Self::default() });
+        }
+        let known = ["to", "image", "quality", "cloud", "max_inline"];
+        let section = item.section(&known, problems)?;
+        let images =
+            [("auto", ImageFormat::Auto), ("png", ImageFormat::Png), ("jpeg", ImageFormat::Jpeg)];
+        let clouds = [("pcd", CloudFormat::Pcd), ("npy", CloudFormat::Npy)];
+        let image = section.get("image").and_then(|item| item.choice(&images, problems));
+        let quality = section
+            .get("quality")
+            .and_then(|item| item.number("a quality of JPEG, 1 to 100", Quality::new, problems));
+        let cloud = section.get("cloud").and_then(|item| item.choice(&clouds, problems));
+        let formats = FileFormats {
+            image: image.unwrap_or_default(),
+            quality: quality.unwrap_or_default(),
+            cloud: cloud.unwrap_or_default(),
+        };
+        let to = section.get("to").and_then(|item| to(item, problems)).unwrap_or_default();
+        let max_inline = section.get("max_inline").and_then(|item| item.parse(SIZE, problems));
+        Some(Self { to, formats, max_inline })
+    }
+}
+
+fn to(item: &Item<'_>, problems: &mut Problems) -> Option<BlobsTo> {
+    let choices = [("file", BlobsTo::File), ("inline", BlobsTo::Inline), ("drop", BlobsTo::Drop)];
+    item.choice(&choices, problems)
+}

@@ -1,0 +1,236 @@
+//! Rows whose byte arrays become files: encoded and saved on threads of their own, the file before
+//! the row that names it. When those can't keep up, these messages are dropped and no others.
+
+use std::collections::HashMap;
+use std::thread::available_parallelism;
+
+use super::account::{DropReason, Note};
+use super::blobs::RawBytes;
+use super::ledger::Ledger;
+use super::stream::{Sink, Stream};
+use super::workers::{Job, Workers};
+use crate::blob::{Blob, BlobError, FileFormats};
+use crate::track::{Column, Experiment, Files, Row, TrackError, Value, one_line};
+
+/// What may wait to become files, in bytes as they were received.
+const LIMIT_BYTES: usize = 128 << 20;
+/// More would not help: the disk is one.
+const MAX_THREADS: usize = 4;
+const INDEX_DIGITS: usize = 6;
+
+/// What happens to messages whose files can't be written as fast as they come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenBehind {
+    /// They are dropped and counted: a live robot does not wait.
+    #[default]
+    DropNewest,
+    /// The recorder waits: a bag does.
+    Wait,
+}
+
+/// Makes files of byte arrays, and numbers them.
+#[derive(Debug)]
+pub(super) struct Frames {
+    workers: Workers<WaitingFrame>,
+    when_behind: WhenBehind,
+    /// The next index, by folder.
+    next: HashMap<String, u64>,
+}
+
+/// A byte array that becomes a file.
+#[derive(Debug)]
+pub(super) struct FramePart {
+    pub(super) blob: Blob,
+    pub(super) raw: RawBytes,
+    pub(super) formats: FileFormats,
+    /// Below the track's own folder; empty where it is that.
+    pub(super) folder: String,
+    /// What the columns begin with that tell of it.
+    pub(super) prefix: String,
+}
+
+/// A row and what becomes its files.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) row: Row,
+    pub(super) parts: Vec<FramePart>,
+    pub(super) notes: Vec<Note>,
+    pub(super) ledger: Ledger,
+}
+
+/// A row that waits for its files.
+#[derive(Debug)]
+struct WaitingFrame {
+    row: Row,
+    notes: Vec<Note>,
+    sink: Sink,
+    ledger: Ledger,
+    files: Files,
+    parts: Vec<NumberedPart>,
+    cost_bytes: usize,
+    failed: Option<Failed>,
+}
+
+#[derive(Debug)]
+struct NumberedPart {
+    part: FramePart,
+    folder: String,
+    index: u64,
+}
+
+/// Why a frame is not stored.
+#[derive(Debug)]
+enum Failed {
+    Encode(String),
+    Save(TrackError),
+}
+
+impl Frames {
+    pub(super) fn new() -> Self {
+        let threads = available_parallelism().map_or(1, |cores| cores.get().min(MAX_THREADS));
+        Self {
+            workers: Workers::new(threads, LIMIT_BYTES),
+            when_behind: WhenBehind::default(),
+            next: HashMap::new(),
+        }
+    }
+
+    /// For the part of a recording that comes next; this one still writes what it has.
+    pub(super) fn next_part(&self) -> Self {
+        Self { when_behind: self.when_behind, ..Self::new() }
+    }
+
+    pub(super) fn set_when_behind(&mut self, when_behind: WhenBehind) {
+        self.when_behind = when_behind;
+    }
+
+    /// Takes a message that `stream` does not pass over. Once its files are in `exp`, the row goes the
+    /// stream's way, and what became of it is booked.
+    pub(super) fn take(&mut self, exp: &Experiment, stream: &mut Stream, frame: Frame) {
+        let Frame { row, parts, notes, ledger } = frame;
+        let raw: Vec<RawBytes> = parts.iter().map(|part| part.raw.clone()).collect();
+        if let Some(passed_over) = stream.passes_over(&row, &raw) {
+            return ledger.book(passed_over, &notes);
+        }
+        let cost_bytes = raw.iter().map(|raw| raw.len()).sum();
+        if !self.make_room(cost_bytes) {
+            return ledger.drop_one(DropReason::BlobQueueFull, || {
+                "they came faster than files of them could be written; `max_rate` thins them out, \
+                 `image: jpeg` is written faster than `png`"
+                    .to_owned()
+            });
+        }
+        let sink = stream.sink().clone();
+        let parts = match self.number(exp, &sink, parts) {
+            Ok(parts) => parts,
+            Err(error) => return ledger.drop_refused(&error),
+        };
+        stream.keep(stream.kept(&row, &raw));
+        let (files, failed) = (exp.files(""), None);
+        self.workers.submit(WaitingFrame {
+            row,
+            notes,
+            sink,
+            ledger,
+            files,
+            parts,
+            cost_bytes,
+            failed,
+        });
+    }
+
+    /// Whether so many bytes can become files soon; waits for it where the recorder is to wait.
+    fn make_room(&self, bytes: usize) -> bool {
+        match self.when_behind {
+            WhenBehind::DropNewest => self.workers.has_room(bytes),
+            WhenBehind::Wait => {
+                self.workers.wait_for_room(bytes);
+                true
+            }
+        }
+    }
+
+    fn number(
+        &mut self,
+        exp: &Experiment,
+        sink: &Sink,
+        parts: Vec<FramePart>,
+    ) -> Result<Vec<NumberedPart>, TrackError> {
+        let track = sink.track().topic();
+        let number = |part: FramePart| {
+            let slash = if part.folder.is_empty() { "" } else { "/" };
+            let folder = format!("{track}{slash}{}", part.folder);
+            let index = self.index(exp, &folder)?;
+            Ok(NumberedPart { part, folder, index })
+        };
+        parts.into_iter().map(number).collect()
+    }
+
+    /// Returns once all files are saved and their rows handed on.
+    pub(super) fn settle(&self) {
+        self.workers.wait_until_idle();
+    }
+
+    /// The next number in a folder: behind what is there already.
+    fn index(&mut self, exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
+        let next = match self.next.get(folder) {
+            Some(next) => *next,
+            None => first_free(exp, folder)?,
+        };
+        self.next.insert(folder.to_owned(), next + 1);
+        Ok(next)
+    }
+}
+
+/// The number behind those of the files that are in a folder.
+fn first_free(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
+    let files = exp.files(folder).list()?;
+    let here = files.iter().filter(|file| file.path.trim_matches('/') == folder);
+    let numbers = here.filter_map(|file| file.filename.split('.').next()?.parse::<u64>().ok());
+    Ok(numbers.max().map_or(0, |last| last.saturating_add(1)))
+}
+
+impl WaitingFrame {
+    fn save_all(&mut self) -> Result<(), Failed> {
+        for NumberedPart { part, folder, index } in std::mem::take(&mut self.parts) {
+            let encode = |error: BlobError| Failed::Encode(one_line(&error));
+            let encoded = part.blob.encode(&part.raw, &part.formats).map_err(encode)?;
+            let name = format!("{index:0INDEX_DIGITS$}.{}", encoded.extension);
+            let path = format!("{folder}/{name}");
+            let saved = self.files.save_bytes(&encoded.bytes, &path).map_err(Failed::Save)?;
+            let mut tell = |column: &str, value: Value| {
+                self.row.fields.insert(Column::from(format!("{}{column}", part.prefix)), value);
+            };
+            tell("path", path.into());
+            tell("frame", name.into());
+            tell("index", index.into());
+            for (column, value) in encoded.facts {
+                tell(&column, value);
+            }
+            tell("bytes", saved.size_bytes.into());
+        }
+        Ok(())
+    }
+}
+
+impl Job for WaitingFrame {
+    fn cost_bytes(&self) -> usize {
+        self.cost_bytes
+    }
+
+    fn work(&mut self) {
+        self.failed = self.save_all().err();
+    }
+
+    fn panicked(&mut self, text: String) {
+        self.failed = Some(Failed::Encode(text));
+    }
+
+    fn commit(self) {
+        match self.failed {
+            None => self.ledger.book(self.sink.append(self.row), &self.notes),
+            Some(Failed::Encode(why)) => self.ledger.drop_one(DropReason::BlobMalformed, || why),
+            Some(Failed::Save(error)) => self.ledger.drop_refused(&error),
+        }
+    }
+}
