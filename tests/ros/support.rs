@@ -55,6 +55,12 @@ impl Graph {
         Bridge::start(self.domain.id(), self.path("root"), args)
     }
 
+    /// As [`bare_bridge`](Self::bare_bridge), with an interface package sourced that it was built
+    /// without.
+    pub fn bare_bridge_with_overlay(&self, args: &[&str], overlay: &Path) -> Bridge {
+        Bridge::start_with_overlay(self.domain.id(), self.path("root"), args, overlay)
+    }
+
     /// Starts the bridge where files can't grow beyond 32 KiB.
     pub fn bridge_in_little_space(&self, mapping: &str) -> Bridge {
         let config = self.file("mapping.yaml", mapping);

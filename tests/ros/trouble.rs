@@ -157,6 +157,20 @@ fn a_type_that_the_build_does_not_know_is_named_with_the_remedy_and_the_others_g
     let robot = graph.robot_with_overlay("unknown_type", &overlay);
     robot.wait_until_published();
     bridge.wait_for_log("/gripper is not recorded");
+
+    // Sourced now, and still not in the build: `check` and `init` say so before anything is recorded.
+    let mapping = graph.file("gripper.yaml", "topics: [{topic: /gripper}]");
+    let args = ["check", mapping.to_str().unwrap(), "--graph", "--json", "--for", "1"];
+    let check = graph.bare_bridge_with_overlay(&args, &overlay).end().ended;
+    assert_eq!(check.status.code(), Some(1), "{}", check.stderr);
+    assert!(
+        check.stdout.contains("was built without the type gripper_msgs/msg/Gripper"),
+        "{}",
+        check.stdout
+    );
+    let init = graph.bare_bridge_with_overlay(&["init", "--for", "1"], &overlay).end().ended;
+    assert!(init.stdout.contains("  # - topic: /gripper"), "{}{}", init.stdout, init.stderr);
+
     let expected = robot.finish();
     let recording = bridge.interrupt();
     recording.assert_rows(&expected);

@@ -31,6 +31,23 @@ fn every_shipped_mapping_is_in_order() {
 }
 
 #[test]
+fn mappings_in_the_docs_are_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    for doc in ["README.md", "docs/custom-messages.md"] {
+        let text = std::fs::read_to_string(doc).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let mappings: Vec<&str> = blocks.filter(|block| block.contains("topics:")).collect();
+        assert!(!mappings.is_empty(), "{doc}");
+        for mapping in mappings {
+            let file = dir.path().join("doc.yaml");
+            std::fs::write(&file, mapping).unwrap();
+            let done = check(&file);
+            assert_eq!(done.code, 0, "{doc}: {}", done.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_text_that_is_not_yaml_is_reported_where_it_stops_being_yaml() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bridge.yaml");

@@ -1,6 +1,6 @@
 //! The bridge as a process, and what it recorded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mldash_bridge::track::json::{Columns, RowParser};
@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::process::{Ended, Process};
+use super::robot::source;
 
 pub const EXPERIMENT: &str = "tests/ros/run";
 
@@ -40,6 +41,13 @@ impl Bridge {
 
     pub fn start(domain: u32, root: PathBuf, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));
+        Self::of(Process::start(command.args(args), domain), root)
+    }
+
+    /// With an interface package sourced that it was built without.
+    pub fn start_with_overlay(domain: u32, root: PathBuf, args: &[&str], overlay: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));
+        source(&mut command, overlay);
         Self::of(Process::start(command.args(args), domain), root)
     }
 

@@ -23,12 +23,7 @@ impl Robot {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ros/publisher.py");
         let mut python = Command::new("python3");
         if let Some(prefix) = overlay {
-            let lib = prefix.join("lib");
-            let versions = fs::read_dir(&lib).unwrap().map(|entry| entry.unwrap().path());
-            let python_dir = versions.into_iter().find(|path| path.join("site-packages").exists());
-            prepend(&mut python, "PYTHONPATH", &python_dir.unwrap().join("site-packages"));
-            prepend(&mut python, "LD_LIBRARY_PATH", &lib);
-            prepend(&mut python, "AMENT_PREFIX_PATH", prefix);
+            source(&mut python, prefix);
         }
         let process =
             Process::start(python.arg(script).arg(scenario).arg(&expected).arg(namespace), domain);
@@ -63,6 +58,16 @@ pub fn example(name: &str) -> Command {
     let path = bridge.with_file_name("examples").join(name);
     assert!(path.exists(), "{} is missing: build it with `cargo build --examples`", path.display());
     Command::new(path)
+}
+
+/// Gives a command an interface package that was built into `prefix`, as sourcing it would.
+pub fn source(command: &mut Command, prefix: &Path) {
+    let lib = prefix.join("lib");
+    let versions = fs::read_dir(&lib).unwrap().map(|entry| entry.unwrap().path());
+    let python_dir = versions.into_iter().find(|path| path.join("site-packages").exists());
+    prepend(command, "PYTHONPATH", &python_dir.unwrap().join("site-packages"));
+    prepend(command, "LD_LIBRARY_PATH", &lib);
+    prepend(command, "AMENT_PREFIX_PATH", prefix);
 }
 
 fn prepend(command: &mut Command, variable: &str, path: &Path) {
