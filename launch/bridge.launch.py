@@ -30,6 +30,12 @@ def declare_arguments():
         DeclareLaunchArgument(
             "remote", default_value="", description="URL of an ML-Dash server to sync to. Empty: as the mapping says."
         ),
+        DeclareLaunchArgument(
+            "start_paused",
+            default_value="",
+            choices=["", "true", "false"],
+            description="Count messages and leave them out until ~/resume is called. Empty: as the mapping says.",
+        ),
         DeclareLaunchArgument("node_name", default_value="mldash_bridge", description="Name of the node."),
         DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node. Empty: the root."),
         DeclareLaunchArgument(
@@ -57,6 +63,8 @@ def bridge(context):
     # Strings, whatever they look like: an experiment may be called 2026 or true.
     parameters = {name: ParameterValue(value_of(name), value_type=str) for name in PARAMETERS if value_of(name)}
     parameters["use_sim_time"] = value_of("use_sim_time") == "true"
+    if value_of("start_paused"):
+        parameters["start_paused"] = value_of("start_paused") == "true"
     return [
         Node(
             package="mldash_bridge",

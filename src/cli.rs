@@ -14,6 +14,7 @@ mod output;
 mod progress;
 mod read;
 mod run;
+mod run_details;
 mod serve;
 mod stdin;
 mod stop;
@@ -24,7 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use mldash_bridge::ros::RosArguments;
+use mldash_bridge::ros::{LogQueue, RosArguments};
 
 pub(crate) use exit::{ExitCode, Failure};
 
@@ -94,11 +95,14 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     // What ROS was told to log holds for the whole node.
     let ros_level = ros_args.log_level.as_deref().and_then(logging::Level::from_ros);
-    logging::start(ros_level.unwrap_or(cli.log_level));
+    // Only a node has a /rosout to fetch it for.
+    let is_node = matches!(cli.command, Command::Run(_));
+    let logs = (is_node && ros_args.rosout).then(LogQueue::default);
+    logging::start(ros_level.unwrap_or(cli.log_level), logs.clone());
     let done = match cli.command {
         Command::Init(args) => init::run(&args, &ros_args),
         Command::Check(args) => check::run(&args, &ros_args),
-        Command::Run(args) => run::run(&args, &ros_args),
+        Command::Run(args) => run::run(&args, &ros_args, logs),
         Command::Import(args) => import::run(&args),
         Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => read::run(&args),

@@ -190,6 +190,7 @@ impl Recorder {
     /// # Errors
     /// The first track that could not be written; its rows are tried again.
     pub fn flush(&self) -> Result<(), TrackError> {
+        self.frames.settle();
         self.exp.flush()
     }
 

@@ -4,16 +4,20 @@
 //! has the same surface and says that it can't. Knows nothing of rows and files.
 
 mod arguments;
+mod diagnostics;
 mod error;
 mod graph;
+mod logs;
 mod names;
 #[cfg_attr(feature = "ros", path = "ros/live.rs")]
 #[cfg_attr(not(feature = "ros"), path = "ros/absent.rs")]
 mod node;
 
 pub use arguments::{Remap, RosArgumentError, RosArguments};
+pub use diagnostics::{Diagnostic, DiagnosticLevel, diagnostics, hanging};
 pub use error::RosError;
 pub use graph::{GraphReport, GraphTopic, Mapped, RecordedTopic, UnmatchedEntry};
+pub use logs::{LogQueue, LogRecord};
 pub use names::NodeName;
 pub use node::RosNode;
 
@@ -32,12 +36,44 @@ pub struct RosParameters {
     pub root: Option<String>,
     /// The server to sync to.
     pub remote: Option<String>,
+    /// Whether the recording starts paused.
+    pub start_paused: Option<bool>,
+}
+
+/// What a node needs to know besides what it records.
+#[derive(Clone, Debug, Default)]
+pub struct NodeSettings {
+    /// What the run uses, shown as the node's parameters.
+    pub shown: EffectiveSettings,
+    /// The log, to be published on `/rosout`.
+    pub logs: Option<LogQueue>,
+}
+
+/// What a run uses, wherever it was said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EffectiveSettings {
+    /// The mapping file.
+    pub config: String,
+    /// The experiment.
+    pub experiment: String,
+    /// The local store's root.
+    pub root: String,
+    /// The server to sync to; empty without one.
+    pub remote: String,
+    /// Whether the recording starts paused.
+    pub start_paused: bool,
+}
+
+/// This machine's name.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Tells a recording to come to its end, when asked to or when its time is over.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag {
     stopped: Arc<AtomicBool>,
+    hurried: Arc<AtomicBool>,
     deadline: Option<Instant>,
 }
 
@@ -45,12 +81,24 @@ impl StopFlag {
     /// The same flag, which from now on is set after `duration` too, if there is one.
     pub fn after(&self, duration: Option<Duration>) -> Self {
         let deadline = duration.and_then(|duration| Instant::now().checked_add(duration));
-        Self { stopped: self.stopped.clone(), deadline }
+        Self { deadline, ..self.clone() }
     }
 
     /// The recording takes what is queued and ends.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// The recording ends at once: what is queued is counted and left out, what was recorded is
+    /// written.
+    pub fn hurry(&self) {
+        self.hurried.store(true, Ordering::Relaxed);
+        self.stop();
+    }
+
+    /// Whether it is to end at once.
+    pub fn is_hurried(&self) -> bool {
+        self.hurried.load(Ordering::Relaxed)
     }
 
     /// Whether it is to end.

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use mldash_bridge::mapping::Mapping;
-use mldash_bridge::track::{Experiment, Options};
+use mldash_bridge::ros::host_name;
+use mldash_bridge::track::{Experiment, Metadata, Options};
 
 use super::Failure;
 
@@ -20,7 +21,9 @@ pub(super) struct Given {
 /// An experiment to be opened for recording.
 #[derive(Debug)]
 pub(super) struct Destination {
-    experiment: String,
+    pub(super) experiment: String,
+    pub(super) root: PathBuf,
+    pub(super) remote: Option<String>,
     options: Options,
 }
 
@@ -31,7 +34,7 @@ impl Destination {
             (None, Some(template)) => {
                 let now = jiff::ZonedDateTime::now().datetime();
                 let env = |name: &str| std::env::var(name).ok();
-                let name = template.expand(now, &host(), env);
+                let name = template.expand(now, &host_name(), env);
                 name.map_err(|error| Failure::Usage(error.into()))?.to_string()
             }
             (None, None) => {
@@ -49,12 +52,15 @@ impl Destination {
                 root.display()
             );
         }
-        let options = options(root, mapping);
-        Ok(Self { experiment, options })
+        let options = options(root.clone(), mapping);
+        let remote = given.remote.or_else(|| mapping.remote().map(|remote| remote.url.clone()));
+        Ok(Self { experiment, root, remote, options })
     }
 
-    pub(super) fn open(self) -> Result<Experiment, Failure> {
+    /// Opens it for a run of these details.
+    pub(super) fn open(self, details: Metadata) -> Result<Experiment, Failure> {
         let exp = Experiment::open(&self.experiment, self.options)?;
+        exp.start_run(details)?;
         tracing::info!("recording experiment {} into {}", exp.name(), exp.folder().display());
         Ok(exp)
     }
@@ -74,8 +80,4 @@ fn options(root: PathBuf, mapping: &Mapping) -> Options {
         options = options.sync_interval(interval);
     }
     options
-}
-
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

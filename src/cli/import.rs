@@ -11,7 +11,7 @@ use mldash_bridge::ros::StopFlag;
 
 use super::destination::{Destination, Given};
 use super::stop::stop_on_signals;
-use super::{Failure, NODE_NAME, account, output, progress};
+use super::{Failure, NODE_NAME, account, output, progress, run_details};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -41,7 +41,8 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
     let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
     let given =
         Given { experiment: args.experiment.clone(), root: args.root.clone(), remote: None };
-    let mut recorder = Recorder::new(Destination::settle(&mapping, given)?.open()?);
+    let details = run_details::of_import(&mapping, &args.bags);
+    let mut recorder = Recorder::new(Destination::settle(&mapping, given)?.open(details)?);
 
     let bar = progress::bytes(bags.size_bytes());
     tracing::info!("importing {} bytes of {} bags", bags.size_bytes(), args.bags.len());

@@ -3,7 +3,10 @@
 use std::io::{IsTerminal, stderr};
 
 use clap::ValueEnum;
+use mldash_bridge::ros::LogQueue;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::progress::AboveBars;
 
@@ -36,12 +39,11 @@ impl From<Level> for LevelFilter {
     }
 }
 
-/// Starts logging for the whole process.
-pub(crate) fn start(level: Level) {
-    tracing_subscriber::fmt()
+/// Starts logging for the whole process: to stderr, and to `more`, for whoever fetches it there.
+pub(crate) fn start(level: Level, more: Option<LogQueue>) {
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(|| AboveBars)
         .with_ansi(stderr().is_terminal())
-        .with_max_level(LevelFilter::from(level))
-        .with_target(false)
-        .init();
+        .with_target(false);
+    tracing_subscriber::registry().with(LevelFilter::from(level)).with(lines).with(more).init();
 }

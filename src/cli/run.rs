@@ -7,11 +7,13 @@ use clap::Args;
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::message::Definitions;
 use mldash_bridge::record::Recorder;
-use mldash_bridge::ros::{RosArguments, RosNode, RosParameters, StopFlag};
+use mldash_bridge::ros::{
+    EffectiveSettings, LogQueue, NodeSettings, RosArguments, RosNode, RosParameters, StopFlag,
+};
 
 use super::destination::{Destination, Given};
 use super::stop::stop_on_signals;
-use super::{Failure, NODE_NAME, account, output, parse_duration};
+use super::{Failure, NODE_NAME, account, output, parse_duration, run_details};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -27,6 +29,10 @@ pub(crate) struct RunArgs {
     /// URL of an ML-Dash server to sync to; else the mapping's. ROS parameter `remote`.
     #[arg(long, value_name = "URL")]
     remote: Option<String>,
+    /// Start paused: messages are counted and left out until the service ~/resume is called; else as
+    /// the mapping says. ROS parameter `start_paused`.
+    #[arg(long)]
+    paused: bool,
     /// Stop after so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -35,7 +41,11 @@ pub(crate) struct RunArgs {
     json: bool,
 }
 
-pub(crate) fn run(args: &RunArgs, ros_args: &RosArguments) -> Result<(), Failure> {
+pub(crate) fn run(
+    args: &RunArgs,
+    ros_args: &RosArguments,
+    logs: Option<LogQueue>,
+) -> Result<(), Failure> {
     // From here on a signal is an orderly end, also while things are being started.
     let stop = StopFlag::default();
     stop_on_signals(&stop).map_err(failed)?;
@@ -46,14 +56,26 @@ pub(crate) fn run(args: &RunArgs, ros_args: &RosArguments) -> Result<(), Failure
     let parameters = node.parameters().map_err(failed)?;
     let (mapping, destination) = settle(args, &parameters, early)?;
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
+    let start_paused =
+        args.paused || parameters.start_paused.unwrap_or_else(|| mapping.start_paused());
+    let shown = EffectiveSettings {
+        config: mapping.path().display().to_string(),
+        experiment: destination.experiment.clone(),
+        root: destination.root.display().to_string(),
+        remote: destination.remote.clone().unwrap_or_default(),
+        start_paused,
+    };
 
-    let exp = destination.open()?;
+    let exp = destination.open(run_details::of_node(&node, &mapping))?;
     tracing::info!("{} is on the graph", node.name().full_name());
     let stop = stop.after(args.duration);
 
     let mut recorder = Recorder::new(exp);
     recorder.guard_disk(mapping.min_free());
-    let recorded = node.record(mapping, Definitions::from_environment(), &mut recorder, &stop);
+    recorder.require(mapping.required());
+    let settings = NodeSettings { shown, logs };
+    let definitions = Definitions::from_environment();
+    let recorded = node.record(mapping, definitions, settings, &mut recorder, &stop);
     let failure = recorded.as_ref().err().map(ToString::to_string);
     let (account, closed) = recorder.finish(failure);
     account::write(&account, args.json, data)?;

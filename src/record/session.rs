@@ -3,7 +3,6 @@
 
 use std::time::Instant;
 
-use super::account::TopicAccount;
 use super::meter::{Meter, Reading, WINDOW};
 use super::parts::Parts;
 use super::required::{RequiredAccount, Turn, Watch};
@@ -29,6 +28,8 @@ struct Arrivals {
     messages: u64,
     /// Messages or elements that were lost in earlier parts.
     lost_before: u64,
+    /// As it was when messages last came.
+    lag_secs: Option<f64>,
     meter: Meter,
 }
 
@@ -53,7 +54,7 @@ impl Session {
     pub(super) fn add_topic(&mut self, mapped_topic: &str) {
         let watch = self.watches.iter().find(|watch| watch.topic() == mapped_topic);
         let meter = Meter::new(Instant::now(), watch.map_or(WINDOW, Watch::window));
-        self.arrivals.push(Arrivals { messages: 0, lost_before: 0, meter });
+        self.arrivals.push(Arrivals { messages: 0, lost_before: 0, lag_secs: None, meter });
     }
 
     /// Messages of a topic came, whatever becomes of them.
@@ -69,18 +70,21 @@ impl Session {
             let account = topic.account();
             let lost = arrivals.lost_before + account.lost_total();
             let reading = arrivals.meter.look(now, arrivals.messages, lost);
-            (topic.mapped_topic().to_owned(), reading, topic.take_lag(), account)
+            arrivals.lag_secs = topic.take_lag().or(arrivals.lag_secs);
+            let lag_secs = arrivals.lag_secs;
+            let status = TopicStatus { account, lag_secs, ..status(topic, reading) };
+            (status, reading)
         });
-        let looked: Vec<_> = looked.collect();
+        let looked: Vec<(TopicStatus, Reading)> = looked.collect();
         for watch in &mut self.watches {
-            let reading = looked.iter().find(|(topic, ..)| topic == watch.topic());
-            match watch.look(now, reading.map(|(_, reading, ..)| *reading)) {
+            let topic = looked.iter().find(|(status, _)| status.mapped_topic == watch.topic());
+            match watch.look(now, topic.map(|(_, reading)| *reading)) {
                 Some(Turn::Worse(text)) => tracing::warn!("{text}"),
                 Some(Turn::Better(text)) => tracing::info!("{text}"),
                 None => {}
             }
         }
-        looked.into_iter().map(|(_, reading, lag, account)| status(account, reading, lag)).collect()
+        looked.into_iter().map(|(status, _)| status).collect()
     }
 
     pub(super) fn required(&self) -> Vec<RequiredAccount> {
@@ -99,13 +103,13 @@ impl Session {
     }
 }
 
-fn status(account: TopicAccount, reading: Reading, lag_secs: Option<f64>) -> TopicStatus {
+fn status(topic: &TopicRecorder, reading: Reading) -> TopicStatus {
     TopicStatus {
-        account,
+        mapped_topic: topic.mapped_topic().to_owned(),
         rate_hz: reading.rate_hz,
-        lag_secs,
         silent_secs: reading.silent.map(|silent| silent.as_secs_f64()),
         is_stale: reading.is_stale,
         is_losing: reading.is_losing,
+        ..TopicStatus::default()
     }
 }

@@ -43,9 +43,11 @@ pub struct TopicStatus {
     /// Its account so far; under `each` its unit is the element.
     #[serde(flatten)]
     pub account: TopicAccount,
+    /// What the mapping calls it.
+    pub mapped_topic: String,
     /// Messages a second, over the last seconds.
     pub rate_hz: f64,
-    /// Receive time minus stamp, seconds: the largest since the last look; `None` without stamps.
+    /// Receive time minus stamp, seconds: the largest of the last messages; `None` without stamps.
     pub lag_secs: Option<f64>,
     /// Seconds without a message; `None` before the first.
     pub silent_secs: Option<f64>,

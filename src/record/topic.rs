@@ -35,7 +35,7 @@ pub(super) struct TopicRecorder {
     distance: Distance,
     /// How often the topic's clock jumped back: the most that one of its tracks saw.
     jumps: u64,
-    /// The largest since it was last asked for.
+    /// Receive time minus stamp: the largest since it was last asked for.
     lag_secs: Option<f64>,
     description: RobotDescription,
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::{GraphReport, NodeName, RosArguments, RosError, RosParameters, StopFlag};
+use super::{GraphReport, NodeName, NodeSettings, RosArguments, RosError, RosParameters, StopFlag};
 use crate::mapping::Mapping;
 use crate::message::Definitions;
 use crate::record::Recorder;
@@ -23,6 +23,16 @@ impl RosNode {
 
     /// Never called: there is no such node.
     pub fn name(&self) -> &NodeName {
+        match self.0 {}
+    }
+
+    /// Never called: there is no such node.
+    pub fn distro(&self) -> &'static str {
+        match self.0 {}
+    }
+
+    /// Never called: there is no such node.
+    pub fn middleware(&self) -> String {
         match self.0 {}
     }
 
@@ -53,6 +63,7 @@ impl RosNode {
         self,
         _mapping: Mapping,
         _definitions: Definitions,
+        _settings: NodeSettings,
         _recorder: &mut Recorder,
         _stop: &StopFlag,
     ) -> Result<(), RosError> {

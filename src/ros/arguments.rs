@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use super::names::NodeName;
 
 /// The ROS part of a command line.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RosArguments {
     /// `__node:=…`.
     pub node_name: Option<String>,
@@ -18,6 +18,8 @@ pub struct RosArguments {
     pub log_level: Option<String>,
     /// `from:=to`, in order; the first that fits a name applies.
     pub remaps: Vec<Remap>,
+    /// Whether the log goes to `/rosout` too, as it does unless `--disable-rosout-logs` is there.
+    pub rosout: bool,
     params_files: Vec<PathBuf>,
 }
 
@@ -55,6 +57,19 @@ pub enum RosArgumentError {
     NoParamsFile(PathBuf),
 }
 
+impl Default for RosArguments {
+    fn default() -> Self {
+        Self {
+            node_name: None,
+            namespace: None,
+            log_level: None,
+            remaps: Vec::new(),
+            rosout: true,
+            params_files: Vec::new(),
+        }
+    }
+}
+
 impl RosArguments {
     /// Parts the program's own arguments from ROS's: those between `--ros-args` and `--`.
     ///
@@ -85,9 +100,11 @@ impl RosArguments {
         let mut args = args.into_iter();
         while let Some(flag) = args.next() {
             match flag.as_str() {
-                "--enable-rosout-logs"
-                | "--disable-rosout-logs"
-                | "--enable-stdout-logs"
+                "--enable-rosout-logs" | "--disable-rosout-logs" => {
+                    parsed.rosout = flag == "--enable-rosout-logs";
+                    continue;
+                }
+                "--enable-stdout-logs"
                 | "--disable-stdout-logs"
                 | "--enable-external-lib-logs"
                 | "--disable-external-lib-logs" => continue,
@@ -188,6 +205,8 @@ mod tests {
         let (own, ros) = split("prog --config a.yaml --ros-args -r __node:=rec -- --json").unwrap();
         assert_eq!(own, ["prog", "--config", "a.yaml", "--json"]);
         assert_eq!(ros.node_name.as_deref(), Some("rec"));
+        assert!(ros.rosout);
+        assert!(!split("prog --ros-args --disable-rosout-logs").unwrap().1.rosout);
     }
 
     #[test]

@@ -14,10 +14,12 @@ pub enum RosError {
     #[error("can't start the ROS node: {0}")]
     Start(String),
     /// A ROS parameter has the wrong type.
-    #[error("ROS parameter `{name}` must be a string: {reason}")]
+    #[error("ROS parameter `{name}` must be {expected}: {reason}")]
     Parameter {
         /// The parameter.
         name: &'static str,
+        /// What it must be.
+        expected: &'static str,
         /// r2r's word.
         reason: String,
     },

@@ -1,21 +1,35 @@
 //! The ROS side on a real ROS 2, by way of r2r.
 
+#[path = "live/control.rs"]
+mod control;
 #[path = "live/discovery.rs"]
 mod discovery;
 #[path = "live/handover.rs"]
 mod handover;
+#[path = "live/middleware.rs"]
+mod middleware;
 #[path = "live/node_loop.rs"]
 mod node_loop;
 #[path = "live/observe.rs"]
 mod observe;
+#[path = "live/parameters.rs"]
+mod parameters;
 #[path = "live/publishers.rs"]
 mod publishers;
 #[path = "live/qos.rs"]
 mod qos;
 #[path = "live/queue.rs"]
 mod queue;
+#[path = "live/report.rs"]
+mod report;
+#[path = "live/rosout.rs"]
+mod rosout;
+#[path = "live/services.rs"]
+mod services;
 #[path = "live/subscribe.rs"]
 mod subscribe;
+#[path = "live/subscriptions.rs"]
+mod subscriptions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,17 +37,18 @@ use std::thread;
 use std::time::Duration;
 
 use super::{
-    GraphReport, GraphTopic, Mapped, NodeName, RecordedTopic, RosArguments, RosError,
+    GraphReport, GraphTopic, Mapped, NodeName, NodeSettings, RecordedTopic, RosArguments, RosError,
     RosParameters, StopFlag, UnmatchedEntry,
 };
 use crate::mapping::Mapping;
 use crate::message::Definitions;
+use crate::record::Recorder;
 use crate::record::workers::panic_text;
-use crate::record::{DropReason, Recorder, TopicPlan};
+use control::{Control, record_queue};
 use discovery::Discovery;
 use node_loop::NodeLoop;
 use observe::Observer;
-use queue::{MessageQueue, Taken};
+use queue::MessageQueue;
 
 /// Bytes that messages of ordinary size may take between the node and the recorder.
 const LIGHT_LIMIT_BYTES: usize = 64 << 20;
@@ -45,18 +60,6 @@ pub struct RosNode {
     node: r2r::Node,
     name: NodeName,
     args: RosArguments,
-}
-
-/// What the node tells the recorder besides messages.
-enum Control {
-    /// The topic of the next number.
-    AddTopic(Box<TopicPlan>),
-    /// A topic that can't be recorded, and why.
-    Refuse { topic: String, reason: String },
-    /// Messages that found the queue full.
-    QueueFull { topic: usize, messages: u64 },
-    /// Entries of the mapping that no topic came for.
-    Unmatched(Vec<String>),
 }
 
 impl RosNode {
@@ -84,20 +87,40 @@ impl RosNode {
         &self.name
     }
 
+    /// The ROS distribution that this was built against.
+    pub fn distro(&self) -> &'static str {
+        r2r::ROS_DISTRO
+    }
+
+    /// The middleware that is in use: `rmw_fastrtps_cpp`.
+    pub fn middleware(&self) -> String {
+        middleware::name()
+    }
+
     /// The settings given as ROS parameters.
     ///
     /// # Errors
-    /// A parameter that is not a string.
+    /// A parameter of the wrong type.
     pub fn parameters(&self) -> Result<RosParameters, RosError> {
-        let text = |name: &'static str| match self.node.get_parameter::<Option<String>>(name) {
-            Ok(value) => Ok(value.filter(|text| !text.is_empty())),
-            Err(error) => Err(RosError::Parameter { name, reason: error.to_string() }),
+        let wrong = |name: &'static str, expected: &'static str| {
+            move |error: r2r::Error| RosError::Parameter {
+                name,
+                expected,
+                reason: error.to_string(),
+            }
         };
+        let text = |name: &'static str| {
+            let value = self.node.get_parameter::<Option<String>>(name);
+            let value = value.map_err(wrong(name, "a string"))?;
+            Ok(value.filter(|text| !text.is_empty()))
+        };
+        let start_paused = self.node.get_parameter::<Option<bool>>("start_paused");
         Ok(RosParameters {
             config: text("config")?,
             experiment: text("experiment")?,
             root: text("root")?,
             remote: text("remote")?,
+            start_paused: start_paused.map_err(wrong("start_paused", "true or false"))?,
         })
     }
 
@@ -128,44 +151,77 @@ impl RosNode {
         self,
         mapping: Mapping,
         definitions: Definitions,
+        settings: NodeSettings,
         recorder: &mut Recorder,
         stop: &StopFlag,
     ) -> Result<(), RosError> {
-        let queue = Arc::new(MessageQueue::new(LIGHT_LIMIT_BYTES, HEAVY_LIMIT_BYTES));
-        let discovery = Discovery::new(mapping, definitions, self.args, self.name);
-        let node_thread = {
-            let (queue, stop) = (queue.clone(), stop.clone());
-            let run = move || {
-                let node_loop = || NodeLoop::new(self.node, discovery, &queue, &stop)?.run();
-                // A panic of r2r must not cost the rows that were received: it ends here.
-                let ended = catch_unwind(AssertUnwindSafe(node_loop));
-                queue.close();
-                stop.stop();
-                ended.unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))
-            };
-            thread::Builder::new().name("ros-node".into()).spawn(run).map_err(RosError::Thread)?
-        };
-        record_queue(&queue, recorder);
-        node_thread.join().unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))
+        let board = recorder.board();
+        let discovery = Discovery::new(mapping, definitions, self.args, self.name.clone());
+        let (node, name) = (self.node, self.name);
+        record_from(recorder, stop, move |queue, stop| {
+            NodeLoop::new(node, &name, settings, discovery, board, queue, stop)?.run()
+        })
     }
 }
 
-/// The recorder's side of the queue, until it is closed and empty.
-fn record_queue(queue: &MessageQueue<Control>, recorder: &mut Recorder) {
-    loop {
-        match queue.take() {
-            Taken::Message(message) => {
-                recorder.record(message.topic, message.cdr, message.received_nanos);
+/// Records what `node_loop`, on a thread of its own, puts into the queue.
+fn record_from(
+    recorder: &mut Recorder,
+    stop: &StopFlag,
+    node_loop: impl FnOnce(&MessageQueue<Control>, &StopFlag) -> Result<(), RosError> + Send + 'static,
+) -> Result<(), RosError> {
+    let queue = Arc::new(MessageQueue::new(LIGHT_LIMIT_BYTES, HEAVY_LIMIT_BYTES));
+    let node_thread = {
+        let (queue, stop) = (queue.clone(), stop.clone());
+        let run = move || {
+            // A panic of r2r must not cost the rows that were received: it ends here.
+            let ended = catch_unwind(AssertUnwindSafe(|| node_loop(&queue, &stop)));
+            queue.close();
+            stop.stop();
+            ended.unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))
+        };
+        thread::Builder::new().name("ros-node".into()).spawn(run).map_err(RosError::Thread)?
+    };
+    record_queue(&queue, recorder, stop);
+    node_thread.join().unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageType;
+    use crate::record::TopicPlan;
+    use crate::track::{Experiment, Options, Query};
+    use queue::RawMessage;
+
+    #[test]
+    fn a_panic_of_the_node_ends_the_recording_in_order_with_all_that_was_received() {
+        let root = tempfile::tempdir().unwrap();
+        let exp = Experiment::open("tests/ros/panic", Options::local(root.path())).unwrap();
+        let mapping = Mapping::parse("topics: [{topic: /chatter}]", "test.yaml").unwrap();
+        let type_name = "std_msgs/msg/String".parse().unwrap();
+        let message = MessageType::from_bundle(&type_name, "string data").unwrap();
+        let rule = mapping.rule_for("/chatter", &type_name).unwrap();
+        let plan = Box::new(TopicPlan::new("/chatter", "/chatter", &message, &rule).unwrap());
+
+        let mut recorder = Recorder::new(exp);
+        let stop = StopFlag::default();
+        let ended = record_from(&mut recorder, &stop, move |queue, _| {
+            queue.push_control(Control::AddTopic(plan));
+            for received_nanos in [1_000_000_000, 2_000_000_000] {
+                let cdr = vec![0, 1, 0, 0, 2, 0, 0, 0, b'x', 0];
+                queue.push(RawMessage { topic: 0, cdr, received_nanos }).unwrap();
             }
-            Taken::Control(Control::AddTopic(plan)) => {
-                recorder.add_topic(*plan);
-            }
-            Taken::Control(Control::Refuse { topic, reason }) => recorder.refuse(topic, reason),
-            Taken::Control(Control::QueueFull { topic, messages }) => {
-                recorder.drop_messages(topic, DropReason::QueueFull, messages);
-            }
-            Taken::Control(Control::Unmatched(entries)) => recorder.set_unmatched(entries),
-            Taken::Closed => return,
-        }
+            panic!("rcl said something r2r does not know");
+        });
+        let failure = ended.unwrap_err().to_string();
+        assert!(failure.contains("rcl said something"), "{failure}");
+        assert!(stop.is_set());
+        let (account, closed) = recorder.finish(Some(failure.clone()));
+        closed.unwrap();
+        assert!(account.adds_up() && !account.complete);
+        assert_eq!(account.failure, Some(failure));
+        let exp = Experiment::open_read_only("tests/ros/panic", root.path()).unwrap();
+        assert_eq!(exp.tracks("chatter").read(&Query::all()).unwrap().len(), 2);
     }
 }

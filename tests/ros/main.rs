@@ -15,6 +15,7 @@ mod ends;
 mod fleet;
 mod graph;
 mod observe;
+mod operation;
 mod rows;
 mod support;
 mod trouble;

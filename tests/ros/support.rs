@@ -2,10 +2,12 @@
 
 mod bridge;
 mod domain;
+mod operator;
 mod process;
 mod robot;
 
-pub use bridge::Bridge;
+pub use bridge::{Bridge, Recording};
+pub use operator::Operator;
 pub use robot::{Robot, example};
 
 use std::path::{Path, PathBuf};
@@ -85,6 +87,11 @@ impl Graph {
     pub fn robot_with_overlay(&self, scenario: &str, overlay: &Path) -> Robot {
         let file = self.expected_file(scenario);
         Robot::start(self.domain.id(), scenario, file, "", Some(overlay))
+    }
+
+    /// Starts an operator: somebody on the graph who publishes, calls services, listens.
+    pub fn operator(&self) -> Operator {
+        Operator::start(self.domain.id())
     }
 
     fn expected_file(&self, scenario: &str) -> PathBuf {

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 
+use super::control::Control;
 use super::discovery::{Discovery, NewTopic};
-use super::handover::{Handover, Side};
-use super::qos::ChosenQos;
-use super::queue::{MessageQueue, RawMessage};
-use super::subscribe::Messages;
-use super::{Control, RosError, StopFlag};
+use super::queue::MessageQueue;
+use super::report::Reports;
+use super::rosout::Rosout;
+use super::services::{Answer, Call, Services, answer};
+use super::subscriptions::Subscriptions;
+use super::{NodeName, NodeSettings, RosError, StopFlag, parameters};
+use crate::record::StatusBoard;
 
 /// A spin can't be woken from outside: this bounds how late a stop or a new topic is seen.
 const SPIN: Duration = Duration::from_millis(20);
@@ -19,40 +22,8 @@ const SPIN: Duration = Duration::from_millis(20);
 const DISCOVER_EVERY: Duration = Duration::from_millis(100);
 /// How long the last messages may take to come out of the middleware after a stop.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
-
-/// A topic that is being recorded.
-struct Subscription {
-    /// What it was subscribed by: the name before remapping.
-    name: String,
-    messages: Messages,
-    /// While it is being subscribed anew.
-    handover: Option<Handover<Messages>>,
-    queue_full: u64,
-}
-
-impl Subscription {
-    /// A message that has arrived, if there is one.
-    fn take(&mut self) -> Option<Vec<u8>> {
-        let Some(handover) = &mut self.handover else {
-            return self.messages.arrived();
-        };
-        while let Some(cdr) = handover.old.arrived() {
-            if !handover.is_repeat(Side::Old, &cdr) {
-                return Some(cdr);
-            }
-        }
-        while let Some(cdr) = self.messages.arrived() {
-            if !handover.is_repeat(Side::New, &cdr) {
-                return Some(cdr);
-            }
-        }
-        if handover.is_over() {
-            // The old subscription goes with its stream, at its next message.
-            self.handover = None;
-        }
-        None
-    }
-}
+/// How long those may take that came before a pause or a split.
+const DRAIN_BEFORE_CALL: Duration = Duration::from_millis(500);
 
 /// Everything that lives on the node's thread.
 pub(super) struct NodeLoop<'a> {
@@ -60,8 +31,10 @@ pub(super) struct NodeLoop<'a> {
     discovery: Discovery,
     queue: &'a MessageQueue<Control>,
     stop: &'a StopFlag,
-    /// By topic number.
-    subscriptions: Vec<Subscription>,
+    subscriptions: Subscriptions,
+    services: Services,
+    reports: Reports,
+    rosout: Option<Rosout>,
     clock: std::sync::Arc<std::sync::Mutex<r2r::Clock>>,
     /// Answers `ros2 param`, and switches to simulated time.
     parameters: Option<BoxFuture<'static, ()>>,
@@ -70,16 +43,37 @@ pub(super) struct NodeLoop<'a> {
 impl<'a> NodeLoop<'a> {
     pub(super) fn new(
         mut node: r2r::Node,
+        name: &NodeName,
+        settings: NodeSettings,
         discovery: Discovery,
+        board: StatusBoard,
         queue: &'a MessageQueue<Control>,
         stop: &'a StopFlag,
     ) -> Result<Self, RosError> {
-        let (parameters, _changes) = node
-            .make_parameter_handler()
-            .map_err(|error| RosError::Node(format!("can't serve parameters: {error}")))?;
+        let offer_error = |what: &'static str| {
+            move |error: r2r::Error| RosError::Node(format!("can't offer {what}: {error}"))
+        };
+        let parameters =
+            parameters::serve(&mut node, &settings.shown).map_err(offer_error("parameters"))?;
+        let services = Services::offer(&mut node).map_err(offer_error("services"))?;
+        let reports = Reports::new(&mut node, name, board).map_err(offer_error("/diagnostics"))?;
+        let rosout = settings.logs.map(|logs| Rosout::new(&mut node, name, logs));
+        let rosout = rosout.transpose().map_err(offer_error("/rosout"))?;
         let clock = node.get_ros_clock();
-        let parameters = Some(parameters.boxed());
-        Ok(Self { node, discovery, queue, stop, subscriptions: Vec::new(), clock, parameters })
+        let mut node_loop = Self {
+            node,
+            discovery,
+            queue,
+            stop,
+            subscriptions: Subscriptions::default(),
+            services,
+            reports,
+            rosout,
+            clock,
+            parameters: Some(parameters),
+        };
+        node_loop.set_paused(settings.shown.start_paused);
+        Ok(node_loop)
     }
 
     /// Until told to stop; then takes what has arrived.
@@ -91,17 +85,15 @@ impl<'a> NodeLoop<'a> {
                 discover_at = Instant::now() + DISCOVER_EVERY;
             }
             self.node.spin_once(SPIN);
-            self.poll_parameters();
             self.drain();
+            self.poll_parameters();
+            self.serve();
+            self.reports.poll(self.queue, now_nanos(&self.clock));
+            self.publish_log();
         }
-        let deadline = Instant::now() + DRAIN_AT_MOST;
-        // Two spins without a message: the first may have served a timer or a service.
-        let mut idle_spins = 0;
-        while idle_spins < 2 && Instant::now() < deadline {
-            self.node.spin_once(Duration::ZERO);
-            idle_spins = if self.drain() { 0 } else { idle_spins + 1 };
-        }
+        self.drain_all(DRAIN_AT_MOST);
         self.queue.push_control(Control::Unmatched(self.discovery.unmatched()));
+        self.publish_log();
         Ok(())
     }
 
@@ -109,39 +101,20 @@ impl<'a> NodeLoop<'a> {
         for found in self.discovery.scan(&self.node) {
             match found {
                 NewTopic::Record { name, type_name, qos, plan } => {
-                    match Messages::of(&mut self.node, &name, &type_name, &qos) {
-                        Ok(messages) => {
-                            tracing::info!("recording {name} ({type_name}; {qos})");
-                            self.subscriptions.push(Subscription {
-                                name,
-                                messages,
-                                handover: None,
-                                queue_full: 0,
-                            });
+                    let words = format!("recording {name} ({type_name}; {qos})");
+                    match self.subscriptions.add(&mut self.node, &name, &type_name, qos) {
+                        Ok(()) => {
+                            tracing::info!("{words}");
                             self.queue.push_control(Control::AddTopic(plan));
                         }
                         Err(reason) => self.refuse(name, reason),
                     }
                 }
-                NewTopic::Resubscribe { name, type_name, qos, .. } => {
-                    self.resubscribe(&name, &type_name, &qos);
+                NewTopic::Resubscribe { name, qos, .. } => {
+                    self.subscriptions.adapt(&mut self.node, &name, qos);
                 }
                 NewTopic::Refuse { name, reason } => self.refuse(name, reason),
             }
-        }
-    }
-
-    fn resubscribe(&mut self, name: &str, type_name: &str, qos: &ChosenQos) {
-        let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.name == name) else {
-            return;
-        };
-        tracing::warn!("{name}: publishers changed; subscribing again ({qos})");
-        match Messages::of(&mut self.node, name, type_name, qos) {
-            Ok(messages) => {
-                let old = std::mem::replace(&mut subscription.messages, messages);
-                subscription.handover = Some(Handover::from(old));
-            }
-            Err(reason) => tracing::error!("{name}: can't subscribe again: {reason}"),
         }
     }
 
@@ -152,21 +125,61 @@ impl<'a> NodeLoop<'a> {
 
     /// Hands over everything that the last spin brought; whether there was anything.
     fn drain(&mut self) -> bool {
-        let mut any = false;
-        for (topic, subscription) in self.subscriptions.iter_mut().enumerate() {
-            while let Some(cdr) = subscription.take() {
-                any = true;
-                let received_nanos = now_nanos(&self.clock);
-                if self.queue.push(RawMessage { topic, cdr, received_nanos }).is_err() {
-                    subscription.queue_full += 1;
+        let clock = &self.clock;
+        self.subscriptions.drain(self.queue, || now_nanos(clock))
+    }
+
+    /// Hands over everything that the middleware holds by now.
+    fn drain_all(&mut self, at_most: Duration) {
+        let deadline = Instant::now() + at_most;
+        // Two spins without a message: the first may have served a timer or a service.
+        let mut idle_spins = 0;
+        while idle_spins < 2 && Instant::now() < deadline && !self.stop.is_hurried() {
+            self.node.spin_once(Duration::ZERO);
+            idle_spins = if self.drain() { 0 } else { idle_spins + 1 };
+        }
+    }
+
+    fn serve(&mut self) {
+        self.services.pass_answers();
+        while let Some((call, request)) = self.services.next() {
+            // What came before the call is dealt with as it was before.
+            self.drain_all(DRAIN_BEFORE_CALL);
+            match call {
+                Call::Pause => {
+                    self.set_paused(true);
+                    answer(request, Answer::done("paused: messages are counted and left out"));
+                }
+                Call::Resume => {
+                    self.set_paused(false);
+                    answer(request, Answer::done("recording"));
+                }
+                Call::Flush => self.services.ask_recorder(self.queue, request, Control::Flush),
+                Call::Split => {
+                    self.services.ask_recorder(self.queue, request, Control::Split);
+                    self.subscriptions.start_part(&mut self.node);
+                }
+                Call::Status => {
+                    let fill = self.queue.fill();
+                    let control = |reply| Control::Status(fill, reply);
+                    self.services.ask_recorder(self.queue, request, control);
                 }
             }
-            let messages = std::mem::take(&mut subscription.queue_full);
-            if messages > 0 {
-                self.queue.push_control(Control::QueueFull { topic, messages });
-            }
         }
-        any
+    }
+
+    fn set_paused(&mut self, paused: bool) {
+        if self.subscriptions.set_paused(&mut self.node, paused) {
+            let text = if paused { "paused: messages are counted and left out" } else { "resumed" };
+            tracing::info!("{text}");
+            self.queue.push_control(Control::Paused(paused));
+        }
+    }
+
+    fn publish_log(&mut self) {
+        if let Some(rosout) = &mut self.rosout {
+            rosout.publish();
+        }
     }
 
     fn poll_parameters(&mut self) {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::record::HEAVY_MESSAGE_BYTES;
+use crate::record::{HEAVY_MESSAGE_BYTES, QueueFill};
 
 /// A message as it came off the wire.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ impl RawMessage {
 /// What the recorder takes off the queue.
 #[derive(Debug)]
 pub(super) enum Taken<C> {
-    /// Something other than a message; before any message that was pushed after it.
+    /// Something other than a message; before any message that was pushed after it, and after those
+    /// before it if it was pushed behind them.
     Control(C),
     /// The oldest message of the lane whose turn it is.
     Message(RawMessage),
@@ -49,7 +50,9 @@ pub(super) struct MessageQueue<C> {
 
 #[derive(Debug)]
 struct State<C> {
-    control: VecDeque<C>,
+    control: VecDeque<Told<C>>,
+    /// Messages that were pushed so far.
+    pushed: u64,
     light: Lane,
     heavy: Lane,
     /// By topic number: whether it goes by the heavy lane.
@@ -59,26 +62,41 @@ struct State<C> {
     waiting: bool,
 }
 
+/// What is told, and the number of messages that go first.
+#[derive(Debug)]
+struct Told<C> {
+    control: C,
+    behind: u64,
+}
+
 #[derive(Debug, Default)]
 struct Lane {
-    messages: VecDeque<RawMessage>,
+    /// Each with its number among all messages, counted from 0.
+    messages: VecDeque<(u64, RawMessage)>,
     bytes: usize,
 }
 
 impl Lane {
-    fn push(&mut self, message: RawMessage, limit_bytes: usize) -> Result<(), RawMessage> {
+    fn push(
+        &mut self,
+        number: u64,
+        message: RawMessage,
+        limit_bytes: usize,
+    ) -> Result<(), RawMessage> {
         let cost = message.cost();
         // One message larger than the bound is let through alone rather than never.
         if self.bytes > 0 && self.bytes + cost > limit_bytes {
             return Err(message);
         }
         self.bytes += cost;
-        self.messages.push_back(message);
+        self.messages.push_back((number, message));
         Ok(())
     }
 
-    fn pop(&mut self) -> Option<RawMessage> {
-        let message = self.messages.pop_front()?;
+    /// The oldest message, if its number is below `end`.
+    fn pop_before(&mut self, end: u64) -> Option<RawMessage> {
+        self.messages.front().filter(|(number, _)| *number < end)?;
+        let (_, message) = self.messages.pop_front()?;
         self.bytes -= message.cost();
         Some(message)
     }
@@ -90,6 +108,7 @@ impl<C> MessageQueue<C> {
         Self {
             state: Mutex::new(State {
                 control: VecDeque::new(),
+                pushed: 0,
                 light: Lane::default(),
                 heavy: Lane::default(),
                 heavy_topics: Vec::new(),
@@ -110,20 +129,43 @@ impl<C> MessageQueue<C> {
             state.heavy_topics.resize(topic + 1, false);
         }
         state.heavy_topics[topic] |= message.cdr.len() > HEAVY_MESSAGE_BYTES;
+        let number = state.pushed;
         if state.heavy_topics[topic] {
-            state.heavy.push(message, self.heavy_limit_bytes)?;
+            state.heavy.push(number, message, self.heavy_limit_bytes)?;
         } else {
-            state.light.push(message, self.light_limit_bytes)?;
+            state.light.push(number, message, self.light_limit_bytes)?;
         }
+        state.pushed += 1;
         self.wake(&mut state);
         Ok(())
     }
 
     /// Tells the recorder something; it takes no part in the bound.
     pub(super) fn push_control(&self, control: C) {
+        self.tell(control, |_| 0);
+    }
+
+    /// As [`push_control`](Self::push_control), once all messages pushed so far are taken.
+    pub(super) fn push_behind_messages(&self, control: C) {
+        self.tell(control, |pushed| pushed);
+    }
+
+    fn tell(&self, control: C, behind: impl FnOnce(u64) -> u64) {
         let mut state = self.state.lock();
-        state.control.push_back(control);
+        let behind = behind(state.pushed);
+        state.control.push_back(Told { control, behind });
         self.wake(&mut state);
+    }
+
+    /// What waits.
+    pub(super) fn fill(&self) -> QueueFill {
+        let state = self.state.lock();
+        QueueFill {
+            light_bytes: state.light.bytes,
+            light_limit_bytes: self.light_limit_bytes,
+            heavy_bytes: state.heavy.bytes,
+            heavy_limit_bytes: self.heavy_limit_bytes,
+        }
     }
 
     /// Nothing is pushed from now on.
@@ -137,12 +179,13 @@ impl<C> MessageQueue<C> {
     pub(super) fn take(&self) -> Taken<C> {
         let mut state = self.state.lock();
         loop {
-            if let Some(control) = state.control.pop_front() {
-                return Taken::Control(control);
-            }
-            let message = state.light.pop().or_else(|| state.heavy.pop());
-            if let Some(message) = message {
+            let end = state.control.front().map_or(u64::MAX, |told| told.behind);
+            let State { light, heavy, .. } = &mut *state;
+            if let Some(message) = light.pop_before(end).or_else(|| heavy.pop_before(end)) {
                 return Taken::Message(message);
+            }
+            if let Some(told) = state.control.pop_front() {
+                return Taken::Control(told.control);
             }
             if state.closed {
                 return Taken::Closed;
@@ -207,6 +250,18 @@ mod tests {
         queue.push_control("topic 0 is /pose");
         queue.push(message(0, 1)).unwrap();
         assert_eq!(drain(&queue), ["topic 0 is /pose", "0:1"]);
+    }
+
+    #[test]
+    fn what_is_told_behind_messages_comes_after_those_of_both_lanes_and_before_the_next() {
+        let queue = MessageQueue::new(10_000, 1_000_000);
+        queue.push(message(0, 100_000)).unwrap();
+        queue.push(message(1, 1)).unwrap();
+        queue.push_behind_messages("split");
+        queue.push(message(1, 2)).unwrap();
+        queue.push(message(0, 100_001)).unwrap();
+        queue.push_control("look");
+        assert_eq!(drain(&queue), ["1:1", "0:100000", "split", "look", "1:2", "0:100001"]);
     }
 
     #[test]

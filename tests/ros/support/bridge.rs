@@ -113,7 +113,12 @@ impl Recording {
 
     /// A track's rows as they are read back.
     pub fn rows(&self, track: &str) -> Vec<Row> {
-        let exp = Experiment::open_read_only(&self.experiment, &self.root).unwrap();
+        self.rows_in(&self.experiment, track)
+    }
+
+    /// A track's rows in another experiment of the same root.
+    pub fn rows_in(&self, experiment: &str, track: &str) -> Vec<Row> {
+        let exp = Experiment::open_read_only(experiment, &self.root).unwrap();
         exp.tracks(track).read(&Query::all()).unwrap()
     }
 
@@ -122,6 +127,12 @@ impl Recording {
         let files = Experiment::open_read_only(EXPERIMENT, &self.root).unwrap().files("");
         let info = files.find(path).unwrap().unwrap_or_else(|| panic!("no file {path}"));
         files.path(&info).unwrap()
+    }
+
+    /// An experiment's `experiment.json`.
+    pub fn experiment_file(&self, experiment: &str) -> Value {
+        let path = self.root.join(experiment).join("experiment.json");
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
     }
 
     /// The tracks, by name.
@@ -159,7 +170,8 @@ impl Recording {
             let known = count("stored") + count("merged") + count("throttled") + count("unchanged");
             assert_eq!(count("received"), known + dropped, "{topic:#}");
         }
-        let file = self.root.join(&self.experiment).join("account.json");
+        let experiment = account["experiment"].as_str().unwrap();
+        let file = self.root.join(experiment).join("account.json");
         let on_disk: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         assert_eq!(on_disk, account);
     }

@@ -49,10 +49,20 @@ impl Process {
         self.stdout.wait_for(text);
     }
 
+    /// Waits for the line of this number on its standard output, the first being 0.
+    pub fn wait_for_line(&self, number: usize) -> String {
+        self.stdout.wait_for_line(number)
+    }
+
     /// Lets a child that waits for a line on its standard input go on.
     pub fn go_on(&mut self) {
+        self.write_line("");
+    }
+
+    pub fn write_line(&mut self, line: &str) {
+        let stdin = self.child.stdin.as_mut().unwrap();
         // One that has ended has no need of it.
-        let _ = self.child.stdin.as_mut().unwrap().write_all(b"\n");
+        let _ = stdin.write_all(format!("{line}\n").as_bytes());
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
@@ -98,11 +108,21 @@ impl Output {
     }
 
     fn wait_for(&self, wanted: &str) {
+        self.wait_until(wanted, |text| text.contains(wanted));
+    }
+
+    fn wait_for_line(&self, number: usize) -> String {
+        let text = self.wait_until("another line", |text| text.lines().count() > number);
+        text.lines().nth(number).unwrap().to_owned()
+    }
+
+    fn wait_until(&self, wanted: &str, came: impl Fn(&str) -> bool) -> String {
         let (text, changed) = &*self.text;
-        let missing = |text: &mut String| !text.contains(wanted);
+        let missing = |text: &mut String| !came(text);
         let (text, waited) =
             changed.wait_timeout_while(text.lock().unwrap(), PATIENCE, missing).unwrap();
         assert!(!waited.timed_out(), "`{wanted}` did not come; instead:\n{text}");
+        text.clone()
     }
 
     fn so_far(&self) -> String {

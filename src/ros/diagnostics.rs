@@ -1,0 +1,321 @@
+//! What `/diagnostics` says of a recording: levels and texts from its status. Pure; `live` publishes it.
+
+use std::fmt::Display;
+
+use crate::record::{
+    DiskLevel, DiskStatus, QueueFill, RequiredAccount, RequiredState, Status, TopicAccount,
+    TopicStatus,
+};
+use crate::track::{SyncState, SyncStatus};
+
+/// The queue is filling up from here on, of 1.
+const QUEUE_WARN: f64 = 0.5;
+/// Messages are about to be lost.
+const QUEUE_ERROR: f64 = 0.9;
+
+/// A level of `diagnostic_msgs/DiagnosticStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiagnosticLevel {
+    /// As it should be.
+    Ok = 0,
+    /// Worth a look.
+    Warn = 1,
+    /// Something is lost or missing.
+    Error = 2,
+    /// It used to come and has stopped.
+    Stale = 3,
+}
+
+/// One thing that is reported on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    /// `node: thing`, as `diagnostic_updater` writes it.
+    pub name: String,
+    /// How it stands.
+    pub level: DiagnosticLevel,
+    /// The same for people.
+    pub message: String,
+    /// The figures.
+    pub values: Vec<(String, String)>,
+}
+
+use DiagnosticLevel::{Error, Ok, Stale, Warn};
+
+impl Diagnostic {
+    fn new(node: &str, thing: impl Display, level: DiagnosticLevel, message: String) -> Self {
+        Self { name: format!("{node}: {thing}"), level, message, values: Vec::new() }
+    }
+
+    fn value(mut self, key: &str, value: impl Display) -> Self {
+        self.values.push((key.to_owned(), value.to_string()));
+        self
+    }
+}
+
+/// Everything that there is to say; `node` is the node's name without its leading '/'.
+pub fn diagnostics(node: &str, status: &Status) -> Vec<Diagnostic> {
+    let mut all = vec![recording(node, status), queue(node, &status.queue)];
+    all.extend(status.disk.as_ref().map(|status| disk(node, status)));
+    all.extend(status.sync.as_ref().map(|status| sync(node, status)));
+    let required = |topic: &TopicStatus| {
+        status.required.iter().find(|required| required.topic == topic.mapped_topic)
+    };
+    all.extend(status.topics.iter().map(|status| topic(node, status, required(status))));
+    let absent = status
+        .required
+        .iter()
+        .filter(|required| !status.topics.iter().any(|topic| topic.mapped_topic == required.topic));
+    all.extend(absent.map(|required| absent_topic(node, required)));
+    all.extend(status.refused.iter().map(|(topic, reason)| {
+        Diagnostic::new(
+            node,
+            format_args!("topic {topic}"),
+            Error,
+            format!("not recorded: {reason}"),
+        )
+    }));
+    all
+}
+
+/// The recording side has said nothing for so long: it hangs, on a store that takes no rows, say.
+pub fn hanging(node: &str, silent_secs: f64) -> Diagnostic {
+    let message = format!("the recorder has not answered for {silent_secs:.0} s");
+    Diagnostic::new(node, "recording", Error, message)
+}
+
+fn recording(node: &str, status: &Status) -> Diagnostic {
+    let (level, message) = match status.paused {
+        true => (Warn, format!("paused; recording {}", status.experiment)),
+        false => (Ok, format!("recording {}", status.experiment)),
+    };
+    Diagnostic::new(node, "recording", level, message)
+        .value("experiment", &status.experiment)
+        .value("paused", status.paused)
+        .value("elapsed (s)", format_args!("{:.0}", status.elapsed_secs))
+        .value("topics", status.topics.len())
+        .value("rate (Hz)", format_args!("{:.1}", status.rate_hz()))
+        .value("received", status.total(|topic| topic.received))
+        .value("stored", status.total(|topic| topic.stored))
+        .value("dropped", status.total(TopicAccount::dropped_total))
+        .value("lost", status.total(TopicAccount::lost_total))
+        .value("bytes", status.total(|topic| topic.bytes))
+}
+
+fn queue(node: &str, fill: &QueueFill) -> Diagnostic {
+    let ratio = fill.ratio();
+    let level = match ratio {
+        _ if ratio >= QUEUE_ERROR => Error,
+        _ if ratio >= QUEUE_WARN => Warn,
+        _ => Ok,
+    };
+    Diagnostic::new(node, "queue", level, format!("{:.0} % full", ratio * 100.0))
+        .value("bytes", fill.light_bytes)
+        .value("limit (bytes)", fill.light_limit_bytes)
+        .value("large messages (bytes)", fill.heavy_bytes)
+        .value("large messages, limit (bytes)", fill.heavy_limit_bytes)
+}
+
+fn disk(node: &str, status: &DiskStatus) -> Diagnostic {
+    let free = status.free;
+    let (level, message) = match status.level {
+        DiskLevel::Enough => (Ok, format!("{free} free")),
+        DiskLevel::LightOnly => (Warn, format!("{free} free: large messages are not recorded")),
+        DiskLevel::Nothing => (Error, format!("{free} free: nothing is recorded")),
+    };
+    Diagnostic::new(node, "disk", level, message)
+        .value("free (bytes)", free.get())
+        .value("min_free (bytes)", status.min_free.get())
+}
+
+fn sync(node: &str, status: &SyncStatus) -> Diagnostic {
+    let set_aside = status.rows_set_aside + status.files_set_aside;
+    let (level, message) = match &status.state {
+        SyncState::TokenRefused { reason } => (Error, reason.clone()),
+        SyncState::Failing { since, reason } => (Warn, format!("failing since {since}: {reason}")),
+        _ if set_aside > 0 => (Warn, format!("the server refused {set_aside} rows and files")),
+        SyncState::UpToDate => (Ok, "up to date".to_owned()),
+        SyncState::Sending => (Ok, format!("sending, {} rows wait", status.rows_waiting)),
+    };
+    Diagnostic::new(node, "sync", level, message)
+        .value("url", &status.url)
+        .value("rows waiting", status.rows_waiting)
+        .value("files waiting", status.files_waiting)
+        .value("bytes waiting", status.bytes_waiting)
+        .value("rows sent", status.rows_sent)
+        .value("files sent", status.files_sent)
+        .value("set aside", set_aside)
+}
+
+fn topic(node: &str, status: &TopicStatus, required: Option<&RequiredAccount>) -> Diagnostic {
+    let account = &status.account;
+    let (level, message) = topic_level(status, required);
+    let thing = format_args!("topic {}", account.topic);
+    let mut diagnostic = Diagnostic::new(node, thing, level, message)
+        .value("type", &account.type_name)
+        .value("rate (Hz)", format_args!("{:.1}", status.rate_hz))
+        .value("received", account.received)
+        .value("stored", account.stored)
+        .value("bytes", account.bytes);
+    if let Some(lag_secs) = status.lag_secs {
+        diagnostic = diagnostic.value("lag (s)", format_args!("{lag_secs:.3}"));
+    }
+    if let Some(silent_secs) = status.silent_secs {
+        diagnostic = diagnostic.value("silent (s)", format_args!("{silent_secs:.0}"));
+    }
+    if let Some(min_rate) = required.and_then(|required| required.min_rate) {
+        diagnostic = diagnostic.value("required (Hz)", min_rate);
+    }
+    for (reason, count) in &account.dropped {
+        diagnostic = diagnostic.value(&format!("dropped: {reason}"), count);
+    }
+    diagnostic
+}
+
+fn topic_level(
+    status: &TopicStatus,
+    required: Option<&RequiredAccount>,
+) -> (DiagnosticLevel, String) {
+    let rate_hz = status.rate_hz;
+    let silent_secs = status.silent_secs.unwrap_or_default();
+    let lost = status.account.lost_total();
+    match required.map(|required| required.state) {
+        _ if status.is_losing => (Error, format!("losing messages: {lost} so far")),
+        Some(RequiredState::Missing) => (Error, "required, and has not come".to_owned()),
+        Some(RequiredState::Short) if status.is_stale => {
+            (Error, format!("required, and silent for {silent_secs:.0} s"))
+        }
+        Some(RequiredState::Short) => {
+            let min_rate = required.and_then(|required| required.min_rate).unwrap_or_default();
+            (Warn, format!("{rate_hz:.1} Hz of {min_rate} Hz that are required"))
+        }
+        _ if status.is_stale => (Stale, format!("silent for {silent_secs:.0} s")),
+        _ if lost > 0 => (Warn, format!("{rate_hz:.1} Hz; {lost} messages were lost earlier")),
+        _ if status.silent_secs.is_none() => (Ok, "no message yet".to_owned()),
+        _ => (Ok, format!("{rate_hz:.1} Hz")),
+    }
+}
+
+/// A required topic that nobody publishes.
+fn absent_topic(node: &str, required: &RequiredAccount) -> Diagnostic {
+    let (level, message) = match required.state {
+        RequiredState::Missing => (Error, "required, and nobody publishes it"),
+        _ => (Ok, "required; not there yet"),
+    };
+    Diagnostic::new(node, format_args!("topic {}", required.topic), level, message.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mapping::Bytes;
+    use crate::record::DropReason;
+
+    fn imu() -> TopicStatus {
+        let account = TopicAccount::new("/imu", "sensor_msgs/msg/Imu");
+        TopicStatus {
+            account,
+            mapped_topic: "/imu".to_owned(),
+            rate_hz: 99.97,
+            lag_secs: Some(0.0123),
+            silent_secs: Some(0.0),
+            ..TopicStatus::default()
+        }
+    }
+
+    fn required(state: RequiredState) -> RequiredAccount {
+        let min_rate = Some(200.0);
+        RequiredAccount { topic: "/imu".into(), min_rate, state, ..RequiredAccount::default() }
+    }
+
+    /// The level and text of `/imu`.
+    fn told(topic: TopicStatus, required: Option<RequiredState>) -> (DiagnosticLevel, String) {
+        let required = required.map(self::required).into_iter().collect();
+        let status = Status { topics: vec![topic], required, ..Status::default() };
+        let all = diagnostics("lab/bridge", &status);
+        let about: Vec<_> = all.iter().filter(|d| d.name == "lab/bridge: topic /imu").collect();
+        assert_eq!(about.len(), 1, "{all:?}");
+        (about[0].level, about[0].message.clone())
+    }
+
+    #[test]
+    fn a_topic_that_comes_as_it_should_is_ok_with_its_figures() {
+        assert_eq!(told(imu(), None), (Ok, "100.0 Hz".to_owned()));
+        assert_eq!(told(imu(), Some(RequiredState::Met)).0, Ok);
+        let status = Status { topics: vec![imu()], ..Status::default() };
+        let values = diagnostics("bridge", &status).pop().unwrap().values;
+        let value = |key: &str| values.iter().find(|(k, _)| k == key).unwrap().1.as_str();
+        assert_eq!((value("rate (Hz)"), value("lag (s)")), ("100.0", "0.012"));
+    }
+
+    #[test]
+    fn a_loss_is_an_error_while_it_lasts_and_a_warning_ever_after() {
+        let mut topic = imu();
+        topic.account.drop_received(DropReason::QueueFull, 3);
+        topic.is_losing = true;
+        assert_eq!(told(topic.clone(), None), (Error, "losing messages: 3 so far".to_owned()));
+        topic.is_losing = false;
+        assert_eq!(told(topic, None).0, Warn);
+        let mut topic = imu();
+        topic.account.drop_received(DropReason::Paused, 3);
+        assert_eq!(told(topic, None).0, Ok, "left out on purpose");
+    }
+
+    #[test]
+    fn a_silent_topic_is_stale_and_an_error_when_it_is_required() {
+        let topic = TopicStatus { is_stale: true, silent_secs: Some(12.0), ..imu() };
+        assert_eq!(told(topic.clone(), None), (Stale, "silent for 12 s".to_owned()));
+        assert_eq!(told(topic, Some(RequiredState::Short)).0, Error);
+        let slow = told(imu(), Some(RequiredState::Short));
+        assert_eq!(slow, (Warn, "100.0 Hz of 200 Hz that are required".to_owned()));
+        assert_eq!(told(imu(), Some(RequiredState::Missing)).0, Error);
+    }
+
+    #[test]
+    fn a_required_topic_that_nobody_publishes_is_there_too() {
+        let of = |state| {
+            let status = Status { required: vec![required(state)], ..Status::default() };
+            diagnostics("bridge", &status).pop().unwrap()
+        };
+        assert_eq!(of(RequiredState::Waiting).level, Ok);
+        assert_eq!(of(RequiredState::Missing).level, Error);
+        assert_eq!(of(RequiredState::Missing).name, "bridge: topic /imu");
+    }
+
+    #[test]
+    fn queue_disk_and_pause_have_their_levels() {
+        let level = |status: &Status, thing: &str| {
+            let all = diagnostics("b", status);
+            all.iter().find(|d| d.name == format!("b: {thing}")).unwrap().level
+        };
+        let mut status = Status::default();
+        assert_eq!(level(&status, "recording"), Ok);
+        status.paused = true;
+        assert_eq!(level(&status, "recording"), Warn);
+        status.queue.light_limit_bytes = 100;
+        for (bytes, expected) in [(10, Ok), (60, Warn), (95, Error)] {
+            status.queue.light_bytes = bytes;
+            assert_eq!(level(&status, "queue"), expected);
+        }
+        let cases =
+            [(DiskLevel::Enough, Ok), (DiskLevel::LightOnly, Warn), (DiskLevel::Nothing, Error)];
+        for (disk_level, expected) in cases {
+            let (free, min_free) = (Bytes::new(1), Bytes::new(2));
+            status.disk = Some(DiskStatus { free, min_free, level: disk_level });
+            assert_eq!(level(&status, "disk"), expected);
+        }
+    }
+
+    #[test]
+    fn an_upload_that_fails_is_a_warning_and_a_refused_token_an_error() {
+        let level = |state: SyncState, rows_set_aside| {
+            let sync = Some(SyncStatus { state, rows_set_aside, ..SyncStatus::default() });
+            let all = diagnostics("b", &Status { sync, ..Status::default() });
+            all.iter().find(|d| d.name == "b: sync").unwrap().level
+        };
+        assert_eq!(level(SyncState::UpToDate, 0), Ok);
+        assert_eq!(level(SyncState::UpToDate, 5), Warn);
+        let reason = || "no".to_owned();
+        assert_eq!(level(SyncState::Failing { since: reason(), reason: reason() }, 0), Warn);
+        assert_eq!(level(SyncState::TokenRefused { reason: reason() }, 0), Error);
+    }
+}

@@ -1,0 +1,104 @@
+//! What the node tells the recorder besides messages, and the recorder's side of the queue.
+
+use super::queue::{MessageQueue, Taken};
+use super::services::{Answer, Reply};
+use crate::record::{DropReason, QueueFill, Recorder, TopicPlan};
+use crate::ros::StopFlag;
+use crate::track::one_line;
+
+/// What the node tells the recorder besides messages.
+pub(super) enum Control {
+    /// The topic of the next number.
+    AddTopic(Box<TopicPlan>),
+    /// A topic that can't be recorded, and why.
+    Refuse { topic: String, reason: String },
+    /// Messages that the node could not, or was not to, hand over.
+    Dropped { topic: usize, reason: DropReason, messages: u64 },
+    /// Entries of the mapping that no topic came for.
+    Unmatched(Vec<String>),
+    /// Messages are left out from now on, or taken again.
+    Paused(bool),
+    /// It is time to look at how everything stands.
+    Look(QueueFill),
+    /// `~/flush`.
+    Flush(Reply),
+    /// `~/split`.
+    Split(Reply),
+    /// `~/status`.
+    Status(QueueFill, Reply),
+}
+
+/// Records what the queue brings until it is closed and empty. In a hurry, messages that still wait
+/// are counted and left out.
+pub(super) fn record_queue(
+    queue: &MessageQueue<Control>,
+    recorder: &mut Recorder,
+    stop: &StopFlag,
+) {
+    loop {
+        match queue.take() {
+            Taken::Message(message) if stop.is_hurried() => {
+                recorder.drop_messages(message.topic, DropReason::Stopped, 1);
+            }
+            Taken::Message(message) => {
+                recorder.record(message.topic, message.cdr, message.received_nanos);
+            }
+            Taken::Control(control) => control.apply(recorder),
+            Taken::Closed => return,
+        }
+    }
+}
+
+impl Control {
+    fn apply(self, recorder: &mut Recorder) {
+        match self {
+            Self::AddTopic(plan) => {
+                recorder.add_topic(*plan);
+            }
+            Self::Refuse { topic, reason } => recorder.refuse(topic, reason),
+            Self::Dropped { topic, reason, messages } => {
+                recorder.drop_messages(topic, reason, messages);
+            }
+            Self::Unmatched(entries) => recorder.set_unmatched(entries),
+            Self::Paused(paused) => recorder.set_paused(paused),
+            Self::Look(queue) => recorder.post_status(queue),
+            Self::Flush(reply) => send(reply, flush(recorder)),
+            Self::Split(reply) => send(reply, split(recorder)),
+            Self::Status(queue, reply) => send(reply, status(recorder, queue)),
+        }
+    }
+}
+
+/// One that is not waited for any more goes nowhere.
+fn send(reply: Reply, answer: Answer) {
+    let _ = reply.send(answer);
+}
+
+fn flush(recorder: &Recorder) -> Answer {
+    match recorder.flush() {
+        Ok(()) => Answer::done("all messages that came before are in the store"),
+        Err(error) => Answer::failure(one_line(&error)),
+    }
+}
+
+fn split(recorder: &mut Recorder) -> Answer {
+    match recorder.split() {
+        Ok(()) => Answer::done(format!("recording into {}", recorder.experiment().name())),
+        Err(error) => {
+            let reason = one_line(&error);
+            tracing::error!("no split: {reason}");
+            Answer::failure(reason)
+        }
+    }
+}
+
+fn status(recorder: &mut Recorder, queue: QueueFill) -> Answer {
+    recorder.post_status(queue);
+    let Some((_, status)) = recorder.board().latest() else {
+        return Answer::failure("there is no status");
+    };
+    match serde_json::to_string(&*status) {
+        Ok(json) => Answer::done(json),
+        Err(error) => Answer::failure(error.to_string()),
+    }
+}

@@ -1,0 +1,81 @@
+//! The node's parameters, as `ros2 param` shows them: what the run uses, fixed while it lasts.
+
+use std::sync::{Arc, Mutex};
+
+use futures::future::{BoxFuture, FutureExt};
+use r2r::indexmap::IndexMap;
+use r2r::{Parameter, ParameterValue, RosParams};
+
+use crate::ros::EffectiveSettings;
+
+const USE_SIM_TIME: &str = "use_sim_time";
+
+/// Parameters with their values; nobody may change them.
+struct Fixed(Vec<(&'static str, ParameterValue, &'static str)>);
+
+/// What answers `ros2 param`, and switches to simulated time.
+pub(super) fn serve(
+    node: &mut r2r::Node,
+    settings: &EffectiveSettings,
+) -> Result<BoxFuture<'static, ()>, r2r::Error> {
+    let fixed = Arc::new(Mutex::new(Fixed::new(settings)));
+    let (handler, _changes) = node.make_derived_parameter_handler(fixed)?;
+    Ok(handler.boxed())
+}
+
+impl Fixed {
+    fn new(settings: &EffectiveSettings) -> Self {
+        let text = |text: &str| ParameterValue::String(text.to_owned());
+        Self(vec![
+            ("config", text(&settings.config), "The mapping file."),
+            (
+                "experiment",
+                text(&settings.experiment),
+                "The experiment that is recorded into first.",
+            ),
+            ("root", text(&settings.root), "The local store's root."),
+            ("remote", text(&settings.remote), "The server to sync to; empty without one."),
+            (
+                "start_paused",
+                ParameterValue::Bool(settings.start_paused),
+                "Whether the recording started paused.",
+            ),
+        ])
+    }
+
+    fn refusal(name: &str) -> r2r::Error {
+        let msg = "it is fixed while the node records; start the node anew to change it".to_owned();
+        r2r::Error::ParameterValueConv { name: name.to_owned(), msg }
+    }
+}
+
+impl RosParams for Fixed {
+    fn register_parameters(
+        &mut self,
+        _prefix: &str,
+        _param: Option<Parameter>,
+        params: &mut IndexMap<String, Parameter>,
+    ) -> r2r::Result<()> {
+        for (name, value, description) in &self.0 {
+            params.insert((*name).to_owned(), Parameter { value: value.clone(), description });
+        }
+        let description = "Whether times are those of /clock.";
+        let sim_time = params.entry(USE_SIM_TIME.to_owned());
+        sim_time.or_insert_with(|| Parameter::new(ParameterValue::Bool(false))).description =
+            description;
+        Ok(())
+    }
+
+    /// Those that are registered are answered by r2r itself.
+    fn get_parameter(&mut self, name: &str) -> r2r::Result<ParameterValue> {
+        Err(r2r::Error::InvalidParameterName { name: name.to_owned() })
+    }
+
+    fn set_parameter(&mut self, name: &str, _value: &ParameterValue) -> r2r::Result<()> {
+        Err(Self::refusal(name))
+    }
+
+    fn check_parameter(&self, name: &str, _value: &ParameterValue) -> r2r::Result<()> {
+        Err(Self::refusal(name))
+    }
+}

@@ -1,0 +1,252 @@
+//! Running a recorder: services, diagnostics, the log, parameters, what the experiment says of it.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::support::{Bridge, Graph, Operator, Recording};
+
+const POSE: &str = "topics:\n  - topic: /pose\n";
+
+/// The bridge's services, and rows of poses as numbers.
+fn status(operator: &mut Operator) -> Value {
+    serde_json::from_str(&operator.call_well("status")).unwrap()
+}
+
+/// The numbers of the poses in an experiment, by their stamps.
+fn numbers(recording: &Recording, experiment: &str) -> Vec<u64> {
+    let second = |row: &mldash_bridge::track::Row| (row.ts.as_secs() - 1_700_000_000.0) * 50.0;
+    recording.rows_in(experiment, "pose").iter().map(|row| second(row).round() as u64).collect()
+}
+
+fn started(graph: &Graph, mapping: &str) -> (Bridge, Operator) {
+    (graph.bridge(mapping), graph.operator())
+}
+
+#[test]
+fn paused_messages_are_counted_and_left_out_and_all_others_recorded() {
+    let graph = Graph::new();
+    let (bridge, mut operator) = started(&graph, POSE);
+    operator.publish("pose", 0..50, 0);
+    operator.call_well("pause");
+    assert_eq!(status(&mut operator)["paused"], true);
+    operator.publish("pose", 50..80, 0);
+    operator.call_well("resume");
+    operator.publish("pose", 80..100, 0);
+    let recording = bridge.interrupt();
+    let pose = recording.topic("/pose");
+    assert_eq!((&pose["received"], &pose["stored"]), (&json!(100), &json!(70)), "{pose:#}");
+    assert_eq!(pose["dropped"], json!({"paused": 30}));
+    let expected: Vec<u64> = (0..50).chain(80..100).collect();
+    assert_eq!(numbers(&recording, "tests/ros/run"), expected);
+}
+
+#[test]
+fn it_starts_paused_when_told_to_and_latched_topics_are_recorded_once_it_goes_on() {
+    let graph = Graph::new();
+    let robot = graph.robot("latched");
+    robot.wait_until_published();
+    let (bridge, mut operator) = started(
+        &graph,
+        "start_paused: true\ntopics:\n  - topic: /pose\n  - topic: /robot_description\n",
+    );
+    operator.publish("pose", 0..10, 0);
+    bridge.wait_for_log("/robot_description: dropped, paused");
+    operator.call_well("resume");
+    bridge.wait_for_log("the first message of /robot_description is here");
+    operator.publish("pose", 10..20, 0);
+    robot.finish();
+    let recording = bridge.interrupt();
+    assert_eq!(recording.topic("/pose")["dropped"], json!({"paused": 10}));
+    assert_eq!(numbers(&recording, "tests/ros/run"), (10..20).collect::<Vec<_>>());
+    assert_eq!(recording.rows("robot_description").len(), 1);
+    let metadata = &recording.experiment_file("tests/ros/run")["metadata"];
+    assert_eq!(metadata["robot_description"], "<robot/>");
+}
+
+#[test]
+fn a_split_parts_the_messages_between_two_experiments_and_none_is_lost_or_twice() {
+    let graph = Graph::new();
+    let robot = graph.robot("latched");
+    robot.wait_until_published();
+    let (bridge, mut operator) = started(
+        &graph,
+        "topics:\n  - topic: /pose\n  - {topic: /tf_static, each: transforms, track: 'tf_static/{child_frame_id}'}\n",
+    );
+    bridge.wait_for_log("the first message of /tf_static is here");
+    operator.publish("pose", 0..100, 0);
+    let said = operator.call_well("split");
+    assert_eq!(said, "recording into tests/ros/run_002");
+    operator.publish("pose", 100..250, 0);
+    operator.call_well("split");
+    operator.publish("pose", 250..260, 0);
+    // What is kept for late subscribers comes again for every part.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while status(&mut operator)["topics"].to_string().matches("\"received\":1,").count() == 0 {
+        assert!(std::time::Instant::now() < deadline, "/tf_static did not come again");
+    }
+    robot.finish();
+    let recording = bridge.interrupt();
+    for (part, range) in [("run", 0..100), ("run_002", 100..250), ("run_003", 250..260)] {
+        let part = format!("tests/ros/{part}");
+        assert_eq!(numbers(&recording, &part), range.collect::<Vec<_>>(), "{part}");
+        assert_eq!(recording.rows_in(&part, "tf_static/laser").len(), 1, "{part}");
+        assert_eq!(recording.experiment_file(&part)["status"], "COMPLETED", "{part}");
+    }
+    let earlier = recording.account()["earlier_parts"].clone();
+    assert_eq!(earlier[0]["experiment"], "tests/ros/run");
+    assert_eq!((&earlier[0]["received"], &earlier[1]["stored"]), (&json!(101), &json!(151)));
+}
+
+#[test]
+fn a_split_in_the_middle_of_a_stream_loses_nothing() {
+    let graph = Graph::new();
+    let (bridge, mut operator) = started(&graph, "topics:\n  - topic: /flood/*\n");
+    let flood =
+        graph.start_example("flood", &["--topics", "2", "--rate", "1000", "--duration", "3"]);
+    bridge.wait_for_log("the first message of /flood/pose_1 is here");
+    operator.call_well("split");
+    let ended = flood.end();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    let recording = bridge.interrupt();
+    for track in ["flood/pose_0", "flood/pose_1"] {
+        let first = recording.rows_in("tests/ros/run", track);
+        let second = recording.rows_in("tests/ros/run_002", track);
+        assert!(!first.is_empty() && !second.is_empty());
+        assert!(first.last().unwrap().ts < second[0].ts, "{track}");
+        assert_eq!(first.len() + second.len(), 3000, "{track}");
+    }
+}
+
+#[test]
+fn flush_answers_once_all_that_came_before_is_in_the_store() {
+    let graph = Graph::new();
+    let (bridge, mut operator) =
+        started(&graph, "flush: {interval: 3600, batch: 100000}\ntopics:\n  - topic: /pose\n");
+    operator.publish("pose", 0..500, 0);
+    operator.call_well("flush");
+    assert_eq!(bridge.rows_in_store("pose"), 500);
+    bridge.interrupt();
+}
+
+#[test]
+fn status_is_json_with_every_topic() {
+    let graph = Graph::new();
+    let (bridge, mut operator) = started(&graph, POSE);
+    operator.publish("pose", 0..40, 0);
+    operator.call_well("flush");
+    let status = status(&mut operator);
+    assert_eq!(status["experiment"], "tests/ros/run");
+    assert_eq!(status["paused"], false);
+    let pose = &status["topics"][0];
+    assert_eq!((&pose["topic"], &pose["received"]), (&json!("/pose"), &json!(40)));
+    assert!(pose["rate_hz"].as_f64().unwrap() > 0.0 && pose["lag_secs"].as_f64().unwrap() > 1e6);
+    assert!(status["disk"]["free"].as_u64().unwrap() > 0);
+    bridge.interrupt();
+}
+
+#[test]
+fn diagnostics_say_how_every_topic_stands() {
+    let graph = Graph::new();
+    let (bridge, mut operator) = started(
+        &graph,
+        "required: [{topic: /pose, min_rate: 20}, /never]\ntopics:\n  - topic: /pose\n  - topic: /never\n",
+    );
+    // Above the rate for longer than it is measured over.
+    operator.publish("pose", 0..400, 50);
+    let pose = operator.wait_for_diagnostic("mldash_bridge: topic /pose", "ok");
+    assert!(!pose["hardware_id"].as_str().unwrap().is_empty());
+    assert_eq!(pose["values"]["type"], "geometry_msgs/msg/PoseStamped");
+    assert_eq!(pose["values"]["required (Hz)"], "20");
+    let never = operator.wait_for_diagnostic("mldash_bridge: topic /never", "error");
+    assert!(never["message"].as_str().unwrap().contains("required"), "{never}");
+    operator.wait_for_diagnostic("mldash_bridge: queue", "ok");
+    operator.wait_for_diagnostic("mldash_bridge: disk", "ok");
+    let recording = operator.wait_for_diagnostic("mldash_bridge: recording", "ok");
+    assert_eq!(recording["values"]["experiment"], "tests/ros/run");
+    // Silence: first short of the rate, then overdue.
+    bridge.wait_for_log("required topic /pose is at");
+    operator.wait_for_diagnostic("mldash_bridge: topic /pose", "error");
+    operator.publish("pose", 400..800, 50);
+    bridge.wait_for_log("required topic /pose is back");
+    operator.call_well("pause");
+    operator.wait_for_diagnostic("mldash_bridge: recording", "warn");
+    operator.call_well("resume");
+
+    let recording = bridge.interrupt();
+    let required = recording.account()["required"].clone();
+    assert_eq!(
+        (&required[0]["times_short"], &required[1]["state"]),
+        (&json!(1), &json!("missing"))
+    );
+    let warnings = recording.ended.stderr.matches("required topic /never has not come").count();
+    assert_eq!(warnings, 1, "{}", recording.ended.stderr);
+}
+
+#[test]
+fn a_topic_that_stops_is_stale() {
+    let graph = Graph::new();
+    let (bridge, mut operator) = started(&graph, POSE);
+    operator.publish("pose", 0..20, 0);
+    let stale = operator.wait_for_diagnostic("mldash_bridge: topic /pose", "stale");
+    assert!(stale["message"].as_str().unwrap().contains("silent"), "{stale}");
+    operator.publish("pose", 20..60, 0);
+    operator.wait_for_diagnostic("mldash_bridge: topic /pose", "ok");
+    bridge.interrupt();
+}
+
+#[test]
+fn the_log_reaches_rosout_from_its_first_line_on() {
+    let graph = Graph::new();
+    let bridge = graph.bridge(POSE);
+    let mut operator = graph.operator();
+    let first = operator.wait_for_rosout("is on the graph");
+    assert_eq!((&first["name"], &first["level"]), (&json!("mldash_bridge"), &json!(20)));
+    assert!(first["file"].as_str().unwrap().ends_with("run.rs"), "{first}");
+    operator.publish("pose", 0..1, 0);
+    operator.wait_for_rosout("recording /pose (geometry_msgs/msg/PoseStamped");
+    bridge.interrupt();
+}
+
+#[test]
+fn parameters_show_what_the_run_uses_and_stay_as_they_are() {
+    let graph = Graph::new();
+    let (bridge, mut operator) = started(&graph, POSE);
+    let listed = operator.ask(&json!({"list": true}));
+    let expected = ["config", "experiment", "remote", "root", "start_paused", "use_sim_time"];
+    assert_eq!(listed["names"], json!(expected));
+    let got = operator.ask(&json!({"get": ["experiment", "root", "use_sim_time", "config"]}));
+    let (root, config) = (graph.path("root"), graph.path("mapping.yaml"));
+    assert_eq!(got["values"], json!(["tests/ros/run", root, false, config]));
+    let set = operator.ask(&json!({"set": {"experiment": "a/b/c"}}));
+    assert_eq!(set["successful"], false);
+    assert!(set["reason"].as_str().unwrap().contains("fixed while the node records"), "{set}");
+    let got = operator.ask(&json!({"get": ["experiment"]}));
+    assert_eq!(got["values"], json!(["tests/ros/run"]));
+    bridge.interrupt();
+}
+
+#[test]
+fn the_experiment_says_what_recorded_it_and_how_that_ended() {
+    let graph = Graph::new();
+    let bridge = graph.bridge(POSE);
+    bridge.wait_for_log("is on the graph");
+    bridge.signal(Signal::KILL);
+    let killed = bridge.end().experiment_file("tests/ros/run");
+    assert_eq!(killed["status"], "RUNNING", "nobody was left to say otherwise");
+    assert_eq!(killed["metadata"]["mapping"], POSE);
+    for key in ["host", "started_at", "recorder", "mapping_file", "ros_domain_id"] {
+        assert!(killed["metadata"][key].is_string(), "{key}: {killed:#}");
+    }
+    assert_eq!(killed["metadata"]["ros_distro"], std::env::var("ROS_DISTRO").unwrap());
+    let rmw = killed["metadata"]["rmw"].as_str().unwrap();
+    assert!(rmw.starts_with("rmw_"), "{rmw}");
+
+    let recording = graph.bridge(POSE);
+    recording.wait_for_log("ended without closing");
+    recording.wait_for_log("is on the graph");
+    let recording = recording.interrupt().experiment_file("tests/ros/run");
+    assert_eq!(recording["status"], "COMPLETED");
+    let earlier = &recording["metadata"]["earlier_runs"][0];
+    assert_eq!(earlier["status"], "FAILED");
+    assert_eq!(earlier["started_at"], killed["metadata"]["started_at"]);
+}

@@ -1,0 +1,144 @@
+"""Somebody on the graph beside the bridge: does what it is told by JSON lines on stdin, one answer a line on stdout.
+
+{"call": "pause"}                              calls /mldash_bridge/pause
+{"publish": "pose", "start": 0, "end": 20, "rate": 0}   PoseStamped; their numbers are their x and their stamp's 1/50 s
+{"latch": "robot_description", "text": "…"}    a String kept for late subscribers
+{"diagnostic": "mldash_bridge: queue", "level": "ok"}   waits for it on /diagnostics
+{"rosout": "text"}                             waits for a line that has it
+{"list": true}, {"get": ["config"]}, {"set": {"config": "x"}}   the bridge's parameters
+"""
+
+import json
+import sys
+import time
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import Log, Parameter, ParameterValue
+from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+PATIENCE_SECS = 50
+START = 1_700_000_000
+LEVELS = {"ok": b"\x00", "warn": b"\x01", "error": b"\x02", "stale": b"\x03"}
+RELIABLE = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+LATCHED = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Operator:
+    def __init__(self):
+        self.node = rclpy.create_node("operator", enable_rosout=False)
+        self.publishers = {}
+        self.diagnostics = {}
+        self.rosout = []
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 100)
+        self.node.create_subscription(Log, "/rosout", self.rosout.append, LATCHED)
+
+    def on_diagnostics(self, message):
+        for status in message.status:
+            self.diagnostics[status.name] = status
+
+    def wait_for(self, what, found):
+        deadline = time.monotonic() + PATIENCE_SECS
+        while time.monotonic() < deadline:
+            if (result := found()) is not None:
+                return result
+            rclpy.spin_once(self.node, timeout_sec=0.1)
+        raise TimeoutError(f"{what} did not come; diagnostics: {self.diagnostics}, rosout: {self.rosout}")
+
+    def service(self, service_type, name, request):
+        client = self.node.create_client(service_type, f"/mldash_bridge/{name}")
+        self.wait_for(name, lambda: client.service_is_ready() or None)
+        done = client.call_async(request)
+        self.wait_for(name, lambda: done.done() or None)
+        return done.result()
+
+    def call(self, order):
+        answer = self.service(Trigger, order["call"], Trigger.Request())
+        return {"success": answer.success, "message": answer.message}
+
+    def publisher(self, message_type, topic, qos):
+        if topic not in self.publishers:
+            self.publishers[topic] = self.node.create_publisher(message_type, topic, qos)
+        publisher = self.publishers[topic]
+        self.wait_for(f"a subscriber of {topic}", lambda: publisher.get_subscription_count() or None)
+        return publisher
+
+    def publish(self, order):
+        publisher = self.publisher(PoseStamped, order["publish"], RELIABLE)
+        for i in range(order["start"], order["end"]):
+            message = PoseStamped()
+            message.header.stamp.sec = START + i // 50
+            message.header.stamp.nanosec = i % 50 * 20_000_000
+            message.pose.position.x = float(i)
+            publisher.publish(message)
+            if order["rate"]:
+                time.sleep(1 / order["rate"])
+        publisher.wait_for_all_acked(Duration(seconds=PATIENCE_SECS))
+        return {}
+
+    def latch(self, order):
+        self.publisher(String, order["latch"], LATCHED).publish(String(data=order["text"]))
+        return {}
+
+    def diagnostic(self, order):
+        def found():
+            status = self.diagnostics.get(order["diagnostic"])
+            return status if status and status.level == LEVELS[order["level"]] else None
+
+        status = self.wait_for(order, found)
+        values = {value.key: value.value for value in status.values}
+        return {"message": status.message, "hardware_id": status.hardware_id, "values": values}
+
+    def rosout_line(self, order):
+        def found():
+            return next((log for log in self.rosout if order["rosout"] in log.msg), None)
+
+        log = self.wait_for(order, found)
+        return {"name": log.name, "level": log.level, "msg": log.msg, "file": log.file, "sec": log.stamp.sec}
+
+    def list_parameters(self, _):
+        answer = self.service(ListParameters, "list_parameters", ListParameters.Request())
+        return {"names": sorted(answer.result.names)}
+
+    def get_parameters(self, order):
+        answer = self.service(GetParameters, "get_parameters", GetParameters.Request(names=order["get"]))
+        return {"values": [v.bool_value if v.type == 1 else v.string_value for v in answer.values]}
+
+    def set_parameters(self, order):
+        parameters = [
+            Parameter(name=name, value=ParameterValue(type=4, string_value=value)) for name, value in order["set"].items()
+        ]
+        answer = self.service(SetParameters, "set_parameters", SetParameters.Request(parameters=parameters))
+        return {"successful": answer.results[0].successful, "reason": answer.results[0].reason}
+
+    def do(self, order):
+        orders = {
+            "call": self.call,
+            "publish": self.publish,
+            "latch": self.latch,
+            "diagnostic": self.diagnostic,
+            "rosout": self.rosout_line,
+            "list": self.list_parameters,
+            "get": self.get_parameters,
+            "set": self.set_parameters,
+        }
+        return next(act for name, act in orders.items() if name in order)(order)
+
+
+def main():
+    rclpy.init(args=[])
+    operator = Operator()
+    for line in sys.stdin:
+        try:
+            answer = operator.do(json.loads(line))
+        except Exception as error:  # noqa: BLE001 - the test shows it
+            answer = {"error": repr(error)}
+        print(json.dumps(answer), flush=True)
+
+
+main()

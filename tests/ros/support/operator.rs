@@ -1,0 +1,61 @@
+//! Somebody on the graph beside the bridge: `operator.py`, told what to do line by line.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::process::Process;
+
+/// A running `operator.py`.
+pub struct Operator {
+    process: Process,
+    answers: usize,
+}
+
+impl Operator {
+    pub fn start(domain: u32) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ros/operator.py");
+        let process = Process::start(Command::new("python3").arg(script), domain);
+        Self { process, answers: 0 }
+    }
+
+    /// Tells it to do something and waits for the answer.
+    pub fn ask(&mut self, order: &Value) -> Value {
+        self.process.write_line(&order.to_string());
+        let line = self.process.wait_for_line(self.answers);
+        self.answers += 1;
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(answer.get("error"), None, "{order}: {answer}");
+        answer
+    }
+
+    /// Calls one of the bridge's services.
+    pub fn call(&mut self, service: &str) -> Value {
+        self.ask(&json!({ "call": service }))
+    }
+
+    /// Calls one that must succeed; what it says.
+    pub fn call_well(&mut self, service: &str) -> String {
+        let answer = self.call(service);
+        assert_eq!(answer["success"], true, "{service}: {answer}");
+        answer["message"].as_str().unwrap().to_owned()
+    }
+
+    /// Publishes poses of these numbers on a topic, at so many a second; 0: as fast as it goes.
+    /// Returns once all are with the bridge.
+    pub fn publish(&mut self, topic: &str, numbers: std::ops::Range<u32>, rate: u32) {
+        let (start, end) = (numbers.start, numbers.end);
+        self.ask(&json!({ "publish": topic, "start": start, "end": end, "rate": rate }));
+    }
+
+    /// Waits until `/diagnostics` says this of a thing.
+    pub fn wait_for_diagnostic(&mut self, name: &str, level: &str) -> Value {
+        self.ask(&json!({ "diagnostic": name, "level": level }))
+    }
+
+    /// Waits for a line on `/rosout`.
+    pub fn wait_for_rosout(&mut self, text: &str) -> Value {
+        self.ask(&json!({ "rosout": text }))
+    }
+}
