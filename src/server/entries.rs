@@ -44,6 +44,10 @@ pub(super) fn rows(body: &[u8], max_rows: usize) -> Result<Vec<Row>, ApiError> {
     let mut rows = None;
     let mut jiter = Jiter::new(body);
     let walked = walk_object(&mut jiter, |jiter, key| match key {
+        "entries" if rows.is_some() => {
+            let message = "`entries` is there twice; which one is meant?";
+            Err(BatchError::Refused(ApiError::bad_request(message)))
+        }
         "entries" => {
             rows = Some(entries(jiter, max_rows)?);
             Ok(())
@@ -112,6 +116,7 @@ mod tests {
             ("{\"entries\":[{\"timestamp\":1}]} x", 400, "not a JSON object"),
             ("{}", 400, "`entries` is missing"),
             ("{\"entries\":{}}", 400, "not a JSON object"),
+            ("{\"entries\":[],\"entries\":[]}", 400, "twice"),
             (
                 "{\"entries\":[{\"timestamp\":1},{\"q\":1}]}",
                 400,
