@@ -1,86 +1,140 @@
-//! Bags: recorded MCAP files, taken through the same mapping and recorder as a live graph. The receive
-//! time of their messages is the log time. Knows nothing of ROS and of how rows are stored.
+//! Bags: recordings in MCAP and rosbag2's SQLite files, taken through the same mapping and recorder as
+//! a live graph. The receive time of their messages is the log time. Knows nothing of ROS and of how
+//! rows are stored.
 
+mod batch;
 mod error;
 mod file;
+mod folder;
+mod mcap_file;
 mod merge;
+mod packed;
+mod sqlite;
 mod topics;
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::thread::available_parallelism;
 
 pub use error::{BagError, ImportError};
 
 use crate::mapping::Mapping;
-use crate::record::{Recorder, WhenBehind};
-use crate::track::one_line;
+use crate::message::Definitions;
+use crate::record::{DiskLevel, DropReason, Recorder, WhenBehind};
+use batch::{Batch, BatchReader, DecodedMessage};
 use file::BagFile;
 use merge::Merge;
-use topics::BagTopics;
+use topics::{BagTopics, News};
+
+/// More threads than this have nothing to do: reading and recording are one thread each.
+const MAX_DECODERS: usize = 4;
 
 /// Bags that are read side by side, in the order of their messages' log times.
 ///
-/// A bag is read from its start to its end, so that indexes are not needed, and in a bounded part
-/// of memory. Within a bag messages come in the order of their log times as far as 32 MiB of
-/// messages reach; a message that was written later than that comes when it is read.
+/// A bag is a file or rosbag2's folder of several, which are read one after another. A file is read from
+/// its start to its end, so that indexes are not needed, and in a bounded part of memory. Within a bag
+/// messages come in the order of their log times as far as 32 MiB of messages reach; a message that was
+/// written later than that comes when it is read.
 pub struct Bags {
-    files: Vec<BagFile>,
+    bags: Vec<Vec<BagFile>>,
+    decoders: usize,
 }
 
 impl Bags {
-    /// Opens them all; nothing is read but what tells MCAP from other files.
+    /// Finds their files; nothing is read but what tells bags from other files.
     ///
     /// # Errors
-    /// The first file that can't be read or is not MCAP.
+    /// The first that can't be read or is not a bag.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, BagError> {
-        let files = paths.into_iter().map(|path| BagFile::open(path.as_ref()));
-        Ok(Self { files: files.collect::<Result<_, _>>()? })
+        let bags = paths.into_iter().map(|path| folder::files(path.as_ref()));
+        let cores = available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            bags: bags.collect::<Result<_, _>>()?,
+            decoders: (cores - 1).clamp(1, MAX_DECODERS),
+        })
+    }
+
+    /// Decodes on so many threads beside the one that reads and the calling one, which records; with 0
+    /// the calling one does it all. The rows are the same. As many as there are cores for, unless this
+    /// is called.
+    pub fn decoders(mut self, threads: usize) -> Self {
+        self.decoders = threads;
+        self
     }
 
     /// Bytes of all of them on disk.
     pub fn size_bytes(&self) -> u64 {
-        self.files.iter().map(BagFile::size_bytes).sum()
+        self.bags.iter().flatten().map(BagFile::size_bytes).sum()
+    }
+
+    /// How many files they have.
+    pub fn files(&self) -> usize {
+        self.bags.iter().map(Vec::len).sum()
     }
 
     /// Records every message that `mapping` asks for, and notes in `recorder` what can't be
-    /// recorded and what was not there. `on_progress` is told the bytes that are dealt with and
-    /// may end the import; it is called for every message.
+    /// recorded and what was not there. Types that a bag does not define are taken from `definitions`.
+    /// `on_progress` is told the bytes that are read, every few hundred KiB, and may end the import.
     ///
     /// # Errors
-    /// Bags that are cut off or damaged: the whole chunks before that place are recorded, and so are
-    /// the other bags. An import that was ended.
+    /// Bags that are cut off or damaged: what can be read of them is recorded, and so are the other
+    /// bags. A disk that runs low, a store that takes no rows, an import that was ended.
     pub fn import(
         self,
         mapping: &Mapping,
+        definitions: &Definitions,
         recorder: &mut Recorder,
         mut on_progress: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), ImportError> {
         recorder.set_when_behind(WhenBehind::Wait);
-        let mut topics = BagTopics::new(mapping, recorder);
-        let mut messages = Merge::new(self.files);
-        let mut stopped = false;
-        while let Some(message) = messages.next(&mut topics) {
-            topics.recorder().record(message.topic, message.cdr, receive_nanos(message.log_time));
-            if on_progress(messages.read_bytes()).is_break() {
-                stopped = true;
-                break;
+        let topics = BagTopics::new(mapping, definitions);
+        let mut reader = BatchReader::new(Merge::new(self.bags), topics);
+        let mut numbers = Vec::new();
+        let mut ended = None;
+        let record = |batch: Batch<DecodedMessage>| {
+            let read_bytes = batch.read_bytes;
+            record_batch(batch, recorder, &mut numbers);
+            ended = trouble(recorder);
+            if ended.is_none() && on_progress(read_bytes).is_break() {
+                ended = Some(ImportError::Stopped);
+            }
+            if ended.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        match self.decoders {
+            0 => batch::one_after_another(&mut reader, record),
+            decoders => {
+                batch::on_threads(&mut reader, decoders, record).map_err(ImportError::Thread)?;
             }
         }
-        topics.finish();
-        let broken = messages.into_errors();
-        match (stopped, broken.is_empty()) {
-            (true, _) => Err(ImportError::Stopped),
-            (false, false) => Err(ImportError::Incomplete(broken)),
-            (false, true) => Ok(()),
+        let (unmatched, errors) = reader.finish();
+        recorder.set_unmatched(unmatched);
+        match ended {
+            Some(error) => Err(error),
+            None if errors.is_empty() => Ok(()),
+            None => Err(ImportError::Incomplete(errors)),
         }
     }
 }
 
-fn receive_nanos(log_time_nanos: u64) -> i64 {
-    i64::try_from(log_time_nanos).unwrap_or(i64::MAX)
+/// `numbers` are the recorder's ones of the topics so far.
+fn record_batch(batch: Batch<DecodedMessage>, recorder: &mut Recorder, numbers: &mut Vec<usize>) {
+    for news in batch.news {
+        match news {
+            News::Topic(plan) => numbers.push(recorder.add_topic(plan)),
+            News::Refused { topic, reason } => recorder.refuse(topic, reason),
+        }
+    }
+    for message in batch.messages {
+        if let Some(topic) = numbers.get(message.topic) {
+            recorder.record_decoded(*topic, message.decoded, message.log_time);
+        }
+    }
 }
 
-/// What is known of a bag that ended too early, told when it is met.
-fn warn(error: &BagError) {
-    tracing::warn!("{}", one_line(error));
+/// Why to go on would only drop messages, which a bag still has later.
+fn trouble(recorder: &Recorder) -> Option<ImportError> {
+    if let Some(disk) = recorder.disk().filter(|disk| disk.level != DiskLevel::Enough) {
+        return Some(ImportError::DiskLow(disk.complaint(recorder.experiment().folder())));
+    }
+    recorder.has_dropped(DropReason::StoreFull).then_some(ImportError::StoreFails)
 }

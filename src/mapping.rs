@@ -49,6 +49,7 @@ pub use track_pattern::{TrackPattern, TrackPatternError};
 use crate::message::{Definitions, TypeName};
 use problem::{Placed, Problems};
 use settings::Keys;
+pub(crate) use yaml::texts_at;
 
 /// A mapping is written by people.
 const MAX_TEXT_BYTES: u64 = 1 << 20;

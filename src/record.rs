@@ -5,6 +5,7 @@ mod account;
 mod blobs;
 mod change;
 mod clock;
+mod decode;
 mod description;
 mod disk;
 mod frames;
@@ -23,6 +24,7 @@ mod topic;
 pub(crate) mod workers;
 
 pub use account::{Account, DropReason, Note, TopicAccount};
+pub use decode::Decoded;
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 pub use frames::WhenBehind;
 pub use parts::{PartAccount, SplitError};
@@ -109,9 +111,10 @@ impl Recorder {
     }
 
     /// Adds a topic and returns its number, counted from 0 in the order of these calls.
-    pub fn add_topic(&mut self, plan: TopicPlan) -> usize {
+    pub fn add_topic(&mut self, plan: impl Into<Arc<TopicPlan>>) -> usize {
+        let plan = plan.into();
         self.session.add_topic(&plan.mapped_topic);
-        self.topics.push(TopicRecorder::new(Arc::new(plan)));
+        self.topics.push(TopicRecorder::new(plan));
         self.topics.len() - 1
     }
 
@@ -119,19 +122,44 @@ impl Recorder {
     /// received, in nanoseconds; 0 as long as the ROS clock does not run. What needs a receive time is
     /// held until then.
     pub fn record(&mut self, topic: usize, cdr: Vec<u8>, received_nanos: i64) {
+        let (received_nanos, disk) = self.before_message(topic, received_nanos);
+        if let Some(topic) = self.topics.get_mut(topic) {
+            let mut to = Destination { exp: &self.exp, frames: &mut self.frames };
+            topic.record(&mut to, cdr, received_nanos, disk);
+        }
+    }
+
+    /// As [`record`](Self::record), for a message that was decoded by the topic's plan already.
+    pub fn record_decoded(&mut self, topic: usize, message: Decoded, received_nanos: i64) {
+        let (received_nanos, disk) = self.before_message(topic, received_nanos);
+        if let Some(topic) = self.topics.get_mut(topic) {
+            let mut to = Destination { exp: &self.exp, frames: &mut self.frames };
+            topic.record_decoded(&mut to, message, received_nanos, disk);
+        }
+    }
+
+    /// What is due when a message comes, whatever is in it: the receive time, if there is one, and what
+    /// the disk allows.
+    fn before_message(
+        &mut self,
+        topic: usize,
+        received_nanos: i64,
+    ) -> (Option<i64>, Option<DiskStatus>) {
         let received_nanos = Some(received_nanos).filter(|nanos| *nanos != 0);
-        let mut to = Destination { exp: &self.exp, frames: &mut self.frames };
         if let Some(nanos) = received_nanos
             && std::mem::take(&mut self.is_clock_awaited)
         {
+            let mut to = Destination { exp: &self.exp, frames: &mut self.frames };
             self.topics.iter_mut().for_each(|topic| topic.release_held(&mut to, nanos));
         }
         self.is_clock_awaited |= received_nanos.is_none();
         self.session.count(topic, 1);
-        let disk = self.disk.as_ref().map(DiskGuard::status);
-        if let Some(topic) = self.topics.get_mut(topic) {
-            topic.record(&mut to, cdr, received_nanos, disk);
-        }
+        (received_nanos, self.disk.as_ref().map(DiskGuard::status))
+    }
+
+    /// Whether any message was lost or refused for this reason.
+    pub fn has_dropped(&self, reason: DropReason) -> bool {
+        self.topics.iter().any(|topic| topic.has_dropped(reason))
     }
 
     /// Counts messages that were lost before they came here.

@@ -7,7 +7,7 @@ use mcap::McapError;
 
 use crate::track::{Timestamp, one_line};
 
-/// A bag that can't be read, or not to its end.
+/// A bag that can't be read, or not all of it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BagError {
@@ -19,34 +19,47 @@ pub enum BagError {
         /// Why.
         source: io::Error,
     },
-    /// A folder, as rosbag2 makes them around the files of a bag.
-    #[error("{} is a folder; name the .mcap files in it", path.display())]
-    Folder {
+    /// A folder that is not one of rosbag2's.
+    #[error("no bag is in the folder {}: neither .mcap nor .db3 files", path.display())]
+    EmptyFolder {
         /// The folder.
         path: PathBuf,
     },
-    /// rosbag2's other format.
-    #[error(
-        "{path} is a rosbag2 SQLite bag; convert it to MCAP first: `ros2 bag convert -i {path} -o \
-         mcap.yaml`, where mcap.yaml says `output_bags: [{{uri: converted, storage_id: mcap, all: \
-         true}}]`",
-        path = path.display()
-    )]
-    Sqlite {
-        /// The file, or the folder that has such a file.
-        path: PathBuf,
-    },
-    /// A file that was compressed as a whole.
-    #[error("{} is compressed as a whole; unpack it first with `zstd -d`", path.display())]
-    Compressed {
-        /// The file.
-        path: PathBuf,
-    },
     /// Something else altogether.
-    #[error("{} is not an MCAP file", path.display())]
-    NotMcap {
+    #[error("{} is neither an MCAP nor a SQLite file, as bags of ROS 2 are", path.display())]
+    NotABag {
         /// The file.
         path: PathBuf,
+    },
+    /// A bag of ROS 1.
+    #[error(
+        "{path} is a bag of ROS 1; convert it first: `pip install rosbags` and `rosbags-convert --src \
+         {path} --dst converted`", path = path.display()
+    )]
+    Ros1 {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A SQLite file without rosbag2's tables.
+    #[error("{} is a SQLite file, but not a bag: {reason}", path.display())]
+    NotRosbag2 {
+        /// The file.
+        path: PathBuf,
+        /// What is not there.
+        reason: String,
+    },
+    /// A SQLite file has to be unpacked or mended before it can be read, which takes space.
+    #[error(
+        "can't make a copy of {} in {} to read it; free some space there, or set TMPDIR to another folder",
+        path.display(), folder.display()
+    )]
+    Copy {
+        /// The bag.
+        path: PathBuf,
+        /// Where the copy was to be.
+        folder: PathBuf,
+        /// Why it can't be.
+        source: io::Error,
     },
     /// It ends before its data do: a recorder that was killed, a copy that broke off.
     #[error(
@@ -57,10 +70,26 @@ pub enum BagError {
     Truncated {
         /// The bag.
         path: PathBuf,
-        /// Its size.
+        /// Its size; of a bag that is compressed as a whole, once it is unpacked.
         size_bytes: u64,
         /// The latest log time before the cut, if there was a message.
         last_message_at: Option<Timestamp>,
+    },
+    /// A chunk whose bytes are not what was written. What is in it is left out: rows made of wrong bytes
+    /// would be worse than none.
+    #[error(
+        "the chunk at bytes {from_bytes} to {to_bytes} of {} is damaged and left out; what comes after \
+         it is imported", path.display()
+    )]
+    ChunkDamaged {
+        /// The bag.
+        path: PathBuf,
+        /// Where the chunk starts.
+        from_bytes: u64,
+        /// Where it ends.
+        to_bytes: u64,
+        /// What is wrong.
+        source: McapError,
     },
     /// Bytes that are not MCAP's in the middle of it.
     #[error(
@@ -79,6 +108,14 @@ pub enum BagError {
         /// What is wrong.
         source: McapError,
     },
+    /// Messages whose topic was defined in a part that is damaged.
+    #[error("{messages} messages in {} are of topics that a damaged part defined; they are left out", path.display())]
+    UnknownChannels {
+        /// The bag.
+        path: PathBuf,
+        /// How many.
+        messages: u64,
+    },
     /// The disk does not give it.
     #[error("can't read the bag {} after byte {at_bytes}", path.display())]
     Read {
@@ -88,6 +125,21 @@ pub enum BagError {
         at_bytes: u64,
         /// Why.
         source: io::Error,
+    },
+    /// SQLite does not give it.
+    #[error(
+        "can't read {} after its message {after_message}{}", path.display(),
+        resumed_after.map(|id| format!(" up to message {id}")).unwrap_or_default()
+    )]
+    Sqlite {
+        /// The bag.
+        path: PathBuf,
+        /// The last message before; 0 before the first.
+        after_message: i64,
+        /// Where reading went on; `None` when it did not.
+        resumed_after: Option<i64>,
+        /// What SQLite says.
+        source: rusqlite::Error,
     },
 }
 
@@ -102,9 +154,21 @@ fn last_message(at: Option<Timestamp>) -> String {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// Bags that could not be read to their end.
+    /// Bags, or parts of them, that could not be read.
     #[error("{}", join(.0))]
     Incomplete(Vec<BagError>),
+    /// The disk that is imported to has run low.
+    #[error("the import was ended: {0}; import again then, rows that are stored already merge")]
+    DiskLow(String),
+    /// The store took no rows.
+    #[error(
+        "the import was ended: the store takes no rows (the account says why); import again when it \
+         does, rows that are stored already merge"
+    )]
+    StoreFails,
+    /// There are no threads to be had.
+    #[error("can't start the threads that read and decode")]
+    Thread(#[source] io::Error),
     /// It was told to end.
     #[error("the import was stopped before the end of the bags")]
     Stopped,

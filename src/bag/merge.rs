@@ -1,16 +1,20 @@
 //! Messages of several bags in the order of their log times, within a bounded window.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 
 use super::error::BagError;
 use super::file::{BagFile, BagMessage};
 use super::topics::BagTopics;
+use crate::track::one_line;
 
 /// What is held of all bags together to be put in order.
 const WINDOW_BYTES: usize = 32 << 20;
 /// What a held message takes besides its own bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 128;
+
+/// More errors are only logged.
+const MAX_ERRORS: usize = 64;
 
 /// Bags that are read side by side. Of every bag that has not ended, a window's worth is held.
 pub(super) struct Merge {
@@ -22,10 +26,12 @@ pub(super) struct Merge {
     errors: Vec<BagError>,
 }
 
+/// The files of a bag, which follow each other in time.
 struct Bag {
-    file: BagFile,
+    files: VecDeque<BagFile>,
+    /// On disk, of files that have ended.
+    read_bytes: u64,
     held_bytes: usize,
-    ended: bool,
 }
 
 /// Ordered by log time, then by bag, then by place in the bag.
@@ -36,9 +42,10 @@ struct Held {
 }
 
 impl Merge {
-    pub(super) fn new(files: Vec<BagFile>) -> Self {
-        let window_bytes = WINDOW_BYTES / files.len().max(1);
-        let bags = files.into_iter().map(|file| Bag { file, held_bytes: 0, ended: false });
+    pub(super) fn new(bags: Vec<Vec<BagFile>>) -> Self {
+        let window_bytes = WINDOW_BYTES / bags.len().max(1);
+        let bags =
+            bags.into_iter().map(|files| Bag { files: files.into(), read_bytes: 0, held_bytes: 0 });
         Self {
             bags: bags.collect(),
             held: BinaryHeap::new(),
@@ -60,31 +67,37 @@ impl Merge {
         Some(held.message)
     }
 
-    /// Bytes read of all bags.
+    /// Bytes on disk that are read of all bags.
     pub(super) fn read_bytes(&self) -> u64 {
-        self.bags.iter().map(|bag| bag.file.read_bytes()).sum()
+        let of_bag = |bag: &Bag| bag.read_bytes + bag.files.front().map_or(0, BagFile::read_bytes);
+        self.bags.iter().map(of_bag).sum()
     }
 
-    /// Why bags ended before their end.
+    /// What could not be read.
     pub(super) fn into_errors(self) -> Vec<BagError> {
         self.errors
     }
 
     fn fill(&mut self, index: usize, topics: &mut BagTopics<'_>) {
         let Some(bag) = self.bags.get_mut(index) else { return };
-        while !bag.ended && bag.held_bytes < self.window_bytes {
-            match bag.file.next(topics) {
+        while bag.held_bytes < self.window_bytes {
+            let Some(file) = bag.files.front_mut() else { return };
+            match file.next(topics) {
                 Ok(Some(message)) => {
                     bag.held_bytes += message.held_bytes();
                     self.sequence += 1;
                     let sequence = self.sequence;
                     self.held.push(Reverse(Held { bag: index, sequence, message }));
                 }
-                Ok(None) => bag.ended = true,
+                Ok(None) => {
+                    bag.read_bytes += file.size_bytes();
+                    bag.files.pop_front();
+                }
                 Err(error) => {
-                    bag.ended = true;
-                    super::warn(&error);
-                    self.errors.push(error);
+                    tracing::warn!("{}", one_line(&error));
+                    if self.errors.len() < MAX_ERRORS {
+                        self.errors.push(error);
+                    }
                 }
             }
         }
@@ -92,13 +105,13 @@ impl Merge {
 }
 
 impl BagMessage {
-    fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         self.cdr.len() + MESSAGE_OVERHEAD_BYTES
     }
 }
 
 impl Held {
-    fn key(&self) -> (u64, usize, u64) {
+    fn key(&self) -> (i64, usize, u64) {
         (self.message.log_time, self.bag, self.sequence)
     }
 }

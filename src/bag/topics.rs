@@ -3,90 +3,122 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use mcap::Channel;
-
 use crate::mapping::{Mapping, Place};
-use crate::message::{MessageType, TypeName};
-use crate::record::{Recorder, TopicPlan};
+use crate::message::{Definitions, MessageType, TypeName};
+use crate::record::TopicPlan;
 
-/// Gives the recorder the topics that the mapping wants, as they are met.
+/// Makes plans for the topics that the mapping wants, as they are met.
 pub(super) struct BagTopics<'a> {
     mapping: &'a Mapping,
-    recorder: &'a mut Recorder,
-    /// The recorder's numbers; `None` when not recorded.
-    known: HashMap<Definition, Option<usize>>,
+    definitions: &'a Definitions,
+    /// `None` when not recorded.
+    known: HashMap<Definition, Option<Recorded>>,
     /// The type that a topic is recorded as.
     types: HashMap<String, TypeName>,
     matched: HashSet<Place>,
+    news: Vec<News>,
+    numbers: usize,
+}
+
+/// A topic that is recorded.
+#[derive(Clone)]
+pub(super) struct Recorded {
+    /// Counted from 0 in the order in which they are met.
+    pub(super) number: usize,
+    pub(super) plan: Arc<TopicPlan>,
+}
+
+/// What a bag says of a topic.
+pub(super) struct Channel<'c> {
+    pub(super) topic: &'c str,
+    pub(super) type_name: &'c str,
+    pub(super) message_encoding: &'c str,
+    /// What the definition is written in, and its text.
+    pub(super) definition: Option<(&'c str, &'c [u8])>,
+}
+
+/// What the recorder is to know before the messages that come then.
+pub(super) enum News {
+    /// The topic of the next number.
+    Topic(Arc<TopicPlan>),
+    /// A topic that can't be recorded, and why.
+    Refused { topic: String, reason: String },
 }
 
 /// A topic with its type and its definition, which may differ from bag to bag.
 #[derive(PartialEq, Eq, Hash)]
 struct Definition {
     topic: String,
+    type_name: String,
     message_encoding: String,
-    schema: Option<(String, String, Vec<u8>)>,
+    definition: Option<(String, Vec<u8>)>,
 }
 
 /// What the mapping makes of a topic.
 enum Wanted {
     No,
-    Record(Box<TopicPlan>, TypeName),
+    Record(Arc<TopicPlan>, TypeName),
     /// It can't be recorded, and why.
     Refuse(String),
 }
 
 impl<'a> BagTopics<'a> {
-    pub(super) fn new(mapping: &'a Mapping, recorder: &'a mut Recorder) -> Self {
+    pub(super) fn new(mapping: &'a Mapping, definitions: &'a Definitions) -> Self {
         Self {
             mapping,
-            recorder,
+            definitions,
             known: HashMap::new(),
             types: HashMap::new(),
             matched: HashSet::new(),
+            news: Vec::new(),
+            numbers: 0,
         }
     }
 
-    pub(super) fn recorder(&mut self) -> &mut Recorder {
-        self.recorder
-    }
-
-    /// The recorder's number of a channel's topic; `None` when it is not recorded.
-    pub(super) fn number(&mut self, channel: &Channel<'_>) -> Option<usize> {
-        let definition = Definition::of(channel);
+    /// How a channel's topic is recorded, if it is.
+    pub(super) fn recorded(&mut self, channel: Channel<'_>) -> Option<Recorded> {
+        let definition = Definition::of(&channel);
         if let Some(known) = self.known.get(&definition) {
-            return *known;
+            return known.clone();
         }
-        let topic = &channel.topic;
-        let number = match self.consider(channel) {
+        let topic = channel.topic;
+        let recorded = match self.consider(&channel) {
             Wanted::No => None,
             Wanted::Record(plan, type_name) => {
                 tracing::info!("importing {topic} ({type_name})");
-                self.types.insert(topic.clone(), type_name);
-                Some(self.recorder.add_topic(*plan))
+                self.types.insert(topic.to_owned(), type_name);
+                self.news.push(News::Topic(plan.clone()));
+                let number = self.numbers;
+                self.numbers += 1;
+                Some(Recorded { number, plan })
             }
             Wanted::Refuse(reason) => {
                 tracing::error!("{topic} is not imported: {reason}");
-                let other_type = channel.schema.as_ref().filter(|_| self.types.contains_key(topic));
-                let name = other_type.map(|schema| format!("{topic} ({})", schema.name));
-                self.recorder.refuse(name.unwrap_or_else(|| topic.clone()), reason);
+                let is_second = self.types.contains_key(topic) && !channel.type_name.is_empty();
+                let name = is_second.then(|| format!("{topic} ({})", channel.type_name));
+                let topic = name.unwrap_or_else(|| topic.to_owned());
+                self.news.push(News::Refused { topic, reason });
                 None
             }
         };
-        self.known.insert(definition, number);
-        number
+        self.known.insert(definition, recorded.clone());
+        recorded
     }
 
-    /// Notes what no bag had.
-    pub(super) fn finish(self) {
-        self.recorder.set_unmatched(self.mapping.topics_not_at(&self.matched));
+    /// What is new since this was asked last.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Entries of the mapping that no bag had a topic for.
+    pub(super) fn unmatched(&self) -> Vec<String> {
+        self.mapping.topics_not_at(&self.matched)
     }
 
     fn consider(&mut self, channel: &Channel<'_>) -> Wanted {
-        let schema = channel.schema.as_deref();
-        let named = schema.map_or("", |schema| schema.name.as_str());
+        let named = channel.type_name;
         let Ok(type_name) = named.parse::<TypeName>() else {
-            let Some(rule) = self.mapping.rule_naming(&channel.topic) else { return Wanted::No };
+            let Some(rule) = self.mapping.rule_naming(channel.topic) else { return Wanted::No };
             self.matched.insert(rule.place());
             return Wanted::Refuse(if named.is_empty() {
                 "the bag does not say what type it has".to_owned()
@@ -94,11 +126,11 @@ impl<'a> BagTopics<'a> {
                 format!("its type `{named}` is not one of ROS 2")
             });
         };
-        let Some(rule) = self.mapping.rule_for(&channel.topic, &type_name) else {
+        let Some(rule) = self.mapping.rule_for(channel.topic, &type_name) else {
             return Wanted::No;
         };
         self.matched.insert(rule.rule.place());
-        if let Some(other) = self.types.get(&channel.topic)
+        if let Some(other) = self.types.get(channel.topic)
             && *other != type_name
         {
             return Wanted::Refuse(format!(
@@ -106,49 +138,56 @@ impl<'a> BagTopics<'a> {
                  imported, these are not"
             ));
         }
-        let plan = definition(&type_name, channel).and_then(|definition| {
-            TopicPlan::new(&channel.topic, &channel.topic, &definition, &rule)
+        let plan = self.definition(&type_name, channel).and_then(|definition| {
+            TopicPlan::new(channel.topic, channel.topic, &definition, &rule)
                 .map_err(|error| error.to_string())
         });
         match plan {
-            Ok(plan) => Wanted::Record(Box::new(plan), type_name),
+            Ok(plan) => Wanted::Record(Arc::new(plan), type_name),
             Err(reason) => Wanted::Refuse(reason),
         }
     }
-}
 
-/// The type of a channel whose messages are CDR; else why it is not known.
-fn definition(name: &TypeName, channel: &Channel<'_>) -> Result<Arc<MessageType>, String> {
-    if channel.message_encoding != "cdr" {
-        let encoding = &channel.message_encoding;
-        return Err(format!("its messages are in `{encoding}`; those of ROS 2 are in `cdr`"));
-    }
-    match channel.schema.as_deref() {
-        Some(schema) if !schema.encoding.is_empty() => {
-            // Comments may be in any encoding.
-            let text = String::from_utf8_lossy(&schema.data);
-            let definition = match schema.encoding.as_str() {
-                "ros2msg" => MessageType::from_bundle(name, &text),
-                "ros2idl" => MessageType::from_idl_bundle(name, &text),
-                other => {
-                    return Err(format!(
-                        "its definition is in `{other}`; those of ROS 2 are in `ros2msg` or `ros2idl`"
-                    ));
-                }
-            };
-            definition.map_err(|error| error.to_string())
+    /// The type of a channel whose messages are CDR; else why it is not known.
+    fn definition(
+        &self,
+        name: &TypeName,
+        channel: &Channel<'_>,
+    ) -> Result<Arc<MessageType>, String> {
+        if channel.message_encoding != "cdr" {
+            let encoding = channel.message_encoding;
+            return Err(format!("its messages are in `{encoding}`; those of ROS 2 are in `cdr`"));
         }
-        _ => Err("the bag does not have its definition".to_owned()),
+        let (encoding, text) = channel.definition.unwrap_or_default();
+        // Comments may be in any encoding.
+        let text = String::from_utf8_lossy(text);
+        let definition = match encoding {
+            "ros2msg" => MessageType::from_bundle(name, &text),
+            "ros2idl" => MessageType::from_idl_bundle(name, &text),
+            "" => {
+                let installed = self.definitions.resolve(name);
+                return installed
+                    .map_err(|error| format!("the bag does not have its definition, and {error}"));
+            }
+            other => {
+                return Err(format!(
+                    "its definition is in `{other}`; those of ROS 2 are in `ros2msg` or `ros2idl`"
+                ));
+            }
+        };
+        definition.map_err(|error| error.to_string())
     }
 }
 
 impl Definition {
     fn of(channel: &Channel<'_>) -> Self {
-        let schema = channel.schema.as_deref();
+        let definition =
+            channel.definition.map(|(encoding, text)| (encoding.to_owned(), text.to_vec()));
         Self {
-            topic: channel.topic.clone(),
-            message_encoding: channel.message_encoding.clone(),
-            schema: schema.map(|s| (s.name.clone(), s.encoding.clone(), s.data.to_vec())),
+            topic: channel.topic.to_owned(),
+            type_name: channel.type_name.to_owned(),
+            message_encoding: channel.message_encoding.to_owned(),
+            definition,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use mldash_bridge::bag::Bags;
-use mldash_bridge::mapping::Mapping;
+use mldash_bridge::mapping::{Bytes, Mapping};
+use mldash_bridge::message::Definitions;
 use mldash_bridge::record::Recorder;
 use mldash_bridge::ros::StopFlag;
 
@@ -15,8 +16,9 @@ use super::{Failure, NODE_NAME, account, output, progress, run_details};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// The bags, MCAP files; several are read side by side in the order of their log times.
-    #[arg(required = true, value_name = "BAG.mcap")]
+    /// The bags: .mcap and .db3 files, also compressed ones, and rosbag2's folders of them; several are
+    /// read side by side in the order of their log times.
+    #[arg(required = true, value_name = "BAG")]
     bags: Vec<PathBuf>,
     /// The mapping (YAML): which topics become which tracks.
     #[arg(long, value_name = "FILE")]
@@ -36,17 +38,20 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
     let stop = StopFlag::default();
     stop_on_signals(&stop)?;
     let data = output::reserve_stdout()?;
-    // Bags bring the definitions of their types; those of a sourced workspace say nothing of them.
+    // Bags bring the definitions of their types: the mapping is not held against those of a sourced
+    // workspace, which serve bags that bring none.
     let mapping = Mapping::load(&args.config)?.resolve("", NODE_NAME);
     let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
     let given =
         Given { experiment: args.experiment.clone(), root: args.root.clone(), remote: None };
     let details = run_details::of_import(&mapping, &args.bags);
     let mut recorder = Recorder::new(Destination::settle(&mapping, given)?.open(details)?);
+    recorder.guard_disk(mapping.min_free());
 
     let bar = progress::bytes(bags.size_bytes());
-    tracing::info!("importing {} bytes of {} bags", bags.size_bytes(), args.bags.len());
-    let imported = bags.import(&mapping, &mut recorder, |read_bytes| {
+    tracing::info!("importing {} in {} files", Bytes::new(bags.size_bytes()), bags.files());
+    let definitions = Definitions::from_environment();
+    let imported = bags.import(&mapping, &definitions, &mut recorder, |read_bytes| {
         bar.set_position(read_bytes);
         if stop.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

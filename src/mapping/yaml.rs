@@ -47,6 +47,17 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     }
 }
 
+/// The texts of the list that these keys lead to; `None` when there is none.
+pub(crate) fn texts_at(text: &str, keys: &[&str]) -> Option<Vec<String>> {
+    let mut node = parse(text, &mut Problems::default())?;
+    for key in keys {
+        let Kind::Map(entries) = node.kind else { return None };
+        node = entries.into_iter().find(|(name, _)| name.text() == Some(key))?.1;
+    }
+    let Kind::List(items) = node.kind else { return None };
+    Some(items.iter().filter_map(|item| item.text().map(str::to_owned)).collect())
+}
+
 /// Why the rest of a text can't be understood.
 struct SyntaxError {
     place: Place,

@@ -27,6 +27,11 @@ impl Ledger {
         self.account.lock().clone()
     }
 
+    /// Whether any message was dropped for this reason.
+    pub(super) fn has_dropped(&self, reason: DropReason) -> bool {
+        self.account.lock().dropped.contains_key(&reason)
+    }
+
     /// Counts a message's bytes; whether they are the first.
     pub(super) fn add_bytes(&self, bytes: usize) -> bool {
         let mut account = self.account.lock();

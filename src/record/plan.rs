@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::blobs::BlobPlan;
 use super::time::TimeRule;
 use crate::mapping::{Captures, Hz, RuleMatch, TrackPattern};
-use crate::message::{Decoder, LayoutFault, MessageType};
+use crate::message::{DecodeError, Decoder, Element, LayoutFault, MessageType};
 
 /// Everything that recording a topic needs to know.
 #[derive(Debug)]
@@ -95,6 +95,14 @@ impl TopicPlan {
     /// Whether its messages are the text that describes a robot (URDF), as ROS names that topic.
     pub(super) fn is_robot_description(&self) -> bool {
         self.type_name == "std_msgs/msg/String" && self.topic.ends_with("/robot_description")
+    }
+
+    /// What of a message becomes rows; nothing of those that are dropped whatever is in them.
+    pub(super) fn decode(&self, cdr: &[u8], out: &mut Vec<Element>) -> Result<(), DecodeError> {
+        if self.blobs.drops_messages() {
+            return Ok(());
+        }
+        self.decoder.decode(cdr, out)
     }
 
     /// The topic on the graph.

@@ -8,6 +8,7 @@ use super::Destination;
 use super::account::{DropReason, Note, TopicAccount};
 use super::blobs::Refusal;
 use super::clock::{Compared, Distance};
+use super::decode::Decoded;
 use super::description::RobotDescription;
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 use super::frames::{Frame, FramePart};
@@ -86,44 +87,71 @@ impl TopicRecorder {
         received_nanos: Option<i64>,
         disk: Option<DiskStatus>,
     ) {
-        if self.ledger.add_bytes(cdr.len()) {
-            tracing::info!("the first message of {} is here", self.plan.topic);
+        if self.admits(cdr.len(), disk) {
+            let space = std::mem::take(&mut self.elements);
+            let message = Decoded::in_space(&self.plan, cdr, space);
+            self.take(to, message, received_nanos, &[]);
         }
-        self.is_heavy |= cdr.len() > HEAVY_MESSAGE_BYTES;
-        if let Some(disk) = disk.filter(|disk| self.is_stopped_at(disk.level)) {
-            let why = || format!("{} free of {} that `min_free` wants", disk.free, disk.min_free);
-            return self.ledger.drop_one(DropReason::DiskLow, why);
-        }
-        self.take(to, cdr, received_nanos, &[]);
     }
 
-    /// Decodes a message and records its elements, with `remarks` on each.
-    fn take(
+    /// As [`record`](Self::record), for a message that is decoded already.
+    pub(super) fn record_decoded(
         &mut self,
         to: &mut Destination<'_>,
-        cdr: Vec<u8>,
+        message: Decoded,
         received_nanos: Option<i64>,
-        remarks: &[Note],
+        disk: Option<DiskStatus>,
     ) {
+        if self.admits(message.cdr.len(), disk) {
+            self.take(to, message, received_nanos, &[]);
+        }
+    }
+
+    /// Whether any message was lost or refused for this reason.
+    pub(super) fn has_dropped(&self, reason: DropReason) -> bool {
+        self.ledger.has_dropped(reason)
+    }
+
+    /// Counts a message's bytes; the message too, if it is not recorded whatever is in it.
+    fn admits(&mut self, bytes: usize, disk: Option<DiskStatus>) -> bool {
+        if self.ledger.add_bytes(bytes) {
+            tracing::info!("the first message of {} is here", self.plan.topic);
+        }
+        self.is_heavy |= bytes > HEAVY_MESSAGE_BYTES;
+        if let Some(disk) = disk.filter(|disk| self.is_stopped_at(disk.level)) {
+            let why = || format!("{} free of {} that `min_free` wants", disk.free, disk.min_free);
+            self.ledger.drop_one(DropReason::DiskLow, why);
+            return false;
+        }
         if self.plan.blobs.drops_messages() {
             self.ledger.drop_one(DropReason::BlobsOff, || {
                 "`blobs: drop`, as the mapping says; `file` keeps them as files".to_owned()
             });
-            return;
+            return false;
         }
-        let mut elements = std::mem::take(&mut self.elements);
-        match self.plan.decoder.decode(&cdr, &mut elements) {
-            Ok(()) if received_nanos.is_none() && elements.iter().any(|e| e.stamp.is_none()) => {
-                self.hold(HeldMessage { cdr, elements: elements.len() });
+        true
+    }
+
+    /// Records a message's elements, with `remarks` on each.
+    fn take(
+        &mut self,
+        to: &mut Destination<'_>,
+        message: Decoded,
+        received_nanos: Option<i64>,
+        remarks: &[Note],
+    ) {
+        let Decoded { cdr, mut elements, error } = message;
+        if let Some(error) = error {
+            self.ledger.drop_one(DropReason::Undecodable, || error.to_string());
+        } else if received_nanos.is_none() && elements.iter().any(|e| e.stamp.is_none()) {
+            self.hold(HeldMessage { cdr, elements: elements.len() });
+            elements.clear();
+        } else {
+            self.compare_clocks(&elements, received_nanos);
+            let cdr = Arc::new(cdr);
+            for element in elements.drain(..) {
+                self.record_element(to, element, &cdr, received_nanos, remarks);
             }
-            Ok(()) => {
-                self.compare_clocks(&elements, received_nanos);
-                let cdr = Arc::new(cdr);
-                for element in elements.drain(..) {
-                    self.record_element(to, element, &cdr, received_nanos, remarks);
-                }
-            }
-            Err(error) => self.ledger.drop_one(DropReason::Undecodable, || error.to_string()),
         }
         self.elements = elements;
     }
@@ -253,7 +281,8 @@ impl TopicRecorder {
     /// Records what was held: the ROS clock runs, and this is its time.
     pub(super) fn release_held(&mut self, to: &mut Destination<'_>, received_nanos: i64) {
         for message in self.held.take() {
-            self.take(to, message.cdr, Some(received_nanos), &[Note::WaitedForClock]);
+            let message = Decoded::new(&self.plan, message.cdr);
+            self.take(to, message, Some(received_nanos), &[Note::WaitedForClock]);
         }
     }
 

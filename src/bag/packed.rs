@@ -1,0 +1,50 @@
+//! zstd, by which rosbag2 compresses whole files or each message by itself.
+
+use std::io::{self, Read};
+
+use zstd::stream::read::Decoder;
+use zstd::zstd_safe::DCtx;
+
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// No message is larger, whatever its frame says.
+const MAX_MESSAGE_BYTES: u64 = 1 << 30;
+
+/// Whether bytes are a zstd frame. No message is by chance: CDR starts with a zero byte.
+pub(super) fn is_packed(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
+}
+
+/// What `input` holds, unpacked as it is read.
+pub(super) fn reader<R: Read>(input: R) -> io::Result<impl Read + use<R>> {
+    Decoder::new(input)
+}
+
+/// Unpacks messages that `compression_mode: message` packed.
+pub(super) struct Unpacker {
+    context: DCtx<'static>,
+}
+
+impl Unpacker {
+    pub(super) fn new() -> Self {
+        Self { context: DCtx::create() }
+    }
+
+    /// A message as it was published. One whose frame is damaged stays as it is, and is counted as
+    /// undecodable when it is decoded.
+    pub(super) fn unpack(&mut self, message: Vec<u8>) -> Vec<u8> {
+        if !is_packed(&message) {
+            return message;
+        }
+        let mut unpacked = Vec::new();
+        let decoder = Decoder::with_context(message.as_slice(), &mut self.context);
+        let read = decoder.take(MAX_MESSAGE_BYTES + 1).read_to_end(&mut unpacked);
+        match read {
+            Ok(bytes) if bytes as u64 <= MAX_MESSAGE_BYTES => unpacked,
+            _ => {
+                self.context = DCtx::create();
+                message
+            }
+        }
+    }
+}
