@@ -5,6 +5,7 @@ use super::json::{JsonRowError, MAX_DEPTH};
 use super::local::StoreError;
 use super::name::NameError;
 use super::options::EnvError;
+use super::remote::RemoteError;
 use super::row::TimestampError;
 use super::serialize::SerializeError;
 
@@ -130,6 +131,9 @@ pub enum TrackError {
         /// Why.
         reason: String,
     },
+    /// Something with the server failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The background thread could not be started.
     #[error("can't start the flush thread")]
     Thread(#[source] std::io::Error),

@@ -1,16 +1,17 @@
 //! An experiment: opened to record or to read, flushed, closed.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use super::error::TrackError;
+use super::error::{TrackError, one_line};
 use super::flusher;
-use super::local::{ExperimentDir, ExperimentNotes, TrackInfo};
+use super::local::{ExperimentDir, ExperimentNotes, RunStatus, TrackInfo};
 use super::name::ExperimentName;
 use super::options::Options;
 use super::query::TopicFilter;
-use super::remote::SyncStatus;
+use super::remote::{Backoff, Remote, SyncStatus, Synced, Upload};
 use super::run::Metadata;
 use super::shared::{Access, Shared};
 use super::track::Track;
@@ -44,6 +45,8 @@ pub struct Closed {
     pub tracks: Vec<ClosedTrack>,
     /// How many files were saved.
     pub files: u64,
+    /// How far the upload came, if there is one.
+    pub sync: Option<SyncStatus>,
 }
 
 /// A track that was written to.
@@ -97,6 +100,13 @@ impl Experiment {
         let access = dir.open_for_writing(&name, options.last_run)?;
         let shared = Arc::new(Shared::new(name, dir, buffering, Access::Writing(access)));
         shared.fold_files();
+        if let Some(remote) = &options.remote {
+            let backoff = Backoff::from_env()?;
+            let status = RunStatus::Running;
+            let upload = Upload::start(&shared.name, &shared.dir, remote, backoff, status, false)?;
+            // Nobody else has it yet.
+            let _ = shared.upload.set((upload, options.remote_timeout));
+        }
         let flusher = flusher::start(shared.clone()).map_err(TrackError::Thread)?;
         Ok(Self { shared, flusher: Some(flusher), options })
     }
@@ -220,28 +230,40 @@ impl Experiment {
     }
 
     /// Returns once all rows appended so far are in the store: readable by other processes, safe
-    /// from `kill -9`.
+    /// from `kill -9`. With a [`remote`](Options::remote), once the server has them too.
     ///
     /// # Errors
-    /// The first track that could not be written; its rows stay in memory and are tried again.
+    /// The first track that could not be written; its rows stay in memory and are tried again. A server
+    /// that does not have all in [`remote_timeout`](Options::remote_timeout), or refuses some of it.
     pub fn flush(&self) -> Result<(), TrackError> {
-        self.shared.flush_all()
+        self.shared.flush_all()?;
+        self.shared.wait_for_server()
     }
 
     /// How far the upload is; `None` for an experiment that is not uploaded.
     pub fn sync_status(&self) -> Option<SyncStatus> {
-        None
+        self.shared.upload.get().map(|(upload, _)| upload.status())
     }
 
-    /// Flushes, sorts and merges what needs it, syncs to disk.
+    /// Flushes, sorts and merges what needs it, syncs to disk; then waits until the server has it all, if
+    /// there is one, no longer than [`remote_timeout`](Options::remote_timeout). What it lacks then stays
+    /// in the store.
     ///
     /// # Errors
     /// Tracks that could not be brought to rest, and how many rows of which were lost.
     pub fn close(mut self) -> Result<Closed, CloseError> {
-        self.shut_down()
+        let mut closed = self.close_store();
+        let status = if closed.is_ok() { RunStatus::Completed } else { RunStatus::Failed };
+        let sync = self.end_upload(status);
+        match &mut closed {
+            Ok(closed) => closed.sync = sync,
+            Err(error) => error.closed.sync = sync,
+        }
+        closed
     }
 
-    fn shut_down(&mut self) -> Result<Closed, CloseError> {
+    /// The first half of [`close`](Self::close): all is at rest here.
+    pub(crate) fn close_store(&mut self) -> Result<Closed, CloseError> {
         let Some(flusher) = self.flusher.take() else {
             return Ok(Closed::default());
         };
@@ -251,11 +273,59 @@ impl Experiment {
         }
         self.shared.close_all()
     }
+
+    /// The second half: the server is told that the run ended so, once it has everything. Returns how far
+    /// that came; nothing is sent after that.
+    pub(crate) fn end_upload(&self, status: RunStatus) -> Option<SyncStatus> {
+        let (upload, timeout) = self.shared.upload.get()?;
+        // What was noted of the run goes before.
+        let noted = self.notes().ok().and_then(|notes| notes.status).filter(|s| s.is_final());
+        let go_on = |_: &SyncStatus| ControlFlow::Continue(());
+        if let Err(error) = upload.end(noted.unwrap_or(status), Some(*timeout), None, go_on) {
+            tracing::warn!(
+                "not everything is uploaded ({}); upload the rest with `mldash_bridge sync {} --root {} \
+                 --remote {}`",
+                one_line(&error),
+                self.shared.name,
+                self.shared.dir.root(&self.shared.name).display(),
+                upload.status().url
+            );
+        }
+        upload.stop();
+        Some(upload.status())
+    }
+
+    /// Uploads what the server lacks, also of an experiment that is being recorded, and tries again what
+    /// it refused before. `show` is called now and then, and can end it.
+    ///
+    /// # Errors
+    /// An upload that can't be started. What becomes of it is in what is returned.
+    pub fn sync(
+        &self,
+        remote: &Remote,
+        show: impl FnMut(&SyncStatus) -> ControlFlow<()>,
+    ) -> Result<Synced, TrackError> {
+        let dir = &self.shared.dir;
+        let is_recorded = dir.is_being_written()?;
+        let status = match dir.notes()?.status {
+            _ if is_recorded => RunStatus::Running,
+            Some(status) if status.is_final() => status,
+            // Whoever recorded it did not come to say how it ended.
+            Some(_) => RunStatus::Failed,
+            None => RunStatus::Completed,
+        };
+        let backoff = Backoff::from_env()?;
+        let upload = Upload::start(&self.shared.name, dir, remote, backoff, status, true)?;
+        let ended = upload.end(status, None, Some(backoff.max_retries), show);
+        Ok(Synced { status: upload.status(), failure: ended.err() })
+    }
 }
 
 impl Drop for Experiment {
     fn drop(&mut self) {
-        if let Err(error) = self.shut_down() {
+        if self.flusher.is_some()
+            && let Err(error) = self.close_store()
+        {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "closing experiment {}", self.shared.name);
         }

@@ -23,6 +23,7 @@ mod experiment_dir;
 mod experiment_file;
 mod file_id;
 mod file_store;
+mod follow;
 mod index;
 mod index_file;
 mod lock;
@@ -38,7 +39,10 @@ pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
 pub use experiment_file::{ExperimentNotes, RunStatus, RunStatusError};
 pub use file_store::FileInfo;
-pub(crate) use file_store::{FileDescription, FileStore, WholeFile, checksum, hex};
+pub(crate) use file_store::{
+    FileDescription, FileFollower, FileNews, FileStore, WholeFile, checksum, hex,
+};
+pub(crate) use follow::{Follower, Lines, Prefix, Waiting};
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::buffer::WhenFull;
+use super::remote::Remote;
 
 /// What `ML_DASH_FLUSH_INTERVAL` is when unset, seconds.
 const DEFAULT_FLUSH_INTERVAL_SECS: f64 = 5.0;
@@ -13,6 +14,7 @@ const DEFAULT_FLUSH_INTERVAL_SECS: f64 = 5.0;
 const DEFAULT_BATCH_ROWS: usize = 100;
 const DEFAULT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 const DEFAULT_BUFFER_BYTES: usize = 256 << 20;
+const DEFAULT_REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Settings of an [`Experiment`](super::Experiment). What is left unset comes from the environment
 /// (`ML_DASH_BUFFER_ENABLED`, `ML_DASH_FLUSH_INTERVAL`, `ML_DASH_TRACK_BATCH_SIZE`), else it is
@@ -33,6 +35,8 @@ pub struct Options {
     buffer_bytes: usize,
     when_full: WhenFull,
     pub(super) last_run: LastRun,
+    pub(super) remote: Option<Remote>,
+    pub(super) remote_timeout: Duration,
 }
 
 /// What opening an experiment makes of a run that is still said to be under way.
@@ -69,6 +73,8 @@ impl Options {
             buffer_bytes: DEFAULT_BUFFER_BYTES,
             when_full: WhenFull::default(),
             last_run: LastRun::default(),
+            remote: None,
+            remote_timeout: DEFAULT_REMOTE_TIMEOUT,
         }
     }
 
@@ -111,6 +117,19 @@ impl Options {
     /// For a server: the runs that `experiment.json` tells of are other machines'.
     pub(crate) fn recorded_elsewhere(mut self) -> Self {
         self.last_run = LastRun::Leave;
+        self
+    }
+
+    /// Uploads to a server what is stored, in the background, and goes on trying for as long as the
+    /// experiment is open; what it lacks then, [`Experiment::sync`](super::Experiment::sync) uploads.
+    pub fn remote(mut self, remote: Remote) -> Self {
+        self.remote = Some(remote);
+        self
+    }
+
+    /// How long a flush, and the end, may wait for that server.
+    pub fn remote_timeout(mut self, timeout: Duration) -> Self {
+        self.remote_timeout = timeout;
         self
     }
 
@@ -158,7 +177,7 @@ pub(super) struct Buffering {
     pub(super) when_full: WhenFull,
 }
 
-fn from_env<T>(
+pub(super) fn from_env<T>(
     name: &'static str,
     expected: &'static str,
     parse: impl Fn(&str) -> Option<T>,

@@ -2,7 +2,8 @@
 //! whether anything may be written.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
@@ -17,6 +18,7 @@ use super::local::{
 };
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
+use super::remote::Upload;
 use super::row::Row;
 use super::run::{Metadata, Run, RunNotes};
 
@@ -29,6 +31,8 @@ pub(super) struct Shared {
     pub(super) budget: ByteBudget,
     pub(super) doorbell: Doorbell,
     pub(super) files: FileStore,
+    /// To a server, if the experiment is uploaded, and how long a flush may wait for that.
+    pub(super) upload: OnceLock<(Upload, Duration)>,
     access: Mutex<Access>,
     tracks: RwLock<HashMap<TrackName, Arc<TrackState>>>,
     /// The run of this process, if it started one.
@@ -67,6 +71,7 @@ impl Shared {
             budget: ByteBudget::new(buffering.buffer_bytes),
             buffering,
             doorbell: Doorbell::default(),
+            upload: OnceLock::new(),
             access: Mutex::new(access),
             tracks: RwLock::default(),
             run: Mutex::default(),
@@ -229,6 +234,14 @@ impl Shared {
 
     pub(super) fn flush_all(&self) -> Result<(), TrackError> {
         first_error(self.all_tracks().iter().map(|track| self.flush(track)))
+    }
+
+    /// Returns once the server has what is in the store, if there is a server.
+    pub(super) fn wait_for_server(&self) -> Result<(), TrackError> {
+        match self.upload.get() {
+            Some((upload, timeout)) => Ok(upload.wait(*timeout)?),
+            None => Ok(()),
+        }
     }
 
     /// Flushes the tracks that hold a batch, or all when the budget runs low.

@@ -158,11 +158,18 @@ impl Track {
         self.shared.annotate(self.state()?, notes)
     }
 
-    /// Returns once the rows appended to this track are in the store.
+    /// Returns once the rows appended to this track are in the store, and on the server if the experiment
+    /// has a [`remote`](super::Options::remote).
     ///
     /// # Errors
-    /// A store that can't be written; the rows stay in memory and are tried again.
+    /// A store that can't be written; the rows stay in memory and are tried again. A server that does not
+    /// have all in [`remote_timeout`](super::Options::remote_timeout), or refuses some of it.
     pub fn flush(&self) -> Result<(), TrackError> {
+        self.flush_to_store()?;
+        self.shared.wait_for_server()
+    }
+
+    fn flush_to_store(&self) -> Result<(), TrackError> {
         match self.shared.open_track(self.name()?) {
             Some(state) => self.shared.flush(&state),
             None => Ok(()),
@@ -230,7 +237,7 @@ impl Track {
 
     /// What this handle's experiment appended is flushed first: a reader sees its own writes.
     pub(super) fn select(&self, query: &Query) -> Result<Selection, TrackError> {
-        self.flush()?;
+        self.flush_to_store()?;
         let folder = self.shared.dir.track_folder(self.name()?);
         Selection::open(self.topic(), &folder, query.clone())
     }

@@ -1,5 +1,6 @@
 //! Where an experiment's files are, and what tracks lie there.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,6 +71,16 @@ impl ExperimentDir {
         Ok(WriteAccess { _lock: lock })
     }
 
+    /// The root that the experiment `name` is under.
+    pub(crate) fn root(&self, name: &ExperimentName) -> &Path {
+        self.path.ancestors().nth(name.segments().count()).unwrap_or(&self.path)
+    }
+
+    /// Whether somebody has it open for writing.
+    pub(crate) fn is_being_written(&self) -> Result<bool, StoreError> {
+        WriterLock::is_held(&self.path)
+    }
+
     /// What is said of the experiment.
     pub(crate) fn notes(&self) -> Result<ExperimentNotes, StoreError> {
         experiment_file::load(&self.path)
@@ -111,19 +122,40 @@ impl ExperimentDir {
         Ok(tracks)
     }
 
+    /// The topics of the tracks whose folders are not in `seen`, and are then.
+    pub(crate) fn new_topics(
+        &self,
+        seen: &mut HashSet<PathBuf>,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut topics = Vec::new();
+        for folder in self.track_folders()? {
+            if !seen.contains(&folder)
+                && let Some(metadata) = TrackMetadata::load(&folder)?
+            {
+                topics.push(metadata.topic);
+                seen.insert(folder);
+            }
+        }
+        Ok(topics)
+    }
+
     fn track_metadata(&self) -> Result<Vec<TrackMetadata>, StoreError> {
+        let mut found = Vec::new();
+        for folder in self.track_folders()? {
+            found.extend(TrackMetadata::load(&folder)?);
+        }
+        Ok(found)
+    }
+
+    fn track_folders(&self) -> Result<Vec<PathBuf>, StoreError> {
         let folder = self.tracks_folder();
+        let list = || StoreError::io("list", &folder);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(StoreError::io("list", &folder)(error)),
+            Err(error) => return Err(list()(error)),
         };
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(StoreError::io("list", &folder))?;
-            found.extend(TrackMetadata::load(&entry.path())?);
-        }
-        Ok(found)
+        entries.map(|entry| entry.map(|entry| entry.path()).map_err(list())).collect()
     }
 }
 

@@ -17,6 +17,7 @@
 //! fold in between can hide a file from them.
 
 mod folding;
+mod following;
 mod journal;
 mod listing;
 
@@ -33,6 +34,7 @@ use super::error::StoreError;
 use super::file_id;
 use super::metadata::{Extra, utc_now};
 use crate::track::name::{ExperimentName, FilePath};
+pub(crate) use following::{FileFollower, FileNews};
 use journal::Journal;
 use listing::KeptListing;
 

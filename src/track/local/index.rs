@@ -51,6 +51,11 @@ impl Index {
         Some(Self { blocks, columns, end })
     }
 
+    /// Of what follows `offset` in a file, a line end.
+    pub(super) fn starting_at(offset: u64) -> Self {
+        Self { end: offset, ..Self::default() }
+    }
+
     /// In file order.
     pub(super) fn blocks(&self) -> &[Block] {
         &self.blocks

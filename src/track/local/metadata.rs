@@ -110,7 +110,7 @@ impl TrackMetadata {
     }
 
     /// What is said of the track; what other programs left there in another shape is passed over.
-    pub(super) fn notes(&self) -> TrackNotes {
+    pub(crate) fn notes(&self) -> TrackNotes {
         fn note<T: DeserializeOwned>(extra: &Extra, key: &str) -> Option<T> {
             extra.get(key).and_then(|value| T::deserialize(value).ok())
         }

@@ -65,6 +65,15 @@ impl Snapshot {
         Ok(Some(Self { data: Arc::new(DataFile { file, path }), index, unended }))
     }
 
+    /// Of a file that is open, be it in its place still or not.
+    pub(super) fn of(data: Arc<DataFile>) -> Result<Self, StoreError> {
+        let mut index = Index::default();
+        let rest =
+            extend_index(&data.file, &mut index).map_err(StoreError::io("read", &data.path))?;
+        let unended = unended_row(&mut index, &rest);
+        Ok(Self { data, index, unended })
+    }
+
     /// The rows from `start` to `end`, both included, sorted and merged.
     pub(crate) fn cursor(&self, start: f64, end: f64) -> Cursor {
         Cursor::new(self.data.clone(), self.blocks(), start, end)

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use super::error::StoreError;
 use super::index::Index;
 use super::snapshot::{DATA_FILE, Snapshot};
 use crate::track::json::{Columns, JsonWriter, NonFinite, RowParser, scan_row};
-use crate::track::row::TIMESTAMP_COLUMN;
+use crate::track::row::{TIMESTAMP_COLUMN, Timestamp};
 
 /// Lines that are not rows end up here rather than nowhere.
 const BAD_LINES_FILE: &str = "data.jsonl.bad";
@@ -44,32 +45,48 @@ fn write_sorted(snapshot: &Snapshot, temporary: &Path) -> Result<Index, StoreErr
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let mut index = Index::default();
     snapshot.index().columns().iter().for_each(|column| index.push_column(column));
+    for_each_line(snapshot, f64::INFINITY, temporary, |ts, line| {
+        out.write_all(line)
+            .and_then(|()| out.write_all(b"\n"))
+            .map_err(StoreError::io("write", temporary))?;
+        index.push_row(ts, line.len() as u64 + 1);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    out.into_inner()
+        .map_err(|error| error.into_error())
+        .and_then(|file| file.sync_all())
+        .map_err(StoreError::io("write", temporary))?;
+    Ok(index)
+}
+
+/// The rows up to `end`, included, as the lines of a tidy file; `path` is what errors name.
+pub(super) fn for_each_line(
+    snapshot: &Snapshot,
+    end: f64,
+    path: &Path,
+    mut each: impl FnMut(Timestamp, &[u8]) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<(), StoreError> {
     let mut parser = RowParser::default();
     let mut merged = Vec::new();
-    for raw in snapshot.cursor(f64::NEG_INFINITY, f64::INFINITY) {
+    for raw in snapshot.cursor(f64::NEG_INFINITY, end) {
         let raw = raw?;
         merged.clear();
         let line = match raw.single_line() {
             Some(line) => line.trim_ascii_end(),
             None => {
                 let row = raw.parse(&mut parser, &Columns::All).map_err(|error| {
-                    StoreError::Malformed { path: temporary.to_owned(), reason: error.to_string() }
+                    StoreError::Malformed { path: path.to_owned(), reason: error.to_string() }
                 })?;
                 let mut writer = JsonWriter::new(&mut merged, NonFinite::Tokens);
                 writer.row(TIMESTAMP_COLUMN, row.ts, &row.fields);
                 merged.as_slice()
             }
         };
-        out.write_all(line)
-            .and_then(|()| out.write_all(b"\n"))
-            .map_err(StoreError::io("write", temporary))?;
-        index.push_row(raw.ts, line.len() as u64 + 1);
+        if each(raw.ts, line)?.is_break() {
+            break;
+        }
     }
-    out.into_inner()
-        .map_err(|error| error.into_error())
-        .and_then(|file| file.sync_all())
-        .map_err(StoreError::io("write", temporary))?;
-    Ok(index)
+    Ok(())
 }
 
 fn keep_bad_lines(folder: &Path, data_path: &Path, index: &Index) -> Result<(), StoreError> {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::error::RemoteError;
+
 /// How far an experiment's upload is. Counts are those of this process; what waits, waits on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SyncStatus {
@@ -51,6 +53,15 @@ pub enum SyncState {
         /// Which token it was and what to do.
         reason: String,
     },
+}
+
+/// What became of an upload that was to send everything.
+#[derive(Debug)]
+pub struct Synced {
+    /// How far it came.
+    pub status: SyncStatus,
+    /// Why no further, if something is left.
+    pub failure: Option<RemoteError>,
 }
 
 impl SyncStatus {

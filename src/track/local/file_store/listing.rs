@@ -21,7 +21,7 @@ pub(super) struct KeptListing {
 }
 
 /// Tells a file from what was in its place before; `None` without one.
-type Stamp = Option<(u64, u64, i64, i64)>;
+pub(super) type Stamp = Option<(u64, u64, i64, i64)>;
 
 fn stamp(path: &Path) -> Stamp {
     let metadata = fs::metadata(path).ok()?;
@@ -32,8 +32,7 @@ impl FileStore {
     /// The files that there are.
     pub(crate) fn list(&self) -> Result<Listing, StoreError> {
         let mut kept = self.kept.lock();
-        let [journal, aside] = Waiting::paths(&self.folder);
-        let stamps = [&journal, &aside, &self.metadata_path()].map(|path| stamp(path));
+        let stamps = self.stamps();
         if let Some(files) = kept.files.as_ref().filter(|_| kept.stamps == stamps) {
             return Ok(files.clone());
         }
@@ -42,7 +41,13 @@ impl FileStore {
         Ok(files)
     }
 
-    fn read_list(&self) -> Result<Vec<FileInfo>, StoreError> {
+    /// What the journal, what is set aside of it and the metadata look like.
+    pub(super) fn stamps(&self) -> [Stamp; 3] {
+        let [journal, aside] = Waiting::paths(&self.folder);
+        [&journal, &aside, &self.metadata_path()].map(|path| stamp(path))
+    }
+
+    pub(super) fn read_list(&self) -> Result<Vec<FileInfo>, StoreError> {
         let waiting = Waiting::read(&self.folder)?;
         // The SDK writes in place: what can't be read may be half written, and whole a moment later.
         let mut metadata = self.load().or_else(|error| match self.keep_sdk_out() {

@@ -1,0 +1,71 @@
+//! Which server an experiment is uploaded to, and how.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::token::TokenSources;
+
+/// As the SDK waits.
+const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A server to upload to or to read from, and the token to do it with.
+///
+/// The token comes from the file, else the variable given here, else `ML_DASH_API_KEY`, else from where the
+/// Python SDK keeps it (`ML_DASH_CONFIG_DIR`, default `~/.dash`). It is looked up for every request: one that
+/// is replaced is picked up.
+///
+/// ```
+/// use mldash_bridge::track::{Options, Remote};
+/// let remote = Remote::new("https://api.example.org").token_variable("LAB_TOKEN");
+/// let options = Options::local(".dash").remote(remote);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Remote {
+    pub(super) url: String,
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) token_variable: Option<String>,
+    pub(super) request_timeout: Duration,
+}
+
+impl Remote {
+    /// The server at `url`, http or https.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            token_file: None,
+            token_variable: None,
+            request_timeout: DEFAULT_REQUEST_TIMEOUT,
+        }
+    }
+
+    /// The file that holds the token, alone or in a line `namespace token`.
+    pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.token_file = Some(path.into());
+        self
+    }
+
+    /// The environment variable that holds the token.
+    pub fn token_variable(mut self, name: impl Into<String>) -> Self {
+        self.token_variable = Some(name.into());
+        self
+    }
+
+    /// How long a request may take; large bodies get more, by their size.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// The server's address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn token_sources(&self, owner: &str) -> TokenSources {
+        TokenSources {
+            file: self.token_file.clone(),
+            variable: self.token_variable.clone(),
+            namespace: owner.to_owned(),
+        }
+    }
+}
