@@ -13,11 +13,13 @@ mod logging;
 mod output;
 mod progress;
 mod read;
+mod remote;
 mod run;
 mod run_details;
 mod serve;
 mod stdin;
 mod stop;
+mod sync;
 mod tracks;
 
 use std::ffi::OsString;
@@ -69,6 +71,8 @@ enum Command {
     Align(align::AlignArgs),
     /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
     Append(append::AppendArgs),
+    /// Upload what an ML-Dash server lacks of an experiment, also while it is being recorded.
+    Sync(sync::SyncArgs),
     /// Serve a local root to ML-Dash clients: experiments, tracks, files; for a lab without an account.
     Serve(serve::ServeArgs),
 }
@@ -108,6 +112,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Read(args) => read::run(&args),
         Command::Align(args) => align::run(&args),
         Command::Append(args) => append::run(&args),
+        Command::Sync(args) => sync::run(&args),
         Command::Serve(args) => serve::run(&args),
     };
     done.map_or_else(exit::report, |()| ExitCode::Done)

@@ -38,7 +38,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::mapping::{Bytes, Required};
-use crate::track::{Experiment, StoreError, TrackError, one_line, replace_file};
+use crate::track::{Experiment, RunStatus, StoreError, TrackError, one_line, replace_file};
 use frames::Frames;
 use session::Session;
 use topic::TopicRecorder;
@@ -270,6 +270,7 @@ impl Recorder {
             unmatched: self.unmatched.clone(),
             required: self.session.required(),
             earlier_parts: Vec::new(),
+            sync: self.exp.sync_status(),
         }
     }
 
@@ -280,7 +281,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The store could not be brought to rest, or the account not be written.
-    pub fn finish(self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
+    pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
         self.frames.settle();
         let mut account = self.account();
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
@@ -289,7 +290,7 @@ impl Recorder {
         if let Some(failure) = &failure {
             self.exp.fail_run(failure);
         }
-        let (closed, lost, failed) = match self.exp.close() {
+        let (closed, lost, failed) = match self.exp.close_store() {
             Ok(closed) => (closed, Vec::new(), None),
             Err(error) => (error.closed, error.lost, Some(*error.source)),
         };
@@ -306,7 +307,13 @@ impl Recorder {
         account.complete = account.failure.is_none();
         let (earlier_parts, parts_closed) = self.session.parts.finish();
         account.earlier_parts = earlier_parts;
-        let written = write_account(&account, &account_file);
+        let mut written = write_account(&account, &account_file);
+        // All is safe here before anybody waits for a server.
+        let status = if account.complete { RunStatus::Completed } else { RunStatus::Failed };
+        if let Some(sync) = self.exp.end_upload(status) {
+            account.sync = Some(sync);
+            written = written.and_then(|()| write_account(&account, &account_file));
+        }
         self.session.board.close();
         (account, first_error([failed.map_or(Ok(()), Err), parts_closed, written]))
     }

@@ -211,7 +211,9 @@ pub(crate) use local::{WholeFile, hex};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
 pub use query::{Query, TopicFilter};
-pub use remote::{Remote, RemoteError, SyncState, SyncStatus, Synced, TokenError};
+pub use remote::{
+    Remote, RemoteError, RemoteExperiment, SyncState, SyncStatus, Synced, TokenError,
+};
 pub use row::{
     Array, Column, Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, Value,
 };

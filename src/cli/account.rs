@@ -48,6 +48,9 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{}: {error}", topic.topic)?;
         }
     }
+    if let Some(sync) = &account.sync {
+        writeln!(out, "{sync}")?;
+    }
     let received: u64 = account.topics.iter().map(|topic| topic.received).sum();
     let stored: u64 = account.topics.iter().map(|topic| topic.stored).sum();
     let dropped: u64 = account.topics.iter().map(TopicAccount::dropped_total).sum();

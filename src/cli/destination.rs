@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::ros::host_name;
-use mldash_bridge::track::{Experiment, Metadata, Options};
+use mldash_bridge::track::{Experiment, Metadata, Options, Remote};
 
 use super::Failure;
 
@@ -16,6 +16,7 @@ pub(super) struct Given {
     pub(super) experiment: Option<String>,
     pub(super) root: Option<PathBuf>,
     pub(super) remote: Option<String>,
+    pub(super) token_file: Option<PathBuf>,
 }
 
 /// An experiment to be opened for recording.
@@ -46,14 +47,12 @@ impl Destination {
         };
         let root = given.root.or_else(|| mapping.root().map(PathBuf::from));
         let root = root.unwrap_or_else(|| DEFAULT_ROOT.into());
-        if given.remote.is_some() || mapping.remote().is_some() {
-            tracing::warn!(
-                "this version does not upload: the recording stays under {}",
-                root.display()
-            );
+        let mut options = options(root.clone(), mapping);
+        let remote = remote(given.remote, given.token_file, mapping);
+        if let Some(remote) = &remote {
+            options = options.remote(remote.clone());
         }
-        let options = options(root.clone(), mapping);
-        let remote = given.remote.or_else(|| mapping.remote().map(|remote| remote.url.clone()));
+        let remote = remote.map(|remote| remote.url().to_owned());
         Ok(Self { experiment, root, remote, options })
     }
 
@@ -62,8 +61,24 @@ impl Destination {
         let exp = Experiment::open(&self.experiment, self.options)?;
         exp.start_run(details)?;
         tracing::info!("recording experiment {} into {}", exp.name(), exp.folder().display());
+        if let Some(sync) = exp.sync_status() {
+            tracing::info!("uploading it to {}", sync.url);
+        }
         Ok(exp)
     }
+}
+
+/// The server given, else the mapping's; how to come by a token is the mapping's to say for both.
+fn remote(url: Option<String>, token_file: Option<PathBuf>, mapping: &Mapping) -> Option<Remote> {
+    let mapped = mapping.remote();
+    let mut remote = Remote::new(url.or_else(|| mapped.map(|remote| remote.url.clone()))?);
+    if let Some(variable) = mapped.and_then(|remote| remote.token_env.as_ref()) {
+        remote = remote.token_variable(variable);
+    }
+    if let Some(path) = token_file {
+        remote = remote.token_file(path);
+    }
+    Some(remote)
 }
 
 /// What the mapping says about flushes; what it leaves open comes from the environment.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use mldash_bridge::mapping::MappingErrors;
-use mldash_bridge::track::{AlignError, CloseError, TrackError};
+use mldash_bridge::track::{AlignError, CloseError, RemoteError, TrackError};
 
 /// The program's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,7 @@ impl From<TrackError> for Failure {
             }
             TrackError::Name(_)
             | TrackError::Environment(_)
+            | TrackError::Remote(RemoteError::Url { .. })
             | TrackError::Align(AlignError::Twice(_) | AlignError::Tolerance(_)) => {
                 Self::Usage(error.into())
             }

@@ -11,6 +11,7 @@ use mldash_bridge::record::Recorder;
 use mldash_bridge::ros::StopFlag;
 
 use super::destination::{Destination, Given};
+use super::remote::TokenArgs;
 use super::stop::stop_on_signals;
 use super::{Failure, NODE_NAME, account, output, progress, run_details};
 
@@ -29,6 +30,11 @@ pub(crate) struct ImportArgs {
     /// The local store's root; else the mapping's, else .dash.
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// URL of an ML-Dash server to upload to; else the mapping's.
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
     /// Print the account as JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -42,8 +48,12 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
     // workspace, which serve bags that bring none.
     let mapping = Mapping::load(&args.config)?.resolve("", NODE_NAME);
     let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
-    let given =
-        Given { experiment: args.experiment.clone(), root: args.root.clone(), remote: None };
+    let given = Given {
+        experiment: args.experiment.clone(),
+        root: args.root.clone(),
+        remote: args.remote.clone(),
+        token_file: args.token.file(),
+    };
     let details = run_details::of_import(&mapping, &args.bags);
     let mut recorder = Recorder::new(Destination::settle(&mapping, given)?.open(details)?);
     recorder.guard_disk(mapping.min_free());

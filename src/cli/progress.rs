@@ -9,9 +9,18 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A bar over so many bytes; nothing is drawn where stderr is not a terminal.
 pub(super) fn bytes(total_bytes: u64) -> ProgressBar {
+    bar(total_bytes, "")
+}
+
+/// A bar over bytes whose number is not known yet, with words behind it.
+pub(super) fn upload() -> ProgressBar {
+    bar(0, "  {msg}")
+}
+
+fn bar(total_bytes: u64, more: &str) -> ProgressBar {
     let template = "{bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta}";
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template(&format!("{template}{more}"))
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     BARS.add(ProgressBar::new(total_bytes).with_style(style))
 }
 

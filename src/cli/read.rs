@@ -1,9 +1,10 @@
 //! `mldash_bridge read`: a track's rows as a file.
 
 use clap::Args;
-use mldash_bridge::track::{Experiment, Format, Query, Track};
+use mldash_bridge::track::{Experiment, Format, Query, Remote, RemoteExperiment, Track};
 
 use super::output::{RowsArgs, formats};
+use super::remote::RemoteArgs;
 use super::{ExperimentArgs, Failure};
 
 #[derive(Debug, Args)]
@@ -29,14 +30,28 @@ pub(crate) struct ReadArgs {
     format: Option<Format>,
     #[command(flatten)]
     rows: RowsArgs,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 pub(crate) fn run(args: &ReadArgs) -> Result<(), Failure> {
     let format = args.rows.format(args.format, &Format::ALL)?;
+    if let Some(remote) = args.remote.remote() {
+        return read_remote(args, &remote, format);
+    }
     let exp = Experiment::open_read_only(&args.experiment.experiment, &args.experiment.root)?;
     let track = exp.tracks(&args.track);
     warn_without_rows(&exp, &track)?;
     args.rows.write(format, |export, out| track.export_to(&query(args), export, out))
+}
+
+fn read_remote(args: &ReadArgs, remote: &Remote, format: Format) -> Result<(), Failure> {
+    if args.limit.is_some() {
+        return Err(Failure::Usage("a server knows no `--limit`; give `--end` instead".into()));
+    }
+    let exp = RemoteExperiment::open(&args.experiment.experiment, remote)?;
+    // On the wire JSON is always strict.
+    args.rows.write(format, |_, out| exp.export_to(&args.track, &query(args), format, out))
 }
 
 /// A track that was never recorded reads as one without rows; its name is likely mistyped.

@@ -12,6 +12,7 @@ use mldash_bridge::ros::{
 };
 
 use super::destination::{Destination, Given};
+use super::remote::TokenArgs;
 use super::stop::stop_on_signals;
 use super::{Failure, NODE_NAME, account, output, parse_duration, run_details};
 
@@ -33,6 +34,8 @@ pub(crate) struct RunArgs {
     /// the mapping says. ROS parameter `start_paused`.
     #[arg(long)]
     paused: bool,
+    #[command(flatten)]
+    token: TokenArgs,
     /// Stop after so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
     duration: Option<Duration>,
@@ -108,7 +111,8 @@ fn settle(
     let experiment = args.experiment.clone().or_else(|| parameters.experiment.clone());
     let root = args.root.clone().or_else(|| parameters.root.clone().map(PathBuf::from));
     let remote = args.remote.clone().or_else(|| parameters.remote.clone());
-    let destination = Destination::settle(&mapping, Given { experiment, root, remote })?;
+    let given = Given { experiment, root, remote, token_file: args.token.file() };
+    let destination = Destination::settle(&mapping, given)?;
     Ok((mapping, destination))
 }
 

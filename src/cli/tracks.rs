@@ -2,8 +2,9 @@
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
-use mldash_bridge::track::{Experiment, TopicFilter, TrackInfo};
+use mldash_bridge::track::{Experiment, RemoteExperiment, TopicFilter, TrackInfo};
 
+use super::remote::RemoteArgs;
 use super::{ExperimentArgs, Failure, output};
 
 #[derive(Debug, Args)]
@@ -16,11 +17,17 @@ pub(crate) struct TracksArgs {
     /// JSON instead of a table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    remote: RemoteArgs,
 }
 
 pub(crate) fn run(args: &TracksArgs) -> Result<(), Failure> {
-    let exp = Experiment::open_read_only(&args.experiment.experiment, &args.experiment.root)?;
-    let tracks = exp.list_matching(&TopicFilter::from(args.filter.as_str()))?;
+    let filter = TopicFilter::from(args.filter.as_str());
+    let name = &args.experiment.experiment;
+    let tracks = match args.remote.remote() {
+        Some(remote) => RemoteExperiment::open(name, &remote)?.list_matching(&filter)?,
+        None => Experiment::open_read_only(name, &args.experiment.root)?.list_matching(&filter)?,
+    };
     output::write_to(None, |out| {
         if args.json {
             serde_json::to_writer_pretty(&mut *out, &tracks).map_err(std::io::Error::from)?;

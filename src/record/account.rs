@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::parts::PartAccount;
 use super::required::RequiredAccount;
+use crate::track::SyncStatus;
 
 /// Why a message (or an element, under `each`) is in no track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -173,6 +174,9 @@ pub struct Account {
     /// The parts of the recording before this one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier_parts: Vec<PartAccount>,
+    /// How far the upload is, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncStatus>,
 }
 
 impl Account {

@@ -46,7 +46,7 @@ pub struct Closed {
     /// How many files were saved.
     pub files: u64,
     /// How far the upload came, if there is one.
-    pub sync: Option<SyncStatus>,
+    pub sync: Option<Box<SyncStatus>>,
 }
 
 /// A track that was written to.
@@ -254,7 +254,7 @@ impl Experiment {
     pub fn close(mut self) -> Result<Closed, CloseError> {
         let mut closed = self.close_store();
         let status = if closed.is_ok() { RunStatus::Completed } else { RunStatus::Failed };
-        let sync = self.end_upload(status);
+        let sync = self.end_upload(status).map(Box::new);
         match &mut closed {
             Ok(closed) => closed.sync = sync,
             Err(error) => error.closed.sync = sync,

@@ -53,6 +53,14 @@ impl Query {
         self
     }
 
+    /// The columns asked for; `None` for all.
+    pub(super) fn column_names(&self) -> Option<&[String]> {
+        match &self.columns {
+            Columns::All => None,
+            Columns::Named(names) => Some(names),
+        }
+    }
+
     /// Smallest time asked for, seconds, included.
     pub fn start(&self) -> f64 {
         self.start

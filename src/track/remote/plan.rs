@@ -281,7 +281,8 @@ mod tests {
             }
             // All is well from here on.
             let mut served = std::collections::HashSet::new();
-            for _ in 0..3 * tracks + 20 {
+            for _ in 0..3 * tracks + 40 {
+                now += Duration::from_secs(1);
                 while let Some(work) = plan.start_next(now, false) {
                     under_way.push(work);
                 }

@@ -1,5 +1,7 @@
 //! How far an upload is, for people and for whoever watches the recorder.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use super::error::RemoteError;
@@ -62,6 +64,25 @@ pub struct Synced {
     pub status: SyncStatus,
     /// Why no further, if something is left.
     pub failure: Option<RemoteError>,
+}
+
+impl fmt::Display for SyncStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { url, rows_sent, files_sent, rows_waiting, files_waiting, .. } = self;
+        write!(f, "uploaded to {url}: {rows_sent} rows, {files_sent} files")?;
+        if rows_waiting + files_waiting > 0 {
+            write!(f, "; {rows_waiting} rows, {files_waiting} files wait")?;
+        }
+        let (rows, files) = (self.rows_set_aside, self.files_set_aside);
+        if rows + files > 0 {
+            write!(f, "; {rows} rows, {files} files refused and set aside")?;
+        }
+        match &self.state {
+            SyncState::Failing { since, reason } => write!(f, "; failing since {since}: {reason}"),
+            SyncState::TokenRefused { reason } => write!(f, "; {reason}"),
+            SyncState::Sending | SyncState::UpToDate => Ok(()),
+        }
+    }
 }
 
 impl SyncStatus {

@@ -129,7 +129,7 @@ impl TokenSources {
                 path: path.clone(),
                 problem: "it is no text",
             })?;
-            return found(self.from_lines(&text, path)?, TokenSource::File(path.clone()));
+            return found(self.of_lines(&text, path)?, TokenSource::File(path.clone()));
         }
         let named = self.variable.as_deref().into_iter().chain([API_KEY_VARIABLE]);
         for name in named {
@@ -150,7 +150,7 @@ impl TokenSources {
     }
 
     /// A file with one token, or with a line `namespace token` for each namespace.
-    fn from_lines<'t>(&self, text: &'t str, path: &Path) -> Result<&'t str, TokenError> {
+    fn of_lines<'t>(&self, text: &'t str, path: &Path) -> Result<&'t str, TokenError> {
         let malformed = |problem| TokenError::Malformed { path: path.to_owned(), problem };
         let lines: Vec<Vec<&str>> = text
             .lines()

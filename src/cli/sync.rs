@@ -1,0 +1,91 @@
+//! `mldash_bridge sync`: uploads what a server lacks of an experiment.
+
+use std::ops::ControlFlow;
+
+use clap::Args;
+use mldash_bridge::track::{Experiment, SyncStatus, Synced};
+
+use super::remote::TokenArgs;
+use super::{ExperimentArgs, Failure, output, progress};
+
+/// The SDK's.
+const URL_VARIABLE: &str = "ML_DASH_API_URL";
+
+#[derive(Debug, Args)]
+pub(crate) struct SyncArgs {
+    #[command(flatten)]
+    experiment: ExperimentArgs,
+    /// URL of the ML-Dash server; else that in ML_DASH_API_URL.
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
+    let url = args.remote.clone().or_else(|| std::env::var(URL_VARIABLE).ok());
+    let url = url.ok_or_else(|| {
+        Failure::Usage(
+            format!("no server: name it with `--remote URL` or in {URL_VARIABLE}").into(),
+        )
+    })?;
+    let exp = Experiment::open_read_only(&args.experiment.experiment, &args.experiment.root)?;
+    let bar = progress::upload();
+    let synced = exp.sync(&args.token.at(&url), |status| {
+        bar.set_length(status.bytes_sent + status.bytes_waiting);
+        bar.set_position(status.bytes_sent);
+        bar.set_message(remaining(status));
+        ControlFlow::Continue(())
+    });
+    bar.finish_and_clear();
+    let Synced { status, failure } = synced?;
+    let rows: u64 = exp.list()?.iter().map(|track| track.total_entries).sum();
+    eprintln!("{}", summary(&status, rows));
+    if args.json {
+        output::write_to(None, |out| {
+            serde_json::to_writer_pretty(&mut *out, &status).map_err(std::io::Error::from)?;
+            Ok(writeln!(out)?)
+        })?;
+    }
+    match failure {
+        Some(failure) => Err(Failure::Failed(failure.into())),
+        None if !status.is_complete() => {
+            let reason = format!(
+                "not everything is on the server; its answers are in {}",
+                exp.folder().join(".sync").display()
+            );
+            Err(Failure::Failed(reason.into()))
+        }
+        None => Ok(()),
+    }
+}
+
+fn remaining(status: &SyncStatus) -> String {
+    format!("{} rows and {} files to go", status.rows_waiting, status.files_waiting)
+}
+
+fn summary(status: &SyncStatus, stored_rows: u64) -> String {
+    let elsewhere = status.rows_sent + status.rows_waiting + status.rows_set_aside;
+    let mut text = format!(
+        "sent {} rows and {} files ({} bytes) to {}; {} rows were there",
+        status.rows_sent,
+        status.files_sent,
+        status.bytes_sent,
+        status.url,
+        stored_rows.saturating_sub(elsewhere),
+    );
+    if status.rows_waiting + status.files_waiting > 0 {
+        text += &format!("; {}", remaining(status));
+    }
+    if status.rows_set_aside + status.files_set_aside > 0 {
+        let (rows, files) = (status.rows_set_aside, status.files_set_aside);
+        text += &format!("; {rows} rows and {files} files were refused and set aside");
+    }
+    if status.nulled > 0 {
+        text += &format!("; {} numbers that JSON has no word for became null", status.nulled);
+    }
+    text
+}
