@@ -2,21 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 use mldash_bridge::record::{Account, PartAccount, RequiredAccount, RequiredState, TopicAccount};
 
+use super::output;
+
 /// Writes it as what a recording returns.
 pub(crate) fn write(account: &Account, as_json: bool, out: impl Write) -> io::Result<()> {
-    let mut out = BufWriter::new(out);
-    if as_json {
-        serde_json::to_writer_pretty(&mut out, account)?;
-        writeln!(out)?;
-    } else {
-        print_table(account, &mut out)?;
-    }
-    out.flush()
+    output::write_report(account, as_json, out, |out| print_table(account, out))
 }
 
 fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {

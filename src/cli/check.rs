@@ -1,7 +1,7 @@
 //! `mldash_bridge check`: says what is wrong with a mapping before a robot depends on it, and with
 //! `--graph`, what it makes of the robot that is running.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &CheckArgs, ros_args: &RosArguments) -> Result<(), Failu
     stop_on_signals(&stop)?;
     let data = output::reserve_stdout()?;
     let report = observe(mapping, definitions, args.listen, &stop, ros_args)?;
-    write(&report, args.json, data)?;
+    output::write_report(&report, args.json, data, |out| print(&report, out))?;
     match report.shortcomings() {
         0 => Ok(()),
         1 => Err(Failure::Failed("one topic that the mapping names is not recorded".into())),
@@ -68,17 +68,6 @@ pub(super) fn observe(
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
     tracing::info!("listening to the graph for {} s", listen.as_secs_f64());
     node.observe(mapping, definitions, listen, stop).map_err(failed)
-}
-
-fn write(report: &GraphReport, as_json: bool, out: impl Write) -> io::Result<()> {
-    let mut out = BufWriter::new(out);
-    if as_json {
-        serde_json::to_writer_pretty(&mut out, report)?;
-        writeln!(out)?;
-    } else {
-        print(report, &mut out)?;
-    }
-    out.flush()
 }
 
 fn print(report: &GraphReport, out: &mut dyn Write) -> io::Result<()> {

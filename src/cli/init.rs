@@ -71,6 +71,12 @@ fn draft_topic(topic: &GraphTopic, listened: Duration) -> Option<DraftTopic> {
             }
         },
     };
+    let remark = match topic.other_types.as_slice() {
+        [] => remark,
+        others => {
+            format!("{remark}; published as {} too, which is not recorded", others.join(", "))
+        }
+    };
     let (topic, type_name) = (topic.topic.clone(), topic.type_name.clone());
     Some(DraftTopic { topic, type_name, remark, obstacle })
 }

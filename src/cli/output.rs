@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use mldash_bridge::track::{Export, Format, TrackError};
+use serde::Serialize;
 
 use super::Failure;
 
@@ -97,6 +98,23 @@ pub(crate) fn write_to(
         // Half a file under any name would only mislead.
         let _ = fs::remove_file(&partial);
     })
+}
+
+/// Writes a value as JSON, or with `print` as people read it.
+pub(crate) fn write_report(
+    report: &impl Serialize,
+    as_json: bool,
+    out: impl Write,
+    print: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut out = BufWriter::new(out);
+    if as_json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        writeln!(out)?;
+    } else {
+        print(&mut out)?;
+    }
+    out.flush()
 }
 
 /// Stdout for this program's data alone: what libraries print there from now on, as Fast DDS does

@@ -53,6 +53,12 @@ impl DraftTopic {
         self.why_off().is_some()
     }
 
+    /// Whether it is what image_transport makes of the pictures of `raw`.
+    fn is_compressed_of(&self, raw: &Self) -> bool {
+        let below = self.topic.strip_prefix(&raw.topic).is_some_and(|rest| rest.starts_with('/'));
+        below && raw.type_name == "sensor_msgs/msg/Image"
+    }
+
     fn why_off(&self) -> Option<String> {
         if let Some(obstacle) = &self.obstacle {
             return Some(format!("Can't be recorded: {}", obstacle.replace('\n', " ")));
@@ -72,7 +78,10 @@ pub fn draft(topics: &[DraftTopic], definitions: &Definitions) -> String {
     let mut text = HEAD.to_owned();
     let mut folders = HashSet::new();
     for topic in topics {
-        let entry = Entry::new(topic, definitions, &mut folders);
+        let mut entry = Entry::new(topic, definitions, &mut folders);
+        if let Some(raw) = topics.iter().find(|raw| topic.is_compressed_of(raw)) {
+            entry.comment(&format!("The same pictures as {}: one of the two will do.", raw.topic));
+        }
         // Writing into a text can't fail.
         let _ = entry.write(&mut text);
     }
@@ -216,6 +225,7 @@ mod tests {
             topic("/r1/tf", "tf2_msgs/msg/TFMessage"),
             topic("/cam/camera_info", "sensor_msgs/msg/CameraInfo"),
             topic("/cam/image", "sensor_msgs/msg/Image"),
+            topic("/cam/image/compressed", "sensor_msgs/msg/CompressedImage"),
             topic("/cmd_vel", "geometry_msgs/msg/Twist"),
             topic("/rosout", "rcl_interfaces/msg/Log"),
         ];

@@ -20,6 +20,8 @@ mod rows;
 mod support;
 mod trouble;
 
+#[path = "../support/account.rs"]
+mod account;
 #[path = "../support/opened.rs"]
 mod opened;
 #[path = "../support/python.rs"]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use mldash_bridge::track::{Experiment, FileInfo, Query, Row};
 use serde_json::Value;
 
+use super::account::assert_adds_up;
 use super::decode::encoder::{Encoder, encode};
 use super::program::{Done, program};
 
@@ -107,7 +108,7 @@ fn import(folder: tempfile::TempDir, mapping: &str) -> Imported {
     let done = import.arg(path("made.mcap")).run();
     assert_eq!(done.code, 0, "{}", done.stderr);
     let imported = Imported { folder, done };
-    imported.assert_adds_up();
+    assert_adds_up(&imported.account());
     imported
 }
 
@@ -159,15 +160,5 @@ impl Imported {
 
     fn experiment(&self) -> Experiment {
         Experiment::open_read_only(RUN, Path::new(&self.folder.path().join("root"))).unwrap()
-    }
-
-    fn assert_adds_up(&self) {
-        for topic in self.account()["topics"].as_array().unwrap() {
-            let count = |key: &str| topic[key].as_u64().unwrap();
-            let dropped = topic["dropped"].as_object().unwrap().values();
-            let dropped: u64 = dropped.map(|count| count.as_u64().unwrap()).sum();
-            let known = count("stored") + count("merged") + count("throttled") + count("unchanged");
-            assert_eq!(count("received"), known + dropped, "{topic:#}");
-        }
     }
 }

@@ -29,6 +29,8 @@ mod store;
 mod store_model;
 mod tidy;
 
+#[path = "../support/account.rs"]
+mod account;
 #[path = "../support/proxy.rs"]
 mod fault_proxy;
 #[path = "../support/http.rs"]

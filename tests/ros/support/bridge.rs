@@ -8,6 +8,8 @@ use mldash_bridge::track::{Experiment, Query, Row};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::account::assert_adds_up;
+
 use super::process::{Ended, Process};
 use super::robot::source;
 
@@ -163,13 +165,7 @@ impl Recording {
     pub fn assert_adds_up(&self) {
         let account = self.account();
         assert_eq!(account["complete"], self.ended.status.success(), "{account:#}");
-        for topic in account["topics"].as_array().unwrap() {
-            let count = |key: &str| topic[key].as_u64().unwrap();
-            let dropped = topic["dropped"].as_object().unwrap().values();
-            let dropped: u64 = dropped.map(|count| count.as_u64().unwrap()).sum();
-            let known = count("stored") + count("merged") + count("throttled") + count("unchanged");
-            assert_eq!(count("received"), known + dropped, "{topic:#}");
-        }
+        assert_adds_up(&account);
         let experiment = account["experiment"].as_str().unwrap();
         let file = self.root.join(experiment).join("account.json");
         let on_disk: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
