@@ -17,6 +17,8 @@ mod remote;
 mod run;
 mod run_details;
 mod serve;
+mod status_line;
+mod status_text;
 mod stdin;
 mod stop;
 mod sync;

@@ -24,6 +24,24 @@ fn bar(total_bytes: u64, more: &str) -> ProgressBar {
     BARS.add(ProgressBar::new(total_bytes).with_style(style))
 }
 
+/// Whether anything is drawn at all.
+pub(super) fn is_shown() -> bool {
+    !BARS.is_hidden()
+}
+
+/// A line of text below the others, cut to the terminal's width.
+pub(super) fn line() -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    BARS.add(ProgressBar::new(0).with_style(style))
+}
+
+/// Takes a bar or a line off the terminal.
+pub(super) fn remove(bar: &ProgressBar) {
+    bar.finish_and_clear();
+    BARS.remove(bar);
+}
+
 /// stderr for logs: bars make way for what is written.
 pub(super) struct AboveBars;
 

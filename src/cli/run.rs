@@ -13,6 +13,7 @@ use mldash_bridge::ros::{
 
 use super::destination::{Destination, Given};
 use super::remote::TokenArgs;
+use super::status_line::StatusLine;
 use super::stop::stop_on_signals;
 use super::{Failure, NODE_NAME, account, output, parse_duration, run_details};
 
@@ -76,11 +77,13 @@ pub(crate) fn run(
     let mut recorder = Recorder::new(exp);
     recorder.guard_disk(mapping.min_free());
     recorder.require(mapping.required());
+    let status_line = StatusLine::start(recorder.board()).map_err(failed)?;
     let settings = NodeSettings { shown, logs };
     let definitions = Definitions::from_environment();
     let recorded = node.record(mapping, definitions, settings, &mut recorder, &stop);
     let failure = recorded.as_ref().err().map(ToString::to_string);
     let (account, closed) = recorder.finish(failure);
+    status_line.finish();
     account::write(&account, args.json, data)?;
     recorded.map_err(failed)?;
     Ok(closed?)

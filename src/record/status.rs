@@ -73,7 +73,8 @@ pub struct QueueFill {
 impl Status {
     /// Messages a second, over all topics.
     pub fn rate_hz(&self) -> f64 {
-        self.topics.iter().map(|topic| topic.rate_hz).sum()
+        // The sum of none is -0.
+        self.topics.iter().map(|topic| topic.rate_hz).sum::<f64>().abs()
     }
 
     /// A count of the accounts, over all topics.

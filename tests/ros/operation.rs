@@ -250,3 +250,40 @@ fn the_experiment_says_what_recorded_it_and_how_that_ended() {
     assert_eq!(earlier["status"], "FAILED");
     assert_eq!(earlier["started_at"], killed["metadata"]["started_at"]);
 }
+
+#[test]
+fn on_a_terminal_a_status_line_redraws_below_the_log() {
+    let graph = Graph::new();
+    let bridge = graph.bridge_on_a_terminal(POSE);
+    let mut operator = graph.operator();
+    operator.publish("pose", 0..1234, 0);
+    bridge.wait_for_log("recording tests/ros/run: 1 topics");
+    bridge.wait_for_log("1,234 rows");
+    // Drawn anew, over what was there.
+    bridge.wait_for_log("00:00:02 ");
+    operator.call_well("pause");
+    bridge.wait_for_log("PAUSED tests/ros/run: 1 topics");
+    let log = bridge.log();
+    let redrawn = log.split("00:00:02 ").next().unwrap();
+    assert!(redrawn.contains("\u{1b}["), "the cursor goes back up: {log:?}");
+    for line in log.lines().filter(|line| line.contains("INFO")) {
+        // What was drawn on its line was wiped off before.
+        let before = line.split("INFO").next().unwrap().rsplit("\r\u{1b}[2K").next().unwrap();
+        assert!(!before.contains("rows") && !before.contains(" Hz"), "{line:?}");
+    }
+    let recording = bridge.interrupt();
+    assert_eq!(recording.topic("/pose")["stored"], 1234);
+    let left = recording.ended.stderr.rsplit("\u{1b}[2K").next().unwrap();
+    assert_eq!(left, "", "it is gone in the end");
+}
+
+#[test]
+fn elsewhere_a_summary_is_logged_now_and_then() {
+    let graph = Graph::new();
+    let (bridge, mut operator) = started(&graph, POSE);
+    operator.publish("pose", 0..1000, 0);
+    bridge.wait_for_log("INFO recording tests/ros/run: 1 topics");
+    let log = bridge.log();
+    assert!(log.contains("1,000 rows") && !log.contains('\u{1b}'), "{log}");
+    bridge.interrupt();
+}

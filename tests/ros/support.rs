@@ -5,6 +5,8 @@ mod domain;
 mod operator;
 mod process;
 mod robot;
+#[path = "../support/terminal.rs"]
+mod terminal;
 
 pub use bridge::{Bridge, Recording};
 pub use operator::Operator;
@@ -87,6 +89,15 @@ impl Graph {
     pub fn robot_with_overlay(&self, scenario: &str, overlay: &Path) -> Robot {
         let file = self.expected_file(scenario);
         Robot::start(self.domain.id(), scenario, file, "", Some(overlay))
+    }
+
+    /// As [`bridge`](Self::bridge), with a terminal for what it says.
+    pub fn bridge_on_a_terminal(&self, mapping: &str) -> Bridge {
+        let config = self.file("mapping.yaml", mapping);
+        let root = self.path("root");
+        let mut args = vec!["run", "--json", "--experiment", bridge::EXPERIMENT];
+        args.extend(["--config", config.to_str().unwrap(), "--root", root.to_str().unwrap()]);
+        Bridge::start_on_a_terminal(self.domain.id(), root.clone(), &args)
     }
 
     /// Starts an operator: somebody on the graph who publishes, calls services, listens.

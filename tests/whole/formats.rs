@@ -1,6 +1,6 @@
 //! A track as a file: what each format holds of its rows, `mldash_bridge read`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -10,11 +10,11 @@ use mldash_bridge::fields;
 use mldash_bridge::track::{Experiment, Export, Fields, Format, Options, Query, Value};
 use proptest::prelude::*;
 use proptest::strategy::Union;
-use rustix::pty::{self, OpenptFlags};
 use serde_json::{Value as Json, json};
 
 use crate::parquet_table::{Cell, ParquetTable};
 use crate::program::{Done, program};
+use crate::terminal::Terminal;
 
 const RUN: &str = "alice/warehouse/run-1";
 
@@ -230,15 +230,11 @@ fn an_output_file_is_in_the_format_that_its_name_says() {
 fn a_format_that_nobody_can_read_is_refused_on_a_terminal() {
     let root = tempfile::tempdir().unwrap();
     recorded(root.path(), [(1.0, fields! { "a": 1 })]).close().unwrap();
-    let terminal = pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    pty::grantpt(&terminal).unwrap();
-    pty::unlockpt(&terminal).unwrap();
-    let name = pty::ptsname(&terminal, Vec::new()).unwrap();
-    let open = || File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    let terminal = Terminal::new();
     for (format, code) in [("parquet", 2), ("mcap", 2), ("jsonl", 0)] {
         let mut read = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));
         read.args(["read", RUN, "arm/q", "--format", format, "--root"]).arg(root.path());
-        let done = read.stdout(open()).output().unwrap();
+        let done = read.stdout(terminal.open()).output().unwrap();
         let stderr = String::from_utf8(done.stderr).unwrap();
         assert_eq!(done.status.code(), Some(code), "{format}: {stderr}");
         assert_eq!(

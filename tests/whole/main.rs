@@ -45,3 +45,5 @@ mod python;
 mod server;
 #[path = "../support/small_disk.rs"]
 mod small_disk;
+#[path = "../support/terminal.rs"]
+mod terminal;

@@ -53,6 +53,12 @@ impl Bridge {
         Self::of(Process::start(command.args(args), domain), root)
     }
 
+    /// With a terminal for what it says.
+    pub fn start_on_a_terminal(domain: u32, root: PathBuf, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));
+        Self::of(Process::start_on_a_terminal(command.args(args), domain), root)
+    }
+
     /// On a disk that takes no file beyond 32 KiB.
     pub fn start_in_little_space(domain: u32, root: PathBuf, args: &[&str]) -> Self {
         let limited = r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#;
@@ -70,6 +76,11 @@ impl Bridge {
 
     pub fn wait_for_log(&self, text: &str) {
         self.process.wait_for_stderr(text);
+    }
+
+    /// What it has said so far.
+    pub fn log(&self) -> String {
+        self.process.stderr_so_far()
     }
 
     /// Rows of a track that other processes can read by now.

@@ -1,10 +1,12 @@
 //! Child processes that end with their test, and whose words can be waited for.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use super::terminal::Terminal;
 
 /// Longer than anything here takes on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,13 +34,25 @@ pub struct Ended {
 
 impl Process {
     pub fn start(command: &mut Command, domain: u32) -> Self {
-        command.env("ROS_DOMAIN_ID", domain.to_string());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child =
-            command.spawn().unwrap_or_else(|error| panic!("can't start {command:?}: {error}"));
+        let mut child = spawn(command.stderr(Stdio::piped()), domain);
         let stdout = Output::read(child.stdout.take().unwrap());
         let stderr = Output::read(child.stderr.take().unwrap());
         Self { child, stdout, stderr }
+    }
+
+    /// With a terminal as its standard error.
+    pub fn start_on_a_terminal(command: &mut Command, domain: u32) -> Self {
+        let terminal = Terminal::new();
+        let mut child = spawn(command.stderr(terminal.open()), domain);
+        // The command holds the terminal open, which would never end.
+        command.stderr(Stdio::null());
+        let stdout = Output::read(child.stdout.take().unwrap());
+        let stderr = Output::read(terminal.into_other_side());
+        Self { child, stdout, stderr }
+    }
+
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr.so_far()
     }
 
     pub fn wait_for_stderr(&self, text: &str) {
@@ -97,10 +111,13 @@ impl Output {
         let text: Arc<(Mutex<String>, Condvar)> = Arc::default();
         let written = text.clone();
         let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                let mut text = written.0.lock().unwrap();
-                text.push_str(&line);
-                text.push('\n');
+            let (mut stream, mut bytes, mut pending) = (stream, [0; 4096], Vec::new());
+            // A terminal ends with an error.
+            while let Some(count) = stream.read(&mut bytes).ok().filter(|count| *count > 0) {
+                pending.extend(&bytes[..count]);
+                let whole = whole_characters(&pending);
+                let whole: Vec<u8> = pending.drain(..whole).collect();
+                written.0.lock().unwrap().push_str(&String::from_utf8_lossy(&whole));
                 written.1.notify_all();
             }
         });
@@ -112,7 +129,7 @@ impl Output {
     }
 
     fn wait_for_line(&self, number: usize) -> String {
-        let text = self.wait_until("another line", |text| text.lines().count() > number);
+        let text = self.wait_until("another line", |text| text.matches('\n').count() > number);
         text.lines().nth(number).unwrap().to_owned()
     }
 
@@ -134,6 +151,20 @@ impl Output {
             reader.join().unwrap();
         }
         self.so_far()
+    }
+}
+
+fn spawn(command: &mut Command, domain: u32) -> Child {
+    command.env("ROS_DOMAIN_ID", domain.to_string());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.spawn().unwrap_or_else(|error| panic!("can't start {command:?}: {error}"))
+}
+
+/// How many bytes there are without a character that is not whole yet.
+fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ => bytes.len(),
     }
 }
 

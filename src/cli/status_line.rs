@@ -1,0 +1,67 @@
+//! How a recording stands, while it runs: lines that redraw below the log on a terminal, a summary in
+//! the log elsewhere. On a thread of its own: a terminal that does not take text holds up nobody.
+
+use std::io;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::ProgressBar;
+use mldash_bridge::record::{Status, StatusBoard};
+
+use super::{progress, status_text};
+
+/// How often it is logged where there is no terminal.
+const LOG_EVERY: Duration = Duration::from_secs(30);
+
+/// Shows a recording until it is over.
+pub(super) struct StatusLine(JoinHandle<()>);
+
+impl StatusLine {
+    pub(super) fn start(board: StatusBoard) -> io::Result<Self> {
+        let run = move || match progress::is_shown() {
+            true => draw(&board),
+            false => log(&board),
+        };
+        thread::Builder::new().name("status-line".into()).spawn(run).map(Self)
+    }
+
+    /// Waits until it is gone, once the recording is over.
+    pub(super) fn finish(self) {
+        if self.0.join().is_err() {
+            tracing::error!("the thread of the status line panicked");
+        }
+    }
+}
+
+fn draw(board: &StatusBoard) {
+    let mut bars: Vec<ProgressBar> = Vec::new();
+    let mut seen = 0;
+    while let Some((number, status)) = board.wait_newer(seen) {
+        seen = number;
+        let lines = status_text::lines(&status);
+        while bars.len() < lines.len() {
+            bars.push(progress::line());
+        }
+        bars.drain(lines.len()..).for_each(|bar| progress::remove(&bar));
+        for (bar, line) in bars.iter().zip(lines) {
+            bar.set_message(line);
+        }
+    }
+    bars.iter().for_each(progress::remove);
+}
+
+fn log(board: &StatusBoard) {
+    let mut seen = 0;
+    let mut next = Instant::now() + LOG_EVERY;
+    while let Some((number, status)) = board.wait_newer(seen) {
+        seen = number;
+        if Instant::now() >= next {
+            next = Instant::now() + LOG_EVERY;
+            log_one(&status);
+        }
+    }
+}
+
+fn log_one(status: &Status) {
+    tracing::info!("{}", status_text::summary(status));
+}
