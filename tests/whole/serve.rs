@@ -1,12 +1,15 @@
 //! The server: what the real SDK makes of it.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
-use mldash_bridge::track::{Experiment, Query};
+use mldash_bridge::fields;
+use mldash_bridge::track::{Experiment, Options, Query};
 use serde_json::{Value as Json, json};
 
+use crate::http::Client;
 use crate::program::program;
 use crate::python::python;
 use crate::server::{Server, TOKEN};
@@ -96,4 +99,41 @@ fn a_users_experiment_with_a_url_records_as_it_does_with_ml_dash() {
     let stopped = server.terminate();
     assert!(stopped.status.success(), "{}", stopped.log);
     assert!(!stopped.log.contains(TOKEN));
+}
+
+#[test]
+fn an_answer_has_the_bytes_of_a_strict_local_read_and_is_zipped_for_those_who_ask() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("dash");
+    let experiment = Experiment::open("alice/w/run", Options::local(&root)).unwrap();
+    let arm = experiment.tracks("robot/arm");
+    for i in 0..500 {
+        let effort = if i % 7 == 0 { f64::NAN } else { f64::from(i) / 3.0 };
+        arm.append(fields! { "q": [effort, f64::INFINITY], "mode": "hold" }, f64::from(i)).unwrap();
+    }
+    experiment.flush().unwrap();
+    let server = Server::start(&root);
+    let alice = Client::new(&server.address, TOKEN);
+    let path = "/api/experiments/experiment~~alice~~w~~run/tracks/robot%2Farm/data";
+    let params = "start_timestamp=10&end_timestamp=400.5&columns=q";
+    let options = ["--start", "10", "--end", "400.5", "--columns", "q", "--strict"];
+    for format in ["json", "jsonl", "parquet", "mocap", "mcap"] {
+        let answer = alice.get(&format!("{path}?format={format}&{params}"));
+        let read = program(["read", "alice/w/run", "robot/arm", "--format", format])
+            .args(options)
+            .arg("--root")
+            .arg(&root)
+            .run();
+        assert_eq!((answer.status, read.code), (200, 0), "{format}: {}", read.stderr);
+        assert!(answer.body == read.stdout, "{format}");
+    }
+    let plain = alice.get(path);
+    let zipped = alice.send("GET", path, &["Accept-Encoding: gzip"], b"");
+    assert_eq!(
+        (plain.header("content-encoding"), zipped.header("content-encoding")),
+        (None, Some("gzip"))
+    );
+    let mut inflated = Vec::new();
+    flate2::read::GzDecoder::new(&zipped.body[..]).read_to_end(&mut inflated).unwrap();
+    assert_eq!(inflated, plain.body);
 }
