@@ -68,19 +68,25 @@ def measure(recorder, topics, rate_hz, secs):
     with tempfile.TemporaryDirectory(prefix="mldash-measure.") as scratch:
         scratch = pathlib.Path(scratch)
         command, count_rows = recorder(scratch, names)
-        with open(scratch / "log", "w") as log:
-            recording = subprocess.Popen(command, stdout=log, stderr=log)
-            flood = [RELEASE / "examples/flood", "--linger", str(LINGER_SECS)]
-            flood += ["--topics", str(topics), "--rate", str(rate_hz), "--duration", str(secs)]
-            flooded = subprocess.run(flood, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            recording.send_signal(signal.SIGINT)
-            # Not wait(): that says nothing of what this one child used.
-            _, status, usage = os.wait4(recording.pid, 0)
-            recording.returncode = os.waitstatus_to_exitcode(status)
-        said = (scratch / "log").read_text()
-        if flooded.returncode != 0 or recording.returncode != 0:
-            sys.exit(f"{said}{flooded.stderr}measure: {command[0]} ended with exit code {recording.returncode}")
-        return int(flooded.stdout), count_rows(said), usage
+        flood = [RELEASE / "examples/flood", "--linger", str(LINGER_SECS)]
+        flood += ["--topics", str(topics), "--rate", str(rate_hz), "--duration", str(secs)]
+        flooded, said, usage = record(command, flood, scratch / "log")
+        return int(flooded), count_rows(said), usage
+
+
+def record(command, robot, log_file):
+    """Runs a recorder for as long as a robot publishes: what both said, and what the recorder used."""
+    with open(log_file, "w") as log:
+        recording = subprocess.Popen(command, stdout=log, stderr=log)
+        published = subprocess.run(robot, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        recording.send_signal(signal.SIGINT)
+        # Not wait(): that says nothing of what this one child used.
+        _, status, usage = os.wait4(recording.pid, 0)
+        recording.returncode = os.waitstatus_to_exitcode(status)
+    said = log_file.read_text()
+    if published.returncode != 0 or recording.returncode != 0:
+        sys.exit(f"{said}{published.stderr}measure: {command[0]} ended with exit code {recording.returncode}")
+    return published.stdout, said, usage
 
 
 def bridge(scratch, topics):
@@ -117,4 +123,5 @@ def messages_counted(said):
     return int(said.split("messages ")[1].split()[0])
 
 
-main()
+if __name__ == "__main__":
+    main()

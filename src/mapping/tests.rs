@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
+use crate::blob::{CloudFormat, FileFormats, ImageFormat, Quality};
 use crate::message::{FieldPath, SelectedField, Selection, StampSource};
 
 const IMU: &str = "sensor_msgs/msg/Imu";
@@ -351,6 +352,48 @@ fn the_shipped_mapping_records_the_usual_robot() {
     assert_eq!(track("/rosout", "rcl_interfaces/msg/Log"), None);
     let image = mapping.rule_for("/camera/image", &ty("sensor_msgs/msg/Image")).unwrap();
     assert_eq!(image.settings.blobs, Blobs::default());
+}
+
+#[test]
+fn blobs_are_a_word_or_say_more() {
+    let blobs = |text: &str| {
+        let mapping = topics(&format!("{{topic: /camera, blobs: {text}}}"));
+        mapping.rules()[0].settings().blobs
+    };
+    assert_eq!(blobs("file"), Blobs::default());
+    assert_eq!(blobs("{}"), Blobs::default());
+    assert_eq!(blobs("inline"), Blobs { to: BlobsTo::Inline, ..Blobs::default() });
+    let formats = FileFormats {
+        image: ImageFormat::Jpeg,
+        quality: Quality::new(75).unwrap(),
+        cloud: CloudFormat::Npy,
+    };
+    let max_inline = Some(Bytes::new(4 << 10));
+    assert_eq!(
+        blobs("{to: file, image: jpeg, quality: 75, cloud: npy, max_inline: 4KiB}"),
+        Blobs { to: BlobsTo::File, formats, max_inline }
+    );
+}
+
+#[test]
+fn wrong_blobs_are_reported_all_at_once() {
+    let text = "topics:\n  - topic: /camera\n    blobs: {to: files, image: jpg, quality: 0, clouds: pcd, \
+                cloud: ply, max_inline: 64k}\n";
+    let found = problems(text);
+    assert_eq!(
+        found,
+        [
+            "3:17: topics[0].blobs.to: expected file or inline or drop, found `files`\n  hint: did you \
+             mean `file`?",
+            "3:31: topics[0].blobs.image: expected auto or png or jpeg, found `jpg`\n  hint: did you \
+             mean `jpeg`?",
+            "3:45: topics[0].blobs.quality: expected a quality of JPEG, 1 to 100, found `0`",
+            "3:48: topics[0].blobs.clouds: unknown key `clouds`\n  hint: did you mean `cloud`?",
+            "3:68: topics[0].blobs.cloud: expected pcd or npy, found `ply`",
+            "3:85: topics[0].blobs.max_inline: `64k` is not a size such as `2GiB`, `64KiB`, `500MB` or a \
+             number of bytes\n  hint: write a size such as `64KiB`",
+        ]
+    );
 }
 
 proptest::proptest! {

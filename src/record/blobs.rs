@@ -204,7 +204,7 @@ fn prefix(column: &LeftOutColumn, is_typed: bool) -> String {
 }
 
 /// Adds a column, under another name if there is one of it.
-fn insert_beside(fields: &mut Fields, mut name: String, value: Value) {
+pub(super) fn insert_beside(fields: &mut Fields, mut name: String, value: impl Into<Value>) {
     while fields.get(&name).is_some() {
         name.push('_');
     }

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::thread::available_parallelism;
 
 use super::account::{DropReason, Note};
-use super::blobs::RawBytes;
+use super::blobs::{RawBytes, insert_beside};
 use super::ledger::Ledger;
 use super::stream::{Sink, Stream};
 use super::workers::{Job, Workers};
 use crate::blob::{Blob, BlobError, FileFormats};
-use crate::track::{Column, Experiment, Files, Row, TrackError, Value, one_line};
+use crate::track::{Experiment, Files, Row, TrackError, one_line};
 
 /// What may wait to become files, in bytes as they were received.
 const LIMIT_BYTES: usize = 128 << 20;
@@ -198,16 +198,15 @@ impl WaitingFrame {
             let name = format!("{index:0INDEX_DIGITS$}.{}", encoded.extension);
             let path = format!("{folder}/{name}");
             let saved = self.files.save_bytes(&encoded.bytes, &path).map_err(Failed::Save)?;
-            let mut tell = |column: &str, value: Value| {
-                self.row.fields.insert(Column::from(format!("{}{column}", part.prefix)), value);
-            };
-            tell("path", path.into());
-            tell("frame", name.into());
-            tell("index", index.into());
-            for (column, value) in encoded.facts {
-                tell(&column, value);
+            let fields = &mut self.row.fields;
+            let column = |name: &str| format!("{}{name}", part.prefix);
+            insert_beside(fields, column("path"), path);
+            insert_beside(fields, column("frame"), name);
+            insert_beside(fields, column("index"), index);
+            for (name, value) in encoded.facts {
+                fields.insert(column(&name), value);
             }
-            tell("bytes", saved.size_bytes.into());
+            insert_beside(fields, column("bytes"), saved.size_bytes);
         }
         Ok(())
     }
@@ -232,5 +231,61 @@ impl Job for WaitingFrame {
             Some(Failed::Encode(why)) => self.ledger.drop_one(DropReason::BlobMalformed, || why),
             Some(Failed::Save(error)) => self.ledger.drop_refused(&error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{Recorder, TopicPlan};
+    use super::*;
+    use crate::mapping::Mapping;
+    use crate::message::MessageType;
+    use crate::track::Options;
+
+    const HEADER: &str = "\n===\nMSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\nstring frame_id\n\
+                          ===\nMSG: builtin_interfaces/Time\nint32 sec\nuint32 nanosec\n";
+
+    fn topic(recorder: &mut Recorder, topic: &str, type_name: &str, fields: &str) -> usize {
+        let mapping = Mapping::parse(&format!("topics: [topic: {topic}]"), "m.yaml").unwrap();
+        let name = type_name.parse().unwrap();
+        let message: Arc<MessageType> =
+            MessageType::from_bundle(&name, &format!("std_msgs/Header header\n{fields}{HEADER}"))
+                .unwrap();
+        let rule = mapping.rule_for(topic, &name).unwrap();
+        recorder.add_topic(TopicPlan::new(topic, topic, &message, &rule).unwrap())
+    }
+
+    /// A header with this stamp and, behind an empty frame id, `rest`.
+    fn stamped(sec: u8, rest: &[&[u8]]) -> Vec<u8> {
+        let header = [0, 1, 0, 0, sec, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+        [&header[..], &rest.concat()].concat()
+    }
+
+    #[test]
+    fn pictures_that_come_too_fast_are_dropped_counted_and_cost_other_topics_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let exp = Experiment::open("tests/frames/run", Options::local(root.path())).unwrap();
+        let mut recorder = Recorder::new(exp);
+        // Nobody works: what is taken waits.
+        recorder.frames.workers = Workers::new(0, 1000);
+        let picture = "string format\nuint8[] data";
+        let camera = topic(&mut recorder, "/camera", "sensor_msgs/msg/CompressedImage", picture);
+        let arm = topic(&mut recorder, "/arm", "my_msgs/msg/Arm", "uint32 joint");
+
+        let jpeg = [&1_u32.to_le_bytes()[..], &[0, 0, 0, 0], &600_u32.to_le_bytes(), &[7; 600]];
+        for sec in 1..=3 {
+            recorder.record(camera, stamped(sec, &jpeg), 1);
+            recorder.record(arm, stamped(sec, &[&[5, 0, 0, 0]]), 1);
+        }
+        let account = recorder.account();
+        assert!(account.adds_up());
+        let [camera, arm] = &account.topics[..] else { panic!("{account:?}") };
+        // The first is in nobody's account before it is stored.
+        assert_eq!((camera.received, camera.stored), (2, 0));
+        assert_eq!(camera.dropped[&DropReason::BlobQueueFull], 2);
+        assert!(camera.errors[0].contains("max_rate"), "{:?}", camera.errors);
+        assert_eq!((arm.received, arm.stored), (3, 3));
     }
 }

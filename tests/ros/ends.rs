@@ -54,11 +54,7 @@ fn killed_it_keeps_all_that_was_flushed_and_the_next_run_continues() {
     let expected = graph.robot("poses").finish();
     bridge.wait_for_log("the first message of /pose is here");
     // All rows are in the store as soon as a reader sees them.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while bridge.rows_in_store("pose") < 20 {
-        assert!(std::time::Instant::now() < deadline, "the rows did not reach the store");
-        std::thread::yield_now();
-    }
+    bridge.wait_for_rows("pose", 20);
     bridge.signal(Signal::KILL);
     let killed = bridge.end();
     killed.assert_rows(&expected);

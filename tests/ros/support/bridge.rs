@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use mldash_bridge::track::json::{Columns, RowParser};
 use mldash_bridge::track::{Experiment, Query, Row};
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::account::assert_adds_up;
 
-use super::process::{Ended, Process};
+use super::process::{Ended, PATIENCE, Process};
 use super::robot::source;
 
 pub const EXPERIMENT: &str = "tests/ros/run";
@@ -85,8 +86,24 @@ impl Bridge {
 
     /// Rows of a track that other processes can read by now.
     pub fn rows_in_store(&self, track: &str) -> usize {
-        let exp = Experiment::open_read_only(&self.experiment, &self.root);
+        let exp = Experiment::open_read_only(EXPERIMENT, &self.root);
         exp.map_or(0, |exp| exp.tracks(track).read(&Query::all()).unwrap().len())
+    }
+
+    /// Waits until other processes can read as many rows of a track.
+    pub fn wait_for_rows(&self, track: &str, rows: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.rows_in_store(track);
+            if found >= rows {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{found} of {rows} rows of {track} are in the store"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub fn signal(&self, signal: Signal) {

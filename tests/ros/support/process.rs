@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::terminal::Terminal;
 
 /// Longer than anything here takes on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running child; killed when dropped.
 pub struct Process {

@@ -133,13 +133,14 @@ fn as_ints(bytes: &[u8]) -> Value {
 #[test]
 fn fields_may_be_chosen_and_renamed_and_the_file_is_told_all_the_same() {
     let imported = gray_bag(&[10]).import(
-        "topics:\n  - topic: /camera\n    fields: {picture: data, frame_id: header.frame_id}\n",
+        "topics:\n  - topic: /camera\n    fields: {picture: data, frame: header.frame_id}\n",
     );
     let row = &imported.rows("camera")[0];
+    assert_eq!(row.fields.get("frame"), Some(&"map".into()));
     let columns: Vec<&str> = row.fields.iter().map(|(name, _)| &**name).collect();
     assert_eq!(
         columns,
-        ["frame_id", "path", "frame", "index", "width", "height", "encoding", "bytes"]
+        ["frame", "path", "frame_", "index", "width", "height", "encoding", "bytes"]
     );
 }
 
