@@ -213,13 +213,13 @@ impl Recorder {
         });
     }
 
-    /// Returns once what was recorded so far is in the store.
+    /// Returns once what was recorded so far is in the store, here; no server is waited for.
     ///
     /// # Errors
     /// The first track that could not be written; its rows are tried again.
     pub fn flush(&self) -> Result<(), TrackError> {
         self.frames.settle();
-        self.exp.flush()
+        self.exp.flush_store()
     }
 
     /// Goes on in another experiment: the first one's name and `_002`, `_003`, …. Topics keep their

@@ -96,6 +96,11 @@ impl StopFlag {
         self.stop();
     }
 
+    /// What is set once it is to end at once.
+    pub fn hurry_flag(&self) -> Arc<AtomicBool> {
+        self.hurried.clone()
+    }
+
     /// Whether it is to end at once.
     pub fn is_hurried(&self) -> bool {
         self.hurried.load(Ordering::Relaxed)

@@ -1,6 +1,8 @@
 //! Where a recording goes, from what was given and what the mapping says: of `run` and `import`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::ros::host_name;
@@ -17,6 +19,8 @@ pub(super) struct Given {
     pub(super) root: Option<PathBuf>,
     pub(super) remote: Option<String>,
     pub(super) token_file: Option<PathBuf>,
+    /// Set once nobody wants to wait for a server any more.
+    pub(super) hurry: Arc<AtomicBool>,
 }
 
 /// An experiment to be opened for recording.
@@ -47,7 +51,7 @@ impl Destination {
         };
         let root = given.root.or_else(|| mapping.root().map(PathBuf::from));
         let root = root.unwrap_or_else(|| DEFAULT_ROOT.into());
-        let mut options = options(root.clone(), mapping);
+        let mut options = options(root.clone(), mapping).hurry(given.hurry);
         let remote = remote(given.remote, given.token_file, mapping);
         if let Some(remote) = &remote {
             options = options.remote(remote.clone());

@@ -53,6 +53,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
         root: args.root.clone(),
         remote: args.remote.clone(),
         token_file: args.token.file(),
+        hurry: stop.hurry_flag(),
     };
     let details = run_details::of_import(&mapping, &args.bags);
     let mut recorder = Recorder::new(Destination::settle(&mapping, given)?.open(details)?);

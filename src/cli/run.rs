@@ -58,7 +58,7 @@ pub(crate) fn run(
     let early = args.config.as_deref().map(load_mapping).transpose()?;
     let node = RosNode::start(NODE_NAME, ros_args).map_err(failed)?;
     let parameters = node.parameters().map_err(failed)?;
-    let (mapping, destination) = settle(args, &parameters, early)?;
+    let (mapping, destination) = settle(args, &parameters, early, &stop)?;
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
     let start_paused =
         args.paused || parameters.start_paused.unwrap_or_else(|| mapping.start_paused());
@@ -100,6 +100,7 @@ fn settle(
     args: &RunArgs,
     parameters: &RosParameters,
     early: Option<Mapping>,
+    stop: &StopFlag,
 ) -> Result<(Mapping, Destination), Failure> {
     let mapping = match (early, &parameters.config) {
         (Some(mapping), _) => mapping,
@@ -114,7 +115,8 @@ fn settle(
     let experiment = args.experiment.clone().or_else(|| parameters.experiment.clone());
     let root = args.root.clone().or_else(|| parameters.root.clone().map(PathBuf::from));
     let remote = args.remote.clone().or_else(|| parameters.remote.clone());
-    let given = Given { experiment, root, remote, token_file: args.token.file() };
+    let (token_file, hurry) = (args.token.file(), stop.hurry_flag());
+    let given = Given { experiment, root, remote, token_file, hurry };
     let destination = Destination::settle(&mapping, given)?;
     Ok((mapping, destination))
 }

@@ -8,32 +8,56 @@ use mldash_bridge::ros::StopFlag;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Signals that come so soon after one another are one: Ctrl-C on `ros2 launch` sends SIGINT from the
-/// terminal and from launch.
+/// Signals that come so soon after one another are one wish: Ctrl-C on `ros2 launch` sends SIGINT
+/// from the terminal and from launch.
 const SAME_WISH: Duration = Duration::from_secs(2);
 
 /// Sets `stop` at the first SIGINT or SIGTERM; a later one ends it at once, without what is queued.
 pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let stop = stop.clone();
-    let watch = move || {
-        let mut first_at: Option<Instant> = None;
-        for _ in signals.forever() {
-            match first_at {
-                None => {
-                    tracing::info!("stopping: taking what is queued, closing the tracks");
-                    first_at = Some(Instant::now());
-                    stop.stop();
-                }
-                Some(at) if at.elapsed() < SAME_WISH => {
-                    tracing::warn!("still writing what was received; kill -9 would lose it");
-                }
-                Some(_) => {
-                    tracing::warn!("ending at once: what is queued is counted and left out");
-                    stop.hurry();
-                }
+    let mut wishes = Wishes { stop: stop.clone(), first_at: None };
+    let watch = move || signals.forever().for_each(|_| wishes.take(Instant::now()));
+    thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+}
+
+/// What signals have asked for so far.
+struct Wishes {
+    stop: StopFlag,
+    first_at: Option<Instant>,
+}
+
+impl Wishes {
+    fn take(&mut self, now: Instant) {
+        match self.first_at {
+            None => {
+                tracing::info!("stopping: taking what is queued, closing the tracks");
+                self.first_at = Some(now);
+                self.stop.stop();
+            }
+            Some(first_at) if now - first_at < SAME_WISH => {
+                tracing::warn!("still writing what was received; kill -9 would lose it");
+            }
+            Some(_) => {
+                tracing::warn!("ending at once: what is queued is counted and left out");
+                self.stop.hurry();
             }
         }
-    };
-    thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_signal_is_a_hurry_unless_it_came_with_the_first() {
+        let stop = StopFlag::default();
+        let mut wishes = Wishes { stop: stop.clone(), first_at: None };
+        let start = Instant::now();
+        wishes.take(start);
+        wishes.take(start + Duration::from_millis(50));
+        assert!(stop.is_set() && !stop.is_hurried());
+        wishes.take(start + SAME_WISH);
+        assert!(stop.is_hurried());
+    }
 }

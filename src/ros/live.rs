@@ -190,28 +190,35 @@ fn record_from(
 mod tests {
     use super::*;
     use crate::message::MessageType;
-    use crate::record::TopicPlan;
+    use crate::record::{DropReason, TopicPlan};
     use crate::track::{Experiment, Options, Query};
     use queue::RawMessage;
 
-    #[test]
-    fn a_panic_of_the_node_ends_the_recording_in_order_with_all_that_was_received() {
-        let root = tempfile::tempdir().unwrap();
-        let exp = Experiment::open("tests/ros/panic", Options::local(root.path())).unwrap();
+    fn message(received_nanos: i64) -> RawMessage {
+        let cdr = vec![0, 1, 0, 0, 2, 0, 0, 0, b'x', 0];
+        RawMessage { topic: 0, cdr, received_nanos }
+    }
+
+    /// A recorder, and the plan of `/chatter`.
+    fn recorder(root: &std::path::Path) -> (Recorder, Box<TopicPlan>) {
+        let exp = Experiment::open("tests/ros/run", Options::local(root)).unwrap();
         let mapping = Mapping::parse("topics: [{topic: /chatter}]", "test.yaml").unwrap();
         let type_name = "std_msgs/msg/String".parse().unwrap();
         let message = MessageType::from_bundle(&type_name, "string data").unwrap();
         let rule = mapping.rule_for("/chatter", &type_name).unwrap();
-        let plan = Box::new(TopicPlan::new("/chatter", "/chatter", &message, &rule).unwrap());
+        let plan = TopicPlan::new("/chatter", "/chatter", &message, &rule).unwrap();
+        (Recorder::new(exp), Box::new(plan))
+    }
 
-        let mut recorder = Recorder::new(exp);
+    #[test]
+    fn a_panic_of_the_node_ends_the_recording_in_order_with_all_that_was_received() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut recorder, plan) = recorder(root.path());
         let stop = StopFlag::default();
         let ended = record_from(&mut recorder, &stop, move |queue, _| {
             queue.push_control(Control::AddTopic(plan));
-            for received_nanos in [1_000_000_000, 2_000_000_000] {
-                let cdr = vec![0, 1, 0, 0, 2, 0, 0, 0, b'x', 0];
-                queue.push(RawMessage { topic: 0, cdr, received_nanos }).unwrap();
-            }
+            queue.push(message(1_000_000_000)).unwrap();
+            queue.push(message(2_000_000_000)).unwrap();
             panic!("rcl said something r2r does not know");
         });
         let failure = ended.unwrap_err().to_string();
@@ -221,7 +228,25 @@ mod tests {
         closed.unwrap();
         assert!(account.adds_up() && !account.complete);
         assert_eq!(account.failure, Some(failure));
-        let exp = Experiment::open_read_only("tests/ros/panic", root.path()).unwrap();
+        let exp = Experiment::open_read_only("tests/ros/run", root.path()).unwrap();
         assert_eq!(exp.tracks("chatter").read(&Query::all()).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn in_a_hurry_what_is_queued_is_counted_and_left_out() {
+        let root = tempfile::tempdir().unwrap();
+        let (mut recorder, plan) = recorder(root.path());
+        let stop = StopFlag::default();
+        stop.hurry();
+        let ended = record_from(&mut recorder, &stop, move |queue, _| {
+            queue.push_control(Control::AddTopic(plan));
+            queue.push(message(1_000_000_000)).unwrap();
+            Ok(())
+        });
+        ended.unwrap();
+        let (account, closed) = recorder.finish(None);
+        closed.unwrap();
+        assert_eq!(account.topics[0].dropped[&DropReason::Stopped], 1);
+        assert!(account.adds_up());
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use super::error::{TrackError, one_line};
@@ -236,8 +237,16 @@ impl Experiment {
     /// The first track that could not be written; its rows stay in memory and are tried again. A server
     /// that does not have all in [`remote_timeout`](Options::remote_timeout), or refuses some of it.
     pub fn flush(&self) -> Result<(), TrackError> {
-        self.shared.flush_all()?;
+        self.flush_store()?;
         self.shared.wait_for_server()
+    }
+
+    /// The first half of [`flush`](Self::flush): without waiting for a server.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush), of the store alone.
+    pub fn flush_store(&self) -> Result<(), TrackError> {
+        self.shared.flush_all()
     }
 
     /// How far the upload is; `None` for an experiment that is not uploaded.
@@ -280,7 +289,11 @@ impl Experiment {
         let (upload, timeout) = self.shared.upload.get()?;
         // What was noted of the run goes before.
         let noted = self.notes().ok().and_then(|notes| notes.status).filter(|s| s.is_final());
-        let go_on = |_: &SyncStatus| ControlFlow::Continue(());
+        let hurry = &self.options.hurry;
+        let go_on = |_: &SyncStatus| match hurry.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
         if let Err(error) = upload.end(noted.unwrap_or(status), Some(*timeout), None, go_on) {
             tracing::warn!(
                 "not everything is uploaded ({}); upload the rest with `mldash_bridge sync {} --root {} \

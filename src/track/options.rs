@@ -3,6 +3,8 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::buffer::WhenFull;
@@ -37,6 +39,7 @@ pub struct Options {
     pub(super) last_run: LastRun,
     pub(super) remote: Option<Remote>,
     pub(super) remote_timeout: Duration,
+    pub(super) hurry: Arc<AtomicBool>,
 }
 
 /// What opening an experiment makes of a run that is still said to be under way.
@@ -75,6 +78,7 @@ impl Options {
             last_run: LastRun::default(),
             remote: None,
             remote_timeout: DEFAULT_REMOTE_TIMEOUT,
+            hurry: Arc::default(),
         }
     }
 
@@ -130,6 +134,12 @@ impl Options {
     /// How long a flush, and the end, may wait for that server.
     pub fn remote_timeout(mut self, timeout: Duration) -> Self {
         self.remote_timeout = timeout;
+        self
+    }
+
+    /// Once this is set, closing does not wait for the server any more.
+    pub fn hurry(mut self, hurry: Arc<AtomicBool>) -> Self {
+        self.hurry = hurry;
         self
     }
 

@@ -226,6 +226,19 @@ fn parameters_show_what_the_run_uses_and_stay_as_they_are() {
 }
 
 #[test]
+fn whether_it_starts_paused_is_a_parameter_too() {
+    let graph = Graph::new();
+    let config = graph.file("mapping.yaml", POSE);
+    let config = config.to_str().unwrap();
+    let bridge = graph.bridge_with(&["--config", config, "--ros-args", "-p", "start_paused:=true"]);
+    let mut operator = graph.operator();
+    let got = operator.ask(&json!({"get": ["start_paused"]}));
+    assert_eq!(got["values"], json!([true]));
+    assert_eq!(status(&mut operator)["paused"], true);
+    bridge.interrupt();
+}
+
+#[test]
 fn the_experiment_says_what_recorded_it_and_how_that_ended() {
     let graph = Graph::new();
     let bridge = graph.bridge(POSE);

@@ -1,10 +1,16 @@
 //! The life of a run in `experiment.json`.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
 
 use mldash_bridge::fields;
-use mldash_bridge::track::{Experiment, Metadata, Options, Query, RunStatus};
+use mldash_bridge::track::{Experiment, Metadata, Options, Query, Remote, RunStatus};
 use serde_json::{Value, json};
 
 const RUN: &str = "alice/warehouse/run-1";
@@ -130,4 +136,28 @@ fn a_run_goes_on_in_another_experiment_and_both_say_so() {
     assert_eq!(next["status"], "COMPLETED");
     let next = next["metadata"].clone();
     assert_eq!((&next["continues"], &next["host"]), (&RUN.into(), &"rover".into()));
+}
+
+#[test]
+fn in_a_hurry_closing_does_not_wait_for_a_server_that_does_not_answer() {
+    let root = tempfile::tempdir().unwrap();
+    let token = root.path().join("token");
+    fs::write(&token, "alice secret\n").unwrap();
+    // It takes connections, and that is all.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    let hurry = Arc::new(AtomicBool::new(false));
+    let options = Options::local(root.path().join("dash"))
+        .remote(Remote::new(url).token_file(token))
+        .remote_timeout(Duration::from_secs(3600))
+        .hurry(hurry.clone());
+    let exp = Experiment::open(RUN, options).unwrap();
+    exp.tracks("arm").append(fields! { "q": 1 }, 1.0).unwrap();
+    exp.flush_store().unwrap();
+    let (closed, is_closed) = sync_channel(1);
+    thread::spawn(move || closed.send(exp.close()));
+    hurry.store(true, Ordering::Relaxed);
+    let closed = is_closed.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
+    assert_eq!(closed.tracks[0].info.total_entries, 1);
+    assert_eq!(closed.sync.unwrap().rows_sent, 0);
 }
