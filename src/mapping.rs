@@ -83,12 +83,23 @@ pub struct Mapping {
     exclude: Vec<Placed<TopicPattern>>,
     required: Vec<Required>,
     start_paused: bool,
+    clock_jump: ClockJump,
     text: String,
     path: PathBuf,
 }
 
 /// What holds for all topics of a type, where their rules leave it open.
 type TypeDefaults = BTreeMap<TypeName, Placed<Keys>>;
+
+/// What to do when the ROS clock jumps back, as a simulator's does that is started anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClockJump {
+    /// Go on: rows are sorted in by their times.
+    #[default]
+    Sort,
+    /// Go on in a new experiment, so that times of different runs stay apart.
+    Split,
+}
 
 /// A server to upload to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,6 +218,11 @@ impl Mapping {
     /// Whether globs are not to mean this topic.
     pub fn excludes(&self, topic: &str) -> bool {
         self.exclude.iter().any(|excluded| excluded.value.captures(topic).is_some())
+    }
+
+    /// What to do when the ROS clock jumps back.
+    pub fn clock_jump(&self) -> ClockJump {
+        self.clock_jump
     }
 
     /// The text as it was written.

@@ -25,6 +25,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::mapping::ClockJump;
+
 /// What the node was given as ROS parameters; an empty text is the same as not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RosParameters {
@@ -47,6 +49,8 @@ pub struct NodeSettings {
     pub shown: EffectiveSettings,
     /// The log, to be published on `/rosout`.
     pub logs: Option<LogQueue>,
+    /// What to do when the ROS clock jumps back.
+    pub clock_jump: ClockJump,
 }
 
 /// What a run uses, wherever it was said.

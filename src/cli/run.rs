@@ -78,7 +78,7 @@ pub(crate) fn run(
     recorder.guard_disk(mapping.min_free());
     recorder.require(mapping.required());
     let status_line = StatusLine::start(recorder.board()).map_err(failed)?;
-    let settings = NodeSettings { shown, logs };
+    let settings = NodeSettings { shown, logs, clock_jump: mapping.clock_jump() };
     let definitions = Definitions::from_environment();
     let recorded = node.record(mapping, definitions, settings, &mut recorder, &stop);
     let failure = recorded.as_ref().err().map(ToString::to_string);

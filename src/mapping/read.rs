@@ -11,10 +11,10 @@ use super::reader::{Item, Section};
 use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
-use super::{Flush, Mapping, Remote, TypeDefaults, overlap, required, yaml};
+use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, yaml};
 use crate::message::TypeName;
 
-const TOP_KEYS: [&str; 10] = [
+const TOP_KEYS: [&str; 11] = [
     "experiment",
     "root",
     "remote",
@@ -25,7 +25,10 @@ const TOP_KEYS: [&str; 10] = [
     "exclude",
     "required",
     "start_paused",
+    "clock_jump",
 ];
+const CLOCK_JUMPS: [(&str, ClockJump); 2] =
+    [("sort", ClockJump::Sort), ("split", ClockJump::Split)];
 const NO_TOPICS: &str = "write `topics:` and below it lines such as `  - topic: /robot/pose`";
 const EXPERIMENT: &str =
     "write `owner/project/name`; `{date}`, `{time}`, `{host}` and `{env:NAME}` fill in";
@@ -67,6 +70,10 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
         start_paused: section
             .get("start_paused")
             .and_then(|item| item.truth(problems))
+            .unwrap_or_default(),
+        clock_jump: section
+            .get("clock_jump")
+            .and_then(|item| item.choice(&CLOCK_JUMPS, problems))
             .unwrap_or_default(),
         text: text.to_owned(),
         path: PathBuf::new(),

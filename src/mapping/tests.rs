@@ -51,6 +51,7 @@ flush: {interval: 0.5, batch: 100, fsync: 1}
 min_free: 2GiB
 required: [/robot/pose, {topic: tf, min_rate: 50}]
 start_paused: true
+clock_jump: split
 topics:
   - topic: /robot/pose
     track: robot/pose
@@ -87,6 +88,7 @@ exclude: [/rosout, /parameter_events]
     let required = mapping.required().iter().map(|r| (r.topic(), r.min_rate().map(Hz::get)));
     assert_eq!(required.collect::<Vec<_>>(), [("/robot/pose", None), ("/tf", Some(50.0))]);
     assert!(mapping.start_paused());
+    assert_eq!(mapping.clock_jump(), ClockJump::Split);
 
     let column =
         |column: &str, text: &str| SelectedField { column: column.into(), path: path(text) };

@@ -1,5 +1,7 @@
 //! The ROS side on a real ROS 2, by way of r2r.
 
+#[path = "live/clock.rs"]
+mod clock;
 #[path = "live/control.rs"]
 mod control;
 #[path = "live/discovery.rs"]

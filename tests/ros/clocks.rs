@@ -2,7 +2,24 @@
 
 use mldash_bridge::track::Row;
 
-use super::support::Graph;
+use super::support::{Graph, Recording};
+
+/// What is recorded of a simulator at 50 s, which starts anew at 10 s.
+fn simulator_started_anew(graph: &Graph, top_keys: &str) -> Recording {
+    let topics = "topics:
+  - {topic: /chatter, stamp: receive}
+  - {topic: /pose, stamp_ns: true}
+  - {topic: /robot_description, stamp: receive}";
+    let config = graph.file("m.yaml", &format!("{top_keys}\n{topics}"));
+    let config = config.to_str().unwrap();
+    let sim_time = ["--ros-args", "-p", "use_sim_time:=true"];
+    let bridge = graph.bridge_with(&[&["--config", config][..], &sim_time].concat());
+    let robot = graph.robot("sim_restart");
+    robot.wait_until_published();
+    bridge.wait_for_log("the first message of /robot_description is here");
+    robot.finish();
+    bridge.interrupt()
+}
 
 fn times(rows: &[Row]) -> Vec<f64> {
     rows.iter().map(|row| row.ts.as_secs()).collect()
@@ -11,21 +28,7 @@ fn times(rows: &[Row]) -> Vec<f64> {
 #[test]
 fn a_simulator_that_starts_late_stands_still_and_starts_anew_loses_no_row() {
     let graph = Graph::new();
-    let config = graph.file(
-        "m.yaml",
-        "topics:
-  - {topic: /chatter, stamp: receive}
-  - {topic: /pose, stamp_ns: true}
-  - {topic: /robot_description, stamp: receive}",
-    );
-    let config = config.to_str().unwrap();
-    let sim_time = ["--ros-args", "-p", "use_sim_time:=true"];
-    let bridge = graph.bridge_with(&[&["--config", config][..], &sim_time].concat());
-    let robot = graph.robot("sim_restart");
-    robot.wait_until_published();
-    bridge.wait_for_log("the first message of /robot_description is here");
-    robot.finish();
-    let recording = bridge.interrupt();
+    let recording = simulator_started_anew(&graph, "");
 
     assert_eq!(times(&recording.rows("robot_description")), [50.0]);
     let description = recording.topic("/robot_description");
@@ -45,4 +48,19 @@ fn a_simulator_that_starts_late_stands_still_and_starts_anew_loses_no_row() {
     assert_eq!(pose["notes"]["clock_jumped_back"], 1);
     let stderr = &recording.ended.stderr;
     assert_eq!(stderr.matches("/pose: time jumped back to 10 s").count(), 1, "{stderr}");
+}
+
+#[test]
+fn a_simulator_that_starts_anew_can_have_an_experiment_for_each_run() {
+    let graph = Graph::new();
+    let recording = simulator_started_anew(&graph, "clock_jump: split");
+    let account = recording.account();
+    assert_eq!(account["experiment"], "tests/ros/run_002");
+    let parts = ["tests/ros/run", "tests/ros/run_002"];
+    let poses = parts.map(|part| times(&recording.rows_in(part, "pose")));
+    // The first of a run may overtake its clock, on another topic.
+    assert_eq!(poses.iter().map(Vec::len).sum::<usize>(), 200, "no run merges with the other");
+    assert!(poses[0].contains(&149.0) && !poses[1].contains(&149.0), "{poses:?}");
+    assert!(poses[1].contains(&109.0) && !poses[0].contains(&49.0), "{poses:?}");
+    assert_eq!(times(&recording.rows_in(parts[1], "chatter")), [10.0]);
 }

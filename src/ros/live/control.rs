@@ -24,6 +24,8 @@ pub(super) enum Control {
     Flush(Reply),
     /// `~/split`.
     Split(Reply),
+    /// The ROS clock jumped back, and the recording is to be split there.
+    ClockJumped,
     /// `~/status`.
     Status(QueueFill, Reply),
 }
@@ -64,6 +66,8 @@ impl Control {
             Self::Look(queue) => recorder.post_status(queue),
             Self::Flush(reply) => send(reply, flush(recorder)),
             Self::Split(reply) => send(reply, split(recorder)),
+            // It is told there when it can't be.
+            Self::ClockJumped => drop(split(recorder)),
             Self::Status(queue, reply) => send(reply, status(recorder, queue)),
         }
     }

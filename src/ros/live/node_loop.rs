@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 
+use super::clock::RosClock;
 use super::control::Control;
 use super::discovery::{Discovery, NewTopic};
 use super::queue::MessageQueue;
@@ -14,6 +15,7 @@ use super::rosout::Rosout;
 use super::services::{Answer, Call, Services, answer};
 use super::subscriptions::Subscriptions;
 use super::{NodeName, NodeSettings, RosError, StopFlag, parameters};
+use crate::mapping::ClockJump;
 use crate::record::StatusBoard;
 
 /// A spin can't be woken from outside: this bounds how late a stop or a new topic is seen.
@@ -35,7 +37,8 @@ pub(super) struct NodeLoop<'a> {
     services: Services,
     reports: Reports,
     rosout: Option<Rosout>,
-    clock: std::sync::Arc<std::sync::Mutex<r2r::Clock>>,
+    clock: RosClock,
+    clock_jump: ClockJump,
     /// Answers `ros2 param`, and switches to simulated time.
     parameters: Option<BoxFuture<'static, ()>>,
 }
@@ -59,7 +62,7 @@ impl<'a> NodeLoop<'a> {
         let reports = Reports::new(&mut node, name, board).map_err(offer_error("/diagnostics"))?;
         let rosout = settings.logs.map(|logs| Rosout::new(&mut node, name, logs));
         let rosout = rosout.transpose().map_err(offer_error("/rosout"))?;
-        let clock = node.get_ros_clock();
+        let clock = RosClock::of(&node);
         let mut node_loop = Self {
             node,
             discovery,
@@ -70,6 +73,7 @@ impl<'a> NodeLoop<'a> {
             reports,
             rosout,
             clock,
+            clock_jump: settings.clock_jump,
             parameters: Some(parameters),
         };
         node_loop.set_paused(settings.shown.start_paused);
@@ -85,10 +89,11 @@ impl<'a> NodeLoop<'a> {
                 discover_at = Instant::now() + DISCOVER_EVERY;
             }
             self.node.spin_once(SPIN);
+            self.watch_clock();
             self.drain();
             self.poll_parameters();
             self.serve();
-            self.reports.poll(self.queue, now_nanos(&self.clock));
+            self.reports.poll(self.queue, self.clock.now_nanos());
             self.publish_log();
         }
         self.drain_all(DRAIN_AT_MOST);
@@ -123,10 +128,28 @@ impl<'a> NodeLoop<'a> {
         self.queue.push_control(Control::Refuse { topic, reason });
     }
 
+    /// What was received before a jump belongs to the part before, and is handed over already.
+    fn watch_clock(&mut self) {
+        if !self.clock.has_jumped_back() {
+            return;
+        }
+        match self.clock_jump {
+            ClockJump::Sort => tracing::warn!(
+                "the ROS clock jumped back (a simulator started anew?); rows of times that were there \
+                 before merge with them. `clock_jump: split` in the mapping goes on in a new experiment"
+            ),
+            ClockJump::Split => {
+                tracing::info!("the ROS clock jumped back; going on in a new experiment");
+                self.queue.push_behind_messages(Control::ClockJumped);
+                self.subscriptions.start_part(&mut self.node);
+            }
+        }
+    }
+
     /// Hands over everything that the last spin brought; whether there was anything.
     fn drain(&mut self) -> bool {
         let clock = &self.clock;
-        self.subscriptions.drain(self.queue, || now_nanos(clock))
+        self.subscriptions.drain(self.queue, || clock.now_nanos())
     }
 
     /// Hands over everything that the middleware holds by now.
@@ -189,11 +212,4 @@ impl<'a> NodeLoop<'a> {
             self.parameters = None;
         }
     }
-}
-
-/// ROS time: the system's, or `/clock` under `use_sim_time`.
-fn now_nanos(clock: &std::sync::Mutex<r2r::Clock>) -> i64 {
-    let mut clock = clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let since_epoch = clock.get_now().unwrap_or_default();
-    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
 }
