@@ -35,6 +35,7 @@ pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::mapping::{Bytes, Required};
@@ -103,6 +104,11 @@ impl Recorder {
     /// What happens to pictures and clouds from now on whose files can't be written as fast as they come.
     pub fn set_when_behind(&mut self, when_behind: WhenBehind) {
         self.frames.set_when_behind(when_behind);
+    }
+
+    /// Once `hurried` is set, pictures and clouds that wait to become files are counted and left out.
+    pub fn hurry_when(&mut self, hurried: Arc<AtomicBool>) {
+        self.frames.hurry_when(hurried);
     }
 
     /// The disk as it was last looked at, when it is watched.
@@ -200,11 +206,12 @@ impl Recorder {
     pub fn post_status(&mut self, queue: QueueFill) {
         let now = Instant::now();
         let topics = self.session.look(now, &mut self.topics);
+        let (file_bytes, file_limit_bytes) = self.frames.fill();
         self.session.board.post(Status {
             experiment: self.exp.name().to_string(),
             paused: self.session.paused,
             elapsed_secs: (now - self.session.started).as_secs_f64(),
-            queue,
+            queue: QueueFill { file_bytes, file_limit_bytes, ..queue },
             disk: self.disk(),
             sync: None,
             topics,

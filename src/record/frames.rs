@@ -2,6 +2,8 @@
 //! the row that names it. When those can't keep up, these messages are dropped and no others.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 
 use super::account::{DropReason, Note};
@@ -33,6 +35,8 @@ pub enum WhenBehind {
 pub(super) struct Frames {
     workers: Workers<WaitingFrame>,
     when_behind: WhenBehind,
+    /// Set once what waits is to be left out.
+    hurried: Arc<AtomicBool>,
     /// The next index, by folder.
     next: HashMap<String, u64>,
 }
@@ -68,6 +72,7 @@ struct WaitingFrame {
     files: Files,
     parts: Vec<NumberedPart>,
     cost_bytes: usize,
+    hurried: Arc<AtomicBool>,
     failed: Option<Failed>,
 }
 
@@ -81,6 +86,7 @@ struct NumberedPart {
 /// Why a frame is not stored.
 #[derive(Debug)]
 enum Failed {
+    LeftOut,
     Encode(String),
     Save(TrackError),
 }
@@ -91,13 +97,24 @@ impl Frames {
         Self {
             workers: Workers::new(threads, LIMIT_BYTES),
             when_behind: WhenBehind::default(),
+            hurried: Arc::default(),
             next: HashMap::new(),
         }
     }
 
     /// For the part of a recording that comes next; this one still writes what it has.
     pub(super) fn next_part(&self) -> Self {
-        Self { when_behind: self.when_behind, ..Self::new() }
+        Self { when_behind: self.when_behind, hurried: self.hurried.clone(), ..Self::new() }
+    }
+
+    /// Once `hurried` is set, what waits is counted and left out.
+    pub(super) fn hurry_when(&mut self, hurried: Arc<AtomicBool>) {
+        self.hurried = hurried;
+    }
+
+    /// What waits to become files, in bytes as they were received, and what may.
+    pub(super) fn fill(&self) -> (usize, usize) {
+        (self.workers.waiting_bytes(), LIMIT_BYTES)
     }
 
     pub(super) fn set_when_behind(&mut self, when_behind: WhenBehind) {
@@ -114,11 +131,7 @@ impl Frames {
         }
         let cost_bytes = raw.iter().map(|raw| raw.len()).sum();
         if !self.make_room(cost_bytes) {
-            return ledger.drop_one(DropReason::BlobQueueFull, || {
-                "they came faster than files of them could be written; `max_rate` thins them out, \
-                 `image: jpeg` is written faster than `png`"
-                    .to_owned()
-            });
+            return ledger.drop_lost(DropReason::BlobQueueFull, 1);
         }
         let sink = stream.sink().clone();
         let parts = match self.number(exp, &sink, parts) {
@@ -126,16 +139,16 @@ impl Frames {
             Err(error) => return ledger.drop_refused(&error),
         };
         stream.keep(stream.kept(&row, &raw));
-        let (files, failed) = (exp.files(""), None);
         self.workers.submit(WaitingFrame {
             row,
             notes,
             sink,
             ledger,
-            files,
+            files: exp.files(""),
             parts,
             cost_bytes,
-            failed,
+            hurried: self.hurried.clone(),
+            failed: None,
         });
     }
 
@@ -192,6 +205,9 @@ fn first_free(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
 
 impl WaitingFrame {
     fn save_all(&mut self) -> Result<(), Failed> {
+        if self.hurried.load(Ordering::Relaxed) {
+            return Err(Failed::LeftOut);
+        }
         for NumberedPart { part, folder, index } in std::mem::take(&mut self.parts) {
             let encode = |error: BlobError| Failed::Encode(one_line(&error));
             let encoded = part.blob.encode(&part.raw, &part.formats).map_err(encode)?;
@@ -228,6 +244,7 @@ impl Job for WaitingFrame {
     fn commit(self) {
         match self.failed {
             None => self.ledger.book(self.sink.append(self.row), &self.notes),
+            Some(Failed::LeftOut) => self.ledger.drop_lost(DropReason::Stopped, 1),
             Some(Failed::Encode(why)) => self.ledger.drop_one(DropReason::BlobMalformed, || why),
             Some(Failed::Save(error)) => self.ledger.drop_refused(&error),
         }
@@ -236,8 +253,6 @@ impl Job for WaitingFrame {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::super::{Recorder, TopicPlan};
     use super::*;
     use crate::mapping::Mapping;
@@ -263,20 +278,33 @@ mod tests {
         [&header[..], &rest.concat()].concat()
     }
 
-    #[test]
-    fn pictures_that_come_too_fast_are_dropped_counted_and_cost_other_topics_nothing() {
+    fn recorder() -> (tempfile::TempDir, Recorder) {
         let root = tempfile::tempdir().unwrap();
         let exp = Experiment::open("tests/frames/run", Options::local(root.path())).unwrap();
-        let mut recorder = Recorder::new(exp);
+        (root, Recorder::new(exp))
+    }
+
+    fn camera(recorder: &mut Recorder) -> usize {
+        let fields = "string format\nuint8[] data";
+        topic(recorder, "/camera", "sensor_msgs/msg/CompressedImage", fields)
+    }
+
+    /// 600 bytes that call themselves a picture.
+    fn picture(sec: u8) -> Vec<u8> {
+        let length = 600_u32.to_le_bytes();
+        stamped(sec, &[&1_u32.to_le_bytes(), &[0, 0, 0, 0], &length, &[7; 600]])
+    }
+
+    #[test]
+    fn pictures_that_come_too_fast_are_dropped_counted_and_cost_other_topics_nothing() {
+        let (_root, mut recorder) = recorder();
         // Nobody works: what is taken waits.
         recorder.frames.workers = Workers::new(0, 1000);
-        let picture = "string format\nuint8[] data";
-        let camera = topic(&mut recorder, "/camera", "sensor_msgs/msg/CompressedImage", picture);
+        let camera = camera(&mut recorder);
         let arm = topic(&mut recorder, "/arm", "my_msgs/msg/Arm", "uint32 joint");
 
-        let jpeg = [&1_u32.to_le_bytes()[..], &[0, 0, 0, 0], &600_u32.to_le_bytes(), &[7; 600]];
         for sec in 1..=3 {
-            recorder.record(camera, stamped(sec, &jpeg), 1);
+            recorder.record(camera, picture(sec), 1);
             recorder.record(arm, stamped(sec, &[&[5, 0, 0, 0]]), 1);
         }
         let account = recorder.account();
@@ -287,5 +315,21 @@ mod tests {
         assert_eq!(camera.dropped[&DropReason::BlobQueueFull], 2);
         assert!(camera.errors[0].contains("max_rate"), "{:?}", camera.errors);
         assert_eq!((arm.received, arm.stored), (3, 3));
+    }
+
+    #[test]
+    fn in_a_hurry_what_waits_is_counted_and_left_out() {
+        let (_root, mut recorder) = recorder();
+        let camera = camera(&mut recorder);
+        recorder.record(camera, picture(1), 1);
+        recorder.flush().unwrap();
+        assert_eq!(recorder.account().topics[0].stored, 1, "flushed is stored");
+        recorder.hurry_when(Arc::new(AtomicBool::new(true)));
+        recorder.record(camera, picture(2), 1);
+        let (account, closed) = recorder.finish(None);
+        closed.unwrap();
+        assert!(account.adds_up());
+        assert_eq!((account.topics[0].received, account.topics[0].stored), (2, 1));
+        assert_eq!(account.topics[0].dropped[&DropReason::Stopped], 1);
     }
 }

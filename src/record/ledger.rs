@@ -126,6 +126,19 @@ impl Ledger {
         account.drop_received(reason, messages);
     }
 
+    /// Counts messages that were lost for want of time or of room, or left out as asked for.
+    pub(super) fn drop_lost(&self, reason: DropReason, messages: u64) {
+        let why = match reason {
+            DropReason::Paused => "as asked for; they are counted",
+            DropReason::Stopped => "the recording was ended in a hurry",
+            DropReason::BlobQueueFull => {
+                "they came faster than files of them could be written; `max_rate` thins them out"
+            }
+            _ => "messages came faster than they were decoded",
+        };
+        self.drop_many(reason, messages, || why.to_owned());
+    }
+
     /// Takes rows that were stored as merged ones.
     pub(super) fn settle(&self, rows: u64) {
         let mut account = self.account.lock();

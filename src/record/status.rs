@@ -57,7 +57,7 @@ pub struct TopicStatus {
     pub is_losing: bool,
 }
 
-/// What waits between the ROS side and the recorder.
+/// What waits between the ROS side and the recorder, and behind it to become files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QueueFill {
     /// Bytes of messages of ordinary size.
@@ -68,6 +68,10 @@ pub struct QueueFill {
     pub heavy_bytes: usize,
     /// What they may take.
     pub heavy_limit_bytes: usize,
+    /// Bytes of pictures and clouds that wait to become files.
+    pub file_bytes: usize,
+    /// What they may take.
+    pub file_limit_bytes: usize,
 }
 
 impl Status {
@@ -84,11 +88,12 @@ impl Status {
 }
 
 impl QueueFill {
-    /// How full the fuller lane is, of 1.
+    /// How full the fullest part is, of 1.
     pub fn ratio(&self) -> f64 {
         let part = |bytes: usize, limit: usize| bytes as f64 / limit.max(1) as f64;
-        let light = part(self.light_bytes, self.light_limit_bytes);
-        light.max(part(self.heavy_bytes, self.heavy_limit_bytes))
+        part(self.light_bytes, self.light_limit_bytes)
+            .max(part(self.heavy_bytes, self.heavy_limit_bytes))
+            .max(part(self.file_bytes, self.file_limit_bytes))
     }
 }
 
@@ -160,14 +165,17 @@ mod tests {
     }
 
     #[test]
-    fn the_fuller_lane_says_how_full_the_queue_is() {
+    fn the_fullest_part_says_how_full_the_queue_is() {
         let fill = QueueFill {
             light_bytes: 10,
             light_limit_bytes: 100,
             heavy_bytes: 100,
             heavy_limit_bytes: 200,
+            ..QueueFill::default()
         };
         assert_eq!(fill.ratio(), 0.5);
+        let fill = QueueFill { file_bytes: 3, file_limit_bytes: 4, ..fill };
+        assert_eq!(fill.ratio(), 0.75);
         assert_eq!(QueueFill::default().ratio(), 0.0);
     }
 }

@@ -166,12 +166,7 @@ impl TopicRecorder {
 
     /// Counts messages that were lost before they came here.
     pub(super) fn drop_messages(&mut self, reason: DropReason, messages: u64) {
-        let why = match reason {
-            DropReason::Paused => "as asked for; they are counted",
-            DropReason::Stopped => "the recording was ended in a hurry",
-            _ => "messages came faster than they were decoded",
-        };
-        self.ledger.drop_many(reason, messages, || why.to_owned());
+        self.ledger.drop_lost(reason, messages);
     }
 
     /// Takes up to `merged` of the rows stored in `track` as merged ones; how many there were.

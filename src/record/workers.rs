@@ -78,6 +78,11 @@ impl<J: Job> Workers<J> {
         Self { shared: Arc::new(shared), threads: Vec::new(), max_threads, limit_bytes }
     }
 
+    /// What the jobs hold whose work is not done.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.shared.state.lock().bytes
+    }
+
     /// Whether a job of so many bytes fits. One larger than the bound is let through alone rather
     /// than never.
     pub(super) fn has_room(&self, cost_bytes: usize) -> bool {

@@ -113,6 +113,8 @@ fn queue(node: &str, fill: &QueueFill) -> Diagnostic {
         .value("limit (bytes)", fill.light_limit_bytes)
         .value("large messages (bytes)", fill.heavy_bytes)
         .value("large messages, limit (bytes)", fill.heavy_limit_bytes)
+        .value("to become files (bytes)", fill.file_bytes)
+        .value("to become files, limit (bytes)", fill.file_limit_bytes)
 }
 
 fn disk(node: &str, status: &DiskStatus) -> Diagnostic {

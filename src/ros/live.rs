@@ -172,6 +172,7 @@ fn record_from(
     stop: &StopFlag,
     node_loop: impl FnOnce(&MessageQueue<Control>, &StopFlag) -> Result<(), RosError> + Send + 'static,
 ) -> Result<(), RosError> {
+    recorder.hurry_when(stop.hurry_flag());
     let queue = Arc::new(MessageQueue::new(LIGHT_LIMIT_BYTES, HEAVY_LIMIT_BYTES));
     let node_thread = {
         let (queue, stop) = (queue.clone(), stop.clone());

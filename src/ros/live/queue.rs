@@ -165,6 +165,7 @@ impl<C> MessageQueue<C> {
             light_limit_bytes: self.light_limit_bytes,
             heavy_bytes: state.heavy.bytes,
             heavy_limit_bytes: self.heavy_limit_bytes,
+            ..QueueFill::default()
         }
     }
 
