@@ -14,6 +14,7 @@ mod definitions;
 mod ends;
 mod fleet;
 mod graph;
+mod import;
 mod observe;
 mod operation;
 mod rows;
