@@ -1,4 +1,4 @@
-//! What a track takes in memory when it is read: a part of it, not all.
+//! What tracks and bags take in memory when they are read: a part of them, not all.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -10,6 +10,14 @@ const RUN: &str = "alice/warehouse/run-1";
 
 /// What the program may have of memory of its own, mapped or not.
 const LIMIT_BYTES: u64 = 64 << 20;
+
+/// `mldash_bridge` with so much memory of its own.
+fn program_within(limit_bytes: u64) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -d {}; exec \"$@\"", limit_bytes >> 10), "sh"]);
+    command.arg(env!("CARGO_BIN_EXE_mldash_bridge"));
+    command
+}
 
 #[test]
 fn a_track_larger_than_the_memory_there_is_can_be_read_and_exported() {
@@ -28,9 +36,8 @@ fn a_track_larger_than_the_memory_there_is_can_be_read_and_exported() {
 
     for format in [Format::Json, Format::Parquet] {
         let out = root.path().join(format.name());
-        let done = Command::new("sh")
-            .args(["-c", &format!("ulimit -d {}; exec \"$@\"", LIMIT_BYTES >> 10), "sh"])
-            .args([env!("CARGO_BIN_EXE_mldash_bridge"), "read", RUN, "t", "--root"])
+        let done = program_within(LIMIT_BYTES)
+            .args(["read", RUN, "t", "--root"])
             .arg(root.path())
             .args(["--format", format.name(), "-o"])
             .arg(&out)
@@ -39,4 +46,45 @@ fn a_track_larger_than_the_memory_there_is_can_be_read_and_exported() {
         assert!(done.status.success(), "{format}: {}", String::from_utf8_lossy(&done.stderr));
         assert!(fs::metadata(&out).unwrap().len() > 0, "{format}");
     }
+}
+
+/// Bags are put in order in 32 MiB, and as much lies between threads; the rest is room to work.
+const IMPORT_LIMIT_BYTES: u64 = 144 << 20;
+
+#[test]
+fn a_bag_larger_than_the_memory_there_is_can_be_imported() {
+    let dir = tempfile::tempdir().unwrap();
+    let bag_path = dir.path().join("bag.mcap");
+    let options = mcap::WriteOptions::new().compression(None);
+    let mut bag = options.create(BufWriter::new(File::create(&bag_path).unwrap())).unwrap();
+    let definition = b"string label\nuint8[] data\n";
+    let schema = bag.add_schema("test_msgs/msg/Large", "ros2msg", definition).unwrap();
+    let channel_id = bag.add_channel(schema, "/large", "cdr", &Default::default()).unwrap();
+    let data = vec![7; 512 << 10];
+    let messages = 400;
+    for log_time in 1..=messages {
+        let mut cdr = b"\0\x01\0\0\x04\0\0\0abc\0".to_vec();
+        cdr.extend((data.len() as u32).to_le_bytes());
+        cdr.extend(&data);
+        let header =
+            mcap::records::MessageHeader { channel_id, sequence: 0, log_time, publish_time: 0 };
+        bag.write_to_known_channel(&header, &cdr).unwrap();
+    }
+    bag.finish().unwrap();
+    drop(bag);
+    assert!(fs::metadata(&bag_path).unwrap().len() > IMPORT_LIMIT_BYTES);
+    let config = dir.path().join("m.yaml");
+    fs::write(&config, "topics: [{topic: /large, stamp: receive, fields: [label]}]").unwrap();
+
+    let done = program_within(IMPORT_LIMIT_BYTES)
+        .args(["import", "--json", "--experiment", RUN, "--root"])
+        .arg(dir.path().join("root"))
+        .arg("--config")
+        .args([&config, &bag_path])
+        .output()
+        .unwrap();
+
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let account: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(account["topics"][0]["stored"], messages);
 }
