@@ -4,6 +4,7 @@ use clap::Args;
 use mldash_bridge::track::{Experiment, Options, TrackError, TrackName};
 use serde::Serialize;
 
+use super::remote::TokenArgs;
 use super::{ExperimentArgs, Failure, output, stdin};
 
 #[derive(Debug, Args)]
@@ -12,6 +13,11 @@ pub(crate) struct AppendArgs {
     experiment: ExperimentArgs,
     /// The track, for example robot/pose.
     track: String,
+    /// URL of an ML-Dash server to upload to as well.
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
 }
 
 /// What was done, on stdout as one line of JSON.
@@ -31,7 +37,10 @@ pub(crate) fn run(args: &AppendArgs) -> Result<(), Failure> {
     // A name that can't be one must not leave a new experiment behind.
     let topic: TrackName = args.track.parse().map_err(TrackError::from)?;
     let input = stdin::until_stopped()?;
-    let options = Options::local(&args.experiment.root);
+    let mut options = Options::local(&args.experiment.root);
+    if let Some(url) = &args.remote {
+        options = options.remote(args.token.at(url));
+    }
     let exp = Experiment::open(&args.experiment.experiment, options)?;
     let lines = exp.tracks(topic.as_str()).append_json_lines(input, |bad| {
         eprintln!("line {}: {}", bad.number, bad.reason);

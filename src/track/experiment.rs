@@ -12,7 +12,7 @@ use super::local::{ExperimentDir, ExperimentNotes, RunStatus, TrackInfo};
 use super::name::ExperimentName;
 use super::options::Options;
 use super::query::TopicFilter;
-use super::remote::{Backoff, Remote, SyncStatus, Synced, Upload};
+use super::remote::{Remote, SyncStatus, Synced, Upload};
 use super::run::Metadata;
 use super::shared::{Access, Shared};
 use super::track::Track;
@@ -102,9 +102,8 @@ impl Experiment {
         let shared = Arc::new(Shared::new(name, dir, buffering, Access::Writing(access)));
         shared.fold_files();
         if let Some(remote) = &options.remote {
-            let backoff = Backoff::from_env()?;
             let status = RunStatus::Running;
-            let upload = Upload::start(&shared.name, &shared.dir, remote, backoff, status, false)?;
+            let upload = Upload::start(&shared.name, &shared.dir, remote, status, false)?;
             // Nobody else has it yet.
             let _ = shared.upload.set((upload, options.remote_timeout));
         }
@@ -294,7 +293,7 @@ impl Experiment {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
-        if let Err(error) = upload.end(noted.unwrap_or(status), Some(*timeout), None, go_on) {
+        if let Err(error) = upload.end(noted.unwrap_or(status), Some(*timeout), go_on) {
             tracing::warn!(
                 "not everything is uploaded ({}); upload the rest with `mldash_bridge sync {} --root {} \
                  --remote {}`",
@@ -327,9 +326,8 @@ impl Experiment {
             Some(_) => RunStatus::Failed,
             None => RunStatus::Completed,
         };
-        let backoff = Backoff::from_env()?;
-        let upload = Upload::start(&self.shared.name, dir, remote, backoff, status, true)?;
-        let ended = upload.end(status, None, Some(backoff.max_retries), show);
+        let upload = Upload::start(&self.shared.name, dir, remote, status, true)?;
+        let ended = upload.end(status, None, show);
         Ok(Synced { status: upload.status(), failure: ended.err() })
     }
 }

@@ -37,7 +37,6 @@ mod upload;
 mod uploads;
 mod waiter;
 
-pub(super) use backoff::Backoff;
 pub use error::RemoteError;
 pub use options::Remote;
 pub use reader::RemoteExperiment;

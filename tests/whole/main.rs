@@ -27,6 +27,7 @@ mod serve_survives;
 mod slice;
 mod store;
 mod store_model;
+mod sync;
 mod tidy;
 
 #[path = "../support/account.rs"]

@@ -11,6 +11,9 @@
 //!
 //! Lines come whole. A last row that lacks its line end, as an editor may leave it, comes too.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::ops::ControlFlow;
@@ -219,11 +222,16 @@ impl Follower {
             return Ok(());
         }
         let taken = match self.data.take() {
-            None => Some(self.taken),
-            Some(old) => Some(carried_over(&old, self.taken, &found)?),
+            None => self.taken,
+            Some(old) => {
+                let len = old.file.metadata().map(|metadata| metadata.len());
+                len.and_then(|len| self.check_taken(&old.file, len))
+                    .map_err(StoreError::io("read", &self.path))?;
+                carried_over(&old, self.taken, &found)?
+            }
         };
-        let begins_so = |prefix: &Prefix| prefix.is_of(&found).unwrap_or(false);
-        self.restart_at(taken.filter(begins_so).unwrap_or_default());
+        let begins_so = taken.is_of(&found).map_err(StoreError::io("read", &self.path))?;
+        self.restart_at(if begins_so { taken } else { Prefix::default() });
         self.data = Some(Arc::new(DataFile { file: found, path: self.path.clone() }));
         Ok(())
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::token::TokenSources;
+use crate::track::options::EnvError;
 
 /// As the SDK waits.
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,6 +27,7 @@ pub struct Remote {
     pub(super) token_file: Option<PathBuf>,
     pub(super) token_variable: Option<String>,
     pub(super) request_timeout: Duration,
+    retry_delays: Option<(Duration, Duration)>,
 }
 
 impl Remote {
@@ -35,6 +38,7 @@ impl Remote {
             token_file: None,
             token_variable: None,
             request_timeout: DEFAULT_REQUEST_TIMEOUT,
+            retry_delays: None,
         }
     }
 
@@ -54,6 +58,21 @@ impl Remote {
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
+    }
+
+    /// The wait after a first failure, and the longest one; else as `ML_DASH_RETRY_BASE_DELAY` and
+    /// `ML_DASH_RETRY_MAX_DELAY` say, seconds, else 1 s and 30 s.
+    pub fn retry_delays(mut self, base: Duration, max: Duration) -> Self {
+        self.retry_delays = Some((base, max));
+        self
+    }
+
+    pub(super) fn backoff(&self) -> Result<Backoff, EnvError> {
+        let backoff = Backoff::from_env()?;
+        Ok(match self.retry_delays {
+            Some((base, max)) => Backoff { base, max, ..backoff },
+            None => backoff,
+        })
     }
 
     /// The server's address.

@@ -43,7 +43,7 @@ impl RemoteExperiment {
     pub fn open(name: &str, remote: &Remote) -> Result<Self, TrackError> {
         let name: ExperimentName = name.parse()?;
         let api = Api::new(remote, name.owner())?;
-        let backoff = Backoff::from_env()?;
+        let backoff = remote.backoff()?;
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()

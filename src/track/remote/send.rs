@@ -171,12 +171,18 @@ impl Sender {
         for ts in times {
             // A row that the store has no more is nobody's any more.
             let Some(raw) = lookup.row(*ts)? else { continue };
-            let Ok(row) = raw.parse(&mut RowParser::default(), &Columns::All) else { continue };
-            JsonWriter::new(&mut text, NonFinite::Tokens).row(
-                TIMESTAMP_COLUMN,
-                row.ts,
-                &row.fields,
-            );
+            match raw.single_line() {
+                Some(line) => text.extend_from_slice(line.trim_ascii()),
+                None => {
+                    let row = raw.parse(&mut RowParser::default(), &Columns::All);
+                    let row = row.map_err(|error| StoreError::Malformed {
+                        path: Follower::data_path(&self.folder),
+                        reason: error.to_string(),
+                    })?;
+                    let mut writer = JsonWriter::new(&mut text, NonFinite::Tokens);
+                    writer.row(TIMESTAMP_COLUMN, row.ts, &row.fields);
+                }
+            }
             text.push(b'\n');
         }
         Ok(text)

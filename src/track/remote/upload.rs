@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::api::Api;
-use super::backoff::Backoff;
 use super::engine::{Engine, Task};
 use super::error::RemoteError;
 use super::options::Remote;
@@ -19,6 +18,7 @@ use super::send::Shared;
 use super::status::{SyncState, SyncStatus};
 use super::uploads::Uploads;
 use super::waiter::{Command, Waiter};
+use crate::track::error::TrackError;
 use crate::track::local::{ExperimentDir, FileFollower, RunStatus};
 use crate::track::name::ExperimentName;
 
@@ -38,6 +38,7 @@ pub(crate) struct Upload {
     /// What was refused when somebody last waited; rows, files.
     told_refused: Mutex<(u64, u64)>,
     folder: std::path::PathBuf,
+    max_retries: u32,
 }
 
 impl Upload {
@@ -46,10 +47,11 @@ impl Upload {
         name: &ExperimentName,
         dir: &ExperimentDir,
         remote: &Remote,
-        backoff: Backoff,
         status: RunStatus,
         retries_refused: bool,
-    ) -> Result<Self, RemoteError> {
+    ) -> Result<Self, TrackError> {
+        let backoff = remote.backoff()?;
+        let max_retries = backoff.max_retries;
         let api = Api::new(remote, name.owner())?;
         let uploads = Mutex::new(Uploads::new(FileFollower::new(dir.path(), name)));
         let view = SyncStatus { url: api.url().to_owned(), ..SyncStatus::default() };
@@ -82,6 +84,7 @@ impl Upload {
             thread: Mutex::new(Some(thread)),
             told_refused: Mutex::default(),
             folder,
+            max_retries,
         })
     }
 
@@ -99,20 +102,23 @@ impl Upload {
         self.tell_refused()
     }
 
-    /// As [`wait`](Self::wait), once nothing more comes and the run ended so; shows how far it is. Gives
-    /// up after `max_failures` more in a row.
+    /// As [`wait`](Self::wait), once nothing more comes and the run ended so; shows how far it is. Without
+    /// a timeout it gives up after as many failures in a row as the SDK does.
     pub(crate) fn end(
         &self,
         status: RunStatus,
         timeout: Option<Duration>,
-        max_failures: Option<u32>,
         show: impl FnMut(&SyncStatus) -> ControlFlow<()>,
     ) -> Result<(), RemoteError> {
         let (answer, answered) = sync_channel(1);
         let is_failing =
             !matches!(self.view.lock().state, SyncState::Sending | SyncState::UpToDate);
         // Who waited for it all along need not wait much longer.
-        let max_failures = if is_failing { Some(0) } else { max_failures };
+        let max_failures = match timeout {
+            _ if is_failing => Some(0),
+            Some(_) => None,
+            None => Some(self.max_retries),
+        };
         self.tell(Command::End(status, Waiter::new(answer, max_failures, true)))?;
         self.wait_for(&answered, timeout, show)
     }

@@ -130,6 +130,8 @@ impl Engine {
         self.plan.set_awaits_file(&topic, !done.awaits.is_empty());
         if !done.awaits.is_empty() {
             self.shared.uploads.lock().await_files(&topic, done.awaits);
+            // They may have gone through since the rows were read.
+            self.free_rows();
         }
         match &done.error {
             None => {
@@ -204,7 +206,7 @@ impl Engine {
     }
 
     /// The tracks whose files the server has by now go on.
-    fn free_rows(&mut self) {
+    pub(super) fn free_rows(&mut self) {
         let freed = self.shared.uploads.lock().take_freed();
         freed.iter().for_each(|topic| self.plan.set_awaits_file(topic, false));
     }

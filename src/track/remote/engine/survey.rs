@@ -25,6 +25,7 @@ impl Engine {
         if let Err(error) = looked {
             tracing::error!("the upload can't list the files: {}", one_line(&error));
         }
+        self.free_rows();
         if let Connection::Open(open) = &mut self.connection
             && let Err(error) = open.progress.save_if_due()
         {

@@ -1,0 +1,10 @@
+//! Uploads against the real server, behind a network that does what networks do: after whatever happens,
+//! the rows on the server are the rows appended.
+
+mod commands;
+mod faults;
+mod files;
+mod kills;
+mod lab;
+mod refusals;
+mod schedules;

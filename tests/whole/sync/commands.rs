@@ -1,0 +1,129 @@
+//! `sync`, and `read` and `tracks` against a server.
+
+use mldash_bridge::track::{Experiment, Options};
+use serde_json::Value as Json;
+
+use super::lab::{Lab, RUN, append};
+use crate::fault_proxy::Fault;
+use crate::program::{Done, program};
+
+fn run(lab: &Lab, command: &[&str]) -> Done {
+    let (url, token) = (lab.proxy.url(), lab.token_file());
+    let remote = ["--remote", &url, "--token-file", token.to_str().unwrap()];
+    program(command.iter().copied().chain(remote))
+        .env("ML_DASH_RETRY_BASE_DELAY", "0.02")
+        .env("ML_DASH_RETRY_MAX_DELAY", "0.1")
+        .run()
+}
+
+fn sync(lab: &Lab) -> Done {
+    run(lab, &["sync", RUN, "--json", "--root", lab.root().to_str().unwrap()])
+}
+
+/// Recorded without a server.
+fn recorded(lab: &Lab) -> Experiment {
+    let exp = Experiment::open(RUN, Options::local(lab.root())).unwrap();
+    append(&exp, "robot/arm", 0..300);
+    append(&exp, "robot/base", 0..100);
+    exp.flush().unwrap();
+    exp
+}
+
+#[test]
+fn sync_uploads_what_was_recorded_without_a_server_also_while_it_is_recorded() {
+    let lab = Lab::new();
+    let exp = recorded(&lab);
+    let done = sync(&lab);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let status: Json = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!((&status["rows_sent"], &status["state"]), (&400.into(), &"up_to_date".into()));
+    lab.assert_same("while recording");
+    append(&exp, "robot/arm", 300..350);
+    exp.close().unwrap();
+    let done = sync(&lab);
+    assert!(
+        done.stderr.contains("sent 50 rows") && done.stderr.contains("400 rows were there"),
+        "{}",
+        done.stderr
+    );
+    lab.assert_same("closed");
+    assert!(sync(&lab).stderr.contains("sent 0 rows"));
+}
+
+#[test]
+fn sync_gives_up_after_the_sdks_number_of_retries_and_says_what_remains() {
+    let lab = Lab::new();
+    recorded(&lab).close().unwrap();
+    lab.proxy.set(Fault::status("503 Service Unavailable", &[]));
+    let done = sync(&lab);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    assert!(done.stderr.contains("400 rows and 0 files to go"), "{}", done.stderr);
+    assert!(done.stderr.contains("503"), "{}", done.stderr);
+    lab.proxy.set(Fault::None);
+    std::fs::write(lab.token_file(), "wr0ng").unwrap();
+    let done = sync(&lab);
+    assert_eq!(done.code, 1);
+    assert!(done.stderr.contains("401") && !done.stderr.contains("wr0ng"), "{}", done.stderr);
+}
+
+#[test]
+fn read_and_tracks_give_from_a_server_what_they_give_here() {
+    let lab = Lab::new();
+    recorded(&lab).close().unwrap();
+    assert_eq!(sync(&lab).code, 0);
+    let root = lab.root();
+    let here = |command: &[&str]| {
+        program(command.iter().copied().chain(["--root", root.to_str().unwrap()])).run()
+    };
+    for format in ["json", "jsonl", "parquet", "mocap", "mcap"] {
+        let read = [
+            "read",
+            RUN,
+            "robot/arm",
+            "--start",
+            "0.5",
+            "--end",
+            "2",
+            "--columns",
+            "q",
+            "--format",
+            format,
+        ];
+        let (here, there) = (here(&read), run(&lab, &read));
+        assert_eq!(there.code, 0, "{format}: {}", there.stderr);
+        assert!(
+            here.stdout == there.stdout,
+            "{format}: {}",
+            String::from_utf8_lossy(&there.stdout)
+        );
+    }
+    let list = ["tracks", RUN, "--filter", "robot/*", "--json"];
+    let tracks = |done: Done| -> Vec<(Json, Json, Json)> {
+        let tracks: Json = serde_json::from_slice(&done.stdout).unwrap();
+        let tracks = tracks.as_array().unwrap().clone();
+        tracks
+            .into_iter()
+            .map(|t| (t["topic"].clone(), t["totalEntries"].clone(), t["columns"].clone()))
+            .collect()
+    };
+    assert_eq!(tracks(here(&list)), tracks(run(&lab, &list)));
+}
+
+#[test]
+fn what_a_server_has_not_or_won_t_is_an_error_that_says_so() {
+    let lab = Lab::new();
+    recorded(&lab).close().unwrap();
+    let done = run(&lab, &["read", "alice/warehouse/monday/run-2", "robot/arm"]);
+    assert_eq!(done.code, 1);
+    assert!(
+        done.stderr.contains("there is no experiment `alice/warehouse/monday/run-2`"),
+        "{}",
+        done.stderr
+    );
+    lab.proxy.set(Fault::status("418 I'm a teapot", &[]));
+    let done = run(&lab, &["tracks", RUN]);
+    assert_eq!(done.code, 1);
+    assert!(done.stderr.contains("418"), "{}", done.stderr);
+    let done = program(["tracks", RUN, "--remote", "ftp://x"]).run();
+    assert_eq!(done.code, 2, "{}", done.stderr);
+}
