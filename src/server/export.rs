@@ -11,7 +11,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use hyper::body::{Body as Streamed, Frame};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
 use super::app::App;
@@ -63,8 +63,8 @@ pub(super) async fn stream_from(
     let patience = app.limits.body_timeout;
     let runtime = Handle::current();
     let written = tokio::task::spawn_blocking(move || {
-        let _counted = counted;
-        let mut out = PieceWriter { piece: Vec::new(), send, runtime, patience };
+        let counted = Some(counted);
+        let mut out = PieceWriter { piece: Vec::new(), send, runtime, patience, counted };
         let written = write(&mut out).and_then(|()| out.finish().map_err(TrackError::Export));
         // A client that is gone is no failure of the server's.
         if let Err(error) = &written
@@ -101,6 +101,8 @@ struct PieceWriter {
     runtime: Handle,
     /// How long a piece may wait for the client.
     patience: Duration,
+    /// Its place among the downloads.
+    counted: Option<OwnedSemaphorePermit>,
 }
 
 impl PieceWriter {
@@ -114,6 +116,8 @@ impl PieceWriter {
 
     fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
+        // A client that has seen the end finds the place free.
+        self.counted = None;
         self.send(None)
     }
 }

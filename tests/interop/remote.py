@@ -42,6 +42,7 @@ def client(url, namespace):
     client.update_experiment_status(id, "COMPLETED")
     with tempfile.TemporaryDirectory() as folder:
         files = use_files(client, id, namespace, pathlib.Path(folder))
+        found = find_anew(RemoteClient(base_url=url), id, namespace, pathlib.Path(folder))
     read = client.get_track_data
     return {
         "username": client.get_current_user()["username"],
@@ -62,7 +63,29 @@ def client(url, namespace):
         "filtered": [track["topic"] for track in client.list_tracks(id, "robot/*")],
         "one": client.list_tracks(id, "robot/pose"),
         "files": files,
+        "found": found,
     }
+
+
+def find_anew(client, id, namespace, folder):
+    """A client that made nothing: all it knows of the run is an id, or a path."""
+    source = folder / "note.txt"
+    source.write_text("found")
+    uploaded = client.upload_file(
+        experiment_id=id,
+        file_path=str(source),
+        prefix=f"{namespace}/warehouse/monday/notes",
+        filename="note.txt",
+        description=None,
+        tags=None,
+        metadata=None,
+        checksum=compute_sha256(str(source)),
+        content_type="text/plain",
+        size_bytes=source.stat().st_size,
+    )
+    status = client.update_experiment_status(id, "FAILED")["status"]
+    by_path = client.get_experiment_by_path_graphql("warehouse", "monday/run-1", namespace)
+    return {"uploaded": uploaded, "status": status, "byPath": by_path}
 
 
 def use_files(client, id, namespace, folder):

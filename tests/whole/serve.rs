@@ -74,13 +74,21 @@ fn the_sdks_client_makes_appends_reads_lists_and_uploads() {
     assert_eq!((&files["updated"], &files["deleted"]), (&json!("second"), &json!(true)));
     assert_eq!(files["left"], 0);
 
+    let found = &seen["found"];
+    assert_eq!(
+        (&found["status"], &found["byPath"]["status"]),
+        (&json!("FAILED"), &json!("FAILED"))
+    );
+    assert_eq!(found["byPath"]["project"]["namespace"]["slug"], "alice");
+    assert_eq!(found["uploaded"]["path"], "notes");
+
     // The same rows by our own reading, of the root as it lies, with the same bytes.
     let read = ["read", "alice/warehouse/monday/run-1", "robot/pose", "--strict", "--format"];
     let read = program(read).arg("jsonl").arg("--root").arg(&root).run();
     assert_eq!(read.text(), seen["jsonl"].as_str().unwrap(), "{}", read.stderr);
     let experiment = fs::read(root.join("alice/warehouse/monday/run-1/experiment.json")).unwrap();
     let experiment: Json = serde_json::from_slice(&experiment).unwrap();
-    assert_eq!(experiment["status"], "COMPLETED");
+    assert_eq!(experiment["status"], "FAILED");
     assert_eq!(experiment["description"], "pick and place");
     assert_eq!(experiment["metadata"], json!({"robot": "r2"}));
 }
