@@ -40,6 +40,7 @@ use std::time::Instant;
 
 use crate::mapping::{Bytes, Required};
 use crate::track::{Experiment, RunStatus, StoreError, TrackError, one_line, replace_file};
+use clock::SaidOfClocks;
 use frames::Frames;
 use session::Session;
 use topic::TopicRecorder;
@@ -64,6 +65,7 @@ pub struct Recorder {
 struct Destination<'a> {
     exp: &'a Experiment,
     frames: &'a mut Frames,
+    clocks: &'a mut SaidOfClocks,
 }
 
 impl Recorder {
@@ -130,7 +132,11 @@ impl Recorder {
     pub fn record(&mut self, topic: usize, cdr: Vec<u8>, received_nanos: i64) {
         let (received_nanos, disk) = self.before_message(topic, received_nanos);
         if let Some(topic) = self.topics.get_mut(topic) {
-            let mut to = Destination { exp: &self.exp, frames: &mut self.frames };
+            let mut to = Destination {
+                exp: &self.exp,
+                frames: &mut self.frames,
+                clocks: &mut self.session.clocks,
+            };
             topic.record(&mut to, cdr, received_nanos, disk);
         }
     }
@@ -139,7 +145,11 @@ impl Recorder {
     pub fn record_decoded(&mut self, topic: usize, message: Decoded, received_nanos: i64) {
         let (received_nanos, disk) = self.before_message(topic, received_nanos);
         if let Some(topic) = self.topics.get_mut(topic) {
-            let mut to = Destination { exp: &self.exp, frames: &mut self.frames };
+            let mut to = Destination {
+                exp: &self.exp,
+                frames: &mut self.frames,
+                clocks: &mut self.session.clocks,
+            };
             topic.record_decoded(&mut to, message, received_nanos, disk);
         }
     }
@@ -155,7 +165,11 @@ impl Recorder {
         if let Some(nanos) = received_nanos
             && std::mem::take(&mut self.is_clock_awaited)
         {
-            let mut to = Destination { exp: &self.exp, frames: &mut self.frames };
+            let mut to = Destination {
+                exp: &self.exp,
+                frames: &mut self.frames,
+                clocks: &mut self.session.clocks,
+            };
             self.topics.iter_mut().for_each(|topic| topic.release_held(&mut to, nanos));
         }
         self.is_clock_awaited |= received_nanos.is_none();

@@ -80,6 +80,30 @@ impl Distance {
     }
 }
 
+/// What was said of clocks: topics of one far clock, as those of a played bag, are told as one.
+#[derive(Debug, Default)]
+pub(super) struct SaidOfClocks {
+    ahead_secs: Vec<f64>,
+    jumped_back: bool,
+}
+
+impl SaidOfClocks {
+    /// Whether a clock at this distance is news; it is none from now on.
+    pub(super) fn is_news_of_distance(&mut self, ahead_secs: f64) -> bool {
+        let is_near = |said: &f64| (said - ahead_secs).abs() <= FAR_SECS;
+        let is_news = !self.ahead_secs.iter().any(is_near);
+        if is_news {
+            self.ahead_secs.push(ahead_secs);
+        }
+        is_news
+    }
+
+    /// Whether a jump back is news; no other is from now on.
+    pub(super) fn is_news_of_jump(&mut self) -> bool {
+        !std::mem::replace(&mut self.jumped_back, true)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +136,14 @@ mod tests {
         assert!(compared[..9].iter().all(|c| *c == Compared::Near));
         assert_eq!(compared[9], Compared::Found { messages: 10, ahead_secs: -1e9 });
         assert_eq!(compared[10..], [Compared::Far, Compared::Far]);
+    }
+
+    #[test]
+    fn topics_of_one_clock_are_told_once() {
+        let mut said = SaidOfClocks::default();
+        let news = [-3600.0, -3601.5, 86_400.0, -3595.0].map(|secs| said.is_news_of_distance(secs));
+        assert_eq!(news, [true, false, true, false]);
+        assert!(said.is_news_of_jump() && !said.is_news_of_jump());
     }
 
     #[test]

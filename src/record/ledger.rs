@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::account::{DropReason, Note, TopicAccount};
+use super::clock::SaidOfClocks;
 use super::stream::Outcome;
 use crate::track::{StoreError, Timestamp, TrackError, one_line};
 
@@ -71,27 +72,36 @@ impl Ledger {
     }
 
     /// As [`note_far`](Self::note_far), when that is found: they are `ahead_secs` from their receipt.
-    pub(super) fn find_far(&self, messages: u64, ahead_secs: f64) {
+    pub(super) fn find_far(&self, messages: u64, ahead_secs: f64, said: &mut SaidOfClocks) {
         self.note_far(messages);
         self.account.lock().stamps_ahead_secs = Some(ahead_secs);
+        let (topic, apart_secs) = (&self.topic, ahead_secs.abs());
         let side = if ahead_secs < 0.0 { "behind" } else { "ahead of" };
-        tracing::warn!(
-            "{}: stamps lie {:.3} s {side} the time of their receipt; rows keep them. A played bag \
-             does that; for a device's clock that is off there is `stamp_offset`",
-            self.topic,
-            ahead_secs.abs()
-        );
+        if said.is_news_of_distance(ahead_secs) {
+            tracing::warn!(
+                "{topic}: stamps lie {apart_secs:.3} s {side} the time of their receipt; rows keep \
+                 them. A played bag does that; for a device's clock that is off there is \
+                 `stamp_offset`"
+            );
+        } else {
+            tracing::info!("{topic}: stamps lie {apart_secs:.3} s {side} the time of receipt, too");
+        }
     }
 
     /// Notes that the topic's clock jumped back to `ts`.
-    pub(super) fn note_jump(&self, ts: Timestamp) {
-        if self.account.lock().note(Note::ClockJumpedBack, 1) {
+    pub(super) fn note_jump(&self, ts: Timestamp, said: &mut SaidOfClocks) {
+        if !self.account.lock().note(Note::ClockJumpedBack, 1) {
+            return;
+        }
+        let topic = &self.topic;
+        if said.is_news_of_jump() {
             tracing::warn!(
-                "{}: time jumped back to {ts} s (a simulator or a bag started anew?); rows are sorted \
-                 in, and one of the same time as before merges with it. Recordings apart need an \
-                 experiment each",
-                self.topic
+                "{topic}: time jumped back to {ts} s (a simulator or a bag started anew?); rows are \
+                 sorted in, and one of the same time as before merges with it. Recordings apart \
+                 need an experiment each"
             );
+        } else {
+            tracing::info!("{topic}: time jumped back to {ts} s, too");
         }
     }
 

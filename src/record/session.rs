@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::clock::SaidOfClocks;
 use super::meter::{Meter, Reading, WINDOW};
 use super::parts::Parts;
 use super::required::{RequiredAccount, Turn, Watch};
@@ -17,6 +18,7 @@ pub(super) struct Session {
     pub(super) paused: bool,
     pub(super) board: StatusBoard,
     pub(super) parts: Parts,
+    pub(super) clocks: SaidOfClocks,
     /// By topic number.
     arrivals: Vec<Arrivals>,
     watches: Vec<Watch>,
@@ -40,6 +42,7 @@ impl Session {
             paused: false,
             board: StatusBoard::default(),
             parts: Parts::default(),
+            clocks: SaidOfClocks::default(),
             arrivals: Vec::new(),
             watches: Vec::new(),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Destination;
 use super::account::{DropReason, Note, TopicAccount};
 use super::blobs::Refusal;
-use super::clock::{Compared, Distance};
+use super::clock::{Compared, Distance, SaidOfClocks};
 use super::decode::Decoded;
 use super::description::RobotDescription;
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
@@ -147,7 +147,7 @@ impl TopicRecorder {
             self.hold(HeldMessage { cdr, elements: elements.len() });
             elements.clear();
         } else {
-            self.compare_clocks(&elements, received_nanos);
+            self.compare_clocks(to.clocks, &elements, received_nanos);
             let cdr = Arc::new(cdr);
             for element in elements.drain(..) {
                 self.record_element(to, element, &cdr, received_nanos, remarks);
@@ -229,7 +229,7 @@ impl TopicRecorder {
             to.frames.take(to.exp, stream, Frame { row, parts, notes, ledger });
         }
         let jumps = stream.jumps();
-        self.note_jumps(jumps, time.ts);
+        self.note_jumps(to.clocks, jumps, time.ts);
     }
 
     /// What of an element becomes files.
@@ -295,7 +295,12 @@ impl TopicRecorder {
     }
 
     /// Says when the topic's stamps are those of another clock.
-    fn compare_clocks(&mut self, elements: &[Element], received_nanos: Option<i64>) {
+    fn compare_clocks(
+        &mut self,
+        said: &mut SaidOfClocks,
+        elements: &[Element],
+        received_nanos: Option<i64>,
+    ) {
         let stamp = elements.first().and_then(|first| self.plan.times.own_time(first));
         let (Some(stamp), Some(nanos)) = (stamp, received_nanos) else { return };
         let lag_secs = Timestamp::from_nanos(nanos).as_secs() - stamp.as_secs();
@@ -304,16 +309,16 @@ impl TopicRecorder {
             Compared::Near => {}
             Compared::Far => self.ledger.note_far(1),
             Compared::Found { messages, ahead_secs } => {
-                self.ledger.find_far(messages, ahead_secs);
+                self.ledger.find_far(messages, ahead_secs, said);
             }
         }
     }
 
     /// Says when the topic's clock has jumped back; `jumps` is how often it had on one of its tracks.
-    fn note_jumps(&mut self, jumps: u64, ts: Timestamp) {
+    fn note_jumps(&mut self, said: &mut SaidOfClocks, jumps: u64, ts: Timestamp) {
         if jumps > self.jumps {
             self.jumps = jumps;
-            self.ledger.note_jump(ts);
+            self.ledger.note_jump(ts, said);
         }
     }
 

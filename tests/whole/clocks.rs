@@ -69,15 +69,18 @@ fn stamps_of_another_clock_are_said_once_with_how_far_they_are() {
     for i in 0..20 {
         let now = TODAY + i * SEC;
         bag.add("/lidar", STAMPED, log(now), &stamped(now - 3600 * SEC, 0.0));
+        bag.add("/lidar_2", STAMPED, log(now), &stamped(now - 3601 * SEC, 0.0));
         bag.add("/imu", STAMPED, log(now), &stamped(now - SEC / 10, 0.0));
         bag.add("/latched", STAMPED, log(now), &stamped(TODAY - 3600 * SEC, i as f64));
     }
-    let imported = bag.import("topics: [{topic: /lidar}, {topic: /imu}, {topic: /latched}]");
+    let imported = bag.import("topics: [{topic: /lidar*}, {topic: /imu}, {topic: /latched}]");
     let lidar = imported.topic("/lidar");
     assert_eq!(lidar["notes"]["far_from_clock"], 20);
     assert_eq!(lidar["stamps_ahead_secs"], -3600.0);
     let said = imported.done.stderr.matches("/lidar: stamps lie 3600.000 s behind").count();
     assert_eq!(said, 1, "{}", imported.done.stderr);
+    assert_eq!(imported.topic("/lidar_2")["stamps_ahead_secs"], -3601.0);
+    assert_eq!(imported.done.stderr.matches("WARN").count(), 1, "one clock, one warning");
     for near in ["/imu", "/latched"] {
         assert_eq!(imported.topic(near)["notes"], serde_json::json!({}), "{near}");
     }
