@@ -81,6 +81,15 @@ fn a_bag_of_several_files_is_one_bag_with_its_list_and_without() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_same(&tracks(&listed), &expected);
 
+    // A folder and a file beside each other.
+    let (first, second) = (dir.path().join("first"), bag.join("run_10.db3"));
+    fs::create_dir(&first).unwrap();
+    fs::copy(bag.join("run_9.db3"), first.join("run_9.db3")).unwrap();
+    let root = dir.path().join("mixed");
+    let done = import(&[&second, &first], Path::new(CONFIG), &root);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_same(&tracks(&root), &expected);
+
     // As a recorder that was killed leaves it: no list, or one that lacks the last file.
     fs::write(
         bag.join("metadata.yaml"),
