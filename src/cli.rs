@@ -9,6 +9,7 @@ mod destination;
 mod exit;
 mod import;
 mod init;
+mod log_thread;
 mod logging;
 mod output;
 mod progress;
@@ -104,7 +105,10 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     // Only a node has a /rosout to fetch it for.
     let is_node = matches!(cli.command, Command::Run(_));
     let logs = (is_node && ros_args.rosout).then(LogQueue::default);
-    logging::start(ros_level.unwrap_or(cli.log_level), logs.clone());
+    let log = match logging::start(ros_level.unwrap_or(cli.log_level), logs.clone()) {
+        Ok(log) => log,
+        Err(error) => return exit::report(error.into()),
+    };
     let done = match cli.command {
         Command::Init(args) => init::run(&args, &ros_args),
         Command::Check(args) => check::run(&args, &ros_args),
@@ -117,6 +121,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Sync(args) => sync::run(&args),
         Command::Serve(args) => serve::run(&args),
     };
+    log.finish();
     done.map_or_else(exit::report, |()| ExitCode::Done)
 }
 

@@ -1,6 +1,6 @@
 //! Logs: to stderr, coloured on a terminal.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, stderr};
 
 use clap::ValueEnum;
 use mldash_bridge::ros::LogQueue;
@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::log_thread::LogThread;
 use super::progress::AboveBars;
 
 /// How much is logged; ROS 2's names.
@@ -40,10 +41,15 @@ impl From<Level> for LevelFilter {
 }
 
 /// Starts logging for the whole process: to stderr, and to `more`, for whoever fetches it there.
-pub(crate) fn start(level: Level, more: Option<LogQueue>) {
+pub(crate) fn start(level: Level, more: Option<LogQueue>) -> io::Result<LogThread> {
+    let log = LogThread::start(AboveBars)?;
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(|| AboveBars)
+        .with_writer({
+            let log = log.clone();
+            move || log.clone()
+        })
         .with_ansi(stderr().is_terminal())
         .with_target(false);
     tracing_subscriber::registry().with(LevelFilter::from(level)).with(lines).with(more).init();
+    Ok(log)
 }

@@ -2,7 +2,8 @@
 //! the log elsewhere. On a thread of its own: a terminal that does not take text holds up nobody.
 
 use std::io;
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
@@ -13,23 +14,31 @@ use super::{progress, status_text};
 /// How often it is logged where there is no terminal.
 const LOG_EVERY: Duration = Duration::from_secs(30);
 
+/// How long it may take to go; a terminal that takes no text keeps it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Shows a recording until it is over.
-pub(super) struct StatusLine(JoinHandle<()>);
+pub(super) struct StatusLine(Receiver<()>);
 
 impl StatusLine {
     pub(super) fn start(board: StatusBoard) -> io::Result<Self> {
-        let run = move || match progress::is_shown() {
-            true => draw(&board),
-            false => log(&board),
+        let (gone, is_gone) = sync_channel(1);
+        let run = move || {
+            if progress::is_shown() {
+                draw(&board)
+            } else {
+                log(&board)
+            }
+            // Nobody may wait for it any more.
+            let _ = gone.send(());
         };
-        thread::Builder::new().name("status-line".into()).spawn(run).map(Self)
+        thread::Builder::new().name("status-line".into()).spawn(run)?;
+        Ok(Self(is_gone))
     }
 
     /// Waits until it is gone, once the recording is over.
     pub(super) fn finish(self) {
-        if self.0.join().is_err() {
-            tracing::error!("the thread of the status line panicked");
-        }
+        let _ = self.0.recv_timeout(PATIENCE);
     }
 }
 

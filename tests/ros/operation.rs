@@ -291,6 +291,19 @@ fn on_a_terminal_a_status_line_redraws_below_the_log() {
 }
 
 #[test]
+fn a_terminal_that_takes_no_text_holds_up_nothing() {
+    let graph = Graph::new();
+    let bridge = graph.bridge_on_a_held_terminal(POSE);
+    let mut operator = graph.operator();
+    operator.publish("pose", 0..2000, 0);
+    operator.call_well("split");
+    operator.publish("pose", 2000..2500, 0);
+    let recording = bridge.interrupt();
+    assert_eq!(recording.rows_in("tests/ros/run", "pose").len(), 2000);
+    assert_eq!(recording.topic("/pose")["stored"], 500);
+}
+
+#[test]
 fn elsewhere_a_summary_is_logged_now_and_then() {
     let graph = Graph::new();
     let (bridge, mut operator) = started(&graph, POSE);

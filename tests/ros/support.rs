@@ -67,11 +67,15 @@ impl Graph {
 
     /// Starts the bridge where files can't grow beyond 32 KiB.
     pub fn bridge_in_little_space(&self, mapping: &str) -> Bridge {
+        self.bridge_by(mapping, Bridge::start_in_little_space)
+    }
+
+    fn bridge_by(&self, mapping: &str, start: fn(u32, PathBuf, &[&str]) -> Bridge) -> Bridge {
         let config = self.file("mapping.yaml", mapping);
         let (config, root) = (config.to_str().unwrap(), self.path("root"));
         let mut args = vec!["run", "--json", "--experiment", bridge::EXPERIMENT];
         args.extend(["--config", config, "--root", root.to_str().unwrap()]);
-        Bridge::start_in_little_space(self.domain.id(), root.clone(), &args)
+        start(self.domain.id(), root.clone(), &args)
     }
 
     /// Starts a scenario of `publisher.py`.
@@ -93,11 +97,12 @@ impl Graph {
 
     /// As [`bridge`](Self::bridge), with a terminal for what it says.
     pub fn bridge_on_a_terminal(&self, mapping: &str) -> Bridge {
-        let config = self.file("mapping.yaml", mapping);
-        let root = self.path("root");
-        let mut args = vec!["run", "--json", "--experiment", bridge::EXPERIMENT];
-        args.extend(["--config", config.to_str().unwrap(), "--root", root.to_str().unwrap()]);
-        Bridge::start_on_a_terminal(self.domain.id(), root.clone(), &args)
+        self.bridge_by(mapping, Bridge::start_on_a_terminal)
+    }
+
+    /// As [`bridge`](Self::bridge), with a terminal for what it says that takes no text at all.
+    pub fn bridge_on_a_held_terminal(&self, mapping: &str) -> Bridge {
+        self.bridge_by(mapping, Bridge::start_on_a_held_terminal)
     }
 
     /// Starts an operator: somebody on the graph who publishes, calls services, listens.

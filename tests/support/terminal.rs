@@ -4,8 +4,10 @@
 
 use std::ffi::CString;
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 
+use rustix::fs::OFlags;
 use rustix::pty::{self, OpenptFlags};
 
 /// A pseudo-terminal; what programs write to it is read from its other side.
@@ -26,6 +28,13 @@ impl Terminal {
     /// The terminal, for a program's standard streams.
     pub fn open(&self) -> File {
         File::options().read(true).write(true).open(self.name.to_str().unwrap()).unwrap()
+    }
+
+    /// Fills it up: nobody reads it, and it takes nothing more.
+    pub fn hold(&self) {
+        let mut full = self.open();
+        rustix::fs::fcntl_setfl(&full, OFlags::NONBLOCK).unwrap();
+        while full.write(&[b'x'; 256]).is_ok() {}
     }
 
     /// Where what programs write comes out; ends with an error once the last of them is gone.

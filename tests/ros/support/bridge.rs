@@ -54,6 +54,12 @@ impl Bridge {
         Self::of(Process::start(command.args(args), domain), root)
     }
 
+    /// With a terminal for what it says that takes no text at all.
+    pub fn start_on_a_held_terminal(domain: u32, root: PathBuf, args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));
+        Self::of(Process::start_on_a_held_terminal(command.args(args), domain), root)
+    }
+
     /// With a terminal for what it says.
     pub fn start_on_a_terminal(domain: u32, root: PathBuf, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));

@@ -16,6 +16,8 @@ pub struct Process {
     child: Child,
     stdout: Output,
     stderr: Output,
+    /// Stays open for as long as the child writes to it.
+    _terminal: Option<Terminal>,
 }
 
 /// A child's stream, read as it comes.
@@ -37,7 +39,7 @@ impl Process {
         let mut child = spawn(command.stderr(Stdio::piped()), domain);
         let stdout = Output::read(child.stdout.take().unwrap());
         let stderr = Output::read(child.stderr.take().unwrap());
-        Self { child, stdout, stderr }
+        Self { child, stdout, stderr, _terminal: None }
     }
 
     /// With a terminal as its standard error.
@@ -48,7 +50,17 @@ impl Process {
         command.stderr(Stdio::null());
         let stdout = Output::read(child.stdout.take().unwrap());
         let stderr = Output::read(terminal.into_other_side());
-        Self { child, stdout, stderr }
+        Self { child, stdout, stderr, _terminal: None }
+    }
+
+    /// With a terminal as its standard error that takes no text at all.
+    pub fn start_on_a_held_terminal(command: &mut Command, domain: u32) -> Self {
+        let terminal = Terminal::new();
+        terminal.hold();
+        let mut child = spawn(command.stderr(terminal.open()), domain);
+        let stdout = Output::read(child.stdout.take().unwrap());
+        let stderr = Output::read(std::io::empty());
+        Self { child, stdout, stderr, _terminal: Some(terminal) }
     }
 
     pub fn stderr_so_far(&self) -> String {

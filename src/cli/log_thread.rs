@@ -1,0 +1,128 @@
+//! The log's way to stderr by a thread of its own: a terminal that takes no text (Ctrl-S, a stalled
+//! ssh) must not hold up a recording. Bounded; lines that do not fit are left out and counted.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// Lines that may wait.
+const MAX_LINES: usize = 1_000;
+/// A longer one is cut.
+const MAX_LINE_BYTES: usize = 16 << 10;
+/// How long the last lines may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where lines go; never waits.
+#[derive(Clone, Debug)]
+pub(super) struct LogThread {
+    lines: SyncSender<Said>,
+    left_out: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Said {
+    Line(Vec<u8>),
+    /// Everything before is written.
+    Flush(SyncSender<()>),
+}
+
+impl LogThread {
+    pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<Self> {
+        let (lines, said) = sync_channel(MAX_LINES);
+        let left_out = Arc::new(AtomicU64::new(0));
+        let run = {
+            let left_out = left_out.clone();
+            move || write(out, &said, &left_out)
+        };
+        thread::Builder::new().name("log".into()).spawn(run)?;
+        Ok(Self { lines, left_out })
+    }
+
+    /// Waits for what was said so far to be written, but not for long.
+    pub(super) fn finish(&self) {
+        let (done, is_done) = sync_channel(1);
+        if self.lines.try_send(Said::Flush(done)).is_ok() {
+            // One that does not come in time belongs to a terminal that takes nothing.
+            let _ = is_done.recv_timeout(PATIENCE);
+        }
+    }
+}
+
+/// Each write is a line, as tracing makes them.
+impl Write for LogThread {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let cut = &line[..line.len().min(MAX_LINE_BYTES)];
+        if let Err(TrySendError::Full(_)) = self.lines.try_send(Said::Line(cut.to_vec())) {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write(mut out: impl Write, said: &Receiver<Said>, left_out: &AtomicU64) {
+    for said in said {
+        // A stderr that is gone leaves nobody to tell.
+        let _ = match said {
+            Said::Line(line) => out.write_all(&line),
+            Said::Flush(done) => done.send(()).map_err(io::Error::other),
+        };
+        let lines = left_out.swap(0, Ordering::Relaxed);
+        if lines > 0 {
+            let _ = writeln!(out, "WARN {lines} lines of the log were left out here");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use parking_lot::Mutex;
+
+    /// Takes nothing until it may.
+    #[derive(Clone, Default)]
+    struct Terminal {
+        held: Arc<Mutex<()>>,
+        text: Arc<Mutex<String>>,
+    }
+
+    impl Write for Terminal {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _let_go = self.held.lock();
+            self.text.lock().push_str(std::str::from_utf8(bytes).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_takes_nothing_holds_nobody_up_and_what_is_left_out_is_said() {
+        let terminal = Terminal::default();
+        let mut log = LogThread::start(terminal.clone()).unwrap();
+        let held = terminal.held.lock();
+        let lines = MAX_LINES + 500;
+        for i in 0..lines {
+            log.write_all(format!("line {i}\n").as_bytes()).unwrap();
+        }
+        drop(held);
+        // Waits while the log is still too full to be told so.
+        while !terminal.text.lock().contains("left out here") {
+            log.finish();
+        }
+        log.finish();
+        let text = terminal.text.lock();
+        let left_out: usize =
+            text.split("WARN ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!(text.starts_with("line 0\n"), "{text}");
+        assert_eq!(text.matches("line ").count() + left_out, lines);
+    }
+}
