@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use mldash_bridge::blob::{Blob, BlobKind, FileFormats};
+use mldash_bridge::fields;
 use mldash_bridge::track::{Row, Value};
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::made::{COMPRESSED, IMAGE, Image, compressed, noise};
@@ -350,4 +353,61 @@ fn pictures_wider_than_a_jpeg_can_be_become_png() {
     let opened: &Opened = &open(&files)[0];
     assert_eq!(opened.facts["format"], "PNG");
     assert!(opened.data == data);
+}
+
+#[test]
+fn sixteen_bits_of_colour_are_kept_in_the_order_of_png() {
+    let images = [
+        image("rgb16", 6, false),
+        image("bgr16", 6, true),
+        image("rgba16", 8, true),
+        image("bgra16", 8, false),
+    ];
+    let (_imported, files) = import(&images, "file");
+    for (image, file) in images.iter().zip(&files) {
+        // Pillow has no 16-bit colours.
+        let file = std::io::BufReader::new(std::fs::File::open(file).unwrap());
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let mut decoded = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut decoded).unwrap();
+        let channels = if image.encoding.contains('a') { 4 } else { 3 };
+        let expected = pixels(image, channels * 2).into_iter().flat_map(|pixel| {
+            let mut samples: Vec<[u8; 2]> = pixel.chunks(2).map(|s| [s[0], s[1]]).collect();
+            if image.encoding.starts_with("bgr") {
+                samples.swap(0, 2);
+            }
+            if !image.is_bigendian {
+                samples.iter_mut().for_each(|sample| sample.reverse());
+            }
+            samples.concat()
+        });
+        assert!(decoded.into_iter().eq(expected), "{}", image.encoding);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_sizes_make_a_picture_panic(
+        encoding in prop::sample::select(vec![
+            "mono8", "rgb8", "bgra16", "32FC1", "64FC512", "yuv422", "8UC0", "C", "",
+        ]),
+        sizes in prop::array::uniform3(prop_oneof![0_u32..40, any::<u32>()]),
+        bytes in 0_usize..2000,
+        fits in any::<bool>(),
+    ) {
+        let [width, height, step] = sizes;
+        let bytes = if fits { (height as usize % 40) * (step as usize % 40) } else { bytes };
+        let about = fields! {
+            "width": width, "height": height % 40, "step": step % 40, "encoding": encoding,
+            "is_bigendian": 1
+        };
+        let data = noise(bytes);
+        if let Ok(blob) = Blob::new(BlobKind::Image, &about, bytes) {
+            blob.encode(&data, &FileFormats::default()).unwrap();
+        }
+        let anything: &[u8] = &data;
+        let about = fields! { "format": "16UC1; compressedDepth png" };
+        let blob = Blob::new(BlobKind::CompressedImage, &about, bytes).unwrap();
+        prop_assert_eq!(&*blob.encode(anything, &FileFormats::default()).unwrap().bytes, anything);
+    }
 }
