@@ -164,6 +164,11 @@ impl TypedBlob {
 }
 
 impl RawBytes {
+    /// What all of the message takes.
+    pub(super) fn message_bytes(&self) -> usize {
+        self.message.len()
+    }
+
     fn of(array: &LeftOut, message: &Arc<Vec<u8>>) -> Self {
         match array.place() {
             Some(place) => Self { message: message.clone(), place },

@@ -129,7 +129,7 @@ impl Frames {
         if let Some(passed_over) = stream.passes_over(&row, &raw) {
             return ledger.book(passed_over, &notes);
         }
-        let cost_bytes = raw.iter().map(|raw| raw.len()).sum();
+        let cost_bytes = held_bytes(&raw);
         if !self.make_room(cost_bytes) {
             return ledger.drop_lost(DropReason::BlobQueueFull, 1);
         }
@@ -193,6 +193,12 @@ impl Frames {
         self.next.insert(folder.to_owned(), next + 1);
         Ok(next)
     }
+}
+
+/// What these hold in memory: at least the message that they are parts of.
+fn held_bytes(raw: &[RawBytes]) -> usize {
+    let parts: usize = raw.iter().map(|raw| raw.len()).sum();
+    raw.iter().map(RawBytes::message_bytes).max().unwrap_or_default().max(parts)
 }
 
 /// The number behind those of the files that are in a folder.
