@@ -180,9 +180,10 @@ impl Server {
             experiments: Experiments::new(root, limits.max_experiments),
             incoming,
             tokens,
-            requests: Arc::new(Semaphore::new(limits.max_requests)),
-            body_kib: Arc::new(Semaphore::new(limits.max_memory_bytes >> 10)),
-            downloads: Arc::new(Semaphore::new(limits.max_downloads)),
+            requests: places(limits.max_requests),
+            // One body always fits.
+            body_kib: places(limits.max_memory_bytes.max(limits.max_body_bytes).div_ceil(1 << 10)),
+            downloads: places(limits.max_downloads),
             limits,
         });
         Ok(Self { app, listener, address, _lock: lock })
@@ -213,6 +214,11 @@ impl Server {
     }
 }
 
+/// So many things at once, however many that is.
+fn places(count: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
+}
+
 fn lock_root(root: &Path) -> Result<File, ServeError> {
     let in_root = |source| ServeError::Root { root: root.to_owned(), source };
     fs::create_dir_all(root).map_err(in_root)?;
@@ -229,7 +235,9 @@ fn runtime(limits: &Limits) -> io::Result<Runtime> {
         .enable_all()
         // One for each request and each download, so that none waits for a client, and some for
         // closing and for tokio's own file writes.
-        .max_blocking_threads(limits.max_requests + limits.max_downloads + SPARE_THREADS)
+        .max_blocking_threads(
+            limits.max_requests.saturating_add(limits.max_downloads).saturating_add(SPARE_THREADS),
+        )
         .thread_name("serve")
         .build()
 }

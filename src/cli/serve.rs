@@ -14,6 +14,8 @@ use tokio::sync::oneshot;
 
 use super::{Failure, parse_duration};
 
+const MIB: usize = 1 << 20;
+
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// The local store's root.
@@ -35,16 +37,16 @@ pub(crate) struct ServeArgs {
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
     /// Largest request but for files, inflated.
-    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_body_bytes >> 20)]
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_body_bytes / MIB)]
     max_body: usize,
     /// Largest file.
-    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_file_bytes >> 20)]
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_file_bytes / MIB as u64)]
     max_file: u64,
     /// Most rows in a batch.
     #[arg(long, value_name = "ROWS", default_value_t = Limits::default().max_rows)]
     max_rows: usize,
     /// Requests held in memory at once, all together.
-    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_memory_bytes >> 20)]
+    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_memory_bytes / MIB)]
     max_memory: usize,
     /// Requests answered at once; more are told to come back.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_requests)]
@@ -88,6 +90,9 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let limits = args.limits.settle();
     let server = Server::bind(&args.root, args.listen, &args.token_file, limits)?;
     tracing::info!("serving {} on http://{}", args.root.display(), server.address());
+    if !server.address().ip().is_loopback() {
+        tracing::warn!("nothing is encrypted: whoever sees the traffic sees tokens and data");
+    }
     server.run(stopped)?;
     tracing::info!("stopped; every experiment is closed");
     Ok(())
@@ -96,10 +101,10 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
 impl LimitArgs {
     fn settle(&self) -> Limits {
         let mut limits = Limits::default();
-        limits.max_body_bytes = self.max_body << 20;
-        limits.max_file_bytes = self.max_file << 20;
+        limits.max_body_bytes = self.max_body.saturating_mul(MIB);
+        limits.max_file_bytes = self.max_file.saturating_mul(MIB as u64);
         limits.max_rows = self.max_rows;
-        limits.max_memory_bytes = self.max_memory << 20;
+        limits.max_memory_bytes = self.max_memory.saturating_mul(MIB);
         limits.max_requests = self.max_requests;
         limits.max_downloads = self.max_downloads;
         limits.max_connections = self.max_connections;

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::Limits;
 use super::error::ApiError;
 use super::experiments::Experiments;
-use super::id::{FolderPath, Id};
+use super::id::{FolderPath, Id, IdError};
 use super::incoming::Incoming;
 use super::token::{Namespace, Tokens};
 use crate::track::ExperimentName;
@@ -32,9 +32,7 @@ pub(super) struct App {
 impl Namespace {
     /// The thing that `id` names, if it is this namespace's.
     pub(super) fn own(&self, id: &str) -> Result<Id, ApiError> {
-        let id: Id = id
-            .parse()
-            .map_err(|error: super::id::IdError| ApiError::not_found(error.to_string()))?;
+        let id: Id = id.parse().map_err(|error: IdError| ApiError::not_found(error.to_string()))?;
         self.check(id.owner())?;
         Ok(id)
     }

@@ -41,7 +41,7 @@ impl Pace {
 #[derive(Debug)]
 pub(super) struct WholeBody {
     bytes: Vec<u8>,
-    _counted: Option<OwnedSemaphorePermit>,
+    counted: Option<OwnedSemaphorePermit>,
 }
 
 impl std::ops::Deref for WholeBody {
@@ -70,7 +70,7 @@ impl FromRequest<Arc<App>> for WholeBody {
         }
         let mut body = request.into_body();
         let pace = Pace::new(app.limits.body_timeout);
-        let mut whole = Self { bytes: Vec::new(), _counted: None };
+        let mut whole = Self { bytes: Vec::new(), counted: None };
         loop {
             let frame = timeout_at(pace.deadline(whole.bytes.len() as u64), body.frame()).await;
             let frame = frame.map_err(|_| ApiError::too_slow())?;
@@ -90,14 +90,14 @@ impl FromRequest<Arc<App>> for WholeBody {
 impl WholeBody {
     fn take_in(&mut self, data: &[u8], app: &App) -> Result<(), ApiError> {
         self.bytes.extend_from_slice(data);
-        let held = self._counted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let held = self.counted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let kib = self.bytes.len().div_ceil(1 << 10).saturating_sub(held);
         let more = u32::try_from(kib).ok();
         let more = more.and_then(|kib| app.body_kib.clone().try_acquire_many_owned(kib).ok());
         let Some(more) = more else {
             return Err(ApiError::busy("the server holds as much in memory as it may"));
         };
-        match &mut self._counted {
+        match &mut self.counted {
             Some(counted) => counted.merge(more),
             none => *none = Some(more),
         }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore};
 
 use super::error::ApiError;
+use super::places;
 use crate::track::{Experiment, ExperimentName, Options, one_line};
 
 /// Rows are flushed before a request is answered, so that this is only what requests under way hold
@@ -51,11 +52,7 @@ struct Open {
 impl Experiments {
     /// Of which at most `max_open` are open at once.
     pub(super) fn new(root: &Path, max_open: usize) -> Self {
-        Self {
-            root: root.to_owned(),
-            slots: Mutex::default(),
-            may_open: Arc::new(Semaphore::new(max_open)),
-        }
+        Self { root: root.to_owned(), slots: Mutex::default(), may_open: places(max_open) }
     }
 
     /// The root.

@@ -1,5 +1,8 @@
 //! The endpoints that lead to files: download, and search by name.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Json;
@@ -20,6 +23,7 @@ use super::shape;
 use super::token::Namespace;
 use crate::track::{ExperimentName, FileInfo, FilePath, StoreError, TrackError};
 
+const COPY_BYTES: usize = 64 << 10;
 /// What a search gives at most.
 const MAX_FOUND: usize = 1000;
 /// What the SDK asks for when nothing is said.
@@ -52,13 +56,11 @@ pub(super) async fn download(
     let listed = info.clone();
     let open = app.experiments.read(&name, move |experiment| {
         let path = experiment.files("").path(&listed)?;
-        std::fs::File::open(&path).map_err(|error| StoreError::io("open", &path)(error).into())
+        let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+        Ok((file, path))
     });
-    let mut file = open.await?;
-    let mut response = export::stream_from(&app, move |out| {
-        std::io::copy(&mut file, out).map(drop).map_err(TrackError::Export)
-    })
-    .await?;
+    let (mut file, path) = open.await?;
+    let mut response = export::stream_from(&app, move |out| copy(&mut file, &path, out)).await?;
     let content_type = HeaderValue::from_str(&info.content_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
     let headers = response.headers_mut();
@@ -67,6 +69,18 @@ pub(super) async fn download(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     Ok(response.map(Body::new))
+}
+
+/// As [`std::io::copy`], with the errors of the two sides told apart.
+fn copy(file: &mut File, path: &Path, out: &mut dyn Write) -> Result<(), TrackError> {
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let read = file.read(&mut buffer).map_err(StoreError::io("read", path))?;
+        if read == 0 {
+            return Ok(());
+        }
+        out.write_all(&buffer[..read]).map_err(TrackError::Export)?;
+    }
 }
 
 /// What a search is asked for.

@@ -378,6 +378,18 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_called_like_a_files_id_outlives_that_file() {
+        let root = tempfile::tempdir().unwrap();
+        let store = store(root.path());
+        let first = save(&store, "a", b"a1");
+        save(&store, &format!("{}/b", first.id), b"b1");
+        save(&store, "a", b"a2");
+        store.fold().unwrap();
+        let seen: Vec<String> = seen(root.path()).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(seen, ["a2", "b1"]);
+    }
+
+    #[test]
     fn a_torn_last_line_of_the_journal_is_no_file() {
         let root = tempfile::tempdir().unwrap();
         let store = store(root.path());

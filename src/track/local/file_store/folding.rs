@@ -2,7 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
@@ -75,9 +76,9 @@ impl FileStore {
     fn fold_aside(&self) -> Result<(), StoreError> {
         let aside = read_aside(&self.folder)?;
         let replaced = self.update(|files| self.take_in(files, aside))?;
-        for folder in replaced.iter().filter_map(|file| self.data_folder(file).ok()) {
-            if let Err(error) = fs::remove_dir_all(&folder) {
-                tracing::warn!(path = %folder.display(), %error, "can't remove a replaced file");
+        for path in replaced.iter().filter_map(|file| self.data_path(file).ok()) {
+            if let Err(error) = remove_data(&path) {
+                tracing::warn!(path = %path.display(), %error, "can't remove a replaced file");
             }
         }
         self.journal.lock().forget_aside()
@@ -135,5 +136,14 @@ impl FileStore {
 
     pub(super) fn metadata_path(&self) -> PathBuf {
         self.folder.join(METADATA_FILE)
+    }
+}
+
+/// The file, and the folder that its id gave it, unless a folder of other files is called so too.
+fn remove_data(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    match path.parent().map(fs::remove_dir) {
+        Some(Err(error)) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        _ => Ok(()),
     }
 }
