@@ -47,6 +47,7 @@ pub use topic::{Captures, TopicPattern, TopicPatternError};
 pub use track_pattern::{TrackPattern, TrackPatternError};
 
 use crate::message::{Definitions, TypeName};
+use crate::track::{Keep, WhenLocalFull};
 use problem::{Placed, Problems};
 use settings::Keys;
 pub(crate) use yaml::texts_at;
@@ -108,6 +109,12 @@ pub struct Remote {
     pub url: String,
     /// The environment variable that holds the token.
     pub token_env: Option<String>,
+    /// What stays here of what the server has.
+    pub keep: Keep,
+    /// What the local store may take.
+    pub max_local: Option<Bytes>,
+    /// What happens when it takes that.
+    pub when_full: WhenLocalFull,
 }
 
 /// When rows are written; `None` where the mapping leaves it open.

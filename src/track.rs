@@ -174,6 +174,7 @@
 
 mod align;
 mod buffer;
+mod cap;
 mod error;
 mod experiment;
 mod files;
@@ -212,7 +213,8 @@ pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, Track
 pub use options::{EnvError, Options};
 pub use query::{Query, TopicFilter};
 pub use remote::{
-    Remote, RemoteError, RemoteExperiment, SyncState, SyncStatus, Synced, TokenError,
+    Keep, Remote, RemoteError, RemoteExperiment, SyncState, SyncStatus, Synced, TokenError,
+    WhenLocalFull,
 };
 pub use row::{
     Array, Column, Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, Value,

@@ -76,8 +76,14 @@ impl Destination {
 fn remote(url: Option<String>, token_file: Option<PathBuf>, mapping: &Mapping) -> Option<Remote> {
     let mapped = mapping.remote();
     let mut remote = Remote::new(url.or_else(|| mapped.map(|remote| remote.url.clone()))?);
-    if let Some(variable) = mapped.and_then(|remote| remote.token_env.as_ref()) {
-        remote = remote.token_variable(variable);
+    if let Some(mapped) = mapped {
+        remote = remote.keep(mapped.keep);
+        if let Some(variable) = &mapped.token_env {
+            remote = remote.token_variable(variable);
+        }
+        if let Some(max_local) = mapped.max_local {
+            remote = remote.max_local(max_local.get(), mapped.when_full);
+        }
     }
     if let Some(path) = token_file {
         remote = remote.token_file(path);

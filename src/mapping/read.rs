@@ -13,6 +13,7 @@ use super::settings::{self, Keys};
 use super::topic::TopicPattern;
 use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, yaml};
 use crate::message::TypeName;
+use crate::track::{Keep, WhenLocalFull};
 
 const TOP_KEYS: [&str; 11] = [
     "experiment",
@@ -29,6 +30,10 @@ const TOP_KEYS: [&str; 11] = [
 ];
 const CLOCK_JUMPS: [(&str, ClockJump); 2] =
     [("sort", ClockJump::Sort), ("split", ClockJump::Split)];
+const REMOTE_KEYS: [&str; 5] = ["url", "token_env", "keep", "max_local", "when_full"];
+const KEEPS: [(&str, Keep); 2] = [("all", Keep::All), ("unsynced", Keep::Unsynced)];
+const WHEN_FULL: [(&str, WhenLocalFull); 2] =
+    [("stop", WhenLocalFull::Stop), ("drop_synced", WhenLocalFull::DropSynced)];
 const NO_TOPICS: &str = "write `topics:` and below it lines such as `  - topic: /robot/pose`";
 const EXPERIMENT: &str =
     "write `owner/project/name`; `{date}`, `{time}`, `{host}` and `{env:NAME}` fill in";
@@ -101,14 +106,29 @@ fn root_folder(item: &Item<'_>, problems: &mut Problems) -> Option<PathBuf> {
 }
 
 fn remote(item: &Item<'_>, problems: &mut Problems) -> Option<Remote> {
-    let section = item.section(&["url", "token_env"], problems)?;
+    let section = item.section(&REMOTE_KEYS, problems)?;
     let token_env = section.get("token_env").and_then(|item| variable(item, problems));
+    let keep = section.get("keep").and_then(|item| item.choice(&KEEPS, problems));
+    let max_local = section.get("max_local").and_then(|item| item.parse(SIZE, problems));
+    let when_full = section.get("when_full").map(|item| {
+        if section.get("max_local").is_none() {
+            let hint = "write `max_local: 20GiB` beside it";
+            problems.add(&item.spot, "`when_full` without `max_local`", Some(hint.to_owned()));
+        }
+        item.choice(&WHEN_FULL, problems).unwrap_or_default()
+    });
     let Some(url) = section.get("url") else {
         let hint = "write `url: https://api.example.org`";
         problems.add(&section.spot, "`url` is missing", Some(hint.to_owned()));
         return None;
     };
-    Some(Remote { url: self::url(url, problems)?, token_env })
+    Some(Remote {
+        url: self::url(url, problems)?,
+        token_env,
+        keep: keep.unwrap_or_default(),
+        max_local,
+        when_full: when_full.unwrap_or_default(),
+    })
 }
 
 fn url(item: &Item<'_>, problems: &mut Problems) -> Option<String> {

@@ -307,6 +307,21 @@ fn unknown_keys_and_what_types_lack_are_told_together() {
 }
 
 #[test]
+fn what_stays_here_of_what_a_server_has_is_the_mappings_to_say() {
+    let remote = |keys: &str| {
+        let text = format!("{{topics: [{{topic: /a}}], remote: {{url: 'http://h'{keys}}}}}");
+        Mapping::parse(&text, "m.yaml").map(|mapping| mapping.remote().unwrap().clone())
+    };
+    let plain = remote("").unwrap();
+    assert_eq!((plain.keep, plain.max_local), (Keep::All, None));
+    let full = remote(", keep: unsynced, max_local: 20GiB, when_full: drop_synced").unwrap();
+    assert_eq!((full.keep, full.max_local), (Keep::Unsynced, Some(Bytes::new(20 << 30))));
+    assert_eq!(full.when_full, WhenLocalFull::DropSynced);
+    let error = remote(", when_full: stop").unwrap_err().to_string();
+    assert!(error.contains("`when_full` without `max_local`"), "{error}");
+}
+
+#[test]
 fn a_token_in_place_of_its_variable_is_not_repeated() {
     let problems =
         problems("{topics: [{topic: /a}], remote: {url: 'http://h', token_env: s3.cret}}");

@@ -23,6 +23,8 @@ pub enum DropReason {
     StoreFull,
     /// Less space is free than the mapping's `min_free`.
     DiskLow,
+    /// The local store holds as much as the mapping's `max_local`, and the server has not taken it.
+    LocalFull,
     /// Files could not be written as fast as pictures and clouds came.
     BlobQueueFull,
     /// A picture or a cloud whose bytes are not what its own fields say.

@@ -177,6 +177,7 @@ fn refusal_reason(error: &TrackError) -> DropReason {
         TrackError::Name(_) => DropReason::TrackName,
         TrackError::Store(StoreError::FolderCollision { .. }) => DropReason::TrackCollision,
         TrackError::Closed(_) => DropReason::Stopped,
+        TrackError::LocalFull { .. } => DropReason::LocalFull,
         _ => DropReason::StoreFull,
     }
 }

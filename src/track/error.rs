@@ -117,6 +117,17 @@ pub enum TrackError {
         /// Why the store takes no rows, if it fails.
         failure: Option<String>,
     },
+    /// The local store takes what it may take.
+    #[error(
+        "the local store {} holds more than `max_local`, {max_bytes} bytes, and what could go is gone: \
+         nothing is recorded until the server has taken some of it or space is made", root.display()
+    )]
+    LocalFull {
+        /// The store's root.
+        root: std::path::PathBuf,
+        /// The bound.
+        max_bytes: u64,
+    },
     /// The experiment was opened to read.
     #[error("experiment `{0}` is open for reading only")]
     ReadOnly(String),

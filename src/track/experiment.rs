@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use super::cap::{CapSettings, LocalCap};
 use super::error::{TrackError, one_line};
 use super::flusher;
 use super::local::{ExperimentDir, ExperimentNotes, RunStatus, TrackInfo};
 use super::name::ExperimentName;
 use super::options::Options;
 use super::query::TopicFilter;
-use super::remote::{Remote, SyncStatus, Synced, Upload};
+use super::remote::{Keep, Remote, SyncStatus, Synced, Upload, remove_synced};
 use super::run::Metadata;
 use super::shared::{Access, Shared};
 use super::track::Track;
@@ -36,6 +37,8 @@ use super::track::Track;
 pub struct Experiment {
     pub(super) shared: Arc<Shared>,
     flusher: Option<JoinHandle<()>>,
+    /// Watches what the store takes, if that has a bound.
+    cap: Option<LocalCap>,
     options: Options,
 }
 
@@ -101,14 +104,20 @@ impl Experiment {
         let access = dir.open_for_writing(&name, options.last_run)?;
         let shared = Arc::new(Shared::new(name, dir, buffering, Access::Writing(access)));
         shared.fold_files();
+        let mut cap = None;
         if let Some(remote) = &options.remote {
             let status = RunStatus::Running;
             let upload = Upload::start(&shared.name, &shared.dir, remote, status, false)?;
             // Nobody else has it yet.
+            let url = upload.status().url;
             let _ = shared.upload.set((upload, options.remote_timeout));
+            if let Some((max_bytes, when_full)) = remote.max_local {
+                let settings = CapSettings { max_bytes, when_full, url };
+                cap = Some(LocalCap::start(shared.clone(), settings).map_err(TrackError::Thread)?);
+            }
         }
         let flusher = flusher::start(shared.clone()).map_err(TrackError::Thread)?;
-        Ok(Self { shared, flusher: Some(flusher), options })
+        Ok(Self { shared, flusher: Some(flusher), cap, options })
     }
 
     /// Opens a recorded experiment to read, also while another process records it.
@@ -123,7 +132,7 @@ impl Experiment {
             return Err(TrackError::NoExperiment { name: name.to_string(), root: options.root });
         }
         let shared = Shared::new(name, dir, options.resolve()?, Access::ReadOnly);
-        Ok(Self { shared: Arc::new(shared), flusher: None, options })
+        Ok(Self { shared: Arc::new(shared), flusher: None, cap: None, options })
     }
 
     /// Opens another experiment to record into, of the same root and settings. A run that is under
@@ -272,6 +281,7 @@ impl Experiment {
 
     /// The first half of [`close`](Self::close): all is at rest here.
     pub(crate) fn close_store(&mut self) -> Result<Closed, CloseError> {
+        self.cap = None;
         let Some(flusher) = self.flusher.take() else {
             return Ok(Closed::default());
         };
@@ -304,7 +314,22 @@ impl Experiment {
             );
         }
         upload.stop();
-        Some(upload.status())
+        let status = upload.status();
+        if let Some(remote) = &self.options.remote {
+            self.drop_synced(remote, &status);
+        }
+        Some(status)
+    }
+
+    /// Removes what the server has, if nothing is missing there and that is wanted.
+    fn drop_synced(&self, remote: &Remote, status: &SyncStatus) {
+        if remote.keep == Keep::All || !status.is_complete() {
+            return;
+        }
+        match remove_synced(&self.shared.name, &self.shared.dir, &status.url) {
+            Ok(bytes) => tracing::info!("removed {bytes} bytes, which {} has", status.url),
+            Err(error) => tracing::error!("removing what the server has: {}", one_line(&error)),
+        }
     }
 
     /// Uploads what the server lacks, also of an experiment that is being recorded, and tries again what
@@ -328,6 +353,8 @@ impl Experiment {
         };
         let upload = Upload::start(&self.shared.name, dir, remote, status, true)?;
         let ended = upload.end(status, None, show);
+        upload.stop();
+        self.drop_synced(remote, &upload.status());
         Ok(Synced { status: upload.status(), failure: ended.err() })
     }
 }

@@ -138,6 +138,7 @@ impl Files {
     ) -> Result<FileInfo, TrackError> {
         let place = self.place(name)?;
         self.shared.check_writing()?;
+        self.shared.check_room()?;
         let content_type = self.content_type.clone();
         let about = FileDescription {
             content_type: content_type

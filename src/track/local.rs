@@ -42,7 +42,7 @@ pub use file_store::FileInfo;
 pub(crate) use file_store::{
     FileDescription, FileFollower, FileNews, FileStore, WholeFile, checksum, hex,
 };
-pub(crate) use follow::{Follower, Lines, Prefix, Waiting};
+pub(crate) use follow::{Follower, Lines, Prefix, Waiting, remove_track_data};
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};

@@ -32,14 +32,16 @@ mod refused;
 mod send;
 mod session;
 mod status;
+mod synced;
 mod token;
 mod upload;
 mod uploads;
 mod waiter;
 
 pub use error::RemoteError;
-pub use options::Remote;
+pub use options::{Keep, Remote, WhenLocalFull};
 pub use reader::RemoteExperiment;
 pub use status::{SyncState, SyncStatus, Synced};
+pub(super) use synced::{Usage, remove_synced, remove_synced_files};
 pub use token::TokenError;
 pub(super) use upload::Upload;

@@ -2,6 +2,7 @@
 //! whether anything may be written.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub(super) files: FileStore,
     /// To a server, if the experiment is uploaded, and how long a flush may wait for that.
     pub(super) upload: OnceLock<(Upload, Duration)>,
+    /// The bound of the local store, while that is full; else 0.
+    full_at_bytes: AtomicU64,
     access: Mutex<Access>,
     tracks: RwLock<HashMap<TrackName, Arc<TrackState>>>,
     /// The run of this process, if it started one.
@@ -72,6 +75,7 @@ impl Shared {
             buffering,
             doorbell: Doorbell::default(),
             upload: OnceLock::new(),
+            full_at_bytes: AtomicU64::default(),
             access: Mutex::new(access),
             tracks: RwLock::default(),
             run: Mutex::default(),
@@ -170,6 +174,7 @@ impl Shared {
     }
 
     pub(super) fn append(&self, track: &Arc<TrackState>, row: Row) -> Result<Appended, TrackError> {
+        self.check_room()?;
         let bytes = row.size_bytes();
         let reserved =
             self.budget.reserve(bytes, self.buffering.when_full, || self.doorbell.ring());
@@ -234,6 +239,35 @@ impl Shared {
 
     pub(super) fn flush_all(&self) -> Result<(), TrackError> {
         first_error(self.all_tracks().iter().map(|track| self.flush(track)))
+    }
+
+    /// Notes what the local store takes of what it may take.
+    pub(super) fn note_local_use(&self, used_bytes: u64, max_bytes: u64) {
+        let was_full = self.full_at_bytes.load(Ordering::Relaxed) > 0;
+        // What stopped goes on when there is a little room, not with every file that goes.
+        let bound = if was_full { max_bytes - max_bytes / 20 } else { max_bytes };
+        let is_full = used_bytes > bound;
+        self.full_at_bytes.store(if is_full { max_bytes } else { 0 }, Ordering::Relaxed);
+        let root = self.dir.root(&self.name);
+        match (was_full, is_full) {
+            (false, true) => tracing::error!("{}", self.local_full(max_bytes)),
+            (true, false) => {
+                tracing::info!("there is room in {} again: recording goes on", root.display())
+            }
+            _ => {}
+        }
+    }
+
+    /// Refuses what comes while the local store is full.
+    pub(super) fn check_room(&self) -> Result<(), TrackError> {
+        match self.full_at_bytes.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            max_bytes => Err(self.local_full(max_bytes)),
+        }
+    }
+
+    fn local_full(&self, max_bytes: u64) -> TrackError {
+        TrackError::LocalFull { root: self.dir.root(&self.name).to_owned(), max_bytes }
     }
 
     /// Returns once the server has what is in the store, if there is a server.

@@ -7,4 +7,5 @@ mod files;
 mod kills;
 mod lab;
 mod refusals;
+mod room;
 mod schedules;

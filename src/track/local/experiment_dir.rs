@@ -76,6 +76,15 @@ impl ExperimentDir {
         self.path.ancestors().nth(name.segments().count()).unwrap_or(&self.path)
     }
 
+    /// The writer's lock, unless somebody has it.
+    pub(crate) fn try_lock(&self) -> Result<Option<WriteAccess>, StoreError> {
+        match WriterLock::acquire(&self.path) {
+            Ok(lock) => Ok(Some(WriteAccess { _lock: lock })),
+            Err(StoreError::Locked { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether somebody has it open for writing.
     pub(crate) fn is_being_written(&self) -> Result<bool, StoreError> {
         WriterLock::is_held(&self.path)

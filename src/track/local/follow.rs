@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::index::Index;
+use super::index_file;
 use super::snapshot::{DATA_FILE, DataFile, Snapshot, extend_index};
 use super::tidy;
 use crate::track::json::scan_row;
@@ -91,7 +92,7 @@ impl Prefix {
     }
 
     /// Whether `file` begins with it.
-    fn is_of(self, file: &File) -> io::Result<bool> {
+    pub(crate) fn is_of(self, file: &File) -> io::Result<bool> {
         Ok(Self::default().extended_to(self.bytes, file)? == Some(self))
     }
 
@@ -311,6 +312,13 @@ impl Follower {
         rest.truncate(read);
         Ok((!rest.contains(&b'\n') && scan_row(&rest, |_| {}).is_ok()).then_some(rest))
     }
+}
+
+/// Removes the rows of the track in `folder`; what is said of it stays.
+pub(crate) fn remove_track_data(folder: &Path) -> Result<(), StoreError> {
+    index_file::remove(folder)?;
+    let path = Follower::data_path(folder);
+    std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))
 }
 
 /// How much of `new` was taken when `taken` was of `old`, the file in whose place it is.

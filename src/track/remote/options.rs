@@ -28,6 +28,29 @@ pub struct Remote {
     pub(super) token_variable: Option<String>,
     pub(super) request_timeout: Duration,
     retry_delays: Option<(Duration, Duration)>,
+    pub(in crate::track) keep: Keep,
+    pub(in crate::track) max_local: Option<(u64, WhenLocalFull)>,
+}
+
+/// What stays in the local store of what the server has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// All of it.
+    #[default]
+    All,
+    /// Nothing, once the experiment is closed: its rows and files are removed, its descriptions stay.
+    Unsynced,
+}
+
+/// What happens when the local store has reached its bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenLocalFull {
+    /// Nothing more is recorded until there is room; appends are errors.
+    #[default]
+    Stop,
+    /// What the server has is removed, the oldest first: earlier experiments, then files of this one. What
+    /// it has not stays; where that is too much, as [`Stop`](Self::Stop).
+    DropSynced,
 }
 
 impl Remote {
@@ -39,6 +62,8 @@ impl Remote {
             token_variable: None,
             request_timeout: DEFAULT_REQUEST_TIMEOUT,
             retry_delays: None,
+            keep: Keep::default(),
+            max_local: None,
         }
     }
 
@@ -64,6 +89,19 @@ impl Remote {
     /// `ML_DASH_RETRY_MAX_DELAY` say, seconds, else 1 s and 30 s.
     pub fn retry_delays(mut self, base: Duration, max: Duration) -> Self {
         self.retry_delays = Some((base, max));
+        self
+    }
+
+    /// What stays in the local store of what the server has.
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// At most this many bytes in the local store, all its experiments together; measured every few
+    /// seconds.
+    pub fn max_local(mut self, bytes: u64, when_full: WhenLocalFull) -> Self {
+        self.max_local = Some((bytes, when_full));
         self
     }
 

@@ -61,9 +61,13 @@ impl ProgressFile {
 
     /// What the server at `url` has when its namespace is not known yet: a guess, for show.
     pub(super) fn guess(experiment: &Path, url: &str) -> Progress {
-        let files = fs::read_dir(experiment.join(FOLDER)).into_iter().flatten().flatten();
-        let known = files.filter_map(|file| read(&file.path()));
-        known.filter(|progress| progress.url == url).last().unwrap_or_default()
+        known(experiment).filter(|progress| progress.url == url).last().unwrap_or_default()
+    }
+
+    /// All of the experiment in `experiment` with the server at `url`, whatever the namespace.
+    pub(super) fn all(experiment: &Path, url: &str) -> Vec<Self> {
+        let namespaces = known(experiment).filter(|progress| progress.url == url);
+        namespaces.map(|progress| Self::load(experiment, url, &progress.namespace)).collect()
     }
 
     /// Another file of the same server and namespace, beside it.
@@ -99,6 +103,11 @@ impl ProgressFile {
 pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
+}
+
+fn known(experiment: &Path) -> impl Iterator<Item = Progress> {
+    let files = fs::read_dir(experiment.join(FOLDER)).into_iter().flatten().flatten();
+    files.filter_map(|file| read(&file.path()))
 }
 
 fn read(path: &Path) -> Option<Progress> {

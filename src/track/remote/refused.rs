@@ -62,6 +62,11 @@ impl RefusedFile {
         self.files.len() as u64
     }
 
+    /// Whether rows of this track were refused.
+    pub(super) fn has_rows_of(&self, track: &str) -> bool {
+        self.rows.keys().any(|(known, _)| known == track)
+    }
+
     /// The files that were refused.
     pub(super) fn file_ids(&self) -> Vec<u64> {
         self.files.keys().copied().collect()

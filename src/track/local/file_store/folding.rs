@@ -57,6 +57,28 @@ impl FileStore {
         })
     }
 
+    /// Takes off the list what `unwanted` accepts, and removes its data; returns how many bytes that were.
+    pub(crate) fn remove(&self, unwanted: impl Fn(&FileInfo) -> bool) -> Result<u64, StoreError> {
+        let _one_at_a_time = self.folding.lock();
+        self.fold_waiting()?;
+        if !self.metadata_path().exists() {
+            return Ok(0);
+        }
+        let gone =
+            self.update(|files| files.extract_if(.., |file| unwanted(file)).collect::<Vec<_>>())?;
+        let mut removed_bytes = 0;
+        for file in gone {
+            let folder = self.data_folder(&file)?;
+            match fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", &folder)(error));
+                }
+                _ => removed_bytes += file.size_bytes,
+            }
+        }
+        Ok(removed_bytes)
+    }
+
     /// Brings the metadata up to date with what was saved.
     pub(crate) fn fold(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.folding.lock();

@@ -1,0 +1,100 @@
+//! Room on the robot: what the server has may go, what it has not stays.
+
+use std::time::{Duration, Instant};
+
+use mldash_bridge::fields;
+use mldash_bridge::track::{Experiment, Keep, Options, TrackError, WhenLocalFull};
+
+use super::lab::{Lab, PATIENCE, RUN, append};
+use crate::fault_proxy::Fault;
+
+const EARLIER: &str = "alice/warehouse/monday/run-0";
+
+fn rows(name: &str, root: &std::path::Path, topic: &str) -> usize {
+    let exp = Experiment::open_read_only(name, root).unwrap();
+    exp.tracks(topic).read(&mldash_bridge::track::Query::all()).unwrap().len()
+}
+
+/// About 400 kB in `name`, closed.
+fn record_earlier(options: Options) {
+    let exp = Experiment::open(EARLIER, options).unwrap();
+    append(&exp, "arm", 0..5000);
+    exp.files("frames").save_bytes(vec![1; 100_000], "frame.bin").unwrap();
+    exp.close().unwrap();
+}
+
+#[test]
+fn what_the_server_has_is_removed_here_once_the_recording_is_closed() {
+    let lab = Lab::new();
+    let options = || lab.options().remote(lab.remote().keep(Keep::Unsynced));
+    let exp = Experiment::open(RUN, options()).unwrap();
+    append(&exp, "arm", 0..300);
+    exp.files("frames").save_bytes(b"left", "frame.bin").unwrap();
+    exp.flush().unwrap();
+    assert_eq!(lab.here("arm").len(), 300, "not while it is recorded");
+    exp.close().unwrap();
+    assert_eq!((lab.here("arm").len(), lab.on_server("arm").len()), (0, 300));
+    assert!(lab.recorded().files("").list().unwrap().is_empty());
+    // It goes on as if nothing were missing.
+    let exp = Experiment::open(RUN, options()).unwrap();
+    append(&exp, "arm", 200..500);
+    exp.close().unwrap();
+    assert_eq!((lab.here("arm").len(), lab.on_server("arm").len()), (0, 500));
+    // What the server has not stays.
+    lab.proxy.set(Fault::Refuse);
+    let quick = options().remote_timeout(Duration::from_millis(50));
+    let exp = Experiment::open(RUN, quick).unwrap();
+    append(&exp, "arm", 500..600);
+    exp.close().unwrap();
+    assert_eq!(lab.here("arm").len(), 100);
+}
+
+#[test]
+fn a_store_that_is_full_takes_no_more_and_loses_nothing() {
+    let lab = Lab::new();
+    lab.proxy.set(Fault::BlackHole);
+    let remote = lab.remote().max_local(100_000, WhenLocalFull::Stop);
+    let options = lab.options().remote(remote).remote_timeout(Duration::from_millis(50));
+    let exp = Experiment::open(RUN, options).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut appended = 0;
+    let error = loop {
+        assert!(Instant::now() < deadline, "it takes rows for ever");
+        let ts = f64::from(appended) / 100.0;
+        match exp.tracks("arm").append(fields! { "text": "x".repeat(100) }, ts) {
+            Ok(_) => appended += 1,
+            Err(error) => break error,
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let TrackError::LocalFull { max_bytes, .. } = &error else { panic!("{error}") };
+    assert_eq!(*max_bytes, 100_000);
+    assert!(error.to_string().contains("max_local"), "{error}");
+    exp.close().unwrap();
+    assert_eq!(lab.here("arm").len(), appended as usize);
+}
+
+#[test]
+fn the_oldest_that_the_server_has_gives_way_and_nothing_else() {
+    let lab = Lab::new();
+    record_earlier(lab.options());
+    assert_eq!(rows(EARLIER, &lab.root(), "arm"), 5000);
+    let remote = lab.remote().max_local(100_000, WhenLocalFull::DropSynced);
+    let exp = Experiment::open(RUN, lab.options().remote(remote.clone())).unwrap();
+    assert_eq!(rows(EARLIER, &lab.root(), "arm"), 0);
+    assert_eq!(rows(EARLIER, &lab.server_root(), "arm"), 5000);
+    append(&exp, "arm", 0..100);
+    exp.close().unwrap();
+    assert_eq!(lab.here("arm").len(), 100);
+}
+
+#[test]
+fn what_no_server_has_never_gives_way() {
+    let lab = Lab::new();
+    record_earlier(Options::local(lab.root()));
+    let remote = lab.remote().max_local(100_000, WhenLocalFull::DropSynced);
+    let exp = Experiment::open(RUN, lab.options().remote(remote)).unwrap();
+    let error = exp.tracks("arm").append(fields! { "q": 1 }, 1.0).unwrap_err();
+    assert!(matches!(error, TrackError::LocalFull { .. }), "{error}");
+    assert_eq!(rows(EARLIER, &lab.root(), "arm"), 5000);
+}
