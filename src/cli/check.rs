@@ -76,10 +76,7 @@ fn print(report: &GraphReport, out: &mut dyn Write) -> io::Result<()> {
         _ => None,
     });
     writeln!(out, "{}", table(recorded.clone()))?;
-    for (topic, recorded) in recorded {
-        for reason in &recorded.qos_reasons {
-            writeln!(out, "{}: {reason}", topic.topic)?;
-        }
+    for (topic, _) in recorded {
         if !topic.other_types.is_empty() {
             let others = topic.other_types.join(", ");
             writeln!(out, "{}: published as {others} too, which is not recorded", topic.topic)?;
@@ -118,7 +115,7 @@ fn print_unrecorded(topic: &GraphTopic, out: &mut dyn Write) -> io::Result<()> {
 fn table<'r>(recorded: impl Iterator<Item = (&'r GraphTopic, &'r RecordedTopic)>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["TOPIC", "TYPE", "TRACK", "HZ", "KB/S", "QOS"]);
+    table.set_header(["TOPIC", "TYPE", "TRACK", "HZ", "KB/S", "QOS", "WHY"]);
     for (topic, recorded) in recorded {
         table.add_row([
             topic.topic.clone(),
@@ -127,6 +124,7 @@ fn table<'r>(recorded: impl Iterator<Item = (&'r GraphTopic, &'r RecordedTopic)>
             known(recorded.rate_hz),
             known(recorded.bytes_per_sec.map(|bytes| bytes / 1e3)),
             recorded.qos.clone(),
+            recorded.qos_reasons.join("; "),
         ]);
     }
     for right in [3, 4] {

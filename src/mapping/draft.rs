@@ -104,7 +104,7 @@ impl<'t> Entry<'t> {
         definitions: &Definitions,
         folders: &mut HashSet<String>,
     ) -> Self {
-        let remark = (!topic.remark.is_empty()).then(|| sentence(&topic.remark));
+        let remark = (!topic.remark.is_empty() && !topic.is_off()).then(|| sentence(&topic.remark));
         let mut entry = Self {
             topic,
             comments: remark.into_iter().collect(),

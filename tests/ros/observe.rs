@@ -78,13 +78,14 @@ fn the_comparison_is_a_table_for_people() {
     let ended = graph.bare_bridge(&args).end().ended;
     assert_eq!(ended.status.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
     for line in [
-        "/imu: best effort: /robot offers no more",
+        "best effort: /robot offers no more",
         "no topic for line 1: /lidar/**",
         "not in the mapping: /pose (geometry_msgs/msg/PoseStamped)",
         "not in the mapping: /add/_service_event (std_msgs/msg/String; hidden)",
     ] {
         assert!(ended.stdout.contains(line), "{line} in\n{}", ended.stdout);
     }
+    assert!(!ended.stderr.contains("wait set"), "{}", ended.stderr);
 }
 
 #[test]

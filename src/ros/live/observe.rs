@@ -1,6 +1,7 @@
 //! Listens to the graph for a while, subscribed as a recording would be, and tells what it heard.
 
 use std::collections::HashMap;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::discovery::{Discovery, NewTopic};
@@ -98,6 +99,11 @@ impl Observer {
     fn spin(&mut self) {
         let until = Instant::now() + DISCOVER_EVERY;
         while Instant::now() < until {
+            if self.heard.is_empty() {
+                // With nothing to wait for rcl complains of an empty wait set.
+                thread::sleep(SPIN);
+                continue;
+            }
             self.node.spin_once(SPIN);
             self.heard.values_mut().for_each(Heard::drain);
         }
