@@ -304,6 +304,7 @@ impl Recorder {
     /// The store could not be brought to rest, or the account not be written.
     pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
         self.frames.settle();
+        self.session.end(&self.topics);
         let mut account = self.account();
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
         let mut topics = self.topics;

@@ -59,6 +59,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
     let mut recorder = Recorder::new(Destination::settle(&mapping, given)?.open(details)?);
     recorder.guard_disk(mapping.min_free());
     recorder.hurry_when(stop.hurry_flag());
+    recorder.require(mapping.required());
 
     let bar = progress::bytes(bags.size_bytes());
     tracing::info!("importing {} in {} files", Bytes::new(bags.size_bytes()), bags.files());

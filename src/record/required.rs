@@ -86,6 +86,16 @@ impl Watch {
         &self.account
     }
 
+    /// The recording ends: what was too early to say is said. Whether the topic has not come at all
+    /// and nobody was told.
+    pub(super) fn end(&mut self, came: bool) -> bool {
+        if self.account.state != RequiredState::Waiting {
+            return false;
+        }
+        self.account.state = if came { RequiredState::Met } else { RequiredState::Missing };
+        !came
+    }
+
     /// Over how long this topic's rate must be measured.
     pub(super) fn window(&self) -> Duration {
         let periods = self.account.min_rate.map_or(0.0, |min_rate| PERIODS / min_rate);
@@ -208,6 +218,18 @@ mod tests {
         let (told, _) =
             self::told("{topic: /imu, min_rate: 0.2}", &growing([0, 0, 0, 0, 1, 0, 0, 0, 0, 1]));
         assert!(told.is_empty(), "three periods of five seconds are not over: {told:?}");
+    }
+
+    #[test]
+    fn a_recording_that_ends_early_says_whether_it_came() {
+        let mapping =
+            Mapping::parse("topics: [{topic: /imu}]\nrequired: [/imu]", "t.yaml").unwrap();
+        let mut watch = Watch::new(&mapping.required()[0], Instant::now());
+        let mut other = watch.clone();
+        assert!(!watch.end(true));
+        assert_eq!(watch.account().state, RequiredState::Met);
+        assert!(other.end(false) && !other.end(false), "told once");
+        assert_eq!(other.account().state, RequiredState::Missing);
     }
 
     #[test]

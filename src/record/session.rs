@@ -90,6 +90,18 @@ impl Session {
         looked.into_iter().map(|(status, _)| status).collect()
     }
 
+    /// The recording, or its part with these topics, ends.
+    pub(super) fn end(&mut self, topics: &[TopicRecorder]) {
+        for watch in &mut self.watches {
+            let came = topics
+                .iter()
+                .any(|topic| topic.mapped_topic() == watch.topic() && topic.account().received > 0);
+            if watch.end(came) {
+                tracing::warn!("required topic {} has not come", watch.topic());
+            }
+        }
+    }
+
     pub(super) fn required(&self) -> Vec<RequiredAccount> {
         self.watches.iter().map(|watch| watch.account().clone()).collect()
     }

@@ -93,6 +93,23 @@ fn a_bag_is_imported_whole_and_twice_is_the_same_rows() {
 }
 
 #[test]
+fn an_experiment_says_which_bags_it_is_of_and_what_they_lacked() {
+    let root = tempfile::tempdir().unwrap();
+    let config = root.path().join("m.yaml");
+    let text = "required: [/pose, /lost]\ntopics:\n  - topic: /pose\n  - topic: /lost\n";
+    fs::write(&config, text).unwrap();
+    let done = import(&[Path::new(BAG)], &config, root.path());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("required topic /lost has not come"), "{}", done.stderr);
+    let required = account(&done)["required"].clone();
+    assert_eq!((&required[0]["state"], &required[1]["state"]), (&"met".into(), &"missing".into()));
+    let notes = Experiment::open_read_only(RUN, root.path()).unwrap().notes().unwrap();
+    let metadata = notes.metadata.unwrap();
+    assert_eq!(metadata["bags"], serde_json::json!([BAG]));
+    assert_eq!(metadata["mapping"], text);
+}
+
+#[test]
 fn what_is_no_bag_or_no_mapping_is_wrong_usage_and_nothing_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, bytes: &[u8]| -> PathBuf {

@@ -129,6 +129,17 @@ fn a_required_topic_that_does_not_come_is_missing_in_the_account() {
 }
 
 #[test]
+fn a_recording_that_ends_at_once_still_says_what_of_the_required_came() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "required: [/chatter, /robot_description]");
+    say(&mut recorder, CHATTER, "x", 1.0);
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+    let states: Vec<_> = account.required.iter().map(|required| required.state).collect();
+    assert_eq!(states, [RequiredState::Met, RequiredState::Missing]);
+}
+
+#[test]
 fn a_robots_description_is_noted_with_the_experiment_in_every_part() {
     let root = tempfile::tempdir().unwrap();
     let mut recorder = recorder(root.path(), "");
