@@ -64,7 +64,7 @@ impl Plan {
         }
     }
 
-    /// The next thing to do, which is then under way until [`done`](Self::done) or one of the failures is
+    /// The next thing to do, which is then under way until [`end`](Self::end) or one of the failures is
     /// told; `None` when nothing can be done now.
     pub(super) fn start_next(&mut self, now: Instant, files_wait: bool) -> Option<Work> {
         if !self.may_call(now) {
