@@ -64,8 +64,12 @@ impl Lab {
     fn tree(&self) -> Vec<PathBuf> {
         let mut paths = Vec::new();
         walk(self.folder.path(), &mut paths);
-        paths.retain(|path| !path.to_string_lossy().contains("/."));
+        paths.retain(|path| {
+            let within = path.strip_prefix(self.folder.path()).unwrap();
+            !within.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+        });
         paths.sort();
+        assert!(!paths.is_empty());
         paths
     }
 
@@ -470,4 +474,60 @@ fn a_reader_that_does_not_read_holds_up_no_writer_and_is_given_up() {
     // What came is no whole answer: its last chunk is missing.
     let _ = reader.read_to_end(&mut bytes);
     assert!(!bytes.ends_with(b"0\r\n\r\n"));
+}
+
+#[test]
+fn no_garbage_makes_the_server_fail_or_write_elsewhere() {
+    let seed =
+        std::env::var("SERVE_SEED").map_or_else(|_| fastrand::u64(..), |s| s.parse().unwrap());
+    println!("SERVE_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let lab = Lab::open(&["--header-timeout", "1", "--body-timeout", "1"]);
+    let (form_type, form_body) = form(&[("type", b"FILE"), ("file", b"data")], "x.bin");
+    let entries = br#"{"entries":[{"timestamp":1.5,"q":[1,2],"deep":{"a":{"b":null}}}]}"#;
+    let query = br#"{"query":"query Q($id: ID!) { experimentById(id: $id) { id } }","variables":{"id":"x"}}"#;
+    let node = br#"{"type":"FOLDER","name":"f","projectId":"project~~alice~~w"}"#;
+    let requests: [(&str, String, &str, &[u8]); 5] = [
+        ("POST", format!("{TRACKS}/arm/append_batch"), "Content-Type: application/json", entries),
+        (
+            "GET",
+            format!("{TRACKS}/arm/data?start_timestamp=1&columns=q"),
+            "Accept-Encoding: gzip",
+            b"",
+        ),
+        ("POST", "/graphql".to_owned(), "Content-Type: application/json", query),
+        ("POST", NODES.to_owned(), "Content-Type: application/json", node),
+        ("POST", NODES.to_owned(), &form_type, &form_body),
+    ];
+    for _ in 0..500 {
+        let (method, path, header, body) = &requests[random.usize(..requests.len())];
+        let mut request = lab.alice.head(method, path, &[header], body.len());
+        request.extend_from_slice(body);
+        for _ in 0..random.usize(1..6) {
+            let at = random.usize(..request.len());
+            match random.u8(..3) {
+                0 => request[at] = random.u8(..),
+                1 => request.truncate(at.max(1)),
+                _ => drop(
+                    request.splice(at..at, std::iter::repeat_n(random.u8(..), random.usize(..9))),
+                ),
+            }
+        }
+        let mut stream = lab.alice.begin(&request);
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        // A connection that is cut is an answer to garbage, too.
+        let _ = stream.read_to_end(&mut answer);
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            !answer.starts_with("HTTP/1.1 5"),
+            "{answer}\n{}",
+            String::from_utf8_lossy(&request)
+        );
+    }
+    assert_eq!(lab.append(r#"{"entries":[{"timestamp":7}]}"#).status, 200);
+    let outside = |path: &PathBuf| !path.starts_with(lab.server.root().join("alice"));
+    let outside: Vec<PathBuf> = lab.tree().into_iter().filter(outside).collect();
+    let expected = [lab.server.root().to_owned(), Server::token_file(lab.server.root())];
+    assert_eq!(outside, expected);
 }
