@@ -369,6 +369,30 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_takes_no_gzip_gets_bodies_as_they_are() {
+        let refuses_gzip = |headers: axum::http::HeaderMap, body: axum::body::Bytes| async move {
+            match headers.contains_key("content-encoding") {
+                true => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+                false => Ok(axum::Json(serde_json::json!({ "bytes": body.len() }))),
+            }
+        };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let routes = axum::Router::new().route("/rows", axum::routing::post(refuses_gzip));
+            tokio::spawn(async move { axum::serve(listener, routes).await });
+            let folder = tempfile::tempdir().unwrap();
+            let token = folder.path().join("token");
+            std::fs::write(&token, "s3cret").unwrap();
+            let api = Api::new(&Remote::new(url).token_file(token), "alice").unwrap();
+            let sent = api.large_json("/rows", vec![b' '; 5000]).await.unwrap();
+            assert_eq!(sent["bytes"], 5000);
+            assert_eq!(api.packing(), Packing::Refused);
+        });
+    }
+
+    #[test]
     fn a_packed_body_is_smaller_and_opens() {
         let body = "{\"timestamp\":1.25}".repeat(100).into_bytes();
         let packed = pack(&body);

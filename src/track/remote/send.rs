@@ -302,7 +302,13 @@ pub(super) async fn send_file(
 ) -> FileDone {
     let data = match tokio::fs::File::open(&file.path).await {
         Ok(data) => data,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return FileDone::Gone,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::info!(
+                "not uploaded: {} was deleted or saved over before",
+                file.path.display()
+            );
+            return FileDone::Gone;
+        }
         Err(error) => return FileDone::Failed(CallError::new(Fault::Server, error.to_string())),
     };
     let about = file.about.as_deref();

@@ -51,6 +51,24 @@ fn sync_uploads_what_was_recorded_without_a_server_also_while_it_is_recorded() {
 }
 
 #[test]
+fn a_bag_is_imported_and_uploaded_at_once_and_the_account_says_how_far() {
+    let lab = Lab::new();
+    let sources = env!("CARGO_MANIFEST_DIR");
+    let (bag, config) =
+        (format!("{sources}/tests/data/sena_lab_loop.mcap"), format!("{sources}/config/demo.yaml"));
+    let root = lab.root();
+    let import = ["import", &bag, "--config", &config, "--experiment", RUN, "--json", "--root"];
+    let done = run(&lab, &[&import[..], &[root.to_str().unwrap()]].concat());
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let account: Json = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(account["sync"]["state"], "up_to_date", "{}", done.stderr);
+    assert!(account["sync"]["rows_sent"].as_u64().unwrap() > 1000);
+    lab.assert_same("imported");
+    let kept = std::fs::read(root.join(RUN).join("account.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Json>(&kept).unwrap()["sync"], account["sync"]);
+}
+
+#[test]
 fn sync_gives_up_after_the_sdks_number_of_retries_and_says_what_remains() {
     let lab = Lab::new();
     recorded(&lab).close().unwrap();

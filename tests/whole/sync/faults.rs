@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use mldash_bridge::fields;
-use mldash_bridge::track::{RemoteError, SyncState, TrackError};
+use mldash_bridge::track::{RemoteError, RunStatus, SyncState, TrackError};
 
 use super::lab::{Lab, append, await_status, is_failing};
 use crate::fault_proxy::{Bytes, Fault};
@@ -16,10 +16,12 @@ fn what_was_recorded_is_on_the_server_when_flush_returns() {
     exp.tracks("robot/imu").append(fields! { "a": [f64::NAN, 1.5], "b": 3 }, 0.5).unwrap();
     exp.flush().unwrap();
     lab.assert_same("flushed");
+    assert_eq!(lab.status_on_server(), Some(RunStatus::Running));
     let status = exp.sync_status().unwrap();
     assert_eq!((status.rows_sent, status.rows_waiting, status.nulled), (301, 0, 1));
     let closed = exp.close().unwrap();
     assert!(closed.sync.unwrap().is_complete());
+    assert_eq!(lab.status_on_server(), Some(RunStatus::Completed));
     lab.assert_same("closed");
 }
 

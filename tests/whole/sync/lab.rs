@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mldash_bridge::fields;
 use mldash_bridge::track::{
-    Experiment, Export, Format, Options, Query, Remote, SyncState, SyncStatus,
+    Experiment, Export, Format, Options, Query, Remote, RunStatus, SyncState, SyncStatus,
 };
 use serde_json::Value as Json;
 
@@ -83,6 +83,11 @@ impl Lab {
         let server = Server::start(&self.server_root());
         self.proxy.set_upstream(server.address.parse().unwrap());
         self.server = Some(server);
+    }
+
+    /// What the server was told of the run.
+    pub fn status_on_server(&self) -> Option<RunStatus> {
+        Experiment::open_read_only(RUN, self.server_root()).unwrap().notes().unwrap().status
     }
 
     /// The rows of a track on the server, as strict JSON.
