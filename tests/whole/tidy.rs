@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mldash_bridge::mapping::Mapping;
+
 use super::program::program;
 
 /// Who may use whom, inside the library: `use crate::…` of a module names only these.
@@ -110,4 +112,19 @@ fn options_in_the_docs_are_options_of_the_program() {
             }
         }
     }
+}
+
+#[test]
+fn every_mapping_in_the_docs_is_one() {
+    let docs = ["README.md", "docs/operation.md", "docs/custom-messages.md"];
+    let mut mappings = 0;
+    for file in docs {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for yaml in blocks.filter(|yaml| yaml.contains("topics:\n")) {
+            mappings += 1;
+            Mapping::parse(yaml, file).unwrap_or_else(|errors| panic!("{errors}"));
+        }
+    }
+    assert!(mappings > 1, "{mappings}");
 }
