@@ -11,6 +11,7 @@ use serde_json::{Value as Json, json};
 
 use crate::http::{Answer, Client, answer};
 use crate::server::{Server, TOKEN};
+use crate::small_disk::SmallDisk;
 
 const NODES: &str = "/api/namespaces/alice/nodes";
 
@@ -236,4 +237,28 @@ fn one_root_has_one_server() {
     let wrong = crate::program::program(args).arg(&root).arg("--token-file").arg(&tokens).run();
     assert_eq!(wrong.code, 2, "{}", wrong.stderr);
     assert!(wrong.stderr.contains(":1: expected `namespace token`"), "{}", wrong.stderr);
+}
+
+#[test]
+fn a_full_disk_is_told_and_costs_nothing_that_was_acknowledged() {
+    let Some(disk) = SmallDisk::mount(8 << 20) else { return };
+    let root = disk.path().join("dash");
+    let server = Server::start(&root);
+    let client = Client::new(&server.address, TOKEN);
+    let id = make(&client, "run");
+    append(&client, &id, "arm", &batch(0..10, 0));
+    disk.fill_but(0);
+    let path = format!("/api/experiments/{id}/tracks/arm/append_batch");
+    // The last page of the file may have room for a few.
+    let large = json!({"entries": [{"timestamp": 10, "text": "x".repeat(100_000)}]});
+    let refused = client.post(&path, &large);
+    assert_eq!((refused.status, refused.code().as_str()), (507, "out_of_space"));
+    assert!(!refused.text().contains(root.to_str().unwrap()), "{}", refused.text());
+    let read = client.get(&format!("/api/experiments/{id}/tracks/arm/data"));
+    assert_eq!(read.json()["count"], 10, "reads go on");
+    disk.clear();
+    append(&client, &id, "arm", &large);
+    append(&client, &id, "arm", &batch(11..20, 0));
+    assert!(server.terminate().status.success());
+    assert_eq!(stored(&root, "run", "arm").len(), 20);
 }
