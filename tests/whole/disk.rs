@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::message::MessageType;
 use mldash_bridge::record::{
-    Account, DiskLevel, DropReason, HEAVY_MESSAGE_BYTES, Recorder, TopicPlan,
+    Account, DiskLevel, DropReason, HEAVY_MESSAGE_BYTES, Recorder, TopicPlan, WhenBehind,
 };
-use mldash_bridge::track::{Experiment, Options, Query};
+use mldash_bridge::track::{Experiment, Options, Query, Value};
 
 use crate::small_disk::SmallDisk;
 
@@ -159,4 +159,58 @@ fn a_disk_that_is_full_costs_nothing_that_was_flushed_and_is_recorded_to_again()
         rows.iter().all(|(_, stored)| stored.contains(&text)),
         "a row is not what was recorded"
     );
+}
+
+#[test]
+fn a_row_never_names_a_picture_that_a_full_disk_did_not_take() {
+    let Some(disk) = SmallDisk::mount(4 * MIB) else { return };
+    let exp = Experiment::open(RUN, Options::local(disk.path()).batch_rows(1)).unwrap();
+    let mut recorder = Recorder::new(exp);
+    recorder.set_when_behind(WhenBehind::Wait);
+    let mapping = "topics: [{topic: /camera, stamp: receive, blobs: file}]";
+    let mapping = Mapping::parse(mapping, "test.yaml").unwrap();
+    let type_name = "sensor_msgs/msg/CompressedImage".parse().unwrap();
+    let definition = "string format\nuint8[] data\n";
+    let image = MessageType::from_bundle(&type_name, definition).unwrap();
+    let rule = mapping.rule_for("/camera", &type_name).unwrap();
+    let camera = recorder.add_topic(TopicPlan::new("/camera", "/camera", &image, &rule).unwrap());
+    let picture = |number: u8| [&[0xff, 0xd8, 0xff][..], &vec![number; 50_000]].concat();
+    let mut record = |numbers: std::ops::Range<u8>| {
+        for number in numbers.clone() {
+            let data = picture(number);
+            let mut cdr = b"\0\x01\0\0\x05\0\0\0jpeg\0\0\0\0".to_vec();
+            cdr.extend((data.len() as u32).to_le_bytes());
+            cdr.extend(data);
+            recorder.record(camera, cdr, i64::from(number) + 1);
+        }
+        // Until each has become a file or not.
+        let deadline = Instant::now() + PATIENCE;
+        while recorder.account().topics[camera].received < u64::from(numbers.end) {
+            assert!(Instant::now() < deadline, "pictures are not done");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    };
+    record(0..10);
+    disk.fill_but(MIB);
+    record(10..60);
+    disk.clear();
+    record(60..70);
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+
+    assert!(account.adds_up());
+    let topic = &account.topics[0];
+    assert_eq!(topic.received, 70);
+    assert!(topic.dropped_total() > 20, "{topic:#?}");
+    let exp = Experiment::open_read_only(RUN, disk.path()).unwrap();
+    let rows = exp.tracks("camera").read(&Query::all()).unwrap();
+    assert_eq!(rows.len() as u64, topic.stored);
+    for row in &rows {
+        let number = (row.ts.as_secs() * 1e9).round() as u8 - 1;
+        let Some(Value::Text(path)) = row.fields.get("path") else { panic!("{row:?}") };
+        let bytes = exp.files("").read(path).unwrap();
+        assert!(bytes == picture(number), "{path} is not the picture {number}");
+    }
+    let last = rows.last().unwrap().ts.as_secs();
+    assert!((last - 70e-9).abs() < 1e-12, "it is not recorded again: {last}");
 }
