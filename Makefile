@@ -25,8 +25,10 @@ export ML_DASH_NO_VERSION_CHECK := 1
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup:  ## install what is missing: Debian packages, ROS 2 (unless there is one), tf2_msgs
+setup:  ## install what is missing: Debian packages, ROS 2 (unless there is one), tf2_msgs, messages for tests
 	@scripts/setup
+	@# A package such as labs have, there before r2r is compiled: tests record its messages.
+	@scripts/build-interfaces tests/interfaces/mldash_test_msgs
 
 build: setup  ## the release program, target/release/mldash_bridge
 	@$(WITH_ROS) cargo build --locked --release

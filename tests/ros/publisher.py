@@ -411,6 +411,37 @@ def run_another_type(robot):
     stay()
 
 
+def grip(i):
+    """A message of `tests/interfaces/mldash_test_msgs`, which this checkout's build knows."""
+    from mldash_test_msgs.msg import Finger, Grip
+
+    message = header(Grip(), i, "hand")
+    message.state = Grip.CLOSED
+    message.thumb = Finger(name="thumb", angle=0.1 * i)
+    message.fingers = [Finger(name=name, angle=i + 0.5) for name in ("index", "ring")]
+    message.torque = [0.1, math.nan, math.inf]
+    message.currents = [0.25] * (i % 5)
+    message.mode, message.label = "firm", "Händchen 🤖"
+    message.raw = bytes([0, 1, 255])
+    message.age.sec, message.age.nanosec = -1, 5
+    message.pose.position.x = 1 / 3
+    message.holds = i % 2 == 0
+    return message
+
+
+def run_custom_type(robot):
+    grips = [grip(i) for i in range(20)]
+    robot.advertise(type(grips[0]), "grip")
+    robot.advertise(type(grips[0]), "fingers")
+    robot.wait_for_subscribers()
+    for message in grips:
+        robot.publish("grip", message, track="grip")
+        robot.publish("fingers", message)
+        for finger in message.fingers:
+            row = {"timestamp": seconds(message.header.stamp), "angle": finger.angle}
+            robot.expect(f"finger/{finger.name}", row)
+
+
 def run_unknown_type(robot):
     """Poses, and a topic of a package that only this process knows."""
     from gripper_msgs.msg import Gripper

@@ -50,6 +50,20 @@ fn every_row_of_every_type_is_what_was_published() {
 }
 
 #[test]
+fn messages_of_a_package_that_the_build_has_seen_are_recorded_like_any_others() {
+    let graph = Graph::new();
+    let bridge = graph.bridge(
+        "topics:
+  - {topic: /grip, type: mldash_test_msgs/msg/Grip}
+  - {topic: /fingers, each: fingers, track: 'finger/{name}', fields: [angle]}",
+    );
+    let expected = graph.robot("custom_type").finish();
+    let recording = bridge.interrupt();
+    recording.assert_rows(&expected);
+    assert_eq!(recording.tracks(), ["finger/index", "finger/ring", "grip"]);
+}
+
+#[test]
 fn rows_of_one_stamp_merge_and_late_ones_are_sorted_in() {
     let graph = Graph::new();
     // Every row is flushed at once, so that merging happens across flushes.
