@@ -14,7 +14,7 @@ mod names;
 mod node;
 
 pub use arguments::{Remap, RosArgumentError, RosArguments};
-pub use diagnostics::{Diagnostic, DiagnosticLevel, diagnostics, hanging};
+pub use diagnostics::{Diagnostic, Level as DiagnosticLevel, diagnostics, hanging};
 pub use error::RosError;
 pub use graph::{GraphReport, GraphTopic, Mapped, RecordedTopic, UnmatchedEntry};
 pub use logs::{LogQueue, LogRecord};

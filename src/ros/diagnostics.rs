@@ -15,7 +15,7 @@ const QUEUE_ERROR: f64 = 0.9;
 
 /// A level of `diagnostic_msgs/DiagnosticStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DiagnosticLevel {
+pub enum Level {
     /// As it should be.
     Ok = 0,
     /// Worth a look.
@@ -32,17 +32,15 @@ pub struct Diagnostic {
     /// `node: thing`, as `diagnostic_updater` writes it.
     pub name: String,
     /// How it stands.
-    pub level: DiagnosticLevel,
+    pub level: Level,
     /// The same for people.
     pub message: String,
     /// The figures.
     pub values: Vec<(String, String)>,
 }
 
-use DiagnosticLevel::{Error, Ok, Stale, Warn};
-
 impl Diagnostic {
-    fn new(node: &str, thing: impl Display, level: DiagnosticLevel, message: String) -> Self {
+    fn new(node: &str, thing: impl Display, level: Level, message: String) -> Self {
         Self { name: format!("{node}: {thing}"), level, message, values: Vec::new() }
     }
 
@@ -70,7 +68,7 @@ pub fn diagnostics(node: &str, status: &Status) -> Vec<Diagnostic> {
         Diagnostic::new(
             node,
             format_args!("topic {topic}"),
-            Error,
+            Level::Error,
             format!("not recorded: {reason}"),
         )
     }));
@@ -80,13 +78,13 @@ pub fn diagnostics(node: &str, status: &Status) -> Vec<Diagnostic> {
 /// The recording side has said nothing for so long: it hangs, on a store that takes no rows, say.
 pub fn hanging(node: &str, silent_secs: f64) -> Diagnostic {
     let message = format!("the recorder has not answered for {silent_secs:.0} s");
-    Diagnostic::new(node, "recording", Error, message)
+    Diagnostic::new(node, "recording", Level::Error, message)
 }
 
 fn recording(node: &str, status: &Status) -> Diagnostic {
     let (level, message) = match status.paused {
-        true => (Warn, format!("paused; recording {}", status.experiment)),
-        false => (Ok, format!("recording {}", status.experiment)),
+        true => (Level::Warn, format!("paused; recording {}", status.experiment)),
+        false => (Level::Ok, format!("recording {}", status.experiment)),
     };
     Diagnostic::new(node, "recording", level, message)
         .value("experiment", &status.experiment)
@@ -104,9 +102,9 @@ fn recording(node: &str, status: &Status) -> Diagnostic {
 fn queue(node: &str, fill: &QueueFill) -> Diagnostic {
     let ratio = fill.ratio();
     let level = match ratio {
-        _ if ratio >= QUEUE_ERROR => Error,
-        _ if ratio >= QUEUE_WARN => Warn,
-        _ => Ok,
+        _ if ratio >= QUEUE_ERROR => Level::Error,
+        _ if ratio >= QUEUE_WARN => Level::Warn,
+        _ => Level::Ok,
     };
     Diagnostic::new(node, "queue", level, format!("{:.0} % full", ratio * 100.0))
         .value("bytes", fill.light_bytes)
@@ -120,9 +118,11 @@ fn queue(node: &str, fill: &QueueFill) -> Diagnostic {
 fn disk(node: &str, status: &DiskStatus) -> Diagnostic {
     let free = status.free;
     let (level, message) = match status.level {
-        DiskLevel::Enough => (Ok, format!("{free} free")),
-        DiskLevel::LightOnly => (Warn, format!("{free} free: large messages are not recorded")),
-        DiskLevel::Nothing => (Error, format!("{free} free: nothing is recorded")),
+        DiskLevel::Enough => (Level::Ok, format!("{free} free")),
+        DiskLevel::LightOnly => {
+            (Level::Warn, format!("{free} free: large messages are not recorded"))
+        }
+        DiskLevel::Nothing => (Level::Error, format!("{free} free: nothing is recorded")),
     };
     Diagnostic::new(node, "disk", level, message)
         .value("free (bytes)", free.get())
@@ -132,11 +132,15 @@ fn disk(node: &str, status: &DiskStatus) -> Diagnostic {
 fn sync(node: &str, status: &SyncStatus) -> Diagnostic {
     let set_aside = status.rows_set_aside + status.files_set_aside;
     let (level, message) = match &status.state {
-        SyncState::TokenRefused { reason } => (Error, reason.clone()),
-        SyncState::Failing { since, reason } => (Warn, format!("failing since {since}: {reason}")),
-        _ if set_aside > 0 => (Warn, format!("the server refused {set_aside} rows and files")),
-        SyncState::UpToDate => (Ok, "up to date".to_owned()),
-        SyncState::Sending => (Ok, format!("sending, {} rows wait", status.rows_waiting)),
+        SyncState::TokenRefused { reason } => (Level::Error, reason.clone()),
+        SyncState::Failing { since, reason } => {
+            (Level::Warn, format!("failing since {since}: {reason}"))
+        }
+        _ if set_aside > 0 => {
+            (Level::Warn, format!("the server refused {set_aside} rows and files"))
+        }
+        SyncState::UpToDate => (Level::Ok, "up to date".to_owned()),
+        SyncState::Sending => (Level::Ok, format!("sending, {} rows wait", status.rows_waiting)),
     };
     Diagnostic::new(node, "sync", level, message)
         .value("url", &status.url)
@@ -173,35 +177,34 @@ fn topic(node: &str, status: &TopicStatus, required: Option<&RequiredAccount>) -
     diagnostic
 }
 
-fn topic_level(
-    status: &TopicStatus,
-    required: Option<&RequiredAccount>,
-) -> (DiagnosticLevel, String) {
+fn topic_level(status: &TopicStatus, required: Option<&RequiredAccount>) -> (Level, String) {
     let rate_hz = status.rate_hz;
     let silent_secs = status.silent_secs.unwrap_or_default();
     let lost = status.account.lost_total();
     match required.map(|required| required.state) {
-        _ if status.is_losing => (Error, format!("losing messages: {lost} so far")),
-        Some(RequiredState::Missing) => (Error, "required, and has not come".to_owned()),
+        _ if status.is_losing => (Level::Error, format!("losing messages: {lost} so far")),
+        Some(RequiredState::Missing) => (Level::Error, "required, and has not come".to_owned()),
         Some(RequiredState::Short) if status.is_stale => {
-            (Error, format!("required, and silent for {silent_secs:.0} s"))
+            (Level::Error, format!("required, and silent for {silent_secs:.0} s"))
         }
         Some(RequiredState::Short) => {
             let min_rate = required.and_then(|required| required.min_rate).unwrap_or_default();
-            (Warn, format!("{rate_hz:.1} Hz of {min_rate} Hz that are required"))
+            (Level::Warn, format!("{rate_hz:.1} Hz of {min_rate} Hz that are required"))
         }
-        _ if status.is_stale => (Stale, format!("silent for {silent_secs:.0} s")),
-        _ if lost > 0 => (Warn, format!("{rate_hz:.1} Hz; {lost} messages were lost earlier")),
-        _ if status.silent_secs.is_none() => (Ok, "no message yet".to_owned()),
-        _ => (Ok, format!("{rate_hz:.1} Hz")),
+        _ if status.is_stale => (Level::Stale, format!("silent for {silent_secs:.0} s")),
+        _ if lost > 0 => {
+            (Level::Warn, format!("{rate_hz:.1} Hz; {lost} messages were lost earlier"))
+        }
+        _ if status.silent_secs.is_none() => (Level::Ok, "no message yet".to_owned()),
+        _ => (Level::Ok, format!("{rate_hz:.1} Hz")),
     }
 }
 
 /// A required topic that nobody publishes.
 fn absent_topic(node: &str, required: &RequiredAccount) -> Diagnostic {
     let (level, message) = match required.state {
-        RequiredState::Missing => (Error, "required, and nobody publishes it"),
-        _ => (Ok, "required; not there yet"),
+        RequiredState::Missing => (Level::Error, "required, and nobody publishes it"),
+        _ => (Level::Ok, "required; not there yet"),
     };
     Diagnostic::new(node, format_args!("topic {}", required.topic), level, message.to_owned())
 }
@@ -230,7 +233,7 @@ mod tests {
     }
 
     /// The level and text of `/imu`.
-    fn told(topic: TopicStatus, required: Option<RequiredState>) -> (DiagnosticLevel, String) {
+    fn told(topic: TopicStatus, required: Option<RequiredState>) -> (Level, String) {
         let required = required.map(self::required).into_iter().collect();
         let status = Status { topics: vec![topic], required, ..Status::default() };
         let all = diagnostics("lab/bridge", &status);
@@ -241,8 +244,8 @@ mod tests {
 
     #[test]
     fn a_topic_that_comes_as_it_should_is_ok_with_its_figures() {
-        assert_eq!(told(imu(), None), (Ok, "100.0 Hz".to_owned()));
-        assert_eq!(told(imu(), Some(RequiredState::Met)).0, Ok);
+        assert_eq!(told(imu(), None), (Level::Ok, "100.0 Hz".to_owned()));
+        assert_eq!(told(imu(), Some(RequiredState::Met)).0, Level::Ok);
         let status = Status { topics: vec![imu()], ..Status::default() };
         let values = diagnostics("bridge", &status).pop().unwrap().values;
         let value = |key: &str| values.iter().find(|(k, _)| k == key).unwrap().1.as_str();
@@ -254,22 +257,25 @@ mod tests {
         let mut topic = imu();
         topic.account.drop_received(DropReason::QueueFull, 3);
         topic.is_losing = true;
-        assert_eq!(told(topic.clone(), None), (Error, "losing messages: 3 so far".to_owned()));
+        assert_eq!(
+            told(topic.clone(), None),
+            (Level::Error, "losing messages: 3 so far".to_owned())
+        );
         topic.is_losing = false;
-        assert_eq!(told(topic, None).0, Warn);
+        assert_eq!(told(topic, None).0, Level::Warn);
         let mut topic = imu();
         topic.account.drop_received(DropReason::Paused, 3);
-        assert_eq!(told(topic, None).0, Ok, "left out on purpose");
+        assert_eq!(told(topic, None).0, Level::Ok, "left out on purpose");
     }
 
     #[test]
     fn a_silent_topic_is_stale_and_an_error_when_it_is_required() {
         let topic = TopicStatus { is_stale: true, silent_secs: Some(12.0), ..imu() };
-        assert_eq!(told(topic.clone(), None), (Stale, "silent for 12 s".to_owned()));
-        assert_eq!(told(topic, Some(RequiredState::Short)).0, Error);
+        assert_eq!(told(topic.clone(), None), (Level::Stale, "silent for 12 s".to_owned()));
+        assert_eq!(told(topic, Some(RequiredState::Short)).0, Level::Error);
         let slow = told(imu(), Some(RequiredState::Short));
-        assert_eq!(slow, (Warn, "100.0 Hz of 200 Hz that are required".to_owned()));
-        assert_eq!(told(imu(), Some(RequiredState::Missing)).0, Error);
+        assert_eq!(slow, (Level::Warn, "100.0 Hz of 200 Hz that are required".to_owned()));
+        assert_eq!(told(imu(), Some(RequiredState::Missing)).0, Level::Error);
     }
 
     #[test]
@@ -278,8 +284,8 @@ mod tests {
             let status = Status { required: vec![required(state)], ..Status::default() };
             diagnostics("bridge", &status).pop().unwrap()
         };
-        assert_eq!(of(RequiredState::Waiting).level, Ok);
-        assert_eq!(of(RequiredState::Missing).level, Error);
+        assert_eq!(of(RequiredState::Waiting).level, Level::Ok);
+        assert_eq!(of(RequiredState::Missing).level, Level::Error);
         assert_eq!(of(RequiredState::Missing).name, "bridge: topic /imu");
     }
 
@@ -290,16 +296,19 @@ mod tests {
             all.iter().find(|d| d.name == format!("b: {thing}")).unwrap().level
         };
         let mut status = Status::default();
-        assert_eq!(level(&status, "recording"), Ok);
+        assert_eq!(level(&status, "recording"), Level::Ok);
         status.paused = true;
-        assert_eq!(level(&status, "recording"), Warn);
+        assert_eq!(level(&status, "recording"), Level::Warn);
         status.queue.light_limit_bytes = 100;
-        for (bytes, expected) in [(10, Ok), (60, Warn), (95, Error)] {
+        for (bytes, expected) in [(10, Level::Ok), (60, Level::Warn), (95, Level::Error)] {
             status.queue.light_bytes = bytes;
             assert_eq!(level(&status, "queue"), expected);
         }
-        let cases =
-            [(DiskLevel::Enough, Ok), (DiskLevel::LightOnly, Warn), (DiskLevel::Nothing, Error)];
+        let cases = [
+            (DiskLevel::Enough, Level::Ok),
+            (DiskLevel::LightOnly, Level::Warn),
+            (DiskLevel::Nothing, Level::Error),
+        ];
         for (disk_level, expected) in cases {
             let (free, min_free) = (Bytes::new(1), Bytes::new(2));
             status.disk = Some(DiskStatus { free, min_free, level: disk_level });
@@ -314,10 +323,10 @@ mod tests {
             let all = diagnostics("b", &Status { sync, ..Status::default() });
             all.iter().find(|d| d.name == "b: sync").unwrap().level
         };
-        assert_eq!(level(SyncState::UpToDate, 0), Ok);
-        assert_eq!(level(SyncState::UpToDate, 5), Warn);
+        assert_eq!(level(SyncState::UpToDate, 0), Level::Ok);
+        assert_eq!(level(SyncState::UpToDate, 5), Level::Warn);
         let reason = || "no".to_owned();
-        assert_eq!(level(SyncState::Failing { since: reason(), reason: reason() }, 0), Warn);
-        assert_eq!(level(SyncState::TokenRefused { reason: reason() }, 0), Error);
+        assert_eq!(level(SyncState::Failing { since: reason(), reason: reason() }, 0), Level::Warn);
+        assert_eq!(level(SyncState::TokenRefused { reason: reason() }, 0), Level::Error);
     }
 }
