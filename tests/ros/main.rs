@@ -20,12 +20,17 @@ mod operation;
 mod rows;
 mod support;
 mod trouble;
+mod upload;
 
 #[path = "../support/account.rs"]
 mod account;
 #[path = "../support/opened.rs"]
 mod opened;
+#[path = "../support/program.rs"]
+mod program;
 #[path = "../support/python.rs"]
 mod python;
+#[path = "../support/server.rs"]
+mod server;
 #[path = "../support/small_disk.rs"]
 mod small_disk;
