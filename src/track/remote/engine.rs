@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
-use tokio::task::{JoinSet, block_in_place};
+use tokio::task::{JoinError, JoinSet, block_in_place};
 
 use super::backoff::{Backoff, Failures};
 use super::error::CallError;
@@ -21,11 +21,11 @@ use super::progress::ProgressFile;
 use super::refused::RefusedFile;
 use super::send::{FileDone, RowsDone, Sender, Shared, send_file};
 use super::session::Session;
-use super::status::SyncStatus;
+use super::status::{SyncState, SyncStatus};
 use super::token::Token;
 use super::waiter::{Command, Waiter};
 use crate::track::error::one_line;
-use crate::track::local::{ExperimentDir, Prefix, RunStatus, Waiting};
+use crate::track::local::{ExperimentDir, Prefix, RunStatus, Waiting, utc_now};
 use crate::track::name::ExperimentName;
 use crate::track::row::Timestamp;
 
@@ -158,7 +158,12 @@ impl Engine {
                 },
                 Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => match done {
                     Ok(done) => block_in_place(|| self.settle(done)),
-                    Err(error) => tracing::error!(%error, "a call of the upload ended early"),
+                    // Only a panic does that. What the call had in hand is lost to it, so that going on
+                    // would leave a track out in silence.
+                    Err(error) => {
+                        self.break_down(&error);
+                        break;
+                    }
                 },
                 () = tokio::time::sleep_until(wake) => {}
             }
@@ -168,6 +173,13 @@ impl Engine {
         {
             tracing::warn!("{}", one_line(&error));
         }
+    }
+
+    fn break_down(&self, error: &JoinError) {
+        let reason =
+            format!("the upload broke down: {error}; `mldash_bridge sync` uploads the rest");
+        tracing::error!("{reason}");
+        self.view.lock().state = SyncState::Failing { since: utc_now(), reason };
     }
 
     fn wake_at(&self) -> Instant {

@@ -1,7 +1,7 @@
 //! An upload as its owner sees it: a thread of its own, told what to do, asked how far it is.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -37,7 +37,7 @@ pub(crate) struct Upload {
     thread: Mutex<Option<JoinHandle<()>>>,
     /// What was refused when somebody last waited; rows, files.
     told_refused: Mutex<(u64, u64)>,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
     max_retries: u32,
 }
 
@@ -173,7 +173,7 @@ impl Upload {
     }
 }
 
-fn answers_folder(experiment: &Path) -> std::path::PathBuf {
+fn answers_folder(experiment: &Path) -> PathBuf {
     experiment.join(super::progress::FOLDER)
 }
 
