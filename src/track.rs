@@ -173,6 +173,7 @@
 //! ```
 
 mod align;
+mod at_once;
 mod buffer;
 mod cap;
 mod error;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 
+use super::at_once::at_once;
 use super::buffer::{Appended, ByteBudget, TrackBuffer};
 use super::error::{TrackError, one_line};
 use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
@@ -280,10 +281,12 @@ impl Shared {
 
     /// Flushes the tracks that hold a batch, or all when the budget runs low.
     pub(super) fn flush_due(&self) -> Result<(), TrackError> {
-        let all = self.budget.runs_low();
-        let due =
-            |track: &TrackState| all || track.buffer.lock().len() >= self.buffering.batch_rows;
         let tracks = self.all_tracks();
+        if self.budget.runs_low() {
+            // Rows come faster than one thread writes them.
+            return first_error(at_once(&tracks, |track| self.flush(track)).into_iter());
+        }
+        let due = |track: &TrackState| track.buffer.lock().len() >= self.buffering.batch_rows;
         first_error(tracks.iter().filter(|track| due(track)).map(|track| self.flush(track)))
     }
 
@@ -317,8 +320,11 @@ impl Shared {
         let mut closed = Closed::default();
         let mut lost = Vec::new();
         let mut failed = None;
-        for track in self.all_tracks() {
-            match self.close_track(&track) {
+        let tracks = self.all_tracks();
+        // Most of it is writing what waits, and waiting for the disk.
+        let ended = at_once(&tracks, |track| self.close_track(track));
+        for (track, ended) in tracks.iter().zip(ended) {
+            match ended {
                 Ok(track) => closed
                     .tracks
                     .push(ClosedTrack { info: track.info, merged_on_disk: track.merged_on_disk }),
