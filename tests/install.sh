@@ -4,7 +4,7 @@
 set -euo pipefail
 # shellcheck source=scripts/ros-env.bash
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../scripts/ros-env.bash"
-[[ ${MLDASH_WITH_ROS:-} == "$ROOT" ]] || exec "$ROOT/scripts/with-ros" "$0" "$@"
+[[ ${MLDASH_WITH_ROS:-} == "$ROOT" ]] || exec env MLDASH_WITHOUT_TEST_MESSAGES=1 "$ROOT/scripts/with-ros" "$0" "$@"
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/mldash-install.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
@@ -31,6 +31,8 @@ expect_ros_prefix() {
     done
     [[ $("$program" --version) == "mldash_bridge $version" ]] ||
         die "$program --version says '$("$program" --version)', not 'mldash_bridge $version'"
+    # It would not start where only ROS is sourced.
+    ! grep -q mldash_test_msgs "$program" || die "$program needs the messages of this checkout's tests"
     expect_ros2_finds_it "$prefix"
 }
 

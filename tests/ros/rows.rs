@@ -51,6 +51,8 @@ fn every_row_of_every_type_is_what_was_published() {
 
 #[test]
 fn messages_of_a_package_that_the_build_has_seen_are_recorded_like_any_others() {
+    let definitions = std::env::var("AMENT_PREFIX_PATH").unwrap_or_default();
+    assert!(definitions.contains("mldash_test_msgs"), "run make test-messages, and build again");
     let graph = Graph::new();
     let bridge = graph.bridge(
         "topics:
