@@ -50,7 +50,8 @@ impl Bags {
         let cores = available_parallelism().map_or(1, usize::from);
         Ok(Self {
             bags: bags.collect::<Result<_, _>>()?,
-            decoders: (cores - 1).clamp(1, MAX_DECODERS),
+            // Recording and writing rows keep two busy.
+            decoders: cores.saturating_sub(2).min(MAX_DECODERS),
         })
     }
 
