@@ -13,7 +13,7 @@ use super::local::{ExperimentDir, ExperimentNotes, RunStatus, TrackInfo};
 use super::name::ExperimentName;
 use super::options::Options;
 use super::query::TopicFilter;
-use super::remote::{Keep, Remote, SyncStatus, Synced, Upload, remove_synced};
+use super::remote::{Keep, Purpose, Remote, SyncStatus, Synced, Upload, remove_synced};
 use super::run::Metadata;
 use super::shared::{Access, Shared};
 use super::track::Track;
@@ -107,7 +107,8 @@ impl Experiment {
         let mut cap = None;
         if let Some(remote) = &options.remote {
             let status = RunStatus::Running;
-            let upload = Upload::start(&shared.name, &shared.dir, remote, status, false)?;
+            let upload =
+                Upload::start(&shared.name, &shared.dir, remote, status, Purpose::Recording)?;
             // Nobody else has it yet.
             let url = upload.status().url;
             let _ = shared.upload.set((upload, options.remote_timeout));
@@ -305,12 +306,9 @@ impl Experiment {
         };
         if let Err(error) = upload.end(noted.unwrap_or(status), Some(*timeout), go_on) {
             tracing::warn!(
-                "not everything is uploaded ({}); upload the rest with `mldash_bridge sync {} --root {} \
-                 --remote {}`",
+                "not everything is uploaded ({}); upload the rest with `{}`",
                 one_line(&error),
-                self.shared.name,
-                self.shared.dir.root(&self.shared.name).display(),
-                upload.status().url
+                self.sync_command()
             );
         }
         upload.stop();
@@ -319,6 +317,12 @@ impl Experiment {
             self.drop_synced(remote, &status);
         }
         Some(status)
+    }
+
+    fn sync_command(&self) -> String {
+        let (name, root) = (&self.shared.name, self.shared.dir.root(&self.shared.name));
+        let remote = self.options.remote.as_ref();
+        remote.map(|remote| remote.sync_command(name, root)).unwrap_or_default()
     }
 
     /// Removes what the server has, if nothing is missing there and that is wanted.
@@ -351,7 +355,7 @@ impl Experiment {
             Some(_) => RunStatus::Failed,
             None => RunStatus::Completed,
         };
-        let upload = Upload::start(&self.shared.name, dir, remote, status, true)?;
+        let upload = Upload::start(&self.shared.name, dir, remote, status, Purpose::Request)?;
         let ended = upload.end(status, None, show);
         upload.stop();
         self.drop_synced(remote, &upload.status());

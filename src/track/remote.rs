@@ -38,6 +38,7 @@ mod upload;
 mod uploads;
 mod waiter;
 
+pub(super) use engine::Purpose;
 pub use error::RemoteError;
 pub use options::{Keep, Remote, WhenLocalFull};
 pub use reader::RemoteExperiment;

@@ -40,8 +40,16 @@ pub(super) struct Task {
     pub(super) backoff: Backoff,
     /// What the server is told of the run; that it ended, only once it has everything.
     pub(super) status: RunStatus,
-    /// Whether what was refused earlier is tried again.
-    pub(super) retries_refused: bool,
+    pub(super) purpose: Purpose,
+}
+
+/// What an upload is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It goes on beside a recording, whatever the server does.
+    Recording,
+    /// Somebody waits for it and is told how it ended; what was refused earlier is tried again.
+    Request,
 }
 
 pub(super) struct Engine {
@@ -58,6 +66,8 @@ pub(super) struct Engine {
     /// Counts looks; tells a waiter whether one came after it.
     look: u64,
     failing: Option<Failing>,
+    /// What was refused earlier is still to be tried again.
+    retries_refused: bool,
     /// The token that the server refused; the inner one is absent when there was none.
     refused_token: Option<Option<Token>>,
     /// Folders of tracks that are known.
@@ -124,6 +134,7 @@ impl Engine {
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
+            retries_refused: task.purpose == Purpose::Request,
             task,
             shared: Arc::new(shared),
             view,

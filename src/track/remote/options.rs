@@ -1,10 +1,12 @@
 //! Which server an experiment is uploaded to, and how.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::token::TokenSources;
+use super::token::{API_KEY_VARIABLE, TokenSources};
+use crate::track::name::ExperimentName;
 use crate::track::options::EnvError;
 
 /// As the SDK waits.
@@ -118,11 +120,54 @@ impl Remote {
         &self.url
     }
 
+    /// What a shell takes to upload the experiment `name` under `root` with the same token.
+    pub(in crate::track) fn sync_command(&self, name: &ExperimentName, root: &Path) -> String {
+        let root = root.display().to_string();
+        let mut words = vec!["mldash_bridge", "sync", name.as_str(), "--root", &root];
+        words.extend(["--remote", &self.url]);
+        let file = self.token_file.as_ref().map(|file| file.display().to_string());
+        words.extend(file.iter().flat_map(|file| ["--token-file", file]));
+        let command = words.into_iter().map(quoted).collect::<Vec<_>>().join(" ");
+        match (&self.token_file, &self.token_variable) {
+            (None, Some(variable)) if variable != API_KEY_VARIABLE => {
+                format!("{API_KEY_VARIABLE}=\"${variable}\" {command}")
+            }
+            _ => command,
+        }
+    }
+
     pub(super) fn token_sources(&self, owner: &str) -> TokenSources {
         TokenSources {
             file: self.token_file.clone(),
             variable: self.token_variable.clone(),
             namespace: owner.to_owned(),
         }
+    }
+}
+
+/// As one word of a shell.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.into();
+    }
+    format!("'{}'", word.replace('\'', r"'\''")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_uploads_the_rest_can_be_pasted_into_a_shell() {
+        let name: ExperimentName = "alice/lab/it's monday".parse().unwrap();
+        let remote = Remote::new("http://127.0.0.1:3000");
+        let said = |remote: &Remote| remote.sync_command(&name, Path::new("/data/my robot"));
+        let command = r"mldash_bridge sync 'alice/lab/it'\''s monday' --root '/data/my robot' --remote http://127.0.0.1:3000";
+        assert_eq!(said(&remote), command);
+        let remote = remote.token_variable("LAB_TOKEN");
+        assert_eq!(said(&remote), format!(r#"ML_DASH_API_KEY="$LAB_TOKEN" {command}"#));
+        let remote = remote.token_file("lab token");
+        assert_eq!(said(&remote), format!("{command} --token-file 'lab token'"));
     }
 }

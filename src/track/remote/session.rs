@@ -181,12 +181,24 @@ impl Session {
     }
 }
 
+/// A token speaks for its own namespace, which a recording's first part need not be: it is said where an
+/// experiment then is.
+pub(super) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) {
+    if namespace != name.owner() {
+        tracing::warn!(
+            "the token is of namespace `{namespace}`: there, not in `{}`, is `{name}` on {url}",
+            name.owner()
+        );
+    }
+}
+
 /// The id of an experiment to read; `None` when there is none.
 pub(super) async fn find_experiment(
     api: &Api,
     name: &ExperimentName,
 ) -> Result<Option<String>, CallError> {
     let namespace = namespace(api).await?;
+    tell_namespace(api.url(), &namespace, name);
     let variables = json!({"namespaceSlug": namespace, "projectSlug": name.project()});
     let data = api.graphql(&hierarchy_query(), variables).await?;
     let path: Vec<&str> = folders(name).chain([name.name()]).collect();

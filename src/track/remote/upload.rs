@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::api::Api;
-use super::engine::{Engine, Task};
+use super::engine::{Engine, Purpose, Task};
 use super::error::RemoteError;
 use super::options::Remote;
 use super::send::Shared;
@@ -48,7 +48,7 @@ impl Upload {
         dir: &ExperimentDir,
         remote: &Remote,
         status: RunStatus,
-        retries_refused: bool,
+        purpose: Purpose,
     ) -> Result<Self, TrackError> {
         let backoff = remote.backoff()?;
         let max_retries = backoff.max_retries;
@@ -57,7 +57,7 @@ impl Upload {
         let view = SyncStatus { url: api.url().to_owned(), ..SyncStatus::default() };
         let view = Arc::new(Mutex::new(view));
         let (commands, received) = mpsc::channel(MAX_WAITING);
-        let task = Task { name: name.clone(), dir: dir.clone(), backoff, status, retries_refused };
+        let task = Task { name: name.clone(), dir: dir.clone(), backoff, status, purpose };
         let engine = Engine::new(task, Shared { api, uploads }, view.clone(), received);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)

@@ -77,11 +77,29 @@ fn sync_gives_up_after_the_sdks_number_of_retries_and_says_what_remains() {
     assert_eq!(done.code, 1, "{}", done.stderr);
     assert!(done.stderr.contains("400 rows and 0 files to go"), "{}", done.stderr);
     assert!(done.stderr.contains("503"), "{}", done.stderr);
+    assert!(!done.stderr.contains("recording"), "nothing is recorded: {}", done.stderr);
     lab.proxy.set(Fault::None);
     std::fs::write(lab.token_file(), "wr0ng").unwrap();
     let done = sync(&lab);
     assert_eq!(done.code, 1);
-    assert!(done.stderr.contains("401") && !done.stderr.contains("wr0ng"), "{}", done.stderr);
+    assert!(!done.stderr.contains("wr0ng"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("401").count(), 1, "said once: {}", done.stderr);
+}
+
+#[test]
+fn a_token_of_another_namespace_than_the_recordings_first_part_is_said() {
+    let lab = Lab::new();
+    let root = lab.root();
+    let root = root.to_str().unwrap();
+    let append = ["append", "robot/warehouse/run-1", "arm", "--root", root];
+    assert_eq!(program(append).stdin(r#"{"_ts":1,"q":2}"#).run().code, 0);
+    let done = run(&lab, &["sync", "robot/warehouse/run-1", "--root", root]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("namespace `alice`"), "{}", done.stderr);
+    let there = Experiment::open_read_only("alice/warehouse/run-1", lab.server_root()).unwrap();
+    assert_eq!(there.list().unwrap()[0].total_entries, 1);
+    let done = run(&lab, &["read", "robot/warehouse/run-1", "arm"]);
+    assert!(done.text().contains(r#""q":2"#) && done.stderr.contains("namespace `alice`"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::{Connection, Done, Engine, Failing, Open, Opened, Track};
+use super::{Connection, Done, Engine, Failing, Open, Opened, Purpose, Track};
 use crate::track::error::one_line;
 use crate::track::local::{Follower, RunStatus, utc_now};
 use crate::track::remote::backoff::Failures;
@@ -15,6 +15,7 @@ use crate::track::remote::plan::Work;
 use crate::track::remote::progress::ProgressFile;
 use crate::track::remote::refused::{Refusal, Refused, RefusedFile};
 use crate::track::remote::send::{FileDone, RowsDone, Sender};
+use crate::track::remote::session::tell_namespace;
 
 impl Engine {
     pub(super) fn settle(&mut self, done: Done) {
@@ -44,6 +45,7 @@ impl Engine {
     fn opened(&mut self, opened: Opened) {
         self.server_is_well();
         let url = self.shared.api.url().to_owned();
+        tell_namespace(&url, &opened.session.namespace, &self.task.name);
         let dir = self.task.dir.path();
         let mut file = ProgressFile::load(dir, &url, &opened.session.namespace);
         let known = file.progress.experiment_id.replace(opened.session.experiment_id.clone());
@@ -78,8 +80,7 @@ impl Engine {
             }
         }
         let refused = RefusedFile::load(file.beside("refused.jsonl"));
-        let again: Vec<FileId> =
-            if self.task.retries_refused { refused.file_ids() } else { Vec::new() };
+        let again: Vec<FileId> = if self.retries_refused { refused.file_ids() } else { Vec::new() };
         let is_kept = |id: &FileId| !again.contains(id);
         let kept: Vec<FileId> = refused.file_ids().into_iter().filter(is_kept).collect();
         self.shared.uploads.lock().know(file.beside("files"), kept.into_iter());
@@ -101,7 +102,7 @@ impl Engine {
             trying_again: false,
         }));
         self.survey();
-        if std::mem::take(&mut self.task.retries_refused) {
+        if std::mem::take(&mut self.retries_refused) {
             self.try_refused_again();
         }
     }
@@ -277,13 +278,19 @@ impl Engine {
         match &mut self.failing {
             Some(failing) => failing.reason = reason,
             none => {
-                if error.fault == Fault::Token {
-                    tracing::error!("not uploading: {reason}; recording goes on");
-                } else {
-                    let url = self.shared.api.url();
-                    tracing::warn!(
+                let url = self.shared.api.url();
+                match (error.fault, self.task.purpose) {
+                    (Fault::Token, Purpose::Recording) => {
+                        tracing::error!("not uploading: {reason}; recording goes on");
+                    }
+                    // It ends with that, and who waits is told.
+                    (Fault::Token, Purpose::Request) => {}
+                    (_, Purpose::Recording) => tracing::warn!(
                         "uploading to {url} fails: {reason}; recording goes on, it is tried again"
-                    );
+                    ),
+                    (_, Purpose::Request) => {
+                        tracing::warn!("uploading to {url} fails: {reason}; it is tried again");
+                    }
                 }
                 *none = Some(Failing { since: utc_now(), reason });
             }
