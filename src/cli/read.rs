@@ -54,11 +54,21 @@ fn read_remote(args: &ReadArgs, remote: &Remote, format: Format) -> Result<(), F
     args.rows.write(format, |_, out| exp.export_to(&args.track, &query(args), format, out))
 }
 
-/// A track that was never recorded reads as one without rows; its name is likely mistyped.
+/// A track that was never recorded reads as one without rows; its name is likely mistyped. So does one
+/// that a server took over.
 fn warn_without_rows(exp: &Experiment, track: &Track) -> Result<(), Failure> {
     if track.rows(&Query::all().limit(1))?.next().transpose()?.is_none() {
-        let topics: Vec<String> = exp.list()?.into_iter().map(|track| track.topic).collect();
-        tracing::warn!("track `{}` has no rows; there are: {}", track.topic(), topics.join(", "));
+        let (topic, tracks) = (track.topic(), exp.list()?);
+        if tracks.iter().any(|track| track.topic == topic) && exp.folder().join(".sync").is_dir() {
+            tracing::warn!(
+                "track `{topic}` has no rows here; if they were removed after an upload (`keep: \
+                 unsynced`), read them with `--remote URL`"
+            );
+            return Ok(());
+        }
+        let with_rows = tracks.into_iter().filter(|track| track.total_entries > 0);
+        let topics: Vec<String> = with_rows.map(|track| track.topic).collect();
+        tracing::warn!("track `{topic}` has no rows; there are: {}", topics.join(", "));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use mldash_bridge::track::{Experiment, Keep, Options, TrackError, WhenLocalFull}
 
 use super::lab::{Lab, PATIENCE, RUN, append};
 use crate::fault_proxy::Fault;
+use crate::program::program;
 
 const EARLIER: &str = "alice/warehouse/monday/run-0";
 
@@ -35,6 +36,8 @@ fn what_the_server_has_is_removed_here_once_the_recording_is_closed() {
     exp.close().unwrap();
     assert_eq!((lab.here("arm").len(), lab.on_server("arm").len()), (0, 300));
     assert!(lab.recorded().files("").list().unwrap().is_empty());
+    let read = program(["read", RUN, "arm", "--root", lab.root().to_str().unwrap()]).run();
+    assert!(read.stderr.contains("read them with `--remote URL`"), "{}", read.stderr);
     // It goes on as if nothing were missing.
     let exp = Experiment::open(RUN, options()).unwrap();
     append(&exp, "arm", 200..500);
