@@ -70,7 +70,8 @@ pub struct Limits {
     pub max_requests: usize,
     /// Of these, answers that are sent piece by piece as the client takes them: rows and files.
     pub max_downloads: usize,
-    /// Connections at once; more wait.
+    /// Connections at once. When one more comes, the oldest that has shown no token is closed; where all
+    /// have, it waits.
     pub max_connections: usize,
     /// Experiments written to at once.
     pub max_experiments: usize,

@@ -54,7 +54,8 @@ struct LimitArgs {
     /// Reads and downloads under way at once.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_downloads)]
     max_downloads: usize,
-    /// Connections at once; more wait.
+    /// Connections at once. When one more comes, the oldest that has shown no token is closed; where
+    /// all have, it waits.
     #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections)]
     max_connections: usize,
     /// Experiments written to at once.

@@ -1,9 +1,12 @@
 //! Taking connections: a bounded number, with a bound on how long a request's head may take, until
-//! the server is told to stop; then what is under way is finished within a bound.
+//! the server is told to stop; then what is under way is finished within a bound. When all places are
+//! taken, who has shown no token yet makes room, the longest here first: a crowd of them shuts nobody out.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -13,8 +16,9 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt;
 
@@ -29,6 +33,53 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
+/// Connections that have shown no token yet, the longest here first.
+#[derive(Debug, Default)]
+struct Strangers {
+    here: Mutex<BTreeMap<u64, Arc<Notify>>>,
+    came: AtomicU64,
+}
+
+/// Being one of the strangers, until this is dropped.
+#[derive(Debug)]
+struct Unknown {
+    number: u64,
+    leave: Arc<Notify>,
+    strangers: Arc<Strangers>,
+}
+
+/// For the place that checks tokens to say that this connection showed one.
+#[derive(Clone, Debug)]
+pub(super) struct Acquaintance(Arc<Unknown>);
+
+impl Strangers {
+    fn take_in(self: &Arc<Self>) -> Arc<Unknown> {
+        let number = self.came.fetch_add(1, Ordering::Relaxed);
+        let leave = Arc::new(Notify::new());
+        self.here.lock().insert(number, leave.clone());
+        Arc::new(Unknown { number, leave, strangers: self.clone() })
+    }
+
+    fn send_one_away(&self) {
+        if let Some((_, leave)) = self.here.lock().pop_first() {
+            leave.notify_one();
+        }
+    }
+}
+
+impl Acquaintance {
+    /// It is sent away no more.
+    pub(super) fn make(&self) {
+        self.0.strangers.here.lock().remove(&self.0.number);
+    }
+}
+
+impl Drop for Unknown {
+    fn drop(&mut self) {
+        self.strangers.here.lock().remove(&self.number);
+    }
+}
+
 /// Serves until `stop`; returns when no connection is left, or the grace is over.
 pub(super) async fn serve(
     listener: TcpListener,
@@ -38,10 +89,11 @@ pub(super) async fn serve(
 ) {
     let graceful = GracefulShutdown::new();
     let connections = places(limits.max_connections);
+    let strangers = Arc::new(Strangers::default());
     let http = http(limits);
     let take_all = async {
         loop {
-            let (stream, peer, counted) = match accept(&listener, &connections).await {
+            let (stream, peer, counted) = match accept(&listener, &connections, &strangers).await {
                 Ok(taken) => taken,
                 Err(error) => {
                     tracing::warn!(%error, "can't take a connection; trying again");
@@ -49,17 +101,25 @@ pub(super) async fn serve(
                     continue;
                 }
             };
+            let unknown = strangers.take_in();
+            let acquaintance = Acquaintance(unknown.clone());
             let service = router.clone().map_request(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(acquaintance.clone());
                 request
             });
             let service = TowerToHyperService::new(service);
             let connection = http.serve_connection(TokioIo::new(stream), service);
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
-                // Clients that hang up in the middle are an everyday thing.
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "a connection broke");
+                tokio::select! {
+                    // Clients that hang up in the middle are an everyday thing.
+                    done = connection => if let Err(error) = done {
+                        tracing::debug!(%error, "a connection broke");
+                    },
+                    () = unknown.leave.notified() => {
+                        tracing::debug!(%peer, "made room for another connection");
+                    }
                 }
                 drop(counted);
             });
@@ -86,9 +146,13 @@ fn http(limits: &Limits) -> http1::Builder {
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Semaphore>,
+    strangers: &Strangers,
 ) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let counted = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
+    if connections.available_permits() == 0 {
+        strangers.send_one_away();
+    }
+    let counted = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
     Ok((stream, peer, counted))
 }

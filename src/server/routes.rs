@@ -16,7 +16,7 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::decompression::RequestDecompressionLayer;
 
 use super::app::App;
-use super::connections::Peer;
+use super::connections::{Acquaintance, Peer};
 use super::error::ApiError;
 use super::linger::linger;
 use super::token::Namespace;
@@ -120,6 +120,9 @@ async fn authenticate(
     next: Next,
 ) -> Result<Response, ApiError> {
     let namespace = namespace_of(&app, request.headers())?;
+    if let Some(acquaintance) = request.extensions().get::<Acquaintance>() {
+        acquaintance.make();
+    }
     request.extensions_mut().insert(namespace.clone());
     let mut response = next.run(request).await;
     // For the log, and to say that bodies may come compressed (RFC 9110, 12.5.3).

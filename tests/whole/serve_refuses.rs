@@ -430,6 +430,24 @@ fn clients_that_never_finish_are_given_up_and_hold_up_nobody() {
 }
 
 #[test]
+fn a_crowd_without_tokens_takes_nobodys_place() {
+    let lab = Lab::open(&["--max-connections", "4", "--header-timeout", "600"]);
+    let body = br#"{"entries":[{"timestamp":1}]}"#;
+    let path = format!("{TRACKS}/arm/append_batch");
+    let head = lab.alice.head("POST", &path, &["Expect: 100-continue"], body.len());
+    let mut known = lab.alice.begin(&head);
+    let mut go_on = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    known.read_exact(&mut go_on).unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100"), "its token has been seen");
+    let crowd: Vec<_> = (0..40).map(|_| lab.alice.begin(b"GET /healthz HTTP/1.1\r\nHo")).collect();
+    assert_eq!(lab.alice.get(TRACKS).status, 200, "somebody else comes in");
+    known.write_all(body).unwrap();
+    assert_eq!(answer(&mut known).status, 200, "who had shown a token stays");
+    assert_eq!(lab.rows(), 1);
+    drop(crowd);
+}
+
+#[test]
 fn a_server_that_has_enough_to_do_says_when_to_come_back() {
     let lab = Lab::open(&["--max-requests", "1"]);
     let path = format!("{TRACKS}/arm/append_batch");
