@@ -3,6 +3,8 @@
 
     remote.py client URL NAMESPACE      ml_dash.client.RemoteClient, call by call
     remote.py experiment URL PREFIX     ml_dash.Experiment(dash_url=…), as a user writes it
+    remote.py ends URL PREFIX           runs that fail, that record into folders, here as well, side by side
+    remote.py beside URL PREFIX         one of two processes that record one run
 
 ML_DASH_CONFIG_DIR has the token. What the SDK made of the answers comes out as one JSON object.
 """
@@ -11,6 +13,7 @@ import io
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 
@@ -145,11 +148,51 @@ def experiment(url, prefix):
     return seen
 
 
+def ends(url, prefix):
+    failed = Experiment(prefix=f"{prefix}/failed", dash_url=url, dash_root=None)
+    try:
+        with failed.run:
+            failed.tracks("arm").append(q=1, _ts=1.0)
+            raise RuntimeError("the arm is stuck")
+    except RuntimeError as error:
+        raised = str(error)
+    with tempfile.TemporaryDirectory() as folder:
+        hybrid = Experiment(prefix=f"{prefix}/mon day/β/hybrid", dash_url=url, dash_root=folder)
+        with hybrid.run:
+            for i in range(1000):
+                hybrid.tracks("robot/ärm").append(q=i, note="ü☃", _ts=i / 100)
+            hybrid.files("notes").save_text("both", to="note ü.txt")
+        local = Experiment(prefix=f"{prefix}/mon day/β/hybrid", dash_root=folder)
+        with local.run:
+            here = len(local.tracks("robot/ärm").read()["entries"])
+    both = Experiment(prefix=f"{prefix}/both", dash_url=url, dash_root=None)
+    with both.run:
+        other = subprocess.Popen(
+            [sys.executable, __file__, "beside", url, f"{prefix}/both"], stdout=subprocess.DEVNULL
+        )
+        record_beside(both, "this")
+        assert other.wait() == 0
+    return {"raised": raised, "here": here}
+
+
+def beside(url, prefix):
+    other = Experiment(prefix=prefix, dash_url=url, dash_root=None)
+    with other.run:
+        record_beside(other, "other")
+
+
+def record_beside(experiment, column):
+    for i in range(1000):
+        experiment.tracks("shared").append(**{column: i}, _ts=i / 100)
+    experiment.tracks.flush()
+
+
 if __name__ == "__main__":
     command, url, name = sys.argv[1:]
     # The SDK itself prints to stdout.
     out, sys.stdout = sys.stdout, sys.stderr
-    json.dump({"client": client, "experiment": experiment}[command](url, name), out, default=str)
+    commands = {"client": client, "experiment": experiment, "ends": ends, "beside": beside}
+    json.dump(commands[command](url, name), out, default=str)
     out.flush()
     # pyarrow's threads now and then abort a Python that ends in the usual way.
     os._exit(0)

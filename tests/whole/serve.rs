@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mldash_bridge::fields;
-use mldash_bridge::track::{Experiment, Options, Query};
+use mldash_bridge::track::{Experiment, Options, Query, RunStatus};
 use serde_json::{Value as Json, json};
 
 use crate::http::Client;
@@ -107,6 +107,34 @@ fn a_users_experiment_with_a_url_records_as_it_does_with_ml_dash() {
     let stopped = server.terminate();
     assert!(stopped.status.success(), "{}", stopped.log);
     assert!(!stopped.log.contains(TOKEN));
+}
+
+#[test]
+fn runs_of_the_sdk_fail_lie_in_folders_are_kept_here_too_and_are_shared_by_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("dash");
+    let server = Server::start(&root);
+    let seen = sdk(&server, "ends", "alice/warehouse");
+    assert_eq!(seen, json!({"raised": "the arm is stuck", "here": 1000}));
+    assert!(server.terminate().status.success());
+    let open = |name: &str| Experiment::open_read_only(name, &root).unwrap();
+    let rows = |exp: &Experiment, topic: &str| exp.tracks(topic).read(&Query::all()).unwrap();
+    let failed = open("alice/warehouse/failed");
+    assert_eq!(failed.notes().unwrap().status, Some(RunStatus::Failed));
+    assert_eq!(rows(&failed, "arm").len(), 1, "what it had recorded by then");
+    let hybrid = open("alice/warehouse/mon day/β/hybrid");
+    assert_eq!(hybrid.notes().unwrap().status, Some(RunStatus::Completed));
+    let arm = rows(&hybrid, "robot/ärm");
+    assert_eq!((arm.len(), &arm[7].fields), (1000, &fields! { "q": 7, "note": "ü☃" }));
+    assert_eq!(hybrid.files("notes").read("note ü.txt").unwrap(), b"both");
+    let shared = rows(&open("alice/warehouse/both"), "shared");
+    assert_eq!(shared.len(), 1000);
+    for (i, row) in (0..).zip(&shared) {
+        assert_eq!(
+            (row.fields.get("this"), row.fields.get("other")),
+            (Some(&i.into()), Some(&i.into()))
+        );
+    }
 }
 
 #[test]
