@@ -14,6 +14,8 @@ const BUSY_RETRY_SECS: u32 = 1;
 /// How long a client waits whose experiment is in another program's hands, seconds.
 const LOCKED_RETRY_SECS: u32 = 5;
 
+const OUT_OF_HANDLES: &str = "out_of_handles";
+
 /// Why a request was not done.
 #[derive(Debug)]
 pub(super) struct ApiError {
@@ -89,6 +91,11 @@ impl ApiError {
         }
     }
 
+    /// Closing an experiment would help.
+    pub(super) fn wants_handles(&self) -> bool {
+        self.code == OUT_OF_HANDLES
+    }
+
     /// The server failed; `cause` is for its log alone.
     pub(super) fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!("{}", one_line(cause));
@@ -133,6 +140,11 @@ impl From<TrackError> for ApiError {
                     retry_after_secs: Some(LOCKED_RETRY_SECS),
                     ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "locked", message)
                 }
+            }
+            TrackError::Store(store) if store.is_out_of_handles() => {
+                tracing::warn!("{}", one_line(&error));
+                let message = "the server has as many files open as it may; some are being closed";
+                Self { code: OUT_OF_HANDLES, ..Self::busy(message) }
             }
             TrackError::Store(store) if store.is_out_of_space() => {
                 tracing::error!("{}", one_line(&error));

@@ -75,12 +75,17 @@ impl Experiments {
             open = self.open(name, if_absent, writing).await?.downgrade();
         }
         *slot.used.lock() = Instant::now();
-        blocking(move || match &*open {
+        let done = blocking(move || match &*open {
             Some(open) => work(&open.experiment),
             // It was there a line above, and the lock is still held.
             None => Err(ApiError::busy("the experiment was just closed; send it again")),
         })
-        .await
+        .await;
+        if done.as_ref().is_err_and(ApiError::wants_handles) {
+            // Each track that is written to holds a file open.
+            self.close_least_used().await;
+        }
+        done
     }
 
     /// Runs `work` on an experiment as it lies on disk, whoever writes it.
@@ -173,17 +178,21 @@ impl Experiments {
         if let Ok(counted) = self.may_open.clone().try_acquire_owned() {
             return Ok(counted);
         }
+        self.close_least_used().await;
+        let room = self.may_open.clone().try_acquire_owned();
+        room.map_err(|_| ApiError::busy("too many experiments are written to at once"))
+    }
+
+    /// Closes the one that was not used for longest, of those that nobody uses just now.
+    async fn close_least_used(&self) {
         let mut all = self.all();
         all.sort_by_key(|(_, slot)| *slot.used.lock());
         for (name, slot) in all {
             let Ok(writing) = slot.open.clone().try_write_owned() else { continue };
             if writing.is_some() {
-                close(&name, writing).await;
-                break;
+                return close(&name, writing).await;
             }
         }
-        let room = self.may_open.clone().try_acquire_owned();
-        room.map_err(|_| ApiError::busy("too many experiments are written to at once"))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// An operation on the local store that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,5 +60,12 @@ impl StoreError {
     pub fn is_out_of_space(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
+    /// Whether the process, or the system, has as many files open as it may.
+    pub(crate) fn is_out_of_handles(&self) -> bool {
+        let is_one =
+            |error| matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
+        matches!(self, Self::Io { source, .. } if is_one(source))
     }
 }
