@@ -128,3 +128,33 @@ fn every_mapping_in_the_docs_is_one() {
     }
     assert!(mappings > 1, "{mappings}");
 }
+
+#[test]
+fn the_docs_explain_every_reason_and_note_of_the_account() {
+    let docs = fs::read_to_string(root().join("docs/operation.md")).unwrap();
+    let source = fs::read_to_string(root().join("src/record/account.rs")).unwrap();
+    for name in ["DropReason", "Note"] {
+        let (_, body) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
+        let (body, _) = body.split_once("\n}").unwrap();
+        let is_variant = |line: &&str| line.starts_with(char::is_uppercase);
+        let variants: Vec<&str> =
+            body.lines().map(|line| line.trim().trim_end_matches(',')).filter(is_variant).collect();
+        assert!(variants.len() > 4, "{variants:?}");
+        for variant in variants {
+            let word = snake_case(variant);
+            assert!(docs.contains(&format!("`{word}`")), "docs/operation.md lacks {name} {word}");
+        }
+    }
+}
+
+/// As serde writes a variant's name.
+fn snake_case(name: &str) -> String {
+    let mut word = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !word.is_empty() {
+            word.push('_');
+        }
+        word.extend(letter.to_lowercase());
+    }
+    word
+}
