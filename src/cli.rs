@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use mldash_bridge::ros::{LogQueue, RosArguments};
+use mldash_bridge::track::{Experiment, TrackError};
 
 pub(crate) use exit::{ExitCode, Failure};
 
@@ -64,7 +65,7 @@ enum Command {
     ///
     /// `--ros-args …` is taken as by every ROS 2 node: remaps, node name, parameters.
     Run(run::RunArgs),
-    /// Record bags (MCAP) by the same mapping, without ROS; print the account.
+    /// Record bags (MCAP, rosbag2's SQLite) by the same mapping, without ROS; print the account.
     Import(import::ImportArgs),
     /// List the tracks of an experiment: rows, first and last _ts, columns.
     Tracks(tracks::TracksArgs),
@@ -88,6 +89,18 @@ struct ExperimentArgs {
     /// The local store's root.
     #[arg(long, value_name = "DIR", default_value = ".dash")]
     root: PathBuf,
+}
+
+impl ExperimentArgs {
+    /// The recorded experiment, to read.
+    fn open(&self) -> Result<Experiment, Failure> {
+        Experiment::open_read_only(&self.experiment, &self.root).map_err(|error| match error {
+            TrackError::NoExperiment { .. } => Failure::Failed(
+                format!("{error}; `--root` says which folder it was recorded into").into(),
+            ),
+            error => error.into(),
+        })
+    }
 }
 
 /// Runs the program with `args`, the first being its own name.

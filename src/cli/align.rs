@@ -1,7 +1,7 @@
 //! `mldash_bridge align`: tracks joined by time as a file.
 
 use clap::{Args, ValueEnum};
-use mldash_bridge::track::{Align, AlignMethod, Experiment, Format};
+use mldash_bridge::track::{Align, AlignMethod, Format};
 
 use super::output::{RowsArgs, formats};
 use super::{ExperimentArgs, Failure};
@@ -57,7 +57,7 @@ const FORMATS: [Format; 2] = [Format::Jsonl, Format::Parquet];
 
 pub(crate) fn run(args: &AlignArgs) -> Result<(), Failure> {
     let format = args.rows.format(args.format, &FORMATS)?;
-    let exp = Experiment::open_read_only(&args.experiment.experiment, &args.experiment.root)?;
+    let exp = args.experiment.open()?;
     let start = args.start.unwrap_or(f64::NEG_INFINITY);
     let align = Align::on(&args.on)
         .with(&args.with)

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &ReadArgs) -> Result<(), Failure> {
     if let Some(remote) = args.remote.remote() {
         return read_remote(args, &remote, format);
     }
-    let exp = Experiment::open_read_only(&args.experiment.experiment, &args.experiment.root)?;
+    let exp = args.experiment.open()?;
     let track = exp.tracks(&args.track);
     warn_without_rows(&exp, &track)?;
     args.rows.write(format, |export, out| track.export_to(&query(args), export, out))

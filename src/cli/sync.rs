@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use clap::Args;
-use mldash_bridge::track::{Experiment, SyncStatus, Synced};
+use mldash_bridge::track::{SyncStatus, Synced};
 
 use super::remote::TokenArgs;
 use super::{ExperimentArgs, Failure, output, progress};
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
             format!("no server: name it with `--remote URL` or in {URL_VARIABLE}").into(),
         )
     })?;
-    let exp = Experiment::open_read_only(&args.experiment.experiment, &args.experiment.root)?;
+    let exp = args.experiment.open()?;
     let bar = progress::upload();
     let synced = exp.sync(&args.token.at(&url), |status| {
         bar.set_length(status.bytes_sent + status.bytes_waiting);

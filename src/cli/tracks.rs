@@ -2,7 +2,7 @@
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
-use mldash_bridge::track::{Experiment, RemoteExperiment, TopicFilter, TrackInfo};
+use mldash_bridge::track::{RemoteExperiment, TopicFilter, TrackInfo};
 
 use super::remote::RemoteArgs;
 use super::{ExperimentArgs, Failure, output};
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &TracksArgs) -> Result<(), Failure> {
     let name = &args.experiment.experiment;
     let tracks = match args.remote.remote() {
         Some(remote) => RemoteExperiment::open(name, &remote)?.list_matching(&filter)?,
-        None => Experiment::open_read_only(name, &args.experiment.root)?.list_matching(&filter)?,
+        None => args.experiment.open()?.list_matching(&filter)?,
     };
     output::write_to(None, |out| {
         if args.json {

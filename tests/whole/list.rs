@@ -44,6 +44,7 @@ fn an_experiment_that_is_not_there_and_a_name_that_can_not_be_one_end_differentl
     let absent = program(["tracks", RUN, "--root"]).arg(root.path()).run();
     assert_eq!(absent.code, 1);
     assert!(absent.stderr.contains(RUN), "{}", absent.stderr);
+    assert!(absent.stderr.contains("`--root` says which folder"), "{}", absent.stderr);
     let wrong = program(["tracks", "run-1", "--root"]).arg(root.path()).run();
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("owner/project/name"), "{}", wrong.stderr);
