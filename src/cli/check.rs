@@ -63,11 +63,10 @@ pub(super) fn observe(
     stop: &StopFlag,
     ros_args: &RosArguments,
 ) -> Result<GraphReport, Failure> {
-    let failed = |error: mldash_bridge::ros::RosError| Failure::Failed(error.into());
-    let node = RosNode::start(NODE_NAME, ros_args).map_err(failed)?;
+    let node = RosNode::start(NODE_NAME, ros_args)?;
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
     tracing::info!("listening to the graph for {} s", listen.as_secs_f64());
-    node.observe(mapping, definitions, listen, stop).map_err(failed)
+    Ok(node.observe(mapping, definitions, listen, stop)?)
 }
 
 fn print(report: &GraphReport, out: &mut dyn Write) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use mldash_bridge::mapping::MappingErrors;
+use mldash_bridge::ros::RosError;
 use mldash_bridge::track::{AlignError, CloseError, RemoteError, TrackError};
 
 /// The program's exit codes.
@@ -60,6 +61,15 @@ impl From<CloseError> for Failure {
 impl From<MappingErrors> for Failure {
     fn from(errors: MappingErrors) -> Self {
         Self::Usage(errors.into())
+    }
+}
+
+impl From<RosError> for Failure {
+    fn from(error: RosError) -> Self {
+        match error {
+            RosError::Parameter { .. } => Self::Usage(error.into()),
+            error => Self::Failed(error.into()),
+        }
     }
 }
 

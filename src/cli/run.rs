@@ -38,7 +38,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     token: TokenArgs,
     /// Stop after so many seconds.
-    #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_duration, allow_negative_numbers = true)]
     duration: Option<Duration>,
     /// Print the account as JSON instead of a table.
     #[arg(long)]
@@ -56,8 +56,8 @@ pub(crate) fn run(
     let data = output::reserve_stdout()?;
     // A mapping given by name is held against its errors before anything is started.
     let early = args.config.as_deref().map(load_mapping).transpose()?;
-    let node = RosNode::start(NODE_NAME, ros_args).map_err(failed)?;
-    let parameters = node.parameters().map_err(failed)?;
+    let node = RosNode::start(NODE_NAME, ros_args)?;
+    let parameters = node.parameters()?;
     let (mapping, destination) = settle(args, &parameters, early, &stop)?;
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
     let start_paused =
@@ -85,7 +85,7 @@ pub(crate) fn run(
     let (account, closed) = recorder.finish(failure);
     status_line.finish();
     account::write(&account, args.json, data)?;
-    recorded.map_err(failed)?;
+    recorded?;
     Ok(closed?)
 }
 

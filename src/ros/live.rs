@@ -99,7 +99,7 @@ impl RosNode {
         middleware::name()
     }
 
-    /// The settings given as ROS parameters.
+    /// The settings given as ROS parameters; others that were given are warned about.
     ///
     /// # Errors
     /// A parameter of the wrong type.
@@ -117,6 +117,7 @@ impl RosNode {
             Ok(value.filter(|text| !text.is_empty()))
         };
         let start_paused = self.node.get_parameter::<Option<bool>>("start_paused");
+        parameters::warn_of_others(&self.node);
         Ok(RosParameters {
             config: text("config")?,
             experiment: text("experiment")?,

@@ -119,6 +119,22 @@ fn settings_come_as_ros_parameters_and_from_a_parameter_file() {
 }
 
 #[test]
+fn a_mistyped_ros_parameter_is_said_and_one_of_the_wrong_type_is_wrong_usage() {
+    let graph = Graph::new();
+    let config = graph.file("m.yaml", "topics:\n  - topic: /pose\n");
+    let with = |parameter| {
+        let config = config.to_str().unwrap();
+        graph.bridge_with(&["--config", config, "--ros-args", "-p", parameter])
+    };
+    let bridge = with("start_pause:=true");
+    bridge.wait_for_log("without effect: start_pause; this node has config");
+    bridge.interrupt();
+    let ended = with("start_paused:=maybe").end().ended;
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stderr);
+    assert!(ended.stderr.contains("`start_paused` must be true or false"), "{}", ended.stderr);
+}
+
+#[test]
 fn nothing_to_record_is_no_failure_and_is_said() {
     let graph = Graph::new();
     let bridge = graph.bridge("topics:\n  - topic: /nobody\n");

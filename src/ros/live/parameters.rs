@@ -1,6 +1,6 @@
 //! The node's parameters, as `ros2 param` shows them: what the run uses, fixed while it lasts.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::{BoxFuture, FutureExt};
 use r2r::indexmap::IndexMap;
@@ -9,9 +9,28 @@ use r2r::{Parameter, ParameterValue, RosParams};
 use crate::ros::EffectiveSettings;
 
 const USE_SIM_TIME: &str = "use_sim_time";
+/// Those of this node, as the command line or a parameter file may give them.
+const NAMES: [&str; 6] = ["config", "experiment", "root", "remote", "start_paused", USE_SIM_TIME];
+/// What any node may be given, whether it makes use of it or not.
+const OF_ANY_NODE: [&str; 2] = ["qos_overrides.", "start_type_description_service"];
 
 /// Parameters with their values; nobody may change them.
 struct Fixed(Vec<(&'static str, ParameterValue, &'static str)>);
+
+/// Says of parameters that were given and that this node does not have: a mistyped name would go unnoticed.
+pub(super) fn warn_of_others(node: &r2r::Node) {
+    let given = node.params.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_of_any = |name: &str| OF_ANY_NODE.iter().any(|start| name.starts_with(start));
+    let others: Vec<&str> = given
+        .keys()
+        .map(String::as_str)
+        .filter(|name| !NAMES.contains(name) && !is_of_any(name))
+        .collect();
+    if !others.is_empty() {
+        let (others, names) = (others.join(", "), NAMES.join(", "));
+        tracing::warn!("ROS parameters without effect: {others}; this node has {names}");
+    }
+}
 
 /// What answers `ros2 param`, and switches to simulated time.
 pub(super) fn serve(
