@@ -61,7 +61,7 @@ enum Command {
     /// Exit code 2: the mapping is wrong. 1, with --graph: a topic that it names without wildcards is
     /// not published, or one that it means can't be recorded.
     Check(check::CheckArgs),
-    /// Record the live ROS graph until SIGINT, SIGTERM or the duration; print the account.
+    /// Record the live ROS graph until SIGINT, SIGTERM, SIGHUP or the duration; print the account.
     ///
     /// `--ros-args …` is taken as by every ROS 2 node: remaps, node name, parameters.
     Run(run::RunArgs),

@@ -1,23 +1,38 @@
-//! SIGINT and SIGTERM as an orderly end.
+//! SIGINT, SIGTERM and SIGHUP as an orderly end.
 
+use std::ffi::c_int;
+use std::fs;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mldash_bridge::ros::StopFlag;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// Signals that come so soon after one another are one wish: Ctrl-C on `ros2 launch` sends SIGINT
 /// from the terminal and from launch.
 const SAME_WISH: Duration = Duration::from_secs(2);
 
-/// Sets `stop` at the first SIGINT or SIGTERM; a later one ends it at once, without what is queued.
+/// Sets `stop` at the first SIGINT, SIGTERM or SIGHUP (the terminal is gone: an SSH session that dropped); a
+/// later one ends it at once, without what is queued.
 pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    // `nohup` means that it is to go on.
+    let own = fs::read_to_string("/proc/self/status")?;
+    if !is_ignored(SIGHUP, &own) {
+        signals.add_signal(SIGHUP)?;
+    }
     let mut wishes = Wishes { stop: stop.clone(), first_at: None };
     let watch = move || signals.forever().for_each(|_| wishes.take(Instant::now()));
     thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+}
+
+/// Whether a process ignores a signal, by its `/proc/PID/status`.
+fn is_ignored(signal: c_int, status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (signal - 1)) != 0
 }
 
 /// What signals have asked for so far.
@@ -48,6 +63,14 @@ impl Wishes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_tells_which_signals_are_ignored() {
+        let under_nohup = "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
+        assert!(is_ignored(SIGHUP, under_nohup));
+        assert!(!is_ignored(SIGINT, under_nohup));
+        assert!(!is_ignored(SIGHUP, "Name:\tx\n"));
+    }
 
     #[test]
     fn a_second_signal_is_a_hurry_unless_it_came_with_the_first() {

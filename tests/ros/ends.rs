@@ -25,7 +25,7 @@ fn nothing_of_three_topics_at_a_kilohertz_is_lost() {
 
 #[test]
 fn interrupted_mid_stream_it_keeps_all_that_it_received() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let graph = Graph::new();
         let bridge = graph.bridge("topics:\n  - topic: /flood/*\n");
         let flood = graph.start_example("flood", &["--duration", "60"]);
