@@ -31,6 +31,19 @@ fn a_best_effort_sensor_is_recorded() {
 }
 
 #[test]
+fn a_publisher_that_offers_less_than_the_mapping_asks_for_is_named() {
+    let graph = Graph::new();
+    let bridge = graph.bridge("topics:\n  - {topic: /imu, qos: {reliability: reliable}}\n");
+    let robot = graph.robot("best_effort");
+    bridge.wait_for_log("which offers less than the mapping's `qos` asks for (reliable, volatile");
+    drop(robot);
+    let recording = bridge.interrupt();
+    assert_eq!(recording.topic("/imu")["received"], 0);
+    let refused = recording.account()["refused"].to_string();
+    assert!(refused.contains("/imu (of /"), "{refused}");
+}
+
+#[test]
 fn a_best_effort_publisher_that_joins_a_reliable_one_is_recorded_too() {
     let graph = Graph::new();
     let bridge = graph.bridge("topics:\n  - topic: /pose\n");

@@ -44,6 +44,18 @@ struct Known {
 struct Recording {
     wanted: Qos,
     qos: ChosenQos,
+    /// The nodes of which it was reported that nothing comes from them.
+    deaf_to: HashSet<String>,
+}
+
+impl Recording {
+    /// Nodes of which it is yet to be reported that nothing comes from them by the QoS that the mapping asks
+    /// for: the middleware itself says nothing of it.
+    fn newly_deaf_to(&mut self, offers: &[Offer]) -> Option<String> {
+        let nodes = self.qos.deaf_to(offers).into_iter();
+        let new: Vec<&str> = nodes.filter(|node| self.deaf_to.insert((*node).to_owned())).collect();
+        (!new.is_empty()).then(|| new.join(", "))
+    }
 }
 
 /// A topic as it is on the graph at a moment.
@@ -172,7 +184,7 @@ impl Discovery {
         }
         let found = match plan {
             Ok(plan) => {
-                known.recording = Some(Recording { wanted, qos });
+                known.recording = Some(Recording { wanted, qos, deaf_to: HashSet::new() });
                 NewTopic::Record { name: mapped_name, type_name, qos, plan: Box::new(plan) }
             }
             Err(reason) => NewTopic::Refuse { name: name.clone(), reason },
@@ -213,7 +225,12 @@ impl Discovery {
         }
         let qos = ChosenQos::adapted(&recording.wanted, &offers);
         if qos == recording.qos {
-            return None;
+            let nodes = recording.newly_deaf_to(&offers)?;
+            let reason = format!(
+                "nothing comes from {nodes}, which offers less than the mapping's `qos` asks for \
+                 ({qos}); `qos: auto` takes what there is"
+            );
+            return Some(NewTopic::Refuse { name: format!("{name} (of {nodes})"), reason });
         }
         recording.qos = qos;
         let (topic, type_name) = (name.to_owned(), known.type_name.clone());

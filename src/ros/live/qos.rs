@@ -60,6 +60,12 @@ impl ChosenQos {
 }
 
 impl ChosenQos {
+    /// The nodes that a subscription which asks for this gets nothing from.
+    pub(super) fn deaf_to<'o>(&self, offers: &'o [Offer]) -> BTreeSet<&'o str> {
+        let offers = offers.iter().filter(|offer| !self.is_served_by(offer));
+        offers.map(|offer| offer.node.as_str()).collect()
+    }
+
     /// Why these and no others, for people.
     pub(super) fn reasons(&self, wanted: &Qos, offers: &[Offer]) -> Vec<String> {
         let nodes = |fits: fn(&Offer) -> bool| nodes(offers.iter().filter(|offer| fits(offer)));
@@ -90,9 +96,10 @@ impl ChosenQos {
                     .extend(nodes.map(|nodes| format!("{durability}: {nodes} keeps no messages")));
             }
         }
-        let deaf_to = self::nodes(offers.iter().filter(|offer| !self.is_served_by(offer)));
-        reasons
-            .extend(deaf_to.map(|nodes| format!("nothing comes from {nodes}, which offers less")));
+        let deaf_to = Vec::from_iter(self.deaf_to(offers));
+        if !deaf_to.is_empty() {
+            reasons.push(format!("nothing comes from {}, which offers less", deaf_to.join(", ")));
+        }
         reasons
     }
 }
@@ -171,7 +178,7 @@ mod tests {
         let offers = [offer("/cam", BestEffort, TransientLocal)];
         let chosen = ChosenQos::adapted(&wanted, &offers);
         assert_eq!(chosen.to_string(), "reliable, transient local, depth 1000");
-        assert!(!chosen.is_served_by(&offers[0]));
+        assert_eq!(Vec::from_iter(chosen.deaf_to(&offers)), ["/cam"]);
         let reasons = chosen.reasons(&wanted, &offers).join("; ");
         for part in ["reliable: the mapping says so", "nothing comes from /cam"] {
             assert!(reasons.contains(part), "{reasons}");
