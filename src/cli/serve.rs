@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -37,29 +38,29 @@ pub(crate) struct ServeArgs {
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
     /// Largest request but for files, inflated.
-    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_body_bytes / MIB)]
+    #[arg(long, value_name = "MIB", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_body_bytes / MIB)]
     max_body: usize,
     /// Largest file.
-    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_file_bytes / MIB as u64)]
+    #[arg(long, value_name = "MIB", value_parser = at_least_one::<u64>, default_value_t = Limits::default().max_file_bytes / MIB as u64)]
     max_file: u64,
     /// Most rows in a batch.
-    #[arg(long, value_name = "ROWS", default_value_t = Limits::default().max_rows)]
+    #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_rows)]
     max_rows: usize,
     /// Requests held in memory at once, all together.
-    #[arg(long, value_name = "MIB", default_value_t = Limits::default().max_memory_bytes / MIB)]
+    #[arg(long, value_name = "MIB", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_memory_bytes / MIB)]
     max_memory: usize,
     /// Requests answered at once; more are told to come back.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_requests)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_requests)]
     max_requests: usize,
     /// Reads and downloads under way at once.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_downloads)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_downloads)]
     max_downloads: usize,
     /// Connections at once. When one more comes, the oldest that has shown no token is closed; where
     /// all have, it waits.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_connections)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_connections)]
     max_connections: usize,
     /// Experiments written to at once.
-    #[arg(long, value_name = "N", default_value_t = Limits::default().max_experiments)]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_experiments)]
     max_experiments: usize,
     /// How long a request's head may take, and a connection lie idle [default: 30].
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
@@ -116,6 +117,11 @@ impl LimitArgs {
         limits.grace = self.grace.unwrap_or(limits.grace);
         limits
     }
+}
+
+fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    let number = text.parse().ok().filter(|number| *number >= T::from(1));
+    number.ok_or_else(|| "expected a number of at least 1".to_owned())
 }
 
 /// Each connection and each track that is written to holds a file open; a usual limit of 1024 is soon

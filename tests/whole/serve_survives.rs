@@ -237,6 +237,9 @@ fn one_root_has_one_server() {
     let wrong = crate::program::program(args).arg(&root).arg("--token-file").arg(&tokens).run();
     assert_eq!(wrong.code, 2, "{}", wrong.stderr);
     assert!(wrong.stderr.contains(":1: expected `namespace token`"), "{}", wrong.stderr);
+    let none =
+        crate::program::program(["serve", "--token-file", "tokens", "--max-requests", "0"]).run();
+    assert!(none.code == 2 && none.stderr.contains("at least 1"), "{}", none.stderr);
 }
 
 #[test]
