@@ -48,8 +48,8 @@ pub enum RemoteError {
     },
     /// The server does not have everything in the time given; what it lacks is stored here.
     #[error(
-        "{url} does not have {rows} rows and {files} files yet{}; they are stored here and go on \
-         being sent", reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+        "{url} does not have {rows} rows and {files} files yet{}; they are stored here",
+        reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
     )]
     Behind {
         /// The server.
