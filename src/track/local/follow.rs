@@ -158,15 +158,19 @@ impl Follower {
             self.count_lines(file, look.len)?;
             self.looked_at = Some(look);
         }
-        let mut waiting = Waiting {
-            lines: self.lines_waiting,
-            bytes: self.counted_bytes.saturating_sub(self.taken.bytes),
-        };
+        let mut waiting = self.whole_lines_waiting();
         if let Some(row) = self.unended_row(file)? {
             waiting.lines += 1;
             waiting.bytes += row.len() as u64;
         }
         Ok(waiting)
+    }
+
+    /// Lines of a write that failed may have been counted, and others lie in their place by now: their
+    /// number is as good as that, but whether there are any is certain.
+    fn whole_lines_waiting(&self) -> Waiting {
+        let bytes = self.counted_bytes.saturating_sub(self.taken.bytes);
+        Waiting { lines: if bytes == 0 { 0 } else { self.lines_waiting.max(1) }, bytes }
     }
 
     /// The next whole lines, at most `max_bytes` of them but for a single line that is longer; none when

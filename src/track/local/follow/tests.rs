@@ -228,3 +228,17 @@ fn what_was_taken_of_another_file_counts_for_nothing() {
     let mut again = Follower::new(folder.path(), follower.taken());
     assert_eq!(again.look().unwrap().lines, 2);
 }
+
+#[test]
+fn lines_that_were_counted_and_cut_back_are_not_waited_for() {
+    let (folder, mut follower) = with_file("{\"timestamp\":1}\n{\"timestamp\":2}\n");
+    assert_eq!(follower.look().unwrap(), Waiting { lines: 2, bytes: 32 });
+    // In place, as a writer does whose write failed: one row where two were.
+    let longer = format!("{{\"timestamp\":1,\"q\":\"{}\"}}\n", "x".repeat(40));
+    fs::write(folder.path().join(DATA_FILE), &longer).unwrap();
+    follower.look().unwrap();
+    let lines = follower.read(1000).unwrap();
+    assert_eq!(lines.text, longer.as_bytes());
+    follower.take(&lines, lines.text.len());
+    assert_eq!(follower.look().unwrap(), Waiting::default());
+}
