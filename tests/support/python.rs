@@ -7,16 +7,16 @@ use std::process::Command;
 
 /// Python with the ML-Dash SDK.
 pub fn python() -> PathBuf {
-    installed("venv")
+    installed("venv").or_else(|| installed("sdk")).unwrap_or_else(|| install("sdk"))
 }
 
 /// Python with the readers and writers of others (`requirements/oracles.txt`).
 pub fn oracle_python() -> PathBuf {
-    installed("oracles")
+    installed("oracles").unwrap_or_else(|| install("oracles"))
 }
 
-/// What `make setup` installs beside the sources; worktrees of git share that of their main checkout.
-fn installed(venv: &str) -> PathBuf {
+/// What was installed beside the sources; worktrees of git share that of their main checkout.
+fn installed(venv: &str) -> Option<PathBuf> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
     let git = Command::new("git")
         .args(["rev-parse", "--path-format=absolute", "--git-common-dir"])
@@ -24,8 +24,15 @@ fn installed(venv: &str) -> PathBuf {
         .output();
     let shared = git.ok().and_then(|done| String::from_utf8(done.stdout).ok());
     let main_checkout = shared.as_deref().and_then(|git| Path::new(git.trim()).parent());
-    let pythons = [Some(sources), main_checkout]
-        .map(|root| Some(root?.join(".ros").join(venv).join("bin/python3")));
-    let python = pythons.into_iter().flatten().find(|python| python.exists());
-    python.unwrap_or_else(|| panic!(".ros/{venv} is not there: run make setup"))
+    let venvs = [Some(sources), main_checkout].map(|root| Some(root?.join(".ros").join(venv)));
+    let mut whole = venvs.into_iter().flatten().filter(|venv| venv.join(".complete").exists());
+    whole.next().map(|venv| venv.join("bin/python3"))
+}
+
+/// Where nobody has run `make setup`, as on a machine without ROS.
+fn install(venv: &str) -> PathBuf {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let done = Command::new(sources.join("scripts/test-python")).arg(venv).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    sources.join(".ros").join(venv).join("bin/python3")
 }
