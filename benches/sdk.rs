@@ -1,11 +1,7 @@
 //! The same work done by the ML-Dash SDK and by us, one after the other on one machine.
 //! `cargo bench --no-default-features --bench sdk`; needs `make setup`. Fails when a target is missed.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a benchmark that can't run says so by its panic"
-)]
+#![expect(clippy::unwrap_used, reason = "a benchmark that can't run says so by its panic")]
 
 mod pose;
 #[path = "../tests/support/python.rs"]
