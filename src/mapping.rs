@@ -41,7 +41,7 @@ pub use problem::{MappingErrors, Place, Problem};
 pub use qos::{Durability, Qos, Reliability};
 pub use required::Required;
 pub use rule::{Rule, RuleMatch, TypeConflict};
-pub use settings::{Hz, Settings, Stamp, StampOffset, TimeColumn, TimeColumns};
+pub use settings::{Hz, OnTypeChange, Settings, Stamp, StampOffset, TimeColumn, TimeColumns};
 pub use template::LoneBrace;
 pub use topic::{Captures, TopicPattern, TopicPatternError};
 pub use track_pattern::{TrackPattern, TrackPatternError};
@@ -54,6 +54,9 @@ pub(crate) use yaml::texts_at;
 
 /// A mapping is written by people.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
+
+/// Chosen by measurement: see docs/performance.md.
+const DEFAULT_GATHER: Duration = Duration::from_millis(5);
 
 /// What to record, and how.
 ///
@@ -85,6 +88,7 @@ pub struct Mapping {
     required: Vec<Required>,
     start_paused: bool,
     clock_jump: ClockJump,
+    gather: Option<Duration>,
     text: String,
     path: PathBuf,
 }
@@ -230,6 +234,11 @@ impl Mapping {
     /// What to do when the ROS clock jumps back.
     pub fn clock_jump(&self) -> ClockJump {
         self.clock_jump
+    }
+
+    /// How long messages may gather in the middleware under load before they are taken.
+    pub fn gather(&self) -> Duration {
+        self.gather.unwrap_or(DEFAULT_GATHER)
     }
 
     /// The text as it was written.

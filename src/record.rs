@@ -23,7 +23,7 @@ mod time;
 mod topic;
 pub(crate) mod workers;
 
-pub use account::{Account, DropReason, Note, TopicAccount};
+pub use account::{Account, DropReason, Lost, Note, TopicAccount};
 pub use decode::Decoded;
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 pub use frames::WhenBehind;
@@ -59,6 +59,23 @@ pub struct Recorder {
     unmatched: Vec<String>,
     disk: Option<DiskGuard>,
     session: Session,
+}
+
+/// When a message was sent and received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// When it was received, nanoseconds of ROS time; `None` as long as the ROS clock does not run.
+    pub received_nanos: Option<i64>,
+    /// When it was published, nanoseconds by the publisher's clock; `None` where that is not known.
+    pub source_nanos: Option<i64>,
+}
+
+impl From<i64> for Receipt {
+    /// Received at these nanoseconds, or before the clock ran if they are 0.
+    fn from(received_nanos: i64) -> Self {
+        let received_nanos = Some(received_nanos).filter(|nanos| *nanos != 0);
+        Self { received_nanos, source_nanos: None }
+    }
 }
 
 /// Where rows and files go.
@@ -127,9 +144,9 @@ impl Recorder {
     }
 
     /// Takes a message of the topic of this number: CDR with its encapsulation header, and when it was
-    /// received, in nanoseconds; 0 as long as the ROS clock does not run. What needs a receive time is
-    /// held until then.
-    pub fn record(&mut self, topic: usize, cdr: Vec<u8>, received_nanos: i64) {
+    /// received. As long as the ROS clock does not run, what needs a receive time is held.
+    pub fn record(&mut self, topic: usize, cdr: Vec<u8>, receipt: impl Into<Receipt>) {
+        let received_nanos = receipt.into().received_nanos.unwrap_or(0);
         let (received_nanos, disk) = self.before_message(topic, received_nanos);
         if let Some(topic) = self.topics.get_mut(topic) {
             let mut to = Destination {
@@ -187,6 +204,20 @@ impl Recorder {
         self.session.count(topic, messages);
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.drop_messages(reason, messages);
+        }
+    }
+
+    /// The number of a topic's messages that never came here has changed by so many.
+    pub fn count_lost(&mut self, topic: usize, change: i64) {
+        if let Some(topic) = self.topics.get(topic) {
+            topic.count_lost(change);
+        }
+    }
+
+    /// Notes that it can't be known how many messages of a topic never came here.
+    pub fn set_loss_unknown(&mut self, topic: usize) {
+        if let Some(topic) = self.topics.get(topic) {
+            topic.set_loss_unknown();
         }
     }
 

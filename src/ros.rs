@@ -3,15 +3,18 @@
 //! The one place that knows whether ROS 2 was there at build time: `live` talks to it, `absent`
 //! has the same surface and says that it can't. Knows nothing of rows and files.
 
+#[cfg(not(feature = "ros"))]
+mod absent;
 mod arguments;
 mod diagnostics;
 mod error;
 mod graph;
+#[cfg(feature = "ros")]
+mod live;
 mod logs;
 mod names;
-#[cfg_attr(feature = "ros", path = "ros/live.rs")]
-#[cfg_attr(not(feature = "ros"), path = "ros/absent.rs")]
-mod node;
+#[cfg(feature = "ros")]
+pub mod rcl;
 
 pub use arguments::{Remap, RosArgumentError, RosArguments};
 pub use diagnostics::{Diagnostic, Level as DiagnosticLevel, diagnostics, hanging};
@@ -19,11 +22,18 @@ pub use error::RosError;
 pub use graph::{GraphReport, GraphTopic, Mapped, RecordedTopic, UnmatchedEntry};
 pub use logs::{LogQueue, LogRecord};
 pub use names::NodeName;
-pub use node::RosNode;
 
+#[cfg(not(feature = "ros"))]
+pub use absent::RosNode;
+#[cfg(feature = "ros")]
+pub use live::RosNode;
+
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::mapping::ClockJump;
 
@@ -74,11 +84,21 @@ pub fn host_name() -> String {
 }
 
 /// Tells a recording to come to its end, when asked to or when its time is over.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct StopFlag {
     stopped: Arc<AtomicBool>,
     hurried: Arc<AtomicBool>,
     deadline: Option<Instant>,
+    sleepers: Arc<Mutex<Vec<WakeUp>>>,
+}
+
+/// Wakes somebody who sleeps.
+type WakeUp = Box<dyn Fn() + Send + Sync>;
+
+impl fmt::Debug for StopFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StopFlag").field("stopped", &self.stopped).finish_non_exhaustive()
+    }
 }
 
 impl StopFlag {
@@ -90,7 +110,19 @@ impl StopFlag {
 
     /// The recording takes what is queued and ends.
     pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stopped.store(true, Ordering::Release);
+        self.sleepers.lock().iter().for_each(|wake_up| wake_up());
+    }
+
+    /// Calls `wake_up` when the recording is to end because it was told to; who sleeps looks at
+    /// [`deadline`](Self::deadline) too.
+    pub fn call_when_set(&self, wake_up: impl Fn() + Send + Sync + 'static) {
+        self.sleepers.lock().push(Box::new(wake_up));
+    }
+
+    /// When its time is over, if it has one.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// The recording ends at once: what is queued is counted and left out, what was recorded is
@@ -112,7 +144,7 @@ impl StopFlag {
 
     /// Whether it is to end.
     pub fn is_set(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.stopped.load(Ordering::Acquire)
             || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }

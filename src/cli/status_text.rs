@@ -68,7 +68,7 @@ fn topic_line(status: &Status, topic: &TopicStatus, width: usize) -> String {
         HumanCount(account.stored).to_string(),
         HumanBytes(account.bytes).to_string(),
     );
-    if account.dropped_total() > 0 {
+    if account.dropped_total() + account.missing_total() > 0 {
         line += &format!("  {}", dropped(|count| count(account)));
     }
     if let Some(trouble) = trouble(status, topic) {
@@ -93,8 +93,8 @@ fn trouble(status: &Status, topic: &TopicStatus) -> Option<String> {
 
 /// `0 dropped`, `5 left out`, `3 LOST`: what is lost is not what was left out on purpose.
 fn dropped(total: impl Fn(fn(&TopicAccount) -> u64) -> u64) -> String {
-    let lost = total(TopicAccount::lost_total);
-    let left_out = total(TopicAccount::dropped_total) - lost;
+    let lost = total(TopicAccount::missing_total);
+    let left_out = total(TopicAccount::left_out_total);
     match (lost, left_out) {
         (0, 0) => "0 dropped".to_owned(),
         (0, left_out) => format!("{} left out", HumanCount(left_out)),

@@ -15,7 +15,7 @@ use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, 
 use crate::message::TypeName;
 use crate::track::{Keep, WhenLocalFull};
 
-const TOP_KEYS: [&str; 11] = [
+const TOP_KEYS: [&str; 12] = [
     "experiment",
     "root",
     "remote",
@@ -27,6 +27,7 @@ const TOP_KEYS: [&str; 11] = [
     "required",
     "start_paused",
     "clock_jump",
+    "gather",
 ];
 const CLOCK_JUMPS: [(&str, ClockJump); 2] =
     [("sort", ClockJump::Sort), ("split", ClockJump::Split)];
@@ -80,6 +81,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
             .get("clock_jump")
             .and_then(|item| item.choice(&CLOCK_JUMPS, problems))
             .unwrap_or_default(),
+        gather: section.get("gather").and_then(|item| gather(item, problems)),
         text: text.to_owned(),
         path: PathBuf::new(),
     };
@@ -166,6 +168,17 @@ fn flush(item: &Item<'_>, problems: &mut Problems) -> Option<Flush> {
         item.number("a number of rows, at least 1", |n: usize| (n > 0).then_some(n), problems)
     });
     Some(Flush { interval, batch, fsync })
+}
+
+/// Above, a subscription of small depth could overflow before it is looked at.
+const LONGEST_GATHER_SECS: f64 = 0.005;
+
+fn gather(item: &Item<'_>, problems: &mut Problems) -> Option<Duration> {
+    let accept = |secs: f64| {
+        let fits = (0.0..=LONGEST_GATHER_SECS).contains(&secs);
+        fits.then(|| Duration::try_from_secs_f64(secs).ok()).flatten()
+    };
+    item.number("a number of seconds from 0 to 0.005", accept, problems)
 }
 
 fn rules(section: &Section<'_>, problems: &mut Problems) -> Vec<Rule> {

@@ -15,6 +15,8 @@ use crate::message::{Decoder, FieldPath, Layout, SelectedField, Selection, Stamp
 pub(super) const TRACK: &str = "write a name such as `robot/pose`; `{topic}`, a wildcard's `{1}` and fields such as `{child_frame_id}` fill in";
 pub(super) const PATH: &str =
     "write names joined by dots, such as `pose.position` or `ranges[::4]`";
+const ON_TYPE_CHANGE: [(&str, OnTypeChange); 2] =
+    [("refuse", OnTypeChange::Refuse), ("split_track", OnTypeChange::SplitTrack)];
 const STAMP: &str = "write `header`, `receive` or a field such as `transforms.header.stamp`";
 
 /// How a topic is recorded.
@@ -36,6 +38,8 @@ pub struct Settings {
     pub on_change: bool,
     /// How the topic is subscribed to.
     pub qos: Qos,
+    /// What happens when the topic is published as another type.
+    pub on_type_change: OnTypeChange,
     /// What happens to byte arrays, images and clouds.
     pub blobs: Blobs,
     /// An array whose elements become a row each.
@@ -52,6 +56,17 @@ pub enum Stamp {
     Receive,
     /// A field of the message.
     Field(FieldPath),
+}
+
+/// What happens to messages of a topic that is recorded as another type already: a node was replaced by one
+/// that publishes something else, or two nodes disagree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnTypeChange {
+    /// They are not recorded, and the account says so.
+    #[default]
+    Refuse,
+    /// They are recorded in a track of their own, `<track>.<package>.<Type>`.
+    SplitTrack,
 }
 
 /// What is added to stamps: a known latency, or the distance of a device's clock.
@@ -186,13 +201,14 @@ pub(super) struct Keys {
     max_rate: Option<Hz>,
     on_change: Option<bool>,
     qos: Option<Qos>,
+    on_type_change: Option<OnTypeChange>,
     blobs: Option<Blobs>,
     each: Option<Placed<FieldPath>>,
 }
 
 impl Keys {
     /// The keys that are read here.
-    pub(super) const NAMES: [&str; 11] = [
+    pub(super) const NAMES: [&str; 12] = [
         "track",
         "stamp",
         "stamp_offset",
@@ -202,6 +218,7 @@ impl Keys {
         "max_rate",
         "on_change",
         "qos",
+        "on_type_change",
         "blobs",
         "each",
     ];
@@ -222,6 +239,8 @@ impl Keys {
             }),
             on_change: read.plain("on_change", Item::truth),
             qos: read.plain("qos", Qos::read),
+            on_type_change: read
+                .plain("on_type_change", |item, problems| item.choice(&ON_TYPE_CHANGE, problems)),
             blobs: read.plain("blobs", Blobs::read),
             each: read.placed("each", |item, problems| item.parse(PATH, problems)),
         }
@@ -242,6 +261,7 @@ impl Keys {
             max_rate: self.max_rate.or(below.max_rate),
             on_change: self.on_change.or(below.on_change),
             qos: self.qos.or(below.qos),
+            on_type_change: self.on_type_change.or(below.on_type_change),
             blobs: self.blobs.or(below.blobs),
             each: first(&self.each, &below.each),
         }
@@ -266,6 +286,7 @@ impl Keys {
             max_rate: self.max_rate,
             on_change: self.on_change.unwrap_or_default(),
             qos: self.qos.unwrap_or_default(),
+            on_type_change: self.on_type_change.unwrap_or_default(),
             blobs: self.blobs.unwrap_or_default(),
             each: value(&self.each),
         }

@@ -117,6 +117,12 @@ impl TrackPattern {
         Ok(name.parse()?)
     }
 
+    /// The same with more text at its end.
+    pub(crate) fn with_suffix(mut self, suffix: &str) -> Self {
+        self.pieces.push(Piece::Text(suffix.to_owned()));
+        self
+    }
+
     /// Whether the name says which topic it is.
     pub(super) fn names_topic(&self) -> bool {
         self.pieces.contains(&Piece::Topic)

@@ -104,8 +104,10 @@ pub struct TopicAccount {
     pub throttled: u64,
     /// Left out by `on_change`.
     pub unchanged: u64,
-    /// Lost or refused, by reason.
+    /// Received and not stored, by reason.
     pub dropped: BTreeMap<DropReason, u64>,
+    /// Never received: lost before they came here. No part of `received`.
+    pub lost: Lost,
     /// Remarks on stored ones.
     pub notes: BTreeMap<Note, u64>,
     /// Where stamps are far from the receive time: by how many seconds they were ahead of it (behind,
@@ -116,6 +118,51 @@ pub struct TopicAccount {
     pub bytes: u64,
     /// The first error of each kind, for a person to act on.
     pub errors: Vec<String>,
+}
+
+/// Messages that the middleware is known to have lost before they came here, from the gaps in each
+/// publisher's sequence numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// So many.
+    Known(u64),
+    /// The middleware does not number messages, so there may be any number.
+    Unknown,
+}
+
+impl Default for Lost {
+    fn default() -> Self {
+        Self::Known(0)
+    }
+}
+
+impl Lost {
+    /// How many are known.
+    pub fn known(self) -> u64 {
+        match self {
+            Self::Known(messages) => messages,
+            Self::Unknown => 0,
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(messages) => messages.fmt(f),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// A number, or `"unknown"`.
+impl Serialize for Lost {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Known(messages) => messages.serialize(serializer),
+            Self::Unknown => serializer.serialize_str("unknown"),
+        }
+    }
 }
 
 impl TopicAccount {
@@ -137,14 +184,22 @@ impl TopicAccount {
         *count == messages
     }
 
-    /// How many were lost or refused, for whatever reason.
+    /// How many were received and not stored, for whatever reason.
     pub fn dropped_total(&self) -> u64 {
         self.dropped.values().sum()
     }
 
-    /// Of these, how many were to be recorded.
-    pub fn lost_total(&self) -> u64 {
-        self.dropped.iter().filter(|(reason, _)| reason.is_loss()).map(|(_, count)| count).sum()
+    /// How many were to be recorded and are not: lost before they came here, or dropped, but not left out
+    /// on purpose.
+    pub fn missing_total(&self) -> u64 {
+        let dropped = self.dropped.iter().filter(|(reason, _)| reason.is_loss());
+        self.lost.known() + dropped.map(|(_, count)| count).sum::<u64>()
+    }
+
+    /// How many were received and left out on purpose.
+    pub fn left_out_total(&self) -> u64 {
+        let left_out = self.dropped.iter().filter(|(reason, _)| !reason.is_loss());
+        left_out.map(|(_, count)| count).sum()
     }
 
     /// Whether everything that came is somewhere.
@@ -212,5 +267,8 @@ mod tests {
         assert_eq!(json["dropped"]["queue_full"], 1);
         assert_eq!(json["notes"]["receive_time_used"], 1);
         assert_eq!(json["type"], "t");
+        assert_eq!(json["lost"], 0);
+        topic.lost = Lost::Unknown;
+        assert_eq!(serde_json::to_value(&topic).unwrap()["lost"], "unknown");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::account::{DropReason, Note, TopicAccount};
+use super::account::{DropReason, Lost, Note, TopicAccount};
 use super::clock::SaidOfClocks;
 use super::stream::Outcome;
 use crate::track::{StoreError, Timestamp, TrackError, one_line};
@@ -147,6 +147,31 @@ impl Ledger {
             _ => "messages came faster than they were decoded",
         };
         self.drop_many(reason, messages, || why.to_owned());
+    }
+
+    /// The number of messages that never came has changed by so many; a late one takes a loss back.
+    pub(super) fn count_lost(&self, change: i64) {
+        let mut account = self.account.lock();
+        let before = account.lost.known();
+        let lost = before.saturating_add_signed(change);
+        account.lost = Lost::Known(lost);
+        drop(account);
+        if before == 0 && lost > 0 {
+            tracing::error!(
+                "{}: {lost} messages were lost before they came here (network, the middleware's history, \
+                 or a stopped process); the account counts them",
+                self.topic
+            );
+        }
+    }
+
+    /// Notes that it can't be known how many messages never came.
+    pub(super) fn set_loss_unknown(&self) {
+        self.account.lock().lost = Lost::Unknown;
+        tracing::warn!(
+            "{}: the middleware does not number messages, so losses on the way can't be counted",
+            self.topic
+        );
     }
 
     /// Takes rows that were stored as merged ones.

@@ -105,6 +105,20 @@ impl TopicPlan {
         self.decoder.decode(cdr, out)
     }
 
+    /// The same in a track of its type: `chatter.std_msgs.Int32` instead of `chatter`.
+    pub fn in_a_track_of_its_type(mut self) -> Self {
+        let mut words = self.type_name.split('/');
+        let (package, name) =
+            (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
+        self.track = self.track.clone().with_suffix(&format!(".{package}.{name}"));
+        self
+    }
+
+    /// What the mapping calls the topic.
+    pub fn mapped_topic(&self) -> &str {
+        &self.mapped_topic
+    }
+
     /// The topic on the graph.
     pub fn topic(&self) -> &str {
         &self.topic

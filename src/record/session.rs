@@ -71,7 +71,7 @@ impl Session {
     pub(super) fn look(&mut self, now: Instant, topics: &mut [TopicRecorder]) -> Vec<TopicStatus> {
         let looked = topics.iter_mut().zip(&mut self.arrivals).map(|(topic, arrivals)| {
             let account = topic.account();
-            let lost = arrivals.lost_before + account.lost_total();
+            let lost = arrivals.lost_before + account.missing_total();
             let reading = arrivals.meter.look(now, arrivals.messages, lost);
             arrivals.lag_secs = topic.take_lag().or(arrivals.lag_secs);
             let lag_secs = arrivals.lag_secs;
@@ -112,7 +112,7 @@ impl Session {
         let next = self.watches.iter().map(Watch::next_part).collect();
         let ended = Self { watches: std::mem::replace(&mut self.watches, next), ..Self::new() };
         for (arrivals, topic) in self.arrivals.iter_mut().zip(topics) {
-            arrivals.lost_before += topic.account().lost_total();
+            arrivals.lost_before += topic.account().missing_total();
         }
         ended
     }

@@ -169,6 +169,16 @@ impl TopicRecorder {
         self.ledger.drop_lost(reason, messages);
     }
 
+    /// The number of messages that never came has changed by so many.
+    pub(super) fn count_lost(&self, change: i64) {
+        self.ledger.count_lost(change);
+    }
+
+    /// Notes that it can't be known how many messages never came.
+    pub(super) fn set_loss_unknown(&self) {
+        self.ledger.set_loss_unknown();
+    }
+
     /// Takes up to `merged` of the rows stored in `track` as merged ones; how many there were.
     pub(super) fn settle(&self, track: &str, merged: u64) -> u64 {
         let settled = self.part_of(track, merged, Sink::settle);

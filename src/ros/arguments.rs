@@ -20,6 +20,8 @@ pub struct RosArguments {
     pub remaps: Vec<Remap>,
     /// Whether the log goes to `/rosout` too, as it does unless `--disable-rosout-logs` is there.
     pub rosout: bool,
+    /// `--enclave PATH`: the node's identity where ROS security is on.
+    pub enclave: Option<String>,
     params_files: Vec<PathBuf>,
 }
 
@@ -65,6 +67,7 @@ impl Default for RosArguments {
             log_level: None,
             remaps: Vec::new(),
             rosout: true,
+            enclave: None,
             params_files: Vec::new(),
         }
     }
@@ -138,6 +141,7 @@ impl RosArguments {
                 }
                 self.params_files.push(path);
             }
+            "-e" | "--enclave" => self.enclave = Some(value),
             "--log-level" => {
                 // `logger:=level` is for one logger of a node that has many; here there is one.
                 let level = value.rsplit(":=").next().unwrap_or(&value);

@@ -95,7 +95,7 @@ fn recording(node: &str, status: &Status) -> Diagnostic {
         .value("received", status.total(|topic| topic.received))
         .value("stored", status.total(|topic| topic.stored))
         .value("dropped", status.total(TopicAccount::dropped_total))
-        .value("lost", status.total(TopicAccount::lost_total))
+        .value("lost", status.total(|topic| topic.lost.known()))
         .value("bytes", status.total(|topic| topic.bytes))
 }
 
@@ -161,6 +161,7 @@ fn topic(node: &str, status: &TopicStatus, required: Option<&RequiredAccount>) -
         .value("rate (Hz)", format_args!("{:.1}", status.rate_hz))
         .value("received", account.received)
         .value("stored", account.stored)
+        .value("lost", account.lost)
         .value("bytes", account.bytes);
     if let Some(lag_secs) = status.lag_secs {
         diagnostic = diagnostic.value("lag (s)", format_args!("{lag_secs:.3}"));
@@ -180,9 +181,9 @@ fn topic(node: &str, status: &TopicStatus, required: Option<&RequiredAccount>) -
 fn topic_level(status: &TopicStatus, required: Option<&RequiredAccount>) -> (Level, String) {
     let rate_hz = status.rate_hz;
     let silent_secs = status.silent_secs.unwrap_or_default();
-    let lost = status.account.lost_total();
+    let missing = status.account.missing_total();
     match required.map(|required| required.state) {
-        _ if status.is_losing => (Level::Error, format!("losing messages: {lost} so far")),
+        _ if status.is_losing => (Level::Error, format!("losing messages: {missing} so far")),
         Some(RequiredState::Missing) => (Level::Error, "required, and has not come".to_owned()),
         Some(RequiredState::Short) if status.is_stale => {
             (Level::Error, format!("required, and silent for {silent_secs:.0} s"))
@@ -192,8 +193,8 @@ fn topic_level(status: &TopicStatus, required: Option<&RequiredAccount>) -> (Lev
             (Level::Warn, format!("{rate_hz:.1} Hz of {min_rate} Hz that are required"))
         }
         _ if status.is_stale => (Level::Stale, format!("silent for {silent_secs:.0} s")),
-        _ if lost > 0 => {
-            (Level::Warn, format!("{rate_hz:.1} Hz; {lost} messages were lost earlier"))
+        _ if missing > 0 => {
+            (Level::Warn, format!("{rate_hz:.1} Hz; {missing} messages were lost earlier"))
         }
         _ if status.silent_secs.is_none() => (Level::Ok, "no message yet".to_owned()),
         _ => (Level::Ok, format!("{rate_hz:.1} Hz")),

@@ -1,53 +1,43 @@
-//! The ROS side on a real ROS 2, by way of r2r.
+//! The ROS side on a real ROS 2. Subscriptions, discovery and waiting stand directly on rcl
+//! ([`rcl`](super::rcl)), on a thread of their own; services, parameters, diagnostics and the log are an
+//! r2r node's, on another.
 
-#[path = "live/clock.rs"]
+mod calls;
 mod clock;
-#[path = "live/control.rs"]
 mod control;
-#[path = "live/discovery.rs"]
 mod discovery;
-#[path = "live/handover.rs"]
-mod handover;
-#[path = "live/middleware.rs"]
+mod latched;
+mod listener;
 mod middleware;
-#[path = "live/node_loop.rs"]
 mod node_loop;
-#[path = "live/observe.rs"]
 mod observe;
-#[path = "live/parameters.rs"]
 mod parameters;
-#[path = "live/publishers.rs"]
-mod publishers;
-#[path = "live/qos.rs"]
 mod qos;
-#[path = "live/queue.rs"]
 mod queue;
-#[path = "live/report.rs"]
+mod reader;
 mod report;
-#[path = "live/rosout.rs"]
 mod rosout;
-#[path = "live/services.rs"]
+mod sequences;
 mod services;
-#[path = "live/subscribe.rs"]
-mod subscribe;
-#[path = "live/subscriptions.rs"]
-mod subscriptions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use super::rcl::{Context, Node, RclError};
 use super::{
     GraphReport, GraphTopic, Mapped, NodeName, NodeSettings, RecordedTopic, RosArguments, RosError,
-    RosParameters, StopFlag, UnmatchedEntry,
+    RosParameters, StopFlag,
 };
-use crate::mapping::Mapping;
+use crate::mapping::{ClockJump, Mapping};
 use crate::message::Definitions;
 use crate::record::Recorder;
 use crate::record::workers::panic_text;
+use calls::Calls;
 use control::{Control, record_queue};
 use discovery::Discovery;
+use listener::Listener;
 use node_loop::NodeLoop;
 use observe::Observer;
 use queue::MessageQueue;
@@ -57,11 +47,40 @@ const LIGHT_LIMIT_BYTES: usize = 64 << 20;
 /// Bytes that large ones may take.
 const HEAVY_LIMIT_BYTES: usize = 256 << 20;
 
-/// A node on the graph, before and while it records.
+/// The bridge on the graph, before and while it records: the node that people talk to, and the one that
+/// subscribes.
 pub struct RosNode {
     node: r2r::Node,
+    listening: ListeningNode,
     name: NodeName,
     args: RosArguments,
+}
+
+/// The node that subscribes, in a context of its own: r2r does not share its.
+struct ListeningNode {
+    /// Nodes and guard conditions keep it alive.
+    context: Context,
+    node: Node,
+}
+
+/// What the listening thread needs to know besides what it records.
+#[derive(Clone, Copy, Debug)]
+struct ListenSettings {
+    clock_jump: ClockJump,
+    gather: Duration,
+    use_sim_time: bool,
+    start_paused: bool,
+}
+
+impl ListeningNode {
+    fn start(name: &NodeName, args: &RosArguments) -> Result<Self, RclError> {
+        // Names are remapped before they come here, so rcl is given no rules.
+        let enclave = args.enclave.as_deref().map(|enclave| ["--ros-args", "--enclave", enclave]);
+        let context = Context::new(enclave.as_ref().map_or(&[], |arguments| arguments))?;
+        let node = format!("{}_listener", name.base_name());
+        let node = Node::new(&context, &node, name.namespace())?;
+        Ok(Self { context, node })
+    }
 }
 
 impl RosNode {
@@ -81,7 +100,10 @@ impl RosNode {
         let start_error = |error: r2r::Error| RosError::Start(error.to_string());
         let base = node.name().map_err(start_error)?;
         let namespace = node.namespace().map_err(start_error)?;
-        Ok(Self { node, name: NodeName::new(&base, &namespace), args: args.clone() })
+        let name = NodeName::new(&base, &namespace);
+        let listening = ListeningNode::start(&name, args);
+        let listening = listening.map_err(|error| RosError::Start(error.to_string()))?;
+        Ok(Self { node, listening, name, args: args.clone() })
     }
 
     /// The node's name on the graph.
@@ -140,16 +162,16 @@ impl RosNode {
         stop: &StopFlag,
     ) -> Result<GraphReport, RosError> {
         let discovery = Discovery::new(mapping, definitions, self.args, self.name);
-        let observer = Observer::new(self.node, discovery);
-        catch_unwind(AssertUnwindSafe(|| observer.observe(listen, stop)))
-            .map_err(|panic| RosError::Node(panic_text(&*panic)))
+        let ListeningNode { context, node } = self.listening;
+        Observer::new(&context, node, discovery)?.observe(listen, stop)
     }
 
     /// Records what `mapping`, resolved for this node, asks for until `stop` is set; then takes
-    /// what is queued. Decoding and storing run on the calling thread, the node on its own.
+    /// what is queued. Decoding and storing run on the calling thread, listening and the node each on its
+    /// own.
     ///
     /// # Errors
-    /// The node thread did not start or panicked; what it had taken is recorded all the same.
+    /// A thread did not start or the listening one panicked; what it had taken is recorded all the same.
     pub fn record(
         self,
         mapping: Mapping,
@@ -159,35 +181,82 @@ impl RosNode {
         stop: &StopFlag,
     ) -> Result<(), RosError> {
         let board = recorder.board();
+        let listen = ListenSettings {
+            clock_jump: settings.clock_jump,
+            gather: mapping.gather(),
+            use_sim_time: parameters::use_sim_time(&self.node),
+            start_paused: settings.shown.start_paused,
+        };
         let discovery = Discovery::new(mapping, definitions, self.args, self.name.clone());
-        let (node, name) = (self.node, self.name);
-        record_from(recorder, stop, move |queue, stop| {
-            NodeLoop::new(node, &name, settings, discovery, board, queue, stop)?.run()
-        })
+        let (node, name, listening) = (self.node, self.name, self.listening);
+        let queue = Arc::new(MessageQueue::new(LIGHT_LIMIT_BYTES, HEAVY_LIMIT_BYTES));
+        let ListeningNode { context, node: listening_node } = listening;
+        let calls = Calls::new(&context)?;
+        {
+            let calls = calls.clone();
+            stop.call_when_set(move || calls.wake());
+        }
+        let node_thread = {
+            let (queue, calls, stop) = (queue.clone(), calls.clone(), stop.clone());
+            spawn("ros-node", move || {
+                // A panic of r2r costs the services, not the recording.
+                let ended = catch_unwind(AssertUnwindSafe(|| {
+                    let node_loop =
+                        NodeLoop::new(node, &name, settings, board, &queue, calls, &stop);
+                    node_loop.map(NodeLoop::run)
+                }));
+                let reason = match ended {
+                    Ok(Ok(())) => return,
+                    Ok(Err(error)) => error.to_string(),
+                    Err(panic) => panic_text(&*panic),
+                };
+                tracing::error!(
+                    "services, parameters and diagnostics have ended, the recording goes on: {reason}"
+                );
+            })?
+        };
+        let part_started = {
+            let calls = calls.clone();
+            move || calls.ask(calls::Request::PartStarted)
+        };
+        let recorded = record_from(&queue, recorder, stop, part_started, move |queue, stop| {
+            Listener::new(listening_node, listen, discovery, calls, queue, stop).map(Listener::run)
+        });
+        // Its panics end in its own thread.
+        let _ = node_thread.join();
+        recorded
     }
 }
 
-/// Records what `node_loop`, on a thread of its own, puts into the queue.
+fn spawn(
+    name: &str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<thread::JoinHandle<()>, RosError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(RosError::Thread)
+}
+
+/// Records what `listen`, on a thread of its own, puts into the queue.
 fn record_from(
+    queue: &Arc<MessageQueue<Control>>,
     recorder: &mut Recorder,
     stop: &StopFlag,
-    node_loop: impl FnOnce(&MessageQueue<Control>, &StopFlag) -> Result<(), RosError> + Send + 'static,
+    part_started: impl Fn(),
+    listen: impl FnOnce(&MessageQueue<Control>, &StopFlag) -> Result<(), RosError> + Send + 'static,
 ) -> Result<(), RosError> {
     recorder.hurry_when(stop.hurry_flag());
-    let queue = Arc::new(MessageQueue::new(LIGHT_LIMIT_BYTES, HEAVY_LIMIT_BYTES));
-    let node_thread = {
+    let listening = {
         let (queue, stop) = (queue.clone(), stop.clone());
         let run = move || {
-            // A panic of r2r must not cost the rows that were received: it ends here.
-            let ended = catch_unwind(AssertUnwindSafe(|| node_loop(&queue, &stop)));
+            // A panic must not cost the rows that were received: it ends here.
+            let ended = catch_unwind(AssertUnwindSafe(|| listen(&queue, &stop)));
             queue.close();
             stop.stop();
             ended.unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))
         };
-        thread::Builder::new().name("ros-node".into()).spawn(run).map_err(RosError::Thread)?
+        thread::Builder::new().name("ros-listen".into()).spawn(run).map_err(RosError::Thread)?
     };
-    record_queue(&queue, recorder, stop);
-    node_thread.join().unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))
+    record_queue(queue, recorder, stop, part_started);
+    listening.join().unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))
 }
 
 #[cfg(test)]
@@ -198,9 +267,25 @@ mod tests {
     use crate::track::{Experiment, Options, Query};
     use queue::RawMessage;
 
-    fn message(received_nanos: i64) -> RawMessage {
+    fn message(nanos: i64) -> RawMessage {
         let cdr = vec![0, 1, 0, 0, 2, 0, 0, 0, b'x', 0];
-        RawMessage { topic: 0, cdr, received_nanos }
+        let received_nanos = Some(nanos);
+        RawMessage { topic: 0, cdr, received_nanos, source_nanos: None, arrived_nanos: nanos }
+    }
+
+    /// Records what `listen` puts into a queue.
+    fn record(
+        recorder: &mut Recorder,
+        stop: &StopFlag,
+        listen: impl FnOnce(&MessageQueue<Control>) -> Result<(), RosError> + Send + 'static,
+    ) -> Result<(), RosError> {
+        let queue = Arc::new(MessageQueue::new(LIGHT_LIMIT_BYTES, HEAVY_LIMIT_BYTES));
+        record_from(&queue, recorder, stop, || {}, move |queue, _| listen(queue))
+    }
+
+    fn push(queue: &MessageQueue<Control>, nanos: &[i64]) {
+        let mut messages = nanos.iter().map(|nanos| message(*nanos)).collect();
+        queue.push_all(&mut messages, |_| panic!("there is room"));
     }
 
     /// A recorder, and the plan of `/chatter`.
@@ -219,10 +304,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (mut recorder, plan) = recorder(root.path());
         let stop = StopFlag::default();
-        let ended = record_from(&mut recorder, &stop, move |queue, _| {
+        let ended = record(&mut recorder, &stop, move |queue| {
             queue.push_control(Control::AddTopic(plan));
-            queue.push(message(1_000_000_000)).unwrap();
-            queue.push(message(2_000_000_000)).unwrap();
+            push(queue, &[1_000_000_000, 2_000_000_000]);
             panic!("rcl said something r2r does not know");
         });
         let failure = ended.unwrap_err().to_string();
@@ -242,9 +326,9 @@ mod tests {
         let (mut recorder, plan) = recorder(root.path());
         let stop = StopFlag::default();
         stop.hurry();
-        let ended = record_from(&mut recorder, &stop, move |queue, _| {
+        let ended = record(&mut recorder, &stop, move |queue| {
             queue.push_control(Control::AddTopic(plan));
-            queue.push(message(1_000_000_000)).unwrap();
+            push(queue, &[1_000_000_000]);
             Ok(())
         });
         ended.unwrap();

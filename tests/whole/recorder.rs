@@ -104,7 +104,7 @@ fn what_is_left_out_while_paused_is_counted_and_is_no_loss() {
     let (account, closed) = recorder.finish(None);
     closed.unwrap();
     let chatter = &account.topics[CHATTER];
-    assert_eq!((chatter.received, chatter.stored, chatter.lost_total()), (7, 2, 0));
+    assert_eq!((chatter.received, chatter.stored, chatter.missing_total()), (7, 2, 0));
     assert_eq!(chatter.dropped[&DropReason::Paused], 5);
     assert!(account.adds_up());
 }

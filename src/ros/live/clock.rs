@@ -1,57 +1,200 @@
-//! ROS time: the system's, or `/clock` under `use_sim_time`; and when it jumps back.
+//! When a message was received, in ROS time: by the system clock, or by `/clock` under `use_sim_time`.
+//!
+//! The middleware notes the system time at which each message arrived. Under simulated time that is
+//! looked up among the arrivals of `/clock`: a message was received at the simulator's time that had come
+//! last by then, whenever it is taken.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+
+use crate::ros::rcl::{
+    Durability, MessageInfo, Node, QosProfile, RclError, Reliability, Subscription, TypeSupport,
+};
 
 /// A simulator started anew, or a clock set back: further than what a clock is corrected by.
 const JUMP_NANOS: i64 = 1_000_000_000;
+/// Clock messages between two looks: a second of a clock of 1 kHz.
+const DEPTH: usize = 1_000;
+/// Arrivals of the clock that are remembered: ten seconds of a clock of 1 kHz.
+const MAX_TICKS: usize = 10_000;
+const TYPE: &str = "rosgraph_msgs/msg/Clock";
 
-/// The node's clock.
-pub(super) struct RosClock {
-    clock: Arc<Mutex<r2r::Clock>>,
-    jumps: Jumps,
+/// The clock that receive times are told by.
+#[derive(Default)]
+pub(super) struct ReceiveClock {
+    simulated: Option<Simulated>,
 }
 
-impl RosClock {
-    pub(super) fn of(node: &r2r::Node) -> Self {
-        Self { clock: node.get_ros_clock(), jumps: Jumps::default() }
-    }
-
-    /// Nanoseconds; 0 before `/clock` came.
-    pub(super) fn now_nanos(&self) -> i64 {
-        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let since_epoch = clock.get_now().unwrap_or_default();
-        i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
-    }
-
-    /// Whether it has jumped back since the last call.
-    pub(super) fn has_jumped_back(&mut self) -> bool {
-        let now_nanos = self.now_nanos();
-        self.jumps.has_jumped_back(now_nanos)
-    }
+struct Simulated {
+    subscription: Subscription,
+    ticks: Ticks,
 }
 
-/// The times that a clock showed.
+/// What `/clock` said, and when that came.
 #[derive(Debug, Default)]
-struct Jumps {
-    last_nanos: i64,
+struct Ticks {
+    /// System time and ROS time, nanoseconds, in the order of the first.
+    list: VecDeque<(i64, i64)>,
+    /// Whether the oldest were forgotten: what arrived before is told by the oldest that is left.
+    is_trimmed: bool,
+    jumped_at: Option<i64>,
 }
 
-impl Jumps {
-    fn has_jumped_back(&mut self, now_nanos: i64) -> bool {
-        let last_nanos = std::mem::replace(&mut self.last_nanos, now_nanos);
-        now_nanos < last_nanos.saturating_sub(JUMP_NANOS)
+impl ReceiveClock {
+    /// Goes by `topic`, what `/clock` is called on the graph, from now on; or by the system clock, with
+    /// `None`.
+    ///
+    /// # Errors
+    /// The clock can't be subscribed to.
+    pub(super) fn set_simulated(
+        &mut self,
+        node: &Node,
+        topic: Option<&str>,
+    ) -> Result<(), RclError> {
+        let qos = QosProfile {
+            reliability: Reliability::BestEffort,
+            durability: Durability::Volatile,
+            depth: DEPTH,
+        };
+        let simulated = topic.map(|topic| {
+            let subscription = Subscription::new(node, topic, TypeSupport::load(TYPE)?, qos)?;
+            Ok::<_, RclError>(Simulated { subscription, ticks: Ticks::default() })
+        });
+        self.simulated = simulated.transpose()?;
+        Ok(())
     }
+
+    /// Whether it goes by `/clock`.
+    pub(super) fn is_simulated(&self) -> bool {
+        self.simulated.is_some()
+    }
+
+    /// Takes what `/clock` has said. If it jumped back, returns the system time at which that came.
+    pub(super) fn update(&mut self) -> Option<i64> {
+        let simulated = self.simulated.as_mut()?;
+        simulated.take_ticks();
+        simulated.ticks.jumped_at.take()
+    }
+
+    /// When a message was received, nanoseconds; `None` while a simulated clock does not run.
+    pub(super) fn received_nanos(&mut self, info: &MessageInfo) -> Option<i64> {
+        let arrived_nanos = info.received_nanos.unwrap_or_else(super::reader::system_nanos);
+        let Some(simulated) = &mut self.simulated else { return Some(arrived_nanos) };
+        if simulated.ticks.list.back().is_none_or(|(at, _)| *at < arrived_nanos) {
+            simulated.take_ticks();
+        }
+        simulated.ticks.at(arrived_nanos)
+    }
+}
+
+impl Simulated {
+    fn take_ticks(&mut self) {
+        loop {
+            match self.subscription.take() {
+                Ok(Some(message)) => {
+                    let at = message.info.received_nanos;
+                    let at = at.unwrap_or_else(super::reader::system_nanos);
+                    if let Some(nanos) = clock_nanos(message.cdr) {
+                        self.ticks.push(at, nanos);
+                    }
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!("a message of /clock could not be taken: {error}");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Ticks {
+    fn push(&mut self, at: i64, nanos: i64) {
+        let last = self.list.back().map(|(_, nanos)| *nanos);
+        if last.is_some_and(|last| nanos < last.saturating_sub(JUMP_NANOS)) {
+            self.jumped_at.get_or_insert(at);
+        }
+        if self.list.len() >= MAX_TICKS {
+            self.list.pop_front();
+            self.is_trimmed = true;
+        }
+        self.list.push_back((at, nanos));
+    }
+
+    /// What the clock had said last by the system time `at`; `None` if it does not run by then.
+    fn at(&self, at: i64) -> Option<i64> {
+        let count = self.list.partition_point(|(came, _)| *came <= at);
+        let index =
+            if self.is_trimmed { Some(count.saturating_sub(1)) } else { count.checked_sub(1) };
+        let tick = index.and_then(|index| self.list.get(index));
+        // A clock at 0 or before does not run yet.
+        tick.map(|(_, nanos)| *nanos).filter(|nanos| *nanos > 0)
+    }
+}
+
+/// The time of a `rosgraph_msgs/msg/Clock`: seconds and nanoseconds behind the encapsulation header.
+fn clock_nanos(cdr: &[u8]) -> Option<i64> {
+    let (header, body) = cdr.split_at_checked(4)?;
+    let word = |at: usize| -> Option<[u8; 4]> { body.get(at..at + 4)?.try_into().ok() };
+    // CDR_LE and its kin have an odd second byte (OMG RTPS 2.5, 10.2).
+    let is_little = header[1] & 1 == 1;
+    let (secs, nanos) = match is_little {
+        true => (i32::from_le_bytes(word(0)?), u32::from_le_bytes(word(4)?)),
+        false => (i32::from_be_bytes(word(0)?), u32::from_be_bytes(word(4)?)),
+    };
+    Some(i64::from(secs) * 1_000_000_000 + i64::from(nanos))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn a_message_was_received_at_what_the_clock_had_said_last() {
+        let mut ticks = Ticks::default();
+        ticks.push(1_000, 5 * SECOND);
+        ticks.push(2_000, 6 * SECOND);
+        let times = [999, 1_000, 1_999, 2_000, 9_999].map(|at| ticks.at(at));
+        let (five, six) = (Some(5 * SECOND), Some(6 * SECOND));
+        assert_eq!(times, [None, five, five, six, six]);
+    }
+
+    #[test]
+    fn a_clock_that_stands_at_zero_or_below_does_not_run() {
+        let mut ticks = Ticks::default();
+        ticks.push(1, 0);
+        assert_eq!(ticks.at(1), None);
+        ticks.push(2, -SECOND);
+        assert_eq!(ticks.at(2), None);
+    }
+
     #[test]
     fn a_clock_that_is_corrected_a_little_has_not_jumped() {
-        let mut jumps = Jumps::default();
-        let times = [0, 5_000_000_000, 4_900_000_000, 4_900_000_000, 100, 200, 0];
-        let jumped: Vec<bool> = times.iter().map(|nanos| jumps.has_jumped_back(*nanos)).collect();
-        assert_eq!(jumped, [false, false, false, false, true, false, false]);
+        let mut ticks = Ticks::default();
+        let mut jumps = Vec::new();
+        for (at, nanos) in
+            [(1, 5 * SECOND), (2, 4_900_000_000), (3, 4_900_000_000), (4, 100), (5, 200), (6, 0)]
+        {
+            ticks.push(at, nanos);
+            jumps.extend(ticks.jumped_at.take());
+        }
+        assert_eq!(jumps, [4]);
+    }
+
+    #[test]
+    fn the_clock_is_read_in_either_byte_order() {
+        let little = [0, 1, 0, 0, 7, 0, 0, 0, 9, 0, 0, 0];
+        let big = [0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 9];
+        assert_eq!(clock_nanos(&little), Some(7 * SECOND + 9));
+        assert_eq!(clock_nanos(&big), Some(7 * SECOND + 9));
+        assert_eq!(clock_nanos(&little[..10]), None);
+    }
+
+    #[test]
+    fn the_clocks_history_is_bounded() {
+        let mut ticks = Ticks::default();
+        (0..20_000).for_each(|at| ticks.push(at, at + SECOND));
+        assert_eq!(ticks.list.len(), MAX_TICKS);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::queue::{MessageQueue, Taken};
 use super::services::{Answer, Reply};
-use crate::record::{DropReason, QueueFill, Recorder, TopicPlan};
+use crate::record::{DropReason, QueueFill, Receipt, Recorder, TopicPlan};
 use crate::ros::StopFlag;
 use crate::track::one_line;
 
@@ -14,6 +14,10 @@ pub(super) enum Control {
     Refuse { topic: String, reason: String },
     /// Messages that the node could not, or was not to, hand over.
     Dropped { topic: usize, reason: DropReason, messages: u64 },
+    /// The number of messages that never came has changed by so many.
+    Lost { topic: usize, change: i64 },
+    /// How many of a topic never came can't be known: the middleware does not number messages.
+    LossUnknown { topic: usize },
     /// Entries of the mapping that no topic came for.
     Unmatched(Vec<String>),
     /// Messages are left out from now on, or taken again.
@@ -30,29 +34,38 @@ pub(super) enum Control {
     Status(QueueFill, Reply),
 }
 
-/// Records what the queue brings until it is closed and empty. In a hurry, messages that still wait
-/// are counted and left out.
+/// Records what the queue brings until it is closed and empty; `part_started` is called when the recording
+/// has gone on in a new part. In a hurry, messages that still wait are counted and left out.
 pub(super) fn record_queue(
     queue: &MessageQueue<Control>,
     recorder: &mut Recorder,
     stop: &StopFlag,
+    part_started: impl Fn(),
 ) {
+    let mut messages = Vec::new();
     loop {
-        match queue.take() {
-            Taken::Message(message) if stop.is_hurried() => {
-                recorder.drop_messages(message.topic, DropReason::Stopped, 1);
+        match queue.take(&mut messages) {
+            Taken::Messages => {
+                for message in messages.drain(..) {
+                    if stop.is_hurried() {
+                        recorder.drop_messages(message.topic, DropReason::Stopped, 1);
+                    } else {
+                        let receipt = Receipt {
+                            received_nanos: message.received_nanos,
+                            source_nanos: message.source_nanos,
+                        };
+                        recorder.record(message.topic, message.cdr, receipt);
+                    }
+                }
             }
-            Taken::Message(message) => {
-                recorder.record(message.topic, message.cdr, message.received_nanos);
-            }
-            Taken::Control(control) => control.apply(recorder),
+            Taken::Control(control) => control.apply(recorder, &part_started),
             Taken::Closed => return,
         }
     }
 }
 
 impl Control {
-    fn apply(self, recorder: &mut Recorder) {
+    fn apply(self, recorder: &mut Recorder, part_started: &impl Fn()) {
         match self {
             Self::AddTopic(plan) => {
                 recorder.add_topic(*plan);
@@ -61,20 +74,22 @@ impl Control {
             Self::Dropped { topic, reason, messages } => {
                 recorder.drop_messages(topic, reason, messages);
             }
+            Self::Lost { topic, change } => recorder.count_lost(topic, change),
+            Self::LossUnknown { topic } => recorder.set_loss_unknown(topic),
             Self::Unmatched(entries) => recorder.set_unmatched(entries),
             Self::Paused(paused) => recorder.set_paused(paused),
             Self::Look(queue) => recorder.post_status(queue),
             Self::Flush(reply) => send(reply, flush(recorder)),
-            Self::Split(reply) => send(reply, split(recorder)),
+            Self::Split(reply) => send(reply, split(recorder, part_started)),
             // It is told there when it can't be.
-            Self::ClockJumped => drop(split(recorder)),
+            Self::ClockJumped => drop(split(recorder, part_started)),
             Self::Status(queue, reply) => send(reply, status(recorder, queue)),
         }
     }
 }
 
-/// One that is not waited for any more goes nowhere.
-fn send(reply: Reply, answer: Answer) {
+/// Answers; nobody may be waiting any more.
+pub(super) fn send(reply: Reply, answer: Answer) {
     let _ = reply.send(answer);
 }
 
@@ -85,9 +100,12 @@ fn flush(recorder: &Recorder) -> Answer {
     }
 }
 
-fn split(recorder: &mut Recorder) -> Answer {
+fn split(recorder: &mut Recorder, part_started: &impl Fn()) -> Answer {
     match recorder.split() {
-        Ok(()) => Answer::done(format!("recording into {}", recorder.experiment().name())),
+        Ok(()) => {
+            part_started();
+            Answer::done(format!("recording into {}", recorder.experiment().name()))
+        }
         Err(error) => {
             let reason = one_line(&error);
             tracing::error!("no split: {reason}");

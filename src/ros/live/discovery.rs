@@ -1,21 +1,21 @@
-//! Which topics of the graph the mapping wants, and how to subscribe to them: looked up again and
-//! again, so that late topics are picked up and publishers that change are noticed.
+//! Which topics of the graph the mapping wants, and how to subscribe to them. Looked up whenever the graph
+//! changes, so that late topics are picked up and publishers that change are noticed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::publishers::{offers, publishers, types};
 use super::qos::{ChosenQos, Offer};
-use super::{NodeName, RosArguments, UnmatchedEntry};
-use crate::mapping::{Mapping, Place, Qos, RuleMatch};
+use crate::mapping::{Mapping, OnTypeChange, Place, Qos, RuleMatch};
 use crate::message::{Definitions, TypeName};
 use crate::record::TopicPlan;
+use crate::ros::rcl::{Node, PublisherInfo, TopicTypes};
+use crate::ros::{NodeName, RosArguments, UnmatchedEntry};
 
-/// Something to do about a topic of the graph; its name is the mapping's, which rcl remaps.
+/// Something to do about a topic of the graph, by its name there.
 pub(super) enum NewTopic {
     /// Subscribe and record.
-    Record { name: String, type_name: String, qos: ChosenQos, plan: Box<TopicPlan> },
-    /// A publisher came that the subscription of `topic`, its name on the graph, gets nothing from.
-    Resubscribe { topic: String, name: String, type_name: String, qos: ChosenQos },
+    Record { topic: String, type_name: String, qos: ChosenQos, plan: Box<TopicPlan> },
+    /// The publishers of a topic that is recorded have changed.
+    Resubscribe { topic: String, type_name: String, qos: ChosenQos },
     /// It can't be recorded.
     Refuse { name: String, reason: String },
 }
@@ -32,28 +32,31 @@ pub(super) struct Discovery {
     matched: HashSet<Place>,
 }
 
-/// A topic that was dealt with.
+/// A topic that was dealt with: the types that it was published as, in the order in which they came.
+#[derive(Default)]
 struct Known {
-    type_name: String,
+    types: Vec<KnownType>,
+}
+
+struct KnownType {
+    name: String,
     /// `None` when refused.
     recording: Option<Recording>,
-    /// Other types that it was reported to have.
-    other_types: HashSet<String>,
 }
 
 struct Recording {
     wanted: Qos,
     qos: ChosenQos,
-    /// The nodes of which it was reported that nothing comes from them.
-    deaf_to: HashSet<String>,
+    /// Incompatible publishers that were warned about, by node.
+    warned_of: HashSet<String>,
 }
 
 impl Recording {
-    /// Nodes of which it is yet to be reported that nothing comes from them by the QoS that the mapping asks
-    /// for: the middleware itself says nothing of it.
-    fn newly_deaf_to(&mut self, offers: &[Offer]) -> Option<String> {
+    /// Incompatible publishers not yet warned about, by node.
+    fn newly_incompatible(&mut self, offers: &[Offer]) -> Option<String> {
         let nodes = self.qos.deaf_to(offers).into_iter();
-        let new: Vec<&str> = nodes.filter(|node| self.deaf_to.insert((*node).to_owned())).collect();
+        let new: Vec<&str> =
+            nodes.filter(|node| self.warned_of.insert((*node).to_owned())).collect();
         (!new.is_empty()).then(|| new.join(", "))
     }
 }
@@ -92,6 +95,14 @@ impl SeenRule {
     }
 }
 
+/// What a name on the graph is to the mapping.
+enum Mapped {
+    /// The mapping calls it that: its name before remapping.
+    As(String),
+    /// Remapping gives its name to another topic, `to`, so that the mapping can't mean it.
+    Shadowed { to: String },
+}
+
 impl Discovery {
     pub(super) fn new(
         mapping: Mapping,
@@ -102,44 +113,67 @@ impl Discovery {
         Self { mapping, definitions, args, node, known: HashMap::new(), matched: HashSet::new() }
     }
 
-    /// What the graph has that is not dealt with yet.
-    pub(super) fn scan(&mut self, node: &r2r::Node) -> Vec<NewTopic> {
-        let mut graph: Vec<(String, Vec<String>)> = self.topics(node).into_iter().collect();
-        graph.sort();
-        let found = graph.into_iter().filter_map(|(name, types)| {
-            if self.known.contains_key(&name) {
-                self.review(node, &name)
-            } else {
-                self.consider(node, name, &types)
-            }
-        });
-        found.collect()
+    /// What `name`, a full name, is called on the graph: itself unless a remap rule says otherwise.
+    pub(super) fn name_on_graph(&self, name: &str) -> String {
+        self.args.remapped(name, &self.node)
     }
 
-    /// The topics of the graph, each with the types that r2r lists for it.
-    pub(super) fn topics(&self, node: &r2r::Node) -> HashMap<String, Vec<String>> {
-        node.get_topic_names_and_types().unwrap_or_else(|error| {
+    /// Topics that the mapping names with their type: they are subscribed to before anybody publishes
+    /// them, so that no first message is missed.
+    pub(super) fn expected(&mut self) -> Vec<NewTopic> {
+        let named = self.mapping.rules().iter().filter(|rule| !rule.topic().is_glob());
+        let typed = named.filter_map(|rule| {
+            Some((rule.topic().absolute().to_owned(), rule.message_type()?.to_string()))
+        });
+        let expected: Vec<(String, String)> = typed.collect();
+        let found = expected.into_iter().filter_map(|(mapped_name, type_name)| {
+            let topic = self.name_on_graph(&mapped_name);
+            match self.record(topic, &mapped_name, &type_name, &[], false) {
+                // Nobody publishes it yet: if it can't be recorded, that is said when somebody does.
+                Some(NewTopic::Refuse { .. }) => None,
+                found => found,
+            }
+        });
+        let found: Vec<NewTopic> = found.collect();
+        self.known.retain(|_, known| known.types.iter().any(|ty| ty.recording.is_some()));
+        found
+    }
+
+    /// What the graph has that is not dealt with yet.
+    pub(super) fn scan(&mut self, node: &Node) -> Vec<NewTopic> {
+        let topics = self.topics(node);
+        topics.into_iter().flat_map(|(name, types)| self.consider(node, name, &types)).collect()
+    }
+
+    /// The topics of the graph, each with its types.
+    pub(super) fn topics(&self, node: &Node) -> TopicTypes {
+        node.topics().unwrap_or_else(|error| {
             tracing::warn!("can't list the topics, trying again: {error}");
-            HashMap::new()
+            TopicTypes::new()
         })
     }
 
     /// A topic and what the mapping makes of it, without doing anything about it.
-    pub(super) fn look_at(&self, node: &r2r::Node, name: &str, listed: &[String]) -> SeenTopic {
+    pub(super) fn look_at(&self, node: &Node, name: &str, listed: &[String]) -> SeenTopic {
         let publishers = publishers(node, name);
         let types = types(&publishers);
-        let type_name = self.choose_type(name, &types).or_else(|| listed.first().cloned());
+        let mapped_name = match self.mapped(name) {
+            Mapped::As(mapped_name) => Some(mapped_name),
+            Mapped::Shadowed { .. } => None,
+        };
+        let chosen = mapped_name.as_deref().and_then(|mapped| self.choose_type(mapped, &types));
+        let type_name = chosen.or_else(|| types.first().or(listed.first()).cloned());
         let type_name = type_name.unwrap_or_default();
-        let mapped_name = self.name_before_remap(name);
-        let rule = type_name.parse().ok().and_then(|ty| self.mapping.rule_for(&mapped_name, &ty));
-        let mut nodes: Vec<String> = publishers.iter().map(|p| p.offer.node.clone()).collect();
-        nodes.sort();
-        nodes.dedup();
+        let rule = mapped_name.as_ref().and_then(|mapped_name| {
+            let rule = self.mapping.rule_for(mapped_name, &type_name.parse().ok()?)?;
+            Some(SeenRule::new(&rule, mapped_name))
+        });
+        let nodes = publishers.iter().map(|p| NodeName::new(&p.node, &p.namespace).full_name());
         SeenTopic {
-            rule: rule.map(|rule| SeenRule::new(&rule, &mapped_name)),
-            is_excluded: self.mapping.excludes(&mapped_name),
+            rule,
+            is_excluded: mapped_name.is_some_and(|mapped| self.mapping.excludes(&mapped)),
             other_types: types.into_iter().filter(|ty| *ty != type_name).collect(),
-            publishers: nodes,
+            publishers: nodes.collect::<BTreeSet<_>>().into_iter().collect(),
             offers: offers(&publishers, &type_name),
             type_name,
         }
@@ -155,42 +189,95 @@ impl Discovery {
         self.mapping.topics_not_at(&self.matched)
     }
 
-    /// A topic that is new, if the mapping wants it and somebody publishes it.
-    fn consider(&mut self, node: &r2r::Node, name: String, listed: &[String]) -> Option<NewTopic> {
+    /// A topic that the graph has now: what is new about it.
+    fn consider(&mut self, node: &Node, name: String, listed: &[String]) -> Vec<NewTopic> {
+        let mapped_name = match self.mapped(&name) {
+            Mapped::As(mapped_name) => mapped_name,
+            Mapped::Shadowed { to } => return self.refuse_shadowed(name, listed, &to),
+        };
         // Asking for the publishers of a topic costs more than asking the mapping.
-        if let [only] = listed {
-            self.mapping.rule_for(&self.name_before_remap(&name), &only.parse().ok()?)?;
+        let is_wanted = |ty: &String| {
+            ty.parse().is_ok_and(|ty| self.mapping.rule_for(&mapped_name, &ty).is_some())
+        };
+        if !self.known.contains_key(&name) && !listed.iter().any(is_wanted) {
+            return Vec::new();
         }
         let publishers = publishers(node, &name);
-        let types = types(&publishers);
-        let type_name = self.choose_type(&name, &types)?;
-        let parsed: TypeName = type_name.parse().ok()?;
-        let mapped_name = self.name_before_remap(&name);
-        let rule = self.mapping.rule_for(&mapped_name, &parsed)?;
-        let qos = ChosenQos::adapted(&rule.settings.qos, &offers(&publishers, &type_name));
-        let wanted = rule.settings.qos;
-        self.matched.insert(rule.rule.place());
-        let plan = Self::plan(&self.definitions, &name, &mapped_name, &parsed, &rule);
-        let mut known = Known {
-            type_name: type_name.clone(),
-            recording: None,
-            other_types: types.iter().filter(|t| **t != type_name).cloned().collect(),
-        };
-        if !known.other_types.is_empty() {
-            tracing::error!(
-                "{name} has several types on the graph: {}; recording {type_name}",
-                types.join(", ")
-            );
+        let mut types = types(&publishers);
+        // The type that the mapping means goes first.
+        if let Some(chosen) = self.choose_type(&mapped_name, &types) {
+            types.retain(|ty| *ty != chosen);
+            types.insert(0, chosen);
         }
-        let found = match plan {
-            Ok(plan) => {
-                known.recording = Some(Recording { wanted, qos, deaf_to: HashSet::new() });
-                NewTopic::Record { name: mapped_name, type_name, qos, plan: Box::new(plan) }
+        let mut found = Vec::new();
+        for type_name in &types {
+            let offers = offers(&publishers, type_name);
+            let known = self.known.get(&name).map_or(&[][..], |known| &known.types);
+            if known.iter().any(|ty| ty.name == *type_name) {
+                found.extend(self.review(&name, type_name, &offers));
+            } else {
+                let is_second = known.iter().any(|ty| ty.recording.is_some());
+                found.extend(self.record(
+                    name.clone(),
+                    &mapped_name,
+                    type_name,
+                    &offers,
+                    is_second,
+                ));
             }
-            Err(reason) => NewTopic::Refuse { name: name.clone(), reason },
+        }
+        found
+    }
+
+    /// A type that a topic is newly published as, if the mapping wants it. `is_second`: the topic is
+    /// recorded as another type already.
+    fn record(
+        &mut self,
+        topic: String,
+        mapped_name: &str,
+        type_name: &str,
+        offers: &[Offer],
+        is_second: bool,
+    ) -> Option<NewTopic> {
+        let parsed: TypeName = type_name.parse().ok()?;
+        let rule = self.mapping.rule_for(mapped_name, &parsed)?;
+        let splits = rule.settings.on_type_change == OnTypeChange::SplitTrack;
+        let (wanted, place) = (rule.settings.qos, rule.rule.place());
+        let qos = ChosenQos::adapted(&wanted, offers);
+        let plan = match is_second && !splits {
+            true => Err(second_type(&topic, &self.known)),
+            false => Self::plan(&self.definitions, &topic, mapped_name, &parsed, &rule),
         };
-        self.known.insert(name, known);
-        Some(found)
+        if !offers.is_empty() {
+            self.matched.insert(place);
+        }
+        let recording = plan.is_ok().then(|| Recording { wanted, qos, warned_of: HashSet::new() });
+        let known = self.known.entry(topic.clone()).or_default();
+        known.types.push(KnownType { name: type_name.to_owned(), recording });
+        Some(match plan {
+            Ok(plan) => {
+                let plan = if is_second { plan.in_a_track_of_its_type() } else { plan };
+                NewTopic::Record {
+                    topic,
+                    type_name: type_name.to_owned(),
+                    qos,
+                    plan: Box::new(plan),
+                }
+            }
+            Err(reason) => {
+                let is_only = known.types.len() == 1;
+                let name = if is_only { topic } else { format!("{topic} ({type_name})") };
+                NewTopic::Refuse { name, reason }
+            }
+        })
+    }
+
+    /// The topic could not be subscribed to as this type: it counts as refused from now on.
+    pub(super) fn set_refused(&mut self, topic: &str, type_name: &str) {
+        let known = self.known.get_mut(topic).and_then(|known| known.of(type_name));
+        if let Some(known) = known {
+            known.recording = None;
+        }
     }
 
     fn plan(
@@ -204,58 +291,106 @@ impl Discovery {
         TopicPlan::new(name, mapped_name, &definition, rule).map_err(|error| error.to_string())
     }
 
-    /// A topic that is dealt with: has its type or what its publishers offer changed?
-    fn review(&mut self, node: &r2r::Node, name: &str) -> Option<NewTopic> {
-        let known = self.known.get_mut(name)?;
+    /// A topic and type that is dealt with: has what its publishers offer changed?
+    fn review(&mut self, topic: &str, type_name: &str, offers: &[Offer]) -> Option<NewTopic> {
+        let mapped_name = match self.mapped(topic) {
+            Mapped::As(mapped_name) => mapped_name,
+            Mapped::Shadowed { .. } => return None,
+        };
+        let known = self.known.get_mut(topic)?.of(type_name)?;
         let recording = known.recording.as_mut()?;
-        let publishers = publishers(node, name);
-        for other in types(&publishers).iter().filter(|t| **t != known.type_name) {
-            if known.other_types.insert(other.clone()) {
-                let reason = format!(
-                    "it is now published as {other} too; messages of that type are not recorded, \
-                     those of {} are",
-                    known.type_name
-                );
-                return Some(NewTopic::Refuse { name: format!("{name} ({other})"), reason });
-            }
-        }
-        let offers = offers(&publishers, &known.type_name);
-        if offers.is_empty() || offers.iter().all(|offer| recording.qos.is_served_by(offer)) {
+        if offers.is_empty() {
+            // Whoever comes next is likely to be the same again.
             return None;
         }
-        let qos = ChosenQos::adapted(&recording.wanted, &offers);
-        if qos == recording.qos {
-            let nodes = recording.newly_deaf_to(&offers)?;
-            let reason = format!(
-                "nothing comes from {nodes}, which offers less than the mapping's `qos` asks for \
-                 ({qos}); `qos: auto` takes what there is"
-            );
-            return Some(NewTopic::Refuse { name: format!("{name} (of {nodes})"), reason });
+        if let Some(rule) =
+            type_name.parse().ok().and_then(|ty| self.mapping.rule_for(&mapped_name, &ty))
+        {
+            self.matched.insert(rule.rule.place());
         }
-        recording.qos = qos;
-        let (topic, type_name) = (name.to_owned(), known.type_name.clone());
-        let name = self.name_before_remap(name);
-        Some(NewTopic::Resubscribe { topic, name, type_name, qos })
+        let qos = ChosenQos::adapted(&recording.wanted, offers);
+        if qos != recording.qos {
+            recording.qos = qos;
+            let (topic, type_name) = (topic.to_owned(), type_name.to_owned());
+            return Some(NewTopic::Resubscribe { topic, type_name, qos });
+        }
+        let nodes = recording.newly_incompatible(offers)?;
+        let reason = format!(
+            "nothing comes from {nodes}, which offers less than the mapping's `qos` asks for ({qos}); \
+             `qos: auto` takes what there is"
+        );
+        Some(NewTopic::Refuse { name: format!("{topic} (of {nodes})"), reason })
     }
 
-    /// The type to record: the one that the mapping names if the topic has it, else its first.
-    fn choose_type(&self, name: &str, types: &[String]) -> Option<String> {
-        let mapped_name = self.name_before_remap(name);
+    /// A topic whose name remapping gives to another: said once, if the mapping would want it otherwise.
+    fn refuse_shadowed(&mut self, name: String, listed: &[String], to: &str) -> Vec<NewTopic> {
+        let is_wanted =
+            |ty: &String| ty.parse().is_ok_and(|ty| self.mapping.rule_for(&name, &ty).is_some());
+        if self.known.contains_key(&name) || !listed.iter().any(is_wanted) {
+            return Vec::new();
+        }
+        let reason = format!(
+            "a remap rule leads `{name}` to `{to}`, which is recorded in its place; leave the rule out \
+             to record both"
+        );
+        self.known.insert(name.clone(), Known::default());
+        vec![NewTopic::Refuse { name, reason }]
+    }
+
+    /// The type to record first: the one that the mapping names if the topic has it, else its first.
+    fn choose_type(&self, mapped_name: &str, types: &[String]) -> Option<String> {
         let parsed = types.iter().filter_map(|t| Some((t, t.parse::<TypeName>().ok()?)));
         let wanted = parsed.into_iter().find(|(_, parsed)| {
-            let rule = self.mapping.rule_for(&mapped_name, parsed);
+            let rule = self.mapping.rule_for(mapped_name, parsed);
             rule.is_some_and(|rule| rule.type_conflict.is_none())
         });
         wanted.map(|(name, _)| name.clone()).or_else(|| types.first().cloned())
     }
 
-    /// What the mapping calls a topic: an entry that names one which is remapped means the topic
-    /// that it is remapped to.
-    fn name_before_remap(&self, name: &str) -> String {
+    /// What the mapping calls a topic of the graph. An entry that names a topic which is remapped means
+    /// the one that it is remapped to.
+    fn mapped(&self, name: &str) -> Mapped {
         let explicit = self.mapping.rules().iter().map(|rule| rule.topic());
         let mut named = explicit.filter(|topic| !topic.is_glob()).map(|topic| topic.absolute());
-        let remapped =
-            named.find(|topic| *topic != name && self.args.remapped(topic, &self.node) == name);
-        remapped.unwrap_or(name).to_owned()
+        let remapped = named.find(|topic| *topic != name && self.name_on_graph(topic) == name);
+        if let Some(remapped) = remapped {
+            return Mapped::As(remapped.to_owned());
+        }
+        let to = self.name_on_graph(name);
+        if to == name { Mapped::As(to) } else { Mapped::Shadowed { to } }
     }
+}
+
+impl Known {
+    fn of(&mut self, type_name: &str) -> Option<&mut KnownType> {
+        self.types.iter_mut().find(|ty| ty.name == type_name)
+    }
+}
+
+fn second_type(topic: &str, known: &HashMap<String, Known>) -> String {
+    let recorded =
+        known.get(topic).and_then(|known| known.types.iter().find(|ty| ty.recording.is_some()));
+    let recorded = recorded.map_or("another type", |ty| ty.name.as_str());
+    format!(
+        "the topic is recorded as {recorded}; `on_type_change: split_track` in the mapping gives each \
+         further type a track of its own"
+    )
+}
+
+fn publishers(node: &Node, topic: &str) -> Vec<PublisherInfo> {
+    node.publishers(topic).unwrap_or_else(|error| {
+        tracing::warn!("can't list the publishers of {topic}, trying again: {error}");
+        Vec::new()
+    })
+}
+
+/// The types that a topic is published as, each once.
+fn types(publishers: &[PublisherInfo]) -> Vec<String> {
+    let types: BTreeSet<&String> = publishers.iter().map(|p| &p.type_name).collect();
+    types.into_iter().cloned().collect()
+}
+
+/// What those who publish a type offer.
+fn offers(publishers: &[PublisherInfo], type_name: &str) -> Vec<Offer> {
+    publishers.iter().filter(|p| p.type_name == type_name).map(Offer::of).collect()
 }

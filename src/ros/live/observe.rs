@@ -1,29 +1,25 @@
 //! Listens to the graph for a while, subscribed as a recording would be, and tells what it heard.
 
 use std::collections::HashMap;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::discovery::{Discovery, NewTopic};
-use super::qos::ChosenQos;
-use super::subscribe::Messages;
-use super::{GraphReport, GraphTopic, Mapped, RecordedTopic, StopFlag};
+use super::reader::TopicReader;
+use super::{GraphReport, GraphTopic, Mapped, RecordedTopic, RosError, StopFlag};
+use crate::ros::rcl::{Context, GuardCondition, Node, RclError, Ready, WaitSet};
 
 /// How long the graph must have brought nothing new before the listening begins.
 const QUIET: Duration = Duration::from_secs(1);
 /// How long a graph may take to show its first topic, and go on bringing new ones.
 const SETTLE_AT_MOST: Duration = Duration::from_secs(10);
-/// A spin can't be woken from outside: this bounds how late a new topic is seen.
-const SPIN: Duration = Duration::from_millis(20);
-/// How often the graph is asked for topics.
-const DISCOVER_EVERY: Duration = Duration::from_millis(100);
+/// How often rates are taken and the end is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What every node publishes: no sign that another one is there.
 const OF_ANY_NODE: [&str; 2] = ["/rosout", "/parameter_events"];
 
 /// A topic that is listened to, by its name on the graph.
 struct Heard {
-    messages: Messages,
-    qos: ChosenQos,
+    reader: TopicReader,
     count: u64,
     bytes: u64,
     /// When the first and the last message came.
@@ -32,62 +28,101 @@ struct Heard {
 
 /// The graph while it is looked at.
 pub(super) struct Observer {
-    node: r2r::Node,
+    node: Node,
+    wait_set: WaitSet,
+    guard: GuardCondition,
     discovery: Discovery,
     heard: HashMap<String, Heard>,
     refused: HashMap<String, String>,
+    is_graph_new: bool,
 }
 
 impl Observer {
-    pub(super) fn new(node: r2r::Node, discovery: Discovery) -> Self {
-        Self { node, discovery, heard: HashMap::new(), refused: HashMap::new() }
+    pub(super) fn new(
+        context: &Context,
+        node: Node,
+        discovery: Discovery,
+    ) -> Result<Self, RosError> {
+        let failed = |error: RclError| RosError::Node(error.to_string());
+        Ok(Self {
+            wait_set: WaitSet::new(&node).map_err(failed)?,
+            guard: GuardCondition::new(context).map_err(failed)?,
+            node,
+            discovery,
+            heard: HashMap::new(),
+            refused: HashMap::new(),
+            is_graph_new: true,
+        })
     }
 
     /// Waits until the graph is known, then listens for so long, or until `stop` is set.
-    pub(super) fn observe(mut self, listen: Duration, stop: &StopFlag) -> GraphReport {
-        self.settle(stop);
+    ///
+    /// # Errors
+    /// Waiting failed.
+    pub(super) fn observe(
+        mut self,
+        listen: Duration,
+        stop: &StopFlag,
+    ) -> Result<GraphReport, RosError> {
+        self.settle(stop)?;
         let until = Instant::now() + listen;
         while Instant::now() < until && !stop.is_set() {
-            self.discover();
-            self.spin();
+            self.listen()?;
         }
-        self.report(listen)
+        Ok(self.report(listen))
     }
 
-    fn settle(&mut self, stop: &StopFlag) {
+    fn settle(&mut self, stop: &StopFlag) -> Result<(), RosError> {
         let started = Instant::now();
         let (mut known, mut quiet_since) = (0, started);
         while started.elapsed() < SETTLE_AT_MOST && !stop.is_set() {
-            self.discover();
+            self.listen()?;
             let names = self.discovery.topics(&self.node);
             let others = names.keys().filter(|name| !OF_ANY_NODE.contains(&name.as_str())).count();
             if others != known {
                 (known, quiet_since) = (others, Instant::now());
             } else if known > 0 && quiet_since.elapsed() >= QUIET {
-                return;
+                return Ok(());
             }
-            self.spin();
         }
+        Ok(())
+    }
+
+    /// Looks at the graph if it has changed, and takes what arrives for a moment.
+    fn listen(&mut self) -> Result<(), RosError> {
+        if std::mem::take(&mut self.is_graph_new) {
+            self.discover();
+        }
+        let subscriptions: Vec<_> =
+            self.heard.values().flat_map(|heard| heard.reader.subscriptions()).collect();
+        let mut ready = Ready::default();
+        self.wait_set
+            .wait(subscriptions.into_iter(), &self.guard, Some(LOOK_EVERY), &mut ready)
+            .map_err(|error| RosError::Node(error.to_string()))?;
+        self.is_graph_new = ready.graph;
+        if !ready.subscriptions.is_empty() {
+            self.heard.values_mut().for_each(Heard::drain);
+        }
+        Ok(())
     }
 
     fn discover(&mut self) {
         for found in self.discovery.scan(&self.node) {
             match found {
-                NewTopic::Record { name, type_name, qos, plan } => {
-                    match Messages::of(&mut self.node, &name, &type_name, &qos) {
-                        Ok(messages) => {
-                            let heard = Heard { messages, qos, count: 0, bytes: 0, span: None };
-                            self.heard.insert(plan.topic().to_owned(), heard);
+                NewTopic::Record { topic, type_name, qos, .. } => {
+                    match TopicReader::new(&self.node, &topic, &type_name, qos) {
+                        Ok(reader) => {
+                            let heard = Heard { reader, count: 0, bytes: 0, span: None };
+                            self.heard.entry(topic).or_insert(heard);
                         }
-                        Err(reason) => drop(self.refused.insert(plan.topic().to_owned(), reason)),
+                        Err(error) => drop(self.refused.insert(topic, error.to_string())),
                     }
                 }
-                NewTopic::Resubscribe { topic, name, type_name, qos } => {
-                    if let (Some(heard), Ok(messages)) = (
-                        self.heard.get_mut(&topic),
-                        Messages::of(&mut self.node, &name, &type_name, &qos),
-                    ) {
-                        (heard.messages, heard.qos) = (messages, qos);
+                NewTopic::Resubscribe { topic, qos, .. } => {
+                    if let Some(heard) = self.heard.get_mut(&topic)
+                        && let Err(error) = heard.reader.adapt(&self.node, qos)
+                    {
+                        tracing::warn!("{topic}: can't subscribe again: {error}");
                     }
                 }
                 NewTopic::Refuse { name, reason } => drop(self.refused.insert(name, reason)),
@@ -95,24 +130,8 @@ impl Observer {
         }
     }
 
-    /// Spins until the graph is to be asked again, taking what comes after each spin.
-    fn spin(&mut self) {
-        let until = Instant::now() + DISCOVER_EVERY;
-        while Instant::now() < until {
-            if self.heard.is_empty() {
-                // With nothing to wait for rcl complains of an empty wait set.
-                thread::sleep(SPIN);
-                continue;
-            }
-            self.node.spin_once(SPIN);
-            self.heard.values_mut().for_each(Heard::drain);
-        }
-    }
-
     fn report(&self, listened: Duration) -> GraphReport {
-        let mut names: Vec<(String, Vec<String>)> =
-            self.discovery.topics(&self.node).into_iter().collect();
-        names.sort();
+        let names = self.discovery.topics(&self.node);
         let topics = names.into_iter().map(|(name, listed)| self.topic(name, &listed));
         GraphReport {
             listened,
@@ -132,8 +151,8 @@ impl Observer {
             (Some(rule), None, Some(heard)) => Mapped::Recorded(RecordedTopic {
                 line: rule.line,
                 track: rule.track,
-                qos: heard.qos.to_string(),
-                qos_reasons: heard.qos.reasons(&rule.wanted_qos, &seen.offers),
+                qos: heard.reader.qos().to_string(),
+                qos_reasons: heard.reader.qos().reasons(&rule.wanted_qos, &seen.offers),
                 messages: heard.count,
                 rate_hz: heard.rate(|heard| heard.count - 1),
                 bytes_per_sec: heard.rate(|heard| heard.bytes / heard.count * (heard.count - 1)),
@@ -151,11 +170,15 @@ impl Observer {
 
 impl Heard {
     fn drain(&mut self) {
-        while let Some(cdr) = self.messages.arrived() {
+        let Self { reader, count, bytes, span } = self;
+        let taken = reader.drain(false, |arrival| {
             let now = Instant::now();
-            self.count += 1;
-            self.bytes += cdr.len() as u64;
-            self.span = Some((self.span.map_or(now, |(first, _)| first), now));
+            *count += 1;
+            *bytes += arrival.cdr.len() as u64;
+            *span = Some((span.map_or(now, |(first, _)| first), now));
+        });
+        if let Err(error) = taken {
+            tracing::warn!("{}: messages could not be taken: {error}", reader.topic());
         }
     }
 

@@ -32,6 +32,12 @@ pub(super) fn warn_of_others(node: &r2r::Node) {
     }
 }
 
+/// Whether receive times are those of `/clock`, as it is set now.
+pub(super) fn use_sim_time(node: &r2r::Node) -> bool {
+    let params = node.params.lock().unwrap_or_else(PoisonError::into_inner);
+    matches!(params.get(USE_SIM_TIME), Some(Parameter { value: ParameterValue::Bool(true), .. }))
+}
+
 /// What answers `ros2 param`, and switches to simulated time.
 pub(super) fn serve(
     node: &mut r2r::Node,

@@ -1,10 +1,12 @@
-//! What a subscription asks for, so that every publisher on the topic may answer: a request for
-//! more than a publisher offers gets nothing from it, and says so nowhere.
+//! What subscriptions ask for, so that every publisher on the topic may answer: a request for more than a
+//! publisher offers gets nothing from it.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::mapping::{Durability, Qos, Reliability};
+use crate::ros::NodeName;
+use crate::ros::rcl::{self, PublisherInfo, QosProfile};
 
 /// Messages that the middleware keeps until the node takes them. Below this, bursts are lost
 /// inside DDS even though every subscription is drained at once (measured at 20,000/s).
@@ -19,33 +21,91 @@ pub(super) struct Offer {
     pub(super) durability: Durability,
 }
 
-/// What a subscription asks for.
+/// What the subscriptions to a topic ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChosenQos {
     pub(super) reliability: Reliability,
     pub(super) durability: Durability,
     pub(super) depth: u32,
+    /// Only some publishers keep messages for who comes late: a second subscription asks for those, with
+    /// this reliability.
+    latching: Option<Reliability>,
+}
+
+impl Offer {
+    /// What a publisher offers.
+    pub(super) fn of(publisher: &PublisherInfo) -> Self {
+        Self {
+            node: NodeName::new(&publisher.node, &publisher.namespace).full_name(),
+            reliability: match publisher.qos.reliability {
+                rcl::Reliability::Reliable => Reliability::Reliable,
+                rcl::Reliability::BestEffort => Reliability::BestEffort,
+            },
+            durability: match publisher.qos.durability {
+                rcl::Durability::TransientLocal => Durability::TransientLocal,
+                rcl::Durability::Volatile => Durability::Volatile,
+            },
+        }
+    }
+
+    fn is_latched(&self) -> bool {
+        self.durability == Durability::TransientLocal
+    }
 }
 
 impl ChosenQos {
-    /// As the mapping says, and where it leaves it open the most that all publishers offer:
-    /// reliable if all are, latched messages if all keep them.
+    /// As the mapping says, and where it leaves it open the most that all publishers offer: reliable if
+    /// all are, latched messages if all keep them. Where only some keep them, these are asked for by a
+    /// second subscription.
     pub(super) fn adapted(wanted: &Qos, offers: &[Offer]) -> Self {
-        let all = |fits: fn(&Offer) -> bool| !offers.is_empty() && offers.iter().all(fits);
-        let reliable = all(|o| o.reliability == Reliability::Reliable);
-        let latched = all(|o| o.durability == Durability::TransientLocal);
+        let most_reliable = |mut offers: std::slice::Iter<'_, Offer>| {
+            let all = offers.len() > 0 && offers.all(|o| o.reliability == Reliability::Reliable);
+            wanted.reliability.unwrap_or(match all {
+                true => Reliability::Reliable,
+                false => Reliability::BestEffort,
+            })
+        };
+        let latched: Vec<Offer> = offers.iter().filter(|o| o.is_latched()).cloned().collect();
+        let all_latched = !offers.is_empty() && latched.len() == offers.len();
+        let is_mixed = !latched.is_empty() && !all_latched && wanted.durability.is_none();
         Self {
-            reliability: wanted.reliability.unwrap_or(if reliable {
-                Reliability::Reliable
-            } else {
-                Reliability::BestEffort
-            }),
-            durability: wanted.durability.unwrap_or(if latched {
-                Durability::TransientLocal
-            } else {
-                Durability::Volatile
+            reliability: most_reliable(offers.iter()),
+            durability: wanted.durability.unwrap_or(match all_latched {
+                true => Durability::TransientLocal,
+                false => Durability::Volatile,
             }),
             depth: wanted.depth.map_or(DEFAULT_DEPTH, u32::from),
+            latching: is_mixed.then(|| most_reliable(latched.iter())),
+        }
+    }
+
+    /// What the subscription asks for that every message comes by.
+    pub(super) fn profile(&self) -> QosProfile {
+        self.profile_of(self.reliability, self.durability)
+    }
+
+    /// What the one asks for that is there for latched messages beside it, if there is one.
+    pub(super) fn latching_profile(&self) -> Option<QosProfile> {
+        Some(self.profile_of(self.latching?, Durability::TransientLocal))
+    }
+
+    /// What asks for latched messages, whichever of the two that is; `None` if none does.
+    pub(super) fn any_latching_profile(&self) -> Option<QosProfile> {
+        let is_latched = self.durability == Durability::TransientLocal;
+        self.latching_profile().or_else(|| is_latched.then(|| self.profile()))
+    }
+
+    fn profile_of(&self, reliability: Reliability, durability: Durability) -> QosProfile {
+        QosProfile {
+            reliability: match reliability {
+                Reliability::Reliable => rcl::Reliability::Reliable,
+                Reliability::BestEffort => rcl::Reliability::BestEffort,
+            },
+            durability: match durability {
+                Durability::TransientLocal => rcl::Durability::TransientLocal,
+                Durability::Volatile => rcl::Durability::Volatile,
+            },
+            depth: self.depth as usize,
         }
     }
 
@@ -92,8 +152,13 @@ impl ChosenQos {
                 let is_mixed = offers.iter().any(|o| o.durability == Durability::TransientLocal);
                 let nodes = nodes(|offer| offer.durability == Durability::Volatile);
                 let nodes = nodes.filter(|_| is_mixed);
-                reasons
-                    .extend(nodes.map(|nodes| format!("{durability}: {nodes} keeps no messages")));
+                let second = match self.latching {
+                    Some(_) => "; latched messages come by a second subscription",
+                    None => "",
+                };
+                reasons.extend(
+                    nodes.map(|nodes| format!("{durability}: {nodes} keeps no messages{second}")),
+                );
             }
         }
         let deaf_to = Vec::from_iter(self.deaf_to(offers));
@@ -128,7 +193,11 @@ impl fmt::Display for ChosenQos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reliability = reliability_word(self.reliability);
         let durability = durability_word(self.durability);
-        write!(f, "{reliability}, {durability}, depth {}", self.depth)
+        write!(f, "{reliability}, {durability}, depth {}", self.depth)?;
+        match self.latching {
+            Some(_) => f.write_str(", latched ones too"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -173,6 +242,24 @@ mod tests {
     }
 
     #[test]
+    fn latched_messages_beside_a_volatile_publisher_come_by_a_second_subscription() {
+        let offers =
+            [offer("/map_server", Reliable, TransientLocal), offer("/slam", BestEffort, Volatile)];
+        let chosen = ChosenQos::adapted(&Qos::default(), &offers);
+        let second = chosen.latching_profile().unwrap();
+        assert_eq!(chosen.profile().reliability, rcl::Reliability::BestEffort);
+        assert_eq!(chosen.profile().durability, rcl::Durability::Volatile);
+        assert_eq!(second.reliability, rcl::Reliability::Reliable);
+        assert_eq!(second.durability, rcl::Durability::TransientLocal);
+        assert_eq!(chosen.any_latching_profile(), Some(second));
+        let by_hand = Qos { durability: Some(Volatile), ..Qos::default() };
+        assert_eq!(ChosenQos::adapted(&by_hand, &offers).latching_profile(), None);
+        let all = ChosenQos::adapted(&Qos::default(), &offers[..1]);
+        assert_eq!(all.latching_profile(), None);
+        assert_eq!(all.any_latching_profile(), Some(all.profile()));
+    }
+
+    #[test]
     fn what_the_mapping_says_by_hand_stays() {
         let wanted = Qos { reliability: Some(Reliable), ..Qos::default() };
         let offers = [offer("/cam", BestEffort, TransientLocal)];
@@ -196,7 +283,11 @@ mod tests {
         let reasons = ChosenQos::adapted(&wanted, &offers).reasons(&wanted, &offers);
         assert_eq!(
             reasons,
-            ["best effort: /cam/left offers no more", "volatile: /cam/left keeps no messages"]
+            [
+                "best effort: /cam/left offers no more",
+                "volatile: /cam/left keeps no messages; latched messages come by a second \
+                 subscription"
+            ]
         );
     }
 }

@@ -11,13 +11,21 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::record::{HEAVY_MESSAGE_BYTES, QueueFill};
 
+/// The recorder takes light messages in batches of this size at most.
+const BATCH_BYTES: usize = 1 << 20;
+
 /// A message as it came off the wire.
 #[derive(Debug)]
 pub(super) struct RawMessage {
     pub(super) topic: usize,
     /// CDR, encapsulation header first.
     pub(super) cdr: Vec<u8>,
-    pub(super) received_nanos: i64,
+    /// When it was received, in ROS time; `None` while a simulated clock does not run.
+    pub(super) received_nanos: Option<i64>,
+    /// When it was published, by the publisher's clock; `None` where the middleware does not tell.
+    pub(super) source_nanos: Option<i64>,
+    /// When it arrived, by the system clock.
+    pub(super) arrived_nanos: i64,
 }
 
 impl RawMessage {
@@ -33,8 +41,8 @@ pub(super) enum Taken<C> {
     /// Something other than a message; before any message that was pushed after it, and after those
     /// before it if it was pushed behind them.
     Control(C),
-    /// The oldest message of the lane whose turn it is.
-    Message(RawMessage),
+    /// Messages, the oldest of the lane whose turn it is first: they are in the buffer.
+    Messages,
     /// Closed and empty.
     Closed,
 }
@@ -102,6 +110,29 @@ impl Lane {
     }
 }
 
+impl<C> State<C> {
+    /// Queues a message, or hands it back when its lane is full.
+    fn push(
+        &mut self,
+        message: RawMessage,
+        light_limit_bytes: usize,
+        heavy_limit_bytes: usize,
+    ) -> Result<(), RawMessage> {
+        let topic = message.topic;
+        if self.heavy_topics.len() <= topic {
+            self.heavy_topics.resize(topic + 1, false);
+        }
+        self.heavy_topics[topic] |= message.cdr.len() > HEAVY_MESSAGE_BYTES;
+        if self.heavy_topics[topic] {
+            self.heavy.push(self.pushed, message, heavy_limit_bytes)?;
+        } else {
+            self.light.push(self.pushed, message, light_limit_bytes)?;
+        }
+        self.pushed += 1;
+        Ok(())
+    }
+}
+
 impl<C> MessageQueue<C> {
     /// A queue that holds at most these many bytes a lane.
     pub(super) fn new(light_limit_bytes: usize, heavy_limit_bytes: usize) -> Self {
@@ -121,23 +152,20 @@ impl<C> MessageQueue<C> {
         }
     }
 
-    /// Queues a message, or hands it back when its lane is full; never waits.
-    pub(super) fn push(&self, message: RawMessage) -> Result<(), RawMessage> {
+    /// Queues messages in their order and empties `batch`; never waits. `full` is called with the topic of
+    /// each that its lane had no room for.
+    pub(super) fn push_all(&self, batch: &mut Vec<RawMessage>, mut full: impl FnMut(usize)) {
+        if batch.is_empty() {
+            return;
+        }
         let mut state = self.state.lock();
-        let topic = message.topic;
-        if state.heavy_topics.len() <= topic {
-            state.heavy_topics.resize(topic + 1, false);
+        for message in batch.drain(..) {
+            let topic = message.topic;
+            if state.push(message, self.light_limit_bytes, self.heavy_limit_bytes).is_err() {
+                full(topic);
+            }
         }
-        state.heavy_topics[topic] |= message.cdr.len() > HEAVY_MESSAGE_BYTES;
-        let number = state.pushed;
-        if state.heavy_topics[topic] {
-            state.heavy.push(number, message, self.heavy_limit_bytes)?;
-        } else {
-            state.light.push(number, message, self.light_limit_bytes)?;
-        }
-        state.pushed += 1;
         self.wake(&mut state);
-        Ok(())
     }
 
     /// Tells the recorder something; it takes no part in the bound.
@@ -176,14 +204,25 @@ impl<C> MessageQueue<C> {
         self.wake(&mut state);
     }
 
-    /// Waits for the next thing to do.
-    pub(super) fn take(&self) -> Taken<C> {
+    /// Waits for the next thing to do. Messages are put into `messages`: as many light ones as there are,
+    /// up to [`BATCH_BYTES`], or one heavy one, after which light ones have their turn again.
+    pub(super) fn take(&self, messages: &mut Vec<RawMessage>) -> Taken<C> {
         let mut state = self.state.lock();
         loop {
             let end = state.control.front().map_or(u64::MAX, |told| told.behind);
             let State { light, heavy, .. } = &mut *state;
-            if let Some(message) = light.pop_before(end).or_else(|| heavy.pop_before(end)) {
-                return Taken::Message(message);
+            let mut bytes = 0;
+            while bytes < BATCH_BYTES
+                && let Some(message) = light.pop_before(end)
+            {
+                bytes += message.cost();
+                messages.push(message);
+            }
+            if messages.is_empty() {
+                messages.extend(heavy.pop_before(end));
+            }
+            if !messages.is_empty() {
+                return Taken::Messages;
             }
             if let Some(told) = state.control.pop_front() {
                 return Taken::Control(told.control);
@@ -209,16 +248,33 @@ mod tests {
     use super::*;
 
     fn message(topic: usize, len: usize) -> RawMessage {
-        RawMessage { topic, cdr: vec![0; len], received_nanos: 0 }
+        RawMessage {
+            topic,
+            cdr: vec![0; len],
+            received_nanos: Some(0),
+            source_nanos: None,
+            arrived_nanos: 0,
+        }
+    }
+
+    /// Pushes messages, topic and length of each; the topics that there was no room for.
+    fn push<C>(queue: &MessageQueue<C>, messages: &[(usize, usize)]) -> Vec<usize> {
+        let mut full = Vec::new();
+        let mut batch = messages.iter().map(|(topic, len)| message(*topic, *len)).collect();
+        queue.push_all(&mut batch, |topic| full.push(topic));
+        full
     }
 
     fn drain(queue: &MessageQueue<&str>) -> Vec<String> {
         queue.close();
-        let mut taken = Vec::new();
+        let (mut taken, mut messages) = (Vec::new(), Vec::new());
         loop {
-            match queue.take() {
+            match queue.take(&mut messages) {
                 Taken::Control(control) => taken.push(control.to_owned()),
-                Taken::Message(m) => taken.push(format!("{}:{}", m.topic, m.cdr.len())),
+                Taken::Messages => {
+                    taken
+                        .extend(messages.drain(..).map(|m| format!("{}:{}", m.topic, m.cdr.len())));
+                }
                 Taken::Closed => return taken,
             }
         }
@@ -227,11 +283,8 @@ mod tests {
     #[test]
     fn a_full_heavy_lane_costs_light_messages_nothing() {
         let queue = MessageQueue::new(10_000, 1_000_000);
-        let heavy: Vec<bool> = (0..10).map(|_| queue.push(message(0, 300_000)).is_ok()).collect();
-        assert_eq!(heavy.iter().filter(|taken| **taken).count(), 3);
-        for _ in 0..10 {
-            queue.push(message(1, 100)).unwrap();
-        }
+        assert_eq!(push(&queue, &[(0, 300_000); 10]), [0; 7]);
+        assert_eq!(push(&queue, &[(1, 100); 10]), []);
         let taken = drain(&queue);
         assert!(taken[..10].iter().all(|m| m == "1:100"), "{taken:?}");
     }
@@ -239,37 +292,43 @@ mod tests {
     #[test]
     fn a_topic_keeps_its_order_when_it_turns_heavy() {
         let queue = MessageQueue::new(10_000, 1_000_000);
-        for len in [10, 100_000, 20, 30] {
-            queue.push(message(0, len)).unwrap();
-        }
+        push(&queue, &[(0, 10), (0, 100_000), (0, 20), (0, 30)]);
         assert_eq!(drain(&queue), ["0:10", "0:100000", "0:20", "0:30"]);
+    }
+
+    #[test]
+    fn light_messages_have_their_turn_between_heavy_ones() {
+        let queue: MessageQueue<&str> = MessageQueue::new(10_000, 1_000_000);
+        push(&queue, &[(0, 100_000), (0, 100_001)]);
+        let mut messages = Vec::new();
+        assert!(matches!(queue.take(&mut messages), Taken::Messages));
+        assert_eq!(messages.drain(..).map(|m| m.cdr.len()).collect::<Vec<_>>(), [100_000]);
+        push(&queue, &[(1, 1), (1, 2)]);
+        assert_eq!(drain(&queue), ["1:1", "1:2", "0:100001"]);
     }
 
     #[test]
     fn control_comes_before_the_messages_behind_it() {
         let queue = MessageQueue::new(10_000, 1_000_000);
         queue.push_control("topic 0 is /pose");
-        queue.push(message(0, 1)).unwrap();
+        push(&queue, &[(0, 1)]);
         assert_eq!(drain(&queue), ["topic 0 is /pose", "0:1"]);
     }
 
     #[test]
     fn what_is_told_behind_messages_comes_after_those_of_both_lanes_and_before_the_next() {
         let queue = MessageQueue::new(10_000, 1_000_000);
-        queue.push(message(0, 100_000)).unwrap();
-        queue.push(message(1, 1)).unwrap();
+        push(&queue, &[(0, 100_000), (1, 1)]);
         queue.push_behind_messages("split");
-        queue.push(message(1, 2)).unwrap();
-        queue.push(message(0, 100_001)).unwrap();
+        push(&queue, &[(1, 2), (0, 100_001)]);
         queue.push_control("look");
         assert_eq!(drain(&queue), ["1:1", "0:100000", "split", "look", "1:2", "0:100001"]);
     }
 
     #[test]
-    fn a_message_that_does_not_fit_comes_back() {
+    fn a_message_that_does_not_fit_is_told() {
         let queue: MessageQueue<&str> = MessageQueue::new(1_000, 1_000);
-        queue.push(message(0, 900)).unwrap();
-        assert_eq!(queue.push(message(0, 900)).unwrap_err().cdr.len(), 900);
+        assert_eq!(push(&queue, &[(0, 900), (3, 900)]), [3]);
         assert_eq!(drain(&queue), ["0:900"]);
     }
 }

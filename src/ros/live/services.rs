@@ -1,5 +1,6 @@
 //! The node's services, all of type `std_srvs/Trigger`: `~/pause`, `~/resume`, `~/flush`, `~/split`,
-//! `~/status`. What is the recorder's to answer is waited for without holding up the node.
+//! `~/status`. The listening thread and the recorder answer, in order with the messages; the node does not
+//! wait for them.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +10,12 @@ use futures::stream::{Stream, StreamExt};
 use r2r::std_srvs::srv::Trigger;
 use r2r::{QosProfile, ServiceRequest};
 
-use super::control::Control;
-use super::queue::MessageQueue;
+use super::calls::{Calls, Request};
 
 /// An answer that takes longer is given up on.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Answers that may be waited for at a time.
-const MAX_WAITING: usize = 64;
+/// Requests that may be unanswered at a time.
+const MAX_UNANSWERED: usize = 64;
 
 const SERVICES: [(&str, Call); 5] = [
     ("~/pause", Call::Pause),
@@ -25,7 +25,7 @@ const SERVICES: [(&str, Call); 5] = [
     ("~/status", Call::Status),
 ];
 
-type Request = ServiceRequest<Trigger::Service>;
+type TriggerRequest = ServiceRequest<Trigger::Service>;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) enum Call {
     Status,
 }
 
-/// What the recorder says to a request.
+/// The answer to a request.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) success: bool,
@@ -50,59 +50,63 @@ pub(super) type Reply = oneshot::Sender<Answer>;
 
 /// All services.
 pub(super) struct Services {
-    offered: Vec<(Call, Box<dyn Stream<Item = Request> + Unpin>)>,
-    waiting: Vec<Waiting>,
+    offered: Vec<(Call, Box<dyn Stream<Item = TriggerRequest> + Unpin>)>,
+    unanswered: Vec<Unanswered>,
 }
 
-/// A request whose answer is the recorder's.
-struct Waiting {
-    request: Request,
+/// A request that was passed on.
+struct Unanswered {
+    request: TriggerRequest,
     answer: oneshot::Receiver<Answer>,
     until: Instant,
 }
 
 impl Services {
     pub(super) fn offer(node: &mut r2r::Node) -> Result<Self, r2r::Error> {
-        let mut offered: Vec<(Call, Box<dyn Stream<Item = Request> + Unpin>)> = Vec::new();
+        let mut offered: Vec<(Call, Box<dyn Stream<Item = TriggerRequest> + Unpin>)> = Vec::new();
         for (name, call) in SERVICES {
             let requests = node.create_service::<Trigger::Service>(name, QosProfile::default())?;
             offered.push((call, Box::new(requests)));
         }
-        Ok(Self { offered, waiting: Vec::new() })
+        Ok(Self { offered, unanswered: Vec::new() })
     }
 
-    /// A request that has arrived.
-    pub(super) fn next(&mut self) -> Option<(Call, Request)> {
+    /// Passes on the requests that have arrived.
+    pub(super) fn pass_requests(&mut self, calls: &Calls) {
+        while let Some((call, request)) = self.next() {
+            if self.unanswered.len() >= MAX_UNANSWERED {
+                answer(request, Answer::failure("too many requests are unanswered already"));
+                continue;
+            }
+            let (reply, answer) = oneshot::channel();
+            calls.ask(Request::Call(call, reply));
+            let until = Instant::now() + PATIENCE;
+            self.unanswered.push(Unanswered { request, answer, until });
+        }
+    }
+
+    /// Whether an answer is to be passed on as soon as it is there.
+    pub(super) fn has_unanswered(&self) -> bool {
+        !self.unanswered.is_empty()
+    }
+
+    fn next(&mut self) -> Option<(Call, TriggerRequest)> {
         self.offered.iter_mut().find_map(|(call, requests)| {
             let request = requests.next().now_or_never().flatten()?;
             Some((*call, request))
         })
     }
 
-    /// Lets the recorder answer, once it has dealt with the messages that came before.
-    pub(super) fn ask_recorder(
-        &mut self,
-        queue: &MessageQueue<Control>,
-        request: Request,
-        control: impl FnOnce(Reply) -> Control,
-    ) {
-        if self.waiting.len() >= MAX_WAITING {
-            return answer(request, Answer::failure("too many requests wait already"));
-        }
-        let (reply, answer) = oneshot::channel();
-        queue.push_behind_messages(control(reply));
-        let until = Instant::now() + PATIENCE;
-        self.waiting.push(Waiting { request, answer, until });
-    }
-
-    /// Passes on what the recorder has answered by now.
+    /// Passes on the answers that are there by now.
     pub(super) fn pass_answers(&mut self) {
         let now = Instant::now();
-        for Waiting { request, answer: mut awaited, until } in std::mem::take(&mut self.waiting) {
+        for Unanswered { request, answer: mut awaited, until } in
+            std::mem::take(&mut self.unanswered)
+        {
             match awaited.try_recv() {
                 Ok(Some(said)) => answer(request, said),
                 Ok(None) if now < until => {
-                    self.waiting.push(Waiting { request, answer: awaited, until });
+                    self.unanswered.push(Unanswered { request, answer: awaited, until });
                 }
                 Ok(None) => answer(request, Answer::failure("the recorder does not answer")),
                 Err(oneshot::Canceled) => answer(request, Answer::failure("the recording is over")),
@@ -122,7 +126,7 @@ impl Answer {
 }
 
 /// Sends an answer; a client that went away is nobody's loss.
-pub(super) fn answer(request: Request, answer: Answer) {
+pub(super) fn answer(request: TriggerRequest, answer: Answer) {
     let Answer { success, message } = answer;
     if let Err(error) = request.respond(Trigger::Response { success, message }) {
         tracing::debug!("a service's answer could not be sent: {error}");

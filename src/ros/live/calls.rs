@@ -1,0 +1,59 @@
+//! What other threads want of the listening thread, in the order in which they asked.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::RosError;
+use super::services::{Call, Reply};
+use crate::ros::rcl::{Context, GuardCondition};
+
+/// Something for the listening thread to do once all messages that came before are handed over.
+pub(super) enum Request {
+    /// A service was called.
+    Call(Call, Reply),
+    /// The recorder has gone on in the next part.
+    PartStarted,
+    /// `use_sim_time` was set.
+    SimTime(bool),
+}
+
+/// The requests that were not looked at yet. Clones share them.
+#[derive(Clone)]
+pub(super) struct Calls {
+    pending: Arc<Mutex<VecDeque<Request>>>,
+    guard: GuardCondition,
+}
+
+impl Calls {
+    pub(super) fn new(context: &Context) -> Result<Self, RosError> {
+        let guard = GuardCondition::new(context);
+        let guard = guard.map_err(|error| RosError::Start(error.to_string()))?;
+        Ok(Self { pending: Arc::default(), guard })
+    }
+
+    /// What is set when there is a request.
+    pub(super) fn guard(&self) -> &GuardCondition {
+        &self.guard
+    }
+
+    /// Asks for something and wakes the listening thread.
+    pub(super) fn ask(&self, request: Request) {
+        self.pending.lock().push_back(request);
+        self.wake();
+    }
+
+    /// Wakes the listening thread.
+    pub(super) fn wake(&self) {
+        // It fails only once the context is gone, and the thread with it.
+        if let Err(error) = self.guard.trigger() {
+            tracing::debug!("{error}");
+        }
+    }
+
+    /// What was asked for since the last call.
+    pub(super) fn take(&self) -> VecDeque<Request> {
+        std::mem::take(&mut *self.pending.lock())
+    }
+}

@@ -1,0 +1,155 @@
+//! Messages that publishers keep for who comes late (`/tf_static`, `/robot_description`, `/map`), kept
+//! here too: what was left out while paused is recorded afterwards, and what a publisher sent that has
+//! left is repeated in the next part of a recording. Pure.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::ros::rcl::{Gid, MessageInfo};
+
+/// Publishers of one topic whose messages are kept. Of those beyond, the longest silent is forgotten.
+const MAX_PUBLISHERS: usize = 64;
+/// Messages of one publisher.
+const MAX_MESSAGES: usize = 100;
+/// Bytes of one publisher's messages; the newest is kept whatever its size.
+const MAX_BYTES: usize = 16 << 20;
+
+/// A kept message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeptMessage {
+    pub(super) cdr: Vec<u8>,
+    pub(super) info: MessageInfo,
+    /// It came while the recording was paused and is in no part yet.
+    is_left_out: bool,
+}
+
+/// The kept messages of one topic.
+#[derive(Debug, Default)]
+pub(super) struct Latched {
+    publishers: HashMap<Gid, OfPublisher>,
+    clock: u64,
+}
+
+#[derive(Debug, Default)]
+struct OfPublisher {
+    messages: VecDeque<KeptMessage>,
+    /// How many it was seen to keep itself: discovery does not tell the depth of its history.
+    depth: usize,
+    last_heard: u64,
+}
+
+impl Latched {
+    /// Keeps a message. `is_old`: it was sent before the subscription that it came by.
+    pub(super) fn keep(&mut self, cdr: &[u8], info: MessageInfo, is_old: bool, is_paused: bool) {
+        self.clock += 1;
+        self.make_room_for(info.publisher);
+        let of_publisher = self.publishers.entry(info.publisher).or_default();
+        of_publisher.last_heard = self.clock;
+        of_publisher.depth += usize::from(is_old);
+        let kept = KeptMessage { cdr: cdr.to_vec(), info, is_left_out: is_paused };
+        of_publisher.messages.push_back(kept);
+        of_publisher.trim();
+    }
+
+    /// What was left out while the recording was paused, oldest first; it is not any more.
+    pub(super) fn take_left_out(&mut self) -> Vec<KeptMessage> {
+        let all = self.publishers.values_mut().flat_map(|publisher| &mut publisher.messages);
+        let left_out = all.filter_map(|kept| {
+            let is_left_out = std::mem::take(&mut kept.is_left_out);
+            is_left_out.then(|| kept.clone())
+        });
+        in_order(left_out.collect())
+    }
+
+    /// The messages of all publishers but these, oldest first.
+    pub(super) fn of_others(&self, publishers: &HashSet<Gid>) -> Vec<KeptMessage> {
+        let others = self.publishers.iter().filter(|(gid, _)| !publishers.contains(*gid));
+        in_order(others.flat_map(|(_, publisher)| publisher.messages.iter().cloned()).collect())
+    }
+
+    fn make_room_for(&mut self, publisher: Gid) {
+        if self.publishers.len() < MAX_PUBLISHERS || self.publishers.contains_key(&publisher) {
+            return;
+        }
+        let silent = self.publishers.iter().min_by_key(|(_, publisher)| publisher.last_heard);
+        if let Some(gid) = silent.map(|(gid, _)| *gid) {
+            self.publishers.remove(&gid);
+        }
+    }
+}
+
+impl OfPublisher {
+    fn trim(&mut self) {
+        let most = self.depth.clamp(1, MAX_MESSAGES);
+        let mut bytes: usize = self.messages.iter().map(|kept| kept.cdr.len()).sum();
+        while self.messages.len() > 1 && (self.messages.len() > most || bytes > MAX_BYTES) {
+            bytes -= self.messages.pop_front().map_or(0, |kept| kept.cdr.len());
+        }
+    }
+}
+
+fn in_order(mut messages: Vec<KeptMessage>) -> Vec<KeptMessage> {
+    messages.sort_by_key(|kept| (kept.info.received_nanos, kept.info.source_nanos));
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: Gid = Gid([1; size_of::<Gid>()]);
+    const B: Gid = Gid([2; size_of::<Gid>()]);
+
+    fn info(publisher: Gid, nanos: i64) -> MessageInfo {
+        MessageInfo {
+            source_nanos: Some(nanos),
+            received_nanos: Some(nanos),
+            sequence: Some(1),
+            publisher,
+        }
+    }
+
+    fn texts(messages: &[KeptMessage]) -> Vec<u8> {
+        messages.iter().map(|kept| kept.cdr[0]).collect()
+    }
+
+    #[test]
+    fn of_a_publisher_as_many_are_kept_as_it_was_seen_to_keep() {
+        let mut latched = Latched::default();
+        for (number, is_old) in [(1, true), (2, true), (3, false), (4, false)] {
+            latched.keep(&[number], info(A, number.into()), is_old, false);
+        }
+        for number in [5, 6] {
+            latched.keep(&[number], info(B, number.into()), false, false);
+        }
+        assert_eq!(texts(&latched.of_others(&HashSet::new())), [3, 4, 6]);
+        assert_eq!(texts(&latched.of_others(&[A].into())), [6]);
+    }
+
+    #[test]
+    fn what_was_left_out_is_given_once() {
+        let mut latched = Latched::default();
+        latched.keep(&[1], info(A, 1), false, true);
+        latched.keep(&[2], info(B, 2), false, false);
+        assert_eq!(texts(&latched.take_left_out()), [1]);
+        assert_eq!(texts(&latched.take_left_out()), []);
+    }
+
+    #[test]
+    fn the_newest_is_kept_whatever_its_size_and_older_ones_as_far_as_there_is_room() {
+        let mut latched = Latched::default();
+        for number in 1..=3 {
+            latched.keep(&vec![number; MAX_BYTES], info(A, number.into()), true, false);
+        }
+        assert_eq!(texts(&latched.of_others(&HashSet::new())), [3]);
+    }
+
+    #[test]
+    fn publishers_without_number_take_bounded_memory() {
+        let mut latched = Latched::default();
+        for number in 0..=u8::MAX {
+            let publisher = Gid([number; size_of::<Gid>()]);
+            latched.keep(&[number], info(publisher, number.into()), false, false);
+        }
+        assert_eq!(latched.publishers.len(), MAX_PUBLISHERS);
+    }
+}

@@ -1,0 +1,331 @@
+//! One topic's subscriptions: hands over each message once and counts those that never came.
+//!
+//! Usually there is one. There are two when some publishers keep messages for who comes late and others
+//! do not, and for a second after the QoS was adapted: the old subscription is listened to until the new
+//! one is surely matched.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::latched::{KeptMessage, Latched};
+use super::qos::ChosenQos;
+use super::sequences::{Seen, Sequences};
+use crate::ros::rcl::{Gid, MessageInfo, Node, QosProfile, RclError, Subscription, TypeSupport};
+
+/// Longer than discovery takes to match a subscription.
+const OVERLAP: Duration = Duration::from_secs(1);
+/// Messages that are taken in one go before others have their turn.
+const TURN: usize = 4_096;
+
+/// All subscriptions to one topic.
+pub(super) struct TopicReader {
+    /// On the graph.
+    topic: String,
+    type_support: TypeSupport,
+    qos: ChosenQos,
+    main: Source,
+    /// Beside `main`, which asks for no latched messages: those of the publishers that have them.
+    latching: Option<Source>,
+    /// Until what replaced them is surely matched.
+    retiring: Vec<(Source, Instant)>,
+    /// Asks publishers once more for what they keep.
+    echo: Option<Echo>,
+    sequences: Sequences,
+    recent: Recent,
+    latched: Latched,
+}
+
+/// A subscription and when it was made, nanoseconds since 1970.
+struct Source {
+    subscription: Subscription,
+    made_nanos: i64,
+}
+
+/// A subscription that is there to have latched messages again, for the next part of a recording.
+struct Echo {
+    source: Source,
+    until: Instant,
+    /// The highest number that had come from a publisher by then.
+    highest: HashMap<Gid, u64>,
+    /// Publishers that something came from.
+    heard: HashSet<Gid>,
+}
+
+/// A message to be recorded.
+#[derive(Debug)]
+pub(super) struct Arrival<'a> {
+    pub(super) cdr: &'a [u8],
+    pub(super) info: MessageInfo,
+}
+
+/// Which of a topic's subscriptions a message came by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Live,
+    Echo,
+}
+
+impl Source {
+    fn new(
+        node: &Node,
+        topic: &str,
+        type_support: TypeSupport,
+        qos: QosProfile,
+    ) -> Result<Self, RclError> {
+        let subscription = Subscription::new(node, topic, type_support, qos)?;
+        Ok(Self { subscription, made_nanos: system_nanos() })
+    }
+}
+
+impl TopicReader {
+    /// Subscribes to `topic`, its name on the graph.
+    ///
+    /// # Errors
+    /// A type that is not installed; a middleware that refuses.
+    pub(super) fn new(
+        node: &Node,
+        topic: &str,
+        type_name: &str,
+        qos: ChosenQos,
+    ) -> Result<Self, RclError> {
+        let type_support = TypeSupport::load(type_name)?;
+        let make = |profile| Source::new(node, topic, type_support, profile);
+        Ok(Self {
+            topic: topic.to_owned(),
+            type_support,
+            qos,
+            main: make(qos.profile())?,
+            latching: qos.latching_profile().map(make).transpose()?,
+            retiring: Vec::new(),
+            echo: None,
+            sequences: Sequences::default(),
+            recent: Recent::default(),
+            latched: Latched::default(),
+        })
+    }
+
+    /// The topic's name on the graph.
+    pub(super) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// What is asked for.
+    pub(super) fn qos(&self) -> &ChosenQos {
+        &self.qos
+    }
+
+    /// The subscriptions to wait for.
+    pub(super) fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        let all = [&self.main].into_iter().chain(&self.latching);
+        let all = all.chain(self.retiring.iter().map(|(source, _)| source));
+        all.chain(self.echo.iter().map(|echo| &echo.source)).map(|source| &source.subscription)
+    }
+
+    /// Asks for `qos` from now on. What comes by the old and by the new subscription is taken once.
+    ///
+    /// # Errors
+    /// The middleware's; the topic is heard as before then.
+    pub(super) fn adapt(&mut self, node: &Node, qos: ChosenQos) -> Result<(), RclError> {
+        let make = |profile| Source::new(node, &self.topic, self.type_support, profile);
+        let until = Instant::now() + OVERLAP;
+        let latching = match (qos.latching_profile(), self.qos.latching_profile()) {
+            (wanted, had) if wanted == had => None,
+            (wanted, _) => Some(wanted.map(make).transpose()?),
+        };
+        if qos.profile() != self.qos.profile() {
+            let old = std::mem::replace(&mut self.main, make(qos.profile())?);
+            self.retiring.push((old, until));
+        }
+        if let Some(latching) = latching {
+            let old = std::mem::replace(&mut self.latching, latching);
+            self.retiring.extend(old.map(|old| (old, until)));
+        }
+        self.qos = qos;
+        Ok(())
+    }
+
+    /// Asks publishers for what they keep, to be recorded once more: a new part of the recording has
+    /// begun. What publishers kept that have left comes from here.
+    ///
+    /// # Errors
+    /// The middleware's.
+    pub(super) fn repeat_latched(&mut self, node: &Node) -> Result<(), RclError> {
+        let Some(profile) = self.qos.any_latching_profile() else { return Ok(()) };
+        let source = Source::new(node, &self.topic, self.type_support, profile)?;
+        let known = self.latched.of_others(&HashSet::new());
+        let publishers: HashSet<Gid> = known.iter().map(|kept| kept.info.publisher).collect();
+        let highest = publishers.into_iter();
+        let highest = highest.filter_map(|gid| Some((gid, self.sequences.highest(gid)?)));
+        self.echo = Some(Echo {
+            source,
+            until: Instant::now() + OVERLAP,
+            highest: highest.collect(),
+            heard: HashSet::new(),
+        });
+        Ok(())
+    }
+
+    /// When something is to be done about these subscriptions though no message comes.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        let retiring = self.retiring.iter().map(|(_, until)| *until);
+        retiring.chain(self.echo.as_ref().map(|echo| echo.until)).min()
+    }
+
+    /// Ends subscriptions whose time is over. Latched messages of publishers that did not send theirs
+    /// again go to `take`. Returns true if the subscriptions have changed.
+    pub(super) fn retire(&mut self, now: Instant, take: impl FnMut(Arrival<'_>)) -> bool {
+        let before = self.retiring.len();
+        self.retiring.retain(|(_, until)| now < *until);
+        let is_echo_over = self.echo.as_ref().is_some_and(|echo| now >= echo.until);
+        if is_echo_over {
+            self.end_echo(take);
+        }
+        is_echo_over || self.retiring.len() < before
+    }
+
+    /// Gives up waiting for latched messages: those that did not come again go to `take`.
+    pub(super) fn end_echo(&mut self, mut take: impl FnMut(Arrival<'_>)) {
+        if let Some(echo) = self.echo.take() {
+            for KeptMessage { cdr, info, .. } in self.latched.of_others(&echo.heard) {
+                take(Arrival { cdr: &cdr, info });
+            }
+        }
+    }
+
+    /// Latched messages that came while the recording was paused go to `take`.
+    pub(super) fn take_left_out(&mut self, mut take: impl FnMut(Arrival<'_>)) {
+        for KeptMessage { cdr, info, .. } in self.latched.take_left_out() {
+            take(Arrival { cdr: &cdr, info });
+        }
+    }
+
+    /// Takes what has arrived, each message once, and returns how many came. Others have their turn
+    /// before a flood of one topic ends.
+    ///
+    /// # Errors
+    /// The middleware's: a message that it could not hand over.
+    pub(super) fn drain(
+        &mut self,
+        is_paused: bool,
+        mut take: impl FnMut(Arrival<'_>),
+    ) -> Result<usize, RclError> {
+        let keeps = self.qos.any_latching_profile().is_some();
+        let has_several =
+            self.latching.is_some() || !self.retiring.is_empty() || self.echo.is_some();
+        let Self { main, latching, retiring, echo, sequences, recent, latched, .. } = self;
+        let mut heard = Heard { sequences, recent, has_several };
+        let mut taken = 0;
+        // The old subscription first: what came by it is older.
+        let live = retiring.iter_mut().map(|(source, _)| source).chain([main]).chain(latching);
+        for source in live {
+            for _ in 0..TURN {
+                let Some(message) = source.subscription.take()? else { break };
+                let (cdr, info) = (message.cdr, message.info);
+                if heard.hear(&info, cdr) == Seen::Repeat {
+                    continue;
+                }
+                if keeps {
+                    latched.keep(cdr, info, is_old(&info, source.made_nanos), is_paused);
+                }
+                taken += 1;
+                take(Arrival { cdr, info });
+            }
+        }
+        if let Some(Echo { source, highest, heard: publishers, .. }) = echo {
+            for _ in 0..TURN {
+                let Some(message) = source.subscription.take()? else { break };
+                let (cdr, info) = (message.cdr, message.info);
+                publishers.insert(info.publisher);
+                let role = match (heard.hear(&info, cdr), info.sequence) {
+                    (Seen::New, _) => Role::Live,
+                    (Seen::Repeat, Some(number)) => match highest.get(&info.publisher) {
+                        Some(highest) if number <= *highest => Role::Echo,
+                        _ => continue,
+                    },
+                    (Seen::Repeat, None) if is_old(&info, source.made_nanos) => Role::Echo,
+                    (Seen::Repeat, None) => continue,
+                };
+                if role == Role::Live {
+                    latched.keep(cdr, info, false, is_paused);
+                }
+                taken += 1;
+                take(Arrival { cdr, info });
+            }
+        }
+        Ok(taken)
+    }
+
+    /// By how much the number of messages that never came has changed since the last call.
+    pub(super) fn take_lost_change(&mut self) -> i64 {
+        self.sequences.take_lost_change()
+    }
+
+    /// Whether it has newly shown that the middleware does not number messages, so that losses can't be
+    /// known.
+    pub(super) fn take_unnumbered(&mut self) -> bool {
+        std::mem::take(&mut self.recent.is_unnumbered) && self.sequences.note_unknown()
+    }
+
+    /// Publishers that were newly found to offer less than is asked for.
+    pub(super) fn take_incompatible(&mut self) -> usize {
+        self.main.subscription.take_incompatible_qos().unwrap_or_else(|error| {
+            tracing::debug!("{}: {error}", self.topic);
+            0
+        })
+    }
+}
+
+/// Tells messages that came from those that come again.
+struct Heard<'a> {
+    sequences: &'a mut Sequences,
+    recent: &'a mut Recent,
+    has_several: bool,
+}
+
+impl Heard<'_> {
+    fn hear(&mut self, info: &MessageInfo, cdr: &[u8]) -> Seen {
+        match info.sequence {
+            Some(number) => self.sequences.receive(info.publisher, number),
+            None => {
+                self.recent.is_unnumbered = true;
+                if self.has_several { self.recent.hear(info, cdr) } else { Seen::New }
+            }
+        }
+    }
+}
+
+/// Messages of the last seconds, for a middleware that does not number them.
+#[derive(Debug, Default)]
+struct Recent {
+    /// The newer half and the older.
+    halves: [HashSet<u64>; 2],
+    turned: Option<Instant>,
+    is_unnumbered: bool,
+}
+
+impl Recent {
+    fn hear(&mut self, info: &MessageInfo, cdr: &[u8]) -> Seen {
+        let now = Instant::now();
+        if self.turned.is_none_or(|turned| now - turned > 2 * OVERLAP) {
+            self.turned = Some(now);
+            self.halves.swap(0, 1);
+            self.halves[0].clear();
+        }
+        let mut hasher = DefaultHasher::new();
+        (info.publisher, info.source_nanos, cdr).hash(&mut hasher);
+        let id = hasher.finish();
+        let is_new = !self.halves[1].contains(&id) && self.halves[0].insert(id);
+        if is_new { Seen::New } else { Seen::Repeat }
+    }
+}
+
+/// Whether a message was sent before the subscription that it came by was made.
+fn is_old(info: &MessageInfo, made_nanos: i64) -> bool {
+    info.source_nanos.is_some_and(|sent| sent < made_nanos)
+}
+
+pub(super) fn system_nanos() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
+}

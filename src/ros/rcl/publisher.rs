@@ -1,0 +1,103 @@
+//! `rcl_publisher_t`: publishes serialized messages on one topic.
+//!
+//! A publisher owns an `Arc` of its node; dropping it leaves the topic at once.
+
+use std::ptr;
+use std::sync::Arc;
+
+use r2r_rcl::{
+    rcl_get_zero_initialized_publisher, rcl_publish_serialized_message, rcl_publisher_fini,
+    rcl_publisher_get_default_options, rcl_publisher_get_subscription_count, rcl_publisher_init,
+    rcl_publisher_t, rcutils_get_default_allocator, rcutils_uint8_array_t,
+};
+
+use super::error::{RclError, c_string, check};
+use super::node::{Node, NodeHandle};
+use super::qos::QosProfile;
+use super::type_support::TypeSupport;
+
+/// A publisher on one topic.
+pub struct Publisher {
+    publisher: Box<rcl_publisher_t>,
+    /// Ended after the publisher.
+    node: Arc<NodeHandle>,
+}
+
+// SAFETY: rcl binds a publisher to no thread. It is not `Sync`: one thread uses it at a time.
+unsafe impl Send for Publisher {}
+
+impl Publisher {
+    /// Publishes on `topic`, its full name on the graph.
+    ///
+    /// # Errors
+    /// A name that ROS does not allow; a type or a QoS that the middleware refuses.
+    pub fn new(
+        node: &Node,
+        topic: &str,
+        type_support: TypeSupport,
+        qos: QosProfile,
+    ) -> Result<Self, RclError> {
+        let topic = c_string(topic)?;
+        // SAFETY: plain values.
+        let (mut publisher, mut options) = unsafe {
+            (Box::new(rcl_get_zero_initialized_publisher()), rcl_publisher_get_default_options())
+        };
+        options.qos = qos.to_rmw(options.qos);
+        let code = node.0.with(|node| {
+            // SAFETY: as for `Subscription::new`.
+            unsafe {
+                rcl_publisher_init(
+                    &mut *publisher,
+                    node,
+                    type_support.as_ptr(),
+                    topic.as_ptr(),
+                    &options,
+                )
+            }
+        });
+        check("rcl_publisher_init", code)?;
+        Ok(Self { publisher, node: node.0.clone() })
+    }
+
+    /// Publishes a message: CDR, encapsulation header first.
+    ///
+    /// # Errors
+    /// The middleware refuses it.
+    pub fn publish(&self, cdr: &[u8]) -> Result<(), RclError> {
+        let message = rcutils_uint8_array_t {
+            buffer: cdr.as_ptr().cast_mut(),
+            buffer_length: cdr.len(),
+            buffer_capacity: cdr.len(),
+            // SAFETY: a plain value. The call reads the bytes and allocates nothing.
+            allocator: unsafe { rcutils_get_default_allocator() },
+        };
+        // SAFETY: the message points to `cdr`, which outlives the call and is only read.
+        check("rcl_publish_serialized_message", unsafe {
+            rcl_publish_serialized_message(&*self.publisher, &message, ptr::null_mut())
+        })
+    }
+
+    /// Subscriptions that it sends to.
+    ///
+    /// # Errors
+    /// The middleware's.
+    pub fn subscription_count(&self) -> Result<usize, RclError> {
+        let mut count = 0;
+        // SAFETY: both pointers are valid for the call.
+        check("rcl_publisher_get_subscription_count", unsafe {
+            rcl_publisher_get_subscription_count(&*self.publisher, &mut count)
+        })?;
+        Ok(count)
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        let publisher: *mut rcl_publisher_t = &mut *self.publisher;
+        // SAFETY: initialized in `new`; its node still lives.
+        let ended = self.node.with(|node| unsafe { rcl_publisher_fini(publisher, node) });
+        if let Err(error) = check("rcl_publisher_fini", ended) {
+            tracing::debug!("{error}");
+        }
+    }
+}
