@@ -37,14 +37,21 @@ pub(crate) fn run(args: &InitArgs, ros_args: &RosArguments) -> Result<(), Failur
     let everything = Mapping::parse(EVERYTHING, "init")?;
     let report = check::observe(everything, definitions(), args.listen, &stop, ros_args)?;
     let topics = topics(&report);
-    if topics.iter().all(DraftTopic::is_off) {
+    let is_off = topics.iter().all(DraftTopic::is_off);
+    if is_off && topics.iter().all(|topic| topic.obstacle.is_none()) {
         let reason = "no topic on the graph that can be recorded: is the robot running, and in this \
                       ROS_DOMAIN_ID?";
         return Err(Failure::Failed(reason.into()));
     }
     let text = draft(&topics, &definitions());
-    // Whoever depends on it should not have to find out.
-    Mapping::parse(&text, "init")?;
+    if is_off {
+        tracing::warn!(
+            "no topic on the graph can be recorded now; the mapping says why, topic by topic"
+        );
+    } else {
+        // Whoever depends on it should not have to find out.
+        Mapping::parse(&text, "init")?;
+    }
     match &args.output {
         Some(file) => output::write_to(Some(file), |out| Ok(out.write_all(text.as_bytes())?))?,
         None => data.write_all(text.as_bytes())?,

@@ -51,16 +51,18 @@ const HEAVY_LIMIT_BYTES: usize = 256 << 20;
 /// subscribes.
 pub struct RosNode {
     node: r2r::Node,
-    listening: ListeningNode,
+    listening: Nodes,
     name: NodeName,
     args: RosArguments,
 }
 
-/// The node that subscribes, in a context of its own: r2r does not share its.
-struct ListeningNode {
-    /// Nodes and guard conditions keep it alive.
-    context: Context,
-    node: Node,
+/// The nodes that subscribe, each in a context of its own: r2r does not share its, and a context can have
+/// a topic as one type only (Fast DDS refuses a second).
+struct Nodes {
+    name: NodeName,
+    enclave: Option<String>,
+    /// The first one looks at the graph; the others are there for topics of several types.
+    list: Vec<(Context, Node)>,
 }
 
 /// What the listening thread needs to know besides what it records.
@@ -72,14 +74,38 @@ struct ListenSettings {
     start_paused: bool,
 }
 
-impl ListeningNode {
+impl Nodes {
     fn start(name: &NodeName, args: &RosArguments) -> Result<Self, RclError> {
-        // Names are remapped before they come here, so rcl is given no rules.
-        let enclave = args.enclave.as_deref().map(|enclave| ["--ros-args", "--enclave", enclave]);
-        let context = Context::new(enclave.as_ref().map_or(&[], |arguments| arguments))?;
-        let node = format!("{}_listener", name.base_name());
-        let node = Node::new(&context, &node, name.namespace())?;
-        Ok(Self { context, node })
+        let (name, enclave) = (name.clone(), args.enclave.clone());
+        let mut nodes = Self { name, enclave, list: Vec::new() };
+        nodes.of_type(0)?;
+        Ok(nodes)
+    }
+
+    fn first(&self) -> &Node {
+        &self.list[0].1
+    }
+
+    fn context(&self) -> &Context {
+        &self.list[0].0
+    }
+
+    /// The node for the type of this number, from 0, of a topic.
+    fn of_type(&mut self, number: usize) -> Result<&Node, RclError> {
+        while self.list.len() <= number {
+            // Names are remapped before they come here, so rcl is given no rules.
+            let enclave = self.enclave.as_deref();
+            let arguments = enclave.map(|enclave| ["--ros-args", "--enclave", enclave]);
+            let context = Context::new(arguments.as_ref().map_or(&[], |arguments| arguments))?;
+            let suffix = match self.list.len() {
+                0 => "listener".to_owned(),
+                further => format!("listener_{}", further + 1),
+            };
+            let name = format!("{}_{suffix}", self.name.base_name());
+            let node = Node::new(&context, &name, self.name.namespace())?;
+            self.list.push((context, node));
+        }
+        Ok(&self.list[number].1)
     }
 }
 
@@ -101,7 +127,7 @@ impl RosNode {
         let base = node.name().map_err(start_error)?;
         let namespace = node.namespace().map_err(start_error)?;
         let name = NodeName::new(&base, &namespace);
-        let listening = ListeningNode::start(&name, args);
+        let listening = Nodes::start(&name, args);
         let listening = listening.map_err(|error| RosError::Start(error.to_string()))?;
         Ok(Self { node, listening, name, args: args.clone() })
     }
@@ -162,8 +188,9 @@ impl RosNode {
         stop: &StopFlag,
     ) -> Result<GraphReport, RosError> {
         let discovery = Discovery::new(mapping, definitions, self.args, self.name);
-        let ListeningNode { context, node } = self.listening;
-        Observer::new(&context, node, discovery)?.observe(listen, stop)
+        let nodes = self.listening;
+        let observer = Observer::new(nodes.context(), nodes.first().clone(), discovery)?;
+        observer.observe(listen, stop)
     }
 
     /// Records what `mapping`, resolved for this node, asks for until `stop` is set; then takes
@@ -188,10 +215,9 @@ impl RosNode {
             start_paused: settings.shown.start_paused,
         };
         let discovery = Discovery::new(mapping, definitions, self.args, self.name.clone());
-        let (node, name, listening) = (self.node, self.name, self.listening);
+        let (node, name, nodes) = (self.node, self.name, self.listening);
         let queue = Arc::new(MessageQueue::new(LIGHT_LIMIT_BYTES, HEAVY_LIMIT_BYTES));
-        let ListeningNode { context, node: listening_node } = listening;
-        let calls = Calls::new(&context)?;
+        let calls = Calls::new(nodes.context())?;
         {
             let calls = calls.clone();
             stop.call_when_set(move || calls.wake());
@@ -220,7 +246,7 @@ impl RosNode {
             move || calls.ask(calls::Request::PartStarted)
         };
         let recorded = record_from(&queue, recorder, stop, part_started, move |queue, stop| {
-            Listener::new(listening_node, listen, discovery, calls, queue, stop).map(Listener::run)
+            Listener::new(nodes, listen, discovery, calls, queue, stop).map(Listener::run)
         });
         // Its panics end in its own thread.
         let _ = node_thread.join();

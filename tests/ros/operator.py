@@ -3,11 +3,17 @@
 {"call": "pause"}                              calls /mldash_bridge/pause
 {"publish": "pose", "start": 0, "end": 20, "rate": 0}   PoseStamped; their numbers are their x and their stamp's 1/50 s
 {"latch": "robot_description", "text": "…"}    a String kept for late subscribers
+{"offer": "a", "topic": "/t", "type": "std_msgs/msg/String", "qos": "reliable", "depth": 10}   a publisher called "a" on a
+                                               node of its own; qos: reliable, best_effort or latched
+{"send": "a", "data": ["x"], "unheard": true}  publishes by it; unless unheard, only once somebody listens
+{"withdraw": "a"}                              it leaves the graph
+{"listen": "/t", "type": "std_msgs/msg/String"}   subscribes
 {"diagnostic": "mldash_bridge: queue", "level": "ok"}   waits for it on /diagnostics
 {"rosout": "text"}                             waits for a line that has it
 {"list": true}, {"get": ["config"]}, {"set": {"config": "x"}}   the bridge's parameters
 """
 
+import importlib
 import json
 import sys
 import time
@@ -33,6 +39,7 @@ class Operator:
     def __init__(self):
         self.node = rclpy.create_node("operator", enable_rosout=False)
         self.publishers = {}
+        self.offered = {}
         self.diagnostics = {}
         self.rosout = []
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 100)
@@ -85,6 +92,36 @@ class Operator:
         self.publisher(String, order["latch"], LATCHED).publish(String(data=order["text"]))
         return {}
 
+    def offer(self, order):
+        qos = QoSProfile(
+            depth=order.get("depth", 1000),
+            reliability=ReliabilityPolicy.BEST_EFFORT if order["qos"] == "best_effort" else ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if order["qos"] == "latched" else DurabilityPolicy.VOLATILE,
+        )
+        node = rclpy.create_node(order["offer"], enable_rosout=False, start_parameter_services=False)
+        publisher = node.create_publisher(message_class(order["type"]), order["topic"], qos)
+        self.offered[order["offer"]] = (node, publisher)
+        return {}
+
+    def send(self, order):
+        _, publisher = self.offered[order["send"]]
+        if not order.get("unheard"):
+            self.wait_for("a subscriber", lambda: publisher.get_subscription_count() or None)
+        for data in order["data"]:
+            publisher.publish(publisher.msg_type(data=data))
+        publisher.wait_for_all_acked(Duration(seconds=PATIENCE_SECS))
+        return {}
+
+    def withdraw(self, order):
+        node, publisher = self.offered.pop(order["withdraw"])
+        node.destroy_publisher(publisher)
+        node.destroy_node()
+        return {}
+
+    def listen(self, order):
+        self.node.create_subscription(message_class(order["type"]), order["listen"], lambda _: None, 10)
+        return {}
+
     def diagnostic(self, order):
         def found():
             status = self.diagnostics.get(order["diagnostic"])
@@ -121,6 +158,10 @@ class Operator:
             "call": self.call,
             "publish": self.publish,
             "latch": self.latch,
+            "offer": self.offer,
+            "send": self.send,
+            "withdraw": self.withdraw,
+            "listen": self.listen,
             "diagnostic": self.diagnostic,
             "rosout": self.rosout_line,
             "list": self.list_parameters,
@@ -128,6 +169,11 @@ class Operator:
             "set": self.set_parameters,
         }
         return next(act for name, act in orders.items() if name in order)(order)
+
+
+def message_class(type_name):
+    package, _, name = type_name.split("/")
+    return getattr(importlib.import_module(f"{package}.msg"), name)
 
 
 def main():

@@ -442,12 +442,13 @@ def run_custom_type(robot):
             robot.expect(f"finger/{finger.name}", row)
 
 
-def run_unknown_type(robot):
-    """Poses, and a topic of a package that only this process knows."""
+def run_gripper(robot):
+    """A pose, and a message of a package that the bridge was built without; both are kept for late subscribers."""
     from gripper_msgs.msg import Gripper
 
-    gripper = robot.node.create_publisher(Gripper, "gripper", RELIABLE)
-    run_poses(robot)
+    robot.advertise(PoseStamped, "pose", LATCHED)
+    robot.publish("pose", pose(0), track="pose")
+    gripper = robot.node.create_publisher(Gripper, "gripper", LATCHED)
     gripper.publish(Gripper())
     stay()
 

@@ -9,12 +9,11 @@ mod robot;
 mod terminal;
 
 pub use bridge::{Bridge, Recording};
+pub use domain::Domain;
 pub use operator::Operator;
 pub use robot::{Robot, example};
 
 use std::path::{Path, PathBuf};
-
-use domain::Domain;
 
 /// A ROS graph of its own, and a folder for what is recorded from it.
 pub struct Graph {

@@ -40,6 +40,8 @@ struct Known {
 
 struct KnownType {
     name: String,
+    /// Somebody has published it; else the mapping only expects it.
+    is_published: bool,
     /// `None` when refused.
     recording: Option<Recording>,
 }
@@ -128,7 +130,7 @@ impl Discovery {
         let expected: Vec<(String, String)> = typed.collect();
         let found = expected.into_iter().filter_map(|(mapped_name, type_name)| {
             let topic = self.name_on_graph(&mapped_name);
-            match self.record(topic, &mapped_name, &type_name, &[], false) {
+            match self.record(topic, &mapped_name, &type_name, &[]) {
                 // Nobody publishes it yet: if it can't be recorded, that is said when somebody does.
                 Some(NewTopic::Refuse { .. }) => None,
                 found => found,
@@ -212,60 +214,47 @@ impl Discovery {
         let mut found = Vec::new();
         for type_name in &types {
             let offers = offers(&publishers, type_name);
-            let known = self.known.get(&name).map_or(&[][..], |known| &known.types);
-            if known.iter().any(|ty| ty.name == *type_name) {
+            if self.known.get_mut(&name).and_then(|known| known.of(type_name)).is_some() {
                 found.extend(self.review(&name, type_name, &offers));
             } else {
-                let is_second = known.iter().any(|ty| ty.recording.is_some());
-                found.extend(self.record(
-                    name.clone(),
-                    &mapped_name,
-                    type_name,
-                    &offers,
-                    is_second,
-                ));
+                found.extend(self.record(name.clone(), &mapped_name, type_name, &offers));
             }
         }
         found
     }
 
-    /// A type that a topic is newly published as, if the mapping wants it. `is_second`: the topic is
-    /// recorded as another type already.
+    /// A type that a topic is newly published as, if the mapping wants it. Without offers, nobody publishes
+    /// it yet.
     fn record(
         &mut self,
         topic: String,
         mapped_name: &str,
         type_name: &str,
         offers: &[Offer],
-        is_second: bool,
     ) -> Option<NewTopic> {
         let parsed: TypeName = type_name.parse().ok()?;
         let rule = self.mapping.rule_for(mapped_name, &parsed)?;
         let splits = rule.settings.on_type_change == OnTypeChange::SplitTrack;
         let (wanted, place) = (rule.settings.qos, rule.rule.place());
         let qos = ChosenQos::adapted(&wanted, offers);
-        let plan = match is_second && !splits {
-            true => Err(second_type(&topic, &self.known)),
-            false => Self::plan(&self.definitions, &topic, mapped_name, &parsed, &rule),
+        let plan = Self::plan(&self.definitions, &topic, mapped_name, &parsed, &rule);
+        let plan = match (plan, self.known.get(&topic).and_then(Known::recorded)) {
+            (Ok(plan), Some(_)) if splits => Ok(plan.in_a_track_of_its_type()),
+            (Ok(_), Some(recorded)) => Err(second_type(type_name, recorded)),
+            (plan, _) => plan,
         };
         if !offers.is_empty() {
             self.matched.insert(place);
         }
         let recording = plan.is_ok().then(|| Recording { wanted, qos, warned_of: HashSet::new() });
         let known = self.known.entry(topic.clone()).or_default();
-        known.types.push(KnownType { name: type_name.to_owned(), recording });
+        let is_only = known.types.iter().all(|ty| !ty.is_published);
+        let is_published = !offers.is_empty();
+        let type_name = type_name.to_owned();
+        known.types.push(KnownType { name: type_name.clone(), is_published, recording });
         Some(match plan {
-            Ok(plan) => {
-                let plan = if is_second { plan.in_a_track_of_its_type() } else { plan };
-                NewTopic::Record {
-                    topic,
-                    type_name: type_name.to_owned(),
-                    qos,
-                    plan: Box::new(plan),
-                }
-            }
+            Ok(plan) => NewTopic::Record { topic, type_name, qos, plan: Box::new(plan) },
             Err(reason) => {
-                let is_only = known.types.len() == 1;
                 let name = if is_only { topic } else { format!("{topic} ({type_name})") };
                 NewTopic::Refuse { name, reason }
             }
@@ -277,6 +266,15 @@ impl Discovery {
         let known = self.known.get_mut(topic).and_then(|known| known.of(type_name));
         if let Some(known) = known {
             known.recording = None;
+        }
+    }
+
+    /// Somebody publishes, or has published, a topic as this type.
+    pub(super) fn note_published(&mut self, topic: &str, type_name: &str) {
+        if let (Mapped::As(mapped_name), Ok(ty)) = (self.mapped(topic), type_name.parse())
+            && let Some(rule) = self.mapping.rule_for(&mapped_name, &ty)
+        {
+            self.matched.insert(rule.rule.place());
         }
     }
 
@@ -293,21 +291,15 @@ impl Discovery {
 
     /// A topic and type that is dealt with: has what its publishers offer changed?
     fn review(&mut self, topic: &str, type_name: &str, offers: &[Offer]) -> Option<NewTopic> {
-        let mapped_name = match self.mapped(topic) {
-            Mapped::As(mapped_name) => mapped_name,
-            Mapped::Shadowed { .. } => return None,
-        };
-        let known = self.known.get_mut(topic)?.of(type_name)?;
-        let recording = known.recording.as_mut()?;
         if offers.is_empty() {
             // Whoever comes next is likely to be the same again.
             return None;
         }
-        if let Some(rule) =
-            type_name.parse().ok().and_then(|ty| self.mapping.rule_for(&mapped_name, &ty))
-        {
-            self.matched.insert(rule.rule.place());
+        let known = self.known.get_mut(topic)?.of(type_name)?;
+        if !std::mem::replace(&mut known.is_published, true) {
+            self.note_published(topic, type_name);
         }
+        let recording = self.known.get_mut(topic)?.of(type_name)?.recording.as_mut()?;
         let qos = ChosenQos::adapted(&recording.wanted, offers);
         if qos != recording.qos {
             recording.qos = qos;
@@ -362,18 +354,21 @@ impl Discovery {
 }
 
 impl Known {
+    /// The type that it is recorded as, the first of several.
+    fn recorded(&self) -> Option<&str> {
+        let recorded = self.types.iter().find(|ty| ty.recording.is_some())?;
+        Some(&recorded.name)
+    }
+
     fn of(&mut self, type_name: &str) -> Option<&mut KnownType> {
         self.types.iter_mut().find(|ty| ty.name == type_name)
     }
 }
 
-fn second_type(topic: &str, known: &HashMap<String, Known>) -> String {
-    let recorded =
-        known.get(topic).and_then(|known| known.types.iter().find(|ty| ty.recording.is_some()));
-    let recorded = recorded.map_or("another type", |ty| ty.name.as_str());
+fn second_type(type_name: &str, recorded: &str) -> String {
     format!(
-        "the topic is recorded as {recorded}; `on_type_change: split_track` in the mapping gives each \
-         further type a track of its own"
+        "the topic is published as {type_name} too; messages of that type are not recorded, those of \
+         {recorded} are; `on_type_change: split_track` in the mapping gives each type a track of its own"
     )
 }
 

@@ -11,10 +11,10 @@ use super::discovery::{Discovery, NewTopic};
 use super::queue::{MessageQueue, RawMessage};
 use super::reader::{Arrival, TopicReader};
 use super::services::{Answer, Call, Reply};
-use super::{ListenSettings, RosError, StopFlag, qos::ChosenQos};
+use super::{ListenSettings, Nodes, RosError, StopFlag, qos::ChosenQos};
 use crate::mapping::ClockJump;
 use crate::record::DropReason;
-use crate::ros::rcl::{Node, RclError, Ready, Subscription, WaitSet};
+use crate::ros::rcl::{RclError, Ready, Subscription, WaitSet};
 
 /// A graph that changes without end is looked at so often.
 const DISCOVER_EVERY: Duration = Duration::from_millis(50);
@@ -31,7 +31,7 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// Everything that lives on the listening thread.
 pub(super) struct Listener<'a> {
-    node: Node,
+    nodes: Nodes,
     wait_set: WaitSet,
     ready: Ready,
     discovery: Discovery,
@@ -68,16 +68,17 @@ impl<'a> Listener<'a> {
     /// # Errors
     /// rcl can't wait.
     pub(super) fn new(
-        node: Node,
+        nodes: Nodes,
         settings: ListenSettings,
         discovery: Discovery,
         calls: Calls,
         queue: &'a MessageQueue<Control>,
         stop: &'a StopFlag,
     ) -> Result<Self, RosError> {
-        let wait_set = WaitSet::new(&node).map_err(|error| RosError::Node(error.to_string()))?;
+        let wait_set =
+            WaitSet::new(nodes.first()).map_err(|error| RosError::Node(error.to_string()))?;
         let mut listener = Self {
-            node,
+            nodes,
             wait_set,
             ready: Ready::default(),
             discovery,
@@ -133,6 +134,10 @@ impl<'a> Listener<'a> {
         self.drain_all(DRAIN_AT_MOST);
         self.readers.end_echoes();
         self.readers.hand_over();
+        // A publisher may have come and gone between two looks at the graph.
+        for counted in self.readers.list.iter().filter(|counted| counted.reader.has_heard()) {
+            self.discovery.note_published(counted.reader.topic(), &counted.type_name);
+        }
         self.readers.queue.push_control(Control::Unmatched(self.discovery.unmatched()));
     }
 
@@ -171,7 +176,7 @@ impl<'a> Listener<'a> {
     }
 
     fn discover(&mut self) {
-        for found in self.discovery.scan(&self.node) {
+        for found in self.discovery.scan(self.nodes.first()) {
             self.deal_with(found);
         }
         for counted in &mut self.readers.list {
@@ -187,7 +192,12 @@ impl<'a> Listener<'a> {
     fn deal_with(&mut self, found: NewTopic) {
         match found {
             NewTopic::Record { topic, type_name, qos, plan } => {
-                match TopicReader::new(&self.node, &topic, &type_name, qos) {
+                let types = self.readers.list.iter().filter(|c| c.reader.topic() == topic).count();
+                let reader = self
+                    .nodes
+                    .of_type(types)
+                    .and_then(|node| TopicReader::new(node, &topic, &type_name, qos));
+                match reader {
                     Ok(reader) => {
                         tracing::info!("recording {} ({type_name}; {qos})", plan.mapped_topic());
                         self.readers.add(reader, type_name);
@@ -208,7 +218,7 @@ impl<'a> Listener<'a> {
 
     fn adapt(&mut self, topic: &str, type_name: &str, qos: ChosenQos) {
         let Some(reader) = self.readers.of(topic, type_name) else { return };
-        match reader.adapt(&self.node, qos) {
+        match reader.adapt(qos) {
             Ok(()) => tracing::info!("{topic}: publishers changed, now asking for {qos}"),
             Err(error) => tracing::error!("{topic}: can't subscribe again: {error}"),
         }
@@ -231,6 +241,7 @@ impl<'a> Listener<'a> {
                 tracing::info!("/clock jumped back; going on in a new experiment");
                 self.readers.drain_every();
                 let later = self.readers.take_batch_since(jumped_at);
+                self.readers.end_echoes();
                 self.readers.hand_over();
                 self.readers.queue.push_behind_messages(Control::ClockJumped);
                 self.readers.batch = later;
@@ -247,7 +258,7 @@ impl<'a> Listener<'a> {
                     self.drain_all(DRAIN_BEFORE_CALL);
                     self.answer(call, reply);
                 }
-                Request::PartStarted => self.readers.repeat_latched(&self.node),
+                Request::PartStarted => self.readers.repeat_latched(),
                 Request::SimTime(use_sim_time) => self.set_sim_time(use_sim_time),
             }
         }
@@ -268,7 +279,12 @@ impl<'a> Listener<'a> {
                 super::control::send(reply, Answer::done("recording"));
             }
             Call::Flush => queue.push_behind_messages(Control::Flush(reply)),
-            Call::Split => queue.push_behind_messages(Control::Split(reply)),
+            Call::Split => {
+                // What a part still waits for belongs to it.
+                self.readers.end_echoes();
+                self.readers.hand_over();
+                queue.push_behind_messages(Control::Split(reply));
+            }
             Call::Status => queue.push_behind_messages(Control::Status(queue.fill(), reply)),
         }
     }
@@ -279,7 +295,7 @@ impl<'a> Listener<'a> {
         }
         let topic = self.discovery.name_on_graph("/clock");
         let topic = use_sim_time.then_some(topic.as_str());
-        if let Err(error) = self.readers.clock.set_simulated(&self.node, topic) {
+        if let Err(error) = self.readers.clock.set_simulated(self.nodes.first(), topic) {
             tracing::error!("can't listen to /clock; receive times are the system's: {error}");
         }
     }
@@ -405,9 +421,9 @@ impl Readers<'_> {
         }
     }
 
-    fn repeat_latched(&mut self, node: &Node) {
+    fn repeat_latched(&mut self) {
         for counted in &mut self.list {
-            if let Err(error) = counted.reader.repeat_latched(node) {
+            if let Err(error) = counted.reader.repeat_latched() {
                 let topic = counted.reader.topic();
                 tracing::error!("{topic}: can't ask for latched messages again: {error}");
             }

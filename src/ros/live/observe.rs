@@ -120,7 +120,7 @@ impl Observer {
                 }
                 NewTopic::Resubscribe { topic, qos, .. } => {
                     if let Some(heard) = self.heard.get_mut(&topic)
-                        && let Err(error) = heard.reader.adapt(&self.node, qos)
+                        && let Err(error) = heard.reader.adapt(qos)
                     {
                         tracing::warn!("{topic}: can't subscribe again: {error}");
                     }

@@ -22,6 +22,7 @@ const TURN: usize = 4_096;
 pub(super) struct TopicReader {
     /// On the graph.
     topic: String,
+    node: Node,
     type_support: TypeSupport,
     qos: ChosenQos,
     main: Source,
@@ -29,6 +30,7 @@ pub(super) struct TopicReader {
     latching: Option<Source>,
     /// Until what replaced them is surely matched.
     retiring: Vec<(Source, Instant)>,
+    has_heard: bool,
     /// Asks publishers once more for what they keep.
     echo: Option<Echo>,
     sequences: Sequences,
@@ -93,11 +95,13 @@ impl TopicReader {
         let make = |profile| Source::new(node, topic, type_support, profile);
         Ok(Self {
             topic: topic.to_owned(),
+            node: node.clone(),
             type_support,
             qos,
             main: make(qos.profile())?,
             latching: qos.latching_profile().map(make).transpose()?,
             retiring: Vec::new(),
+            has_heard: false,
             echo: None,
             sequences: Sequences::default(),
             recent: Recent::default(),
@@ -108,6 +112,11 @@ impl TopicReader {
     /// The topic's name on the graph.
     pub(super) fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// Whether any message has come.
+    pub(super) fn has_heard(&self) -> bool {
+        self.has_heard
     }
 
     /// What is asked for.
@@ -126,8 +135,8 @@ impl TopicReader {
     ///
     /// # Errors
     /// The middleware's; the topic is heard as before then.
-    pub(super) fn adapt(&mut self, node: &Node, qos: ChosenQos) -> Result<(), RclError> {
-        let make = |profile| Source::new(node, &self.topic, self.type_support, profile);
+    pub(super) fn adapt(&mut self, qos: ChosenQos) -> Result<(), RclError> {
+        let make = |profile| Source::new(&self.node, &self.topic, self.type_support, profile);
         let until = Instant::now() + OVERLAP;
         let latching = match (qos.latching_profile(), self.qos.latching_profile()) {
             (wanted, had) if wanted == had => None,
@@ -150,9 +159,9 @@ impl TopicReader {
     ///
     /// # Errors
     /// The middleware's.
-    pub(super) fn repeat_latched(&mut self, node: &Node) -> Result<(), RclError> {
+    pub(super) fn repeat_latched(&mut self) -> Result<(), RclError> {
         let Some(profile) = self.qos.any_latching_profile() else { return Ok(()) };
-        let source = Source::new(node, &self.topic, self.type_support, profile)?;
+        let source = Source::new(&self.node, &self.topic, self.type_support, profile)?;
         let known = self.latched.of_others(&HashSet::new());
         let publishers: HashSet<Gid> = known.iter().map(|kept| kept.info.publisher).collect();
         let highest = publishers.into_iter();
@@ -253,6 +262,7 @@ impl TopicReader {
                 take(Arrival { cdr, info });
             }
         }
+        self.has_heard |= taken > 0;
         Ok(taken)
     }
 

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use r2r_rcl::{
     rcl_context_fini, rcl_context_t, rcl_get_zero_initialized_context,
     rcl_get_zero_initialized_init_options, rcl_init, rcl_init_options_fini, rcl_init_options_init,
-    rcl_shutdown, rcutils_get_default_allocator,
+    rcl_init_options_set_domain_id, rcl_shutdown, rcutils_get_default_allocator,
 };
 
 use super::error::{RclError, c_string, check};
@@ -35,6 +35,18 @@ impl Context {
     /// # Errors
     /// No middleware, a bad domain id, arguments that rcl refuses.
     pub fn new(arguments: &[&str]) -> Result<Self, RclError> {
+        Self::start(arguments, None)
+    }
+
+    /// Joins the graph of a domain, whatever `ROS_DOMAIN_ID` says.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn in_domain(id: usize) -> Result<Self, RclError> {
+        Self::start(&[], Some(id))
+    }
+
+    fn start(arguments: &[&str], domain: Option<usize>) -> Result<Self, RclError> {
         let arguments: Vec<_> = arguments.iter().map(|a| c_string(a)).collect::<Result<_, _>>()?;
         let argv: Vec<*const _> = arguments.iter().map(|argument| argument.as_ptr()).collect();
         let argc = i32::try_from(argv.len()).unwrap_or(i32::MAX);
@@ -45,6 +57,11 @@ impl Context {
         check("rcl_init_options_init", unsafe {
             rcl_init_options_init(&mut options, rcutils_get_default_allocator())
         })?;
+        if let Some(id) = domain {
+            // SAFETY: `options` is initialized.
+            let set = unsafe { rcl_init_options_set_domain_id(&mut options, id) };
+            check("rcl_init_options_set_domain_id", set)?;
+        }
         // SAFETY: a plain value.
         let mut context = Box::new(unsafe { rcl_get_zero_initialized_context() });
         // SAFETY: `argv` holds `argc` valid strings that outlive the call; rcl copies them and the
