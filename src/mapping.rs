@@ -55,7 +55,7 @@ pub(crate) use yaml::texts_at;
 /// A mapping is written by people.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
-/// Chosen by measurement: see docs/performance.md.
+/// Measured: at 5,000 messages a second it saves a third of the CPU, and less gathering saves less.
 const DEFAULT_GATHER: Duration = Duration::from_millis(5);
 
 /// What to record, and how.

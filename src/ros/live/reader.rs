@@ -61,13 +61,6 @@ pub(super) struct Arrival<'a> {
     pub(super) info: MessageInfo,
 }
 
-/// Which of a topic's subscriptions a message came by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
-    Live,
-    Echo,
-}
-
 impl Source {
     fn new(
         node: &Node,
@@ -246,20 +239,20 @@ impl TopicReader {
                 let Some(message) = source.subscription.take()? else { break };
                 let (cdr, info) = (message.cdr, message.info);
                 publishers.insert(info.publisher);
-                let role = match (heard.hear(&info, cdr), info.sequence) {
-                    (Seen::New, _) => Role::Live,
-                    (Seen::Repeat, Some(number)) => match highest.get(&info.publisher) {
-                        Some(highest) if number <= *highest => Role::Echo,
-                        _ => continue,
-                    },
-                    (Seen::Repeat, None) if is_old(&info, source.made_nanos) => Role::Echo,
-                    (Seen::Repeat, None) => continue,
+                let is_new = heard.hear(&info, cdr) == Seen::New;
+                // Known before the part began, or fresh and come by another subscription already?
+                let is_wanted_again = match (info.sequence, highest.get(&info.publisher)) {
+                    (Some(number), Some(highest)) => number <= *highest,
+                    (Some(_), None) => false,
+                    (None, _) => is_old(&info, source.made_nanos),
                 };
-                if role == Role::Live {
+                if is_new {
                     latched.keep(cdr, info, false, is_paused);
                 }
-                taken += 1;
-                take(Arrival { cdr, info });
+                if is_new || is_wanted_again {
+                    taken += 1;
+                    take(Arrival { cdr, info });
+                }
             }
         }
         self.has_heard |= taken > 0;
