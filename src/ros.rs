@@ -14,6 +14,7 @@ mod live;
 mod logs;
 mod names;
 #[cfg(feature = "ros")]
+#[expect(unsafe_code, reason = "a safe layer over a C library")]
 pub mod rcl;
 
 pub use arguments::{Remap, RosArgumentError, RosArguments};

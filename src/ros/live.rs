@@ -8,7 +8,6 @@ mod control;
 mod discovery;
 mod latched;
 mod listener;
-mod middleware;
 mod node_loop;
 mod observe;
 mod parameters;
@@ -144,7 +143,7 @@ impl RosNode {
 
     /// The middleware that is in use: `rmw_fastrtps_cpp`.
     pub fn middleware(&self) -> String {
-        middleware::name()
+        super::rcl::middleware()
     }
 
     /// The settings given as ROS parameters; others that were given are warned about.

@@ -11,8 +11,8 @@
 //! runs. It knows nothing of mappings, messages or rows. r2r has a context of its own beside this one; rcl
 //! allows several in one process.
 //!
-//! Every handle keeps what it stands on alive, so they may be dropped in any order. The layer and
-//! `middleware.rs` are the only places on the ROS side with `unsafe`.
+//! Every handle keeps what it stands on alive, so they may be dropped in any order. There is no other
+//! `unsafe` in this package.
 
 mod context;
 mod error;
@@ -25,7 +25,7 @@ mod subscription;
 mod type_support;
 mod wait;
 
-pub use context::Context;
+pub use context::{Context, middleware};
 pub use error::RclError;
 pub use graph::{PublisherInfo, TopicTypes};
 pub use guard::GuardCondition;

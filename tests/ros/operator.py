@@ -31,7 +31,8 @@ from std_srvs.srv import Trigger
 PATIENCE_SECS = 50
 START = 1_700_000_000
 LEVELS = {"ok": b"\x00", "warn": b"\x01", "error": b"\x02", "stale": b"\x03"}
-RELIABLE = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+# Deeper than any test publishes in one go: what a reader has not acknowledged yet is not overwritten.
+RELIABLE = QoSProfile(depth=10_000, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1000, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 

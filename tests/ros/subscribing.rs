@@ -221,7 +221,7 @@ fn stopped_for_a_while(mapping: &str) -> Recording {
     let graph = Graph::new();
     let bridge = graph.bridge(mapping);
     let flood =
-        graph.start_example("flood", &["--topics", "1", "--rate", "4000", "--duration", "14"]);
+        graph.start_example("flood", &["--topics", "1", "--rate", "2000", "--duration", "24"]);
     bridge.wait_for_rows("flood/pose_0", 1_000);
     bridge.signal(Signal::STOP);
     std::thread::sleep(std::time::Duration::from_secs(6));
@@ -232,7 +232,7 @@ fn stopped_for_a_while(mapping: &str) -> Recording {
     let topic = recording.topic("/flood/pose_0");
     let number = |key: &str| topic[key].as_u64().unwrap();
     assert_eq!(number("stored"), recording.rows("flood/pose_0").len() as u64);
-    assert_eq!(number("stored") + number("lost"), 14 * 4_000, "{topic:#}");
+    assert_eq!(number("stored") + number("lost"), 24 * 2_000, "{topic:#}");
     recording
 }
 

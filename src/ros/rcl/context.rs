@@ -3,6 +3,7 @@
 //! Nodes and guard conditions hold an `Arc` of the inner handle; the context is shut down and finalized
 //! when the last of them is gone.
 
+use std::ffi::CStr;
 use std::ptr;
 use std::sync::Arc;
 
@@ -10,10 +11,21 @@ use parking_lot::Mutex;
 use r2r_rcl::{
     rcl_context_fini, rcl_context_t, rcl_get_zero_initialized_context,
     rcl_get_zero_initialized_init_options, rcl_init, rcl_init_options_fini, rcl_init_options_init,
-    rcl_init_options_set_domain_id, rcl_shutdown, rcutils_get_default_allocator,
+    rcl_init_options_set_domain_id, rcl_shutdown, rcutils_get_default_allocator, rmw_get_implementation_identifier,
 };
 
 use super::error::{RclError, c_string, check};
+
+/// The middleware that rcl has loaded: `rmw_fastrtps_cpp`, `rmw_cyclonedds_cpp`, ….
+pub fn middleware() -> String {
+    // SAFETY: rmw.h says that this is callable at any time and returns a constant of the library, which
+    // stays loaded, or null.
+    let name = unsafe {
+        let name = rmw_get_implementation_identifier();
+        (!name.is_null()).then(|| CStr::from_ptr(name))
+    };
+    name.map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+}
 
 /// A context of its own, in the domain that `ROS_DOMAIN_ID` names.
 #[derive(Clone)]
