@@ -181,6 +181,7 @@ mod experiment;
 mod files;
 mod flusher;
 mod format;
+mod found;
 pub mod json;
 mod lines;
 mod local;
@@ -204,6 +205,7 @@ pub(crate) use error::one_line;
 pub use experiment::{CloseError, Closed, ClosedTrack, Experiment, LostRows};
 pub use files::Files;
 pub use format::{Export, Format, FormatError};
+pub(crate) use found::Found;
 pub use lines::{AppendedLines, BadLine};
 pub(crate) use local::replace_file;
 pub use local::{

@@ -81,6 +81,19 @@ impl WaitingRows {
         }
     }
 
+    fn get(&self, ts: Timestamp) -> Option<&Fields> {
+        match self.in_order.binary_search_by_key(&ts, |(ts, _)| *ts) {
+            Ok(place) => self.in_order.get(place).map(|(_, fields)| fields),
+            Err(_) => self.out_of_order.get(&ts),
+        }
+    }
+
+    /// The latest time.
+    fn last(&self) -> Option<Timestamp> {
+        // Those out of order came after a later one.
+        self.in_order.last().map(|(ts, _)| *ts)
+    }
+
     fn len(&self) -> usize {
         self.in_order.len() + self.out_of_order.len()
     }
@@ -121,6 +134,16 @@ impl TrackBuffer {
     /// Rows waiting.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// What waits at a time.
+    pub(super) fn get(&self, ts: Timestamp) -> Option<&Fields> {
+        self.rows.get(ts)
+    }
+
+    /// The latest time of all rows, waiting or flushed.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        self.taken_through.max(self.rows.last())
     }
 
     /// Everything that waits.

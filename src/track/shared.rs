@@ -15,13 +15,13 @@ use super::error::{TrackError, one_line};
 use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
 use super::flusher::Doorbell;
 use super::local::{
-    ExperimentDir, FileStore, StoreError, TrackAppender, TrackClosed, TrackNotes, WriteAccess,
-    utc_now,
+    ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackClosed, TrackNotes,
+    WriteAccess, utc_now,
 };
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
 use super::remote::Upload;
-use super::row::Row;
+use super::row::{Fields, Row, Timestamp};
 use super::run::{Metadata, Run, RunNotes};
 
 /// What the handles, the tracks and the flush thread share.
@@ -59,6 +59,13 @@ pub(super) struct TrackState {
     buffer: Mutex<TrackBuffer>,
     /// Held for a whole flush, so that flushes of one track come one after another.
     appender: Mutex<Option<TrackAppender>>,
+}
+
+impl TrackState {
+    /// The latest time of all rows, waiting or on disk.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        self.buffer.lock().last()
+    }
 }
 
 impl Shared {
@@ -227,6 +234,29 @@ impl Shared {
                 }
                 Err(error.into())
             }
+        }
+    }
+
+    /// What a track holds at exactly this time, on disk and waiting to be written.
+    pub(super) fn row_at(
+        &self,
+        track: &TrackState,
+        ts: Timestamp,
+    ) -> Result<(Option<RawRow>, Option<Fields>), TrackError> {
+        // Held throughout: what is neither here nor there is on its way from one to the other.
+        let mut appender = track.appender.lock();
+        let Some(appender) = appender.as_mut() else {
+            return Err(TrackError::Closed(self.name.to_string()));
+        };
+        let waiting = track.buffer.lock().get(ts).cloned();
+        Ok((appender.row_at(ts)?, waiting))
+    }
+
+    /// What is said of a track.
+    pub(super) fn notes(&self, track: &TrackState) -> Result<TrackNotes, TrackError> {
+        match track.appender.lock().as_ref() {
+            Some(appender) => Ok(appender.notes()),
+            None => Err(TrackError::Closed(self.name.to_string())),
         }
     }
 

@@ -227,7 +227,11 @@ impl Track {
         self.name.as_ref().map_err(|error| error.clone().into())
     }
 
-    fn state(&self) -> Result<&Arc<TrackState>, TrackError> {
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn state(&self) -> Result<&Arc<TrackState>, TrackError> {
         if let Some(state) = self.state.get() {
             return Ok(state);
         }

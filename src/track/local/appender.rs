@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::atomic::sync_folder;
+use super::cursor::RawRow;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
 use super::index::Index;
+use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
 use super::snapshot::{DATA_FILE, extend_index};
 use super::{index_file, tidy};
@@ -46,6 +48,7 @@ pub(crate) struct TrackAppender {
     /// The columns of the last row, by identity: the next one usually has the same.
     last_columns: Vec<Column>,
     batch: Vec<u8>,
+    finder: Finder,
 }
 
 impl TrackAppender {
@@ -72,6 +75,7 @@ impl TrackAppender {
             unsynced: false,
             last_columns: Vec::new(),
             batch: Vec::new(),
+            finder: Finder::default(),
         };
         appender.tidy()?;
         appender.rows_before = appender.index.rows();
@@ -171,6 +175,16 @@ impl TrackAppender {
         self.index.span().and_then(|(_, last)| Timestamp::new(last).ok())
     }
 
+    /// What is said of the track.
+    pub(crate) fn notes(&self) -> TrackNotes {
+        self.metadata.notes()
+    }
+
+    /// The row on disk of exactly this time.
+    pub(crate) fn row_at(&mut self, ts: Timestamp) -> Result<Option<RawRow>, StoreError> {
+        self.finder.row(&self.data, &self.data_path, &self.index, ts)
+    }
+
     /// Carries flushed rows through a power cut.
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
         if self.unsynced {
@@ -205,6 +219,7 @@ impl TrackAppender {
         index_file::remove(&self.folder)?;
         self.index = tidy::rewrite(&self.folder)?;
         self.data = open_data(&self.data_path)?;
+        self.finder = Finder::default();
         Ok(())
     }
 

@@ -167,9 +167,9 @@ impl LoadedBlock {
         Ok(Self { offset: block.offset, bytes: Arc::new(bytes), rows, next })
     }
 
-    /// Where in the file it begins.
-    pub(super) fn offset(&self) -> u64 {
-        self.offset
+    /// Whether it is this block, as long as it is there.
+    pub(super) fn is_of(&self, block: &Block) -> bool {
+        self.offset == block.offset && self.bytes.len() as u64 == block.len
     }
 
     /// The largest time that is not after `secs`.

@@ -30,6 +30,13 @@ pub(super) struct Block {
     pub ascending: bool,
 }
 
+impl Block {
+    /// Whether a row of this time may be in it.
+    pub(super) fn may_hold(&self, secs: f64) -> bool {
+        self.rows > 0 && self.min <= secs && secs <= self.max
+    }
+}
+
 /// Blocks and columns of the first `end` bytes of a data file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Index {
