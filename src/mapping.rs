@@ -41,7 +41,9 @@ pub use problem::{MappingErrors, Place, Problem};
 pub use qos::{Durability, Qos, Reliability};
 pub use required::Required;
 pub use rule::{Rule, RuleMatch, TypeConflict};
-pub use settings::{Hz, OnTypeChange, Settings, Stamp, StampOffset, TimeColumn, TimeColumns};
+pub use settings::{
+    Hz, OnTypeChange, SameStamp, Settings, Stamp, StampOffset, TimeColumn, TimeColumns,
+};
 pub use template::LoneBrace;
 pub use topic::{Captures, TopicPattern, TopicPatternError};
 pub use track_pattern::{TrackPattern, TrackPatternError};
@@ -89,6 +91,8 @@ pub struct Mapping {
     start_paused: bool,
     clock_jump: ClockJump,
     gather: Option<Duration>,
+    /// What holds for all topics.
+    defaults: Keys,
     text: String,
     path: PathBuf,
 }
@@ -302,11 +306,11 @@ impl Mapping {
         self.rules_not_at(matched).map(Rule::label).collect()
     }
 
-    /// What a rule says of messages of a type.
+    /// What a rule says of messages of a type, and where it leaves a key open, the type and the mapping.
     fn keys_of(&self, rule: &Rule, ty: Option<&TypeName>) -> Keys {
         match ty.and_then(|ty| self.types.get(ty)) {
-            Some(defaults) => rule.keys.over(&defaults.value),
-            None => rule.keys.clone(),
+            Some(of_type) => rule.keys.over(&of_type.value).over(&self.defaults),
+            None => rule.keys.over(&self.defaults),
         }
     }
 }

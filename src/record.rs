@@ -16,6 +16,7 @@ mod parts;
 mod plan;
 mod required;
 mod session;
+mod slots;
 mod status;
 mod stream;
 mod throttle;

@@ -15,7 +15,7 @@ use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, 
 use crate::message::TypeName;
 use crate::track::{Keep, WhenLocalFull};
 
-const TOP_KEYS: [&str; 12] = [
+const TOP_KEYS: [&str; 14] = [
     "experiment",
     "root",
     "remote",
@@ -28,6 +28,8 @@ const TOP_KEYS: [&str; 12] = [
     "start_paused",
     "clock_jump",
     "gather",
+    settings::SAME_STAMP,
+    settings::ON_TYPE_CHANGE,
 ];
 const CLOCK_JUMPS: [(&str, ClockJump); 2] =
     [("sort", ClockJump::Sort), ("split", ClockJump::Split)];
@@ -82,6 +84,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
             .and_then(|item| item.choice(&CLOCK_JUMPS, problems))
             .unwrap_or_default(),
         gather: section.get("gather").and_then(|item| gather(item, problems)),
+        defaults: Keys::read_defaults(&section, problems),
         text: text.to_owned(),
         path: PathBuf::new(),
     };

@@ -15,7 +15,13 @@ use crate::message::{Decoder, FieldPath, Layout, SelectedField, Selection, Stamp
 pub(super) const TRACK: &str = "write a name such as `robot/pose`; `{topic}`, a wildcard's `{1}` and fields such as `{child_frame_id}` fill in";
 pub(super) const PATH: &str =
     "write names joined by dots, such as `pose.position` or `ranges[::4]`";
-const ON_TYPE_CHANGE: [(&str, OnTypeChange); 2] =
+/// The key of [`SameStamp`], of an entry and of the whole mapping.
+pub(super) const SAME_STAMP: &str = "same_stamp";
+const SAME_STAMPS: [(&str, SameStamp); 3] =
+    [("keep", SameStamp::Keep), ("merge", SameStamp::Merge), ("drop", SameStamp::Drop)];
+/// The key of [`OnTypeChange`], likewise.
+pub(super) const ON_TYPE_CHANGE: &str = "on_type_change";
+const ON_TYPE_CHANGES: [(&str, OnTypeChange); 2] =
     [("refuse", OnTypeChange::Refuse), ("split_track", OnTypeChange::SplitTrack)];
 const STAMP: &str = "write `header`, `receive` or a field such as `transforms.header.stamp`";
 
@@ -36,6 +42,8 @@ pub struct Settings {
     pub max_rate: Option<Hz>,
     /// Only rows in which a field other than the stamp differs from the row before.
     pub on_change: bool,
+    /// What becomes of a message whose `_ts` another message of its topic has.
+    pub same_stamp: SameStamp,
     /// How the topic is subscribed to.
     pub qos: Qos,
     /// What happens when the topic is published as another type.
@@ -69,6 +77,19 @@ pub enum OnTypeChange {
     SplitTrack,
 }
 
+/// What becomes of a message whose `_ts` another, different message of its topic has. One that is the same,
+/// byte for byte, is a repeat and no row, whatever is said here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameStamp {
+    /// A row of its own, at the next free float time.
+    #[default]
+    Keep,
+    /// The two are one row, the later one's fields winning.
+    Merge,
+    /// The first stays; the others are counted.
+    Drop,
+}
+
 /// What is added to stamps: a known latency, or the distance of a device's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StampOffset {
@@ -80,7 +101,8 @@ pub struct StampOffset {
 pub struct TimeColumns {
     /// `receive_ts`: when the message was received, float seconds.
     pub receive_ts: bool,
-    /// `stamp_ns`: what `_ts` is made from, before [`StampOffset`], in whole nanoseconds.
+    /// `stamp_ns`: the message's stamp as it came, in whole nanoseconds, whether `_ts` is made from it or
+    /// not; of a message without one, the time it was received.
     pub stamp_ns: bool,
 }
 
@@ -200,6 +222,7 @@ pub(super) struct Keys {
     fields: Option<Placed<Vec<Placed<SelectedField>>>>,
     max_rate: Option<Hz>,
     on_change: Option<bool>,
+    same_stamp: Option<SameStamp>,
     qos: Option<Qos>,
     on_type_change: Option<OnTypeChange>,
     blobs: Option<Blobs>,
@@ -208,7 +231,7 @@ pub(super) struct Keys {
 
 impl Keys {
     /// The keys that are read here.
-    pub(super) const NAMES: [&str; 12] = [
+    pub(super) const NAMES: [&str; 13] = [
         "track",
         "stamp",
         "stamp_offset",
@@ -217,8 +240,9 @@ impl Keys {
         "fields",
         "max_rate",
         "on_change",
+        SAME_STAMP,
         "qos",
-        "on_type_change",
+        ON_TYPE_CHANGE,
         "blobs",
         "each",
     ];
@@ -238,11 +262,21 @@ impl Keys {
                 item.number("a rate in Hz above 0", Hz::new, problems)
             }),
             on_change: read.plain("on_change", Item::truth),
+            same_stamp: read.plain(SAME_STAMP, same_stamp),
             qos: read.plain("qos", Qos::read),
-            on_type_change: read
-                .plain("on_type_change", |item, problems| item.choice(&ON_TYPE_CHANGE, problems)),
+            on_type_change: read.plain(ON_TYPE_CHANGE, on_type_change),
             blobs: read.plain("blobs", Blobs::read),
             each: read.placed("each", |item, problems| item.parse(PATH, problems)),
+        }
+    }
+
+    /// What a mapping says for all its topics.
+    pub(super) fn read_defaults(section: &Section<'_>, problems: &mut Problems) -> Self {
+        let mut read = Reading { section, problems };
+        Self {
+            same_stamp: read.plain(SAME_STAMP, same_stamp),
+            on_type_change: read.plain(ON_TYPE_CHANGE, on_type_change),
+            ..Self::default()
         }
     }
 
@@ -260,6 +294,7 @@ impl Keys {
             fields: first(&self.fields, &below.fields),
             max_rate: self.max_rate.or(below.max_rate),
             on_change: self.on_change.or(below.on_change),
+            same_stamp: self.same_stamp.or(below.same_stamp),
             qos: self.qos.or(below.qos),
             on_type_change: self.on_type_change.or(below.on_type_change),
             blobs: self.blobs.or(below.blobs),
@@ -285,6 +320,7 @@ impl Keys {
             }),
             max_rate: self.max_rate,
             on_change: self.on_change.unwrap_or_default(),
+            same_stamp: self.same_stamp.unwrap_or_default(),
             qos: self.qos.unwrap_or_default(),
             on_type_change: self.on_type_change.unwrap_or_default(),
             blobs: self.blobs.unwrap_or_default(),
@@ -345,4 +381,12 @@ fn stamp(item: &Item<'_>, problems: &mut Problems) -> Option<Stamp> {
         "receive" => Some(Stamp::Receive),
         _ => item.parse(STAMP, problems).map(Stamp::Field),
     }
+}
+
+fn same_stamp(item: &Item<'_>, problems: &mut Problems) -> Option<SameStamp> {
+    item.choice(&SAME_STAMPS, problems)
+}
+
+fn on_type_change(item: &Item<'_>, problems: &mut Problems) -> Option<OnTypeChange> {
+    item.choice(&ON_TYPE_CHANGES, problems)
 }

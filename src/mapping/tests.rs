@@ -52,6 +52,7 @@ min_free: 2GiB
 required: [/robot/pose, {topic: tf, min_rate: 50}]
 start_paused: true
 clock_jump: split
+same_stamp: drop
 topics:
   - topic: /robot/pose
     track: robot/pose
@@ -63,6 +64,7 @@ topics:
     fields: {q: pose.orientation, e: pose.position}
     max_rate: 30
     on_change: true
+    same_stamp: merge
     qos: {reliability: best_effort, durability: transient_local, depth: 5}
     blobs: drop
   - topic: /tf
@@ -104,6 +106,7 @@ exclude: [/rosout, /parameter_events]
         ]),
         max_rate: Hz::new(30.0),
         on_change: true,
+        same_stamp: SameStamp::Merge,
         qos: Qos {
             reliability: Some(Reliability::BestEffort),
             durability: Some(Durability::TransientLocal),
@@ -115,7 +118,9 @@ exclude: [/rosout, /parameter_events]
     assert_eq!(pose.settings, expected);
     assert_eq!(pose.type_conflict, None);
 
-    let layout = mapping.rule_for("/tf", &ty(TF)).unwrap().settings.layout();
+    let tf = mapping.rule_for("/tf", &ty(TF)).unwrap().settings;
+    assert_eq!(tf.same_stamp, SameStamp::Drop);
+    let layout = tf.layout();
     assert_eq!(layout.each, Some(path("transforms")));
     assert_eq!(layout.stamp, StampSource::Field(path("transforms.header.stamp")));
     assert_eq!(layout.names, [path("child_frame_id")]);
@@ -182,6 +187,36 @@ topics:
     let other = mapping.rule_for("/imu", &ty(IMU)).unwrap().settings;
     assert_eq!(other.max_rate, Hz::new(50.0));
     assert_eq!(mapping.rule_for("/tf", &ty(TF)).unwrap().settings, Settings::default());
+}
+
+#[test]
+fn what_becomes_of_equal_stamps_is_said_for_a_topic_a_type_or_all() {
+    let text = |more: &str| {
+        format!("{{topics: [{{topic: /a}}, {{topic: /b, same_stamp: merge}}], {more}}}")
+    };
+    let rule = |text: &str, topic: &str| {
+        mapping(text).rule_for(topic, &ty(IMU)).unwrap().settings.same_stamp
+    };
+    let of_type = format!("types: {{{IMU}: {{same_stamp: drop}}}}");
+    for (more, a) in [
+        ("".to_owned(), SameStamp::Keep),
+        ("same_stamp: drop".to_owned(), SameStamp::Drop),
+        (of_type.clone(), SameStamp::Drop),
+        (format!("same_stamp: keep, {of_type}"), SameStamp::Drop),
+    ] {
+        assert_eq!(rule(&text(&more), "/a"), a, "{more}");
+        assert_eq!(rule(&text(&more), "/b"), SameStamp::Merge, "{more}");
+    }
+    let found = problems("topics:\n  - topic: /a\n    same_stamp: kep\nsame_stamp: [keep]\n");
+    assert_eq!(
+        found,
+        [
+            "3:17: topics[0].same_stamp: expected keep or merge or drop, found `kep`\n  hint: did you \
+             mean `keep`?",
+            "4:13: same_stamp: expected a text, found a list\n  hint: quote a text with braces or \
+             brackets: `\"{topic}\"`",
+        ]
+    );
 }
 
 #[test]
