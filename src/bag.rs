@@ -20,7 +20,7 @@ pub use error::{BagError, ImportError};
 
 use crate::mapping::Mapping;
 use crate::message::Definitions;
-use crate::record::{DiskLevel, DropReason, Recorder, WhenBehind};
+use crate::record::{DiskLevel, DropReason, Received, Recorder, WhenBehind};
 use batch::{Batch, BatchReader, DecodedMessage};
 use file::BagFile;
 use merge::Merge;
@@ -127,7 +127,8 @@ fn record_batch(batch: Batch<DecodedMessage>, recorder: &mut Recorder, numbers: 
     }
     for message in batch.messages {
         if let Some(topic) = numbers.get(message.topic) {
-            recorder.record_decoded(*topic, message.decoded, message.log_time);
+            let received = message.log_time.map_or(Received::Unknown, Received::At);
+            recorder.record_decoded(*topic, message.decoded, received);
         }
     }
 }

@@ -66,6 +66,9 @@ enum Command {
     /// `--ros-args …` is taken as by every ROS 2 node: remaps, node name, parameters.
     Run(run::RunArgs),
     /// Record bags (MCAP, rosbag2's SQLite) by the same mapping, without ROS; print the account.
+    ///
+    /// Exit code 3: something that was asked for is not there: a topic can't be recorded, or messages were
+    /// dropped; the account says what.
     Import(import::ImportArgs),
     /// List the tracks of an experiment: rows, first and last _ts, columns.
     Tracks(tracks::TracksArgs),
@@ -122,20 +125,25 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(log) => log,
         Err(error) => return exit::report(error.into()),
     };
-    let done = match cli.command {
-        Command::Init(args) => init::run(&args, &ros_args),
-        Command::Check(args) => check::run(&args, &ros_args),
+    let ended = match cli.command {
+        Command::Init(args) => done(init::run(&args, &ros_args)),
+        Command::Check(args) => done(check::run(&args, &ros_args)),
         Command::Run(args) => run::run(&args, &ros_args, logs),
         Command::Import(args) => import::run(&args),
-        Command::Tracks(args) => tracks::run(&args),
-        Command::Read(args) => read::run(&args),
-        Command::Align(args) => align::run(&args),
-        Command::Append(args) => append::run(&args),
-        Command::Sync(args) => sync::run(&args),
-        Command::Serve(args) => serve::run(&args),
+        Command::Tracks(args) => done(tracks::run(&args)),
+        Command::Read(args) => done(read::run(&args)),
+        Command::Align(args) => done(align::run(&args)),
+        Command::Append(args) => done(append::run(&args)),
+        Command::Sync(args) => done(sync::run(&args)),
+        Command::Serve(args) => done(serve::run(&args)),
     };
     log.finish();
-    done.map_or_else(exit::report, |()| ExitCode::Done)
+    ended.unwrap_or_else(exit::report)
+}
+
+/// The end of a command that does all that it is asked for, or fails.
+fn done(result: Result<(), Failure>) -> Result<ExitCode, Failure> {
+    result.map(|()| ExitCode::Done)
 }
 
 /// A number of seconds above 0.

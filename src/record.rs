@@ -10,6 +10,8 @@ mod description;
 mod disk;
 mod frames;
 mod held;
+mod identity;
+mod kinds;
 mod ledger;
 mod meter;
 mod parts;
@@ -17,11 +19,13 @@ mod plan;
 mod required;
 mod session;
 mod slots;
+mod sources;
 mod status;
 mod stream;
 mod throttle;
 mod time;
 mod topic;
+mod tracks;
 pub(crate) mod workers;
 
 pub use account::{Account, DropReason, Lost, Note, TopicAccount};
@@ -32,6 +36,7 @@ pub use parts::{PartAccount, SplitError};
 pub use plan::{PlanError, TopicPlan};
 pub use required::{RequiredAccount, RequiredState};
 pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
+pub use time::{Receipt, Received};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -45,6 +50,7 @@ use clock::SaidOfClocks;
 use frames::Frames;
 use session::Session;
 use topic::TopicRecorder;
+use tracks::Tracks;
 
 /// The file in the experiment's folder that holds the account.
 const ACCOUNT_FILE: &str = "account.json";
@@ -53,36 +59,23 @@ const ACCOUNT_FILE: &str = "account.json";
 pub struct Recorder {
     exp: Experiment,
     frames: Frames,
+    tracks: Tracks,
     topics: Vec<TopicRecorder>,
     /// Whether there were messages before the ROS clock ran.
     is_clock_awaited: bool,
     refused: BTreeMap<String, String>,
+    /// Topics that can't be recorded and have messages all the same, which a bag tells.
+    refused_topics: BTreeMap<String, TopicAccount>,
     unmatched: Vec<String>,
     disk: Option<DiskGuard>,
     session: Session,
-}
-
-/// When a message was sent and received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Receipt {
-    /// When it was received, nanoseconds of ROS time; `None` as long as the ROS clock does not run.
-    pub received_nanos: Option<i64>,
-    /// When it was published, nanoseconds by the publisher's clock; `None` where that is not known.
-    pub source_nanos: Option<i64>,
-}
-
-impl From<i64> for Receipt {
-    /// Received at these nanoseconds, or before the clock ran if they are 0.
-    fn from(received_nanos: i64) -> Self {
-        let received_nanos = Some(received_nanos).filter(|nanos| *nanos != 0);
-        Self { received_nanos, source_nanos: None }
-    }
 }
 
 /// Where rows and files go.
 struct Destination<'a> {
     exp: &'a Experiment,
     frames: &'a mut Frames,
+    tracks: &'a mut Tracks,
     clocks: &'a mut SaidOfClocks,
 }
 
@@ -96,9 +89,11 @@ impl Recorder {
         Self {
             exp,
             frames: Frames::new(),
+            tracks: Tracks::default(),
             topics: Vec::new(),
             is_clock_awaited: false,
             refused: BTreeMap::new(),
+            refused_topics: BTreeMap::new(),
             unmatched: Vec::new(),
             disk: None,
             session,
@@ -136,63 +131,60 @@ impl Recorder {
         self.disk.as_ref().map(DiskGuard::status)
     }
 
-    /// Adds a topic and returns its number, counted from 0 in the order of these calls.
+    /// Adds a topic and returns its number, counted from 0 in the order of these calls. One that is there
+    /// already, by another definition of its type, goes on in the same account.
     pub fn add_topic(&mut self, plan: impl Into<Arc<TopicPlan>>) -> usize {
         let plan = plan.into();
         self.session.add_topic(&plan.mapped_topic);
-        self.topics.push(TopicRecorder::new(plan));
+        let before = self.topics.iter().find(|known| known.is_of(&plan));
+        self.topics.push(match before {
+            Some(before) => TopicRecorder::with_account_of(plan, before),
+            None => TopicRecorder::new(plan),
+        });
         self.topics.len() - 1
     }
 
     /// Takes a message of the topic of this number: CDR with its encapsulation header, and when it was
-    /// received. As long as the ROS clock does not run, what needs a receive time is held.
+    /// received and sent. What needs a time of receipt is held until the ROS clock runs.
     pub fn record(&mut self, topic: usize, cdr: Vec<u8>, receipt: impl Into<Receipt>) {
-        let received_nanos = receipt.into().received_nanos.unwrap_or(0);
-        let (received_nanos, disk) = self.before_message(topic, received_nanos);
-        if let Some(topic) = self.topics.get_mut(topic) {
-            let mut to = Destination {
-                exp: &self.exp,
-                frames: &mut self.frames,
-                clocks: &mut self.session.clocks,
-            };
-            topic.record(&mut to, cdr, received_nanos, disk);
-        }
+        let receipt = receipt.into();
+        self.take(topic, receipt.received, |topic, to, disk| topic.record(to, cdr, receipt, disk));
     }
 
     /// As [`record`](Self::record), for a message that was decoded by the topic's plan already.
-    pub fn record_decoded(&mut self, topic: usize, message: Decoded, received_nanos: i64) {
-        let (received_nanos, disk) = self.before_message(topic, received_nanos);
-        if let Some(topic) = self.topics.get_mut(topic) {
-            let mut to = Destination {
-                exp: &self.exp,
-                frames: &mut self.frames,
-                clocks: &mut self.session.clocks,
-            };
-            topic.record_decoded(&mut to, message, received_nanos, disk);
-        }
+    pub fn record_decoded(&mut self, topic: usize, message: Decoded, receipt: impl Into<Receipt>) {
+        let receipt = receipt.into();
+        self.take(topic, receipt.received, |topic, to, disk| {
+            topic.record_decoded(to, message, receipt, disk);
+        });
     }
 
-    /// What is due when a message comes, whatever is in it: the receive time, if there is one, and what
-    /// the disk allows.
-    fn before_message(
+    /// Has a message recorded, after what is due when one comes, whatever is in it.
+    fn take(
         &mut self,
         topic: usize,
-        received_nanos: i64,
-    ) -> (Option<i64>, Option<DiskStatus>) {
-        let received_nanos = Some(received_nanos).filter(|nanos| *nanos != 0);
-        if let Some(nanos) = received_nanos
-            && std::mem::take(&mut self.is_clock_awaited)
-        {
-            let mut to = Destination {
-                exp: &self.exp,
-                frames: &mut self.frames,
-                clocks: &mut self.session.clocks,
-            };
-            self.topics.iter_mut().for_each(|topic| topic.release_held(&mut to, nanos));
-        }
-        self.is_clock_awaited |= received_nanos.is_none();
+        received: Received,
+        record: impl FnOnce(&mut TopicRecorder, &mut Destination<'_>, Option<DiskStatus>),
+    ) {
+        let disk = self.disk();
         self.session.count(topic, 1);
-        (received_nanos, self.disk.as_ref().map(DiskGuard::status))
+        let mut to = Destination {
+            exp: &self.exp,
+            frames: &mut self.frames,
+            tracks: &mut self.tracks,
+            clocks: &mut self.session.clocks,
+        };
+        match received {
+            Received::At(nanos) if self.is_clock_awaited => {
+                self.is_clock_awaited = false;
+                self.topics.iter_mut().for_each(|topic| topic.release_held(&mut to, nanos));
+            }
+            Received::BeforeClock => self.is_clock_awaited = true,
+            Received::At(_) | Received::Unknown => {}
+        }
+        if let Some(topic) = self.topics.get_mut(topic) {
+            record(topic, &mut to, disk);
+        }
     }
 
     /// Whether any message was lost or refused for this reason.
@@ -225,6 +217,16 @@ impl Recorder {
     /// Notes a topic that can't be recorded.
     pub fn refuse(&mut self, topic: String, reason: String) {
         self.refused.insert(topic, reason);
+    }
+
+    /// Counts messages of a topic that was [refused](Self::refuse).
+    pub fn count_refused(&mut self, topic: &str, type_name: &str, messages: u64, bytes: u64) {
+        if messages > 0 {
+            let new = || TopicAccount::new(topic, type_name);
+            let account = self.refused_topics.entry(topic.to_owned()).or_insert_with(new);
+            account.drop_received(DropReason::Refused, messages);
+            account.bytes += bytes;
+        }
     }
 
     /// Notes entries of the mapping that no topic was found for.
@@ -318,7 +320,8 @@ impl Recorder {
             experiment: self.exp.name().to_string(),
             complete: false,
             failure: None,
-            topics: self.topics.iter().map(TopicRecorder::account).collect(),
+            missing: Vec::new(),
+            topics: accounts(&self.topics, &self.refused_topics),
             refused: self.refused.clone(),
             unmatched: self.unmatched.clone(),
             required: self.session.required(),
@@ -356,14 +359,17 @@ impl Recorder {
         for lost in &lost {
             book(&topics, lost.rows, |topic, rows| topic.take_back(&lost.topic, rows));
         }
-        account.topics = topics.iter().map(TopicRecorder::account).collect();
+        account.topics = accounts(&topics, &self.refused_topics);
         account.failure = failure.or_else(|| failed.as_ref().map(|error| one_line(error)));
-        account.complete = account.failure.is_none();
+        account.settle();
         let (earlier_parts, parts_closed) = self.session.parts.finish();
         account.earlier_parts = earlier_parts;
         let mut written = write_account(&account, &account_file);
         // All is safe here before anybody waits for a server.
-        let status = if account.complete { RunStatus::Completed } else { RunStatus::Failed };
+        let status = match account.failure {
+            None => RunStatus::Completed,
+            Some(_) => RunStatus::Failed,
+        };
         if let Some(sync) = self.exp.end_upload(status) {
             account.sync = Some(sync);
             written = written.and_then(|()| write_account(&account, &account_file));
@@ -379,6 +385,18 @@ fn first_error<const N: usize>(results: [Result<(), TrackError>; N]) -> Result<(
     let first = errors.next().map_or(Ok(()), Err);
     errors.for_each(|error| tracing::error!("{}", one_line(&error)));
     first
+}
+
+/// The topics' accounts, each once, and those of topics that can't be recorded.
+fn accounts(
+    topics: &[TopicRecorder],
+    refused: &BTreeMap<String, TopicAccount>,
+) -> Vec<TopicAccount> {
+    let is_first = |(i, topic): &(usize, &TopicRecorder)| {
+        !topics[..*i].iter().any(|before| before.shares_account(topic))
+    };
+    let recorded = topics.iter().enumerate().filter(is_first).map(|(_, topic)| topic.account());
+    recorded.chain(refused.values().cloned()).collect()
 }
 
 /// Books `rows` on the topics that they came from.

@@ -205,7 +205,7 @@ pub(crate) use error::one_line;
 pub use experiment::{CloseError, Closed, ClosedTrack, Experiment, LostRows};
 pub use files::Files;
 pub use format::{Export, Format, FormatError};
-pub(crate) use found::Found;
+pub(crate) use found::{Found, read_the_same};
 pub use lines::{AppendedLines, BadLine};
 pub(crate) use local::replace_file;
 pub use local::{

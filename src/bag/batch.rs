@@ -32,8 +32,8 @@ pub(super) struct Batch<M> {
 /// A message whose turn to be recorded has come.
 pub(super) struct DecodedMessage {
     pub(super) topic: usize,
-    /// Nanoseconds since the epoch.
-    pub(super) log_time: i64,
+    /// Nanoseconds since the epoch; `None` beyond what they can count.
+    pub(super) log_time: Option<i64>,
     pub(super) decoded: Decoded,
 }
 

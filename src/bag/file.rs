@@ -47,8 +47,8 @@ pub(super) struct BagMessage {
     /// The number of its topic, in the order in which [`BagTopics`] met them.
     pub(super) topic: usize,
     pub(super) plan: Arc<TopicPlan>,
-    /// Nanoseconds since the epoch.
-    pub(super) log_time: i64,
+    /// Nanoseconds since the epoch; `None` beyond what they can count.
+    pub(super) log_time: Option<i64>,
     pub(super) cdr: Vec<u8>,
 }
 

@@ -79,8 +79,8 @@ impl McapFile {
     ) -> Result<Option<BagMessage>, BagError> {
         loop {
             if let Some(message) = self.ready.pop_front() {
-                let log_time = Timestamp::from_nanos(message.log_time);
-                self.last_message_at = self.last_message_at.max(Some(log_time));
+                let log_time = message.log_time.map(Timestamp::from_nanos);
+                self.last_message_at = self.last_message_at.max(log_time);
                 return Ok(Some(message));
             }
             if let Some(error) = self.pending.take() {
@@ -128,7 +128,8 @@ impl McapFile {
                     self.ready.extend(messages);
                 }
                 self.ended = true;
-                let last = self.ready.iter().map(|m| Timestamp::from_nanos(m.log_time)).max();
+                let times = self.ready.iter().filter_map(|message| message.log_time);
+                let last = times.map(Timestamp::from_nanos).max();
                 self.pending = Some(BagError::Truncated {
                     path: self.path.clone(),
                     size_bytes: self.records.at_bytes(),
@@ -203,7 +204,7 @@ impl Contents {
                     return Ok(None);
                 };
                 let Some(Recorded { number, plan }) = topic.clone() else { return Ok(None) };
-                let log_time = i64::try_from(header.log_time).unwrap_or(i64::MAX);
+                let log_time = i64::try_from(header.log_time).ok();
                 let cdr = self.unpacker.unpack(data.into_owned());
                 return Ok(Some(BagMessage { topic: number, plan, log_time, cdr }));
             }

@@ -34,7 +34,7 @@ struct Bag {
     held_bytes: usize,
 }
 
-/// Ordered by log time, then by bag, then by place in the bag.
+/// Ordered by log time, those without one last, then by bag, then by place in the bag.
 struct Held {
     bag: usize,
     sequence: u64,
@@ -112,7 +112,7 @@ impl BagMessage {
 
 impl Held {
     fn key(&self) -> (i64, usize, u64) {
-        (self.message.log_time, self.bag, self.sequence)
+        (self.message.log_time.unwrap_or(i64::MAX), self.bag, self.sequence)
     }
 }
 

@@ -171,7 +171,7 @@ impl SqliteFile {
             };
             let cdr = self.unpacker.unpack(data.to_owned());
             bytes += cdr.len();
-            self.ready.push_back(BagMessage { topic: number, plan, log_time, cdr });
+            self.ready.push_back(BagMessage { topic: number, plan, log_time: Some(log_time), cdr });
         }
         Ok(())
     }

@@ -7,11 +7,24 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, Table, presets};
 use mldash_bridge::record::{Account, PartAccount, RequiredAccount, RequiredState, TopicAccount};
 
-use super::output;
+use super::{ExitCode, output};
 
-/// Writes it as what a recording returns.
+const INCOMPLETE: &str = "INCOMPLETE";
+
+/// Writes it as what a recording returns. What is missing is said to people in any case.
 pub(crate) fn write(account: &Account, as_json: bool, out: impl Write) -> io::Result<()> {
+    if as_json && !account.is_complete_with_earlier_parts() {
+        tracing::warn!("{}: {}", account.experiment, end(account));
+    }
     output::write_report(account, as_json, out, |out| print_table(account, out))
+}
+
+/// How a recording ends that went in order: whether all that was asked for is there.
+pub(crate) fn exit_code(account: &Account) -> ExitCode {
+    match account.is_complete_with_earlier_parts() {
+        true => ExitCode::Done,
+        false => ExitCode::Missing,
+    }
 }
 
 fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
@@ -29,7 +42,7 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     }
     for part in &account.earlier_parts {
         let PartAccount { experiment, received, stored, dropped, .. } = part;
-        let end = end(part.complete);
+        let end = if part.complete { "complete" } else { INCOMPLETE };
         writeln!(
             out,
             "before, {experiment}: {received} received, {stored} stored, {dropped} dropped; {end}"
@@ -49,7 +62,7 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     let received: u64 = account.topics.iter().map(|topic| topic.received).sum();
     let stored: u64 = account.topics.iter().map(|topic| topic.stored).sum();
     let dropped: u64 = account.topics.iter().map(TopicAccount::dropped_total).sum();
-    let end = end(account.complete);
+    let end = end(account);
     writeln!(
         out,
         "{}: {received} received, {stored} stored, {dropped} dropped; {end}",
@@ -57,8 +70,20 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-fn end(complete: bool) -> &'static str {
-    if complete { "complete" } else { "INCOMPLETE" }
+/// How the recording ended, and what is missing.
+fn end(account: &Account) -> String {
+    let parts = account.earlier_parts.iter().filter(|part| !part.complete);
+    let missing: Vec<String> = account
+        .failure
+        .iter()
+        .chain(&account.missing)
+        .cloned()
+        .chain(parts.map(|part| format!("{} is not complete", part.experiment)))
+        .collect();
+    match account.is_complete_with_earlier_parts() {
+        true => "complete".to_owned(),
+        false => format!("{INCOMPLETE}: {}", missing.join("; ")),
+    }
 }
 
 /// What a required topic left to be desired.

@@ -16,6 +16,8 @@ pub(crate) enum ExitCode {
     Failed = 1,
     /// The command line, the mapping or a name is wrong; nothing was written.
     Usage = 2,
+    /// It was done, and something that was asked for is not there: refused, undecodable, dropped, lost.
+    Missing = 3,
 }
 
 impl From<ExitCode> for std::process::ExitCode {

@@ -13,7 +13,7 @@ use mldash_bridge::ros::StopFlag;
 use super::destination::{Destination, Given};
 use super::remote::TokenArgs;
 use super::stop::stop_on_signals;
-use super::{Failure, NODE_NAME, account, output, progress, run_details};
+use super::{ExitCode, Failure, NODE_NAME, account, output, progress, run_details};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -40,7 +40,7 @@ pub(crate) struct ImportArgs {
     json: bool,
 }
 
-pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let stop = StopFlag::default();
     stop_on_signals(&stop)?;
     let data = output::reserve_stdout()?;
@@ -73,5 +73,6 @@ pub(crate) fn run(args: &ImportArgs) -> Result<(), Failure> {
     let (account, closed) = recorder.finish(failure);
     account::write(&account, args.json, data)?;
     imported.map_err(|error| Failure::Failed(error.into()))?;
-    Ok(closed?)
+    closed?;
+    Ok(account::exit_code(&account))
 }

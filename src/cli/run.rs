@@ -15,7 +15,7 @@ use super::destination::{Destination, Given};
 use super::remote::TokenArgs;
 use super::status_line::StatusLine;
 use super::stop::stop_on_signals;
-use super::{Failure, NODE_NAME, account, output, parse_duration, run_details};
+use super::{ExitCode, Failure, NODE_NAME, account, output, parse_duration, run_details};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
@@ -40,6 +40,10 @@ pub(crate) struct RunArgs {
     /// Stop after so many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration, allow_negative_numbers = true)]
     duration: Option<Duration>,
+    /// End with exit code 3 when something that was asked for is not there: topics that can't be recorded,
+    /// messages that were dropped, undecodable or lost. Without, that is said and the exit code is 0.
+    #[arg(long)]
+    strict: bool,
     /// Print the account as JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -49,7 +53,7 @@ pub(crate) fn run(
     args: &RunArgs,
     ros_args: &RosArguments,
     logs: Option<LogQueue>,
-) -> Result<(), Failure> {
+) -> Result<ExitCode, Failure> {
     // From here on a signal is an orderly end, also while things are being started.
     let stop = StopFlag::default();
     stop_on_signals(&stop).map_err(failed)?;
@@ -86,7 +90,8 @@ pub(crate) fn run(
     status_line.finish();
     account::write(&account, args.json, data)?;
     recorded?;
-    Ok(closed?)
+    closed?;
+    Ok(if args.strict { account::exit_code(&account) } else { ExitCode::Done })
 }
 
 fn load_mapping(path: &Path) -> Result<Mapping, Failure> {

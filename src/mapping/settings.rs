@@ -23,7 +23,8 @@ const SAME_STAMPS: [(&str, SameStamp); 3] =
 pub(super) const ON_TYPE_CHANGE: &str = "on_type_change";
 const ON_TYPE_CHANGES: [(&str, OnTypeChange); 2] =
     [("refuse", OnTypeChange::Refuse), ("split_track", OnTypeChange::SplitTrack)];
-const STAMP: &str = "write `header`, `receive` or a field such as `transforms.header.stamp`";
+const STAMP: &str =
+    "write `header`, `receive`, `source` or a field such as `transforms.header.stamp`";
 
 /// How a topic is recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,6 +63,8 @@ pub enum Stamp {
     Header,
     /// When the message was received.
     Receive,
+    /// When its publisher sent it, by the publisher's clock.
+    Source,
     /// A field of the message.
     Field(FieldPath),
 }
@@ -150,7 +153,8 @@ impl Settings {
             each: self.each.clone(),
             stamp: match &self.stamp {
                 Stamp::Header => StampSource::Header,
-                Stamp::Receive => StampSource::None,
+                Stamp::Receive if self.time_columns.stamp_ns => StampSource::Aside,
+                Stamp::Receive | Stamp::Source => StampSource::None,
                 Stamp::Field(path) => StampSource::Field(path.clone()),
             },
             fields: self.fields.clone(),
@@ -379,6 +383,7 @@ fn stamp(item: &Item<'_>, problems: &mut Problems) -> Option<Stamp> {
     match item.text(problems)? {
         "header" => Some(Stamp::Header),
         "receive" => Some(Stamp::Receive),
+        "source" => Some(Stamp::Source),
         _ => item.parse(STAMP, problems).map(Stamp::Field),
     }
 }

@@ -123,6 +123,23 @@ impl TrackPattern {
         self
     }
 
+    /// What each placeholder stands for, as it came. Different values can give the same name: `/base_link`
+    /// and `base_link`, `a/b` in one and `c` in the other of two placeholders or `a` and `b/c`.
+    pub fn stands_for(
+        &self,
+        topic: &str,
+        captures: &Captures,
+        values: &[Option<String>],
+    ) -> Vec<String> {
+        let stands_for = |piece: &Piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Topic => Some(topic.to_owned()),
+            Piece::Capture(number) => captures.get(*number).map(str::to_owned),
+            Piece::Field { value, .. } => values.get(*value).cloned().flatten(),
+        };
+        self.pieces.iter().filter_map(stands_for).collect()
+    }
+
     /// Whether the name says which topic it is.
     pub(super) fn names_topic(&self) -> bool {
         self.pieces.contains(&Piece::Topic)

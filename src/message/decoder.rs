@@ -57,6 +57,7 @@ pub struct Decoder {
     columns: Columns,
     names: usize,
     has_stamp_source: bool,
+    notes_stamp: bool,
     byte_arrays: ByteArrays,
 }
 
@@ -75,8 +76,9 @@ pub struct Element {
     /// [`Layout::each`] and [`StampSource::Header`](super::StampSource::Header) the message's own
     /// header serves elements without a usable time.
     pub stamp: Option<Timestamp>,
-    /// The same time in whole nanoseconds; exact where the message has it as a `Time`. None as well
-    /// for float seconds beyond what nanoseconds can count.
+    /// The stamp as it came, usable or not, in whole nanoseconds; exact where the message has it as a
+    /// `Time`. None: there is none, or it is float seconds that nanoseconds can't count. Where `stamp` is
+    /// the message's own header's, so is this.
     pub stamp_nanos: Option<i64>,
     /// The columns.
     pub fields: Fields,
@@ -161,6 +163,11 @@ impl Decoder {
         self.has_stamp_source
     }
 
+    /// Whether messages have a stamp that [`Element::stamp_nanos`] tells of, be it their time or not.
+    pub fn notes_stamp(&self) -> bool {
+        self.notes_stamp
+    }
+
     /// Decodes a message, its 4-byte encapsulation header first, into `out`, whose former content
     /// is cleared. Memory stays in proportion to the bytes, whatever lengths they claim.
     ///
@@ -204,10 +211,12 @@ impl Decoder {
                 self.elements(each, &mut reader, out)
                     .map_err(|fault| fault.in_field(&each.path))?;
                 self.after.run(&mut reader, &mut around)?;
-                if let Some(stamp) = around.stamp() {
-                    for element in out.iter_mut().filter(|element| element.stamp.is_none()) {
+                for element in out.iter_mut().filter(|element| element.stamp.is_none()) {
+                    if let Some(stamp) = around.stamp().filter(|_| self.has_stamp_source) {
                         element.stamp = Some(stamp.ts);
                         element.stamp_nanos = stamp.nanos;
+                    } else if element.stamp_nanos.is_none() {
+                        element.stamp_nanos = around.stamp_nanos();
                     }
                 }
             }
@@ -236,7 +245,9 @@ impl Decoder {
         let mut row = RowBuilder::new(&self.columns, self.names);
         self.rows.run(reader, &mut row)?;
         let (left_out, repaired_text) = reader.take_notes();
-        Ok(row.finish(left_out, repaired_text))
+        let mut element = row.finish(left_out, repaired_text);
+        element.stamp = element.stamp.filter(|_| self.has_stamp_source);
+        Ok(element)
     }
 }
 

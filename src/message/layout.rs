@@ -29,6 +29,9 @@ pub enum StampSource {
     /// A `builtin_interfaces/msg/Time`, or a float in seconds. An array on the way stands for its
     /// first element.
     Field(FieldPath),
+    /// Nowhere: rows have no time of their own. Where the type has a `header.stamp`, that stays a column
+    /// and is [`Element::stamp_nanos`](super::Element::stamp_nanos) besides.
+    Aside,
     /// Nowhere: rows have no time of their own.
     None,
 }

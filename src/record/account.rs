@@ -36,9 +36,16 @@ pub enum DropReason {
     BlobTooLarge,
     /// It needs the receive time, and the ROS clock has not started (`use_sim_time`, no `/clock`).
     NoClock,
+    /// It needs the receive time, and the bag's log time is none: it lies beyond the year 2262.
+    NoTime,
+    /// Another message of its topic has its stamp, and the mapping says `same_stamp: drop`.
+    SameStamp,
+    /// The topic can't be recorded; `refused` says why.
+    Refused,
     /// The mapping's track pattern gives no usable name for this message.
     TrackName,
-    /// The track shares its folder with another one.
+    /// The track shares its folder with another one, or its name with that of other values: of `/base_link`
+    /// and `base_link`.
     TrackCollision,
     /// The recorder was shutting down.
     Stopped,
@@ -49,7 +56,7 @@ pub enum DropReason {
 impl DropReason {
     /// Whether something is missing that was to be recorded; not so what was left out on purpose.
     pub fn is_loss(self) -> bool {
-        !matches!(self, Self::Paused | Self::BlobsOff)
+        !matches!(self, Self::Paused | Self::BlobsOff | Self::SameStamp)
     }
 }
 
@@ -66,7 +73,7 @@ impl fmt::Display for Note {
     }
 }
 
-/// Something about a message that was stored and is worth knowing.
+/// Something about messages that is worth knowing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -84,6 +91,16 @@ pub enum Note {
     ClockJumpedBack,
     /// It came before the ROS clock ran and waited for it.
     WaitedForClock,
+    /// Another message of its topic has its stamp: it lies at the next free time, some tenths of a
+    /// microsecond later.
+    StampMoved,
+    /// Another message of its topic had its stamp, and its fields were written over that one's, as the
+    /// mapping says (`same_stamp: merge`).
+    StampShared,
+    /// Ten messages and more in a row have this stamp.
+    StampStandsStill,
+    /// A column is of another type from this message on. Counted once for each such column.
+    ColumnTypeChanged,
 }
 
 /// One topic's messages, by what became of them.
@@ -98,7 +115,8 @@ pub struct TopicAccount {
     pub received: u64,
     /// Rows of their own.
     pub stored: u64,
-    /// Merged into a row of the same `_ts`.
+    /// Repeats of a message that has a row already; and those merged into the row of their `_ts`, where
+    /// several topics lead into one track and under `same_stamp: merge`.
     pub merged: u64,
     /// Left out by `max_rate`.
     pub throttled: u64,
@@ -108,7 +126,7 @@ pub struct TopicAccount {
     pub dropped: BTreeMap<DropReason, u64>,
     /// Never received: lost before they came here. No part of `received`.
     pub lost: Lost,
-    /// Remarks on stored ones.
+    /// Remarks.
     pub notes: BTreeMap<Note, u64>,
     /// Where stamps are far from the receive time: by how many seconds they were ahead of it (behind,
     /// if negative) when that was found.
@@ -214,11 +232,14 @@ impl TopicAccount {
 pub struct Account {
     /// The experiment.
     pub experiment: String,
-    /// Whether it ended as it should: everything flushed and closed.
+    /// Whether it ended in order, and all that was asked for is there.
     pub complete: bool,
-    /// Why not, if not.
+    /// Why it ended otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// What was asked for and is not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// By topic.
     pub topics: Vec<TopicAccount>,
     /// Topics of the mapping that were there and could not be recorded, with the reason.
@@ -237,15 +258,90 @@ pub struct Account {
 }
 
 impl Account {
+    /// Takes note of what is missing, once all is counted.
+    pub(super) fn settle(&mut self) {
+        self.missing = self.find_missing();
+        self.complete = self.failure.is_none() && self.missing.is_empty();
+    }
+
+    /// Whether this recording is complete, and so are the parts before it.
+    pub fn is_complete_with_earlier_parts(&self) -> bool {
+        self.complete && self.earlier_parts.iter().all(|part| part.complete)
+    }
+
+    /// What keeps a recording that ended in order from being complete; a line each.
+    fn find_missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        let mut dropped: BTreeMap<DropReason, u64> = BTreeMap::new();
+        for (reason, messages) in self.topics.iter().flat_map(|topic| &topic.dropped) {
+            *dropped.entry(*reason).or_default() += messages;
+        }
+        let refused_messages = dropped.remove(&DropReason::Refused).unwrap_or_default();
+        let topics: Vec<&str> = self.refused.keys().map(String::as_str).collect();
+        if !topics.is_empty() {
+            let messages = match refused_messages {
+                0 => String::new(),
+                messages => format!(", {messages} messages"),
+            };
+            missing.push(format!("not recorded: {}{messages}", few(&topics)));
+        }
+        dropped.retain(|reason, _| reason.is_loss());
+        if !dropped.is_empty() {
+            let texts: Vec<String> =
+                dropped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            missing.push(format!("dropped: {}", texts.join(", ")));
+        }
+        missing
+    }
+
     /// Whether every topic adds up.
     pub fn adds_up(&self) -> bool {
         self.topics.iter().all(TopicAccount::adds_up)
     }
 }
 
+/// Names, and how many more there are.
+fn few(names: &[&str]) -> String {
+    const SHOWN: usize = 3;
+    match names.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_missing_is_said_and_what_was_left_out_on_purpose_is_not_missing() {
+        let mut account =
+            Account { topics: vec![TopicAccount::new("/x", "t")], ..Account::default() };
+        account.topics[0].drop_received(DropReason::Paused, 1);
+        account.topics[0].drop_received(DropReason::SameStamp, 1);
+        account.settle();
+        assert!(account.complete && account.missing.is_empty());
+
+        account.topics.push(TopicAccount::new("/y", "t"));
+        account.topics[0].drop_received(DropReason::Undecodable, 2);
+        account.topics[1].drop_received(DropReason::Undecodable, 3);
+        account.topics[1].drop_received(DropReason::QueueFull, 1);
+        account.settle();
+        assert!(!account.complete);
+        assert_eq!(account.missing, ["dropped: 5 undecodable, 1 queue_full"]);
+
+        let refused =
+            ["/a", "/b", "/c", "/d", "/e"].map(|topic| (topic.to_owned(), "no".to_owned()));
+        account.refused = refused.into();
+        account.topics.clear();
+        account.settle();
+        assert_eq!(account.missing, ["not recorded: /a, /b, /c and 2 more"]);
+        let mut counted = TopicAccount::new("/a", "t");
+        counted.drop_received(DropReason::Refused, 7);
+        account.topics.push(counted);
+        account.settle();
+        assert_eq!(account.missing, ["not recorded: /a, /b, /c and 2 more, 7 messages"]);
+    }
 
     #[test]
     fn a_message_that_is_nowhere_shows() {

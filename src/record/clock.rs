@@ -14,6 +14,9 @@ const FAR_SECS: f64 = 10.0;
 /// Latched messages are old too, but few, and come in no order.
 const FAR_MESSAGES: u32 = 10;
 
+/// So many messages in a row of one stamp show that it stands still.
+const STILL_MESSAGES: u64 = 10;
+
 /// The times of one track's rows from one topic, in the order they came.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
@@ -41,6 +44,29 @@ impl Progress {
     /// How often it has.
     pub(super) fn jumps(&self) -> u64 {
         self.jumps
+    }
+}
+
+/// Whether the stamp of one track's messages from one topic goes on.
+#[derive(Debug, Default)]
+pub(super) struct Stillness {
+    last: Option<Timestamp>,
+    messages: u64,
+}
+
+impl Stillness {
+    /// Takes the next message's time; how many messages are found by it to be of a stamp that stands still:
+    /// with the tenth all ten, then one by one.
+    pub(super) fn step(&mut self, ts: Timestamp) -> u64 {
+        if self.last.replace(ts) != Some(ts) {
+            self.messages = 0;
+        }
+        self.messages += 1;
+        match self.messages {
+            ..STILL_MESSAGES => 0,
+            STILL_MESSAGES => STILL_MESSAGES,
+            _ => 1,
+        }
     }
 }
 
@@ -85,6 +111,7 @@ impl Distance {
 pub(super) struct SaidOfClocks {
     ahead_secs: Vec<f64>,
     jumped_back: bool,
+    stood_still: bool,
 }
 
 impl SaidOfClocks {
@@ -101,6 +128,11 @@ impl SaidOfClocks {
     /// Whether a jump back is news; no other is from now on.
     pub(super) fn is_news_of_jump(&mut self) -> bool {
         !std::mem::replace(&mut self.jumped_back, true)
+    }
+
+    /// Whether a stamp that stands still is news; no other is from now on.
+    pub(super) fn is_news_of_stillness(&mut self) -> bool {
+        !std::mem::replace(&mut self.stood_still, true)
     }
 }
 
@@ -126,6 +158,14 @@ mod tests {
     fn time_that_stands_still_is_no_jump() {
         let mut progress = Progress::after(0);
         assert!([5.0, 5.0, 5.0].iter().all(|secs| !progress.step(at(*secs))));
+    }
+
+    #[test]
+    fn a_stamp_stands_still_from_its_tenth_message_on() {
+        let mut stillness = Stillness::default();
+        let times = [[1.0; 9].as_slice(), &[2.0; 12], &[3.0]].concat();
+        let found: Vec<u64> = times.into_iter().map(|secs| stillness.step(at(secs))).collect();
+        assert_eq!(found, [[0; 18].as_slice(), &[10, 1, 1, 0]].concat());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The part of recording that need not wait for a message's turn: its bytes into what is wanted of them.
 
+use super::identity;
 use super::plan::TopicPlan;
 use crate::message::{DecodeError, Element};
 
@@ -10,6 +11,8 @@ pub struct Decoded {
     /// None when there is an error.
     pub(super) elements: Vec<Element>,
     pub(super) error: Option<DecodeError>,
+    /// Of its bytes, unless its elements are recorded, each by itself.
+    pub(super) hash: u64,
 }
 
 impl Decoded {
@@ -22,6 +25,7 @@ impl Decoded {
     /// As [`new`](Self::new), in the memory of another message's elements.
     pub(super) fn in_space(plan: &TopicPlan, cdr: Vec<u8>, mut elements: Vec<Element>) -> Self {
         let error = plan.decode(&cdr, &mut elements).err();
-        Self { cdr, elements, error }
+        let hash = if plan.is_each { 0 } else { identity::of_message(&cdr) };
+        Self { cdr, elements, error, hash }
     }
 }

@@ -9,10 +9,12 @@ use std::thread::available_parallelism;
 use super::account::{DropReason, Note};
 use super::blobs::{RawBytes, insert_beside};
 use super::ledger::Ledger;
-use super::stream::{Sink, Stream};
+use super::sources::{Source, Sources};
+use super::stream::{Outcome, Sink};
+use super::tracks::GivenTime;
 use super::workers::{Job, Workers};
 use crate::blob::{Blob, BlobError, FileFormats};
-use crate::track::{Experiment, Files, Row, TrackError, one_line};
+use crate::track::{Experiment, Fields, Files, Row, TrackError, Value, one_line};
 
 /// What may wait to become files, in bytes as they were received.
 const LIMIT_BYTES: usize = 128 << 20;
@@ -39,6 +41,7 @@ pub(super) struct Frames {
     hurried: Arc<AtomicBool>,
     /// The next index, by folder.
     next: HashMap<String, u64>,
+    sources: Sources,
 }
 
 /// A byte array that becomes a file.
@@ -60,6 +63,11 @@ pub(super) struct Frame {
     pub(super) parts: Vec<FramePart>,
     pub(super) notes: Vec<Note>,
     pub(super) ledger: Ledger,
+    pub(super) sink: Sink,
+    /// Of the message.
+    pub(super) hash: u64,
+    /// To be given back if the row is not stored.
+    pub(super) given: GivenTime,
 }
 
 /// A row that waits for its files.
@@ -69,6 +77,7 @@ struct WaitingFrame {
     notes: Vec<Note>,
     sink: Sink,
     ledger: Ledger,
+    given: GivenTime,
     files: Files,
     parts: Vec<NumberedPart>,
     cost_bytes: usize,
@@ -81,6 +90,7 @@ struct NumberedPart {
     part: FramePart,
     folder: String,
     index: u64,
+    source: Source,
 }
 
 /// Why a frame is not stored.
@@ -99,6 +109,7 @@ impl Frames {
             when_behind: WhenBehind::default(),
             hurried: Arc::default(),
             next: HashMap::new(),
+            sources: Sources::default(),
         }
     }
 
@@ -121,35 +132,52 @@ impl Frames {
         self.when_behind = when_behind;
     }
 
-    /// Takes a message that `stream` does not pass over. Once its files are in `exp`, the row goes the
-    /// stream's way, and what became of it is booked.
-    pub(super) fn take(&mut self, exp: &Experiment, stream: &mut Stream, frame: Frame) {
-        let Frame { row, parts, notes, ledger } = frame;
-        let raw: Vec<RawBytes> = parts.iter().map(|part| part.raw.clone()).collect();
-        if let Some(passed_over) = stream.passes_over(&row, &raw) {
-            return ledger.book(passed_over, &notes);
-        }
-        let cost_bytes = held_bytes(&raw);
-        if !self.make_room(cost_bytes) {
-            return ledger.drop_lost(DropReason::BlobQueueFull, 1);
-        }
-        let sink = stream.sink().clone();
-        let parts = match self.number(exp, &sink, parts) {
-            Ok(parts) => parts,
-            Err(error) => return ledger.drop_refused(&error),
-        };
-        stream.keep(stream.kept(&row, &raw));
+    /// Whether there is room for what becomes these files; waits for it where the recorder is to wait.
+    pub(super) fn has_room(&self, parts: &[FramePart]) -> bool {
+        self.make_room(held_bytes(parts))
+    }
+
+    /// Takes a message that there is room for. Once its files are in `exp`, the row is appended, and what
+    /// became of it is booked.
+    ///
+    /// # Errors
+    /// Files that can't be numbered; the message is the caller's to count then.
+    pub(super) fn take(&mut self, exp: &Experiment, frame: Frame) -> Result<(), TrackError> {
+        let Frame { row, parts, notes, ledger, sink, hash, given } = frame;
+        let cost_bytes = held_bytes(&parts);
+        let parts = self.number(exp, &sink, parts, hash)?;
         self.workers.submit(WaitingFrame {
             row,
             notes,
             sink,
             ledger,
+            given,
             files: exp.files(""),
             parts,
             cost_bytes,
             hurried: self.hurried.clone(),
             failed: None,
         });
+        Ok(())
+    }
+
+    /// Whether a stored row is that of a message of this hash: its first file was made of it.
+    pub(super) fn is_row_of(
+        &mut self,
+        exp: &Experiment,
+        parts: &[FramePart],
+        row: &Fields,
+        hash: u64,
+    ) -> bool {
+        let Some(first) = parts.first() else { return false };
+        let column = format!("{}path", first.prefix);
+        // Beside a field of the message that is called so too.
+        let names = std::iter::successors(Some(column), |name| Some(format!("{name}_")));
+        let paths = names.map_while(|name| row.get(&name));
+        paths.into_iter().any(|path| match path {
+            Value::Text(path) => self.sources.is_of(exp, path, hash),
+            _ => false,
+        })
     }
 
     /// Whether so many bytes can become files soon; waits for it where the recorder is to wait.
@@ -168,13 +196,15 @@ impl Frames {
         exp: &Experiment,
         sink: &Sink,
         parts: Vec<FramePart>,
+        hash: u64,
     ) -> Result<Vec<NumberedPart>, TrackError> {
         let track = sink.track().topic();
         let number = |part: FramePart| {
             let slash = if part.folder.is_empty() { "" } else { "/" };
             let folder = format!("{track}{slash}{}", part.folder);
             let index = self.index(exp, &folder)?;
-            Ok(NumberedPart { part, folder, index })
+            let source = self.sources.source(exp, &folder, index, hash);
+            Ok(NumberedPart { part, folder, index, source })
         };
         parts.into_iter().map(number).collect()
     }
@@ -196,9 +226,10 @@ impl Frames {
 }
 
 /// What these hold in memory: at least the message that they are parts of.
-fn held_bytes(raw: &[RawBytes]) -> usize {
-    let parts: usize = raw.iter().map(|raw| raw.len()).sum();
-    raw.iter().map(RawBytes::message_bytes).max().unwrap_or_default().max(parts)
+fn held_bytes(parts: &[FramePart]) -> usize {
+    let raw = || parts.iter().map(|part| &part.raw);
+    let of_parts: usize = raw().map(|raw| raw.len()).sum();
+    raw().map(RawBytes::message_bytes).max().unwrap_or_default().max(of_parts)
 }
 
 /// The number behind those of the files that are in a folder.
@@ -214,12 +245,13 @@ impl WaitingFrame {
         if self.hurried.load(Ordering::Relaxed) {
             return Err(Failed::LeftOut);
         }
-        for NumberedPart { part, folder, index } in std::mem::take(&mut self.parts) {
+        for NumberedPart { part, folder, index, source } in std::mem::take(&mut self.parts) {
             let encode = |error: BlobError| Failed::Encode(one_line(&error));
             let encoded = part.blob.encode(&part.raw, &part.formats).map_err(encode)?;
             let name = format!("{index:0INDEX_DIGITS$}.{}", encoded.extension);
             let path = format!("{folder}/{name}");
             let saved = self.files.save_bytes(&encoded.bytes, &path).map_err(Failed::Save)?;
+            source.note();
             let fields = &mut self.row.fields;
             let column = |name: &str| format!("{}{name}", part.prefix);
             insert_beside(fields, column("path"), path);
@@ -248,18 +280,29 @@ impl Job for WaitingFrame {
     }
 
     fn commit(self) {
-        match self.failed {
-            None => self.ledger.book(self.sink.append(self.row), &self.notes),
-            Some(Failed::LeftOut) => self.ledger.drop_lost(DropReason::Stopped, 1),
-            Some(Failed::Encode(why)) => self.ledger.drop_one(DropReason::BlobMalformed, || why),
-            Some(Failed::Save(error)) => self.ledger.drop_refused(&error),
+        let Self { row, notes, sink, ledger, given, .. } = self;
+        let outcome = match self.failed {
+            None => sink.append(row, given.is_new()),
+            Some(Failed::LeftOut) => {
+                given.give_back();
+                return ledger.drop_lost(DropReason::Stopped, 1);
+            }
+            Some(Failed::Encode(why)) => {
+                given.give_back();
+                return ledger.drop_one(DropReason::BlobMalformed, || why);
+            }
+            Some(Failed::Save(error)) => Outcome::Refused(error),
+        };
+        if matches!(outcome, Outcome::Refused(_)) {
+            given.give_back();
         }
+        ledger.book(outcome, &notes);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Recorder, TopicPlan};
+    use super::super::{Received, Recorder, TopicPlan};
     use super::*;
     use crate::mapping::Mapping;
     use crate::message::MessageType;
@@ -310,8 +353,8 @@ mod tests {
         let arm = topic(&mut recorder, "/arm", "my_msgs/msg/Arm", "uint32 joint");
 
         for sec in 1..=3 {
-            recorder.record(camera, picture(sec), 1);
-            recorder.record(arm, stamped(sec, &[&[5, 0, 0, 0]]), 1);
+            recorder.record(camera, picture(sec), Received::At(1));
+            recorder.record(arm, stamped(sec, &[&[5, 0, 0, 0]]), Received::At(1));
         }
         let account = recorder.account();
         assert!(account.adds_up());
@@ -327,11 +370,11 @@ mod tests {
     fn in_a_hurry_what_waits_is_counted_and_left_out() {
         let (_root, mut recorder) = recorder();
         let camera = camera(&mut recorder);
-        recorder.record(camera, picture(1), 1);
+        recorder.record(camera, picture(1), Received::At(1));
         recorder.flush().unwrap();
         assert_eq!(recorder.account().topics[0].stored, 1, "flushed is stored");
         recorder.hurry_when(Arc::new(AtomicBool::new(true)));
-        recorder.record(camera, picture(2), 1);
+        recorder.record(camera, picture(2), Received::At(1));
         let (account, closed) = recorder.finish(None);
         closed.unwrap();
         assert!(account.adds_up());

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::account::{DropReason, Lost, Note, TopicAccount};
+use super::blobs::Refusal;
 use super::clock::SaidOfClocks;
+use super::kinds::Changed;
 use super::stream::Outcome;
 use crate::track::{StoreError, Timestamp, TrackError, one_line};
 
@@ -21,6 +23,11 @@ impl Ledger {
     pub(super) fn new(topic: &str, type_name: &str) -> Self {
         let account = Arc::new(Mutex::new(TopicAccount::new(topic, type_name)));
         Self { topic: topic.into(), account }
+    }
+
+    /// Whether `other` is of the same topic, in one account with this one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.account, &other.account)
     }
 
     /// The account as it stands.
@@ -56,14 +63,54 @@ impl Ledger {
         }
         account.received += 1;
         for note in notes {
-            if account.note(*note, 1) && *note == Note::ReceiveTimeUsed {
-                tracing::warn!(
-                    "{}: messages without a usable header stamp lie on the receive time \
-                     (`stamp: receive` in the mapping says that this is meant)",
-                    self.topic
-                );
+            if account.note(*note, 1) {
+                self.say(*note);
             }
         }
+    }
+
+    /// Says what a remark means, when it is the topic's first of its kind.
+    fn say(&self, note: Note) {
+        let topic = &self.topic;
+        match note {
+            Note::ReceiveTimeUsed => tracing::warn!(
+                "{topic}: messages without a usable header stamp lie on the receive time \
+                 (`stamp: receive` in the mapping says that this is meant)"
+            ),
+            Note::StampMoved => tracing::info!(
+                "{topic}: several messages have one stamp; each gets a row of its own, at the next free \
+                 time ({note}); `same_stamp: merge` in the mapping would make one row of them"
+            ),
+            Note::StampShared => tracing::warn!(
+                "{topic}: several messages have one stamp; the later one's fields are written over the \
+                 earlier one's ({note}), as `same_stamp: merge` in the mapping says"
+            ),
+            _ => {}
+        }
+    }
+
+    /// Notes messages of a stamp that stands still.
+    pub(super) fn note_still(&self, messages: u64, ts: Timestamp, said: &mut SaidOfClocks) {
+        if !self.account.lock().note(Note::StampStandsStill, messages) {
+            return;
+        }
+        let topic = &self.topic;
+        if said.is_news_of_stillness() {
+            tracing::warn!(
+                "{topic}: the stamp stands still: {messages} messages in a row have {ts} s (a clock that \
+                 does not run, a driver that does not set it?)"
+            );
+        } else {
+            tracing::info!("{topic}: the stamp stands still at {ts} s, too");
+        }
+    }
+
+    /// Notes a column whose type changed.
+    pub(super) fn note_changed(&self, changed: &Changed) {
+        tracing::warn!("{}: {changed}", self.topic);
+        let mut account = self.account.lock();
+        account.note(Note::ColumnTypeChanged, 1);
+        account.errors.push(format!("{}: {changed}", Note::ColumnTypeChanged));
     }
 
     /// Notes messages whose stamps are those of another clock.
@@ -97,8 +144,7 @@ impl Ledger {
         if said.is_news_of_jump() {
             tracing::warn!(
                 "{topic}: time jumped back to {ts} s (a simulator or a bag started anew?); rows are \
-                 sorted in, and one of the same time as before merges with it. Recordings apart \
-                 need an experiment each"
+                 sorted in between those of before. To keep recordings apart, give each an experiment"
             );
         } else {
             tracing::info!("{topic}: time jumped back to {ts} s, too");
@@ -113,6 +159,11 @@ impl Ledger {
     /// Counts a message that was lost or refused; the first of its reason is told with `why`.
     pub(super) fn drop_one(&self, reason: DropReason, why: impl FnOnce() -> String) {
         self.drop_many(reason, 1, why);
+    }
+
+    /// As [`drop_one`](Self::drop_one), for what a refusal says.
+    pub(super) fn drop_by(&self, refusal: Refusal) {
+        self.drop_one(refusal.reason, || refusal.why);
     }
 
     /// As [`drop_one`](Self::drop_one), for several.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::blobs::BlobPlan;
 use super::time::TimeRule;
-use crate::mapping::{Captures, Hz, RuleMatch, TrackPattern};
+use crate::mapping::{Captures, Hz, RuleMatch, SameStamp, TrackPattern};
 use crate::message::{DecodeError, Decoder, Element, LayoutFault, MessageType};
+use crate::track::Column;
 
 /// Everything that recording a topic needs to know.
 #[derive(Debug)]
@@ -20,6 +21,9 @@ pub struct TopicPlan {
     pub(super) captures: Captures,
     pub(super) max_rate: Option<Hz>,
     pub(super) on_change: bool,
+    pub(super) same_stamp: SameStamp,
+    /// Whether elements of messages are recorded, and not messages.
+    pub(super) is_each: bool,
     pub(super) times: TimeRule,
     pub(super) blobs: BlobPlan,
 }
@@ -82,12 +86,14 @@ impl TopicPlan {
             topic: topic.to_owned(),
             mapped_topic: mapped_topic.to_owned(),
             type_name,
+            times: TimeRule::new(settings, &decoder),
             decoder,
             track: settings.track.clone(),
             captures: rule.captures.clone(),
             max_rate: settings.max_rate,
             on_change: settings.on_change,
-            times: TimeRule::new(settings),
+            same_stamp: settings.same_stamp,
+            is_each: settings.each.is_some(),
             blobs,
         })
     }
@@ -95,6 +101,11 @@ impl TopicPlan {
     /// Whether its messages are the text that describes a robot (URDF), as ROS names that topic.
     pub(super) fn is_robot_description(&self) -> bool {
         self.type_name == "std_msgs/msg/String" && self.topic.ends_with("/robot_description")
+    }
+
+    /// The columns of its rows, but for those that tell of files.
+    pub(super) fn column_names(&self) -> Vec<Column> {
+        self.decoder.columns().iter().cloned().chain(self.times.column_names()).collect()
     }
 
     /// What of a message becomes rows; nothing of those that are dropped whatever is in them.

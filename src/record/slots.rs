@@ -39,6 +39,9 @@ pub(super) struct Arrival {
     pub(super) ts: Timestamp,
     /// The same only for the same bytes of the same topic at the same time.
     pub(super) identity: u64,
+    /// Whether other topics, which are merged with this one in the track, have all of its columns: what the
+    /// store holds at its time may then be its own row with another topic's over it.
+    pub(super) is_written_over: bool,
 }
 
 /// What the store holds at a time, beside a message.
@@ -77,9 +80,6 @@ pub(super) struct Slots {
     unknown_through: Option<Timestamp>,
     /// The one used last at the end.
     chains: Vec<Chain>,
-    /// Whether topics of the same columns are merged into the track: what the store holds at a time then
-    /// says nothing about whose it is.
-    pub(super) is_mixed: bool,
 }
 
 /// A message's part in a row.
@@ -144,7 +144,7 @@ impl Slots {
     /// Notes that a message was given `at`: its own time, or the free one that it was told. `is_new`: there
     /// was no row.
     pub(super) fn take(&mut self, arrival: Arrival, at: Timestamp, is_new: bool) {
-        let Arrival { topic, identity, ts } = arrival;
+        let Arrival { topic, identity, ts, .. } = arrival;
         if let Some(chain) = self.chains.iter_mut().find(|chain| chain.ts == ts) {
             chain.add(arrival);
             if at >= chain.next {
@@ -218,7 +218,7 @@ impl Slots {
         match is_of_moved {
             // It is the first of its topic, and its time is a moved row's of another.
             true => self.place_beside(arrival, look),
-            false if self.is_mixed => Ok(Place::Join),
+            false if arrival.is_written_over => Ok(Place::Join),
             false => Ok(Place::Refused),
         }
     }
@@ -265,7 +265,9 @@ impl Slots {
         };
         match place {
             // What the store holds there may be this very message, with another topic's over it.
-            Place::Free(at) if at != arrival.ts && self.is_mixed && is_home_anybodys() => {
+            Place::Free(at)
+                if at != arrival.ts && arrival.is_written_over && is_home_anybodys() =>
+            {
                 Ok(Place::Join)
             }
             place => Ok(place),

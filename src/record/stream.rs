@@ -1,23 +1,44 @@
-//! What goes from one topic into one track: thinned, compared, appended.
+//! What goes from one topic into one track: thinned, compared, given a time of its own, appended.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::Destination;
+use super::account::{DropReason, Note};
 use super::blobs::RawBytes;
 use super::change::same_fields;
-use super::clock::Progress;
+use super::clock::{Progress, Stillness};
+use super::frames::{Frame, FramePart};
+use super::ledger::Ledger;
 use super::plan::TopicPlan;
 use super::throttle::Throttle;
+use super::tracks::{Answer, Asking, GivenTime, Way};
+use crate::mapping::SameStamp;
 use crate::track::{Appended, Column, Fields, Row, Timestamp, Track, TrackError};
 
 /// A topic's way into a track.
 #[derive(Debug)]
 pub(super) struct Stream {
+    way: Way,
     sink: Sink,
+    rule: SameStamp,
+    /// Whether no row has gone this way.
+    is_fresh: bool,
     progress: Progress,
+    stillness: Stillness,
     throttle: Option<Throttle>,
     /// Under `on_change`, what was stored last.
     on_change: Option<LastStored>,
+}
+
+/// A message, or an element of one, that is to become a row.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) row: Row,
+    pub(super) parts: Vec<FramePart>,
+    pub(super) notes: Vec<Note>,
+    /// The same for the same bytes only.
+    pub(super) hash: u64,
 }
 
 /// What the next row is compared with: the fields, and the bytes that became files; none before the first.
@@ -30,7 +51,7 @@ struct LastStored {
 
 /// What a row leaves behind once it is kept.
 #[derive(Debug)]
-pub(super) struct Kept {
+struct Kept {
     ts: Timestamp,
     /// Under `on_change`.
     news: Option<(Fields, Vec<RawBytes>)>,
@@ -46,7 +67,7 @@ pub(super) struct Sink {
 #[derive(Debug, Default)]
 struct Tally {
     stored: AtomicU64,
-    /// Rows not later than what was flushed: whether they merge shows when the track is closed.
+    /// Rows that may merge with one that was flushed: whether they do shows when the track is closed.
     late: AtomicU64,
 }
 
@@ -61,12 +82,16 @@ pub(super) enum Outcome {
 }
 
 impl Stream {
-    /// From the topic of `plan`, whose clock has jumped back so often, into `track`.
-    pub(super) fn new(track: Track, plan: &TopicPlan, jumps: u64) -> Self {
+    /// By this way from the topic of `plan`, whose clock has jumped back so often.
+    pub(super) fn new(way: Way, plan: &TopicPlan, jumps: u64) -> Self {
         let last_stored = || LastStored { row: None, times: plan.times.column_names() };
         Self {
-            sink: Sink { track, tally: Arc::default() },
+            sink: Sink { track: way.track.clone(), tally: Arc::default() },
+            way,
+            rule: plan.same_stamp,
+            is_fresh: true,
             progress: Progress::after(jumps),
+            stillness: Stillness::default(),
             throttle: plan.max_rate.map(Throttle::new),
             on_change: plan.on_change.then(last_stored),
         }
@@ -81,21 +106,100 @@ impl Stream {
         &self.sink
     }
 
-    pub(super) fn take(&mut self, row: Row) -> Outcome {
-        if let Some(passed_over) = self.passes_over(&row, &[]) {
-            return passed_over;
+    /// Records a message, and books what became of it.
+    pub(super) fn record(
+        &mut self,
+        to: &mut Destination<'_>,
+        mut message: Message,
+        ledger: &Ledger,
+    ) {
+        let ts = message.row.ts;
+        let raw: Vec<RawBytes> = message.parts.iter().map(|part| part.raw.clone()).collect();
+        let still = self.stillness.step(ts);
+        if still > 0 {
+            ledger.note_still(still, ts, to.clocks);
         }
-        let kept = self.kept(&row, &[]);
-        let outcome = self.sink.append(row);
-        if !matches!(outcome, Outcome::Refused(_)) {
+        if let Some(passed_over) = self.passes_over(&message.row, &raw) {
+            return ledger.book(passed_over, &message.notes);
+        }
+        let Message { row, parts, hash, .. } = &message;
+        let (exp, frames, rule, hash) = (to.exp, &mut *to.frames, self.rule, *hash);
+        let asking = Asking { exp, frames, rule, row, parts, hash };
+        let answer = match to.tracks.ask(&self.way, asking) {
+            Ok(answer) => answer,
+            Err(error) => return ledger.drop_refused(&error),
+        };
+        let kept = self.kept(&message.row, &raw);
+        let given = match answer {
+            Answer::Given(given) => given,
+            Answer::Repeat => {
+                self.keep(kept);
+                return ledger.book(Outcome::Merged, &message.notes);
+            }
+            Answer::Refused => {
+                return ledger.drop_one(DropReason::SameStamp, || {
+                    format!(
+                        "another message has the stamp {ts} s; `same_stamp: drop` keeps the first"
+                    )
+                });
+            }
+        };
+        message.row.ts = given.at;
+        if given.is_moved() {
+            message.notes.push(Note::StampMoved);
+        }
+        if given.is_over_another() {
+            message.notes.push(Note::StampShared);
+        }
+        if std::mem::take(&mut self.is_fresh) {
+            for changed in to.tracks.changed_kinds(&self.way, &message.row.fields) {
+                ledger.note_changed(&changed);
+            }
+        }
+        if self.send(to, message, given, ledger) {
             self.keep(kept);
         }
-        outcome
+    }
+
+    /// Sends a row on to where it is stored, at once or behind its files; whether it goes there.
+    fn send(
+        &self,
+        to: &mut Destination<'_>,
+        message: Message,
+        given: GivenTime,
+        ledger: &Ledger,
+    ) -> bool {
+        let Message { row, parts, notes, hash } = message;
+        if parts.is_empty() {
+            let outcome = self.sink.append(row, given.is_new());
+            let is_stored = !matches!(outcome, Outcome::Refused(_));
+            if is_stored {
+                to.tracks.take(&self.way, &given);
+            }
+            ledger.book(outcome, &notes);
+            return is_stored;
+        }
+        let (sink, ledger) = (self.sink.clone(), ledger.clone());
+        if !to.frames.has_room(&parts) {
+            ledger.drop_lost(DropReason::BlobQueueFull, 1);
+            return false;
+        }
+        to.tracks.take(&self.way, &given);
+        let frame =
+            Frame { row, parts, notes, ledger: ledger.clone(), sink, hash, given: given.clone() };
+        match to.frames.take(to.exp, frame) {
+            Ok(()) => true,
+            Err(error) => {
+                given.give_back();
+                ledger.drop_refused(&error);
+                false
+            }
+        }
     }
 
     /// What becomes of a row that `max_rate` or `on_change` leaves out; `None` of one to be kept. `raw`
     /// is what becomes its files.
-    pub(super) fn passes_over(&mut self, row: &Row, raw: &[RawBytes]) -> Option<Outcome> {
+    fn passes_over(&mut self, row: &Row, raw: &[RawBytes]) -> Option<Outcome> {
         self.step(row.ts);
         if self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(row.ts)) {
             return Some(Outcome::Throttled);
@@ -107,13 +211,13 @@ impl Stream {
     }
 
     /// What is to be known of a row once it is kept.
-    pub(super) fn kept(&self, row: &Row, raw: &[RawBytes]) -> Kept {
+    fn kept(&self, row: &Row, raw: &[RawBytes]) -> Kept {
         let news = self.on_change.as_ref().map(|_| (row.fields.clone(), raw.to_vec()));
         Kept { ts: row.ts, news }
     }
 
     /// Takes note of a row that was kept.
-    pub(super) fn keep(&mut self, kept: Kept) {
+    fn keep(&mut self, kept: Kept) {
         if let Some(throttle) = &mut self.throttle {
             throttle.keep(kept.ts);
         }
@@ -136,16 +240,16 @@ impl Sink {
         &self.track
     }
 
-    /// Appends a row that is to be kept.
-    pub(super) fn append(&self, row: Row) -> Outcome {
-        let late = match self.track.append_row(row) {
+    /// Appends a row that is to be kept. `is_new`: there is none of its time.
+    pub(super) fn append(&self, row: Row, is_new: bool) -> Outcome {
+        let is_late = match self.track.append_row(row) {
             Ok(Appended::Merged) => return Outcome::Merged,
-            Ok(Appended::New) => 0,
-            Ok(Appended::Late) => 1,
+            Ok(Appended::New) => false,
+            Ok(Appended::Late) => !is_new,
             Err(error) => return Outcome::Refused(error),
         };
         self.tally.stored.fetch_add(1, Ordering::Relaxed);
-        self.tally.late.fetch_add(late, Ordering::Relaxed);
+        self.tally.late.fetch_add(u64::from(is_late), Ordering::Relaxed);
         Outcome::Stored
     }
 

@@ -11,15 +11,15 @@ use super::clock::{Compared, Distance, SaidOfClocks};
 use super::decode::Decoded;
 use super::description::RobotDescription;
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
-use super::frames::{Frame, FramePart};
+use super::frames::FramePart;
 use super::held::{Held, HeldMessage};
+use super::identity;
 use super::ledger::Ledger;
 use super::plan::TopicPlan;
-use super::stream::{Sink, Stream};
-use super::time::RowTime;
-use crate::mapping::TrackPatternError;
+use super::stream::{Message, Sink, Stream};
+use super::time::{Receipt, Received, RowTime};
 use crate::message::Element;
-use crate::track::{Experiment, Row, Timestamp};
+use crate::track::{Row, Timestamp};
 
 /// A topic's plan, its tracks and its account.
 pub(super) struct TopicRecorder {
@@ -28,17 +28,27 @@ pub(super) struct TopicRecorder {
     streams: HashMap<Vec<Option<String>>, Stream>,
     /// Reused from message to message.
     elements: Vec<Element>,
+    scratch: Vec<u8>,
     ledger: Ledger,
     /// Whether it has had a large message: it stops first when the disk runs low.
     is_heavy: bool,
     /// What needs the receive time and came before the ROS clock ran.
     held: Held,
+    /// How many messages were held and are not any more.
+    released: u64,
     distance: Distance,
     /// How often the topic's clock jumped back: the most that one of its tracks saw.
     jumps: u64,
     /// Receive time minus stamp: the largest since it was last asked for.
     lag_secs: Option<f64>,
     description: RobotDescription,
+}
+
+/// A message, or an element of one, to be recorded.
+struct Arrived {
+    element: Element,
+    hash: u64,
+    received: Received,
 }
 
 impl TopicRecorder {
@@ -48,14 +58,31 @@ impl TopicRecorder {
             plan,
             streams: HashMap::new(),
             elements: Vec::new(),
+            scratch: Vec::new(),
             ledger,
             is_heavy: false,
             held: Held::default(),
+            released: 0,
             distance: Distance::default(),
             jumps: 0,
             lag_secs: None,
             description: RobotDescription::default(),
         }
+    }
+
+    /// The topic under another definition, in one account with what was recorded before.
+    pub(super) fn with_account_of(plan: Arc<TopicPlan>, before: &Self) -> Self {
+        Self { ledger: before.ledger.clone(), ..Self::new(plan) }
+    }
+
+    /// Whether it is the topic and type that `plan` records.
+    pub(super) fn is_of(&self, plan: &TopicPlan) -> bool {
+        self.plan.topic == plan.topic && self.plan.type_name == plan.type_name
+    }
+
+    /// Whether it is in one account with `other`.
+    pub(super) fn shares_account(&self, other: &Self) -> bool {
+        self.ledger.is(&other.ledger)
     }
 
     /// The same topic in the next part of the recording: nothing stored, nothing counted yet.
@@ -78,19 +105,19 @@ impl TopicRecorder {
         self.ledger.account()
     }
 
-    /// Takes one message, CDR with its encapsulation header. Without a receive time, as the ROS clock
-    /// does not run yet, what needs one is held.
+    /// Takes one message, CDR with its encapsulation header. What needs a receive time is held while the ROS
+    /// clock does not run yet.
     pub(super) fn record(
         &mut self,
         to: &mut Destination<'_>,
         cdr: Vec<u8>,
-        received_nanos: Option<i64>,
+        receipt: Receipt,
         disk: Option<DiskStatus>,
     ) {
         if self.admits(cdr.len(), disk) {
             let space = std::mem::take(&mut self.elements);
             let message = Decoded::in_space(&self.plan, cdr, space);
-            self.take(to, message, received_nanos, &[]);
+            self.take_sent(to, message, receipt);
         }
     }
 
@@ -99,12 +126,23 @@ impl TopicRecorder {
         &mut self,
         to: &mut Destination<'_>,
         message: Decoded,
-        received_nanos: Option<i64>,
+        receipt: Receipt,
         disk: Option<DiskStatus>,
     ) {
         if self.admits(message.cdr.len(), disk) {
-            self.take(to, message, received_nanos, &[]);
+            self.take_sent(to, message, receipt);
         }
+    }
+
+    /// Records a message's elements, by the time at which it was sent if the mapping says so.
+    fn take_sent(&mut self, to: &mut Destination<'_>, mut message: Decoded, receipt: Receipt) {
+        if let Some(nanos) = receipt.sent_nanos.filter(|_| self.plan.times.is_by_send_time()) {
+            for element in &mut message.elements {
+                element.stamp = Some(Timestamp::from_nanos(nanos));
+                element.stamp_nanos = Some(nanos);
+            }
+        }
+        self.take(to, message, receipt.received, &[]);
     }
 
     /// Whether any message was lost or refused for this reason.
@@ -137,20 +175,25 @@ impl TopicRecorder {
         &mut self,
         to: &mut Destination<'_>,
         message: Decoded,
-        received_nanos: Option<i64>,
+        received: Received,
         remarks: &[Note],
     ) {
-        let Decoded { cdr, mut elements, error } = message;
+        let Decoded { cdr, mut elements, error, hash } = message;
         if let Some(error) = error {
             self.ledger.drop_one(DropReason::Undecodable, || error.to_string());
-        } else if received_nanos.is_none() && elements.iter().any(|e| e.stamp.is_none()) {
+        } else if received == Received::BeforeClock && elements.iter().any(|e| e.stamp.is_none()) {
             self.hold(HeldMessage { cdr, elements: elements.len() });
             elements.clear();
         } else {
-            self.compare_clocks(to.clocks, &elements, received_nanos);
+            self.compare_clocks(to.clocks, &elements, received);
             let cdr = Arc::new(cdr);
             for element in elements.drain(..) {
-                self.record_element(to, element, &cdr, received_nanos, remarks);
+                let hash = match self.plan.is_each {
+                    // Of a held message's elements, each is told apart by the message.
+                    true => identity::of_element(&element, &cdr, &mut self.scratch) ^ hash,
+                    false => hash,
+                };
+                self.record_element(to, Arrived { element, hash, received }, &cdr, remarks);
             }
         }
         self.elements = elements;
@@ -207,19 +250,19 @@ impl TopicRecorder {
     fn record_element(
         &mut self,
         to: &mut Destination<'_>,
-        mut element: Element,
+        arrived: Arrived,
         cdr: &Arc<Vec<u8>>,
-        received_nanos: Option<i64>,
         remarks: &[Note],
     ) {
-        let Some(time) = self.plan.times.row_time(&element, received_nanos) else {
-            return self.drop_without_clock(1);
+        let Arrived { mut element, hash, received } = arrived;
+        let Some(time) = self.plan.times.row_time(&element, received) else {
+            return self.drop_without_time(received, 1);
         };
         let mut notes = self.notes(&element, &time);
         notes.extend(remarks);
         let parts = match self.place_blobs(&mut element, cdr) {
             Ok(parts) => parts,
-            Err(Refusal { reason, why }) => return self.ledger.drop_one(reason, || why),
+            Err(refusal) => return self.ledger.drop_by(refusal),
         };
         for (column, value) in self.plan.times.columns(&time) {
             element.fields.push_distinct(column, value);
@@ -228,16 +271,12 @@ impl TopicRecorder {
             self.description.note(to.exp, &self.plan.topic, &element);
         }
         let ledger = self.ledger.clone();
-        let stream = match self.stream(to.exp, element.names) {
+        let stream = match self.stream(to, element.names) {
             Ok(stream) => stream,
-            Err(error) => return ledger.drop_one(DropReason::TrackName, || error.to_string()),
+            Err(refusal) => return ledger.drop_by(refusal),
         };
         let row = Row::new(time.ts, element.fields);
-        if parts.is_empty() {
-            ledger.book(stream.take(row), &notes);
-        } else {
-            to.frames.take(to.exp, stream, Frame { row, parts, notes, ledger });
-        }
+        stream.record(to, Message { row, parts, notes, hash }, &ledger);
         let jumps = stream.jumps();
         self.note_jumps(to.clocks, jumps, time.ts);
     }
@@ -257,16 +296,14 @@ impl TopicRecorder {
     /// The track that a message's values lead to.
     fn stream(
         &mut self,
-        exp: &Experiment,
+        to: &mut Destination<'_>,
         names: Vec<Option<String>>,
-    ) -> Result<&mut Stream, TrackPatternError> {
+    ) -> Result<&mut Stream, Refusal> {
         match self.streams.entry(names) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(new) => {
-                let plan = &self.plan;
-                let track = plan.track.expand(&plan.mapped_topic, &plan.captures, new.key())?;
-                let track = exp.tracks(track.as_str());
-                Ok(new.insert(Stream::new(track, plan, self.jumps)))
+                let way = to.tracks.lead(to.exp, &self.plan, new.key())?;
+                Ok(new.insert(Stream::new(way, &self.plan, self.jumps)))
             }
         }
     }
@@ -279,29 +316,40 @@ impl TopicRecorder {
         }
         let elements = message.elements;
         if !self.held.push(message) {
-            self.drop_without_clock(elements);
+            self.drop_without_time(Received::BeforeClock, elements);
         }
     }
 
     /// Records what was held: the ROS clock runs, and this is its time.
     pub(super) fn release_held(&mut self, to: &mut Destination<'_>, received_nanos: i64) {
         for message in self.held.take() {
-            let message = Decoded::new(&self.plan, message.cdr);
-            self.take(to, message, Some(received_nanos), &[Note::WaitedForClock]);
+            let mut message = Decoded::new(&self.plan, message.cdr);
+            // They came at times that nobody knows: that they have one now makes none of them a repeat.
+            self.released += 1;
+            message.hash ^= identity::of_message(&self.released.to_le_bytes());
+            self.take(to, message, Received::At(received_nanos), &[Note::WaitedForClock]);
         }
     }
 
     /// Gives up on what is held: the recording ends and the ROS clock never ran.
     pub(super) fn drop_held(&mut self) {
         for message in self.held.take() {
-            self.drop_without_clock(message.elements);
+            self.drop_without_time(Received::BeforeClock, message.elements);
         }
     }
 
-    fn drop_without_clock(&self, elements: usize) {
-        self.ledger.drop_many(DropReason::NoClock, elements as u64, || {
-            "it needs the receive time and the ROS clock stands at 0; is /clock published?".into()
-        });
+    fn drop_without_time(&self, received: Received, elements: usize) {
+        let (reason, why) = match received {
+            Received::Unknown => (
+                DropReason::NoTime,
+                "it has no stamp, and its log time lies beyond what nanoseconds in 64 bits can count",
+            ),
+            Received::At(_) | Received::BeforeClock => (
+                DropReason::NoClock,
+                "it needs the receive time and the ROS clock stands at 0; is /clock published?",
+            ),
+        };
+        self.ledger.drop_many(reason, elements as u64, || why.to_owned());
     }
 
     /// Says when the topic's stamps are those of another clock.
@@ -309,10 +357,10 @@ impl TopicRecorder {
         &mut self,
         said: &mut SaidOfClocks,
         elements: &[Element],
-        received_nanos: Option<i64>,
+        received: Received,
     ) {
         let stamp = elements.first().and_then(|first| self.plan.times.own_time(first));
-        let (Some(stamp), Some(nanos)) = (stamp, received_nanos) else { return };
+        let (Some(stamp), Some(nanos)) = (stamp, received.nanos()) else { return };
         let lag_secs = Timestamp::from_nanos(nanos).as_secs() - stamp.as_secs();
         self.lag_secs = Some(self.lag_secs.map_or(lag_secs, |largest| largest.max(lag_secs)));
         match self.distance.compare(stamp, Timestamp::from_nanos(nanos)) {

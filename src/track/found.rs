@@ -44,7 +44,7 @@ impl Track {
                 row.fields
             }
         };
-        Ok(if is_same(&has, fields) { Found::Same } else { Found::Other(has) })
+        Ok(if read_the_same(&has, fields) { Found::Same } else { Found::Other(has) })
     }
 
     /// What is said of the track besides its rows.
@@ -66,7 +66,7 @@ fn is_line_of(raw: &RawRow, ts: Timestamp, fields: &Fields) -> bool {
 }
 
 /// Whether the columns are the same, in whatever order; values are compared as they are written.
-fn is_same(a: &Fields, b: &Fields) -> bool {
+pub(crate) fn read_the_same(a: &Fields, b: &Fields) -> bool {
     a.len() == b.len()
         && a.iter().all(|(name, value)| {
             b.get(name).is_some_and(|other| value == other || to_text(value) == to_text(other))
@@ -89,7 +89,8 @@ mod tests {
         let exp = Experiment::open("tests/found/run", Options::local(root.path())).unwrap();
         let track = exp.tracks("arm");
         assert_eq!(track.last_timestamp().unwrap(), None);
-        let row = |i: u32| fields! { "q": [f32::NAN, 0.1, i as f32], "n": u64::from(i), "on": true };
+        let row =
+            |i: u32| fields! { "q": [f32::NAN, 0.1, i as f32], "n": u64::from(i), "on": true };
         // More than a few blocks, and what came out of order.
         for i in (0..4000).chain([5000]).chain(4001..4100) {
             track.append(row(i), f64::from(i)).unwrap();
@@ -103,7 +104,10 @@ mod tests {
                 let ts = at(f64::from(i));
                 assert_eq!(track.find_beside(ts, &row(i)).unwrap(), Found::Same, "{i}");
                 let other = track.find_beside(ts, &row(i + 1)).unwrap();
-                assert!(matches!(other, Found::Other(ref has) if is_same(has, &row(i))), "{i}");
+                assert!(
+                    matches!(other, Found::Other(ref has) if read_the_same(has, &row(i))),
+                    "{i}"
+                );
                 let nothing = track.find_beside(at(ts.as_secs().next_up()), &row(i)).unwrap();
                 assert_eq!(nothing, Found::Nothing, "{i}");
             }

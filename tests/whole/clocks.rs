@@ -1,9 +1,12 @@
 //! Clocks that are set back, stand still, start at zero or run elsewhere, under `import`; tests/ros has
 //! the same on a live graph.
 
+use std::path::Path;
+
+use mldash_bridge::fields;
 use mldash_bridge::track::{Timestamp, Value};
 
-use super::made_bag::{MadeBag, STAMPED, TEXT, stamped, text};
+use super::made_bag::{MadeBag, STAMPED, TEXT, import_file, stamped, text};
 
 const SEC: i64 = 1_000_000_000;
 const TODAY: i64 = 1_700_000_000 * SEC;
@@ -23,11 +26,17 @@ fn a_clock_that_jumps_back_is_counted_once_a_jump_and_its_rows_are_sorted_in() {
         }
     }
     let imported = bag.import("topics: [{topic: /x}]");
-    let expected: Vec<f64> = (10..17).chain(50..55).map(f64::from).collect();
+    let again = |secs: f64| [secs, secs.next_up()];
+    let expected: Vec<f64> = [10.0, 11.0]
+        .into_iter()
+        .chain([12.0, 13.0, 14.0].into_iter().flat_map(again))
+        .chain([15.0, 16.0, 50.0, 51.0, 52.0, 53.0, 54.0])
+        .collect();
     assert_eq!(imported.times("x"), expected);
     let topic = imported.topic("/x");
     assert_eq!(topic["notes"]["clock_jumped_back"], 2);
-    assert_eq!(topic["merged"], 3, "12, 13 and 14 s were there before");
+    assert_eq!(topic["notes"]["stamp_moved"], 3, "12, 13 and 14 s were there before");
+    assert_eq!((&topic["stored"], &topic["merged"]), (&15.into(), &0.into()));
     let said = imported.done.stderr.matches("jumped back to 10 s").count();
     assert_eq!(said, 1, "{}", imported.done.stderr);
     assert_eq!(imported.done.stderr.matches("jumped back").count(), 1);
@@ -50,17 +59,31 @@ fn a_new_stretch_of_time_begins_with_a_row_under_max_rate_and_on_change() {
 }
 
 #[test]
-fn a_clock_that_stands_still_merges_rows_and_is_no_jump() {
+fn a_stamp_that_stands_still_costs_no_row_and_is_noted_and_said_once() {
     let mut bag = MadeBag::new();
-    for i in 0..10 {
-        bag.add("/x", STAMPED, log(TODAY + i * SEC), &stamped(7 * SEC, i as f64));
+    for i in 0..100 {
+        let now = log(TODAY + i * SEC);
+        bag.add("/x", STAMPED, now, &stamped(7 * SEC, i as f64));
+        bag.add("/y", STAMPED, now, &stamped(8 * SEC, i as f64));
+        bag.add("/same", STAMPED, now, &stamped(9 * SEC, 0.5));
     }
-    let imported = bag.import("topics: [{topic: /x}]");
+    let imported = bag.import("topics: [{topic: /x}, {topic: /y}, {topic: /same}]");
     let rows = imported.rows("x");
-    assert_eq!(rows.len(), 1);
-    assert_eq!(rows[0].fields.get("x"), Some(&Value::F64(9.0)), "the later one wins");
-    let topic = imported.topic("/x");
-    assert_eq!((&topic["merged"], &topic["notes"]), (&9.into(), &serde_json::json!({})));
+    assert_eq!(rows.len(), 100);
+    for (i, row) in rows.iter().enumerate() {
+        assert_eq!(row.ts.as_secs().to_bits(), 7_f64.to_bits() + i as u64);
+        assert_eq!(row.fields.get("x"), Some(&Value::F64(i as f64)), "in the order they came");
+    }
+    let expected = serde_json::json!({ "stamp_moved": 99, "stamp_stands_still": 100 });
+    assert_eq!(imported.topic("/x")["notes"], expected);
+    assert_eq!(imported.topic("/y")["notes"], expected);
+    let same = imported.topic("/same");
+    assert_eq!((&same["stored"], &same["merged"]), (&1.into(), &99.into()));
+    assert_eq!(same["notes"], serde_json::json!({ "stamp_stands_still": 100 }));
+    let stderr = &imported.done.stderr;
+    assert_eq!(stderr.matches("the stamp stands still").count(), 3, "{stderr}");
+    let warned = stderr.lines().filter(|line| line.contains("WARN"));
+    assert_eq!(warned.filter(|line| line.contains("stands still")).count(), 1, "{stderr}");
 }
 
 #[test]
@@ -71,7 +94,9 @@ fn stamps_of_another_clock_are_said_once_with_how_far_they_are() {
         bag.add("/lidar", STAMPED, log(now), &stamped(now - 3600 * SEC, 0.0));
         bag.add("/lidar_2", STAMPED, log(now), &stamped(now - 3601 * SEC, 0.0));
         bag.add("/imu", STAMPED, log(now), &stamped(now - SEC / 10, 0.0));
-        bag.add("/latched", STAMPED, log(now), &stamped(TODAY - 3600 * SEC, i as f64));
+        if i % 5 == 0 {
+            bag.add("/latched", STAMPED, log(now), &stamped(TODAY - 3600 * SEC, 0.0));
+        }
     }
     let imported = bag.import("topics: [{topic: /lidar*}, {topic: /imu}, {topic: /latched}]");
     let lidar = imported.topic("/lidar");
@@ -127,23 +152,34 @@ fn times_are_kept_exactly_in_columns_of_their_own() {
 }
 
 #[test]
-fn what_comes_before_simulated_time_starts_waits_for_its_first_tick() {
+fn a_log_time_of_zero_is_a_time_and_what_can_not_be_one_is_dropped_and_counted() {
     let mut bag = MadeBag::new();
-    bag.add("/robot_description", TEXT, 0, &text("<robot/>"));
-    bag.add("/x", STAMPED, 0, &stamped(0, 0.5));
-    bag.add("/x", STAMPED, log(SEC / 100), &stamped(SEC / 100, 1.0));
-    bag.add("/x", STAMPED, log(SEC / 50), &stamped(SEC / 50, 2.0));
-    let imported = bag.import("topics: [{topic: /robot_description, stamp: receive}, {topic: /x}]");
-    assert_eq!(imported.times("robot_description"), [0.01]);
-    assert_eq!(imported.times("x"), [0.01, 0.02]);
-    let notes = imported.topic("/robot_description")["notes"].clone();
-    assert_eq!(notes, serde_json::json!({ "waited_for_clock": 1 }));
+    let logged = [0, 5, 1_700_000_000_000_000_000, u64::MAX >> 1, (u64::MAX >> 1) + 1, u64::MAX];
+    for (i, log_nanos) in logged.into_iter().enumerate() {
+        bag.add("/text", TEXT, log_nanos, &text(&format!("{i}")));
+        bag.add("/x", STAMPED, log_nanos, &stamped((i as i64 + 1) * SEC, 0.0));
+    }
+    let mapping = "topics: [{topic: /text, stamp: receive}, {topic: /x, receive_ts: true}]";
+    let imported = bag.import(mapping);
+    assert!(!imported.is_complete());
+    assert_eq!(imported.times("text"), [0.0, 5e-9, 1.7e9, 9223372036.854776]);
+    let topic = imported.topic("/text");
+    assert_eq!(topic["dropped"], serde_json::json!({ "no_time": 2 }));
+    assert!(topic["errors"][0].as_str().unwrap().contains("log time"), "{topic:#}");
+    // Those that have a stamp need no other time.
+    let rows = imported.rows("x");
+    assert_eq!(rows.len(), 6);
+    assert_eq!(rows[0].fields.get("receive_ts"), Some(&Value::F64(0.0)));
+    assert_eq!(rows[5].fields.get("receive_ts"), None);
 }
 
 #[test]
-fn what_waits_for_a_clock_that_never_starts_is_counted_as_dropped() {
-    let mut bag = MadeBag::new();
-    bag.add("/robot_description", TEXT, 0, &text("<robot/>"));
-    let imported = bag.import("topics: [{topic: /robot_description, stamp: receive}]");
-    assert_eq!(imported.topic("/robot_description")["dropped"]["no_clock"], 1);
+fn the_bag_of_odd_log_times_is_what_it_says() {
+    let bag = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/odd_log_times.mcap"));
+    let imported = import_file(bag, "topics: [{topic: /**}]");
+    let said = imported.rows("n").into_iter().map(|row| (row.ts.as_secs(), row.fields));
+    let expected =
+        [(0.0, 0), (5e-9, 1), (1.7e9, 2), (1.7e9_f64.next_up(), 6), (9223372036.854776, 3)];
+    assert_eq!(said.collect::<Vec<_>>(), expected.map(|(ts, data)| (ts, fields! { "data": data })));
+    assert_eq!(imported.topic("/n")["dropped"]["no_time"], 2);
 }

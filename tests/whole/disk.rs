@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::message::MessageType;
 use mldash_bridge::record::{
-    Account, DiskLevel, DropReason, HEAVY_MESSAGE_BYTES, Recorder, TopicPlan, WhenBehind,
+    Account, DiskLevel, DropReason, HEAVY_MESSAGE_BYTES, Received, Recorder, TopicPlan, WhenBehind,
 };
 use mldash_bridge::track::{Experiment, Options, Query, Value};
 
@@ -48,7 +48,7 @@ impl<'d> Recording<'d> {
         cdr.extend((text.len() as u32 + 1).to_le_bytes());
         cdr.extend(text.as_bytes());
         cdr.push(0);
-        self.recorder.record(topic, cdr, self.nanos);
+        self.recorder.record(topic, cdr, Received::At(self.nanos));
     }
 
     fn record_large(&mut self) {
@@ -149,7 +149,8 @@ fn a_disk_that_is_full_costs_nothing_that_was_flushed_and_is_recorded_to_again()
     let lost = dropped(&recording);
     let account = recording.finish();
 
-    assert!(account.complete);
+    assert_eq!(account.failure, None);
+    assert_eq!(account.missing, [format!("dropped: {lost} store_full")]);
     let topic = &account.topics[LIGHT];
     assert_eq!(topic.dropped.get(&DropReason::StoreFull), Some(&lost));
     assert_eq!(topic.received, topic.stored + lost);
@@ -181,7 +182,7 @@ fn a_row_never_names_a_picture_that_a_full_disk_did_not_take() {
             let mut cdr = b"\0\x01\0\0\x05\0\0\0jpeg\0\0\0\0".to_vec();
             cdr.extend((data.len() as u32).to_le_bytes());
             cdr.extend(data);
-            recorder.record(camera, cdr, i64::from(number) + 1);
+            recorder.record(camera, cdr, Received::At(i64::from(number) + 1));
         }
         // Until each has become a file or not.
         let deadline = Instant::now() + PATIENCE;

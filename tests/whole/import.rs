@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mldash_bridge::track::{Experiment, Format, Query, Row};
+use mldash_bridge::track::{Experiment, Format, Query, Row, RunStatus};
 use serde_json::Value;
 
 use crate::program::{Done, program};
@@ -181,7 +181,7 @@ fn any_compression_and_no_index_give_the_same_row_and_other_schemas_are_refused(
             &[("/chatter", "ros2msg"), ("/idl", "ros2idl"), ("/proto", "protobuf")],
         );
         let done = import(&[&bag], &config, &root);
-        assert_eq!(done.code, 0, "{name}: {}", done.stderr);
+        assert_eq!(done.code, 3, "{name}: {}", done.stderr);
         let rows = rows(&root, "chatter");
         assert_eq!(rows.len(), 1, "{name}");
         assert_eq!(rows[0].ts.as_secs(), 1.0);
@@ -191,6 +191,34 @@ fn any_compression_and_no_index_give_the_same_row_and_other_schemas_are_refused(
         let account = account(&done);
         let refused = account["refused"]["/proto"].as_str().unwrap();
         assert!(refused.contains("protobuf"), "{account:#}");
+        assert_eq!(account["complete"], false);
+        assert!(account["missing"][0].as_str().unwrap().starts_with("not recorded: /proto"));
         assert_eq!(account["unmatched"][0], "/nowhere");
     }
+}
+
+#[test]
+fn the_last_line_says_what_is_missing_and_so_does_the_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let (bag, config) = (dir.path().join("bag.mcap"), dir.path().join("m.yaml"));
+    let run = |mapping: &str, root: &str| {
+        fs::write(&config, mapping).unwrap();
+        let import = program(["import", "--experiment", RUN, "--root"]).arg(dir.path().join(root));
+        import.arg("--config").arg(&config).arg(&bag).run()
+    };
+    write_bag(&bag, mcap::WriteOptions::new(), &[("/chatter", "ros2msg"), ("/proto", "protobuf")]);
+    let whole = run("topics: [{topic: /chatter, stamp: receive}]", "whole");
+    assert_eq!(whole.code, 0, "{}", whole.stderr);
+    assert!(
+        whole.text().ends_with("1 received, 1 stored, 0 dropped; complete\n"),
+        "{}",
+        whole.text()
+    );
+    let lacking = run("topics: [{topic: /**, stamp: receive}]", "lacking");
+    assert_eq!(lacking.code, 3, "{}", lacking.stderr);
+    let last = lacking.text().lines().last().unwrap();
+    assert!(last.contains("; INCOMPLETE: not recorded: /proto"), "{last}");
+    // The run itself ended as it should.
+    let exp = Experiment::open_read_only(RUN, dir.path().join("lacking")).unwrap();
+    assert_eq!(exp.notes().unwrap().status, Some(RunStatus::Completed));
 }

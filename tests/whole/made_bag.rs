@@ -13,6 +13,7 @@ use super::decode::encoder::{Encoder, encode};
 use super::program::{Done, program};
 
 const RUN: &str = "tests/made/run";
+const BAG: &str = "made.mcap";
 
 /// `std_msgs/Header` and what is in it, behind a definition.
 macro_rules! with_header {
@@ -61,13 +62,14 @@ pub struct MadeBag {
 /// What became of it.
 pub struct Imported {
     folder: tempfile::TempDir,
+    bag: PathBuf,
     pub done: Done,
 }
 
 impl MadeBag {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let file = File::create(folder.path().join("made.mcap")).unwrap();
+        let file = File::create(folder.path().join(BAG)).unwrap();
         let writer = mcap::Writer::new(std::io::BufWriter::new(file)).unwrap();
         Self { folder, writer, channels: BTreeMap::new() }
     }
@@ -90,31 +92,49 @@ impl MadeBag {
         self.writer.write_to_known_channel(&header, cdr).unwrap();
     }
 
-    /// Imports it; the import must end well and its account add up.
-    pub fn import(mut self, mapping: &str) -> Imported {
+    /// Imports it; the import must end in order and its account add up.
+    pub fn import(self, mapping: &str) -> Imported {
+        let folder = self.write();
+        let bag = folder.path().join(BAG);
+        import(folder, &bag, mapping)
+    }
+
+    /// Its folder, once all is in it.
+    fn write(mut self) -> tempfile::TempDir {
         self.writer.finish().unwrap();
         drop(self.writer);
-        import(self.folder, mapping)
+        self.folder
     }
 }
 
-/// Imports the bag in a folder into the experiment there.
-fn import(folder: tempfile::TempDir, mapping: &str) -> Imported {
+/// Imports a bag that there is into an experiment of its own.
+pub fn import_file(bag: &Path, mapping: &str) -> Imported {
+    import(tempfile::tempdir().unwrap(), bag, mapping)
+}
+
+/// Imports a bag into the experiment in a folder. The exit code is what the account says.
+fn import(folder: tempfile::TempDir, bag: &Path, mapping: &str) -> Imported {
     let path = |name: &str| folder.path().join(name);
     let config = path("mapping.yaml");
     fs::write(&config, mapping).unwrap();
     let import = program(["import", "--json", "--experiment", RUN]).arg("--root");
     let import = import.arg(path("root")).arg("--config").arg(config);
-    let done = import.arg(path("made.mcap")).run();
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    let imported = Imported { folder, done };
+    let done = import.arg(bag).run();
+    assert!(matches!(done.code, 0 | 3), "{}", done.stderr);
+    let imported = Imported { folder, bag: bag.to_owned(), done };
     assert_adds_up(&imported.account());
+    assert_eq!(imported.is_complete(), imported.done.code == 0, "{:#}", imported.account());
     imported
 }
 
 impl Imported {
     pub fn account(&self) -> Value {
         serde_json::from_slice(&self.done.stdout).unwrap()
+    }
+
+    /// Whether all that was asked for is there.
+    pub fn is_complete(&self) -> bool {
+        self.account()["complete"].as_bool().unwrap()
     }
 
     /// The account of one topic.
@@ -130,9 +150,16 @@ impl Imported {
 
     /// Imports the same bag into the same experiment once more.
     pub fn again(self, mapping: &str) -> Self {
-        let (folder, root) = (self.folder, "root");
-        assert!(folder.path().join(root).exists());
-        import(folder, mapping)
+        assert!(self.folder.path().join("root").exists());
+        import(self.folder, &self.bag, mapping)
+    }
+
+    /// Imports another bag into the same experiment.
+    pub fn and(self, bag: MadeBag, mapping: &str) -> Self {
+        let other = bag.write();
+        let path = self.folder.path().join("other.mcap");
+        fs::rename(other.path().join(BAG), &path).unwrap();
+        import(self.folder, &path, mapping)
     }
 
     /// Where a file of the experiment lies, by the `path` of its row.

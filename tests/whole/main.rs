@@ -25,6 +25,7 @@ mod serve;
 mod serve_refuses;
 mod serve_survives;
 mod slice;
+mod stamps;
 mod store;
 mod store_model;
 mod sync;

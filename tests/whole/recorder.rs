@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::message::MessageType;
 use mldash_bridge::record::{
-    DropReason, QueueFill, Recorder, RequiredState, SplitError, TopicPlan,
+    DropReason, QueueFill, Received, Recorder, RequiredState, SplitError, TopicPlan,
 };
 use mldash_bridge::track::{Experiment, Metadata, Options, Query, RunStatus};
 
@@ -39,7 +39,7 @@ fn say(recorder: &mut Recorder, topic: usize, text: &str, at_secs: f64) {
     cdr.extend((text.len() as u32 + 1).to_le_bytes());
     cdr.extend(text.as_bytes());
     cdr.push(0);
-    recorder.record(topic, cdr, (at_secs * 1e9) as i64);
+    recorder.record(topic, cdr, Received::At((at_secs * 1e9) as i64));
 }
 
 fn times(root: &Path, run: &str) -> Vec<f64> {

@@ -53,6 +53,7 @@ pub(super) fn compile(
         columns: Columns { names: wanted.columns, order: wanted.order },
         names: layout.names.len(),
         has_stamp_source,
+        notes_stamp: wanted.notes_stamp,
         byte_arrays: layout.byte_arrays,
     };
     let Some(each) = each else {
@@ -60,10 +61,13 @@ pub(super) fn compile(
         return Ok(decoder);
     };
     let mut around = Layer::of(message);
-    if let (StampSource::Header, Some(header)) = (&layout.stamp, paths::header_of(message)) {
+    if matches!(layout.stamp, StampSource::Header | StampSource::Aside)
+        && let Some(header) = paths::header_of(message)
+    {
         // The time of the whole serves elements that have none.
         want_time(&header.stamp, &mut |hops, to| around.want(&hops, to));
-        has_stamp_source = true;
+        has_stamp_source = layout.stamp == StampSource::Header;
+        decoder.notes_stamp = true;
     }
     if let Some((before, ty, path, after)) = around.split_at(&each.hops) {
         decoder.before = before.plan(BODY_ALIGN);
@@ -107,6 +111,7 @@ struct Wanted {
     columns: Vec<Column>,
     order: ColumnOrder,
     has_stamp_source: bool,
+    notes_stamp: bool,
     /// The stamp that is no column, being the row's time.
     spent_stamp: Option<Vec<Hop>>,
     faults: Vec<LayoutFault>,
@@ -119,6 +124,7 @@ impl Default for Wanted {
             columns: Vec::new(),
             order: ColumnOrder::AsDecoded,
             has_stamp_source: false,
+            notes_stamp: false,
             spent_stamp: None,
             faults: Vec::new(),
         }
@@ -134,17 +140,23 @@ impl Wanted {
         let header_stamp = paths::header_of(element).map(|header| header.stamp);
         match &layout.stamp {
             StampSource::None => {}
+            StampSource::Aside => {
+                if let Some(stamp) = header_stamp {
+                    want_time(&stamp, &mut |hops, to| self.hops.push((hops, to)));
+                    self.notes_stamp = true;
+                }
+            }
             StampSource::Header => {
                 if let Some(stamp) = header_stamp {
                     want_time(&stamp, &mut |hops, to| self.hops.push((hops, to)));
-                    self.has_stamp_source = true;
+                    (self.has_stamp_source, self.notes_stamp) = (true, true);
                     self.spent_stamp = Some(stamp);
                 }
             }
             StampSource::Field(path) => match follow_stamp(element, path, layout.each.as_ref()) {
                 Err(problem) => self.fault(LayoutPart::Stamp, path, problem),
                 Ok((hops, kind)) => {
-                    self.has_stamp_source = true;
+                    (self.has_stamp_source, self.notes_stamp) = (true, true);
                     match kind {
                         StampKind::Time => {
                             want_time(&hops, &mut |hops, to| self.hops.push((hops, to)));

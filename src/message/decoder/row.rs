@@ -91,13 +91,14 @@ impl<'a> RowBuilder<'a> {
 
     pub(super) fn finish(self, left_out: Vec<LeftOut>, repaired_text: bool) -> Element {
         let stamp = self.stamp();
+        let stamp_nanos = self.stamp_nanos();
         let fields = match self.columns.order {
             ColumnOrder::AsDecoded => self.fields,
             ColumnOrder::Sorted => sorted(self.fields, &self.places),
         };
         Element {
             stamp: stamp.map(|stamp| stamp.ts),
-            stamp_nanos: stamp.and_then(|stamp| stamp.nanos),
+            stamp_nanos,
             fields,
             names: self.names,
             left_out,
@@ -111,17 +112,27 @@ impl<'a> RowBuilder<'a> {
         match (self.sec, self.nanosec, self.float_secs) {
             (Some(0), Some(0), _) => None,
             (Some(sec), Some(nanosec), _) if sec >= 0 && nanosec < NANOS_PER_SEC => {
-                Some(ElementStamp {
-                    ts: Timestamp::from_sec_nanosec(sec, nanosec),
-                    nanos: Some(i64::from(sec) * i64::from(NANOS_PER_SEC) + i64::from(nanosec)),
-                })
+                let ts = Timestamp::from_sec_nanosec(sec, nanosec);
+                Some(ElementStamp { ts, nanos: self.stamp_nanos() })
             }
             (_, _, Some(secs)) if secs != 0.0 => {
+                let ts = Timestamp::new(secs).ok()?;
+                Some(ElementStamp { ts, nanos: self.stamp_nanos() })
+            }
+            _ => None,
+        }
+    }
+
+    /// The stamp as it came, be it a time or not.
+    pub(super) fn stamp_nanos(&self) -> Option<i64> {
+        match (self.sec, self.nanosec, self.float_secs) {
+            (Some(sec), Some(nanosec), _) => {
+                Some(i64::from(sec) * i64::from(NANOS_PER_SEC) + i64::from(nanosec))
+            }
+            (_, _, Some(secs)) => {
                 let nanos = (secs * f64::from(NANOS_PER_SEC)).round();
-                Some(ElementStamp {
-                    ts: Timestamp::new(secs).ok()?,
-                    nanos: (nanos.abs() < i64::MAX as f64).then_some(nanos as i64),
-                })
+                // Beyond, and of NaN, the conversion would make something up.
+                (nanos.abs() < i64::MAX as f64).then_some(nanos as i64)
             }
             _ => None,
         }

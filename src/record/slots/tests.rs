@@ -27,6 +27,7 @@ struct Store {
 struct Run<'a> {
     store: &'a mut Store,
     slots: Slots,
+    is_written_over: bool,
     rule: SameStamp,
     /// By message, the row that it is in.
     rows_of: BTreeMap<(Timestamp, u32, u8), Timestamp>,
@@ -61,11 +62,12 @@ impl Store {
 
     /// Records messages from its beginning, as a process does that is started for it.
     fn record(&mut self, rule: SameStamp, messages: &[Message]) -> Run<'_> {
-        let mut slots = Slots::behind(self.rows.keys().next_back().copied());
-        slots.is_mixed = self.is_mixed && !self.rows.is_empty();
+        let slots = Slots::behind(self.rows.keys().next_back().copied());
+        let is_written_over = self.is_mixed && !self.rows.is_empty();
         let mut run = Run {
             store: self,
             slots,
+            is_written_over,
             rule,
             rows_of: BTreeMap::new(),
             looks: 0,
@@ -81,8 +83,9 @@ impl Store {
 impl Run<'_> {
     fn take(&mut self, message: Message) {
         let (topic, ts, content) = message;
-        let identity = (ts.as_secs().to_bits() << 16) | (u64::from(topic) << 8) | u64::from(content);
-        let arrival = Arrival { topic, ts, identity };
+        let identity =
+            (ts.as_secs().to_bits() << 16) | (u64::from(topic) << 8) | u64::from(content);
+        let arrival = Arrival { topic, ts, identity, is_written_over: self.is_written_over };
         let look = |at| {
             self.looks += 1;
             Ok::<_, Infallible>(self.store.look(message, at))
@@ -110,6 +113,10 @@ impl Run<'_> {
             Place::Refused => self.refused += 1,
         }
     }
+}
+
+fn arrival(ts: Timestamp, identity: u64) -> Arrival {
+    Arrival { topic: 0, ts, identity, is_written_over: false }
 }
 
 fn keep(messages: &[Message]) -> Store {
@@ -185,7 +192,7 @@ fn a_stamp_that_stands_still_costs_the_same_for_every_message() {
     let mut run = store.record(SameStamp::Keep, &[]);
     let count = MAX_ROWS as u64 + 20_000;
     for identity in 0..count {
-        let arrival = Arrival { topic: 0, ts: t, identity };
+        let arrival = arrival(t, identity);
         let mut looks = 0;
         let look = |_| {
             looks += 1;
@@ -199,7 +206,7 @@ fn a_stamp_that_stands_still_costs_the_same_for_every_message() {
     }
     assert!(run.slots.recent.len() <= MAX_ROWS && run.slots.chains.len() == 1);
     assert!(run.slots.chains[0].identities.len() <= MAX_IDENTITIES);
-    let last = Arrival { topic: 0, ts: t, identity: count - 1 };
+    let last = arrival(t, count - 1);
     let Ok(place) = run.slots.place(last, SameStamp::Keep, |_| Ok::<_, Infallible>(Stored::Other));
     assert_eq!(place, Place::Repeat);
 }
@@ -210,12 +217,12 @@ fn what_could_not_be_stored_is_no_repeat_when_it_comes_again() {
     let mut slots = Slots::behind(None);
     let nothing = |_| Ok::<_, Infallible>(Stored::Nothing);
     for identity in [1, 2] {
-        let arrival = Arrival { topic: 0, ts: t, identity };
+        let arrival = arrival(t, identity);
         let Ok(Place::Free(at)) = slots.place(arrival, SameStamp::Keep, nothing) else { panic!() };
         slots.take(arrival, at, true);
     }
     slots.give_back(2, at(TODAY, 1));
-    let again = Arrival { topic: 0, ts: t, identity: 2 };
+    let again = arrival(t, 2);
     assert_eq!(slots.place(again, SameStamp::Keep, nothing), Ok(Place::Free(at(TODAY, 1))));
     let first = Arrival { identity: 1, ..again };
     assert_eq!(slots.place(first, SameStamp::Keep, nothing), Ok(Place::Repeat));

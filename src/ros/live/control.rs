@@ -2,7 +2,7 @@
 
 use super::queue::{MessageQueue, Taken};
 use super::services::{Answer, Reply};
-use crate::record::{DropReason, QueueFill, Receipt, Recorder, TopicPlan};
+use crate::record::{DropReason, QueueFill, Receipt, Received, Recorder, TopicPlan};
 use crate::ros::StopFlag;
 use crate::track::one_line;
 
@@ -50,10 +50,9 @@ pub(super) fn record_queue(
                     if stop.is_hurried() {
                         recorder.drop_messages(message.topic, DropReason::Stopped, 1);
                     } else {
-                        let receipt = Receipt {
-                            received_nanos: message.received_nanos,
-                            source_nanos: message.source_nanos,
-                        };
+                        let received = message.received_nanos;
+                        let received = received.map_or(Received::BeforeClock, Received::At);
+                        let receipt = Receipt { received, sent_nanos: message.source_nanos };
                         recorder.record(message.topic, message.cdr, receipt);
                     }
                 }

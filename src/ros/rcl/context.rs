@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use r2r_rcl::{
     rcl_context_fini, rcl_context_t, rcl_get_zero_initialized_context,
     rcl_get_zero_initialized_init_options, rcl_init, rcl_init_options_fini, rcl_init_options_init,
-    rcl_init_options_set_domain_id, rcl_shutdown, rcutils_get_default_allocator, rmw_get_implementation_identifier,
+    rcl_init_options_set_domain_id, rcl_shutdown, rcutils_get_default_allocator,
+    rmw_get_implementation_identifier,
 };
 
 use super::error::{RclError, c_string, check};

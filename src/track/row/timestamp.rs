@@ -38,7 +38,8 @@ impl Timestamp {
 
     /// From integer nanoseconds since the epoch, as MCAP and rcl count.
     pub fn from_nanos(nanos: i64) -> Self {
-        let (sec, rest) = (nanos.div_euclid(1_000_000_000), nanos.rem_euclid(1_000_000_000));
+        // Both of one sign, so that nothing cancels out.
+        let (sec, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
         Self(sec as f64 + rest as f64 / 1e9)
     }
 
@@ -111,7 +112,9 @@ mod tests {
 
     #[test]
     fn nanoseconds_before_the_epoch_keep_their_value() {
-        assert_eq!(Timestamp::from_nanos(-250_000_000).as_secs(), -0.25);
+        for (nanos, secs) in [(-250_000_000, -0.25), (-35_000_000, -0.035), (-1, -1e-9)] {
+            assert_eq!(Timestamp::from_nanos(nanos).as_secs(), secs);
+        }
     }
 
     #[test]

@@ -68,27 +68,71 @@ fn frames_are_numbered_as_they_come_whatever_each_takes_to_encode() {
     assert_eq!(imported.files(), expected);
 }
 
-#[test]
-fn another_import_goes_on_behind_the_frames_that_are_there() {
-    let imported = gray_bag(&[10, 20, 30]).import(CAMERA).again(CAMERA);
-    assert_eq!(imported.files().len(), 6);
-    let expected = [(0.01, 3), (0.02, 4), (0.03, 5)];
-    let frames = frames(&imported.rows("camera"));
-    assert_eq!(frames.len(), 3);
-    for ((ts, path), (expected_ts, index)) in frames.iter().zip(expected) {
-        assert!((ts - expected_ts).abs() < 1e-6);
-        assert_eq!(*path, format!("camera/{index:06}.png"));
+/// A bag of gray images, each unlike the others, with these stamps and logged in this order.
+fn varied_bag(millis: &[u32]) -> MadeBag {
+    let mut bag = MadeBag::new();
+    for (i, millis) in (0..).zip(millis) {
+        let mut image = gray(8, 8);
+        image.data[0] = i;
+        bag.add("/camera", IMAGE, u64::from(i) + 1, &image.cdr(*millis));
     }
+    bag
 }
 
 #[test]
-fn a_late_frame_keeps_the_number_that_it_came_with_and_the_later_of_one_stamp_wins() {
-    let imported = gray_bag(&[20, 30, 10, 30]).import(CAMERA);
-    let paths: Vec<String> =
-        frames(&imported.rows("camera")).into_iter().map(|(_, path)| path).collect();
-    assert_eq!(paths, ["camera/000002.png", "camera/000000.png", "camera/000003.png"]);
+fn another_import_of_the_same_pictures_gives_the_same_rows_and_no_file_more() {
+    let imported = varied_bag(&[10, 20, 20, 30]).import(CAMERA);
+    let rows = imported.rows("camera");
+    let again = imported.again(CAMERA);
+    assert_eq!(again.rows("camera"), rows);
+    assert_eq!(again.files().len(), 4);
+    let topic = again.topic("/camera");
+    assert_eq!((&topic["stored"], &topic["merged"]), (&0.into(), &4.into()));
+}
+
+#[test]
+fn pictures_of_stamps_that_are_taken_get_rows_and_files_behind_those_that_are_there() {
+    let imported = varied_bag(&[10, 20]).import(CAMERA);
+    let mut more = MadeBag::new();
+    // The same picture, another one of its size, and a later one.
+    let mut image = gray(8, 8);
+    image.data[0] = 0;
+    more.add("/camera", IMAGE, 1, &image.cdr(10));
+    image.data[0] = 77;
+    more.add("/camera", IMAGE, 2, &image.cdr(20));
+    more.add("/camera", IMAGE, 3, &image.cdr(30));
+    let imported = imported.and(more, CAMERA);
+    let rows = frames(&imported.rows("camera"));
+    let paths: Vec<&str> = rows.iter().map(|(_, path)| path.as_str()).collect();
+    assert_eq!(paths, [0, 1, 2, 3].map(|i| format!("camera/{i:06}.png")));
+    assert!(rows[1].0 < rows[2].0 && rows[2].0 - rows[1].0 < 1e-6, "{rows:?}");
+    assert_eq!(imported.files().len(), 4);
     let topic = imported.topic("/camera");
-    assert_eq!((&topic["stored"], &topic["merged"]), (&3.into(), &1.into()));
+    assert_eq!((&topic["stored"], &topic["merged"]), (&2.into(), &1.into()));
+    assert_eq!(topic["notes"]["stamp_moved"], 1);
+}
+
+#[test]
+fn a_late_frame_keeps_the_number_that_it_came_with_and_frames_of_one_stamp_are_two_rows() {
+    let imported = varied_bag(&[20, 30, 10, 30]).import(CAMERA);
+    let frames = frames(&imported.rows("camera"));
+    let paths: Vec<&str> = frames.iter().map(|(_, path)| path.as_str()).collect();
+    assert_eq!(paths, [2, 0, 1, 3].map(|i| format!("camera/{i:06}.png")));
+    let topic = imported.topic("/camera");
+    assert_eq!((&topic["stored"], &topic["merged"]), (&4.into(), &0.into()));
+
+    let merged =
+        varied_bag(&[20, 30, 30]).import("topics:\n  - topic: /camera\n    same_stamp: merge\n");
+    assert_eq!(self::frames(&merged.rows("camera"))[1].1, "camera/000002.png", "the later one");
+    assert_eq!(merged.topic("/camera")["merged"], 1);
+}
+
+#[test]
+fn a_picture_that_comes_twice_is_one_row_and_one_file() {
+    let imported = gray_bag(&[20, 30, 30]).import(CAMERA);
+    assert_eq!(imported.files(), ["camera/000000.png", "camera/000001.png"]);
+    let topic = imported.topic("/camera");
+    assert_eq!((&topic["stored"], &topic["merged"]), (&2.into(), &1.into()));
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_bag_without_definitions_takes_those_of_the_sourced_workspace_and_names_what
         import.env("AMENT_PREFIX_PATH", prefixes).run()
     };
     let sourced = import(dir.path().to_str().unwrap(), &dir.path().join("sourced"));
-    assert_eq!(sourced.code, 0, "{}", sourced.stderr);
+    assert_eq!(sourced.code, 3, "{}", sourced.stderr);
     assert_eq!(tracks(&dir.path().join("sourced"))["chatter"].lines().count(), 23);
     let refused = account(&sourced)["refused"]["/scan"].as_str().unwrap().to_owned();
     assert!(refused.contains("sensor_msgs/msg/LaserScan"), "{refused}");
