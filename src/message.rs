@@ -15,8 +15,8 @@ pub use decoder::{
     LeftOutColumn,
 };
 pub use definition::{
-    Arity, DefinitionError, Definitions, ElementType, Field, FieldType, LookedIn, MessageType,
-    Origin, Primitive, Reference, SyntaxProblem, TextKind,
+    Arity, DefinitionError, Definitions, ElementType, Field, FieldType, Lack, LookedIn,
+    MessageType, Origin, Primitive, RecordedDefinition, Reference, SyntaxProblem, TextKind,
 };
 pub use layout::{ByteArrays, Layout, SelectedField, Selection, StampSource};
 pub(crate) use nearest::nearest;

@@ -1,20 +1,29 @@
 //! What a message type is made of: fields with their types, nested types resolved.
 //! Knows nothing of bytes; [`parse`] reads `.msg` texts and [`idl`] IDL, [`bundle`] parts what bags
-//! carry, [`resolve`] finds and joins them.
+//! carry, [`interface`] knows what services and actions stand for, [`texts`] finds texts and [`resolve`]
+//! joins them.
 
 mod bundle;
 mod error;
 mod idl;
+mod interface;
 mod parse;
+mod recorded;
 mod resolve;
+mod texts;
 
 use std::fmt;
 use std::sync::Arc;
 
-pub use error::{DefinitionError, LookedIn, Origin, Reference, SyntaxProblem};
+pub use error::{DefinitionError, Lack, LookedIn, Origin, Reference, SyntaxProblem};
+pub use recorded::RecordedDefinition;
 pub use resolve::Definitions;
 
 use super::type_name::TypeName;
+
+/// Messages within each other, and whatever else a definition nests: nobody writes more, and those who
+/// read it go as deep.
+const MAX_NESTED: usize = 64;
 
 /// A message type with all that it is made of.
 #[derive(Debug)]
@@ -46,6 +55,10 @@ enum Language {
     Msg,
     /// OMG IDL, as rosidl understands it.
     Idl,
+    /// `.srv`: two sections, each as a `.msg`.
+    Srv,
+    /// `.action`: three of them.
+    Action,
 }
 
 impl Language {
@@ -53,6 +66,8 @@ impl Language {
         match self {
             Self::Msg => "msg",
             Self::Idl => "idl",
+            Self::Srv => "srv",
+            Self::Action => "action",
         }
     }
 }
@@ -155,6 +170,11 @@ impl MessageType {
     /// The fields in the order of the definition, which is that of the bytes.
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// How many single values and arrays it has, those of messages within it counted in.
+    pub fn leaves(&self) -> usize {
+        self.leaves
     }
 
     pub(super) fn position(&self, field: &str) -> Option<usize> {

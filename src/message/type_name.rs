@@ -51,6 +51,16 @@ impl TypeName {
         &self.name
     }
 
+    /// Another type of the package, of the same kind; `None` for what is no name.
+    pub(super) fn sibling(&self, name: &str) -> Option<Self> {
+        Self::from_parts(&self.package, &self.kind, name)
+    }
+
+    /// The type of the same package and name of another kind.
+    pub(super) fn of_kind(&self, kind: &str) -> Self {
+        Self { kind: kind.into(), ..self.clone() }
+    }
+
     fn from_parts(package: &str, kind: &str, name: &str) -> Option<Self> {
         let fits = |part: &str| {
             part.starts_with(|c: char| c.is_ascii_alphabetic())

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use super::super::type_name::TypeName;
 
+/// How much of a text from outside an error repeats.
+const SHOWN_CHARS: usize = 80;
+
 /// Why a message type can't be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
@@ -46,6 +49,17 @@ pub enum DefinitionError {
         /// The types from the first to its second mention.
         chain: Vec<TypeName>,
     },
+    /// A definition in a language that is not one of ROS 2.
+    #[error(
+        "the definition of message type {type_name} is in `{}`; those of ROS 2 are in `ros2msg` or `ros2idl`",
+        clip(encoding)
+    )]
+    Encoding {
+        /// The type.
+        type_name: TypeName,
+        /// What the recording calls the language.
+        encoding: String,
+    },
     /// A definition made to exhaust whoever reads it.
     #[error("message type {type_name} is too large: more than {what}")]
     TooLarge {
@@ -76,42 +90,76 @@ pub enum Origin {
     File(PathBuf),
     /// The definitions that came with recorded messages of this type.
     Bundle(TypeName),
+    /// What ROS adds to this service or action.
+    Interface(TypeName),
+    /// This program itself.
+    BuiltIn,
 }
 
 /// Where a definition was looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LookedIn {
-    /// These files.
-    Files(Vec<PathBuf>),
-    /// Nowhere, as no prefixes are known.
-    NoPrefixes,
-    /// The definitions that came with recorded messages of this type.
-    Bundle(TypeName),
+pub struct LookedIn {
+    /// In a recording, and what was found there in its place; `None`: there is none.
+    pub recorded: Option<Lack>,
+    /// In these files of the sourced workspaces; `None`: not there.
+    pub files: Option<Vec<PathBuf>>,
+}
+
+/// What a recording has in place of a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Nothing at all.
+    Nothing,
+    /// A text without anything in it.
+    Empty,
+    /// Only the type's name.
+    OnlyName(String),
+    /// A text in a language that the recorder did not know.
+    Unreadable {
+        /// What the recording calls the language.
+        encoding: String,
+        /// What is wrong with the text, read as a `.msg`.
+        problem: String,
+    },
+    /// The definitions of this type, which lack it.
+    Part(TypeName),
 }
 
 /// What is wrong with a line of a definition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxProblem {
     /// Neither a primitive nor the name of a message.
-    #[error("`{ty}` is not a type such as `float64`, `string<=8[<=3]` or `pkg/Name[]`")]
+    #[error("`{}` is not a type such as `float64`, `string<=8[<=3]` or `pkg/Name[]`", clip(ty))]
     Type {
         /// What there is.
         ty: String,
     },
     /// No name, or one with other characters.
-    #[error("`{name}` is not a field name (letters, digits and `_`, first a letter)")]
+    #[error("`{}` is not a field name (letters, digits and `_`, first a letter)", clip(name))]
     FieldName {
         /// What there is.
         name: String,
     },
+    /// More within each other than anybody writes.
+    #[error("more than {limit} things are nested within each other")]
+    TooDeep {
+        /// The bound.
+        limit: usize,
+    },
+    /// A `.srv` or `.action` with too few lines of `---`.
+    #[error("it has no section {number}; sections are separated by lines of `---`")]
+    NoSection {
+        /// Which one, the first being 1.
+        number: usize,
+    },
     /// Two fields of one name.
-    #[error("field `{name}` is there twice")]
+    #[error("field `{}` is there twice", clip(name))]
     DuplicateField {
         /// The name.
         name: String,
     },
     /// Only primitives and texts have constants.
-    #[error("a constant can't be of type `{ty}`, only of a primitive type or a string")]
+    #[error("a constant can't be of type `{}`, only of a primitive type or a string", clip(ty))]
     ConstantType {
         /// The type.
         ty: String,
@@ -123,7 +171,7 @@ pub enum SyntaxProblem {
         what: String,
     },
     /// IDL that goes on otherwise than it must.
-    #[error("expected {expected}, found `{found}`")]
+    #[error("expected {expected}, found `{}`", clip(found))]
     IdlUnexpected {
         /// What must follow.
         expected: String,
@@ -137,7 +185,7 @@ pub enum SyntaxProblem {
         expected: String,
     },
     /// Not the name of a message.
-    #[error("`{ty}` is not a type such as `double`, `sequence<octet>` or `pkg::msg::Name`")]
+    #[error("`{}` is not a type such as `double`, `sequence<octet>` or `pkg::msg::Name`", clip(ty))]
     IdlType {
         /// What there is.
         ty: String,
@@ -152,7 +200,8 @@ pub enum SyntaxProblem {
     },
     /// A part of a bundle has no name.
     #[error(
-        "`MSG: package/Name` or `IDL: package/msg/Name` must follow a line of `=`, found `{found}`"
+        "`MSG: package/Name` or `IDL: package/msg/Name` must follow a line of `=`, found `{}`",
+        clip(found)
     )]
     BundleHead {
         /// What there is.
@@ -176,26 +225,67 @@ impl fmt::Display for Origin {
         match self {
             Self::File(path) => path.display().fmt(f),
             Self::Bundle(root) => write!(f, "recorded definition of {root}"),
+            Self::Interface(base) => write!(f, "what ROS adds to {base}"),
+            Self::BuiltIn => f.write_str("built-in definition"),
         }
     }
 }
 
 impl fmt::Display for LookedIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Files(files) => {
-                f.write_str("no file")?;
-                for (i, file) in files.iter().enumerate() {
-                    write!(f, "{} {}", if i == 0 { "" } else { "," }, file.display())?;
-                }
-                f.write_str("; source the workspace that has the package")
-            }
-            Self::NoPrefixes => f.write_str(
-                "AMENT_PREFIX_PATH is not set; source the ROS 2 workspace that has the package",
-            ),
-            Self::Bundle(root) => {
-                write!(f, "the definition recorded with {root} lacks it; record the bag again")
+        if let Some(lack) = &self.recorded {
+            lack.fmt(f)?;
+        }
+        match (&self.recorded, self.files.as_deref()) {
+            (Some(_), None) => f.write_str("; record the bag again"),
+            (None, None) => f.write_str("nobody was asked"),
+            (recorded, Some(files)) => {
+                f.write_str(if recorded.is_some() { ", and " } else { "" })?;
+                no_file(files, f)
             }
         }
     }
+}
+
+fn no_file(files: &[PathBuf], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if files.is_empty() {
+        return f.write_str(
+            "AMENT_PREFIX_PATH is not set; source the ROS 2 workspace that has the package",
+        );
+    }
+    f.write_str("no file")?;
+    for (i, file) in files.iter().enumerate() {
+        write!(f, "{} {}", if i == 0 { "" } else { "," }, file.display())?;
+    }
+    f.write_str("; source the workspace that has the package")
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("the bag does not have its definition"),
+            Self::Empty => f.write_str("its definition in the bag is empty"),
+            Self::OnlyName(text) => {
+                write!(f, "its definition in the bag is only its name, `{}`", clip(text))
+            }
+            Self::Unreadable { encoding, problem } => {
+                write!(
+                    f,
+                    "its definition in the bag is in `{}`, which is none of ROS 2, and no .msg either \
+                     ({problem})",
+                    clip(encoding)
+                )
+            }
+            Self::Part(root) => write!(f, "the definition recorded with {root} lacks it"),
+        }
+    }
+}
+
+/// As much of a text from outside as a line of an error holds, without control characters.
+fn clip(text: &str) -> String {
+    let mut clipped: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        clipped.push('…');
+    }
+    clipped
 }

@@ -1,14 +1,17 @@
 //! The part of OMG IDL that rosidl takes and writes: a struct's fields out of a text, references to
-//! other types unresolved. Annotations, constants and `#include`s are not part of a message's bytes.
+//! other types unresolved. Annotations and `#include`s are not part of a message's bytes; constants only
+//! as the sizes that they give.
 
+mod constants;
 mod token;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::error::SyntaxProblem;
 use super::parse::{RawElement, RawField, SyntaxError};
-use super::{Arity, Primitive, TextKind};
+use super::{Arity, MAX_NESTED, Primitive, TextKind};
 use crate::message::type_name::TypeName;
+use constants::Constants;
 use token::{Kind, Token, Tokens};
 
 /// The member that rosidl gives a struct without any; `.msg` texts don't have it.
@@ -30,6 +33,7 @@ pub(super) fn parse<'a>(
         tokens: Tokens::new(text),
         scope: Vec::new(),
         typedefs: HashMap::new(),
+        constants: Constants::default(),
         wanted: [name.package(), name.kind(), name.name()],
         found: None,
     };
@@ -43,6 +47,7 @@ struct Parser<'a, 'n> {
     scope: Vec<&'a str>,
     /// By their names without scope: rosidl makes those unique within a file.
     typedefs: HashMap<&'a str, Shape<'a>>,
+    constants: Constants<'a>,
     wanted: [&'n str; 3],
     found: Option<Vec<RawField<'a>>>,
 }
@@ -58,9 +63,15 @@ impl<'a> Parser<'a, '_> {
                 "module" => {
                     let name = self.identifier("a module's name")?;
                     self.expect("{")?;
+                    if self.scope.len() >= MAX_NESTED {
+                        return Err(token.wrong(SyntaxProblem::TooDeep { limit: MAX_NESTED }));
+                    }
                     self.scope.push(name);
                 }
-                "const" => self.skip_statement()?,
+                "const" => {
+                    let (statement, _) = self.until(";")?;
+                    self.constants.define(&self.scope, &statement);
+                }
                 "typedef" => self.typedef()?,
                 "struct" => self.structure()?,
                 "enum" | "union" | "bitmask" | "bitset" | "interface" | "valuetype" => {
@@ -103,6 +114,7 @@ impl<'a> Parser<'a, '_> {
             _ => return Err(open.unexpected("`{`")),
         }
         let mut fields = Vec::new();
+        let mut names = HashSet::new();
         loop {
             let token = self.next()?;
             match token.text {
@@ -110,7 +122,7 @@ impl<'a> Parser<'a, '_> {
                 "@" => self.annotation()?,
                 _ => {
                     self.tokens.put_back(token);
-                    self.members(&mut fields)?;
+                    self.members(&mut fields, &mut names)?;
                 }
             }
         }
@@ -125,11 +137,15 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// `sequence<double, 3> a, b;`
-    fn members(&mut self, fields: &mut Vec<RawField<'a>>) -> Result<(), SyntaxError> {
+    fn members(
+        &mut self,
+        fields: &mut Vec<RawField<'a>>,
+        names: &mut HashSet<&'a str>,
+    ) -> Result<(), SyntaxError> {
         let shape = self.shape()?;
         loop {
             let (name, Shape { element, arity }, line) = self.declarator(&shape)?;
-            if fields.iter().any(|field| field.name == name) {
+            if !names.insert(name) {
                 let problem = SyntaxProblem::DuplicateField { name: name.to_owned() };
                 return Err(SyntaxError { line, problem });
             }
@@ -140,7 +156,7 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// A name, of an array where sizes follow.
+    /// A name, of an array where sizes follow. Arrays of arrays lie in the bytes as one.
     fn declarator(
         &mut self,
         shape: &Shape<'a>,
@@ -149,12 +165,12 @@ impl<'a> Parser<'a, '_> {
         let name = self.identifier("a name")?;
         let mut shape = shape.clone();
         while let Some(open) = self.tokens.next_if("[")? {
-            let size = self.size()?;
-            self.expect("]")?;
+            let size = self.size("]")?;
             shape.arity = match shape.arity {
                 Arity::One => Arity::Fixed(size),
-                Arity::Fixed(_) | Arity::Variable { .. } => {
-                    let what = "arrays of arrays".to_owned();
+                Arity::Fixed(of) => Arity::Fixed(of.saturating_mul(size)),
+                Arity::Variable { .. } => {
+                    let what = "arrays of sequences".to_owned();
                     return Err(open.wrong(SyntaxProblem::IdlUnsupported { what }));
                 }
             };
@@ -174,7 +190,8 @@ impl<'a> Parser<'a, '_> {
             "octet" | "char" | "uint8" => number(Primitive::U8),
             "int8" => number(Primitive::I8),
             "short" | "int16" => number(Primitive::I16),
-            "uint16" => number(Primitive::U16),
+            // A UTF-16 unit: two bytes in Cyclone DDS and in Fast DDS since ROS 2 Jazzy.
+            "uint16" | "wchar" => number(Primitive::U16),
             "int32" => number(Primitive::I32),
             "uint32" => number(Primitive::U32),
             "int64" => number(Primitive::I64),
@@ -197,7 +214,7 @@ impl<'a> Parser<'a, '_> {
                 },
                 token => Err(token.unexpected("`short` or `long`")),
             },
-            "wchar" | "fixed" | "map" | "any" | "Object" => {
+            "fixed" | "map" | "any" | "Object" => {
                 let what = format!("`{}`", token.text);
                 Err(token.wrong(SyntaxProblem::IdlUnsupported { what }))
             }
@@ -209,23 +226,31 @@ impl<'a> Parser<'a, '_> {
     /// `<double>`, `<string<5>, 3>`
     fn sequence(&mut self) -> Result<Shape<'a>, SyntaxError> {
         let open = self.expect("<")?;
+        let of_many = |token: Token<'a>| {
+            let what = "sequences of sequences or arrays".to_owned();
+            Err(token.wrong(SyntaxProblem::IdlUnsupported { what }))
+        };
+        // Before what it is of is read: that would go as deep as a text says.
+        if let Some(inner) = self.tokens.next_if("sequence")? {
+            return of_many(inner);
+        }
         let Shape { element, arity } = self.shape()?;
         if arity != Arity::One {
-            let what = "sequences of sequences".to_owned();
-            return Err(open.wrong(SyntaxProblem::IdlUnsupported { what }));
+            return of_many(open);
         }
         let max = match self.tokens.next_if(",")? {
-            Some(_) => Some(self.size()?),
-            None => None,
+            Some(_) => Some(self.size(">")?),
+            None => {
+                self.expect(">")?;
+                None
+            }
         };
-        self.expect(">")?;
         Ok(Shape { element, arity: Arity::Variable { max } })
     }
 
     fn text(&mut self, kind: TextKind) -> Result<Shape<'a>, SyntaxError> {
         if self.tokens.next_if("<")?.is_some() {
-            self.size()?;
-            self.expect(">")?;
+            self.size(">")?;
         }
         Ok(Shape { element: RawElement::Text(kind), arity: Arity::One })
     }
@@ -242,15 +267,15 @@ impl<'a> Parser<'a, '_> {
         {
             return Ok(known.clone());
         }
-        let (package, name) = match parts[..] {
-            [name] => (None, name),
-            [package, "msg", name] => (Some(package), name),
+        let (package, kind, name) = match parts[..] {
+            [name] => (None, "msg", name),
+            [package, kind @ ("msg" | "srv" | "action"), name] => (Some(package), kind, name),
             _ => {
                 let ty = parts.join("::");
                 return Err(first.wrong(SyntaxProblem::IdlType { ty }));
             }
         };
-        Ok(Shape { element: RawElement::Message { package, name }, arity: Arity::One })
+        Ok(Shape { element: RawElement::Message { package, kind, name }, arity: Arity::One })
     }
 
     /// `@verbatim (language="comment", text="…" "…")`, `@key`
@@ -270,15 +295,22 @@ impl<'a> Parser<'a, '_> {
         Ok(())
     }
 
-    fn skip_statement(&mut self) -> Result<(), SyntaxError> {
-        while self.next()?.text != ";" {}
-        Ok(())
+    /// The tokens up to `end`, and that.
+    fn until(&mut self, end: &str) -> Result<(Vec<Token<'a>>, Token<'a>), SyntaxError> {
+        let mut tokens = Vec::new();
+        loop {
+            let token = self.next()?;
+            if token.text == end {
+                return Ok((tokens, token));
+            }
+            tokens.push(token);
+        }
     }
 
-    fn size(&mut self) -> Result<usize, SyntaxError> {
-        let token = self.next()?;
-        let size = token.text.parse().ok().filter(|size| *size > 0);
-        size.ok_or_else(|| token.unexpected("a size of at least 1"))
+    /// A size and the `end` behind it.
+    fn size(&mut self, end: &str) -> Result<usize, SyntaxError> {
+        let (expression, end) = self.until(end)?;
+        self.constants.size(&self.scope, &expression, end)
     }
 
     fn identifier(&mut self, expected: &str) -> Result<&'a str, SyntaxError> {
@@ -299,113 +331,4 @@ impl<'a> Parser<'a, '_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn fields(text: &str) -> Vec<String> {
-        let fields = parse(text, &"demo/msg/T".parse().unwrap()).unwrap().unwrap();
-        let shown =
-            |f: RawField<'_>| format!("{} {:?} {:?} {}", f.name, f.element, f.arity, f.line);
-        fields.into_iter().map(shown).collect()
-    }
-
-    fn within(body: &str) -> String {
-        format!("module demo {{ module msg {{\n{body}\n}}; }};\n")
-    }
-
-    fn problem(body: &str) -> (usize, String) {
-        let error = parse(&within(body), &"demo/msg/T".parse().unwrap()).unwrap_err();
-        (error.line, error.problem.to_string())
-    }
-
-    #[test]
-    fn what_rosidl_writes_is_understood() {
-        let text = r#"
-// generated from rosidl_adapter/resource/msg.idl.em
-#include "std_msgs/msg/Header.idl"
-
-module demo {
-  module msg {
-    typedef double double__9[9];
-    typedef demo::msg::Part demo__msg__Part__2[2];
-    module T_Constants {
-      @verbatim (language="comment", text="a } in (a) \"text\"" "and // another")
-      const octet STATUS = 0;
-      const string NAME = "struct T { double x; };";
-    };
-    @verbatim (language="comment", text=
-      "what it is")
-    struct T {
-      std_msgs::msg::Header header;
-      @unit (value="m") @key
-      double__9 k;
-      sequence<uint8> data;
-      sequence<string<5>, 3> names;
-      wstring<7> wide;
-      demo::msg::demo__msg__Part__2 pair; /* a comment
-      over lines */ unsigned long long big, bigger;
-      Part part;
-      long counts[4];
-    };
-  };
-};
-"#;
-        let header = RawElement::Message { package: Some("std_msgs"), name: "Header" };
-        let part = RawElement::Message { package: Some("demo"), name: "Part" };
-        let own = RawElement::Message { package: None, name: "Part" };
-        let number = RawElement::Primitive;
-        let shown = [
-            ("header", header, Arity::One, 17),
-            ("k", number(Primitive::F64), Arity::Fixed(9), 19),
-            ("data", number(Primitive::U8), Arity::Variable { max: None }, 20),
-            ("names", RawElement::Text(TextKind::Narrow), Arity::Variable { max: Some(3) }, 21),
-            ("wide", RawElement::Text(TextKind::Wide), Arity::One, 22),
-            ("pair", part, Arity::Fixed(2), 23),
-            ("big", number(Primitive::U64), Arity::One, 24),
-            ("bigger", number(Primitive::U64), Arity::One, 24),
-            ("part", own, Arity::One, 25),
-            ("counts", number(Primitive::I32), Arity::Fixed(4), 26),
-        ]
-        .map(|(name, element, arity, line)| format!("{name} {element:?} {arity:?} {line}"));
-        assert_eq!(fields(text), shown);
-    }
-
-    #[test]
-    fn a_struct_that_only_rosidl_gave_a_member_has_none() {
-        let text = within("struct T { uint8 structure_needs_at_least_one_member; };");
-        assert_eq!(fields(&text), Vec::<String>::new());
-    }
-
-    #[test]
-    fn of_several_structs_the_wanted_one_is_taken() {
-        let text = within("struct Other { double x; };\nstruct T { float y; };");
-        assert_eq!(fields(&text), ["y Primitive(F32) One 3"]);
-        assert_eq!(parse(&text, &"demo/msg/Gone".parse().unwrap()), Ok(None));
-    }
-
-    #[test]
-    fn what_is_wrong_or_has_no_ros_type_is_named_by_line() {
-        for (body, line, words) in [
-            ("struct T {\n double x, x; };", 3, "`x` is there twice"),
-            ("enum E { A };", 2, "`enum`"),
-            ("struct T { long double x; };", 2, "`long double`"),
-            ("struct T { sequence<sequence<double>> x; };", 2, "sequences of sequences"),
-            ("struct T { double x[2][3]; };", 2, "arrays of arrays"),
-            ("struct T { double\nx[0]; };", 3, "a size of at least 1"),
-            ("struct T : Base { double x; };", 2, "inherit"),
-            ("struct T { a::b::c::D x; };", 2, "`a::b::c::D`"),
-            ("struct T { double 9x; };", 2, "`9x`"),
-            ("struct T { double x; /* no end", 2, "end of a comment"),
-            ("const string S = \"no end;\n", 2, "end of a text"),
-        ] {
-            let (at, message) = problem(body);
-            assert!(at == line && message.contains(words), "{body}: {at}: {message}");
-        }
-    }
-
-    #[test]
-    fn an_end_too_early_is_told() {
-        let error = parse("module demo {", &"demo/msg/T".parse().unwrap()).unwrap_err();
-        assert!(error.problem.to_string().contains("ends"), "{}", error.problem);
-    }
-}
+mod tests;

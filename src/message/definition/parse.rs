@@ -1,5 +1,7 @@
 //! The `.msg` grammar: one text in, its fields out, references to other types unresolved.
 
+use std::collections::HashSet;
+
 use super::error::SyntaxProblem;
 use super::{Arity, Primitive, TextKind};
 
@@ -21,6 +23,8 @@ pub(super) enum RawElement<'a> {
     Message {
         /// `None`: the package of the definition that says it.
         package: Option<&'a str>,
+        /// `msg`, `srv` or `action`.
+        kind: &'a str,
         name: &'a str,
     },
 }
@@ -36,13 +40,14 @@ pub(super) struct SyntaxError {
 /// constants are left out, default values are not looked at.
 pub(super) fn parse(text: &str) -> Result<Vec<RawField<'_>>, SyntaxError> {
     let mut fields: Vec<RawField<'_>> = Vec::new();
+    let mut names = HashSet::new();
     for (i, text) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = i + 1;
         let wrong = |problem| SyntaxError { line, problem };
         let Some((element, arity, name)) = parse_line(text.trim()).map_err(wrong)? else {
             continue;
         };
-        if fields.iter().any(|f| f.name == name) {
+        if !names.insert(name) {
             return Err(wrong(SyntaxProblem::DuplicateField { name: name.to_owned() }));
         }
         fields.push(RawField { name, element, arity, line });
@@ -126,13 +131,15 @@ fn parse_element(text: &str) -> Option<RawElement<'_>> {
         "string" => RawElement::Text(TextKind::Narrow),
         "wstring" => RawElement::Text(TextKind::Wide),
         // Older definitions; rosidl still takes them.
-        "time" => RawElement::Message { package: Some("builtin_interfaces"), name: "Time" },
-        "duration" => RawElement::Message { package: Some("builtin_interfaces"), name: "Duration" },
+        "time" => built_in("Time"),
+        "duration" => built_in("Duration"),
         _ => {
             let parts: Vec<&str> = text.split('/').collect();
-            let (package, name) = match parts[..] {
-                [name] => (None, name),
-                [package, name] | [package, "msg", name] => (Some(package), name),
+            let (package, kind, name) = match parts[..] {
+                [name] => (None, "msg", name),
+                [package, name] => (Some(package), "msg", name),
+                // Of the last two there are only those that ROS adds to services and actions.
+                [package, kind @ ("msg" | "srv" | "action"), name] => (Some(package), kind, name),
                 _ => return None,
             };
             let fits = |part: &str| {
@@ -142,10 +149,14 @@ fn parse_element(text: &str) -> Option<RawElement<'_>> {
             if !fits(name) || !package.is_none_or(fits) {
                 return None;
             }
-            RawElement::Message { package, name }
+            RawElement::Message { package, kind, name }
         }
     };
     Some(element)
+}
+
+fn built_in(name: &str) -> RawElement<'_> {
+    RawElement::Message { package: Some("builtin_interfaces"), kind: "msg", name }
 }
 
 #[cfg(test)]
@@ -168,7 +179,7 @@ mod tests {
     fn fields_come_in_order_with_their_types() {
         let text = "float64 x\nfloat64[3]\ty\nfloat64[] z\nfloat64[<=7] w\nwstring s\nOther o\n\
                     pkg/Other[2] p\npkg/msg/Other q\n";
-        let other = |package| RawElement::Message { package, name: "Other" };
+        let other = |package| RawElement::Message { package, kind: "msg", name: "Other" };
         let expected = vec![
             (F64, Arity::One, "x"),
             (F64, Arity::Fixed(3), "y"),

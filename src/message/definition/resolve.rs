@@ -1,21 +1,19 @@
-//! Finds the texts of definitions, installed or bundled, and joins them to whole types.
+//! Joins definitions to whole types.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::bundle::{BundlePart, split};
-use super::error::{DefinitionError, LookedIn, Origin, Reference, SyntaxProblem};
-use super::parse::{RawElement, RawField, SyntaxError};
-use super::{ElementType, Field, FieldType, MessageType};
-use super::{Language, idl, parse};
+use super::bundle::Bundle;
+use super::error::{DefinitionError, Reference, SyntaxProblem};
+use super::parse::{RawElement, RawField};
+use super::texts::{Text, Texts};
+use super::{ElementType, Field, FieldType, Language, MAX_NESTED, MessageType};
 use crate::message::type_name::TypeName;
 
 /// Bounds on definitions from outside: a bag may carry anything.
-const MAX_DEPTH: usize = 64;
 const MAX_LEAVES: usize = 1 << 16;
 
 /// The message types of the ROS 2 packages installed on a machine.
@@ -23,25 +21,11 @@ const MAX_LEAVES: usize = 1 << 16;
 /// Types are read at first use and kept.
 #[derive(Debug, Default)]
 pub struct Definitions {
-    prefixes: Vec<PathBuf>,
+    pub(super) prefixes: Vec<PathBuf>,
     resolved: Mutex<Resolved>,
 }
 
 type Resolved = HashMap<TypeName, Arc<MessageType>>;
-
-/// Where the texts come from.
-enum Texts<'a> {
-    Installed(&'a [PathBuf]),
-    Bundle { root: &'a TypeName, parts: HashMap<TypeName, BundlePart<'a>> },
-}
-
-/// The text of one definition.
-struct Text<'a> {
-    text: Cow<'a, str>,
-    language: Language,
-    origin: Origin,
-    lines_before: usize,
-}
 
 impl Definitions {
     /// Definitions below these install prefixes (`<prefix>/share/<package>/msg/<Name>.msg`); the
@@ -82,7 +66,7 @@ impl Definitions {
         }
         // Not under the lock: files are read. Types are equal whoever resolves them first.
         let mut resolved = self.resolved.lock().clone();
-        let texts = Texts::Installed(&self.prefixes);
+        let texts = Texts { recorded: None, prefixes: Some(&self.prefixes) };
         let ty = resolve(&texts, name, None, &mut Vec::new(), &mut resolved)?;
         self.resolved.lock().extend(resolved);
         Ok(ty)
@@ -104,7 +88,7 @@ impl MessageType {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_bundle(name: &TypeName, text: &str) -> Result<Arc<Self>, DefinitionError> {
-        Self::from_parts(name, split(name, Language::Msg, text)?)
+        Self::from_parts(name, Bundle::split(name, Language::Msg, text)?)
     }
 
     /// As [`from_bundle`](Self::from_bundle), from a `ros2idl` text: definitions in OMG IDL, each after
@@ -113,19 +97,16 @@ impl MessageType {
     /// # Errors
     /// As [`from_bundle`](Self::from_bundle), and IDL that has no meaning in a ROS message.
     pub fn from_idl_bundle(name: &TypeName, text: &str) -> Result<Arc<Self>, DefinitionError> {
-        Self::from_parts(name, split(name, Language::Idl, text)?)
+        Self::from_parts(name, Bundle::split(name, Language::Idl, text)?)
     }
 
-    fn from_parts(
-        root: &TypeName,
-        parts: HashMap<TypeName, BundlePart<'_>>,
-    ) -> Result<Arc<Self>, DefinitionError> {
-        let texts = Texts::Bundle { root, parts };
-        resolve(&texts, root, None, &mut Vec::new(), &mut HashMap::new())
+    fn from_parts(name: &TypeName, bundle: Bundle<'_>) -> Result<Arc<Self>, DefinitionError> {
+        let texts = Texts { recorded: Some(bundle), prefixes: None };
+        resolve(&texts, name, None, &mut Vec::new(), &mut HashMap::new())
     }
 }
 
-fn resolve(
+pub(super) fn resolve(
     texts: &Texts<'_>,
     name: &TypeName,
     referred_by: Option<Box<Reference>>,
@@ -139,7 +120,7 @@ fn resolve(
         let chain = stack[first..].iter().chain([name]).cloned().collect();
         return Err(DefinitionError::Recursive { chain });
     }
-    if stack.len() >= MAX_DEPTH {
+    if stack.len() >= MAX_NESTED {
         let what = "64 messages within each other";
         return Err(DefinitionError::TooLarge { type_name: name.clone(), what });
     }
@@ -179,7 +160,7 @@ fn resolve_field(
     let element = match field.element {
         RawElement::Primitive(primitive) => ElementType::Primitive(primitive),
         RawElement::Text(kind) => ElementType::Text(kind),
-        RawElement::Message { package, name } => {
+        RawElement::Message { package, kind, name } => {
             let line = text.lines_before + field.line;
             let syntax = |_| DefinitionError::Syntax {
                 type_name: owner.clone(),
@@ -187,8 +168,8 @@ fn resolve_field(
                 line,
                 problem: SyntaxProblem::Type { ty: name.to_owned() },
             };
-            let mut target =
-                TypeName::new(package.unwrap_or(owner.package()), name).map_err(syntax)?;
+            let target = TypeName::new(package.unwrap_or(owner.package()), name).map_err(syntax)?;
+            let mut target = target.of_kind(kind);
             // `Header` alone means the one of std_msgs, where the package has none itself.
             if package.is_none() && name == "Header" && texts.find(&target)?.is_none() {
                 target = TypeName::new("std_msgs", name).map_err(syntax)?;
@@ -205,82 +186,11 @@ fn resolve_field(
     Ok(Field { name: field.name.into(), ty: FieldType { element, arity: field.arity } })
 }
 
-impl Text<'_> {
-    fn fields(&self, name: &TypeName) -> Result<Vec<RawField<'_>>, SyntaxError> {
-        match self.language {
-            Language::Msg => parse::parse(&self.text),
-            Language::Idl => idl::parse(&self.text, name)?.ok_or_else(|| {
-                let (package, name) = (name.package().to_owned(), name.name().to_owned());
-                SyntaxError { line: 1, problem: SyntaxProblem::IdlNoStruct { package, name } }
-            }),
-        }
-    }
-}
-
-impl Texts<'_> {
-    fn find(&self, name: &TypeName) -> Result<Option<Text<'_>>, DefinitionError> {
-        match self {
-            Self::Bundle { root, parts } => Ok(parts.get(name).map(|part| Text {
-                text: Cow::Borrowed(part.text),
-                language: part.language,
-                origin: Origin::Bundle((*root).clone()),
-                lines_before: part.lines_before,
-            })),
-            Self::Installed(prefixes) => {
-                for (path, language) in files(prefixes, name) {
-                    match std::fs::read(&path) {
-                        // Comments may be in any encoding.
-                        Ok(bytes) => {
-                            let text = Cow::Owned(String::from_utf8_lossy(&bytes).into_owned());
-                            let origin = Origin::File(path);
-                            return Ok(Some(Text { text, language, origin, lines_before: 0 }));
-                        }
-                        Err(e) if is_absent(&e) => {}
-                        Err(source) => {
-                            let type_name = name.clone();
-                            return Err(DefinitionError::Unreadable { type_name, path, source });
-                        }
-                    }
-                }
-                Ok(None)
-            }
-        }
-    }
-
-    fn looked_in(&self, name: &TypeName) -> LookedIn {
-        match self {
-            Self::Bundle { root, .. } => LookedIn::Bundle((*root).clone()),
-            Self::Installed([]) => LookedIn::NoPrefixes,
-            Self::Installed(prefixes) => {
-                LookedIn::Files(files(prefixes, name).map(|(path, _)| path).collect())
-            }
-        }
-    }
-}
-
-fn is_absent(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-/// Where a type may be defined. rosidl installs what a package brought beside the IDL that it made of
-/// it, so that IDL alone means that the package was written in it.
-fn files<'a>(
-    prefixes: &'a [PathBuf],
-    name: &'a TypeName,
-) -> impl Iterator<Item = (PathBuf, Language)> + 'a {
-    let languages = [Language::Msg, Language::Idl];
-    let of_prefix = move |prefix: &'a PathBuf| languages.map(|l| (installed(prefix, name, l), l));
-    prefixes.iter().flat_map(of_prefix)
-}
-
-fn installed(prefix: &Path, name: &TypeName, language: Language) -> PathBuf {
-    let file = format!("{}.{}", name.name(), language.extension());
-    prefix.join("share").join(name.package()).join(name.kind()).join(file)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::texts::installed;
     use super::*;
 
     fn name(text: &str) -> TypeName {
