@@ -22,16 +22,19 @@ use super::definition::{FieldType, MessageType};
 use super::layout::{ByteArrays, Layout};
 use super::path::Slice;
 use super::type_name::TypeName;
-use crate::track::{Column, Fields, Timestamp};
+use crate::track::{Column, Fields, Timestamp, Value};
 use error::Fault;
 use plan::Plan;
-use reader::Reader;
+use reader::{Reader, WideRead, WideUnits};
 use row::{Columns, RowBuilder};
 
 const HEADER_BYTES: usize = 4;
 
-/// Middlewares pad a message to a multiple of so many bytes.
+/// Middlewares pad a message to a multiple of so many bytes, with whatever was there.
 const PADDED_TO_BYTES: usize = 4;
+
+/// Some pad to more, with zeros.
+const ZEROS_PADDED_TO_BYTES: usize = 8;
 
 /// Decodes messages of one type into what a layout wants of them.
 ///
@@ -58,6 +61,7 @@ pub struct Decoder {
     names: usize,
     has_stamp_source: bool,
     notes_stamp: bool,
+    has_wide_text: bool,
     byte_arrays: ByteArrays,
 }
 
@@ -176,33 +180,83 @@ impl Decoder {
     /// # Errors
     /// Bytes that are not a message of this type; `out` is empty then.
     pub fn decode(&self, cdr: &[u8], out: &mut Vec<Element>) -> Result<(), DecodeError> {
-        out.clear();
-        let decoded = match cdr.split_at_checked(HEADER_BYTES) {
-            None => Err((0, Fault::new(0, DecodeProblem::NoHeader { found: cdr.len() }))),
-            Some((&[0, 0, ..], body)) => self.run::<false>(body, out).map_err(|f| (4, f)),
-            Some((&[0, 1, ..], body)) => self.run::<true>(body, out).map_err(|f| (4, f)),
-            Some((header, _)) => {
-                let kind = header.first_chunk().copied().unwrap_or_default();
-                Err((0, Fault::new(0, DecodeProblem::Encapsulation { kind })))
-            }
+        let decoded = self.decode_with(WideUnits::Four, cdr, out);
+        let decoded = match decoded {
+            Ok(wide) if !wide.was_read => Ok(()),
+            Err(fault) if !self.has_wide_text => Err((fault, None)),
+            decoded => self.tell_units(decoded, cdr, out),
         };
-        decoded.map_err(|(header_bytes, fault)| {
+        decoded.map_err(|(Failed { header_bytes, fault }, two_byte_units)| {
             out.clear();
             DecodeError {
                 type_name: self.type_name.clone(),
                 field: fault.path,
                 offset: header_bytes + fault.at,
                 problem: fault.problem,
+                two_byte_units,
             }
         })
     }
 
+    /// Whether wstrings are in units of four bytes, which gave `four` and `out`, or of two.
+    #[cold]
+    fn tell_units(
+        &self,
+        four: Result<WideRead, Failed>,
+        cdr: &[u8],
+        out: &mut Vec<Element>,
+    ) -> Result<(), (Failed, Option<DecodeProblem>)> {
+        let mut elements = Vec::new();
+        let two = self.decode_with(WideUnits::Two, cdr, &mut elements);
+        match (four, two) {
+            (Ok(_), Err(_)) => Ok(()),
+            (Ok(_), Ok(_)) if *out == elements => Ok(()),
+            (Ok(WideRead { is_beyond_unicode: false, .. }), Ok(_)) => {
+                let fault = Fault::new(0, DecodeProblem::WideUnits);
+                Err((Failed { header_bytes: HEADER_BYTES, fault }, None))
+            }
+            (_, Ok(_)) => {
+                *out = elements;
+                Ok(())
+            }
+            (Err(four), Err(two)) => Err((four, Some(two.fault.problem))),
+        }
+    }
+
+    fn decode_with(
+        &self,
+        units: WideUnits,
+        cdr: &[u8],
+        out: &mut Vec<Element>,
+    ) -> Result<WideRead, Failed> {
+        out.clear();
+        let header_bytes = HEADER_BYTES;
+        match cdr.split_at_checked(HEADER_BYTES) {
+            None => {
+                let fault = Fault::new(0, DecodeProblem::NoHeader { found: cdr.len() });
+                Err(Failed { header_bytes: 0, fault })
+            }
+            Some((&[0, 0, ..], body)) => {
+                self.run::<false>(units, body, out).map_err(|fault| Failed { header_bytes, fault })
+            }
+            Some((&[0, 1, ..], body)) => {
+                self.run::<true>(units, body, out).map_err(|fault| Failed { header_bytes, fault })
+            }
+            Some((header, _)) => {
+                let kind = header.first_chunk().copied().unwrap_or_default();
+                let fault = Fault::new(0, DecodeProblem::Encapsulation { kind });
+                Err(Failed { header_bytes: 0, fault })
+            }
+        }
+    }
+
     fn run<const LITTLE: bool>(
         &self,
+        units: WideUnits,
         body: &[u8],
         out: &mut Vec<Element>,
-    ) -> Result<(), Box<Fault>> {
-        let mut reader = Reader::<LITTLE>::new(body, self.byte_arrays);
+    ) -> Result<WideRead, Box<Fault>> {
+        let mut reader = Reader::<LITTLE>::new(body, self.byte_arrays, units);
         match &self.each {
             None => out.push(self.row(&mut reader)?),
             Some(each) => {
@@ -221,7 +275,8 @@ impl Decoder {
                 }
             }
         }
-        check_end(&reader)
+        check_end(&reader)?;
+        Ok(reader.wide())
     }
 
     fn elements<const LITTLE: bool>(
@@ -231,6 +286,8 @@ impl Decoder {
         out: &mut Vec<Element>,
     ) -> Result<(), Box<Fault>> {
         let count = reader.count(&each.ty)?;
+        let columns = self.columns.names.len() + self.names;
+        reader.claim(count, size_of::<Element>() + columns * size_of::<(Column, Value)>())?;
         out.reserve(count);
         for i in 0..count {
             out.push(self.row(reader).map_err(|fault| fault.in_element(i))?);
@@ -252,9 +309,17 @@ impl Decoder {
 }
 
 fn check_end<const LITTLE: bool>(reader: &Reader<'_, LITTLE>) -> Result<(), Box<Fault>> {
-    let extra_bytes = reader.cdr.remaining();
-    if extra_bytes < PADDED_TO_BYTES + reader.slack_bytes() {
+    let rest = reader.cdr.rest();
+    let is_padding = |to_bytes: usize| rest.len() < to_bytes + reader.slack_bytes();
+    let is_zero = || rest.iter().all(|byte| *byte == 0);
+    if is_padding(PADDED_TO_BYTES) || (is_padding(ZEROS_PADDED_TO_BYTES) && is_zero()) {
         return Ok(());
     }
-    Err(Fault::new(reader.cdr.at(), DecodeProblem::TrailingBytes { extra_bytes }))
+    Err(Fault::new(reader.cdr.at(), DecodeProblem::TrailingBytes { extra_bytes: rest.len() }))
+}
+
+/// A fault, and what comes before the bytes that it counts.
+struct Failed {
+    header_bytes: usize,
+    fault: Box<Fault>,
 }

@@ -25,6 +25,11 @@ impl<'a, const LITTLE: bool> Cdr<'a, LITTLE> {
         self.at = at;
     }
 
+    /// What is not read.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.body.get(self.at..).unwrap_or_default()
+    }
+
     pub(super) fn remaining(&self) -> usize {
         self.body.len().saturating_sub(self.at)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::super::definition::{Arity, MessageType};
+use super::super::definition::{Arity, ElementType, MessageType, TextKind};
 use super::super::layout::{Layout, SelectedField, Selection, StampSource};
 use super::super::path::FieldPath;
 use super::fault::{LayoutFault, LayoutPart, LayoutProblem};
@@ -54,6 +54,7 @@ pub(super) fn compile(
         names: layout.names.len(),
         has_stamp_source,
         notes_stamp: wanted.notes_stamp,
+        has_wide_text: has_wide_text(message),
         byte_arrays: layout.byte_arrays,
     };
     let Some(each) = each else {
@@ -261,6 +262,15 @@ impl Wanted {
         self.hops.push((hops, Target::Column(self.columns.len())));
         self.columns.push(name.into());
     }
+}
+
+/// Whether a message has a wstring anywhere, wanted or not.
+fn has_wide_text(message: &MessageType) -> bool {
+    message.fields().iter().any(|field| match &field.ty.element {
+        ElementType::Text(kind) => *kind == TextKind::Wide,
+        ElementType::Message(inner) => has_wide_text(inner),
+        ElementType::Primitive(_) => false,
+    })
 }
 
 fn follow_stamp(

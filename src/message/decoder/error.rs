@@ -4,7 +4,9 @@ use super::super::type_name::TypeName;
 
 /// Why bytes can't be decoded: where, what was expected, what there was.
 #[derive(Debug, thiserror::Error)]
-#[error("{type_name}{} at byte {offset}: {problem}", dotted(field))]
+#[error(
+    "{type_name}{} at byte {offset}: {problem}{}", dotted(field), otherwise(two_byte_units.as_ref())
+)]
 pub struct DecodeError {
     /// The message's type.
     pub type_name: TypeName,
@@ -14,6 +16,8 @@ pub struct DecodeError {
     pub offset: usize,
     /// What is wrong.
     pub problem: DecodeProblem,
+    /// Of types with a wstring, what is wrong if its units are two bytes instead of four.
+    pub two_byte_units: Option<DecodeProblem>,
 }
 
 /// What is wrong with the bytes.
@@ -64,6 +68,21 @@ pub enum DecodeProblem {
         /// What there is.
         found: u8,
     },
+    /// Middlewares disagree about wstrings, and the bytes don't tell which one wrote them.
+    #[error(
+        "its wstrings can be read in units of four bytes, as Fast DDS writes them, and in units of two, as \
+         newer Cyclone DDS does, and say something else then"
+    )]
+    WideUnits,
+    /// More than a row may hold.
+    #[error(
+        "its row would take more than {} MiB; take less of it with `fields:`, or a part of an array as \
+         `data[::4]`", limit_bytes >> 20
+    )]
+    TooLarge {
+        /// What a row may take, in memory and as text.
+        limit_bytes: usize,
+    },
     /// More bytes than the message and its padding.
     #[error("{extra_bytes} bytes left over; the publisher's definition of the type differs")]
     TrailingBytes {
@@ -102,4 +121,13 @@ impl Fault {
 
 fn dotted(field: &str) -> String {
     if field.is_empty() { String::new() } else { format!(", field {field}") }
+}
+
+fn otherwise(two_byte_units: Option<&DecodeProblem>) -> String {
+    two_byte_units.map_or_else(String::new, |problem| {
+        format!(
+            " (with wstrings in units of two bytes, as newer Cyclone DDS writes them, instead of four, as \
+             Fast DDS does: {problem})"
+        )
+    })
 }

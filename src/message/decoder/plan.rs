@@ -9,6 +9,9 @@ use super::error::{DecodeProblem, Fault};
 use super::reader::{Hop, Reader};
 use super::row::RowBuilder;
 
+/// What is taken of a message without being counted: no definition has so much of it that it would matter.
+const FEW_BYTES: usize = 1 << 10;
+
 /// Steps over consecutive parts of a message.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
@@ -115,6 +118,12 @@ impl Block {
             reader.cdr.take(self.align, self.size_bytes).map_err(|fault| self.at_part(*fault))?;
         for read in &self.reads {
             let numbers = bytes.get(read.start..read.end).unwrap_or_default();
+            if numbers.len() > FEW_BYTES {
+                let count = numbers.len() / read.primitive.size_bytes();
+                reader
+                    .claim_numbers(read.primitive, count, read.slice)
+                    .map_err(|fault| fault.in_field(self.path_at(read.end)))?;
+            }
             let value = cdr::pick::<LITTLE>(read.primitive, numbers, read.slice).map_err(|p| {
                 let start = reader.cdr.at() - self.size_bytes;
                 Fault::new(start + read.start, p).in_field(self.path_at(read.end))

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::definition::{Arity, ElementType, FieldType, MessageType, Role, TextKind};
+use super::super::definition::{
+    Arity, ElementType, FieldType, MessageType, Primitive, Role, TextKind,
+};
 use super::super::layout::ByteArrays;
 use super::super::path::Slice;
 use super::cdr::{self, Cdr};
@@ -17,6 +19,29 @@ pub(super) struct Reader<'a, const LITTLE: bool> {
     repaired_text: bool,
     byte_arrays: ByteArrays,
     slack_bytes: usize,
+    units: WideUnits,
+    wide: WideRead,
+    /// What values may still take.
+    left_bytes: usize,
+}
+
+/// What a wstring's UTF-16 units take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WideUnits {
+    /// Four bytes each, without a NUL, and the length counts units: Fast DDS, and Cyclone DDS up to ROS 2
+    /// Kilted.
+    Four,
+    /// Two bytes each, and the length counts bytes: newer Cyclone DDS.
+    Two,
+}
+
+/// What was seen of wstrings.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WideRead {
+    /// Any that was not empty.
+    pub(super) was_read: bool,
+    /// A unit that no UTF-16 has.
+    pub(super) is_beyond_unicode: bool,
 }
 
 /// A field on the way to a value, and what is taken of it when it is an array.
@@ -32,9 +57,50 @@ type Read = Result<Option<Value>, Box<Fault>>;
 const ALL: Slice = Slice::Range { start: None, stop: None, step: 1 };
 
 impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
-    pub(super) fn new(body: &'a [u8], byte_arrays: ByteArrays) -> Self {
-        let cdr = Cdr::new(body);
-        Self { cdr, left_out: Vec::new(), repaired_text: false, byte_arrays, slack_bytes: 0 }
+    pub(super) fn new(body: &'a [u8], byte_arrays: ByteArrays, units: WideUnits) -> Self {
+        Self {
+            cdr: Cdr::new(body),
+            left_out: Vec::new(),
+            repaired_text: false,
+            byte_arrays,
+            slack_bytes: 0,
+            units,
+            wide: WideRead::default(),
+            left_bytes: MAX_ROW_BYTES,
+        }
+    }
+
+    /// What was seen of wstrings.
+    pub(super) fn wide(&self) -> WideRead {
+        self.wide
+    }
+
+    /// Takes note of `count` values that take so many bytes each. Bytes may stand for far larger
+    /// values: a list of a million messages of one byte is a hundred times that.
+    #[inline]
+    pub(super) fn claim(&mut self, count: usize, each_bytes: usize) -> Result<(), Box<Fault>> {
+        match self.left_bytes.checked_sub(count.saturating_mul(each_bytes)) {
+            Some(left_bytes) => {
+                self.left_bytes = left_bytes;
+                Ok(())
+            }
+            None => {
+                let limit_bytes = MAX_ROW_BYTES;
+                Err(Fault::new(self.cdr.at(), DecodeProblem::TooLarge { limit_bytes }))
+            }
+        }
+    }
+
+    /// As [`claim`](Self::claim), for the numbers that are taken of `count`.
+    pub(super) fn claim_numbers(
+        &mut self,
+        primitive: Primitive,
+        count: usize,
+        slice: Option<Slice>,
+    ) -> Result<(), Box<Fault>> {
+        let taken = slice.map_or(count, |slice| slice.indices(count).count());
+        let size = primitive.size_bytes();
+        self.claim(taken, size + text_bytes(size))
     }
 
     /// What was left out and whether a text was repaired, since last asked.
@@ -58,6 +124,7 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
                     self.leave_out(bytes.len(), slice);
                     return Ok(None);
                 }
+                self.claim_numbers(*primitive, length, slice)?;
                 let values = cdr::pick::<LITTLE>(*primitive, bytes, slice);
                 values.map(Some).map_err(|p| Fault::new(self.cdr.at() - bytes.len(), p))
             }
@@ -102,12 +169,14 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
     fn read_message(&mut self, message: &MessageType) -> Result<Value, Box<Fault>> {
         if let Role::Vector(parts) = message.role() {
             let bytes = self.numbers(parts.primitive.size_bytes(), parts.count)?;
+            self.claim_numbers(parts.primitive, parts.count, None)?;
             return cdr::pick::<LITTLE>(parts.primitive, bytes, None)
                 .map_err(|p| Fault::new(self.cdr.at() - bytes.len(), p));
         }
         if message.fields().is_empty() {
             self.cdr.take(1, 1)?;
         }
+        self.claim(message.fields().len(), size_of::<(Arc<str>, Value)>())?;
         let mut entries = Vec::with_capacity(message.fields().len());
         for field in message.fields() {
             let value = self.read(&field.ty, None, &[]);
@@ -129,6 +198,7 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         rest: &[Hop],
     ) -> Result<Value, Box<Fault>> {
         let mut wanted = slice.unwrap_or(ALL).indices(length);
+        self.claim(wanted.size_hint().0, size_of::<Value>() + LIST_ITEM_BYTES)?;
         let mut list = Vec::with_capacity(wanted.size_hint().0);
         let mut next = wanted.next();
         for i in 0..length {
@@ -237,19 +307,32 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
     }
 
     fn text_bytes(&mut self, kind: TextKind) -> Result<&'a [u8], Box<Fault>> {
-        let unit_bytes = match kind {
-            TextKind::Narrow => 1,
-            TextKind::Wide => {
+        let unit_bytes = match (kind, self.units) {
+            (TextKind::Narrow, _) => 1,
+            (TextKind::Wide, WideUnits::Four) => {
                 self.slack_bytes += OVERESTIMATE_BYTES;
-                WIDE_UNIT_BYTES
+                4
+            }
+            (TextKind::Wide, WideUnits::Two) => {
+                let at = self.cdr.at();
+                let length = self.cdr.length(1)?;
+                self.wide.was_read |= length > 0;
+                if !length.is_multiple_of(2) {
+                    let (needed_bytes, remaining_bytes) = (length + 1, self.cdr.remaining());
+                    let problem = DecodeProblem::Length { length, needed_bytes, remaining_bytes };
+                    return Err(Fault::new(at, problem));
+                }
+                return self.cdr.take(1, length);
             }
         };
         let length = self.cdr.length(unit_bytes)?;
+        self.wide.was_read |= kind == TextKind::Wide && length > 0;
         self.numbers(unit_bytes, length)
     }
 
     fn text(&mut self, kind: TextKind) -> Result<String, Box<Fault>> {
         let bytes = self.text_bytes(kind)?;
+        self.claim(1, bytes.len())?;
         Ok(match kind {
             TextKind::Narrow => {
                 let text = bytes.strip_suffix(&[0]).unwrap_or(bytes);
@@ -261,29 +344,60 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
                     }
                 }
             }
-            TextKind::Wide => {
-                let (units, _) = bytes.as_chunks::<WIDE_UNIT_BYTES>();
-                let units = units.iter().map(|u| {
-                    let unit = if LITTLE { u32::from_le_bytes(*u) } else { u32::from_be_bytes(*u) };
-                    // Above 16 bits there is no UTF-16: an unpaired surrogate marks it as broken.
-                    u16::try_from(unit).unwrap_or(0xD800)
-                });
-                let repaired = &mut self.repaired_text;
-                char::decode_utf16(units)
-                    .map(|c| {
-                        c.unwrap_or_else(|_| {
-                            *repaired = true;
-                            char::REPLACEMENT_CHARACTER
-                        })
-                    })
-                    .collect()
-            }
+            TextKind::Wide => self.wide_text(bytes),
         })
+    }
+
+    fn wide_text(&mut self, bytes: &[u8]) -> String {
+        let units: Vec<u16> = match self.units {
+            WideUnits::Two => {
+                let (units, _) = bytes.as_chunks::<2>();
+                let unit = |unit: &[u8; 2]| {
+                    if LITTLE { u16::from_le_bytes(*unit) } else { u16::from_be_bytes(*unit) }
+                };
+                units.iter().map(unit).collect()
+            }
+            WideUnits::Four => {
+                let (units, _) = bytes.as_chunks::<4>();
+                let beyond = &mut self.wide.is_beyond_unicode;
+                let unit = |unit: &[u8; 4]| {
+                    let unit =
+                        if LITTLE { u32::from_le_bytes(*unit) } else { u32::from_be_bytes(*unit) };
+                    // Above 16 bits there is no UTF-16: an unpaired surrogate marks it as broken.
+                    u16::try_from(unit).unwrap_or_else(|_| {
+                        *beyond = true;
+                        0xD800
+                    })
+                };
+                units.iter().map(unit).collect()
+            }
+        };
+        let repaired = &mut self.repaired_text;
+        let chars = char::decode_utf16(units).map(|c| {
+            c.unwrap_or_else(|_| {
+                *repaired = true;
+                char::REPLACEMENT_CHARACTER
+            })
+        });
+        chars.collect()
     }
 }
 
-/// Fast CDR, in rmw_fastrtps, writes each UTF-16 unit of a wstring as 32 bits, without a NUL.
-const WIDE_UNIT_BYTES: usize = 4;
+/// What the values of a message may take in memory and as text; byte arrays that are left out don't count.
+const MAX_ROW_BYTES: usize = 128 << 20;
+
+/// What an item of a list takes besides: an allocation of its own, and a comma.
+const LIST_ITEM_BYTES: usize = 16;
+
+/// About what a number of so many bytes takes as text.
+const fn text_bytes(size: usize) -> usize {
+    match size {
+        1 => 4,
+        2 => 6,
+        4 => 10,
+        _ => 18,
+    }
+}
 
 /// `rmw_serialize`, which bags may be written with, hands out as many bytes as it first estimates.
 /// Its estimate has padding in empty arrays of 8-byte numbers, and a NUL in each wstring, which are

@@ -2,7 +2,7 @@
 
 use mldash_bridge::message::{DecodeError, DecodeProblem, Decoder, Layout};
 
-use super::encoder::encode;
+use super::encoder::{ByteOrder, Encoder, encode};
 use super::{captured, decode, each, everything, message, only};
 
 fn error(definition: &str, layout: &Layout, cdr: &[u8]) -> DecodeError {
@@ -99,15 +99,97 @@ fn a_bool_is_zero_or_one() {
 }
 
 #[test]
-fn up_to_three_bytes_of_padding_may_follow() {
+fn up_to_three_bytes_of_padding_may_follow_and_up_to_seven_zeros() {
     let ty = message("a/A", "int8 x");
-    for padding in 0..4 {
-        let cdr = encode(|e| e.number([5]).raw(&vec![0x77; padding]));
-        assert_eq!(decode(&ty, &everything(), &cdr).len(), 1);
+    for padding in [&[0x77; 3][..], &[0x77], &[], &[0; 4], &[0; 7]] {
+        let cdr = encode(|e| e.number([5]).raw(padding));
+        assert_eq!(decode(&ty, &everything(), &cdr).len(), 1, "{padding:?}");
     }
-    let error = error("int8 x", &everything(), &encode(|e| e.raw(&[5, 0, 0, 0, 0])));
-    assert_eq!(error.offset, 5);
-    assert_eq!(error.problem, DecodeProblem::TrailingBytes { extra_bytes: 4 });
+    for extra in [&[0x77; 4][..], &[0, 0, 0, 1], &[0, 0, 0, 0, 0, 0, 1], &[0; 8]] {
+        let error = error("int8 x", &everything(), &encode(|e| e.raw(&[5]).raw(extra)));
+        assert_eq!(error.offset, 5);
+        let extra_bytes = extra.len();
+        assert_eq!(error.problem, DecodeProblem::TrailingBytes { extra_bytes }, "{extra:?}");
+    }
+}
+
+/// A wstring of two-byte units, as newer Cyclone DDS writes it: its length counts bytes.
+fn two_byte_text<'e>(e: &'e mut Encoder, text: &str) -> &'e mut Encoder {
+    let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    e.length(units.len()).raw(&units)
+}
+
+/// A wstring of four-byte units, as Fast DDS writes it: its length counts units.
+fn four_byte_text<'e>(e: &'e mut Encoder, text: &str) -> &'e mut Encoder {
+    let units: Vec<u16> = text.encode_utf16().collect();
+    e.length(units.len());
+    units.iter().fold(e, |e, unit| e.number(u32::from(*unit).to_le_bytes()))
+}
+
+#[test]
+fn wstrings_of_two_byte_units_are_told_from_those_of_four() {
+    let texts = ["x", "ab", "a\u{20ac}\u{1f600}", "four", "a longer text", ""];
+    for definition in
+        ["wstring w", "wstring w\nstring s", "wstring w\nfloat64 f", "wstring w\nuint8[] b"]
+    {
+        let ty = message("a/A", definition);
+        for text in texts {
+            for write in [two_byte_text, four_byte_text] {
+                let mut e = Encoder::new(ByteOrder::Little);
+                write(&mut e, text);
+                match definition.rsplit(' ').next() {
+                    Some("s") => e.text("after"),
+                    Some("f") => e.f64s(&[1.5]),
+                    Some("b") => e.length(3).raw(&[7, 8, 9]),
+                    _ => &mut e,
+                };
+                let row = &decode(&ty, &everything(), &e.finish())[0];
+                assert_eq!(row.fields.get("w"), Some(&text.into()), "{definition}: {text}");
+                assert!(!row.repaired_text);
+            }
+        }
+    }
+    // Also where they are stepped over.
+    let ty = message("a/A", "wstring w\nint32 n");
+    let mut e = Encoder::new(ByteOrder::Big);
+    let cdr = e.length(6).raw(&[0, b'a', 0, b'b', 0, b'c']).number(5_i32.to_le_bytes()).finish();
+    let row = &decode(&ty, &only(&["n"]), &cdr)[0];
+    assert_eq!(row.fields, mldash_bridge::fields! { "n": 5 });
+    assert_eq!(decode(&ty, &everything(), &cdr)[0].fields.get("w"), Some(&"abc".into()));
+}
+
+#[test]
+fn bytes_that_are_a_message_with_either_kind_of_wstring_are_refused_in_words_that_name_both() {
+    // A text of two units and two empty arrays; or one of one unit, two empty arrays, and padding.
+    let cdr = encode(|e| e.length(2).raw(&[0; 8]).length(0).length(0));
+    let error = error("wstring w\nuint8[] b\nuint8[] c", &everything(), &cdr);
+    assert_eq!(error.problem, DecodeProblem::WideUnits, "{error}");
+    for words in ["units of four bytes, as Fast DDS", "units of two, as newer Cyclone DDS"] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_message_with_any_kind_of_wstring_say_why_for_both() {
+    let error = error("wstring w\nint32 n", &everything(), &encode(|e| e.length(3).raw(&[0; 13])));
+    let text = error.to_string();
+    assert!(text.contains("field n at byte 20: 4 bytes expected, 1 left"), "{text}");
+    assert!(text.contains("units of two bytes, as newer Cyclone DDS writes them"), "{text}");
+    assert!(error.two_byte_units.is_some());
+}
+
+#[test]
+fn a_row_takes_no_more_than_its_bound_whatever_its_bytes_stand_for() {
+    let count = 4_usize << 20;
+    let cdr = encode(|e| e.length(count).raw(&vec![0; count]));
+    let error = error("B[] b\n===\nMSG: a/B\nuint8 x\n", &everything(), &cdr);
+    assert!(matches!(error.problem, DecodeProblem::TooLarge { .. }), "{error}");
+    // Of the same bytes, what is little is taken.
+    let ty = message("a/A", "B[] b\n===\nMSG: a/B\nuint8 x\n");
+    let row = &decode(&ty, &only(&["b[:3].x"]), &cdr)[0];
+    assert_eq!(row.fields.len(), 1);
+    let ty = message("a/A", "uint8[] b");
+    assert_eq!(decode(&ty, &everything(), &cdr).len(), 1);
 }
 
 #[test]
