@@ -45,7 +45,7 @@ pub use settings::{
     Hz, OnTypeChange, SameStamp, Settings, Stamp, StampOffset, TimeColumn, TimeColumns,
 };
 pub use template::LoneBrace;
-pub use topic::{Captures, TopicPattern, TopicPatternError};
+pub use topic::{Captures, NotRosName, TopicPattern, TopicPatternError};
 pub use track_pattern::{TrackPattern, TrackPatternError};
 
 use crate::message::{Definitions, TypeName};
@@ -53,6 +53,9 @@ use crate::track::{Keep, WhenLocalFull};
 use problem::{Placed, Problems};
 use settings::Keys;
 pub(crate) use yaml::texts_at;
+
+const NOT_ROS: &str = "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`; \
+                       a topic of a bag that is called so is taken by `import`";
 
 /// A mapping is written by people.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -185,6 +188,7 @@ impl Mapping {
         let mut problems = Problems::default();
         let checked = read::mapping(text, &mut problems).map(|mapping| {
             let checked = definitions::check(&mapping, definitions, &mut problems);
+            mapping.check_names(&mut problems);
             (Self { path: path.to_owned(), ..mapping }, checked)
         });
         problems.none_or_all(path, checked)
@@ -266,13 +270,12 @@ impl Mapping {
         self
     }
 
-    /// How messages of type `ty` on `topic`, an absolute name, are recorded, if at all.
+    /// How messages of type `ty` on `topic`, a topic of a graph or a bag, are recorded, if at all.
     ///
     /// An entry with the topic's own name goes before globs, also for a topic that is excluded or
     /// of another type. Of the globs the first counts whose `type`, if it has one, is `ty`.
     pub fn rule_for(&self, topic: &str, ty: &TypeName) -> Option<RuleMatch<'_>> {
-        let named =
-            self.rules.iter().find(|r| !r.topic().is_glob() && r.topic().absolute() == topic);
+        let named = self.rules.iter().find(|r| r.topic().names(topic));
         let (rule, captures) = match named {
             Some(rule) => (rule, Captures::default()),
             None if self.excludes(topic) => return None,
@@ -285,11 +288,10 @@ impl Mapping {
         Some(RuleMatch { rule, captures, settings, type_conflict: rule.type_conflict(topic, ty) })
     }
 
-    /// The entry that means `topic`, an absolute name, whatever its type is: for topics whose type
-    /// is not one of ROS 2.
+    /// The entry that means `topic`, a topic of a graph or a bag, whatever its type is: for topics whose
+    /// type is not one of ROS 2.
     pub fn rule_naming(&self, topic: &str) -> Option<&Rule> {
-        let named =
-            self.rules.iter().find(|r| !r.topic().is_glob() && r.topic().absolute() == topic);
+        let named = self.rules.iter().find(|r| r.topic().names(topic));
         named.or_else(|| {
             let mut globs = self.rules.iter().filter(|r| r.topic().is_glob());
             globs.find(|r| r.topic().captures(topic).is_some() && !self.excludes(topic))
@@ -304,6 +306,17 @@ impl Mapping {
     /// The labels of the entries that stand nowhere in `matched`.
     pub fn topics_not_at(&self, matched: &HashSet<Place>) -> Vec<String> {
         self.rules_not_at(matched).map(Rule::label).collect()
+    }
+
+    /// Notes names that no graph has; only an import can do something with them.
+    fn check_names(&self, problems: &mut Problems) {
+        let rules = self.rules.iter().map(|rule| &rule.topic);
+        let required = self.required.iter().map(|required| &required.topic);
+        for topic in rules.chain(required).chain(&self.exclude) {
+            if let Some(problem) = topic.value.not_ros() {
+                problems.add(&topic.spot, problem.to_string(), Some(NOT_ROS.to_owned()));
+            }
+        }
     }
 
     /// What a rule says of messages of a type, and where it leaves a key open, the type and the mapping.

@@ -1,5 +1,7 @@
-//! Names and globs of topics, as a mapping writes them and as the graph knows them.
+//! Names and globs of topics, as a mapping writes them and as graphs and bags know them. Bags can have
+//! names that no graph has: without a leading `/`, with empty parts, with any characters.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -59,12 +61,6 @@ pub enum TopicPatternError {
     /// It can't be matched in bounded memory.
     #[error("`{0}` has too many wildcards; use fewer")]
     TooManyWildcards(String),
-    /// A `/` at the end or next to another.
-    #[error("`{0}` has an empty part; write no `/` last or twice")]
-    EmptySegment(String),
-    /// `~` stands for the node only at the start.
-    #[error("`{0}`: `~` is the node's own name and stands first: `~/name`")]
-    Tilde(String),
     /// `**` is a whole segment.
     #[error(
         "`{pattern}`: `**` stands for whole parts; write `/**/` for those, `*` within `{segment}`"
@@ -78,6 +74,17 @@ pub enum TopicPatternError {
     /// `**` beside `**`.
     #[error("`{0}`: `**` stands twice in a row; one is enough")]
     RepeatedDoubleStar(String),
+}
+
+/// Why no graph has a topic of this name. A bag can, whose writer does not hold to the rules of ROS.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotRosName {
+    /// A `/` at the end or next to another.
+    #[error("`{0}` has an empty part; write no `/` last or twice")]
+    EmptySegment(String),
+    /// `~` stands for the node only at the start.
+    #[error("`{0}`: `~` is the node's own name and stands first: `~/name`")]
+    Tilde(String),
     /// ROS names have no such character.
     #[error(
         "`{pattern}`: {character:?} can't be in a topic's name: letters, digits, `_` and `/` can, and the wildcards `*`, `?`, `**`"
@@ -109,13 +116,25 @@ impl TopicPattern {
         &self.absolute
     }
 
-    /// What the wildcards stand for if `topic`, an absolute name, is meant. A name means itself.
-    /// A glob means a hidden topic (`/fibonacci/_action/status`) only if it spells out a `_` that
-    /// starts a segment.
+    /// Why no graph has such a topic, if that is so.
+    pub fn not_ros(&self) -> Option<NotRosName> {
+        not_ros(&self.text, below_scope(&self.text))
+    }
+
+    /// Whether it is the name of `topic`, a topic of a graph or a bag. A name means itself, as it is
+    /// written, and what it is relative to the node.
+    pub(super) fn names(&self, topic: &str) -> bool {
+        !self.is_glob() && (topic == self.absolute || topic == self.text)
+    }
+
+    /// What the wildcards stand for if `topic`, a topic of a graph or a bag, is meant. A glob means a
+    /// hidden topic (`/fibonacci/_action/status`) only if it spells out a `_` that starts a segment.
+    /// It takes a name that no graph has as if it had a `/` first, and none last or twice.
     pub(super) fn captures(&self, topic: &str) -> Option<Captures> {
         match &self.matcher {
-            Matcher::Name => (topic == self.absolute).then(Captures::default),
+            Matcher::Name => self.names(topic).then(Captures::default),
             Matcher::Glob { regex, shows_hidden } => {
+                let topic = plain(topic);
                 let below = topic.strip_prefix(&self.absolute[..self.prefix_bytes])?;
                 let found = regex.captures(below).filter(|_| *shows_hidden || !is_hidden(below))?;
                 let text = |m: Option<regex::Match<'_>>| m.map_or("", |m| m.as_str()).to_owned();
@@ -177,9 +196,6 @@ impl FromStr for TopicPattern {
         if text.len() > MAX_BYTES {
             return Err(TopicPatternError::TooLong { bytes: text.len() });
         }
-        if text.starts_with('~') && !text.starts_with("~/") {
-            return Err(TopicPatternError::Tilde(text.to_owned()));
-        }
         let below = below_scope(text);
         check(text, below)?;
         let matcher = Matcher::new(below)?;
@@ -197,10 +213,7 @@ fn below_scope(text: &str) -> &str {
 fn check(pattern: &str, below: &str) -> Result<(), TopicPatternError> {
     let pattern = || pattern.to_owned();
     let mut last = "";
-    for segment in below.split('/') {
-        if segment.is_empty() {
-            return Err(TopicPatternError::EmptySegment(pattern()));
-        }
+    for segment in below.split('/').filter(|segment| !segment.is_empty()) {
         if segment == "**" && last == "**" {
             return Err(TopicPatternError::RepeatedDoubleStar(pattern()));
         }
@@ -208,20 +221,40 @@ fn check(pattern: &str, below: &str) -> Result<(), TopicPatternError> {
             let segment = segment.to_owned();
             return Err(TopicPatternError::DoubleStar { pattern: pattern(), segment });
         }
-        if segment.contains('~') {
-            return Err(TopicPatternError::Tilde(pattern()));
-        }
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '*' | '?');
-        if let Some(character) = segment.chars().find(|c| !fits(*c)) {
-            return Err(TopicPatternError::Character { pattern: pattern(), character });
-        }
-        if segment.starts_with(|c: char| c.is_ascii_digit()) {
-            let segment = segment.to_owned();
-            return Err(TopicPatternError::LeadingDigit { pattern: pattern(), segment });
-        }
         last = segment;
     }
     Ok(())
+}
+
+fn not_ros(pattern: &str, below: &str) -> Option<NotRosName> {
+    let pattern = || pattern.to_owned();
+    if pattern().starts_with('~') && !pattern().starts_with("~/") {
+        return Some(NotRosName::Tilde(pattern()));
+    }
+    below.split('/').find_map(|segment| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '*' | '?');
+        if segment.is_empty() {
+            Some(NotRosName::EmptySegment(pattern()))
+        } else if segment.contains('~') {
+            Some(NotRosName::Tilde(pattern()))
+        } else if let Some(character) = segment.chars().find(|c| !fits(*c)) {
+            Some(NotRosName::Character { pattern: pattern(), character })
+        } else if segment.starts_with(|c: char| c.is_ascii_digit()) {
+            let segment = segment.to_owned();
+            Some(NotRosName::LeadingDigit { pattern: pattern(), segment })
+        } else {
+            None
+        }
+    })
+}
+
+/// A name with a `/` first and none last or twice, as graphs have them.
+fn plain(topic: &str) -> Cow<'_, str> {
+    if topic.starts_with('/') && topic[1..].split('/').all(|segment| !segment.is_empty()) {
+        return Cow::Borrowed(topic);
+    }
+    let segments = topic.split('/').filter(|segment| !segment.is_empty());
+    Cow::Owned(segments.fold(String::new(), |name, segment| name + "/" + segment))
 }
 
 impl Matcher {
@@ -231,7 +264,7 @@ impl Matcher {
             return Ok(Self::Name);
         }
         let mut regex = String::from("^");
-        let mut segments = below.split('/').peekable();
+        let mut segments = below.split('/').filter(|segment| !segment.is_empty()).peekable();
         while let Some(segment) = segments.next() {
             let is_last = segments.peek().is_none();
             match segment {
@@ -254,7 +287,7 @@ fn push_segment(regex: &mut String, segment: &str) {
         match c {
             '*' => regex.push_str("([^/]*)"),
             '?' => regex.push_str("([^/])"),
-            plain => regex.push(plain),
+            plain => regex.push_str(&regex::escape(plain.encode_utf8(&mut [0; 4]))),
         }
     }
 }
@@ -334,26 +367,54 @@ mod tests {
     }
 
     #[test]
-    fn what_ros_does_not_allow_is_explained() {
+    fn what_is_no_topic_and_no_glob_is_explained() {
         let message = |text: &str| text.parse::<TopicPattern>().unwrap_err().to_string();
         for text in ["", "/", "~", "~/"] {
             assert!(message(text).contains("no topic"), "{text}");
         }
-        assert!(message("/a//b").contains("empty part"));
-        assert!(message("/a/").contains("empty part"));
         assert!(message("/a**").contains("whole parts"));
         assert!(message("/**/**").contains("twice in a row"));
-        assert!(message("/a/[bc]").contains("'['"));
-        assert!(message("/{ns}/b").contains("'{'"));
-        assert!(message("/a/9b").contains("digit"));
-        assert!(message("~a").contains("`~/name`"));
-        assert!(message("/a/~").contains("`~/name`"));
+        assert!(message("/**//**").contains("twice in a row"));
         assert!(message(&"a".repeat(256)).contains("256"));
+    }
+
+    #[test]
+    fn what_no_graph_has_is_explained() {
+        let problem = |text: &str| {
+            let pattern: TopicPattern = text.parse().unwrap();
+            pattern.not_ros().map(|problem| problem.to_string()).unwrap_or_default()
+        };
+        assert!(problem("/a//b").contains("empty part"));
+        assert!(problem("/a/").contains("empty part"));
+        assert!(problem("/a/[bc]").contains("'['"));
+        assert!(problem("/{ns}/b").contains("'{'"));
+        assert!(problem("/a/9b").contains("digit"));
+        assert!(problem("~a").contains("`~/name`"));
+        assert!(problem("/a/~").contains("`~/name`"));
+        for fine in ["/a/b", "a", "~/a", "/**", "/a_?/*"] {
+            assert_eq!(problem(fine), "");
+        }
+    }
+
+    #[test]
+    fn a_name_that_only_bags_have_is_named_as_it_is_and_taken_by_globs() {
+        for topic in
+            ["a", "vid1/data", "/a//b", "/a/", "~/a", "/Enable Auto/9", "/camera-1/ü", "/r.b"]
+        {
+            let named: TopicPattern = topic.parse().unwrap();
+            assert!(named.resolve("/robot1", "bridge").names(topic), "{topic}");
+            assert!(matches("/**", topic), "{topic}");
+        }
+        assert!(!matches("/a/b", "/a//b") && !matches("/a//b", "/a/b") && !matches("/r.b", "/rxb"));
+        assert_eq!(captures("/**/b", "a//b/").unwrap(), ["a"]);
+        assert_eq!(captures("/a.*/b", "/a.x//b").unwrap(), ["x"]);
+        assert!(!matches("/a.*/b", "/abx/b"));
+        assert!(!matches("/**", "") && !matches("/**", "//"));
     }
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_can_be_matched(text in "[~/a_*?9.]{0,12}", topic in "(/[a_]{1,2}){1,4}") {
+        fn whatever_is_accepted_can_be_matched(text in "[~/a_*?9.]{0,12}", topic in "[/a_~.]{0,9}") {
             if let Ok(pattern) = text.parse::<TopicPattern>() {
                 prop_assert!(pattern.absolute().starts_with('/'));
                 if let Some(captures) = pattern.captures(&topic) {

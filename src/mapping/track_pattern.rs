@@ -1,5 +1,6 @@
 //! How a track is named after its topic and after what its messages say.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,7 +9,8 @@ use super::topic::Captures;
 use crate::message::{FieldPath, PathError};
 use crate::track::name::{NameError, TrackName};
 
-/// A track's name with placeholders: `{topic}` (the topic without its leading `/`), `{1}`, `{2}`
+/// A track's name with placeholders: `{topic}` (the topic without its leading `/`; of names that only
+/// bags have, what can be a track's name), `{1}`, `{2}`
 /// (what the glob's wildcards stand for), `{child_frame_id}` (a field of the message, or of the
 /// element under `each`).
 ///
@@ -105,8 +107,9 @@ impl TrackPattern {
     ) -> Result<TrackName, TrackPatternError> {
         let mut name = String::new();
         let mut has_gap = false;
+        let topic = as_track(topic);
         for piece in &self.pieces {
-            let text = self.text(piece, topic, captures, values)?;
+            let text = self.text(piece, &topic, captures, values)?;
             has_gap |= text.is_empty();
             name.push_str(text);
         }
@@ -158,7 +161,7 @@ impl TrackPattern {
         };
         match piece {
             Piece::Text(text) => Ok(text),
-            Piece::Topic => Ok(topic.trim_start_matches('/')),
+            Piece::Topic => Ok(topic),
             Piece::Capture(number) => captures.get(*number).ok_or_else(|| no_value(number)),
             Piece::Field { path, value } => {
                 let text = values.get(*value).and_then(Option::as_deref).unwrap_or_default();
@@ -179,6 +182,24 @@ impl TrackPattern {
         let values = vec![Some("x".to_owned()); self.fields.len()];
         self.expand("/x", &Captures::samples(wildcards), &values).map(drop)
     }
+}
+
+/// What a topic is called as a track: without its leading `/`. A bag may have topics whose names can't
+/// name a track; parts that are empty are left out then, and what no name starts with or holds is `_`.
+pub(crate) fn as_track(topic: &str) -> Cow<'_, str> {
+    let name = topic.strip_prefix('/').unwrap_or(topic);
+    if name.parse::<TrackName>().is_ok() {
+        return Cow::Borrowed(name);
+    }
+    let segment = |segment: &str| -> String {
+        let fits = |(i, c): (usize, char)| {
+            let is_odd = c.is_control() || c == '\\' || (i == 0 && c == '.');
+            if is_odd { '_' } else { c }
+        };
+        segment.chars().enumerate().map(fits).collect()
+    };
+    let segments = name.split('/').filter(|segment| !segment.is_empty()).map(segment);
+    Cow::Owned(segments.collect::<Vec<_>>().join("/"))
 }
 
 impl Default for TrackPattern {
@@ -260,6 +281,17 @@ mod tests {
         assert_eq!(expand("{topic}", "/a/b", "/a/b", &[]).unwrap(), "a/b");
         assert_eq!(expand("{2}/{1}", "/*/imu*", "/r1/imu_left", &[]).unwrap(), "_left/r1");
         assert_eq!(expand("tf/{child}", "/tf", "/tf", &["/r1/base/"]).unwrap(), "tf/r1/base");
+    }
+
+    #[test]
+    fn a_topic_that_only_a_bag_has_gives_a_track_that_can_be() {
+        let track = |topic: &str| expand("{topic}", "/**", topic, &[]).unwrap();
+        assert_eq!(track("vid1/data"), "vid1/data");
+        assert_eq!(track("/a//b/"), "a/b");
+        assert_eq!(track("~/private"), "~/private");
+        assert_eq!(track("/.hidden/a\\b\n"), "_hidden/a_b_");
+        assert_eq!(track("/Enable Auto Exposure/value"), "Enable Auto Exposure/value");
+        assert_eq!(expand("x/{1}", "/**", "//a//b", &[]).unwrap(), "x/a/b");
     }
 
     #[test]
