@@ -129,11 +129,11 @@ fn scan(e: &mut Encoder, noise: &mut Rng, secs: f64) {
     e.length(RAYS);
     for ray in 0..RAYS {
         let wall = 4.0 + ((ray as f64) * 0.0087 + secs * 0.1).sin();
-        e.number(((wall + noise.f64() * 0.02) as f32).to_le_bytes());
+        e.number(((wall + noise.f64()) as f32).to_le_bytes());
     }
     e.length(RAYS);
     for _ in 0..RAYS {
-        e.number(f32::from(noise.u8(100..164)).to_le_bytes());
+        e.number(f32::from(noise.u8(..)).to_le_bytes());
     }
 }
 

@@ -17,14 +17,15 @@ use std::path::Path;
 use std::thread::available_parallelism;
 
 pub use error::{BagError, ImportError};
+pub use mcap_file::McapDamage;
 
 use crate::mapping::Mapping;
 use crate::message::Definitions;
-use crate::record::{DiskLevel, DropReason, Received, Recorder, WhenBehind};
+use crate::record::{DiskLevel, DropReason, Receipt, Received, Recorder, WhenBehind};
 use batch::{Batch, BatchReader, DecodedMessage};
 use file::BagFile;
 use merge::Merge;
-use topics::{BagTopics, News};
+use topics::{BagTopics, LeftOut, News};
 
 /// More threads than this have nothing to do: reading and recording are one thread each.
 const MAX_DECODERS: usize = 4;
@@ -107,8 +108,10 @@ impl Bags {
                 batch::on_threads(&mut reader, decoders, record).map_err(ImportError::Thread)?;
             }
         }
-        let (unmatched, errors) = reader.finish();
-        recorder.set_unmatched(unmatched);
+        let (mut topics, errors) = reader.finish();
+        record_news(topics.take_news(), recorder, &mut numbers);
+        recorder.set_unmatched(topics.unmatched());
+        settle(&topics, recorder, &numbers);
         match ended {
             Some(error) => Err(error),
             None if errors.is_empty() => Ok(()),
@@ -119,16 +122,37 @@ impl Bags {
 
 /// `numbers` are the recorder's ones of the topics so far.
 fn record_batch(batch: Batch<DecodedMessage>, recorder: &mut Recorder, numbers: &mut Vec<usize>) {
-    for news in batch.news {
+    record_news(batch.news, recorder, numbers);
+    for message in batch.messages {
+        if let Some(topic) = numbers.get(message.topic) {
+            let received = message.log_time.map_or(Received::Unknown, Received::At);
+            let receipt = Receipt { received, sent_nanos: message.send_time };
+            recorder.record_decoded(*topic, message.decoded, receipt);
+        }
+    }
+}
+
+fn record_news(news: Vec<News>, recorder: &mut Recorder, numbers: &mut Vec<usize>) {
+    for news in news {
         match news {
             News::Topic(plan) => numbers.push(recorder.add_topic(plan)),
             News::Refused { topic, reason } => recorder.refuse(topic, reason),
         }
     }
-    for message in batch.messages {
-        if let Some(topic) = numbers.get(message.topic) {
-            let received = message.log_time.map_or(Received::Unknown, Received::At);
-            recorder.record_decoded(*topic, message.decoded, received);
+}
+
+/// Accounts for the messages that never came to the recorder.
+fn settle(topics: &BagTopics<'_>, recorder: &mut Recorder, numbers: &[usize]) {
+    for left_out in topics.left_out() {
+        let LeftOut { topic, type_name, messages, bytes, is_refused } = left_out;
+        match is_refused {
+            true => recorder.count_refused(topic, type_name, *messages, *bytes),
+            false => recorder.pass_over(topic, *messages),
+        }
+    }
+    for (topic, messages) in topics.too_large() {
+        if let Some(number) = numbers.get(topic) {
+            recorder.drop_messages(*number, DropReason::TooLarge, messages);
         }
     }
 }

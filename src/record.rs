@@ -66,6 +66,7 @@ pub struct Recorder {
     refused: BTreeMap<String, String>,
     /// Topics that can't be recorded and have messages all the same, which a bag tells.
     refused_topics: BTreeMap<String, TopicAccount>,
+    not_asked_for: BTreeMap<String, u64>,
     unmatched: Vec<String>,
     disk: Option<DiskGuard>,
     session: Session,
@@ -94,6 +95,7 @@ impl Recorder {
             is_clock_awaited: false,
             refused: BTreeMap::new(),
             refused_topics: BTreeMap::new(),
+            not_asked_for: BTreeMap::new(),
             unmatched: Vec::new(),
             disk: None,
             session,
@@ -229,6 +231,11 @@ impl Recorder {
         }
     }
 
+    /// Notes a topic that the mapping does not ask for, and how many messages it has.
+    pub fn pass_over(&mut self, topic: &str, messages: u64) {
+        *self.not_asked_for.entry(topic.to_owned()).or_default() += messages;
+    }
+
     /// Notes entries of the mapping that no topic was found for.
     pub fn set_unmatched(&mut self, entries: Vec<String>) {
         self.unmatched = entries;
@@ -324,6 +331,7 @@ impl Recorder {
             topics: accounts(&self.topics, &self.refused_topics),
             refused: self.refused.clone(),
             unmatched: self.unmatched.clone(),
+            not_asked_for: self.not_asked_for.clone(),
             required: self.session.required(),
             earlier_parts: Vec::new(),
             sync: self.exp.sync_status(),

@@ -34,6 +34,7 @@ pub(super) struct DecodedMessage {
     pub(super) topic: usize,
     /// Nanoseconds since the epoch; `None` beyond what they can count.
     pub(super) log_time: Option<i64>,
+    pub(super) send_time: Option<i64>,
     pub(super) decoded: Decoded,
 }
 
@@ -61,17 +62,17 @@ impl<'a> BatchReader<'a> {
         (!is_end).then_some(Batch { news, messages, read_bytes, held_bytes })
     }
 
-    /// Entries of the mapping that no bag had a topic for, and what could not be read.
-    pub(super) fn finish(self) -> (Vec<String>, Vec<BagError>) {
-        (self.topics.unmatched(), self.messages.into_errors())
+    /// What became of the bags' topics, and what could not be read.
+    pub(super) fn finish(self) -> (BagTopics<'a>, Vec<BagError>) {
+        (self.topics, self.messages.into_errors())
     }
 }
 
 impl Batch<BagMessage> {
     fn decode(self) -> Batch<DecodedMessage> {
         let decode = |message: BagMessage| {
-            let BagMessage { topic, plan, log_time, cdr } = message;
-            DecodedMessage { topic, log_time, decoded: Decoded::new(&plan, cdr) }
+            let BagMessage { topic, plan, log_time, send_time, cdr } = message;
+            DecodedMessage { topic, log_time, send_time, decoded: Decoded::new(&plan, cdr) }
         };
         let Self { news, messages, read_bytes, held_bytes } = self;
         let messages = messages.into_iter().map(decode).collect();

@@ -3,8 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use mcap::McapError;
-
+use super::mcap_file::McapDamage;
 use crate::track::{Timestamp, one_line};
 
 /// A bag that can't be read, or not all of it.
@@ -89,7 +88,7 @@ pub enum BagError {
         /// Where it ends.
         to_bytes: u64,
         /// What is wrong.
-        source: McapError,
+        source: McapDamage,
     },
     /// Bytes that are not MCAP's in the middle of it.
     #[error(
@@ -106,10 +105,42 @@ pub enum BagError {
         /// The latest log time before the damage, if there was a message.
         last_message_at: Option<Timestamp>,
         /// What is wrong.
-        source: McapError,
+        source: McapDamage,
+    },
+    /// Records that are no such records, between others that are: they cost nothing but themselves.
+    #[error(
+        "{records} records of {} (the first at byte {at_bytes}) can't be read and are left out; what comes \
+         after is imported", path.display()
+    )]
+    RecordsDamaged {
+        /// The bag.
+        path: PathBuf,
+        /// How many.
+        records: u64,
+        /// Where the first of them is, or the chunk that it is in.
+        at_bytes: u64,
+        /// What is wrong with the first.
+        source: McapDamage,
+    },
+    /// More than an MCAP file: what follows its end is not another one.
+    #[error("what comes behind the end of {} at byte {at_bytes} is no MCAP and is not read", path.display())]
+    Trailing {
+        /// The bag.
+        path: PathBuf,
+        /// Where its end is.
+        at_bytes: u64,
+    },
+    /// Somebody writes it: messages may be missing, or not be what was written.
+    #[error(
+        "{} was written to while it was read; import it again once it is not recorded into any more",
+        path.display()
+    )]
+    Changed {
+        /// The bag.
+        path: PathBuf,
     },
     /// Messages whose topic was defined in a part that is damaged.
-    #[error("{messages} messages in {} are of topics that a damaged part defined; they are left out", path.display())]
+    #[error("{messages} messages in {} are of topics that no part of it defines; they are left out", path.display())]
     UnknownChannels {
         /// The bag.
         path: PathBuf,
@@ -175,5 +206,13 @@ pub enum ImportError {
 }
 
 fn join(errors: &[BagError]) -> String {
-    errors.iter().map(|error| one_line(error)).collect::<Vec<_>>().join("; ")
+    errors.iter().map(BagError::line).collect::<Vec<_>>().join("; ")
+}
+
+impl BagError {
+    /// All of it in one line, as it stands in logs and accounts, whatever names and causes have in them.
+    pub(super) fn line(&self) -> String {
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        one_line(self).chars().map(plain).collect()
+    }
 }

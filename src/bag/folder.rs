@@ -6,12 +6,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::error::BagError;
-use super::file::BagFile;
+use super::file::{BagFile, is_named_as_bag};
 use crate::mapping::texts_at;
 
 /// What rosbag2 says of a bag once it is closed.
 const METADATA_FILE: &str = "metadata.yaml";
 const MAX_METADATA_BYTES: u64 = 16 << 20;
+/// What a file that is compressed as a whole is called besides.
+const PACKED_SUFFIX: &str = ".zstd";
 
 /// The files of the bag at `path`, a folder or a file.
 pub(super) fn files(path: &Path) -> Result<Vec<BagFile>, BagError> {
@@ -20,15 +22,31 @@ pub(super) fn files(path: &Path) -> Result<Vec<BagFile>, BagError> {
     }
     let open = |source| BagError::Open { path: path.to_owned(), source };
     let mut paths = listed(path).map_err(open)?;
+    // `ros2 bag play` leaves what it unpacked beside the file that is listed.
+    for file in &mut paths {
+        if let Some(twin) = twin(file).filter(|twin| !file.exists() && twin.exists()) {
+            *file = twin;
+        }
+    }
     let known: HashSet<PathBuf> = paths.iter().cloned().collect();
     // A recorder that was killed did not list its last files.
     let mut others = Vec::new();
     for entry in fs::read_dir(path).map_err(open)? {
         let file = entry.map_err(open)?.path();
-        if is_bag_file(&file) && !known.contains(&file) {
+        if is_named_as_bag(&file) && !known.contains(&file) {
             others.push(file);
         }
     }
+    let unlisted: HashSet<PathBuf> = others.iter().cloned().collect();
+    others.retain(|file| {
+        let Some(twin) = twin(file) else { return true };
+        // Of two that nobody listed, what was recorded is the one that is compressed.
+        let is_copy = known.contains(&twin) || (unlisted.contains(&twin) && !is_packed(file));
+        if is_copy {
+            tracing::info!("{} is {} once more and not read", file.display(), twin.display());
+        }
+        !is_copy
+    });
     others.sort_by_key(|file| (number(file), file.clone()));
     if !known.is_empty() {
         for file in &others {
@@ -65,10 +83,18 @@ fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(names.iter().filter_map(in_folder).collect())
 }
 
-fn is_bag_file(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".zstd").unwrap_or(&name);
-    name.ends_with(".mcap") || name.ends_with(".db3")
+/// What a file is called once it is unpacked; of one that is not packed, what it was called before.
+fn twin(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let twin = match name.strip_suffix(PACKED_SUFFIX) {
+        Some(unpacked) => unpacked.to_owned(),
+        None => format!("{name}{PACKED_SUFFIX}"),
+    };
+    Some(path.with_file_name(twin))
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "zstd")
 }
 
 /// The number of a file such as `run_12.mcap`.

@@ -1,67 +1,59 @@
-//! One MCAP file, read from its start to its end: with and without chunks, whatever their
-//! compression, with and without an index, whole, cut off or damaged.
+//! One MCAP file, read from its start to its end: with and without chunks, whatever their compression,
+//! with and without an index, whole, cut off or damaged, also several in one.
 
 mod chunk;
+mod contents;
+mod damage;
+mod input;
 mod records;
 mod summary;
 
-use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mcap::read::ChannelAccumulator;
-use mcap::records::{Record, op};
-use mcap::{McapError, parse_record};
+use mcap::MAGIC;
+use mcap::records::op;
+
+pub use damage::McapDamage;
+pub(super) use summary::start;
 
 use super::error::BagError;
 use super::file::BagMessage;
-use super::packed::Unpacker;
-use super::topics::{BagTopics, Channel, Recorded};
+use super::topics::BagTopics;
 use crate::track::Timestamp;
-use records::{Next, RecordReader};
+use chunk::{Chunk, ChunkUnpacker, Opened};
+use contents::{Contents, Step};
+use input::{Input, InputFile};
+use records::{Head, Next, Records};
 
 /// A bag while it is read.
 pub(super) struct McapFile {
     path: PathBuf,
-    records: RecordReader,
+    file: InputFile,
+    records: Records<Input>,
+    /// The chunk that messages are taken of.
+    chunk: Option<Chunk>,
+    unpacker: ChunkUnpacker,
     contents: Contents,
-    /// Read and not yet given out.
-    ready: VecDeque<BagMessage>,
-    /// To be told after those.
-    pending: Option<BagError>,
+    /// To be told.
+    pending: VecDeque<BagError>,
     ended: bool,
     last_message_at: Option<Timestamp>,
 }
 
-/// What the records said so far.
-struct Contents {
-    path: PathBuf,
-    channels: ChannelAccumulator<'static>,
-    /// By channel, its topic; `None` when that is not recorded.
-    topics: HashMap<u16, Option<Recorded>>,
-    unpacker: Unpacker,
-    is_summary_read: bool,
-    unknown_channels: u64,
-}
-
 impl McapFile {
     pub(super) fn open(path: &Path, is_packed: bool) -> Result<Self, BagError> {
-        let records = RecordReader::open(path, is_packed)
+        let (file, records) = InputFile::open(path, is_packed)
             .map_err(|source| BagError::Open { path: path.to_owned(), source })?;
         Ok(Self {
             path: path.to_owned(),
+            file,
             records,
-            contents: Contents {
-                path: path.to_owned(),
-                channels: ChannelAccumulator::default(),
-                topics: HashMap::new(),
-                unpacker: Unpacker::new(),
-                is_summary_read: false,
-                unknown_channels: 0,
-            },
-            ready: VecDeque::new(),
-            pending: None,
+            chunk: None,
+            unpacker: ChunkUnpacker::default(),
+            contents: Contents::new(path),
+            pending: VecDeque::new(),
             ended: false,
             last_message_at: None,
         })
@@ -69,91 +61,168 @@ impl McapFile {
 
     /// Bytes on disk that are read.
     pub(super) fn read_bytes(&self) -> u64 {
-        self.records.read_bytes()
+        self.file.read_bytes()
     }
 
-    /// The next message that `topics` wants; `None` at the end. After an error it may go on.
+    /// The next message that `topics` wants; `None` at the end. After an error it may go on. A chunk is
+    /// held in memory if it takes at most `memory_bytes`.
     pub(super) fn next(
         &mut self,
         topics: &mut BagTopics<'_>,
+        memory_bytes: usize,
     ) -> Result<Option<BagMessage>, BagError> {
         loop {
-            if let Some(message) = self.ready.pop_front() {
+            if let Some(error) = self.pending.pop_front() {
+                return Err(error);
+            }
+            let message = match &mut self.chunk {
+                Some(_) => self.step_in_chunk(topics)?,
+                None if self.ended => return Ok(None),
+                None => self.step(topics, memory_bytes as u64)?,
+            };
+            if let Some(message) = message {
                 let log_time = message.log_time.map(Timestamp::from_nanos);
                 self.last_message_at = self.last_message_at.max(log_time);
                 return Ok(Some(message));
             }
-            if let Some(error) = self.pending.take() {
-                return Err(error);
-            }
-            if self.ended {
-                return Ok(None);
-            }
-            self.read(topics)?;
         }
     }
 
-    /// Takes the next record.
-    fn read(&mut self, topics: &mut BagTopics<'_>) -> Result<(), BagError> {
-        let from_bytes = self.records.at_bytes();
-        match self.records.next() {
-            Err(source) => {
-                self.ended = true;
-                Err(self.unreadable(source))
-            }
-            Ok(Next::Record { op: op::CHUNK, body }) => {
-                match chunk::messages(&body, body.len() as u64, &mut self.contents, topics) {
-                    (messages, Ok(())) => self.ready.extend(messages),
-                    (_, Err(source)) => {
+    /// Takes the next record of the chunk.
+    fn step_in_chunk(
+        &mut self,
+        topics: &mut BagTopics<'_>,
+    ) -> Result<Option<BagMessage>, BagError> {
+        let Some(chunk) = &mut self.chunk else { return Ok(None) };
+        let from_bytes = chunk.from_bytes;
+        match self.contents.step(&mut chunk.records, from_bytes, topics) {
+            Ok(Step::Message(message)) => return Ok(Some(message)),
+            Ok(Step::Other) => return Ok(None),
+            // What no chunk has.
+            Ok(Step::Own(head)) => match chunk.records.skip(head.len) {
+                Ok(true) => return Ok(None),
+                Ok(false) if chunk.is_cut => {}
+                Ok(false) => self.contents.note_broken(from_bytes, McapDamage::Cut),
+                Err(source) => self.contents.note_broken(from_bytes, McapDamage::Unpack(source)),
+            },
+            Ok(Step::End) => {}
+            // Of a chunk that is cut off, and told so, what could be unpacked is taken.
+            _ if chunk.is_cut => {}
+            Ok(Step::Cut(_)) => self.contents.note_broken(from_bytes, McapDamage::Cut),
+            Ok(Step::Damage(damage)) => self.contents.note_broken(from_bytes, damage),
+            Err(source) => self.contents.note_broken(from_bytes, McapDamage::Unpack(source)),
+        }
+        if chunk.is_cut {
+            self.cut(None, topics);
+        }
+        self.chunk = None;
+        Ok(None)
+    }
+
+    /// Takes the next record of the file.
+    fn step(
+        &mut self,
+        topics: &mut BagTopics<'_>,
+        memory_bytes: u64,
+    ) -> Result<Option<BagMessage>, BagError> {
+        let at_bytes = self.records.at_bytes();
+        let step = match self.contents.step(&mut self.records, at_bytes, topics) {
+            Ok(step) => step,
+            Err(source) => return Err(self.unreadable(source, topics)),
+        };
+        match step {
+            Step::Message(message) => return Ok(Some(message)),
+            Step::Other => {}
+            Step::Own(head @ Head { op: op::CHUNK, .. }) => {
+                let (file, unpacker) = (&self.file, &mut self.unpacker);
+                match chunk::open(file, &mut self.records, head, memory_bytes, unpacker) {
+                    Ok(Opened::Chunk(chunk)) => self.chunk = Some(chunk),
+                    Ok(Opened::Cut) => self.cut(Some(head), topics),
+                    Ok(Opened::Damaged(source)) => {
                         let (path, to_bytes) = (self.path.clone(), self.records.at_bytes());
+                        let from_bytes = at_bytes;
                         return Err(BagError::ChunkDamaged { path, from_bytes, to_bytes, source });
                     }
+                    Err(source) => return Err(self.unreadable(source, topics)),
                 }
-                Ok(())
             }
-            Ok(Next::Record { op, body }) => match self.contents.take(op, &body, topics) {
-                Ok(message) => {
-                    self.ready.extend(message);
-                    Ok(())
+            Step::Own(head) => match self.ends(head) {
+                Ok(End::Another) => self.contents.restart(topics),
+                Ok(End::File) => self.end(None, topics),
+                Ok(End::Trailing { at_bytes }) => {
+                    let path = self.path.clone();
+                    self.end(Some(BagError::Trailing { path, at_bytes }), topics);
                 }
-                Err(source) => {
-                    self.ended = true;
-                    Err(self.damaged(source))
+                // What is there repeats and indexes what came.
+                Err(error) => {
+                    tracing::debug!("the end of {} can't be read: {error}", self.path.display());
+                    self.end(None, topics);
                 }
             },
-            Ok(Next::Cut { op, body, len }) => {
-                if op == Some(op::CHUNK) {
-                    // What a cut leaves of a chunk is right as far as it can be unpacked: to a whole block.
-                    let (messages, _) = chunk::messages(&body, len, &mut self.contents, topics);
-                    self.ready.extend(messages);
-                }
-                self.ended = true;
-                let times = self.ready.iter().filter_map(|message| message.log_time);
-                let last = times.map(Timestamp::from_nanos).max();
-                self.pending = Some(BagError::Truncated {
-                    path: self.path.clone(),
-                    size_bytes: self.records.at_bytes(),
-                    last_message_at: self.last_message_at.max(last),
-                });
-                Ok(())
-            }
-            Ok(Next::Damage(source)) => {
-                self.ended = true;
-                Err(self.damaged(source))
-            }
-            Ok(Next::End) => {
-                self.ended = true;
-                let messages = self.contents.unknown_channels;
-                if messages > 0 {
-                    let path = self.path.clone();
-                    self.pending = Some(BagError::UnknownChannels { path, messages });
-                }
-                Ok(())
+            Step::End => self.cut(None, topics),
+            Step::Cut(head) => self.cut(head, topics),
+            Step::Damage(source) => {
+                let error = self.damaged(source);
+                self.end(Some(error), topics);
             }
         }
+        Ok(None)
     }
 
-    fn damaged(&self, source: McapError) -> BagError {
+    /// Goes on behind the data of a file, whose end begins with the record of this head. What is there
+    /// repeats and indexes what came; but another file may follow (`cat a.mcap b.mcap`).
+    fn ends(&mut self, head: Head) -> io::Result<End> {
+        let records = &mut self.records;
+        let mut next = Next::Record(head);
+        let is_ended_well = loop {
+            match next {
+                Next::Record(Head { op, len }) if records.skip(len)? => {
+                    if op == op::FOOTER {
+                        break records.content(MAGIC.len() as u64)?.is_none_or(|end| end == MAGIC);
+                    }
+                }
+                Next::Record(_) | Next::End | Next::Cut => return Ok(End::File),
+                Next::Damage(_) => break false,
+            }
+            next = records.next()?;
+        };
+        if !is_ended_well && !records.seek_behind(MAGIC)? {
+            return Ok(End::File);
+        }
+        let at_bytes = records.at_bytes();
+        let mut start = Vec::new();
+        records.read(MAGIC.len() as u64, &mut start)?;
+        Ok(if start == MAGIC {
+            End::Another
+        } else if start.iter().all(|byte| *byte == 0) && records.rest_is_zero()? {
+            End::File
+        } else {
+            End::Trailing { at_bytes }
+        })
+    }
+
+    /// The file ends where it should not, in the record of this head if there is one.
+    fn cut(&mut self, head: Option<Head>, topics: &mut BagTopics<'_>) {
+        let error = if self.file.is_finished {
+            let Head { op, len } = head.unwrap_or(Head { op: 0, len: 0 });
+            self.damaged(McapDamage::Length { op, len })
+        } else {
+            BagError::Truncated {
+                path: self.path.clone(),
+                size_bytes: self.records.at_bytes(),
+                last_message_at: self.last_message_at,
+            }
+        };
+        self.end(Some(error), topics);
+    }
+
+    fn end(&mut self, why: Option<BagError>, topics: &mut BagTopics<'_>) {
+        self.ended = true;
+        self.pending.extend(why);
+        self.pending.extend(self.contents.end(topics));
+    }
+
+    fn damaged(&self, source: McapDamage) -> BagError {
         BagError::Damaged {
             path: self.path.clone(),
             at_bytes: self.records.at_bytes(),
@@ -162,82 +231,19 @@ impl McapFile {
         }
     }
 
-    fn unreadable(&self, source: io::Error) -> BagError {
+    fn unreadable(&mut self, source: io::Error, topics: &mut BagTopics<'_>) -> BagError {
+        self.end(None, topics);
         BagError::Read { path: self.path.clone(), at_bytes: self.records.at_bytes(), source }
     }
 }
 
-impl Contents {
-    /// Takes a record that is no chunk; a message, if it is one whose topic is recorded.
-    fn take(
-        &mut self,
-        op: u8,
-        body: &[u8],
-        topics: &mut BagTopics<'_>,
-    ) -> Result<Option<BagMessage>, McapError> {
-        match op {
-            op::SCHEMA | op::CHANNEL | op::MESSAGE => {}
-            _ => return Ok(None),
-        }
-        match parse_record(op, body)? {
-            Record::Schema { header, data } => {
-                self.channels.add_schema(header, Cow::Owned(data.into_owned()))?;
-            }
-            Record::Channel(channel) => {
-                let id = channel.id;
-                let added = self.channels.add_channel(channel.clone());
-                if let Err(McapError::UnknownSchema(..)) = added
-                    && self.read_summary(topics)
-                {
-                    self.channels.add_channel(channel)?;
-                } else {
-                    added?;
-                }
-                self.meet(id, topics);
-            }
-            Record::Message { header, data } => {
-                if !self.topics.contains_key(&header.channel_id) {
-                    self.read_summary(topics);
-                }
-                let Some(topic) = self.topics.get(&header.channel_id) else {
-                    self.unknown_channels += 1;
-                    return Ok(None);
-                };
-                let Some(Recorded { number, plan }) = topic.clone() else { return Ok(None) };
-                let log_time = i64::try_from(header.log_time).ok();
-                let cdr = self.unpacker.unpack(data.into_owned());
-                return Ok(Some(BagMessage { topic: number, plan, log_time, cdr }));
-            }
-            _ => {}
-        }
-        Ok(None)
-    }
-
-    /// Holds a channel's topic against the mapping, when it is new.
-    fn meet(&mut self, channel: u16, topics: &mut BagTopics<'_>) {
-        let Some(known) = self.channels.get(channel) else { return };
-        self.topics.entry(channel).or_insert_with(|| {
-            let schema = known.schema.as_deref();
-            topics.recorded(Channel {
-                topic: &known.topic,
-                type_name: schema.map_or("", |schema| &schema.name),
-                message_encoding: &known.message_encoding,
-                definition: schema.map(|schema| (schema.encoding.as_str(), &*schema.data)),
-            })
-        });
-    }
-
-    /// A part that is damaged may have had the definition of a channel; the summary repeats it. Whether
-    /// there is one that was not read before.
-    fn read_summary(&mut self, topics: &mut BagTopics<'_>) -> bool {
-        if std::mem::replace(&mut self.is_summary_read, true) {
-            return false;
-        }
-        let Some(summary) = summary::read(&self.path) else { return false };
-        self.channels = ChannelAccumulator::from_summary(&summary);
-        for channel in summary.channels.keys() {
-            self.meet(*channel, topics);
-        }
-        true
-    }
+/// What comes behind the data of a file.
+enum End {
+    File,
+    /// One more file.
+    Another,
+    /// Bytes that are no MCAP.
+    Trailing {
+        at_bytes: u64,
+    },
 }

@@ -6,7 +6,6 @@ use std::collections::{BinaryHeap, VecDeque};
 use super::error::BagError;
 use super::file::{BagFile, BagMessage};
 use super::topics::BagTopics;
-use crate::track::one_line;
 
 /// What is held of all bags together to be put in order.
 const WINDOW_BYTES: usize = 32 << 20;
@@ -16,11 +15,14 @@ const MESSAGE_OVERHEAD_BYTES: usize = 128;
 /// More errors are only logged.
 const MAX_ERRORS: usize = 64;
 
-/// Bags that are read side by side. Of every bag that has not ended, a window's worth is held.
+/// Least that a bag may unpack in memory, however many are read side by side.
+const MIN_UNPACKED_BYTES: usize = 1 << 20;
+
+/// Bags that are read side by side. Of every bag that has begun and not ended, a part of the window is
+/// held; one that begins later is not opened before its time has come.
 pub(super) struct Merge {
     bags: Vec<Bag>,
     held: BinaryHeap<Reverse<Held>>,
-    window_bytes: usize,
     /// Messages read so far.
     sequence: u64,
     errors: Vec<BagError>,
@@ -29,6 +31,8 @@ pub(super) struct Merge {
 /// The files of a bag, which follow each other in time.
 struct Bag {
     files: VecDeque<BagFile>,
+    /// When its first message comes; `None`: that is not known, or its time has come.
+    starts_at: Option<i64>,
     /// On disk, of files that have ended.
     read_bytes: u64,
     held_bytes: usize,
@@ -43,13 +47,16 @@ struct Held {
 
 impl Merge {
     pub(super) fn new(bags: Vec<Vec<BagFile>>) -> Self {
-        let window_bytes = WINDOW_BYTES / bags.len().max(1);
-        let bags =
-            bags.into_iter().map(|files| Bag { files: files.into(), read_bytes: 0, held_bytes: 0 });
+        // There is nothing to wait for with one alone.
+        let is_alone = bags.len() == 1;
+        let bag = |files: Vec<BagFile>| {
+            let first = files.first().filter(|_| !is_alone);
+            let starts_at = first.and_then(BagFile::starts_at);
+            Bag { files: files.into(), starts_at, read_bytes: 0, held_bytes: 0 }
+        };
         Self {
-            bags: bags.collect(),
+            bags: bags.into_iter().map(bag).collect(),
             held: BinaryHeap::new(),
-            window_bytes: window_bytes.max(1),
             sequence: 0,
             errors: Vec::new(),
         }
@@ -57,8 +64,20 @@ impl Merge {
 
     /// The earliest message that is held.
     pub(super) fn next(&mut self, topics: &mut BagTopics<'_>) -> Option<BagMessage> {
-        for bag in 0..self.bags.len() {
-            self.fill(bag, topics);
+        loop {
+            let is_read = |bag: &&Bag| bag.starts_at.is_none() && !bag.files.is_empty();
+            let window_bytes = WINDOW_BYTES / self.bags.iter().filter(is_read).count().max(1);
+            for bag in 0..self.bags.len() {
+                self.fill(bag, window_bytes, topics);
+            }
+            let earliest = self.held.peek().map(|Reverse(held)| held.key().0);
+            let waiting = self.bags.iter_mut().filter(|bag| bag.starts_at.is_some());
+            match waiting.min_by_key(|bag| bag.starts_at) {
+                Some(next) if earliest.is_none_or(|earliest| next.starts_at <= Some(earliest)) => {
+                    next.starts_at = None;
+                }
+                _ => break,
+            }
         }
         let Reverse(held) = self.held.pop()?;
         if let Some(bag) = self.bags.get_mut(held.bag) {
@@ -78,11 +97,14 @@ impl Merge {
         self.errors
     }
 
-    fn fill(&mut self, index: usize, topics: &mut BagTopics<'_>) {
-        let Some(bag) = self.bags.get_mut(index) else { return };
-        while bag.held_bytes < self.window_bytes {
+    fn fill(&mut self, index: usize, window_bytes: usize, topics: &mut BagTopics<'_>) {
+        let Some(bag) = self.bags.get_mut(index).filter(|bag| bag.starts_at.is_none()) else {
+            return;
+        };
+        let unpacked_bytes = window_bytes.max(MIN_UNPACKED_BYTES);
+        while bag.held_bytes < window_bytes {
             let Some(file) = bag.files.front_mut() else { return };
-            match file.next(topics) {
+            match file.next(topics, unpacked_bytes) {
                 Ok(Some(message)) => {
                     bag.held_bytes += message.held_bytes();
                     self.sequence += 1;
@@ -94,7 +116,7 @@ impl Merge {
                     bag.files.pop_front();
                 }
                 Err(error) => {
-                    tracing::warn!("{}", one_line(&error));
+                    tracing::warn!("{}", error.line());
                     if self.errors.len() < MAX_ERRORS {
                         self.errors.push(error);
                     }

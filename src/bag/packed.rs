@@ -5,10 +5,9 @@ use std::io::{self, Read};
 use zstd::stream::read::Decoder;
 use zstd::zstd_safe::DCtx;
 
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+use super::file::MAX_MESSAGE_BYTES;
 
-/// No message is larger, whatever its frame says.
-const MAX_MESSAGE_BYTES: u64 = 1 << 30;
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Whether bytes are a zstd frame. No message is by chance: CDR starts with a zero byte.
 pub(super) fn is_packed(bytes: &[u8]) -> bool {
@@ -30,8 +29,8 @@ impl Unpacker {
         Self { context: DCtx::create() }
     }
 
-    /// A message as it was published. One whose frame is damaged stays as it is, and is counted as
-    /// undecodable when it is decoded.
+    /// A message as it was published. One whose frame is damaged, or larger than any that is read, stays
+    /// as it is, and is counted as undecodable when it is decoded.
     pub(super) fn unpack(&mut self, message: Vec<u8>) -> Vec<u8> {
         if !is_packed(&message) {
             return message;

@@ -7,17 +7,21 @@ mod source;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 
 use super::error::BagError;
-use super::file::BagMessage;
+use super::file::{BagMessage, MAX_MESSAGE_BYTES};
 use super::packed::Unpacker;
-use super::topics::{BagTopics, Channel, Recorded};
+use super::topics::{BagTopics, Channel, Met, Recorded};
 use source::Source;
 
 /// What is read at once.
 const PAGE_BYTES: usize = 1 << 20;
 const PAGE_MESSAGES: usize = 1_000;
+
+/// A definition is written by people.
+const MAX_DEFINITION_BYTES: i64 = 16 << 20;
 
 /// How many numbers of messages are tried to get past a damaged part, and how many such parts.
 const MAX_SKIPPED: i64 = 1 << 16;
@@ -27,11 +31,13 @@ const MAX_DAMAGES: usize = 64;
 pub(super) struct SqliteFile {
     path: PathBuf,
     db: Connection,
-    /// By rosbag2's numbers, the topics that are recorded.
-    topics: HashMap<i64, Recorded>,
+    /// By rosbag2's numbers.
+    topics: HashMap<i64, Met>,
     unpacker: Unpacker,
-    /// The messages of those topics after one.
+    /// The messages after one: of topics that are recorded with their data, unless those are too large.
     query: String,
+    /// Messages of topics that are not in the bag's own list.
+    unknown_topics: u64,
     last_id: i64,
     /// The number of the last message, for progress.
     max_id: i64,
@@ -72,34 +78,37 @@ impl SqliteFile {
             let reason = format!("it has no table `{missing}`");
             return Err(BagError::NotRosbag2 { path: path.to_owned(), reason });
         }
+        let mut pending = VecDeque::new();
         let definitions = match tables.contains("message_definitions") {
-            true => definitions(&db).map_err(sqlite)?,
+            // Those that are there cost the others nothing: they may be in the workspace.
+            true => definitions(&db).unwrap_or_else(|error| {
+                pending.push_back(sqlite(error));
+                HashMap::new()
+            }),
             // Older than rosbag2 of Iron.
             false => HashMap::new(),
         };
         let rows = topic_rows(&db).map_err(sqlite)?;
-        let recorded: HashMap<i64, Recorded> = rows
-            .iter()
-            .filter_map(|row| {
-                let definition = definitions.get(&row.type_name);
-                let recorded = topics.recorded(Channel {
-                    topic: &row.name,
-                    type_name: &row.type_name,
-                    message_encoding: &row.encoding,
-                    definition: definition.map(|(encoding, text)| (&**encoding, text.as_bytes())),
-                });
-                Some((row.id, recorded?))
-            })
-            .collect();
-        let ids: Vec<String> = recorded.keys().map(i64::to_string).collect();
+        let meet = |row: &TopicRow| {
+            let definition = definitions.get(&row.type_name);
+            let met = topics.meet(Channel {
+                topic: &row.name,
+                type_name: &row.type_name,
+                message_encoding: &row.encoding,
+                definition: definition.map(|(encoding, text)| (&**encoding, &**text)),
+            });
+            (row.id, met)
+        };
+        let met: HashMap<i64, Met> = rows.iter().map(meet).collect();
+        let recorded = met.iter().filter(|(_, met)| matches!(met, Met::Recorded(_)));
+        let ids: Vec<String> = recorded.map(|(id, _)| id.to_string()).collect();
         let query = format!(
-            "SELECT id, topic_id, timestamp, data FROM messages WHERE id > ?1 AND topic_id IN ({}) \
-             ORDER BY id",
+            "SELECT id, topic_id, timestamp, length(data), CASE WHEN topic_id IN ({}) AND length(data) <= \
+             {MAX_MESSAGE_BYTES} THEN data END FROM messages WHERE id > ?1 ORDER BY id",
             ids.join(", ")
         );
         // Where the end can't be read, progress is not shown.
         let max_id = db.query_row("SELECT max(id) FROM messages", [], |row| row.get(0));
-        let mut pending = VecDeque::new();
         let path = path.to_owned();
         if let Some((at_bytes, source)) = source.take_damage() {
             pending.push_back(BagError::Read { path: path.clone(), at_bytes, source });
@@ -110,8 +119,9 @@ impl SqliteFile {
         Ok(Self {
             path,
             db,
-            ended: recorded.is_empty(),
-            topics: recorded,
+            ended: false,
+            topics: met,
+            unknown_topics: 0,
             unpacker: Unpacker::new(),
             query,
             last_id: i64::MIN,
@@ -132,7 +142,10 @@ impl SqliteFile {
     }
 
     /// The next message that is recorded; `None` at the end. After an error it may go on.
-    pub(super) fn next(&mut self) -> Result<Option<BagMessage>, BagError> {
+    pub(super) fn next(
+        &mut self,
+        topics: &mut BagTopics<'_>,
+    ) -> Result<Option<BagMessage>, BagError> {
         loop {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(Some(message));
@@ -143,14 +156,29 @@ impl SqliteFile {
             if self.ended {
                 return Ok(None);
             }
-            if let Err(error) = self.read_page() {
+            if let Err(error) = self.read_page(topics) {
                 self.pass(error);
+            }
+            if self.ended {
+                self.end();
             }
         }
     }
 
+    /// Notes what is to be told of the file as a whole.
+    fn end(&mut self) {
+        let path = || self.path.clone();
+        if self.unknown_topics > 0 {
+            let messages = self.unknown_topics;
+            self.pending.push_back(BagError::UnknownChannels { path: path(), messages });
+        }
+        if self.source.has_changed() {
+            self.pending.push_back(BagError::Changed { path: path() });
+        }
+    }
+
     /// Reads on until enough is ready, or to the end.
-    fn read_page(&mut self) -> rusqlite::Result<()> {
+    fn read_page(&mut self, topics: &mut BagTopics<'_>) -> rusqlite::Result<()> {
         let mut statement = self.db.prepare(&self.query)?;
         let mut rows = statement.query([self.last_id])?;
         let mut bytes = 0;
@@ -160,18 +188,35 @@ impl SqliteFile {
                 return Ok(());
             };
             if !is_in_order(row, self.last_id) {
-                let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-                return Err(rusqlite::Error::SqliteFailure(corrupt, None));
+                return Err(corrupt());
             }
             let (id, topic, log_time): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let data = row.get_ref(3)?.as_blob()?;
-            self.last_id = id;
-            let Some(Recorded { number, plan }) = self.topics.get(&topic).cloned() else {
-                continue;
+            let data_bytes: Option<i64> = row.get(3)?;
+            let data_bytes = data_bytes.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
+            let met = self.topics.get(&topic);
+            let data = match (met, row.get_ref(4)?) {
+                (Some(Met::Recorded(_)), ValueRef::Blob(data)) => data,
+                // As damage leaves it.
+                (Some(Met::Recorded(_)), _) if data_bytes <= MAX_MESSAGE_BYTES => {
+                    return Err(corrupt());
+                }
+                _ => &[],
             };
-            let cdr = self.unpacker.unpack(data.to_owned());
-            bytes += cdr.len();
-            self.ready.push_back(BagMessage { topic: number, plan, log_time: Some(log_time), cdr });
+            self.last_id = id;
+            match met {
+                Some(Met::Recorded(Recorded { number, .. })) if data_bytes > MAX_MESSAGE_BYTES => {
+                    topics.count_too_large(*number);
+                }
+                Some(Met::Recorded(Recorded { number, plan })) => {
+                    let cdr = self.unpacker.unpack(data.to_owned());
+                    bytes += cdr.len();
+                    let (topic, plan, log_time) = (*number, plan.clone(), Some(log_time));
+                    let send_time = None;
+                    self.ready.push_back(BagMessage { topic, plan, log_time, send_time, cdr });
+                }
+                Some(Met::LeftOut(number)) => topics.count_left_out(*number, data_bytes),
+                None => self.unknown_topics += 1,
+            }
         }
         Ok(())
     }
@@ -214,31 +259,69 @@ impl SqliteFile {
 
 /// Whether a row is one behind `id`; where the file is damaged, it may be anything.
 fn is_in_order(row: &Row<'_>, id: i64) -> bool {
-    let is_message = row.get_ref(3).is_ok_and(|data| data.as_blob().is_ok());
-    is_message && row.get::<_, i64>(0).is_ok_and(|next| next > id)
+    row.get::<_, i64>(0).is_ok_and(|next| next > id)
+}
+
+fn corrupt() -> rusqlite::Error {
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    rusqlite::Error::SqliteFailure(corrupt, None)
+}
+
+/// The log time of the first message, in nanoseconds; `None` where that can't be told at once.
+pub(super) fn start(path: &Path) -> Option<i64> {
+    let db = Source::at_rest(path)?.connect().ok()?;
+    // Without rosbag2's index, all of the file would be read for it.
+    let index =
+        "SELECT 1 FROM pragma_index_info('timestamp_idx') WHERE seqno = 0 AND name = 'timestamp'";
+    db.query_row(index, [], |_| Ok(())).ok()?;
+    db.query_row("SELECT min(timestamp) FROM messages", [], |row| row.get(0)).ok()
 }
 
 fn tables(db: &Connection) -> rusqlite::Result<HashSet<String>> {
     let mut statement = db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
-    let names = statement.query_map([], |row| row.get(0))?;
+    let names = statement.query_map([], |row| text(row, 0))?;
     names.collect()
 }
 
 /// By type, the language of its definition and the text.
-fn definitions(db: &Connection) -> rusqlite::Result<HashMap<String, (String, String)>> {
+type DefinitionRows = HashMap<String, (String, Vec<u8>)>;
+
+fn definitions(db: &Connection) -> rusqlite::Result<DefinitionRows> {
     let mut statement = db.prepare(
-        "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions",
+        "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions WHERE \
+         length(encoded_message_definition) <= ?1",
     )?;
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+    let rows = statement.query_map([MAX_DEFINITION_BYTES], |row| {
+        let definition = bytes(row, 2)?.to_owned();
+        Ok((text(row, 0)?, (text(row, 1)?, definition)))
+    })?;
     rows.collect()
 }
 
 fn topic_rows(db: &Connection) -> rusqlite::Result<Vec<TopicRow>> {
+    let mut columns = db.prepare("SELECT name FROM pragma_table_info('topics')")?;
+    let columns: HashSet<String> =
+        columns.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    // The first versions of rosbag2, of 2018, knew no other.
+    let encoding =
+        if columns.contains("serialization_format") { "serialization_format" } else { "'cdr'" };
     let mut statement =
-        db.prepare("SELECT id, name, type, serialization_format FROM topics ORDER BY id")?;
+        db.prepare(&format!("SELECT id, name, type, {encoding} FROM topics ORDER BY id"))?;
     let rows = statement.query_map([], |row| {
-        let (id, name) = (row.get(0)?, row.get(1)?);
-        Ok(TopicRow { id, name, type_name: row.get(2)?, encoding: row.get(3)? })
+        let (name, type_name) = (text(row, 1)?, text(row, 2)?);
+        Ok(TopicRow { id: row.get(0)?, name, type_name, encoding: text(row, 3)? })
     })?;
     rows.collect()
+}
+
+/// A text; nobody says that it is UTF-8.
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(String::from_utf8_lossy(bytes(row, column)?).into_owned())
+}
+
+fn bytes<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => &[],
+    })
 }

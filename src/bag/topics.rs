@@ -1,23 +1,44 @@
 //! The topics of bags, held against the mapping as a live graph's are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use crate::mapping::{Mapping, Place};
-use crate::message::{Definitions, MessageType, TypeName};
+use crate::message::{Definitions, MessageType, RecordedDefinition, TypeName};
 use crate::record::TopicPlan;
 
-/// Makes plans for the topics that the mapping wants, as they are met.
+/// What the messages of all recorded topics together may have of fields: each takes memory until the end.
+const MAX_FIELDS: usize = 1 << 18;
+
+/// Makes plans for the topics that the mapping wants, as they are met, and counts the messages of the
+/// others.
 pub(super) struct BagTopics<'a> {
     mapping: &'a Mapping,
     definitions: &'a Definitions,
-    /// `None` when not recorded.
-    known: HashMap<Definition, Option<Recorded>>,
+    known: HashMap<Meeting, Met>,
+    /// By type and definition, so that none is read twice.
+    resolved: HashMap<(TypeName, Option<DefinitionId>), Result<Arc<MessageType>, String>>,
     /// The type that a topic is recorded as.
     types: HashMap<String, TypeName>,
     matched: HashSet<Place>,
     news: Vec<News>,
     numbers: usize,
+    fields_left: usize,
+    left_out: Vec<LeftOut>,
+    /// Their numbers, by topic and whether it is refused.
+    left_out_numbers: HashMap<(String, bool), usize>,
+    /// Messages that are larger than any that is read, by the topic's number.
+    too_large: BTreeMap<usize, u64>,
+}
+
+/// What a topic of a bag is to the import.
+#[derive(Clone)]
+pub(super) enum Met {
+    Recorded(Recorded),
+    /// Its messages are only counted, under this number.
+    LeftOut(usize),
 }
 
 /// A topic that is recorded.
@@ -26,6 +47,17 @@ pub(super) struct Recorded {
     /// Counted from 0 in the order in which they are met.
     pub(super) number: usize,
     pub(super) plan: Arc<TopicPlan>,
+}
+
+/// A topic that is not recorded.
+pub(super) struct LeftOut {
+    pub(super) topic: String,
+    /// As the bag writes it.
+    pub(super) type_name: String,
+    /// Whether it was to be recorded and can't be; else nobody asked for it.
+    pub(super) is_refused: bool,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
 }
 
 /// What a bag says of a topic.
@@ -45,13 +77,16 @@ pub(super) enum News {
     Refused { topic: String, reason: String },
 }
 
-/// A topic with its type and its definition, which may differ from bag to bag.
+/// Language and text of a definition.
+type DefinitionId = [u8; 32];
+
+/// A topic with its type and its definition, which may differ from bag to bag and within one.
 #[derive(PartialEq, Eq, Hash)]
-struct Definition {
+struct Meeting {
     topic: String,
     type_name: String,
     message_encoding: String,
-    definition: Option<(String, Vec<u8>)>,
+    definition: Option<DefinitionId>,
 }
 
 /// What the mapping makes of a topic.
@@ -68,41 +103,59 @@ impl<'a> BagTopics<'a> {
             mapping,
             definitions,
             known: HashMap::new(),
+            resolved: HashMap::new(),
             types: HashMap::new(),
             matched: HashSet::new(),
             news: Vec::new(),
             numbers: 0,
+            fields_left: MAX_FIELDS,
+            left_out: Vec::new(),
+            left_out_numbers: HashMap::new(),
+            too_large: BTreeMap::new(),
         }
     }
 
-    /// How a channel's topic is recorded, if it is.
-    pub(super) fn recorded(&mut self, channel: Channel<'_>) -> Option<Recorded> {
-        let definition = Definition::of(&channel);
-        if let Some(known) = self.known.get(&definition) {
+    /// What a channel's topic is to the import.
+    pub(super) fn meet(&mut self, channel: Channel<'_>) -> Met {
+        let meeting = Meeting::of(&channel);
+        if let Some(known) = self.known.get(&meeting) {
             return known.clone();
         }
         let topic = channel.topic;
-        let recorded = match self.consider(&channel) {
-            Wanted::No => None,
+        let met = match self.consider(&channel, meeting.definition) {
+            Wanted::No => self.leave_out(topic, &channel, false),
             Wanted::Record(plan, type_name) => {
-                tracing::info!("importing {topic} ({type_name})");
+                tracing::info!("importing {} ({type_name})", topic.escape_debug());
                 self.types.insert(topic.to_owned(), type_name);
                 self.news.push(News::Topic(plan.clone()));
                 let number = self.numbers;
                 self.numbers += 1;
-                Some(Recorded { number, plan })
+                Met::Recorded(Recorded { number, plan })
             }
             Wanted::Refuse(reason) => {
-                tracing::error!("{topic} is not imported: {reason}");
+                tracing::error!("{} is not imported: {reason}", topic.escape_debug());
                 let is_second = self.types.contains_key(topic) && !channel.type_name.is_empty();
                 let name = is_second.then(|| format!("{topic} ({})", channel.type_name));
-                let topic = name.unwrap_or_else(|| topic.to_owned());
-                self.news.push(News::Refused { topic, reason });
-                None
+                let topic = name.as_deref().unwrap_or(topic);
+                self.news.push(News::Refused { topic: topic.to_owned(), reason });
+                self.leave_out(topic, &channel, true)
             }
         };
-        self.known.insert(definition, recorded.clone());
-        recorded
+        self.known.insert(meeting, met.clone());
+        met
+    }
+
+    /// Counts a message of a topic that is not recorded.
+    pub(super) fn count_left_out(&mut self, number: usize, bytes: u64) {
+        if let Some(left_out) = self.left_out.get_mut(number) {
+            left_out.messages += 1;
+            left_out.bytes += bytes;
+        }
+    }
+
+    /// Counts a message of a recorded topic that is larger than any that is read.
+    pub(super) fn count_too_large(&mut self, number: usize) {
+        *self.too_large.entry(number).or_default() += 1;
     }
 
     /// What is new since this was asked last.
@@ -115,7 +168,33 @@ impl<'a> BagTopics<'a> {
         self.mapping.topics_not_at(&self.matched)
     }
 
-    fn consider(&mut self, channel: &Channel<'_>) -> Wanted {
+    /// Topics that are not recorded, each once.
+    pub(super) fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// How many messages were too large, by the topic's number.
+    pub(super) fn too_large(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.too_large.iter().map(|(number, messages)| (*number, *messages))
+    }
+
+    /// A topic may be met in many bags, and be left out under the same number.
+    fn leave_out(&mut self, topic: &str, channel: &Channel<'_>, is_refused: bool) -> Met {
+        let new = self.left_out.len();
+        let number = *self.left_out_numbers.entry((topic.to_owned(), is_refused)).or_insert(new);
+        if number == new {
+            self.left_out.push(LeftOut {
+                topic: topic.to_owned(),
+                type_name: channel.type_name.to_owned(),
+                is_refused,
+                messages: 0,
+                bytes: 0,
+            });
+        }
+        Met::LeftOut(number)
+    }
+
+    fn consider(&mut self, channel: &Channel<'_>, definition: Option<DefinitionId>) -> Wanted {
         let named = channel.type_name;
         let Ok(type_name) = named.parse::<TypeName>() else {
             let Some(rule) = self.mapping.rule_naming(channel.topic) else { return Wanted::No };
@@ -123,7 +202,7 @@ impl<'a> BagTopics<'a> {
             return Wanted::Refuse(if named.is_empty() {
                 "the bag does not say what type it has".to_owned()
             } else {
-                format!("its type `{named}` is not one of ROS 2")
+                format!("its type `{}` is not one of ROS 2", named.escape_debug())
             });
         };
         let Some(rule) = self.mapping.rule_for(channel.topic, &type_name) else {
@@ -138,51 +217,52 @@ impl<'a> BagTopics<'a> {
                  imported, these are not"
             ));
         }
-        let plan = self.definition(&type_name, channel).and_then(|definition| {
-            TopicPlan::new(channel.topic, channel.topic, &definition, &rule)
-                .map_err(|error| error.to_string())
-        });
-        match plan {
-            Ok(plan) => Wanted::Record(Arc::new(plan), type_name),
-            Err(reason) => Wanted::Refuse(reason),
+        let message = match self.message_type(&type_name, channel, definition) {
+            Ok(message) => message,
+            Err(reason) => return Wanted::Refuse(reason),
+        };
+        let Some(left) = self.fields_left.checked_sub(message.leaves()) else {
+            return Wanted::Refuse(format!(
+                "with the topics before, its messages have more than {MAX_FIELDS} fields; import fewer \
+                 topics at once"
+            ));
+        };
+        match TopicPlan::new(channel.topic, channel.topic, &message, &rule) {
+            Ok(plan) => {
+                self.fields_left = left;
+                Wanted::Record(Arc::new(plan), type_name)
+            }
+            Err(error) => Wanted::Refuse(error.to_string()),
         }
     }
 
     /// The type of a channel whose messages are CDR; else why it is not known.
-    fn definition(
-        &self,
+    fn message_type(
+        &mut self,
         name: &TypeName,
         channel: &Channel<'_>,
+        id: Option<DefinitionId>,
     ) -> Result<Arc<MessageType>, String> {
         if channel.message_encoding != "cdr" {
-            let encoding = channel.message_encoding;
+            let encoding = channel.message_encoding.escape_debug();
             return Err(format!("its messages are in `{encoding}`; those of ROS 2 are in `cdr`"));
         }
-        let (encoding, text) = channel.definition.unwrap_or_default();
-        // Comments may be in any encoding.
-        let text = String::from_utf8_lossy(text);
-        let definition = match encoding {
-            "ros2msg" => MessageType::from_bundle(name, &text),
-            "ros2idl" => MessageType::from_idl_bundle(name, &text),
-            "" => {
-                let installed = self.definitions.resolve(name);
-                return installed
-                    .map_err(|error| format!("the bag does not have its definition, and {error}"));
-            }
-            other => {
-                return Err(format!(
-                    "its definition is in `{other}`; those of ROS 2 are in `ros2msg` or `ros2idl`"
-                ));
-            }
+        let definitions = self.definitions;
+        let resolve = || {
+            let recorded =
+                channel.definition.map(|(encoding, text)| RecordedDefinition { encoding, text });
+            definitions.resolve_recorded(name, recorded).map_err(|error| error.to_string())
         };
-        definition.map_err(|error| error.to_string())
+        self.resolved.entry((name.clone(), id)).or_insert_with(resolve).clone()
     }
 }
 
-impl Definition {
+impl Meeting {
     fn of(channel: &Channel<'_>) -> Self {
-        let definition =
-            channel.definition.map(|(encoding, text)| (encoding.to_owned(), text.to_vec()));
+        let definition = channel.definition.map(|(encoding, text)| {
+            let hash = Sha256::new().chain_update(encoding.len().to_le_bytes());
+            hash.chain_update(encoding).chain_update(text).finalize().into()
+        });
         Self {
             topic: channel.topic.to_owned(),
             type_name: channel.type_name.to_owned(),

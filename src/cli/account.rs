@@ -30,7 +30,12 @@ pub(crate) fn exit_code(account: &Account) -> ExitCode {
 fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", table(account))?;
     for (topic, reason) in &account.refused {
-        writeln!(out, "not recorded: {topic}: {reason}")?;
+        writeln!(out, "not recorded: {}: {reason}", shown(topic))?;
+    }
+    if !account.not_asked_for.is_empty() {
+        let topic = |(topic, messages): (&String, &u64)| format!("{} ({messages})", shown(topic));
+        let topics: Vec<String> = account.not_asked_for.iter().map(topic).collect();
+        writeln!(out, "not asked for, with their messages: {}", topics.join(", "))?;
     }
     if !account.unmatched.is_empty() {
         writeln!(out, "no topic came for: {}", account.unmatched.join(", "))?;
@@ -50,10 +55,11 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     }
     for topic in &account.topics {
         if let Some(ahead_secs) = topic.stamps_ahead_secs {
-            writeln!(out, "{}: stamps {ahead_secs:+.3} s from the time of receipt", topic.topic)?;
+            let topic = shown(&topic.topic);
+            writeln!(out, "{topic}: stamps {ahead_secs:+.3} s from the time of receipt")?;
         }
         for error in &topic.errors {
-            writeln!(out, "{}: {error}", topic.topic)?;
+            writeln!(out, "{}: {error}", shown(&topic.topic))?;
         }
     }
     if let Some(sync) = &account.sync {
@@ -86,6 +92,15 @@ fn end(account: &Account) -> String {
     }
 }
 
+/// A topic's name in a terminal. A bag may have anything for one, escape codes too.
+fn shown(topic: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_unicode().to_string(),
+        false => c.to_string(),
+    };
+    topic.chars().map(shown).collect()
+}
+
 /// What a required topic left to be desired.
 fn shortfall(required: &RequiredAccount) -> Option<String> {
     let RequiredAccount { topic, times_short, short_secs, .. } = required;
@@ -114,7 +129,7 @@ fn table(account: &Account) -> Table {
     ]);
     for topic in &account.topics {
         table.add_row([
-            topic.topic.clone(),
+            shown(&topic.topic),
             topic.received.to_string(),
             topic.stored.to_string(),
             topic.merged.to_string(),

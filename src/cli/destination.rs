@@ -60,6 +60,11 @@ impl Destination {
         Ok(Self { experiment, root, remote, options })
     }
 
+    /// Bounds what rows may take in memory before they are written.
+    pub(super) fn buffer_bytes(self, bytes: usize) -> Self {
+        Self { options: self.options.buffer_bytes(bytes), ..self }
+    }
+
     /// Opens it for a run of these details.
     pub(super) fn open(self, details: Metadata) -> Result<Experiment, Failure> {
         let exp = Experiment::open(&self.experiment, self.options)?;

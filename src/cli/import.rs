@@ -40,6 +40,10 @@ pub(crate) struct ImportArgs {
     json: bool,
 }
 
+/// What rows may take before they are written. A bag waits for the disk, so that more would only be memory;
+/// as text, in which they are written, they take two to three times as much.
+const BUFFER_BYTES: usize = 48 << 20;
+
 pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let stop = StopFlag::default();
     stop_on_signals(&stop)?;
@@ -56,7 +60,8 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
         hurry: stop.hurry_flag(),
     };
     let details = run_details::of_import(&mapping, &args.bags);
-    let mut recorder = Recorder::new(Destination::settle(&mapping, given)?.open(details)?);
+    let destination = Destination::settle(&mapping, given)?.buffer_bytes(BUFFER_BYTES);
+    let mut recorder = Recorder::new(destination.open(details)?);
     recorder.guard_disk(mapping.min_free());
     recorder.hurry_when(stop.hurry_flag());
     recorder.require(mapping.required());

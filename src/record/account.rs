@@ -40,6 +40,8 @@ pub enum DropReason {
     NoTime,
     /// Another message of its topic has its stamp, and the mapping says `same_stamp: drop`.
     SameStamp,
+    /// It is larger than what is taken of one message of a bag.
+    TooLarge,
     /// The topic can't be recorded; `refused` says why.
     Refused,
     /// The mapping's track pattern gives no usable name for this message.
@@ -246,6 +248,9 @@ pub struct Account {
     pub refused: BTreeMap<String, String>,
     /// Entries of the mapping that no topic was found for.
     pub unmatched: Vec<String>,
+    /// Topics of bags that the mapping does not ask for, and how many messages they have.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_asked_for: BTreeMap<String, u64>,
     /// Topics that the mapping requires.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<RequiredAccount>,

@@ -18,6 +18,8 @@ use crate::track::{Experiment, Fields, Files, Row, TrackError, Value, one_line};
 
 /// What may wait to become files, in bytes as they were received.
 const LIMIT_BYTES: usize = 128 << 20;
+/// The same where the recorder waits: more would only be memory.
+const WAITING_LIMIT_BYTES: usize = 32 << 20;
 /// More would not help: the disk is one.
 const MAX_THREADS: usize = 4;
 const INDEX_DIGITS: usize = 6;
@@ -125,11 +127,15 @@ impl Frames {
 
     /// What waits to become files, in bytes as they were received, and what may.
     pub(super) fn fill(&self) -> (usize, usize) {
-        (self.workers.waiting_bytes(), LIMIT_BYTES)
+        (self.workers.waiting_bytes(), self.workers.limit_bytes())
     }
 
     pub(super) fn set_when_behind(&mut self, when_behind: WhenBehind) {
         self.when_behind = when_behind;
+        self.workers.set_limit_bytes(match when_behind {
+            WhenBehind::DropNewest => LIMIT_BYTES,
+            WhenBehind::Wait => WAITING_LIMIT_BYTES,
+        });
     }
 
     /// Whether there is room for what becomes these files; waits for it where the recorder is to wait.

@@ -1,6 +1,7 @@
 //! One topic's account while it is recorded: booked by the recording thread and by those that make
 //! files, read by whoever shows it.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -17,12 +18,35 @@ use crate::track::{StoreError, Timestamp, TrackError, one_line};
 pub(super) struct Ledger {
     topic: Arc<str>,
     account: Arc<Mutex<TopicAccount>>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// What was said of each reason to drop messages: one reason can have many causes.
+#[derive(Debug, Default)]
+struct Told(HashMap<DropReason, HashSet<String>>);
+
+/// More causes of one reason are only counted.
+const MAX_CAUSES: usize = 16;
+
+impl Told {
+    /// What is to be said of a message that is dropped; `None` when it was said.
+    fn news(&mut self, reason: DropReason, why: impl FnOnce() -> String) -> Option<String> {
+        let causes = self.0.entry(reason).or_default();
+        if causes.len() > MAX_CAUSES {
+            return None;
+        }
+        let cause = match causes.len() {
+            MAX_CAUSES => "others for other causes, which are not told one by one".to_owned(),
+            _ => why(),
+        };
+        causes.insert(cause.clone()).then(|| format!("{reason}: {cause}"))
+    }
 }
 
 impl Ledger {
     pub(super) fn new(topic: &str, type_name: &str) -> Self {
         let account = Arc::new(Mutex::new(TopicAccount::new(topic, type_name)));
-        Self { topic: topic.into(), account }
+        Self { topic: topic.into(), account, told: Arc::default() }
     }
 
     /// Whether `other` is of the same topic, in one account with this one.
@@ -174,17 +198,20 @@ impl Ledger {
         why: impl FnOnce() -> String,
     ) {
         let mut account = self.account.lock();
-        if !account.dropped.contains_key(&reason) {
-            let error = format!("{reason}: {}", why());
+        let is_first = !account.dropped.contains_key(&reason);
+        account.drop_received(reason, messages);
+        if let Some(error) = self.told.lock().news(reason, why) {
             match reason {
                 // Said once for all topics, when it begins.
                 DropReason::DiskLow => {}
-                _ if reason.is_loss() => tracing::error!("{}: dropped, {error}", self.topic),
+                _ if reason.is_loss() && is_first => {
+                    tracing::error!("{}: dropped, {error}", self.topic);
+                }
+                _ if reason.is_loss() => tracing::warn!("{}: dropped, {error}", self.topic),
                 _ => tracing::info!("{}: dropped, {error}", self.topic),
             }
             account.errors.push(error);
         }
-        account.drop_received(reason, messages);
     }
 
     /// Counts messages that were lost for want of time or of room, or left out as asked for.
@@ -192,6 +219,9 @@ impl Ledger {
         let why = match reason {
             DropReason::Paused => "as asked for; they are counted",
             DropReason::Stopped => "the recording was ended in a hurry",
+            DropReason::TooLarge => {
+                "larger than 128 MiB, more than is taken of one message of a bag"
+            }
             DropReason::BlobQueueFull => {
                 "they came faster than files of them could be written; `max_rate` thins them out"
             }

@@ -78,6 +78,16 @@ impl<J: Job> Workers<J> {
         Self { shared: Arc::new(shared), threads: Vec::new(), max_threads, limit_bytes }
     }
 
+    /// What the jobs may hold whose work is not done.
+    pub(super) fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
+    /// Bounds them anew; those that are there stay.
+    pub(super) fn set_limit_bytes(&mut self, limit_bytes: usize) {
+        self.limit_bytes = limit_bytes;
+    }
+
     /// What the jobs hold whose work is not done.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.shared.state.lock().bytes

@@ -1,8 +1,12 @@
 //! `mldash_bridge import`: bags of every format, whole and otherwise.
 
+mod bombs;
+mod cases;
+mod containers;
 mod damage;
 mod disk;
 mod formats;
+mod raw_mcap;
 
 use std::collections::BTreeMap;
 use std::fs;

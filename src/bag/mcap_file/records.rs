@@ -1,161 +1,214 @@
-//! The records of an MCAP file, one after another. What no import needs is stepped over unread into
-//! memory: attachments may be large.
+//! The framing of MCAP's records, in a file as within a chunk: one after another, and nothing of a record
+//! in memory before it is known what it is for.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{self, BufRead};
 
 use mcap::records::op;
-use mcap::{MAGIC, McapError};
 
-use super::super::packed;
+use super::damage::McapDamage;
 
-/// No record is larger, whatever its length field says.
-pub(super) const MAX_RECORD_BYTES: usize = 1 << 30;
 /// A record's kind and length.
-pub(super) const HEAD_BYTES: usize = 1 + 8;
-const BUFFER_BYTES: usize = 1 << 20;
+const HEAD_BYTES: usize = 1 + 8;
+/// Least that is set aside for a record's content, if it is as long.
+const MIN_RESERVED_BYTES: usize = 64 << 10;
+/// A definition is written by people; no schema or channel is larger.
+const MAX_DEFINITION_BYTES: u64 = 16 << 20;
 
-/// Reads records from the start of a file.
-pub(super) struct RecordReader {
-    input: Box<dyn Read + Send>,
-    read_bytes: Arc<AtomicU64>,
-    at_bytes: u64,
-    /// Whether the file has its end: then a record that leads beyond it is damaged, not cut off.
-    is_finished: bool,
+/// A record's kind and what follows its head.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) op: u8,
+    pub(super) len: u64,
 }
 
-/// What comes next.
+/// What a record begins with, or why none does.
 pub(super) enum Next {
-    Record {
-        op: u8,
-        body: Vec<u8>,
-    },
-    /// The file ends in it.
-    Cut {
-        op: Option<u8>,
-        body: Vec<u8>,
-        /// What it would have been long.
-        len: u64,
-    },
-    /// Bytes that are no record; where the next one starts is not known.
-    Damage(McapError),
-    /// What follows only repeats and indexes what came: a cut in it costs nothing.
+    Record(Head),
+    /// No byte is left.
     End,
+    /// The bytes end in the head.
+    Cut,
+    /// What comes is no record; where the next one starts is not known.
+    Damage(McapDamage),
 }
 
-impl RecordReader {
-    pub(super) fn open(path: &Path, is_packed: bool) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        let is_finished = !is_packed && ends_with_magic(&mut file)?;
-        let read_bytes = Arc::new(AtomicU64::new(0));
-        let counted = Counted { file, read_bytes: read_bytes.clone() };
-        let mut input: Box<dyn Read + Send> = if is_packed {
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, packed::reader(counted)?))
-        } else {
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, counted))
+/// The start of a message record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MessageHead {
+    pub(super) channel: u16,
+    /// When it was recorded, nanoseconds since the epoch.
+    pub(super) log_time: u64,
+    /// When it was sent.
+    pub(super) publish_time: u64,
+}
+
+impl MessageHead {
+    pub(super) const BYTES: usize = 2 + 4 + 8 + 8;
+
+    fn parse(bytes: &[u8; Self::BYTES]) -> Self {
+        let [c0, c1, _, _, _, _, rest @ ..] = bytes;
+        let time = |at: usize| {
+            let mut time = [0; 8];
+            time.copy_from_slice(&rest[at..at + 8]);
+            u64::from_le_bytes(time)
         };
-        // It was seen when the file was found to be MCAP.
-        io::copy(&mut (&mut input).take(MAGIC.len() as u64), &mut io::sink())?;
-        Ok(Self { input, read_bytes, at_bytes: MAGIC.len() as u64, is_finished })
+        let channel = u16::from_le_bytes([*c0, *c1]);
+        Self { channel, log_time: time(0), publish_time: time(8) }
+    }
+}
+
+/// Reads records.
+pub(super) struct Records<R> {
+    input: R,
+    at_bytes: u64,
+}
+
+impl<R: BufRead> Records<R> {
+    /// From `input`, of which `at_bytes` were read before.
+    pub(super) fn new(input: R, at_bytes: u64) -> Self {
+        Self { input, at_bytes }
     }
 
-    /// Bytes on disk that are read.
-    pub(super) fn read_bytes(&self) -> u64 {
-        self.read_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Where the next record starts; in a file that is compressed as a whole, once it is unpacked.
+    /// How far the bytes are read; in a file that is compressed as a whole, once it is unpacked.
     pub(super) fn at_bytes(&self) -> u64 {
         self.at_bytes
     }
 
     pub(super) fn next(&mut self) -> io::Result<Next> {
-        loop {
-            let mut head = Vec::with_capacity(HEAD_BYTES);
-            self.read(HEAD_BYTES as u64, &mut head)?;
-            let Some((&[op, ref len @ ..], [])) = head.split_first_chunk::<HEAD_BYTES>() else {
-                return Ok(self.cut(None, head, 0));
-            };
-            let len = u64::from_le_bytes(*len);
-            match op {
-                op::DATA_END => return Ok(Next::End),
-                op::SCHEMA | op::CHANNEL | op::MESSAGE | op::CHUNK => {
-                    if len > MAX_RECORD_BYTES as u64 {
-                        let too_large = McapError::RecordTooLarge { opcode: op, len };
-                        return Ok(Next::Damage(too_large));
-                    }
-                    // A length is not believed before its bytes are there.
-                    let mut body = Vec::with_capacity(len.min(BUFFER_BYTES as u64) as usize);
-                    self.read(len, &mut body)?;
-                    return Ok(match body.len() as u64 == len {
-                        true => Next::Record { op, body },
-                        false => self.cut(Some(op), body, len),
-                    });
-                }
-                // No record has this one.
-                0 => {
-                    let opcode = McapError::PrivateRecordOpcodeIsReserved { opcode: op };
-                    return Ok(Next::Damage(opcode));
-                }
-                _ => {
-                    let skipped = io::copy(&mut (&mut self.input).take(len), &mut io::sink());
-                    let skipped = or_end(skipped, 0)?;
-                    self.at_bytes += skipped;
-                    if skipped < len {
-                        return Ok(self.cut(Some(op), Vec::new(), len));
-                    }
-                }
-            }
-        }
+        Ok(match self.array::<HEAD_BYTES>()? {
+            // No record has this one.
+            Ok([0, ..]) => Next::Damage(McapDamage::Kind),
+            Ok([op, len @ ..]) => Next::Record(Head { op, len: u64::from_le_bytes(len) }),
+            Err(0) => Next::End,
+            Err(_) => Next::Cut,
+        })
     }
 
-    fn cut(&self, op: Option<u8>, body: Vec<u8>, len: u64) -> Next {
-        if self.is_finished {
-            let opcode = op.unwrap_or_default();
-            return Next::Damage(McapError::RecordTooLarge { opcode, len });
+    /// The content of a schema or a channel; `None` if it is cut off.
+    pub(super) fn definition(&mut self, head: Head) -> io::Result<Result<Vec<u8>, McapDamage>> {
+        if head.len > MAX_DEFINITION_BYTES {
+            let Head { op, len } = head;
+            return Ok(match self.skip(len)? {
+                true => Err(McapDamage::TooLarge { op, len }),
+                false => Err(McapDamage::Cut),
+            });
         }
-        Next::Cut { op, body, len }
+        Ok(self.content(head.len)?.ok_or(McapDamage::Cut))
+    }
+
+    /// The next `len` bytes; `None` if there are fewer. No length is believed before its bytes are there.
+    pub(super) fn content(&mut self, len: u64) -> io::Result<Option<Vec<u8>>> {
+        let mut content = Vec::new();
+        self.read(len, &mut content)?;
+        Ok((content.len() as u64 == len).then_some(content))
+    }
+
+    /// The start of a message's record, whose length is enough for it; `None` if it is cut off.
+    pub(super) fn message_head(&mut self) -> io::Result<Option<MessageHead>> {
+        Ok(self.array()?.ok().as_ref().map(MessageHead::parse))
+    }
+
+    /// Steps over so many bytes; whether they are all there.
+    pub(super) fn skip(&mut self, len: u64) -> io::Result<bool> {
+        self.pieces(len, |_, _| {})
     }
 
     /// As much of `bytes` as there is.
-    fn read(&mut self, bytes: u64, into: &mut Vec<u8>) -> io::Result<()> {
-        let read = (&mut self.input).take(bytes).read_to_end(into);
-        or_end(read.map(|read| read as u64), into.len() as u64)?;
-        self.at_bytes += into.len() as u64;
-        Ok(())
+    pub(super) fn read(&mut self, bytes: u64, into: &mut Vec<u8>) -> io::Result<()> {
+        self.pieces(bytes, |piece, left| {
+            // Twice as much each time, and no more than the length in the end.
+            let wanted = left.min(into.len().max(MIN_RESERVED_BYTES) as u64) as usize;
+            into.reserve_exact(wanted.max(piece.len()));
+            into.extend_from_slice(piece);
+        })
+        .map(drop)
+    }
+
+    /// The next bytes; else how many are left.
+    fn array<const N: usize>(&mut self) -> io::Result<Result<[u8; N], usize>> {
+        let mut array = [0; N];
+        let mut filled = 0;
+        let is_whole = self.pieces(N as u64, |piece, _| {
+            array[filled..filled + piece.len()].copy_from_slice(piece);
+            filled += piece.len();
+        })?;
+        Ok(if is_whole { Ok(array) } else { Err(filled) })
+    }
+
+    /// Hands the next `len` bytes to `take` as they come, with how many are left then, these included;
+    /// whether all are there.
+    fn pieces(&mut self, len: u64, mut take: impl FnMut(&[u8], u64)) -> io::Result<bool> {
+        let mut left = len;
+        while left > 0 {
+            let buffer = match self.input.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return or_cut(error).map(|()| false),
+            };
+            let there = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            if there == 0 {
+                return Ok(false);
+            }
+            take(&buffer[..there], left);
+            self.input.consume(there);
+            self.at_bytes += there as u64;
+            left -= there as u64;
+        }
+        Ok(true)
+    }
+
+    /// Steps over bytes up to and with the next `pattern`; whether there is one.
+    pub(super) fn seek_behind(&mut self, pattern: &[u8]) -> io::Result<bool> {
+        let mut kept: Vec<u8> = Vec::new();
+        loop {
+            let buffer = match self.input.fill_buf() {
+                Ok([]) => return Ok(false),
+                Ok(buffer) => buffer,
+                Err(error) => return or_cut(error).map(|()| false),
+            };
+            let from = kept.len();
+            kept.extend_from_slice(buffer);
+            let read = buffer.len();
+            if let Some(found) = memchr::memmem::find(&kept, pattern) {
+                let used = found + pattern.len() - from;
+                self.input.consume(used);
+                self.at_bytes += used as u64;
+                return Ok(true);
+            }
+            self.input.consume(read);
+            self.at_bytes += read as u64;
+            // It may begin in what was read and end in what comes.
+            kept.drain(..kept.len().saturating_sub(pattern.len() - 1));
+        }
+    }
+
+    /// Whether all that is left is zeros; it is read.
+    pub(super) fn rest_is_zero(&mut self) -> io::Result<bool> {
+        loop {
+            let buffer = match self.input.fill_buf() {
+                Ok([]) => return Ok(true),
+                Ok(buffer) => buffer,
+                Err(error) => return or_cut(error).map(|()| true),
+            };
+            let (read, is_zero) = (buffer.len(), buffer.iter().all(|byte| *byte == 0));
+            self.input.consume(read);
+            self.at_bytes += read as u64;
+            if !is_zero {
+                return Ok(false);
+            }
+        }
     }
 }
 
-/// A compressed file that is cut off ends there; what was unpacked before is `so_far`.
-fn or_end(read: io::Result<u64>, so_far: u64) -> io::Result<u64> {
-    match read {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(so_far),
-        read => read,
+/// A compressed stream that is cut off ends there.
+fn or_cut(error: io::Error) -> io::Result<()> {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Ok(()),
+        _ => Err(error),
     }
 }
 
-fn ends_with_magic(file: &mut File) -> io::Result<bool> {
-    let mut end = Vec::new();
-    let len = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(len.saturating_sub(MAGIC.len() as u64)))?;
-    file.read_to_end(&mut end)?;
-    file.rewind()?;
-    Ok(len > MAGIC.len() as u64 && end == MAGIC)
-}
-
-/// A file that tells how much of it was read.
-struct Counted {
-    file: File,
-    read_bytes: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(space)?;
-        self.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
+/// Whether a record is one that the messages of a topic are read by.
+pub(super) fn is_definition(op: u8) -> bool {
+    matches!(op, op::SCHEMA | op::CHANNEL)
 }

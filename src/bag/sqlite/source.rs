@@ -1,13 +1,15 @@
 //! What SQLite is given to read: the file as it lies, or a copy where that would not do. Nothing is ever
-//! written to the bag.
+//! written to the bag, nor beside it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
@@ -21,6 +23,9 @@ const PLAIN: &AsciiSet =
 /// What is copied at once.
 const PIECE_BYTES: u64 = 1 << 20;
 
+/// What a copy leaves free on its disk: others need it, too.
+const RESERVE_BYTES: u64 = 64 << 20;
+
 /// Bytes of a database's head that are looked at.
 const HEAD_BYTES: u64 = 100;
 
@@ -29,42 +34,72 @@ pub(super) struct Source {
     path: PathBuf,
     /// The folder of a copy, deleted with it.
     copy: Option<TempDir>,
-    /// Nobody writes it, and there is no journal to be minded.
-    is_at_rest: bool,
+    journal: Journal,
+    /// Size and time of the bag's own files, as they were found.
+    found: Vec<Option<(u64, SystemTime)>>,
     cut_at_bytes: Option<u64>,
     /// Where unpacking ended early, and why.
     damage: Option<(u64, io::Error)>,
 }
 
+/// What a database's last messages may be in besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Journal {
+    None,
+    /// A log of what is to be written into it.
+    Ahead,
+    /// What it was before a change that was not finished.
+    Back,
+}
+
 impl Source {
+    /// The file at `path`, if it can be read as it lies.
+    pub(super) fn at_rest(path: &Path) -> Option<Self> {
+        let source = Self::found_at(path);
+        let len = fs::metadata(path).ok()?.len();
+        let is_whole = Head::read(path).is_ok_and(|head| head.is_whole(len));
+        (is_whole && source.journal == Journal::None).then_some(source)
+    }
+
+    fn found_at(path: &Path) -> Self {
+        let has = |suffix| fs::metadata(beside(path, suffix)).is_ok_and(|file| file.len() > 0);
+        let journal = match (has("-wal"), has("-journal")) {
+            (true, _) => Journal::Ahead,
+            (false, true) => Journal::Back,
+            (false, false) => Journal::None,
+        };
+        Self {
+            path: path.to_owned(),
+            copy: None,
+            journal,
+            found: stamps(path),
+            cut_at_bytes: None,
+            damage: None,
+        }
+    }
+
     /// The file at `path`, after what it takes for SQLite to read it:
     /// - one that is compressed as a whole is unpacked;
     /// - one that is cut off in the middle of a page would be read as if zeros followed: in a copy, that
     ///   page is left out;
-    /// - a journal that a crash left is played back, in a copy.
+    /// - a journal that a crash left is played back, in a copy. A log of what was to be written is read
+    ///   beside the file.
     pub(super) fn of(path: &Path, is_packed: bool) -> Result<Self, BagError> {
         let opened = |source| BagError::Open { path: path.to_owned(), source };
-        let has = |suffix| fs::metadata(beside(path, suffix)).is_ok_and(|file| file.len() > 0);
-        let mut source = Self {
-            path: path.to_owned(),
-            copy: None,
-            is_at_rest: !has("-wal"),
-            cut_at_bytes: None,
-            damage: None,
-        };
+        let mut source = Self::found_at(path);
         let mut len = fs::metadata(path).map_err(opened)?.len();
         if is_packed {
+            source.journal = Journal::None;
             let packed = File::open(path).and_then(packed::reader).map_err(opened)?;
             len = source.copy_from(path, packed)?;
-        } else if has("-journal") {
+        } else if source.journal == Journal::Back {
             source.copy_from(path, File::open(path).map_err(opened)?)?;
             let journal = File::open(beside(path, "-journal")).map_err(opened)?;
             source.copy_beside(path, "-journal", journal)?;
-            source.is_at_rest = false;
             return Ok(source);
         }
         let head = Head::read(&source.path).map_err(opened)?;
-        if !source.is_at_rest || head.is_whole(len) {
+        if source.journal == Journal::Ahead || head.is_whole(len) {
             return Ok(source);
         }
         source.cut_at_bytes = Some(len);
@@ -88,16 +123,31 @@ impl Source {
         self.damage.take()
     }
 
+    /// Whether somebody has written the bag since.
+    pub(super) fn has_changed(&self) -> bool {
+        self.copy.is_none() && stamps(&self.path) != self.found
+    }
+
     pub(super) fn connect(&self) -> rusqlite::Result<Connection> {
         let path = percent_encode(self.path.as_os_str().as_bytes(), PLAIN);
-        let at_rest = if self.is_at_rest { "?immutable=1" } else { "" };
-        let access = match self.copy.is_some() && !self.is_at_rest {
-            // To play back its journal.
-            true => OpenFlags::SQLITE_OPEN_READ_WRITE,
-            false => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        let how = match self.journal {
+            Journal::None => "?immutable=1",
+            // Without locks, and so without the file beside it in which those who share it find each other.
+            Journal::Ahead => "?vfs=unix-none",
+            Journal::Back => "",
+        };
+        let access = match self.journal {
+            // To play it back, in the copy.
+            Journal::Back => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Journal::None | Journal::Ahead => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
         let flags = access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let db = Connection::open_with_flags(format!("file:{path}{at_rest}"), flags)?;
+        let db = Connection::open_with_flags(format!("file:{path}{how}"), flags)?;
+        if self.journal == Journal::Ahead {
+            // Its index is kept in memory then, and the log left as it is.
+            db.pragma_update(None, "locking_mode", "exclusive")?;
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
         db.pragma_update(None, "cell_size_check", true)?;
         if self.cut_at_bytes.is_some() {
             // SQLite refuses a file that is shorter than it says, except from those who mend.
@@ -126,6 +176,9 @@ impl Source {
         loop {
             piece.clear();
             let read = (&mut content).take(PIECE_BYTES).read_to_end(&mut piece);
+            if free_bytes(&self.path).is_some_and(|free| free < RESERVE_BYTES + PIECE_BYTES) {
+                return Err(copy_error(path, io::ErrorKind::StorageFull.into()));
+            }
             copy.write_all(&piece).map_err(|source| copy_error(path, source))?;
             len += piece.len() as u64;
             match read {
@@ -144,6 +197,21 @@ impl Source {
 
 fn copy_error(path: &Path, source: io::Error) -> BagError {
     BagError::Copy { path: path.to_owned(), folder: std::env::temp_dir(), source }
+}
+
+/// Of the disk that a file is on, whose folder is there.
+fn free_bytes(file: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(file.parent()?).ok()?;
+    Some(disk.f_bavail * disk.f_frsize)
+}
+
+/// Size and time of a database and of what may lie beside it.
+fn stamps(path: &Path) -> Vec<Option<(u64, SystemTime)>> {
+    let of = |suffix| {
+        let file = fs::metadata(beside(path, suffix)).ok()?;
+        Some((file.len(), file.modified().ok()?))
+    };
+    ["", "-wal", "-journal"].map(of).into()
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
