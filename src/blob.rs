@@ -22,7 +22,7 @@ pub use compressed::CompressedImage;
 pub use error::BlobError;
 pub use image::{Image, ImageFormat, Quality};
 
-use crate::track::{Fields, Value};
+use crate::track::{ColumnType, Fields, Value};
 
 /// The extension of bytes that are nothing in particular.
 const BYTES_EXTENSION: &str = "bin";
@@ -86,6 +86,24 @@ impl BlobKind {
             Self::CompressedImage => Some("sensor_msgs/msg/CompressedImage"),
             Self::Cloud => Some("sensor_msgs/msg/PointCloud2"),
             Self::Bytes => None,
+        }
+    }
+
+    /// What a row says of a file made of it besides the file's name and size: the most that it can say.
+    pub fn fact_types(self) -> Vec<(&'static str, ColumnType)> {
+        let size = [("width", ColumnType::Int), ("height", ColumnType::Int)];
+        let encoding = ("encoding", ColumnType::Text);
+        match self {
+            Self::Image => size.into_iter().chain([encoding]).collect(),
+            Self::CompressedImage => {
+                let depth = ("depth_quantization", ColumnType::list(ColumnType::Float));
+                size.into_iter().chain([encoding, depth]).collect()
+            }
+            Self::Cloud => {
+                let points = ("points", ColumnType::Int);
+                size.into_iter().chain([points, encoding]).collect()
+            }
+            Self::Bytes => Vec::new(),
         }
     }
 

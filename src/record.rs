@@ -17,6 +17,7 @@ mod meter;
 mod parts;
 mod plan;
 mod required;
+mod schema;
 mod session;
 mod slots;
 mod sources;

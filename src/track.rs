@@ -207,11 +207,11 @@ pub use files::Files;
 pub use format::{Export, Format, FormatError};
 pub(crate) use found::{Found, read_the_same};
 pub use lines::{AppendedLines, BadLine};
-pub(crate) use local::replace_file;
 pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };
 pub(crate) use local::{WholeFile, hex};
+pub(crate) use local::{replace_file, take_noted_schema};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
 pub use query::{Query, TopicFilter};
@@ -220,7 +220,8 @@ pub use remote::{
     WhenLocalFull,
 };
 pub use row::{
-    Array, Column, Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, Value,
+    Array, Column, ColumnType, Fields, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp,
+    TimestampError, Value,
 };
 pub use rows::Rows;
 pub use run::Metadata;

@@ -10,6 +10,7 @@ mod paths;
 mod plan;
 mod reader;
 mod row;
+mod types;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -22,7 +23,7 @@ use super::definition::{FieldType, MessageType};
 use super::layout::{ByteArrays, Layout};
 use super::path::Slice;
 use super::type_name::TypeName;
-use crate::track::{Column, Fields, Timestamp, Value};
+use crate::track::{Column, ColumnType, Fields, Timestamp, Value};
 use error::Fault;
 use plan::Plan;
 use reader::{Reader, WideRead, WideUnits};
@@ -160,6 +161,17 @@ impl Decoder {
     /// The columns of a row, in order; a row lacks those whose byte array was left out.
     pub fn columns(&self) -> &[Column] {
         &self.columns.names
+    }
+
+    /// The types of these columns, one for each.
+    pub fn column_types(&self) -> &[ColumnType] {
+        &self.columns.types
+    }
+
+    /// The columns that are byte arrays of variable length, which [`Layout::byte_arrays`] may keep out of
+    /// rows.
+    pub fn byte_array_columns(&self) -> &[LeftOutColumn] {
+        &self.columns.byte_arrays
     }
 
     /// Whether messages have a time of their own. Without one no [`Element::stamp`] is ever set.

@@ -110,6 +110,31 @@ impl BlobPlan {
         self.to == BlobsTo::Drop
     }
 
+    /// Whether `array` can be a column of a row. The points of a cloud are columns of their own, which
+    /// only its messages tell.
+    pub(super) fn may_be_a_column(&self, array: &LeftOutColumn) -> bool {
+        let stays = match self.to {
+            BlobsTo::Inline => true,
+            BlobsTo::File => self.max_inline_bytes.is_some(),
+            BlobsTo::Drop => false,
+        };
+        stays && self.kind_of(array) != BlobKind::Cloud
+    }
+
+    /// What rows say of the file that `array` may become: the prefix of the columns, and what it is.
+    pub(super) fn file_columns(&self, array: &LeftOutColumn) -> Option<(String, BlobKind)> {
+        let is_typed = self.typed(array).is_some();
+        (self.to == BlobsTo::File).then(|| (prefix(array, is_typed), self.kind_of(array)))
+    }
+
+    fn typed(&self, array: &LeftOutColumn) -> Option<&TypedBlob> {
+        self.typed.iter().find(|typed| *typed.path == *array.path)
+    }
+
+    fn kind_of(&self, array: &LeftOutColumn) -> BlobKind {
+        self.typed(array).map_or(BlobKind::Bytes, |typed| typed.kind)
+    }
+
     /// Puts back into the row what stays there, and returns what becomes files.
     pub(super) fn place(
         &self,
@@ -121,8 +146,7 @@ impl BlobPlan {
             let Some(column) = &array.column else {
                 return Err(in_a_list(&array));
             };
-            let typed = self.typed.iter().find(|typed| *typed.path == *column.path);
-            let typed = typed.filter(|_| array.place().is_some());
+            let typed = self.typed(column).filter(|_| array.place().is_some());
             let blob = match typed {
                 Some(typed) => typed.blob(message, array.len()).map_err(Refusal::malformed)?,
                 None => Blob::Bytes,

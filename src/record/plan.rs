@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::blobs::BlobPlan;
+use super::schema::row_schema;
 use super::time::TimeRule;
 use crate::mapping::{Captures, Hz, RuleMatch, SameStamp, TrackPattern};
 use crate::message::{DecodeError, Decoder, Element, LayoutFault, MessageType};
-use crate::track::Column;
+use crate::track::{Column, RowSchema};
 
 /// Everything that recording a topic needs to know.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct TopicPlan {
     pub(super) mapped_topic: String,
     pub(super) type_name: String,
     pub(super) decoder: Decoder,
+    /// What its rows can hold.
+    pub(super) schema: Arc<RowSchema>,
     pub(super) track: TrackPattern,
     pub(super) captures: Captures,
     pub(super) max_rate: Option<Hz>,
@@ -82,18 +85,21 @@ impl TopicPlan {
         if let Some(column) = settings.taken_time_column(&decoder) {
             return Err(PlanError::TakenColumn(column.name()));
         }
+        let times = TimeRule::new(settings, &decoder);
+        let schema = row_schema(mapped_topic, &decoder, &times, &blobs);
         Ok(Self {
             topic: topic.to_owned(),
             mapped_topic: mapped_topic.to_owned(),
             type_name,
-            times: TimeRule::new(settings, &decoder),
             decoder,
+            schema: schema.into(),
             track: settings.track.clone(),
             captures: rule.captures.clone(),
             max_rate: settings.max_rate,
             on_change: settings.on_change,
             same_stamp: settings.same_stamp,
             is_each: settings.each.is_some(),
+            times,
             blobs,
         })
     }

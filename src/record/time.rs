@@ -3,7 +3,7 @@
 
 use crate::mapping::{Settings, Stamp, StampOffset, TimeColumn};
 use crate::message::{Decoder, Element};
-use crate::track::{Column, Timestamp, Value};
+use crate::track::{Column, ColumnType, Timestamp, Value};
 
 /// When a message was received, by the clock that rows without a stamp lie on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +105,17 @@ impl TimeRule {
     /// The columns that hold times, by name.
     pub(super) fn column_names(&self) -> Vec<Column> {
         self.columns.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The types of the columns that hold times.
+    pub(super) fn column_types(&self) -> impl Iterator<Item = (Column, ColumnType)> {
+        self.columns.iter().map(|(name, column)| {
+            let ty = match column {
+                TimeColumn::ReceiveTs => ColumnType::Float,
+                TimeColumn::StampNs => ColumnType::Int,
+            };
+            (name.clone(), ty)
+        })
     }
 
     /// The columns that hold times.

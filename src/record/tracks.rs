@@ -125,7 +125,9 @@ impl Tracks {
         }
         let track = &mut self.tracks[number];
         track.named_by.check(&named_by, name.as_str())?;
-        Ok(Way { track: track.track.clone(), number, topic: track.add_topic(plan) })
+        let topic = track.add_topic(plan);
+        let track = track.track.clone().with_schema(plan.schema.clone());
+        Ok(Way { track, number, topic })
     }
 
     /// The time that a message's row is to have.

@@ -18,7 +18,7 @@ use super::token::Namespace;
 use crate::track::json::{JsonWriter, NonFinite};
 use crate::track::{
     ExperimentName, Format, FormatError, Query, Row, TIMESTAMP_COLUMN, TopicFilter, TrackInfo,
-    TrackName, TrackNotes,
+    TrackName, TrackNotes, take_noted_schema,
 };
 
 type Shared = State<Arc<App>>;
@@ -43,7 +43,12 @@ pub(super) async fn create(
     let topic: TrackName = track.topic.parse()?;
     let filter = TopicFilter::from(topic.as_str());
     let write = app.experiments.write(&name, IfAbsent::Refuse, move |experiment| {
-        experiment.tracks(topic.as_str()).annotate(track.notes)?;
+        let mut notes = track.notes;
+        for schema in take_noted_schema(&mut notes) {
+            let declaring = experiment.tracks(topic.as_str()).with_schema(schema);
+            declaring.annotate(TrackNotes::default())?;
+        }
+        experiment.tracks(topic.as_str()).annotate(notes)?;
         Ok(experiment.list_matching(&filter)?.pop())
     });
     let info = write.await?.ok_or_else(|| ApiError::not_found("the track is gone again"))?;

@@ -2,8 +2,9 @@
 //! Every track is gone through once, in step; nothing is loaded whole.
 
 mod join;
+mod names;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io::Write;
 use std::ops::RangeBounds;
 
@@ -11,9 +12,10 @@ use super::error::TrackError;
 use super::experiment::Experiment;
 use super::format::{self, About, Export, RowSource, RowStream};
 use super::query::Query;
-use super::row::{Row, TIMESTAMP_COLUMN};
+use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN};
 use super::rows::{Rows, Selection};
 use join::Joined;
+use names::Prefix;
 
 /// Which tracks to join, and how; for [`Experiment::align`].
 ///
@@ -55,7 +57,8 @@ impl Align {
         }
     }
 
-    /// Joins these tracks to it, each one's columns as `<topic>.<column>`.
+    /// Joins these tracks to it, each one's columns as `<topic>.<column>`; as `<topic>:<column>` where
+    /// one of these names is taken.
     pub fn with<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.with.extend(topics.into_iter().map(Into::into));
         self
@@ -111,12 +114,16 @@ pub enum AlignError {
 }
 
 /// Tracks joined by time, as they stood when they were aligned. Each row has the columns of the
-/// track it is aligned on and, of every other, `<topic>.<column>` and the time of the row that was
-/// found as `<topic>.timestamp`; these are absent where nothing was found.
+/// track it is aligned on under their own names and, of every other, `<topic>.<column>` and the time of
+/// the row that was found as `<topic>.timestamp`; these are absent where nothing was found.
+///
+/// A track one of whose names would be that of another column, as `pose.pose.position` is of the track
+/// `pose` beside a track of odometry, has `:` in place of the first dot in all of them.
 #[derive(Debug)]
 pub struct Aligned {
     on: Selection,
-    with: Vec<Selection>,
+    on_columns: HashSet<String>,
+    with: Vec<(Selection, Prefix)>,
     method: AlignMethod,
     tolerance_secs: f64,
 }
@@ -143,8 +150,8 @@ impl Experiment {
     /// ```
     ///
     /// # Errors
-    /// A track that was not recorded, tracks whose columns would get one name, a tolerance that is
-    /// no number from 0 up, a store that can't be read.
+    /// A track that was not recorded or is named twice, a tolerance that is no number from 0 up, a store
+    /// that can't be read.
     pub fn align(&self, align: &Align) -> Result<Aligned, TrackError> {
         if align.tolerance_secs.is_nan() || align.tolerance_secs < 0.0 {
             return Err(AlignError::Tolerance(align.tolerance_secs).into());
@@ -153,8 +160,11 @@ impl Experiment {
         let with: Vec<Selection> = (align.with.iter())
             .map(|topic| self.select_recorded(topic, &Query::all())?.reaching(&align.query))
             .collect::<Result<_, _>>()?;
-        check_columns(&on, &with)?;
-        Ok(Aligned { on, with, method: align.method, tolerance_secs: align.tolerance_secs })
+        let prefixes = names::prefixes(&on, &with)?;
+        let with = with.into_iter().zip(prefixes).collect();
+        let on_columns = on.columns().into_iter().collect();
+        let (method, tolerance_secs) = (align.method, align.tolerance_secs);
+        Ok(Aligned { on, on_columns, with, method, tolerance_secs })
     }
 
     /// A name that is misspelt must not look like a track that was silent.
@@ -168,34 +178,15 @@ impl Experiment {
     }
 }
 
-/// Every column of the joined rows comes from one track.
-fn check_columns(on: &Selection, with: &[Selection]) -> Result<(), AlignError> {
-    let mut givers: HashMap<String, &str> = HashMap::new();
-    givers.extend(on.columns().into_iter().map(|column| (column, on.topic())));
-    for (i, selection) in with.iter().enumerate() {
-        let topic = selection.topic();
-        if with[..i].iter().any(|other| other.topic() == topic) {
-            return Err(AlignError::Twice(topic.to_owned()));
-        }
-        let own = selection.columns();
-        for column in own.iter().map(String::as_str).chain([TIMESTAMP_COLUMN]) {
-            let column = format!("{topic}.{column}");
-            if let Some(first) = givers.insert(column.clone(), topic) {
-                let (first, second) = (first.to_owned(), topic.to_owned());
-                return Err(AlignError::ColumnTwice { column, first, second });
-            }
-        }
-    }
-    Ok(())
-}
-
 impl Aligned {
     /// The joined rows from the first; as often as wanted, and every time the same.
     pub fn rows(&self) -> AlignedRows {
         let with = self.with.iter();
         AlignedRows {
             on: self.on.rows(),
-            with: with.map(|s| Joined::new(s, self.method, self.tolerance_secs)).collect(),
+            with: with
+                .map(|(s, prefix)| Joined::new(s, prefix, self.method, self.tolerance_secs))
+                .collect(),
         }
     }
 
@@ -227,6 +218,20 @@ impl RowSource for Aligned {
 
     fn rows(&self) -> AlignedRows {
         self.rows()
+    }
+
+    fn declared(&self) -> Vec<(Column, ColumnType)> {
+        let joined = self.with.iter().flat_map(|(selection, prefix)| {
+            let timestamp = (TIMESTAMP_COLUMN.into(), ColumnType::Float);
+            let columns = [timestamp].into_iter().chain(selection.declared());
+            columns.map(|(name, ty)| (prefix.joined(&name), ty))
+        });
+        self.on.declared().into_iter().chain(joined).collect()
+    }
+
+    fn group(&self, column: &str) -> usize {
+        let with = self.with.iter().position(|(_, prefix)| prefix.is_of(column));
+        with.filter(|_| !self.on_columns.contains(column)).map_or(0, |place| place + 1)
     }
 
     fn about(&self) -> About {

@@ -7,6 +7,7 @@ mod mcap;
 mod mocap;
 mod parquet;
 mod survey;
+mod typed;
 
 use std::fmt;
 use std::io::Write;
@@ -16,7 +17,7 @@ use serde_json::Value as Json;
 
 use super::error::TrackError;
 use super::json::{JsonWriter, NonFinite};
-use super::row::{Row, TIMESTAMP_COLUMN};
+use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN};
 
 /// A file format that a track can be read as; the shapes are those of ML-Dash's own reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +29,14 @@ pub enum Format {
     Jsonl,
     /// Apache Parquet: typed columns, `timestamp` first, compressed with zstd.
     ///
-    /// A column has the type that holds all its values without loss: integers widen to floats
-    /// where that is exact, lists are typed down to their items, dicts in lists become structs.
-    /// A column whose values have no type in common holds each value's JSON text. Single
-    /// precision is not told apart from double: the store keeps numbers as text.
+    /// The columns that the track was [declared](super::Track::with_schema) to have come first, in their
+    /// order and of their types, whether a row has them or not: files of one topic have one schema.
+    ///
+    /// Any other column, and one whose values do not fit its declaration, has the type that holds
+    /// all its values without loss: integers widen to floats where that is exact, lists are typed
+    /// down to their items, dicts in lists become structs. A column whose values have no type in
+    /// common holds each value's JSON text. Single precision is not told apart from double: the
+    /// store keeps numbers as text.
     Parquet,
     /// Motion capture frames in JSON: `{"version","metadata","channels","frames":[{"time":…,…},…]}`.
     Mocap,
@@ -127,6 +132,15 @@ pub(super) trait RowSource {
     fn parts(&self, parts: usize) -> Vec<Self::Rows> {
         let _one_by_one = parts;
         vec![self.rows()]
+    }
+
+    /// The columns that the rows were declared to have, whether any has them or not.
+    fn declared(&self) -> Vec<(Column, ColumnType)>;
+
+    /// Which group of columns one belongs to: those of a lower number stand before the others.
+    fn group(&self, column: &str) -> usize {
+        let _one_for_all = column;
+        0
     }
 
     /// What is known of them besides.

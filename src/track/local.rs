@@ -12,6 +12,8 @@
 //! 6. Close rewrites a track only when rows came out of order or merged across flushes: into a
 //!    temporary file, synced, then renamed over the old one. A crash leaves one or the other, whole.
 //! 7. `.index.json` and `metadata.json` are derived: missing or stale ones are rebuilt.
+//! 8. What is declared of a track's columns is in `.schema.json` before a row that it is of, by the same
+//!    rename. If it can't be written, rows are stored all the same: it costs types, not values.
 //!
 //! Knows nothing of buffers, threads or formats.
 
@@ -29,6 +31,7 @@ mod index_file;
 mod lock;
 mod lookup;
 mod metadata;
+mod schema_file;
 mod snapshot;
 mod tidy;
 
@@ -46,4 +49,8 @@ pub(crate) use follow::{Follower, Lines, Prefix, Waiting, remove_track_data};
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};
+pub(crate) use schema_file::{
+    load as load_schema, load_if_readable as load_schema_if_readable, note as note_schema,
+    take_noted as take_noted_schema,
+};
 pub(crate) use snapshot::Snapshot;

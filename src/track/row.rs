@@ -1,13 +1,18 @@
 //! What passes between messages and storage: a timestamp and named values.
 //! Knows nothing of ROS, files or formats.
 
+mod column_type;
 mod fields;
 mod list;
+mod schema;
 mod timestamp;
 mod value;
 
+pub use column_type::ColumnType;
 pub use fields::{Column, Fields, TIMESTAMP_COLUMN, TIMESTAMP_KEY};
 pub(in crate::track) use list::ListBuilder;
+pub use schema::RowSchema;
+pub(in crate::track) use schema::TrackSchema;
 pub use timestamp::{Timestamp, TimestampError};
 pub use value::{Array, Value};
 

@@ -1,13 +1,14 @@
 //! Rows on their way out of the store: what a query selects of a track as it stands at one moment.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::error::TrackError;
 use super::format::{About, RowSource, RowStream, RowText, write_row};
 use super::json::{Columns, JsonRowError, RowParser, project_row};
-use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata};
+use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata, load_schema_if_readable};
 use super::query::Query;
-use super::row::{Row, TIMESTAMP_COLUMN, Timestamp};
+use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN, Timestamp};
 
 /// What a query selects of a track's file as it stands at one moment. It can be gone through more
 /// than once, and every pass gives the same rows, whatever is recorded meanwhile.
@@ -16,6 +17,8 @@ pub(super) struct Selection {
     topic: String,
     /// What ML-Dash notes of the track besides its rows.
     notes: serde_json::Map<String, serde_json::Value>,
+    /// The columns that were declared, selected or not.
+    declared: Vec<(Column, ColumnType)>,
     snapshot: Option<Snapshot>,
     query: Query,
 }
@@ -26,7 +29,9 @@ impl Selection {
         let metadata = TrackMetadata::load_for(&topic, folder)?;
         let notes = metadata.map(|metadata| metadata.extra).unwrap_or_default();
         let snapshot = Snapshot::open(folder)?;
-        Ok(Self { topic, notes, snapshot, query })
+        // After the rows: what is declared is stored before they are.
+        let declared = load_schema_if_readable(folder).columns();
+        Ok(Self { topic, notes, declared, snapshot, query })
     }
 
     pub(super) fn topic(&self) -> &str {
@@ -38,9 +43,11 @@ impl Selection {
         self.snapshot.is_some()
     }
 
-    /// Names of all columns that the track has, selected or not.
+    /// Names of all columns that the track has or is declared to have, selected or not, sorted.
     pub(super) fn columns(&self) -> Vec<String> {
-        self.snapshot.as_ref().map(Snapshot::columns).unwrap_or_default()
+        let stored = self.snapshot.as_ref().map(Snapshot::columns).unwrap_or_default();
+        let declared = self.declared.iter().map(|(name, _)| name.to_string());
+        stored.into_iter().chain(declared).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// All columns from the row that held when `query` starts to the one that follows its end.
@@ -162,6 +169,11 @@ impl RowSource for Selection {
         let starts = [start].into_iter().chain(cuts.iter().copied());
         let ends = cuts.iter().map(|cut| cut.next_down()).chain([end]);
         starts.zip(ends).map(|(start, end)| self.rows_between(start, end)).collect()
+    }
+
+    fn declared(&self) -> Vec<(Column, ColumnType)> {
+        let is_selected = |(name, _): &&(Column, ColumnType)| self.query.columns.keeps(name);
+        self.declared.iter().filter(is_selected).cloned().collect()
     }
 
     fn about(&self) -> About {

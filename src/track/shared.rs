@@ -21,7 +21,7 @@ use super::local::{
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
 use super::remote::Upload;
-use super::row::{Fields, Row, Timestamp};
+use super::row::{Fields, Row, RowSchema, Timestamp};
 use super::run::{Metadata, Run, RunNotes};
 
 /// What the handles, the tracks and the flush thread share.
@@ -57,6 +57,8 @@ pub(super) enum Access {
 pub(super) struct TrackState {
     pub(super) name: TrackName,
     buffer: Mutex<TrackBuffer>,
+    /// What the rows can hold, as far as it is declared; the appender has it from the next flush on.
+    schemas: Mutex<Vec<Arc<RowSchema>>>,
     /// Held for a whole flush, so that flushes of one track come one after another.
     appender: Mutex<Option<TrackAppender>>,
 }
@@ -65,6 +67,11 @@ impl TrackState {
     /// The latest time of all rows, waiting or on disk.
     pub(super) fn last(&self) -> Option<Timestamp> {
         self.buffer.lock().last()
+    }
+
+    /// What is declared goes to the appender, which stores it before the rows.
+    fn hand_on_schemas(&self, appender: &mut TrackAppender) {
+        self.schemas.lock().iter().for_each(|schema| appender.declare(schema));
     }
 }
 
@@ -157,6 +164,7 @@ impl Shared {
         let track = Arc::new(TrackState {
             name: name.clone(),
             buffer: Mutex::new(buffer),
+            schemas: Mutex::default(),
             appender: Mutex::new(Some(appender)),
         });
         tracks.insert(name.clone(), track.clone());
@@ -179,6 +187,14 @@ impl Shared {
     /// The track's state if anything was appended to it.
     pub(super) fn open_track(&self, name: &TrackName) -> Option<Arc<TrackState>> {
         self.tracks.read().get(name).cloned()
+    }
+
+    /// Notes what rows to come can hold. Does not wait for a flush that is under way.
+    pub(super) fn declare(&self, track: &TrackState, schema: &Arc<RowSchema>) {
+        let mut schemas = track.schemas.lock();
+        if !schemas.iter().any(|known| Arc::ptr_eq(known, schema)) {
+            schemas.push(schema.clone());
+        }
     }
 
     pub(super) fn append(&self, track: &Arc<TrackState>, row: Row) -> Result<Appended, TrackError> {
@@ -218,6 +234,7 @@ impl Shared {
         if batch.rows.is_empty() {
             return Ok(());
         }
+        track.hand_on_schemas(appender);
         match appender.append(&batch.rows) {
             Ok(()) => {
                 self.budget.release(batch.bytes);
@@ -263,7 +280,10 @@ impl Shared {
     /// Takes over what `notes` says of the track.
     pub(super) fn annotate(&self, track: &TrackState, notes: TrackNotes) -> Result<(), TrackError> {
         match track.appender.lock().as_mut() {
-            Some(appender) => Ok(appender.annotate(notes)?),
+            Some(appender) => {
+                track.hand_on_schemas(appender);
+                Ok(appender.annotate(notes)?)
+            }
             None => Err(TrackError::Closed(self.name.to_string())),
         }
     }

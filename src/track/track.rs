@@ -13,7 +13,7 @@ use super::lines::{self, AppendedLines, BadLine};
 use super::local::TrackNotes;
 use super::name::{NameError, TrackName};
 use super::query::Query;
-use super::row::{Fields, Row, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp};
+use super::row::{Fields, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp};
 use super::rows::{Rows, Selection};
 use super::shared::{Shared, TrackState};
 
@@ -22,13 +22,33 @@ use super::shared::{Shared, TrackState};
 pub struct Track {
     shared: Arc<Shared>,
     name: Result<TrackName, NameError>,
+    schema: Option<Arc<RowSchema>>,
     /// Found at the first append.
     state: OnceLock<Arc<TrackState>>,
 }
 
 impl Track {
     pub(super) fn new(shared: Arc<Shared>, topic: &str) -> Self {
-        Self { shared, name: topic.parse(), state: OnceLock::new() }
+        Self { shared, name: topic.parse(), schema: None, state: OnceLock::new() }
+    }
+
+    /// A handle whose rows have the columns of `schema`. With the first of them it is stored beside the
+    /// track: from then on columns have the types declared in Parquet, also those that never came or
+    /// whose lists were all empty. Rows may hold other columns and values too; a column whose values do
+    /// not fit its declared type has the type of its values.
+    ///
+    /// ```
+    /// # use mldash_bridge::{fields, track::*};
+    /// # let root = tempfile::tempdir()?;
+    /// # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+    /// let schema = RowSchema::new("/joint_states")
+    ///     .column("velocity", ColumnType::list(ColumnType::Float));
+    /// let arm = exp.tracks("arm").with_schema(schema);
+    /// arm.append(fields! { "velocity": Vec::<f64>::new() }, 1.0)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn with_schema(self, schema: impl Into<Arc<RowSchema>>) -> Self {
+        Self { schema: Some(schema.into()), state: OnceLock::new(), ..self }
     }
 
     /// Adds `fields` to the row at `ts`, seconds. Fields that the row has already are overwritten.
@@ -215,6 +235,16 @@ impl Track {
         format::write(export.into(), &self.select(query)?, out)
     }
 
+    /// The names of the columns that the track has or was [declared](Self::with_schema) to have, sorted;
+    /// `None` of a track that has no rows and never had any here.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn columns(&self) -> Result<Option<Vec<String>>, TrackError> {
+        let selection = self.select(&Query::all())?;
+        Ok(selection.exists().then(|| selection.columns()))
+    }
+
     /// The topic as it was given.
     pub fn topic(&self) -> String {
         match &self.name {
@@ -236,6 +266,9 @@ impl Track {
             return Ok(state);
         }
         let state = self.shared.track(self.name()?)?;
+        if let Some(schema) = &self.schema {
+            self.shared.declare(&state, schema);
+        }
         Ok(self.state.get_or_init(|| state))
     }
 

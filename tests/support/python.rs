@@ -7,16 +7,24 @@ use std::process::Command;
 
 /// Python with the ML-Dash SDK.
 pub fn python() -> PathBuf {
-    installed("venv").or_else(|| installed("sdk")).unwrap_or_else(|| install("sdk"))
+    let whole = |venv: &Path| venv.join(".complete").exists();
+    let found = installed("venv", whole).or_else(|| installed("sdk", whole));
+    found.unwrap_or_else(|| install("sdk"))
 }
 
 /// Python with the readers and writers of others (`requirements/oracles.txt`).
 pub fn oracle_python() -> PathBuf {
-    installed("oracles").unwrap_or_else(|| install("oracles"))
+    // Another checkout's may be those of other requirements.
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("requirements/oracles.txt");
+    let requirements = std::fs::read(requirements).unwrap();
+    let up_to_date = |venv: &Path| {
+        std::fs::read(venv.join(".complete")).is_ok_and(|complete| complete == requirements)
+    };
+    installed("oracles", up_to_date).unwrap_or_else(|| install("oracles"))
 }
 
 /// What was installed beside the sources; worktrees of git share that of their main checkout.
-fn installed(venv: &str) -> Option<PathBuf> {
+fn installed(venv: &str, is_whole: impl Fn(&Path) -> bool) -> Option<PathBuf> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
     let git = Command::new("git")
         .args(["rev-parse", "--path-format=absolute", "--git-common-dir"])
@@ -25,7 +33,7 @@ fn installed(venv: &str) -> Option<PathBuf> {
     let shared = git.ok().and_then(|done| String::from_utf8(done.stdout).ok());
     let main_checkout = shared.as_deref().and_then(|git| Path::new(git.trim()).parent());
     let venvs = [Some(sources), main_checkout].map(|root| Some(root?.join(".ros").join(venv)));
-    let mut whole = venvs.into_iter().flatten().filter(|venv| venv.join(".complete").exists());
+    let mut whole = venvs.into_iter().flatten().filter(|venv| is_whole(venv));
     whole.next().map(|venv| venv.join("bin/python3"))
 }
 

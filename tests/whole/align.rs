@@ -82,10 +82,10 @@ fn joined_rows_can_be_gone_through_again_and_stay_as_they_were() {
 }
 
 #[test]
-fn tracks_that_are_not_there_or_would_share_columns_are_refused() {
+fn tracks_that_are_not_there_or_are_named_twice_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let exp = open(root.path());
-    record(&exp, "camera", "pose.q", &[1.0]);
+    record(&exp, "camera", "frame", &[1.0]);
     record(&exp, "pose", "q", &[1.0]);
     let refused = |align: Align| match exp.align(&align) {
         Err(TrackError::Align(error)) => error,
@@ -93,12 +93,43 @@ fn tracks_that_are_not_there_or_would_share_columns_are_refused() {
     };
     let absent = refused(Align::on("camera").with(["arm"]));
     assert_eq!(absent.to_string(), "there is no track `arm` to align; there are: camera, pose");
-    let clash = refused(Align::on("camera").with(["pose"]));
-    assert!(matches!(clash, AlignError::ColumnTwice { .. }), "{clash}");
     let twice = refused(Align::on("pose").with(["camera", "camera"]));
     assert_eq!(twice, AlignError::Twice("camera".into()));
     let tolerance = refused(Align::on("pose").with(["camera"]).tolerance(-1.0));
     assert_eq!(tolerance, AlignError::Tolerance(-1.0));
+}
+
+#[test]
+fn a_joined_column_whose_name_is_taken_is_told_apart_and_the_reference_keeps_its_own() {
+    // The default mapping's odometry and pose.
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    record(&exp, "odom", "pose.pose.position", &[1.0]);
+    record(&exp, "pose", "pose.position", &[0.9]);
+    record(&exp, "arm", "j", &[0.8]);
+    assert_eq!(
+        jsonl(&exp, &Align::on("odom").with(["pose", "arm"])),
+        [
+            r#"{"timestamp":1.0,"pose.pose.position":1.0,"pose:timestamp":0.9,"pose:pose.position":0.9,"arm.timestamp":0.8,"arm.j":0.8}"#
+        ]
+    );
+    // The other way round nothing is taken.
+    assert_eq!(
+        jsonl(&exp, &Align::on("pose").with(["odom"])),
+        [r#"{"timestamp":0.9,"pose.position":0.9}"#]
+    );
+    record(&exp, "arm", "x", &[0.95]);
+    exp.close().unwrap();
+    let done = align(root.path(), &["--on", "odom", "--with", "pose"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("`pose:pose.position` and so on"), "{}", done.stderr);
+    assert!(!done.stderr.contains("WARN"), "{}", done.stderr);
+
+    // Names that nothing tells apart are refused.
+    let exp = open(root.path());
+    record(&exp, "odom", "pose:timestamp", &[1.0]);
+    let clash = exp.align(&Align::on("odom").with(["pose"])).unwrap_err();
+    assert!(matches!(clash, TrackError::Align(AlignError::ColumnTwice { .. })), "{clash}");
 }
 
 #[test]
@@ -118,7 +149,7 @@ fn the_command_writes_joined_rows_and_says_what_it_can_not_join() {
         done.text(),
         "{\"timestamp\":1.0,\"frame\":1.0}\n\
          {\"timestamp\":2.0,\"frame\":2.0,\"robot/pose.timestamp\":1.9,\"robot/pose.q\":1.9,\
-         \"arm.timestamp\":2.1,\"arm.j\":2.1}"
+         \"arm.timestamp\":2.1,\"arm.j\":2.1}\n"
     );
 
     let file = root.path().join("aligned.jsonl");

@@ -185,7 +185,7 @@ impl Imported {
         self.experiment().list().unwrap().into_iter().map(|track| track.topic).collect()
     }
 
-    fn experiment(&self) -> Experiment {
+    pub fn experiment(&self) -> Experiment {
         Experiment::open_read_only(RUN, Path::new(&self.folder.path().join("root"))).unwrap()
     }
 }

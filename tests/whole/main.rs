@@ -21,6 +21,7 @@ mod parquet_table;
 mod proxy;
 mod recorder;
 mod run;
+mod schema;
 mod serve;
 mod serve_refuses;
 mod serve_survives;

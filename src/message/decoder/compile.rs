@@ -14,6 +14,7 @@ use super::paths::{
 use super::plan::{StampPart, Target};
 use super::reader::Hop;
 use super::row::{ColumnOrder, Columns};
+use super::types::{byte_array, column_type};
 use super::{Decoder, Each};
 use crate::track::{Column, TIMESTAMP_COLUMN};
 
@@ -39,6 +40,13 @@ pub(super) fn compile(
     if !wanted.faults.is_empty() {
         return Err(wanted.faults);
     }
+    let column_hops = wanted.hops.iter().filter(|(_, to)| matches!(to, Target::Column(_)));
+    let column_hops: Vec<&[Hop]> = column_hops.map(|(hops, _)| &hops[..]).collect();
+    let types = column_hops.iter().map(|hops| column_type(element, hops, layout.byte_arrays));
+    let types = types.collect();
+    let byte_arrays = wanted.columns.iter().zip(&column_hops);
+    let byte_arrays = byte_arrays.filter_map(|(name, hops)| byte_array(element, hops, name));
+    let byte_arrays = byte_arrays.collect();
     let mut rows = Layer::of(element);
     for (hops, to) in &wanted.hops {
         rows.want(hops, *to);
@@ -50,7 +58,7 @@ pub(super) fn compile(
         each: None,
         rows: Layer::default().plan(BODY_ALIGN),
         after: Layer::default().plan(BODY_ALIGN),
-        columns: Columns { names: wanted.columns, order: wanted.order },
+        columns: Columns { names: wanted.columns, types, byte_arrays, order: wanted.order },
         names: layout.names.len(),
         has_stamp_source,
         notes_stamp: wanted.notes_stamp,

@@ -1,8 +1,8 @@
 //! Collects what a plan yields into an element.
 
 use super::plan::{StampPart, Target};
-use super::{Element, LeftOut};
-use crate::track::{Column, Fields, Timestamp, Value};
+use super::{Element, LeftOut, LeftOutColumn};
+use crate::track::{Column, ColumnType, Fields, Timestamp, Value};
 
 const NANOS_PER_SEC: u32 = 1_000_000_000;
 
@@ -22,6 +22,9 @@ pub(super) struct RowBuilder<'a> {
 #[derive(Debug)]
 pub(super) struct Columns {
     pub(super) names: Vec<Column>,
+    pub(super) types: Vec<ColumnType>,
+    /// Those that are byte arrays of variable length.
+    pub(super) byte_arrays: Vec<LeftOutColumn>,
     /// Whether the bytes hold them in this order too.
     pub(super) order: ColumnOrder,
 }

@@ -4,6 +4,7 @@
 use std::mem;
 
 use super::AlignMethod;
+use super::names::Prefix;
 use crate::track::error::TrackError;
 use crate::track::format::RowSource;
 use crate::track::local::RawRow;
@@ -29,14 +30,19 @@ struct Found {
 }
 
 impl Joined {
-    pub(super) fn new(selection: &Selection, method: AlignMethod, tolerance_secs: f64) -> Self {
+    pub(super) fn new(
+        selection: &Selection,
+        prefix: &Prefix,
+        method: AlignMethod,
+        tolerance_secs: f64,
+    ) -> Self {
         Self {
             rows: selection.rows(),
             method,
             tolerance_secs,
             below: None,
             above: None,
-            names: JoinedNames::new(selection.topic()),
+            names: JoinedNames::new(prefix.clone()),
         }
     }
 
@@ -77,18 +83,18 @@ impl Joined {
     }
 }
 
-/// `<topic>.<column>` for the columns of rows that tend to carry the same.
+/// The joined names of the columns of rows that tend to carry the same.
 struct JoinedNames {
-    topic: String,
+    prefix: Prefix,
     timestamp: Column,
     /// Of the row before, in its order: the column's own name and the joined one.
     recent: Vec<(Column, Column)>,
 }
 
 impl JoinedNames {
-    fn new(topic: &str) -> Self {
-        let timestamp = joined_name(topic, TIMESTAMP_COLUMN);
-        Self { topic: topic.to_owned(), timestamp, recent: Vec::new() }
+    fn new(prefix: Prefix) -> Self {
+        let timestamp = prefix.joined(TIMESTAMP_COLUMN);
+        Self { prefix, timestamp, recent: Vec::new() }
     }
 
     fn rename(&mut self, ts: Timestamp, fields: Fields) -> Fields {
@@ -104,13 +110,9 @@ impl JoinedNames {
         if let Some((_, joined)) = self.recent.get(place).filter(|(own, _)| *own == name) {
             return joined.clone();
         }
-        let joined = joined_name(&self.topic, &name);
+        let joined = self.prefix.joined(&name);
         self.recent.truncate(place);
         self.recent.push((name, joined.clone()));
         joined
     }
-}
-
-fn joined_name(topic: &str, column: &str) -> Column {
-    format!("{topic}.{column}").into()
 }

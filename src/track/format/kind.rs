@@ -4,7 +4,7 @@
 use jiter::{Jiter, JiterError, Peek};
 
 use crate::track::json::MAX_DEPTH;
-use crate::track::row::Column;
+use crate::track::row::{Column, ColumnType};
 
 /// Integers up to this size are exact as floats.
 const EXACT_IN_F64: u64 = 1 << f64::MANTISSA_DIGITS;
@@ -36,24 +36,6 @@ pub(super) struct Numbers {
     lowest: i64,
     /// The highest integer above zero.
     highest: u64,
-}
-
-/// A type that holds all values of a column.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum ColumnType {
-    /// There is no value.
-    Null,
-    Bool,
-    Int,
-    /// Integers without a sign, some beyond `i64`.
-    UInt,
-    /// Floats, and integers among them, which are exact as floats.
-    Float,
-    Text,
-    List(Box<ColumnType>),
-    Dict(Vec<(Column, ColumnType)>),
-    /// Each value as its JSON text: they have no type in common.
-    Json,
 }
 
 impl Kind {
@@ -144,7 +126,8 @@ impl Kind {
         self.common_type().unwrap_or(ColumnType::Json)
     }
 
-    fn common_type(&self) -> Option<ColumnType> {
+    /// As [`column_type`](Self::column_type); `None` where only their JSON text holds them all.
+    pub(super) fn common_type(&self) -> Option<ColumnType> {
         Some(match self {
             Self::Nothing => ColumnType::Null,
             Self::Bool => ColumnType::Bool,
@@ -261,14 +244,21 @@ impl Numbers {
     }
 
     fn common_type(self) -> Option<ColumnType> {
-        let exact_in_f64 = self.lowest.unsigned_abs().max(self.highest) <= EXACT_IN_F64;
-        match self {
-            Self { floats: true, ints: false, .. } => Some(ColumnType::Float),
-            Self { floats: true, .. } if exact_in_f64 => Some(ColumnType::Float),
-            Self { floats: true, .. } => None,
-            Self { highest, .. } if i64::try_from(highest).is_ok() => Some(ColumnType::Int),
-            Self { lowest: 0, .. } => Some(ColumnType::UInt),
-            _ => None,
+        let types = [ColumnType::Int, ColumnType::UInt, ColumnType::Float];
+        let mut fitting = types.into_iter().filter(|ty| self.fit(ty));
+        // Integers are not made floats of for being small enough.
+        fitting.find(|ty| self.floats || *ty != ColumnType::Float)
+    }
+
+    /// Whether a column of type `ty` holds them all without loss.
+    pub(super) fn fit(self, ty: &ColumnType) -> bool {
+        match ty {
+            ColumnType::Int => !self.floats && i64::try_from(self.highest).is_ok(),
+            ColumnType::UInt => !self.floats && self.lowest == 0,
+            ColumnType::Float => {
+                !self.ints || self.lowest.unsigned_abs().max(self.highest) <= EXACT_IN_F64
+            }
+            _ => false,
         }
     }
 }

@@ -8,17 +8,16 @@ use mcap::write::NoSeek;
 use mcap::{Compression, McapError, WriteOptions};
 use serde_json::{Map, Value as Json, json};
 
-use super::kind::ColumnType;
 use super::survey::Survey;
-use super::{RowSource, write_row};
+use super::{RowSource, typed, write_row};
 use crate::track::error::TrackError;
 use crate::track::json::NonFinite;
-use crate::track::row::{Column, TIMESTAMP_COLUMN, Timestamp};
+use crate::track::row::{Column, ColumnType, TIMESTAMP_COLUMN, Timestamp};
 
 /// Writes the rows of `source` to `out`, each at its time.
 pub(super) fn write(source: &impl RowSource, out: &mut dyn Write) -> Result<(), TrackError> {
     let topic = source.about().topic;
-    let schema = schema(&Survey::of(source)?).to_string();
+    let schema = schema(&typed::columns(source, &Survey::of(source)?)).to_string();
     let mut writer = WriteOptions::new()
         .compression(Some(Compression::Zstd))
         .compression_threads(0)
@@ -59,24 +58,24 @@ fn nanos(ts: Timestamp) -> Result<u64, TrackError> {
 
 /// The columns' types. What Foxglove has no type for is left out: it shows it all the same, but
 /// refuses a channel whose schema names it.
-fn schema(survey: &Survey) -> Json {
+fn schema(columns: &[(Column, ColumnType)]) -> Json {
     let timestamp = (TIMESTAMP_COLUMN.to_owned(), json!({ "type": "number" }));
-    let columns = survey.columns().filter_map(|(name, ty)| Some((name.to_string(), typed(&ty)?)));
+    let columns = columns.iter().filter_map(|(name, ty)| Some((name.to_string(), json_type(ty)?)));
     object([timestamp].into_iter().chain(columns).collect())
 }
 
-fn typed(ty: &ColumnType) -> Option<Json> {
+fn json_type(ty: &ColumnType) -> Option<Json> {
     match ty {
         ColumnType::List(items) => match &**items {
             ColumnType::List(_) => None,
-            items => Some(json!({ "type": "array", "items": typed(items)? })),
+            items => Some(json!({ "type": "array", "items": json_type(items)? })),
         },
         ColumnType::Bool => Some(json!({ "type": "boolean" })),
         ColumnType::Int | ColumnType::UInt => Some(json!({ "type": "integer" })),
         ColumnType::Float => Some(json!({ "type": "number" })),
         ColumnType::Text => Some(json!({ "type": "string" })),
         ColumnType::Dict(entries) => {
-            let entry = |(key, ty): &(Column, ColumnType)| Some((key.to_string(), typed(ty)?));
+            let entry = |(key, ty): &(Column, ColumnType)| Some((key.to_string(), json_type(ty)?));
             Some(object(entries.iter().filter_map(entry).collect()))
         }
         ColumnType::Null | ColumnType::Json => None,

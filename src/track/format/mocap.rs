@@ -47,7 +47,7 @@ pub(super) fn write(
 
 /// Everything before the first frame.
 fn head(about: &About, survey: &Survey) -> Vec<u8> {
-    let mut channels: Vec<&str> = survey.columns().map(|(name, _)| &**name).collect();
+    let mut channels: Vec<&str> = survey.columns().map(|name| &**name).collect();
     channels.sort_unstable();
     let head = format!(
         "{{\"version\":\"1.0\",\"metadata\":{{{}}},\"channels\":{},\"frames\":[",

@@ -18,11 +18,10 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use self::batch::Batch;
-use super::kind::ColumnType;
 use super::survey::Survey;
-use super::{RowSource, RowStream, RowText};
+use super::{RowSource, RowStream, RowText, typed};
 use crate::track::error::TrackError;
-use crate::track::row::{Column, TIMESTAMP_COLUMN};
+use crate::track::row::{Column, ColumnType, TIMESTAMP_COLUMN};
 
 /// A row group is closed once it takes this much memory, encoded.
 const ROW_GROUP_BYTES: usize = 32 << 20;
@@ -36,10 +35,11 @@ pub(super) fn write(
     out: &mut (dyn Write + Send),
 ) -> Result<(), TrackError> {
     let survey = Survey::of(source)?;
-    let schema = Arc::new(schema(&survey));
-    let properties = properties(&survey);
+    let columns = typed::columns(source, &survey);
+    let schema = Arc::new(schema(&columns));
+    let properties = properties(&columns);
     let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
-    let batch = Batch::new(schema, &survey);
+    let batch = Batch::new(schema, &columns);
     // Reading rows and encoding columns are about as much work.
     thread::scope(|scope| {
         let (full, batches) = mpsc::sync_channel(BATCHES_AHEAD);
@@ -86,13 +86,13 @@ fn gather(
 }
 
 /// Floats are split into streams of their bytes: smaller and faster to write than any other way.
-fn properties(survey: &Survey) -> WriterProperties {
+fn properties(columns: &[(Column, ColumnType)]) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")).to_owned());
     let mut floats = vec![vec![TIMESTAMP_COLUMN.to_owned()]];
-    for (name, ty) in survey.columns() {
-        push_float_paths(&ty, vec![name.to_string()], &mut floats);
+    for (name, ty) in columns {
+        push_float_paths(ty, vec![name.to_string()], &mut floats);
     }
     for path in floats.into_iter().map(ColumnPath::new) {
         properties = properties
@@ -122,9 +122,9 @@ fn push_float_paths(ty: &ColumnType, path: Vec<String>, floats: &mut Vec<Vec<Str
     }
 }
 
-fn schema(survey: &Survey) -> Schema {
+fn schema(columns: &[(Column, ColumnType)]) -> Schema {
     let timestamp = Field::new(TIMESTAMP_COLUMN, DataType::Float64, true);
-    let columns = survey.columns().map(|(name, ty)| Field::new(&**name, data_type(&ty), true));
+    let columns = columns.iter().map(|(name, ty)| Field::new(&**name, data_type(ty), true));
     Schema::new([timestamp].into_iter().chain(columns).collect::<Fields>())
 }
 

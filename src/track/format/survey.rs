@@ -7,7 +7,7 @@ use std::thread;
 
 use jiter::{JiterError, Peek};
 
-use super::kind::{ColumnType, Kind};
+use super::kind::Kind;
 use super::{RowSource, RowStream, RowText};
 use crate::track::error::TrackError;
 use crate::track::json::{NonFinite, reader, walk_object};
@@ -158,8 +158,13 @@ impl Survey {
     }
 
     /// Columns in the order they first appear in.
-    pub(super) fn columns(&self) -> impl Iterator<Item = (&Column, ColumnType)> {
-        self.places.names.iter().zip(&self.kinds).map(|(name, kind)| (name, kind.column_type()))
+    pub(super) fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.places.names.iter()
+    }
+
+    /// The columns, and what they hold.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&Column, &Kind)> {
+        self.places.names.iter().zip(&self.kinds)
     }
 }
 

@@ -14,10 +14,10 @@ use super::index::Index;
 use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
 use super::snapshot::{DATA_FILE, extend_index};
-use super::{index_file, tidy};
+use super::{index_file, schema_file, tidy};
 use crate::track::json::{JsonWriter, NonFinite, scan_row};
 use crate::track::name::TrackName;
-use crate::track::row::{Column, Fields, TIMESTAMP_COLUMN, Timestamp};
+use crate::track::row::{Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, TrackSchema};
 
 /// While recording, `metadata.json` is brought up to date this often.
 const METADATA_EVERY: Duration = Duration::from_secs(2);
@@ -40,6 +40,9 @@ pub(crate) struct TrackAppender {
     index: Index,
     metadata: TrackMetadata,
     metadata_saved: Instant,
+    schema: TrackSchema,
+    /// Whether the schema holds what its file lacks.
+    is_schema_new: bool,
     /// Rows on disk that other writers or earlier runs brought.
     rows_before: u64,
     rows_appended: u64,
@@ -64,6 +67,8 @@ impl TrackAppender {
             .unwrap_or_default();
         mend_tail(&data, &data_path, &mut index)?;
         let mut appender = Self {
+            schema: schema_file::load_if_readable(&folder),
+            is_schema_new: false,
             folder,
             data_path,
             data,
@@ -98,11 +103,35 @@ impl TrackAppender {
         Ok(metadata)
     }
 
+    /// Notes what the rows to come can hold; in its file before the next of them.
+    pub(crate) fn declare(&mut self, rows: &RowSchema) {
+        self.is_schema_new |= self.schema.declare(rows);
+    }
+
+    fn save_schema(&mut self) {
+        if !self.is_schema_new {
+            return;
+        }
+        match schema_file::save(&self.folder, &self.schema) {
+            Ok(()) => self.is_schema_new = false,
+            Err(error) => {
+                // Rows go on without: the next flush tries again.
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    error,
+                    "the types of the columns of `{}` are not stored",
+                    self.metadata.topic
+                );
+            }
+        }
+    }
+
     /// Appends a flush's rows. When it returns, other processes see them and `kill -9` keeps them.
     ///
     /// # Errors
     /// The file is as it was before; the rows are still the caller's.
     pub(crate) fn append(&mut self, rows: &[(Timestamp, Fields)]) -> Result<(), StoreError> {
+        self.save_schema();
         self.take_in_foreign_rows()?;
         self.batch.clear();
         let mut line_lens = Vec::with_capacity(rows.len());
@@ -166,6 +195,7 @@ impl TrackAppender {
 
     /// Takes over what `notes` says of the track.
     pub(crate) fn annotate(&mut self, notes: TrackNotes) -> Result<(), StoreError> {
+        self.save_schema();
         self.metadata.annotate(notes);
         self.save_metadata()
     }

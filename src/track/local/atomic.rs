@@ -19,6 +19,16 @@ pub(crate) fn replace_file(path: &Path, contents: &[u8]) -> Result<(), StoreErro
     })
 }
 
+/// As [`replace_file`], and in its place also after a power cut.
+pub(super) fn replace_file_durably(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
+    replace_file(path, contents)?;
+    let folder = path.parent().unwrap_or(path);
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .and_then(|()| sync_folder(folder))
+        .map_err(StoreError::io("sync", path))
+}
+
 /// A hidden name in the same folder, this process's own.
 pub(super) fn temporary_beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();

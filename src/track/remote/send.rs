@@ -17,8 +17,10 @@ use super::session::{FileUpload, Session};
 use super::uploads::{Uploads, WaitingFile};
 use crate::track::error::one_line;
 use crate::track::json::{Columns, JsonWriter, NonFinite, RowParser};
-use crate::track::local::{Follower, Lines, Snapshot, StoreError, TrackMetadata, Waiting};
-use crate::track::row::{TIMESTAMP_COLUMN, Timestamp};
+use crate::track::local::{
+    Follower, Lines, Snapshot, StoreError, TrackMetadata, Waiting, load_schema, note_schema,
+};
+use crate::track::row::{TIMESTAMP_COLUMN, Timestamp, TrackSchema};
 
 /// What a request carries at the most; servers commonly take a megabyte.
 const MAX_BATCH_BYTES: usize = 512 << 10;
@@ -40,8 +42,8 @@ pub(super) struct Sender {
     pub(super) topic: String,
     folder: PathBuf,
     follower: Follower,
-    /// The server knows the track.
-    made: bool,
+    /// The server knows the track, and this of its columns.
+    made: Option<TrackSchema>,
     size: BatchSize,
 }
 
@@ -71,7 +73,7 @@ pub(super) struct RowsDone {
 impl Sender {
     pub(super) fn new(topic: String, folder: PathBuf, follower: Follower) -> Self {
         let size = BatchSize { bytes: MAX_BATCH_BYTES, rows: MAX_BATCH_ROWS };
-        Self { topic, folder, follower, made: false, size }
+        Self { topic, folder, follower, made: None, size }
     }
 
     pub(super) fn follower(&self) -> &Follower {
@@ -84,7 +86,7 @@ impl Sender {
 
     /// The server does not know the track.
     pub(super) fn unmake(&mut self) {
-        self.made = false;
+        self.made = None;
     }
 
     /// What waits.
@@ -114,9 +116,7 @@ impl Sender {
         refused: &Mutex<RefusedFile>,
         done: &mut RowsDone,
     ) -> Result<(), CallError> {
-        if !self.made {
-            self.make(&shared.api, session).await?;
-        }
+        self.make(&shared.api, session).await?;
         let batch = block_in_place(|| self.read(&shared.uploads)).map_err(|e| store_error(&e))?;
         self.send_batch(&shared.api, session, &batch, done).await?;
         done.refused =
@@ -141,9 +141,7 @@ impl Sender {
         let mut done = RowsDone::default();
         for times in times.chunks(MAX_BATCH_ROWS) {
             let sent = async {
-                if !self.made {
-                    self.make(&shared.api, session).await?;
-                }
+                self.make(&shared.api, session).await?;
                 let text =
                     block_in_place(|| self.stored_rows(times)).map_err(|e| store_error(&e))?;
                 let lines = Lines { text, ..Lines::default() };
@@ -188,10 +186,17 @@ impl Sender {
         Ok(text)
     }
 
+    /// Makes the track on the server, unless it has it with all that is declared of it.
     async fn make(&mut self, api: &Api, session: &Session) -> Result<(), CallError> {
+        // One that can't be read is told where the track is written or read.
+        let schema = block_in_place(|| load_schema(&self.folder)).unwrap_or_default();
+        if self.made.as_ref() == Some(&schema) {
+            return Ok(());
+        }
         let notes = block_in_place(|| TrackMetadata::load_for(&self.topic, &self.folder))
             .map_err(|error| store_error(&error))?;
-        let notes = notes.map(|metadata| metadata.notes()).unwrap_or_default();
+        let mut notes = notes.map(|metadata| metadata.notes()).unwrap_or_default();
+        note_schema(&mut notes, &schema);
         match session.make_track(api, &self.topic, &notes).await {
             Err(error) if matches!(error.fault, Fault::Refused | Fault::TooLarge) => {
                 // Its rows show whether it does without.
@@ -199,7 +204,7 @@ impl Sender {
             }
             made => made?,
         }
-        self.made = true;
+        self.made = Some(schema);
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! `sync`, and `read` and `tracks` against a server.
 
-use mldash_bridge::track::{Experiment, Options};
+use mldash_bridge::track::{ColumnType, Experiment, Fields, Options, RowSchema};
 use serde_json::Value as Json;
 
 use super::lab::{Lab, RUN, append};
 use crate::fault_proxy::Fault;
+use crate::parquet_table::ParquetTable;
 use crate::program::{Done, program};
 
 fn run(lab: &Lab, command: &[&str]) -> Done {
@@ -143,6 +144,33 @@ fn read_and_tracks_give_from_a_server_what_they_give_here() {
             .collect()
     };
     assert_eq!(tracks(here(&list)), tracks(run(&lab, &list)));
+}
+
+#[test]
+fn columns_have_their_declared_types_on_the_server_too() {
+    let lab = Lab::new();
+    let exp = Experiment::open(RUN, Options::local(lab.root())).unwrap();
+    let declared =
+        |column: &str| RowSchema::new(column).column(column, ColumnType::list(ColumnType::Float));
+    let types = || {
+        let there = run(&lab, &["read", RUN, "arm", "--format", "parquet"]);
+        assert_eq!(there.code, 0, "{}", there.stderr);
+        ParquetTable::read(&there.stdout).types()
+    };
+    let append = |column: &str, ts: f64| {
+        let row: Fields = [(column, Vec::<f64>::new())].into_iter().collect();
+        exp.tracks("arm").with_schema(declared(column)).append(row, ts).unwrap();
+        exp.flush().unwrap();
+        assert_eq!(sync(&lab).code, 0);
+    };
+    append("effort", 1.0);
+    assert_eq!(types()[1..], [("effort".into(), "[Float64]".into())]);
+    // What is declared later comes too.
+    append("velocity", 2.0);
+    assert_eq!(types()[2..], [("velocity".into(), "[Float64]".into())]);
+    let listed = run(&lab, &["tracks", RUN, "--json"]);
+    let tracks: Json = serde_json::from_slice(&listed.stdout).unwrap();
+    assert_eq!(tracks[0].get("metadata"), None, "it is no note of the user's");
 }
 
 #[test]

@@ -8,9 +8,9 @@ use arrow_schema::{ArrowError, Schema};
 
 use super::builder::{Builder, Unfit};
 use crate::track::error::TrackError;
-use crate::track::format::survey::{Places, Survey};
+use crate::track::format::survey::Places;
 use crate::track::json::{reader, walk_object};
-use crate::track::row::TIMESTAMP_COLUMN;
+use crate::track::row::{Column, ColumnType, TIMESTAMP_COLUMN};
 
 /// A batch is full with this many rows…
 const BATCH_ROWS: usize = 8 << 10;
@@ -29,13 +29,13 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// With the columns of `survey`, which `schema` describes.
-    pub(super) fn new(schema: Arc<Schema>, survey: &Survey) -> Self {
+    /// With `columns`, which `schema` describes.
+    pub(super) fn new(schema: Arc<Schema>, columns: &[(Column, ColumnType)]) -> Self {
         Self {
             schema,
-            places: survey.columns().map(|(name, _)| name.clone()).collect(),
+            places: columns.iter().map(|(name, _)| name.clone()).collect(),
             times: Vec::new(),
-            columns: survey.columns().map(|(_, ty)| Builder::new(&ty)).collect(),
+            columns: columns.iter().map(|(_, ty)| Builder::new(ty)).collect(),
             bytes: 0,
         }
     }

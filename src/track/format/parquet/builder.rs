@@ -10,9 +10,8 @@ use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, Field, Fields};
 use jiter::{Jiter, JiterError, Peek};
 
-use crate::track::format::kind::ColumnType;
 use crate::track::json::{self, MAX_DEPTH, WalkError};
-use crate::track::row::{Column, Value};
+use crate::track::row::{Column, ColumnType, Value};
 
 /// A text that is not of the columns' types, or not JSON.
 #[derive(Debug)]
