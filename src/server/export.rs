@@ -91,6 +91,7 @@ fn content_type(format: Format) -> &'static str {
         Format::Jsonl => "application/x-ndjson",
         Format::Parquet => "application/vnd.apache.parquet",
         Format::Mcap => "application/octet-stream",
+        Format::Csv => "text/csv; charset=utf-8",
     }
 }
 

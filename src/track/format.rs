@@ -1,6 +1,7 @@
 //! Rows → files that others read. Each format is a file of its own behind [`write()`], which takes
 //! any [`RowSource`]: a track's rows, or rows joined of several tracks.
 
+mod csv;
 mod json;
 mod kind;
 mod mcap;
@@ -43,16 +44,20 @@ pub enum Format {
     /// One MCAP channel of JSON messages with their JSON Schema, which Foxglove opens. Its JSON is
     /// always strict, and it has no times below zero.
     Mcap,
+    /// One line a row under a line of column names, cells parted by commas. Lists and dicts are in it as
+    /// JSON text. Null and a column that a row lacks are empty cells, and so is an empty text.
+    Csv,
 }
 
 /// A text that names no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a format; there are json, jsonl, parquet, mocap and mcap")]
+#[error("`{0}` is not a format; there are json, jsonl, parquet, mocap, mcap and csv")]
 pub struct FormatError(String);
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 5] = [Self::Json, Self::Jsonl, Self::Parquet, Self::Mocap, Self::Mcap];
+    pub const ALL: [Self; 6] =
+        [Self::Json, Self::Jsonl, Self::Parquet, Self::Mocap, Self::Mcap, Self::Csv];
 
     /// The name it is asked for by.
     pub fn name(self) -> &'static str {
@@ -62,13 +67,26 @@ impl Format {
             Self::Parquet => "parquet",
             Self::Mocap => "mocap",
             Self::Mcap => "mcap",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// What the names of its files end with, the usual one first.
+    pub fn extensions(self) -> &'static [&'static str] {
+        match self {
+            Self::Json => &["json"],
+            Self::Jsonl => &["jsonl", "ndjson"],
+            Self::Parquet => &["parquet", "pq"],
+            Self::Mocap => &["mocap", "json"],
+            Self::Mcap => &["mcap"],
+            Self::Csv => &["csv"],
         }
     }
 
     /// Whether people can read it.
     pub fn is_text(self) -> bool {
         match self {
-            Self::Json | Self::Jsonl | Self::Mocap => true,
+            Self::Json | Self::Jsonl | Self::Mocap | Self::Csv => true,
             Self::Parquet | Self::Mcap => false,
         }
     }
@@ -230,5 +248,6 @@ pub(super) fn write(
         Format::Parquet => parquet::write(source, out),
         Format::Mocap => mocap::write(source, export.non_finite, out),
         Format::Mcap => mcap::write(source, out),
+        Format::Csv => csv::write(source, export.non_finite, out),
     }
 }

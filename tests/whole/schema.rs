@@ -113,6 +113,8 @@ fn a_column_is_there_in_its_place_and_of_its_type_whether_any_row_has_it_or_not(
     let asked = exp.tracks("arm").export(&query, Format::Parquet).unwrap();
     let asked = ParquetTable::read(&asked).types();
     assert_eq!(named(&asked), ["timestamp: Float64", "q: [Float64]", "never: UInt64"]);
+    let csv = exp.tracks("arm").export(&Query::all(), Format::Csv).unwrap();
+    assert_eq!(String::from_utf8(csv).unwrap(), "timestamp,q,never,n,later\n1.0,[],,1,true\n");
 }
 
 #[test]

@@ -31,6 +31,19 @@ pub(super) fn columns(source: &impl RowSource, survey: &Survey) -> Vec<(Column, 
     columns
 }
 
+/// The names of these columns.
+pub(super) fn names(source: &impl RowSource, survey: &Survey) -> Vec<Column> {
+    let mut names: Vec<Column> = source.declared().into_iter().map(|(name, _)| name).collect();
+    let declared = names.len();
+    for name in survey.columns() {
+        if !names[..declared].contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names.sort_by_key(|name| source.group(name));
+    names
+}
+
 /// The declared type if it holds all values of `kind`, else one that does; `None` where only their JSON
 /// text holds them all.
 fn settle(kind: &Kind, declared: &ColumnType) -> Option<ColumnType> {
