@@ -23,6 +23,7 @@ mod status_text;
 mod stdin;
 mod stop;
 mod sync;
+mod target;
 mod tracks;
 
 use std::ffi::OsString;

@@ -53,7 +53,7 @@ impl From<MethodArg> for AlignMethod {
 }
 
 /// The first is what is written when nobody says.
-const FORMATS: [Format; 2] = [Format::Jsonl, Format::Parquet];
+const FORMATS: [Format; 3] = [Format::Jsonl, Format::Parquet, Format::Csv];
 
 pub(crate) fn run(args: &AlignArgs) -> Result<(), Failure> {
     let format = args.rows.format(args.format, &FORMATS)?;

@@ -5,7 +5,8 @@ use mldash_bridge::track::{Experiment, Options, TrackError, TrackName};
 use serde::Serialize;
 
 use super::remote::TokenArgs;
-use super::{ExperimentArgs, Failure, output, stdin};
+use super::target::{self, IfThere};
+use super::{ExperimentArgs, Failure, stdin};
 
 #[derive(Debug, Args)]
 pub(crate) struct AppendArgs {
@@ -55,7 +56,7 @@ pub(crate) fn run(args: &AppendArgs) -> Result<(), Failure> {
         merged: lines.merged + track.map_or(0, |track| track.merged_on_disk),
         bad: lines.bad,
     };
-    output::write_to(None, |out| {
+    target::write_to(None, IfThere::Replace, |out| {
         serde_json::to_writer(&mut *out, &summary).map_err(std::io::Error::from)?;
         Ok(writeln!(out)?)
     })?;

@@ -10,6 +10,7 @@ use mldash_bridge::message::Definitions;
 use mldash_bridge::ros::{GraphReport, GraphTopic, Mapped, RosArguments, StopFlag};
 
 use super::stop::stop_on_signals;
+use super::target::{self, IfThere, is_stdout};
 use super::{Failure, check, output, parse_duration};
 
 /// What is listened to: all that is not hidden.
@@ -17,7 +18,7 @@ const EVERYTHING: &str = "topics: [{topic: /**}]";
 
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// Write to this file, which must not be there yet, instead of stdout.
+    /// Write to this file, which must not be there yet, instead of stdout, for which `-` stands too.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// How long to listen for rates.
@@ -26,9 +27,9 @@ pub(crate) struct InitArgs {
 }
 
 pub(crate) fn run(args: &InitArgs, ros_args: &RosArguments) -> Result<(), Failure> {
-    if let Some(file) = args.output.as_ref().filter(|file| file.exists()) {
-        let reason = format!("{} is there already; choose another name", file.display());
-        return Err(Failure::Usage(reason.into()));
+    let file = args.output.as_deref().filter(|file| !is_stdout(Some(file)));
+    if let Some(file) = file.filter(|file| file.is_file()) {
+        return Err(target::is_there(file));
     }
     let stop = StopFlag::default();
     stop_on_signals(&stop)?;
@@ -52,8 +53,10 @@ pub(crate) fn run(args: &InitArgs, ros_args: &RosArguments) -> Result<(), Failur
         // Whoever depends on it should not have to find out.
         Mapping::parse(&text, "init")?;
     }
-    match &args.output {
-        Some(file) => output::write_to(Some(file), |out| Ok(out.write_all(text.as_bytes())?))?,
+    match file {
+        Some(_) => {
+            target::write_to(file, IfThere::Refuse, |out| Ok(out.write_all(text.as_bytes())?))?
+        }
         None => data.write_all(text.as_bytes())?,
     }
     tracing::info!("{} topics; check it with `mldash_bridge check FILE --graph`", topics.len());

@@ -1,7 +1,6 @@
-//! Where a command's data goes: stdout, or a file that is whole or not there.
+//! What a command writes: rows in a format, or a report.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write, stdout};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use mldash_bridge::track::{Export, Format, TrackError};
 use serde::Serialize;
 
 use super::Failure;
+use super::target::{IfThere, is_stdout, write_to};
 
 /// Where rows go; of every command that writes rows.
 #[derive(Debug, Args)]
@@ -18,22 +18,24 @@ pub(crate) struct RowsArgs {
     /// In JSON, write null for NaN and infinities instead of Python's tokens.
     #[arg(long)]
     strict: bool,
-    /// Write to this file instead of stdout.
+    /// Write to this file instead of stdout, for which `-` stands too. It appears once it is whole; a device,
+    /// a FIFO or a socket is written into.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 impl RowsArgs {
-    /// What is asked for, else what the file's name says, else the first of `known`.
+    /// What is asked for, else what the file's name says; for stdout and a name without an extension, the
+    /// first of `known`.
     pub(crate) fn format(
         &self,
         asked: Option<Format>,
         known: &[Format],
     ) -> Result<Format, Failure> {
-        let extension = self.output.as_deref().and_then(Path::extension).and_then(OsStr::to_str);
-        let by_name = || known.iter().find(|format| Some(format.name()) == extension);
-        let format = asked.or_else(|| by_name().or(known.first()).copied());
-        let format = format.unwrap_or(Format::Json);
+        let file = self.output.as_deref().filter(|file| !is_stdout(Some(file)));
+        let by_name = file.map_or(Ok(None), |file| format_of(file, asked, known));
+        let format = asked.or(by_name.map_err(|reason| Failure::Usage(reason.into()))?);
+        let format = format.or(known.first().copied()).unwrap_or(Format::Json);
         if self.is_for_a_terminal() && !format.is_text() {
             let reason =
                 format!("{format} is not for a terminal; name a file with -o or use a pipe");
@@ -52,10 +54,13 @@ impl RowsArgs {
         if self.strict {
             export = export.strict();
         }
-        write_to(self.output.as_deref(), |out| {
-            write(export, out)?;
-            // A prompt should not stand behind the last row; a file stays as the format has it.
-            if self.is_for_a_terminal() {
+        write_to(self.output.as_deref(), IfThere::Replace, |out| {
+            let mut out = LastByte { out, last: None };
+            write(export, &mut out)?;
+            // ML-Dash joins rows by newlines; a file of lines ends with one, and no prompt should stand
+            // behind the last row.
+            let ends_a_line = format == Format::Jsonl || self.is_for_a_terminal();
+            if ends_a_line && out.last.is_some_and(|last| last != b'\n') {
                 writeln!(out)?;
             }
             Ok(())
@@ -63,7 +68,38 @@ impl RowsArgs {
     }
 
     fn is_for_a_terminal(&self) -> bool {
-        self.output.is_none() && stdout().is_terminal()
+        is_stdout(self.output.as_deref()) && stdout().is_terminal()
+    }
+}
+
+/// The format that a file's name says; `None` for a name without an extension.
+fn format_of(
+    file: &Path,
+    asked: Option<Format>,
+    known: &[Format],
+) -> Result<Option<Format>, String> {
+    let Some(extension) = file.extension() else {
+        return Ok(None);
+    };
+    let extension = extension.to_str().unwrap_or_default();
+    let says =
+        |format: &Format| format.extensions().iter().any(|e| extension.eq_ignore_ascii_case(e));
+    let name = file.display();
+    match (asked, Format::ALL.iter().find(|format| says(format))) {
+        (Some(asked), Some(_)) if says(&asked) => Ok(Some(asked)),
+        (Some(asked), Some(said)) => Err(format!(
+            "`{name}` is called {said} and `--format` says {asked}; change one of them"
+        )),
+        (Some(asked), None) => Ok(Some(asked)),
+        (None, Some(said)) if known.contains(said) => Ok(Some(*said)),
+        (None, said) => {
+            let known: Vec<String> = known.iter().map(|format| format!(".{format}")).collect();
+            let problem = match said {
+                Some(said) => format!("this command does not write {said}, as `{name}` is called"),
+                None => format!("`{name}` does not say in which format; say it with `--format`"),
+            };
+            Err(format!("{problem}, or call it {}", known.join(", ")))
+        }
     }
 }
 
@@ -71,33 +107,6 @@ impl RowsArgs {
 pub(crate) fn formats(known: &'static [Format]) -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(known.iter().map(|format| format.name()))
         .try_map(|name| name.parse::<Format>())
-}
-
-/// Hands `write` the file `path`, or stdout without one. A file appears under its name only once
-/// it is complete.
-pub(crate) fn write_to(
-    path: Option<&Path>,
-    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let Some(path) = path else {
-        let mut out = BufWriter::new(stdout());
-        write(&mut out)?;
-        return Ok(out.flush()?);
-    };
-    let named = |action: &'static str| {
-        move |error: io::Error| {
-            Failure::Failed(format!("can't {action} {}: {error}", path.display()).into())
-        }
-    };
-    let partial = path.with_added_extension("partial");
-    let mut out = BufWriter::new(File::create(&partial).map_err(named("create"))?);
-    let written = write(&mut out)
-        .and_then(|()| out.flush().map_err(named("write")))
-        .and_then(|()| fs::rename(&partial, path).map_err(named("write")));
-    written.inspect_err(|_| {
-        // Half a file under any name would only mislead.
-        let _ = fs::remove_file(&partial);
-    })
 }
 
 /// Writes a value as JSON, or with `print` as people read it.
@@ -115,6 +124,24 @@ pub(crate) fn write_report(
         print(&mut out)?;
     }
     out.flush()
+}
+
+/// Knows the last byte that was written.
+struct LastByte<'a> {
+    out: &'a mut (dyn Write + Send),
+    last: Option<u8>,
+}
+
+impl Write for LastByte<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.last = bytes.get(..written).and_then(<[u8]>::last).copied().or(self.last);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Stdout for this program's data alone: what libraries print there from now on, as Fast DDS does

@@ -1,7 +1,10 @@
 //! `mldash_bridge read`: a track's rows as a file.
 
 use clap::Args;
-use mldash_bridge::track::{Experiment, Format, Query, Remote, RemoteExperiment, Track};
+use mldash_bridge::track::{
+    Experiment, Format, Query, Remote, RemoteExperiment, TIMESTAMP_COLUMN, TIMESTAMP_KEY,
+    TopicFilter, TrackInfo,
+};
 
 use super::output::{RowsArgs, formats};
 use super::remote::RemoteArgs;
@@ -41,7 +44,10 @@ pub(crate) fn run(args: &ReadArgs) -> Result<(), Failure> {
     }
     let exp = args.experiment.open()?;
     let track = exp.tracks(&args.track);
-    warn_without_rows(&exp, &track)?;
+    match track.columns()? {
+        Some(columns) => check_columns(args, &columns)?,
+        None => return Err(nothing_here(args, &exp)?),
+    }
     args.rows.write(format, |export, out| track.export_to(&query(args), export, out))
 }
 
@@ -50,27 +56,59 @@ fn read_remote(args: &ReadArgs, remote: &Remote, format: Format) -> Result<(), F
         return Err(Failure::Usage("a server knows no `--limit`; give `--end` instead".into()));
     }
     let exp = RemoteExperiment::open(&args.experiment.experiment, remote)?;
+    let tracks = exp.list_matching(&TopicFilter::All)?;
+    match tracks.iter().find(|track| track.topic == args.track) {
+        // A server need not tell of columns.
+        Some(track) if track.columns.is_empty() => {}
+        Some(track) => check_columns(args, &track.columns)?,
+        None => return Err(no_track(args, &tracks)),
+    }
     // On the wire JSON is always strict.
     args.rows.write(format, |_, out| exp.export_to(&args.track, &query(args), format, out))
 }
 
-/// A track that was never recorded reads as one without rows; its name is likely mistyped. So does one
-/// that a server took over.
-fn warn_without_rows(exp: &Experiment, track: &Track) -> Result<(), Failure> {
-    if track.rows(&Query::all().limit(1))?.next().transpose()?.is_none() {
-        let (topic, tracks) = (track.topic(), exp.list()?);
-        if tracks.iter().any(|track| track.topic == topic) && exp.folder().join(".sync").is_dir() {
-            tracing::warn!(
-                "track `{topic}` has no rows here; if they were removed after an upload (`keep: \
-                 unsynced`), read them with `--remote URL`"
-            );
-            return Ok(());
-        }
-        let with_rows = tracks.into_iter().filter(|track| track.total_entries > 0);
-        let topics: Vec<String> = with_rows.map(|track| track.topic).collect();
-        tracing::warn!("track `{topic}` has no rows; there are: {}", topics.join(", "));
+/// A name that is mistyped must not look like a column without values.
+fn check_columns(args: &ReadArgs, columns: &[String]) -> Result<(), Failure> {
+    let is_known = |name: &&String| {
+        [TIMESTAMP_COLUMN, TIMESTAMP_KEY].contains(&name.as_str()) || columns.contains(name)
+    };
+    let unknown: Vec<String> = args
+        .columns
+        .iter()
+        .filter(|name| !is_known(name))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if unknown.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let (unknown, known) = (unknown.join(", "), columns.join(", "));
+    let reason = format!("track `{}` has no column {unknown}; there are: {known}", args.track);
+    Err(Failure::Failed(reason.into()))
+}
+
+/// Why there are no rows of a track: it was never recorded, so that its name is likely mistyped, or a
+/// server took its rows over.
+fn nothing_here(args: &ReadArgs, exp: &Experiment) -> Result<Failure, Failure> {
+    let tracks = exp.list()?;
+    if tracks.iter().any(|track| track.topic == args.track) && exp.folder().join(".sync").is_dir() {
+        let reason = format!(
+            "track `{}` has no rows here; if they were removed after an upload (`keep: unsynced`), read \
+             them with `--remote URL`",
+            args.track
+        );
+        return Ok(Failure::Failed(reason.into()));
+    }
+    let with_rows: Vec<TrackInfo> =
+        tracks.into_iter().filter(|track| track.total_entries > 0).collect();
+    Ok(no_track(args, &with_rows))
+}
+
+fn no_track(args: &ReadArgs, tracks: &[TrackInfo]) -> Failure {
+    let topics: Vec<&str> = tracks.iter().map(|track| &*track.topic).collect();
+    let (experiment, topics) = (&args.experiment.experiment, topics.join(", "));
+    let reason =
+        format!("experiment {experiment} has no track `{}`; there are: {topics}", args.track);
+    Failure::Failed(reason.into())
 }
 
 fn query(args: &ReadArgs) -> Query {

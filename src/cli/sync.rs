@@ -6,7 +6,8 @@ use clap::Args;
 use mldash_bridge::track::{SyncStatus, Synced};
 
 use super::remote::TokenArgs;
-use super::{ExperimentArgs, Failure, output, progress};
+use super::target::{self, IfThere};
+use super::{ExperimentArgs, Failure, progress};
 
 /// The SDK's.
 const URL_VARIABLE: &str = "ML_DASH_API_URL";
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
     let rows: u64 = exp.list()?.iter().map(|track| track.total_entries).sum();
     eprintln!("{}", summary(&status, rows));
     if args.json {
-        output::write_to(None, |out| {
+        target::write_to(None, IfThere::Replace, |out| {
             serde_json::to_writer_pretty(&mut *out, &status).map_err(std::io::Error::from)?;
             Ok(writeln!(out)?)
         })?;

@@ -5,7 +5,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use mldash_bridge::track::{RemoteExperiment, TopicFilter, TrackInfo};
 
 use super::remote::RemoteArgs;
-use super::{ExperimentArgs, Failure, output};
+use super::target::{self, IfThere};
+use super::{ExperimentArgs, Failure};
 
 #[derive(Debug, Args)]
 pub(crate) struct TracksArgs {
@@ -28,7 +29,7 @@ pub(crate) fn run(args: &TracksArgs) -> Result<(), Failure> {
         Some(remote) => RemoteExperiment::open(name, &remote)?.list_matching(&filter)?,
         None => args.experiment.open()?.list_matching(&filter)?,
     };
-    output::write_to(None, |out| {
+    target::write_to(None, IfThere::Replace, |out| {
         if args.json {
             serde_json::to_writer_pretty(&mut *out, &tracks).map_err(std::io::Error::from)?;
             writeln!(out)?;

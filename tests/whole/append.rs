@@ -29,7 +29,7 @@ fn append_lines(root: &Path, topic: &str, lines: &str) -> Done {
 fn read(root: &Path, topic: &str) -> String {
     let done = program(["read", RUN, topic, "--format", "jsonl", "--root"]).arg(root).run();
     assert_eq!(done.code, 0, "{}", done.stderr);
-    done.text().to_owned()
+    done.text().trim_end_matches('\n').to_owned()
 }
 
 #[test]

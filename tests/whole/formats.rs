@@ -208,7 +208,12 @@ fn the_read_command_writes_every_format_as_the_library_does() {
             ],
         );
         assert_eq!(done.code, 0, "{format}: {}", done.stderr);
-        assert_eq!(done.stdout, export(&exp, &query, format), "{format}");
+        let mut expected = export(&exp, &query, format);
+        if format == Format::Jsonl {
+            // A file of lines ends with one.
+            expected.push(b'\n');
+        }
+        assert_eq!(done.stdout, expected, "{format}");
     }
 }
 

@@ -17,6 +17,7 @@ mod list;
 mod made_bag;
 mod mapping;
 mod memory;
+mod output;
 mod parquet_table;
 mod proxy;
 mod recorder;

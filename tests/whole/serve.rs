@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mldash_bridge::fields;
-use mldash_bridge::track::{Experiment, Options, Query, RunStatus};
+use mldash_bridge::track::{Experiment, Format, Options, Query, RunStatus};
 use serde_json::{Value as Json, json};
 
 use crate::http::Client;
@@ -85,7 +85,9 @@ fn the_sdks_client_makes_appends_reads_lists_and_uploads() {
     // The same rows by our own reading, of the root as it lies, with the same bytes.
     let read = ["read", "alice/warehouse/monday/run-1", "robot/pose", "--strict", "--format"];
     let read = program(read).arg("jsonl").arg("--root").arg(&root).run();
-    assert_eq!(read.text(), seen["jsonl"].as_str().unwrap(), "{}", read.stderr);
+    // A file of lines ends with one; on the wire they are joined, as ML-Dash has it.
+    let wire = format!("{}\n", seen["jsonl"].as_str().unwrap());
+    assert_eq!(read.text(), wire, "{}", read.stderr);
     let experiment = fs::read(root.join("alice/warehouse/monday/run-1/experiment.json")).unwrap();
     let experiment: Json = serde_json::from_slice(&experiment).unwrap();
     assert_eq!(experiment["status"], "FAILED");
@@ -153,14 +155,17 @@ fn an_answer_has_the_bytes_of_a_strict_local_read_and_is_zipped_for_those_who_as
     let path = "/api/experiments/experiment~~alice~~w~~run/tracks/robot%2Farm/data";
     let params = "start_timestamp=10&end_timestamp=400.5&columns=q";
     let options = ["--start", "10", "--end", "400.5", "--columns", "q", "--strict"];
-    for format in ["json", "jsonl", "parquet", "mocap", "mcap"] {
-        let answer = alice.get(&format!("{path}?format={format}&{params}"));
+    for format in Format::ALL.map(Format::name) {
+        let mut answer = alice.get(&format!("{path}?format={format}&{params}"));
         let read = program(["read", "alice/w/run", "robot/arm", "--format", format])
             .args(options)
             .arg("--root")
             .arg(&root)
             .run();
         assert_eq!((answer.status, read.code), (200, 0), "{format}: {}", read.stderr);
+        if format == "jsonl" {
+            answer.body.push(b'\n');
+        }
         assert!(answer.body == read.stdout, "{format}");
     }
     let plain = alice.get(path);

@@ -1,6 +1,6 @@
 //! `sync`, and `read` and `tracks` against a server.
 
-use mldash_bridge::track::{ColumnType, Experiment, Fields, Options, RowSchema};
+use mldash_bridge::track::{ColumnType, Experiment, Fields, Format, Options, RowSchema};
 use serde_json::Value as Json;
 
 use super::lab::{Lab, RUN, append};
@@ -112,7 +112,7 @@ fn read_and_tracks_give_from_a_server_what_they_give_here() {
     let here = |command: &[&str]| {
         program(command.iter().copied().chain(["--root", root.to_str().unwrap()])).run()
     };
-    for format in ["json", "jsonl", "parquet", "mocap", "mcap"] {
+    for format in Format::ALL.map(Format::name) {
         let read = [
             "read",
             RUN,

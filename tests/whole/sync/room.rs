@@ -37,6 +37,7 @@ fn what_the_server_has_is_removed_here_once_the_recording_is_closed() {
     assert_eq!((lab.here("arm").len(), lab.on_server("arm").len()), (0, 300));
     assert!(lab.recorded().files("").list().unwrap().is_empty());
     let read = program(["read", RUN, "arm", "--root", lab.root().to_str().unwrap()]).run();
+    assert_eq!(read.code, 1);
     assert!(read.stderr.contains("read them with `--remote URL`"), "{}", read.stderr);
     // It goes on as if nothing were missing.
     let exp = Experiment::open(RUN, options()).unwrap();

@@ -1,0 +1,173 @@
+//! Where `-o` leads. A file is whole or not there; what is no file, such as a device or a FIFO, is written
+//! into and never replaced.
+
+use std::fs::{self, FileType, OpenOptions};
+use std::io::{self, BufWriter, Write, stdout};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, NamedTempFile};
+
+use super::Failure;
+
+/// As an argument, stdout.
+const STDOUT: &str = "-";
+/// As many as Linux follows.
+const MAX_LINKS: usize = 40;
+/// What a new file may be, before the umask.
+const NEW_FILE_MODE: u32 = 0o666;
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfThere {
+    /// It is replaced once the new one is whole.
+    Replace,
+    /// That is wrong usage.
+    Refuse,
+}
+
+/// What a path leads to once its symlinks are followed.
+enum Place {
+    Stdout,
+    /// An open file of this process or another: `/dev/fd/3`.
+    OpenFile(PathBuf),
+    /// Nothing is there yet.
+    New(PathBuf),
+    There(PathBuf, FileType),
+}
+
+/// Whether data goes to stdout: without a path, for `-`, and for `/dev/stdout`.
+pub(crate) fn is_stdout(path: Option<&Path>) -> bool {
+    path.is_none_or(|path| matches!(place(path), Ok(Place::Stdout)))
+}
+
+/// Hands `write` the file `path`, or stdout without one. A file appears under its name only once it is
+/// complete.
+pub(crate) fn write_to(
+    path: Option<&Path>,
+    if_there: IfThere,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let Some(path) = path else {
+        return write_into(stdout(), write);
+    };
+    let named = |action| move |error| cant(action, path, &error);
+    match place(path).map_err(named("look at"))? {
+        Place::Stdout => write_into(stdout(), write),
+        Place::OpenFile(open) => {
+            // Behind what others write there.
+            let file = OpenOptions::new().append(true).open(open).map_err(named("open"))?;
+            write_into(file, write)
+        }
+        Place::New(file) => write_file(path, file, None, if_there, write),
+        Place::There(_, kind) if kind.is_dir() => {
+            Err(Failure::Usage(format!("{} is a folder; name a file", path.display()).into()))
+        }
+        Place::There(_, kind) if kind.is_file() && if_there == IfThere::Refuse => {
+            Err(is_there(path))
+        }
+        Place::There(file, kind) if kind.is_file() => {
+            // Who may not write to it may not replace it either.
+            let old = OpenOptions::new().write(true).open(&file).map_err(named("write"))?;
+            let permissions = old.metadata().map_err(named("look at"))?.permissions();
+            write_file(path, file, Some(permissions), if_there, write)
+        }
+        Place::There(socket, kind) if kind.is_socket() => {
+            write_into(UnixStream::connect(socket).map_err(named("connect to"))?, write)
+        }
+        Place::There(special, _) => {
+            let special = OpenOptions::new().write(true).open(special).map_err(named("open"))?;
+            write_into(special, write)
+        }
+    }
+}
+
+/// A file that may not be replaced.
+pub(crate) fn is_there(path: &Path) -> Failure {
+    Failure::Usage(format!("{} is there already; choose another name", path.display()).into())
+}
+
+fn cant(action: &str, path: &Path, error: &io::Error) -> Failure {
+    Failure::Failed(format!("can't {action} {}: {error}", path.display()).into())
+}
+
+fn write_into(
+    out: impl Write + Send,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut out = BufWriter::new(out);
+    write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+/// `path` is what errors call `file`.
+fn write_file(
+    path: &Path,
+    file: PathBuf,
+    permissions: Option<fs::Permissions>,
+    if_there: IfThere,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let named = |action| move |error: io::Error| cant(action, path, &error);
+    // Half a file under any name would only mislead: it goes when this fails.
+    let mut part = create_beside(&file).map_err(named("create"))?;
+    let mut out = BufWriter::new(part.as_file_mut());
+    write(&mut out)?;
+    out.flush().map_err(named("write"))?;
+    drop(out);
+    if let Some(permissions) = permissions {
+        part.as_file().set_permissions(permissions).map_err(named("write"))?;
+    }
+    let kept = match if_there {
+        IfThere::Replace => part.persist(&file),
+        IfThere::Refuse => part.persist_noclobber(&file),
+    };
+    kept.map(drop).map_err(|error| cant("write", path, &error.error))
+}
+
+/// A hidden file in the same folder, so that it can take the other's place.
+fn create_beside(file: &Path) -> io::Result<NamedTempFile> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Builder::new()
+        .prefix(".mldash_bridge.")
+        .suffix(".partial")
+        .permissions(fs::Permissions::from_mode(NEW_FILE_MODE))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+}
+
+fn place(path: &Path) -> io::Result<Place> {
+    if path == Path::new(STDOUT) {
+        return Ok(Place::Stdout);
+    }
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        if let Some(place) = open_file(&path) {
+            return Ok(place);
+        }
+        let kind = match fs::symlink_metadata(&path) {
+            Ok(metadata) => metadata.file_type(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Place::New(path)),
+            Err(error) => return Err(error),
+        };
+        if !kind.is_symlink() {
+            return Ok(Place::There(path, kind));
+        }
+        // What a link says starts in the link's own folder.
+        let target = fs::read_link(&path)?;
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    Err(io::Error::other("too many symlinks, one leading to the next"))
+}
+
+/// A path in the folder of a process's open files, whose links lead to no path: they may be pipes, or
+/// files that have another name by now.
+fn open_file(path: &Path) -> Option<Place> {
+    let folder = fs::canonicalize(path.parent()?).ok()?;
+    if !folder.starts_with("/proc") || folder.file_name()? != "fd" || !path.exists() {
+        return None;
+    }
+    let own = fs::canonicalize("/proc/self/fd").is_ok_and(|own| own == folder);
+    let is_stdout = own && path.file_name()? == "1";
+    Some(if is_stdout { Place::Stdout } else { Place::OpenFile(path.to_owned()) })
+}
