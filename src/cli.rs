@@ -11,6 +11,7 @@ mod import;
 mod init;
 mod log_thread;
 mod logging;
+mod open_files;
 mod output;
 mod progress;
 mod read;
@@ -126,6 +127,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(log) => log,
         Err(error) => return exit::report(error.into()),
     };
+    open_files::raise_limit();
     let ended = match cli.command {
         Command::Init(args) => done(init::run(&args, &ros_args)),
         Command::Check(args) => done(check::run(&args, &ros_args)),

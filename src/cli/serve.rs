@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::Args;
 use mldash_bridge::server::{Limits, ServeError, Server};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::oneshot;
@@ -88,7 +87,6 @@ impl From<ServeError> for Failure {
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let stopped = stop_signal().map_err(ServeError::Runtime)?;
-    raise_open_files();
     let limits = args.limits.settle();
     let server = Server::bind(&args.root, args.listen, &args.token_file, limits)?;
     tracing::info!("serving {} on http://{}", args.root.display(), server.address());
@@ -122,16 +120,6 @@ impl LimitArgs {
 fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
     let number = text.parse().ok().filter(|number| *number >= T::from(1));
     number.ok_or_else(|| "expected a number of at least 1".to_owned())
-}
-
-/// Each connection and each track that is written to holds a file open; a usual limit of 1024 is soon
-/// reached by a lab full of robots, and may be raised by anybody up to the hard one.
-fn raise_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!(%error, "can't raise the limit of open files");
-    }
 }
 
 /// Ready at the first SIGINT or SIGTERM.

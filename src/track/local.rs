@@ -26,6 +26,7 @@ mod experiment_file;
 mod file_id;
 mod file_store;
 mod follow;
+mod handles;
 mod index;
 mod index_file;
 mod lock;

@@ -65,6 +65,21 @@ impl Program {
         self
     }
 
+    /// With a limit of open files, as `ulimit` takes it: `-n 64`, or `-Sn 64` for the soft one alone.
+    pub fn open_files(mut self, limit: &str) -> Self {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
+        limited.arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        self.command = limited;
+        self
+    }
+
     /// Runs it to its end.
     pub fn run(mut self) -> Done {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::account::assert_adds_up;
 use super::decode::encoder::{Encoder, encode};
-use super::program::{Done, program};
+use super::program::{Done, Program, program};
 
 const RUN: &str = "tests/made/run";
 const BAG: &str = "made.mcap";
@@ -94,9 +94,14 @@ impl MadeBag {
 
     /// Imports it; the import must end in order and its account add up.
     pub fn import(self, mapping: &str) -> Imported {
+        self.import_by(mapping, |import| import)
+    }
+
+    /// As [`import`](Self::import), by a program that `prepare` has changed.
+    pub fn import_by(self, mapping: &str, prepare: impl FnOnce(Program) -> Program) -> Imported {
         let folder = self.write();
         let bag = folder.path().join(BAG);
-        import(folder, &bag, mapping)
+        import(folder, &bag, mapping, prepare)
     }
 
     /// Its folder, once all is in it.
@@ -109,17 +114,22 @@ impl MadeBag {
 
 /// Imports a bag that there is into an experiment of its own.
 pub fn import_file(bag: &Path, mapping: &str) -> Imported {
-    import(tempfile::tempdir().unwrap(), bag, mapping)
+    import(tempfile::tempdir().unwrap(), bag, mapping, |import| import)
 }
 
 /// Imports a bag into the experiment in a folder. The exit code is what the account says.
-fn import(folder: tempfile::TempDir, bag: &Path, mapping: &str) -> Imported {
+fn import(
+    folder: tempfile::TempDir,
+    bag: &Path,
+    mapping: &str,
+    prepare: impl FnOnce(Program) -> Program,
+) -> Imported {
     let path = |name: &str| folder.path().join(name);
     let config = path("mapping.yaml");
     fs::write(&config, mapping).unwrap();
     let import = program(["import", "--json", "--experiment", RUN]).arg("--root");
     let import = import.arg(path("root")).arg("--config").arg(config);
-    let done = import.arg(bag).run();
+    let done = prepare(import.arg(bag)).run();
     assert!(matches!(done.code, 0 | 3), "{}", done.stderr);
     let imported = Imported { folder, bag: bag.to_owned(), done };
     assert_adds_up(&imported.account());
@@ -151,7 +161,7 @@ impl Imported {
     /// Imports the same bag into the same experiment once more.
     pub fn again(self, mapping: &str) -> Self {
         assert!(self.folder.path().join("root").exists());
-        import(self.folder, &self.bag, mapping)
+        import(self.folder, &self.bag, mapping, |import| import)
     }
 
     /// Imports another bag into the same experiment.
@@ -159,7 +169,7 @@ impl Imported {
         let other = bag.write();
         let path = self.folder.path().join("other.mcap");
         fs::rename(other.path().join(BAG), &path).unwrap();
-        import(self.folder, &path, mapping)
+        import(self.folder, &path, mapping, |import| import)
     }
 
     /// Where a file of the experiment lies, by the `path` of its row.

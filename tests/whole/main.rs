@@ -11,6 +11,7 @@ mod decode;
 mod disk;
 mod files;
 mod formats;
+mod handles;
 mod import;
 mod interop;
 mod list;

@@ -468,7 +468,7 @@ fn a_server_that_has_enough_to_do_says_when_to_come_back() {
 }
 
 #[test]
-fn more_tracks_than_the_server_may_have_files_open_are_all_recorded_in_the_end() {
+fn more_tracks_than_the_server_may_have_files_open_are_all_recorded() {
     let lab = Lab::open(&[]);
     let pid = Pid::from_raw(lab.server.pid().try_into().unwrap());
     let few = Rlimit { current: Some(100), maximum: Some(100) };
@@ -477,19 +477,10 @@ fn more_tracks_than_the_server_may_have_files_open_are_all_recorded_in_the_end()
         let path = format!("{TRACKS}/{topic}/append_batch");
         lab.alice.send("POST", &path, &[], br#"{"entries":[{"timestamp":1}]}"#)
     };
-    let mut turned_away = 0;
     for i in 0..200 {
-        loop {
-            let answer = append(&format!("t{i}"));
-            if answer.status == 200 {
-                break;
-            }
-            assert_eq!((answer.status, answer.code().as_str()), (429, "out_of_handles"));
-            assert_eq!(answer.header("retry-after"), Some("1"));
-            turned_away += 1;
-        }
+        let answer = append(&format!("t{i}"));
+        assert_eq!(answer.status, 200, "t{i}: {}", answer.code());
     }
-    assert!((1..50).contains(&turned_away), "{turned_away}");
     assert_eq!(lab.alice.get(TRACKS).json()["tracks"].as_array().unwrap().len(), 200);
 }
 

@@ -4,12 +4,14 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::atomic::sync_folder;
 use super::cursor::RawRow;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
+use super::handles::{self, KeptFile};
 use super::index::Index;
 use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
@@ -36,7 +38,7 @@ pub(crate) struct TrackClosed {
 pub(crate) struct TrackAppender {
     folder: PathBuf,
     data_path: PathBuf,
-    data: File,
+    data: KeptFile,
     index: Index,
     metadata: TrackMetadata,
     metadata_saved: Instant,
@@ -70,8 +72,8 @@ impl TrackAppender {
             schema: schema_file::load_if_readable(&folder),
             is_schema_new: false,
             folder,
+            data: kept(data, &data_path)?,
             data_path,
-            data,
             index,
             metadata,
             metadata_saved: Instant::now(),
@@ -161,8 +163,9 @@ impl TrackAppender {
 
     /// All of the batch, or none of it.
     fn write_batch(&mut self) -> Result<(), StoreError> {
-        (&self.data).write_all(&self.batch).map_err(|source| {
-            let cut = self.data.set_len(self.index.end());
+        let data = self.data()?;
+        (&*data).write_all(&self.batch).map_err(|source| {
+            let cut = data.set_len(self.index.end());
             if let Err(error) = cut {
                 tracing::error!(path = %self.data_path.display(), %error,
                     "can't cut a failed write back; the next one tries again");
@@ -174,14 +177,20 @@ impl TrackAppender {
     /// Rows that another program appended meanwhile (the Python SDK takes no notice of our lock)
     /// are kept and indexed; a torn write of our own that could not be cut back is cut now.
     fn take_in_foreign_rows(&mut self) -> Result<(), StoreError> {
-        let len = self.data.metadata().map_err(StoreError::io("read", &self.data_path))?.len();
+        let data = self.data()?;
+        let len = data.metadata().map_err(StoreError::io("read", &self.data_path))?.len();
         if len == self.index.end() {
             return Ok(());
         }
         let known = self.index.rows();
-        mend_tail(&self.data, &self.data_path, &mut self.index)?;
+        mend_tail(&data, &self.data_path, &mut self.index)?;
         self.rows_before += self.index.rows() - known;
         Ok(())
+    }
+
+    /// The data file, open for as long as the handle is held.
+    fn data(&self) -> Result<Arc<File>, StoreError> {
+        self.data.get().map_err(StoreError::io("open", &self.data_path))
     }
 
     fn note_columns(&mut self, fields: &Fields) {
@@ -218,7 +227,7 @@ impl TrackAppender {
     /// Carries flushed rows through a power cut.
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
         if self.unsynced {
-            self.data.sync_data().map_err(StoreError::io("sync", &self.data_path))?;
+            self.data()?.sync_data().map_err(StoreError::io("sync", &self.data_path))?;
             self.unsynced = false;
         }
         Ok(())
@@ -230,7 +239,7 @@ impl TrackAppender {
         self.take_in_foreign_rows()?;
         self.tidy()?;
         self.save_metadata()?;
-        index_file::save(&self.folder, &self.data, &self.index)?;
+        index_file::save(&self.folder, &*self.data()?, &self.index)?;
         sync_folder(&self.folder).map_err(StoreError::io("sync", &self.folder))?;
         let rows = self.index.rows();
         let closed = TrackClosed {
@@ -248,7 +257,7 @@ impl TrackAppender {
         }
         index_file::remove(&self.folder)?;
         self.index = tidy::rewrite(&self.folder)?;
-        self.data = open_data(&self.data_path)?;
+        self.data = kept(open_data(&self.data_path)?, &self.data_path)?;
         self.finder = Finder::default();
         Ok(())
     }
@@ -279,11 +288,13 @@ impl TrackAppender {
 }
 
 fn open_data(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .create(true)
-        .read(true)
-        .append(true)
-        .open(path)
+    let mut options = OpenOptions::new();
+    options.create(true).read(true).append(true);
+    handles::with_room(|| options.open(path)).map_err(StoreError::io("open", path))
+}
+
+fn kept(data: File, path: &Path) -> Result<KeptFile, StoreError> {
+    KeptFile::of(data, path, OpenOptions::new().read(true).append(true))
         .map_err(StoreError::io("open", path))
 }
 

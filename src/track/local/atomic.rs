@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
+use super::handles;
 
 /// Puts `contents` at `path` by way of a temporary neighbour.
 pub(crate) fn replace_file(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
     let temporary = temporary_beside(path);
-    let written = File::create(&temporary)
+    let written = handles::with_room(|| File::create(&temporary))
         .and_then(|mut file| file.write_all(contents))
         .and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {
@@ -37,5 +38,5 @@ pub(super) fn temporary_beside(path: &Path) -> PathBuf {
 
 /// Makes renames and new files in `folder` survive a power cut.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    handles::with_room(|| File::open(folder))?.sync_all()
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
+use super::handles;
 
 /// An operation on the local store that failed.
 #[derive(Debug, thiserror::Error)]
@@ -64,8 +64,6 @@ impl StoreError {
 
     /// Whether the process, or the system, has as many files open as it may.
     pub(crate) fn is_out_of_handles(&self) -> bool {
-        let is_one =
-            |error| matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
-        matches!(self, Self::Io { source, .. } if is_one(source))
+        matches!(self, Self::Io { source, .. } if handles::is_out_of_handles(source))
     }
 }

@@ -32,6 +32,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::StoreError;
 use super::file_id;
+use super::handles;
 use super::metadata::{Extra, utc_now};
 use crate::track::name::{ExperimentName, FilePath};
 pub(crate) use following::{FileFollower, FileNews};
@@ -275,7 +276,8 @@ fn write_hashed(
     source: &mut dyn Read,
     source_path: &Path,
 ) -> Result<(u64, String), StoreError> {
-    let mut file = File::create_new(path).map_err(StoreError::io("create", path))?;
+    let mut file =
+        handles::with_room(|| File::create_new(path)).map_err(StoreError::io("create", path))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; COPY_BYTES];
     let mut size_bytes = 0;

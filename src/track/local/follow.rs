@@ -5,7 +5,8 @@
 //!    taken. So it survives restarts and copies, and no rewrite can be mistaken for what was there before.
 //! 2. When the file is replaced while it is followed (a tidy at close), the old one is still at hand. What
 //!    sorting it gives, up to the earliest row that was not taken, is compared with the new file; as much as
-//!    is the same was taken, the rest was not.
+//!    is the same was taken, the rest was not. Where too many files are open, the old one may be closed
+//!    already: then rule 1 decides.
 //! 3. A write that failed is cut back by its writer, and other rows may follow in its place. The lines taken
 //!    last are looked at again before others are read, and taken anew when they changed.
 //!
@@ -14,7 +15,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
+use super::handles::{self, KeptFile};
 use super::index::Index;
 use super::index_file;
 use super::snapshot::{DATA_FILE, DataFile, Snapshot, extend_index};
@@ -46,7 +48,7 @@ pub(crate) struct Prefix {
 #[derive(Debug)]
 pub(crate) struct Follower {
     path: PathBuf,
-    data: Option<Arc<DataFile>>,
+    data: Option<KeptFile>,
     taken: Prefix,
     /// What was taken before the last step.
     taken_before: Prefix,
@@ -145,10 +147,10 @@ impl Follower {
     /// Looks at the file as it is now.
     pub(crate) fn look(&mut self) -> Result<Waiting, StoreError> {
         self.find_file()?;
-        let Some(data) = self.data.clone() else {
+        let Some(data) = self.data()? else {
             return Ok(Waiting::default());
         };
-        self.look_into(&data.file).map_err(StoreError::io("read", &data.path))
+        self.look_into(&data).map_err(StoreError::io("read", &self.path))
     }
 
     fn look_into(&mut self, file: &File) -> io::Result<Waiting> {
@@ -176,13 +178,11 @@ impl Follower {
     /// The next whole lines, at most `max_bytes` of them but for a single line that is longer; none when
     /// there are none. Of what [`look`](Self::look) saw.
     pub(crate) fn read(&self, max_bytes: usize) -> Result<Lines, StoreError> {
-        let Some(data) = &self.data else {
+        let Some(data) = self.data()? else {
             return Ok(Lines::default());
         };
-        let lines = match self.whole_lines(&data.file, max_bytes) {
-            Ok(text) if text.is_empty() => {
-                self.unended_row(&data.file).map(Option::unwrap_or_default)
-            }
+        let lines = match self.whole_lines(&data, max_bytes) {
+            Ok(text) if text.is_empty() => self.unended_row(&data).map(Option::unwrap_or_default),
             lines => lines,
         };
         let text = lines.map_err(StoreError::io("read", &self.path))?;
@@ -207,7 +207,7 @@ impl Follower {
     }
 
     fn find_file(&mut self) -> Result<(), StoreError> {
-        let found = match File::open(&self.path) {
+        let found = match handles::with_room(|| File::open(&self.path)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if self.data.take().is_some() {
@@ -218,27 +218,37 @@ impl Follower {
             Err(error) => return Err(StoreError::io("open", &self.path)(error)),
         };
         let same = match &self.data {
-            Some(data) => {
-                is_same(&data.file, &found).map_err(StoreError::io("read", &self.path))?
-            }
+            Some(data) => data.is(&found).map_err(StoreError::io("read", &self.path))?,
             None => false,
         };
         if same {
             return Ok(());
         }
-        let taken = match self.data.take() {
+        // One that had to be closed meanwhile can't be read any more.
+        let old = self.data.take().and_then(|old| old.get().ok());
+        let taken = match old {
             None => self.taken,
             Some(old) => {
-                let len = old.file.metadata().map(|metadata| metadata.len());
-                len.and_then(|len| self.check_taken(&old.file, len))
+                let len = old.metadata().map(|metadata| metadata.len());
+                len.and_then(|len| self.check_taken(&old, len))
                     .map_err(StoreError::io("read", &self.path))?;
+                let old = Arc::new(DataFile { file: old, path: self.path.clone() });
                 carried_over(&old, self.taken, &found)?
             }
         };
         let begins_so = taken.is_of(&found).map_err(StoreError::io("read", &self.path))?;
         self.restart_at(if begins_so { taken } else { Prefix::default() });
-        self.data = Some(Arc::new(DataFile { file: found, path: self.path.clone() }));
+        let kept = KeptFile::of(found, &self.path, OpenOptions::new().read(true));
+        self.data = Some(kept.map_err(StoreError::io("read", &self.path))?);
         Ok(())
+    }
+
+    /// The file that was found; `None` also when it had to be closed and is gone from its place.
+    fn data(&self) -> Result<Option<Arc<File>>, StoreError> {
+        match self.data.as_ref().map(KeptFile::get).transpose() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            data => data.map_err(StoreError::io("open", &self.path)),
+        }
     }
 
     fn restart_at(&mut self, taken: Prefix) {
@@ -367,11 +377,6 @@ impl Look {
 /// For so many bytes at most.
 fn chunk_for(bytes: u64) -> Vec<u8> {
     vec![0; usize::try_from(bytes).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)]
-}
-
-fn is_same(a: &File, b: &File) -> io::Result<bool> {
-    let (a, b) = (a.metadata()?, b.metadata()?);
-    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
 
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

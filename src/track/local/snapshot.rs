@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::error::StoreError;
+use super::handles;
 use super::index::{Block, Index};
 use super::index_file;
 use super::lookup::Lookup;
@@ -30,7 +31,7 @@ const MIN_PART_BLOCKS: usize = 64;
 /// An open data file and where it was found.
 #[derive(Debug)]
 pub(super) struct DataFile {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) path: PathBuf,
 }
 
@@ -47,8 +48,8 @@ impl Snapshot {
     /// Of the track in `folder`; `None` when it has no data file.
     pub(crate) fn open(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join(DATA_FILE);
-        let file = match File::open(&path) {
-            Ok(file) => file,
+        let file = match handles::with_room(|| File::open(&path)) {
+            Ok(file) => Arc::new(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("open", &path)(error)),
         };

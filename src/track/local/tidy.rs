@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::atomic::{sync_folder, temporary_beside};
 use super::error::StoreError;
+use super::handles;
 use super::index::Index;
 use super::snapshot::{DATA_FILE, Snapshot};
 use crate::track::json::{Columns, JsonWriter, NonFinite, RowParser, scan_row};
@@ -41,7 +42,8 @@ pub(super) fn rewrite(folder: &Path) -> Result<Index, StoreError> {
 }
 
 fn write_sorted(snapshot: &Snapshot, temporary: &Path) -> Result<Index, StoreError> {
-    let file = File::create(temporary).map_err(StoreError::io("create", temporary))?;
+    let file = handles::with_room(|| File::create(temporary))
+        .map_err(StoreError::io("create", temporary))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let mut index = Index::default();
     snapshot.index().columns().iter().for_each(|column| index.push_column(column));
@@ -90,7 +92,8 @@ pub(super) fn for_each_line(
 }
 
 fn keep_bad_lines(folder: &Path, data_path: &Path, index: &Index) -> Result<(), StoreError> {
-    let data = File::open(data_path).map_err(StoreError::io("open", data_path))?;
+    let data =
+        handles::with_room(|| File::open(data_path)).map_err(StoreError::io("open", data_path))?;
     let path = folder.join(BAD_LINES_FILE);
     let mut kept = OpenOptions::new()
         .create(true)
