@@ -2,7 +2,7 @@
 //!
 //! `scripts/with-ros cargo run --release --example play_bag -- BAG.mcap [--rate N | --fast]`
 //!
-//! Knows nothing of `mldash_bridge`: to the bridge it is just another robot.
+//! It publishes any type that is installed where it runs. To the bridge it is just another robot.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,7 +11,9 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use r2r::{PublisherUntyped, QosProfile};
+use mldash_bridge::ros::rcl::{
+    Context, Durability, Node, Publisher, QosProfile, RclError, Reliability, TypeSupport,
+};
 
 /// Plays an MCAP recording onto the live ROS graph, message stamps untouched.
 #[derive(Parser)]
@@ -33,11 +35,13 @@ struct Args {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse_from(std::env::args().take_while(|arg| arg != "--ros-args"));
+    let (own, ros) = split_ros_args();
+    let args = Args::parse_from(own);
     let bag = std::fs::read(&args.bag).map_err(|e| format!("{}: {e}", args.bag.display()))?;
 
-    let mut node = r2r::Node::create(r2r::Context::create()?, "play_bag", "")?;
-    let publishers = advertise(&mut node, &bag)?;
+    let ros: Vec<&str> = ros.iter().map(String::as_str).collect();
+    let node = Node::new(&Context::new(&ros)?, "play_bag", "")?;
+    let publishers = advertise(&node, &bag)?;
     if let Some(longest_secs) = args.wait_for_subscribers {
         wait_for_subscribers(&publishers, Duration::from_secs_f64(longest_secs))?;
     }
@@ -56,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let due = started + offset.div_f64(args.rate);
             sleep(due.saturating_duration_since(Instant::now()));
         }
-        publisher.publish_raw(&message.data)?;
+        publisher.publish(&message.data)?;
         published += 1;
     }
     eprintln!(
@@ -68,6 +72,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The arguments of this program, and those from `--ros-args` on.
+fn split_ros_args() -> (Vec<String>, Vec<String>) {
+    let mut own: Vec<String> = std::env::args().collect();
+    let ros_at = own.iter().position(|arg| arg == "--ros-args").unwrap_or(own.len());
+    let ros = own.split_off(ros_at);
+    (own, ros)
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
@@ -76,10 +88,7 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 /// One publisher a CDR topic of the bag, by topic. Names the topics it has to leave out.
-fn advertise(
-    node: &mut r2r::Node,
-    bag: &[u8],
-) -> Result<BTreeMap<String, PublisherUntyped>, Box<dyn Error>> {
+fn advertise(node: &Node, bag: &[u8]) -> Result<BTreeMap<String, Publisher>, Box<dyn Error>> {
     let summary = mcap::Summary::read(bag)?
         .ok_or("the recording has no summary (was it cut short?); `mcap recover` makes one")?;
     let mut publishers = BTreeMap::new();
@@ -93,23 +102,31 @@ fn advertise(
             eprintln!("play_bag: {topic} is {}, not cdr; left out", channel.message_encoding);
             continue;
         }
-        let latched = ["/tf_static", "/robot_description"].contains(&topic.as_str());
-        let qos = QosProfile::default().keep_last(1_000).reliable();
-        let qos = if latched { qos.transient_local() } else { qos };
-        match node.create_publisher_untyped(topic, &schema.name, qos) {
+        let durability =
+            if is_latched(channel) { Durability::TransientLocal } else { Durability::Volatile };
+        let qos = QosProfile { reliability: Reliability::Reliable, durability, depth: 1_000 };
+        let publisher = TypeSupport::load(&schema.name)
+            .map_err(RclError::from)
+            .and_then(|type_support| Publisher::new(node, topic, type_support, qos));
+        match publisher {
             Ok(publisher) => drop(publishers.insert(topic.clone(), publisher)),
-            Err(e) => eprintln!(
-                "play_bag: {topic} left out: no type {} in this build ({e}); rebuild with its workspace sourced",
-                schema.name
-            ),
+            Err(error) => eprintln!("play_bag: {topic} left out: {error}"),
         }
     }
     Ok(publishers)
 }
 
+/// Whether the topic's publishers kept messages for who came late: as the bag says, or by the name.
+fn is_latched(channel: &mcap::Channel<'_>) -> bool {
+    // YAML by rosbag2; older ones write rmw's number.
+    let offered = channel.metadata.get("offered_qos_profiles").map_or("", String::as_str);
+    ["durability: transient_local", "durability: 1"].iter().any(|latched| offered.contains(latched))
+        || ["/tf_static", "/robot_description"].contains(&channel.topic.as_str())
+}
+
 /// Returns once every topic has a subscriber, or some have and for two seconds no more came.
 fn wait_for_subscribers(
-    publishers: &BTreeMap<String, PublisherUntyped>,
+    publishers: &BTreeMap<String, Publisher>,
     longest: Duration,
 ) -> Result<(), Box<dyn Error>> {
     const SETTLED: Duration = Duration::from_secs(2);
@@ -119,7 +136,7 @@ fn wait_for_subscribers(
     loop {
         let mut unmatched = Vec::new();
         for (topic, publisher) in publishers {
-            if publisher.get_inter_process_subscription_count()? == 0 {
+            if publisher.subscription_count()? == 0 {
                 unmatched.push(topic.as_str());
             }
         }
