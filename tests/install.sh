@@ -4,7 +4,7 @@
 set -euo pipefail
 # shellcheck source=scripts/ros-env.bash
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../scripts/ros-env.bash"
-[[ ${MLDASH_WITH_ROS:-} == "$ROOT" ]] || exec env MLDASH_WITHOUT_TEST_MESSAGES=1 "$ROOT/scripts/with-ros" "$0" "$@"
+[[ ${MLDASH_WITH_ROS:-} == "$ROOT" ]] || exec "$ROOT/scripts/with-ros" "$0" "$@"
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/mldash-install.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
@@ -31,9 +31,40 @@ expect_ros_prefix() {
     done
     [[ $("$program" --version) == "mldash_bridge $version" ]] ||
         die "$program --version says '$("$program" --version)', not 'mldash_bridge $version'"
-    # It would not start where only ROS is sourced.
-    ! grep -q mldash_test_msgs "$program" || die "$program needs the messages of this checkout's tests"
+    expect_it_runs_unsourced "$program"
+    expect_overlays_win "$program"
     expect_ros2_finds_it "$prefix"
+}
+
+# Where nothing is sourced, as under cron and systemd, all runs that needs no graph, and a node says what to source.
+expect_it_runs_unsourced() {
+    local program=$1 experiment=tests/install/unsourced root=$scratch/unsourced config=$ROOT/config/demo.yaml rows
+    rm -rf "$root"
+    env -i "$program" append "$experiment" arm --root "$root" <<<'{"_ts": 1.5, "q": 0.25}' 2>"$scratch/unsourced.log" ||
+        { cat "$scratch/unsourced.log" >&2; die "env -i $program append failed"; }
+    rows=$(env -i "$program" read "$experiment" arm --root "$root" --format jsonl)
+    [[ $rows == '{"timestamp":1.5,"q":0.25}' ]] || die "env -i $program read says '$rows'"
+    expect_it_says_what_to_source "$program" run --config "$config" --experiment tests/install/none --root "$root"
+    expect_it_says_what_to_source "$program" check "$config" --graph
+    expect_it_says_what_to_source "$program" init
+    [[ ! -e $root/tests/install/none ]] || die "$program recorded without a graph"
+}
+
+# A sourced workspace's libraries go before those of the ROS that the program was built against.
+expect_overlays_win() {
+    local program=$1 overlay=$scratch/overlay loaded
+    mkdir -p "$overlay"
+    loaded=$(env -i LD_TRACE_LOADED_OBJECTS=1 "$program" | sed -n 's/.*librcutils.so => \(.*\) (0x.*/\1/p')
+    expect_file "$loaded"
+    cp "$loaded" "$overlay/"
+    env -i LD_LIBRARY_PATH="$overlay" LD_TRACE_LOADED_OBJECTS=1 "$program" | grep -qF "librcutils.so => $overlay/" ||
+        die "$program prefers $loaded to the overlay's"
+}
+
+expect_it_says_what_to_source() {
+    local said status=0
+    said=$(env -i "$@" 2>&1 </dev/null) || status=$?
+    [[ $status == 2 && $said == *"no ROS 2 is sourced"* ]] || die "env -i $* ended with $status and said: $said"
 }
 
 expect_ros2_finds_it() {

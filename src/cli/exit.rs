@@ -69,7 +69,7 @@ impl From<MappingErrors> for Failure {
 impl From<RosError> for Failure {
     fn from(error: RosError) -> Self {
         match error {
-            RosError::Parameter { .. } => Self::Usage(error.into()),
+            RosError::NotSourced { .. } | RosError::Parameter { .. } => Self::Usage(error.into()),
             error => Self::Failed(error.into()),
         }
     }

@@ -10,6 +10,12 @@ pub enum RosError {
          sourced, without `--no-default-features`"
     )]
     NotBuilt,
+    /// No ROS 2 is sourced where the program was started.
+    #[error("no ROS 2 is sourced (AMENT_PREFIX_PATH is not set): {remedy}, and start again")]
+    NotSourced {
+        /// What to do.
+        remedy: String,
+    },
     /// ROS 2 did not start.
     #[error("can't start the ROS node: {0}")]
     Start(String),

@@ -18,6 +18,7 @@ mod report;
 mod rosout;
 mod sequences;
 mod services;
+mod sourced;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -112,8 +113,9 @@ impl RosNode {
     /// Joins the graph. `default_name` gives way to `__node` and `__ns` in the arguments.
     ///
     /// # Errors
-    /// ROS 2 that does not start: no middleware, a bad domain id, arguments that it refuses.
+    /// No ROS 2 is sourced, or it does not start: no middleware, a bad domain id, arguments that it refuses.
     pub fn start(default_name: &str, args: &RosArguments) -> Result<Self, RosError> {
+        sourced::check(r2r::ROS_DISTRO)?;
         let start = || {
             let context = r2r::Context::create()?;
             r2r::Node::create(context, default_name, "")
