@@ -2,11 +2,9 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup test-messages build test lint demo install prefix-given clean
+.PHONY: help setup build test lint demo install prefix-given clean
 
 WITH_ROS := scripts/with-ros
-# What is installed must start where the messages of tests are not.
-WITH_ROS_ALONE := MLDASH_WITHOUT_TEST_MESSAGES=1 scripts/with-ros
 # The ROS-free half is built and tested as on a machine that has no ROS at all.
 NO_ROS := env -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u LD_LIBRARY_PATH -u LD_PRELOAD -u PYTHONPATH
 DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items --quiet
@@ -30,12 +28,8 @@ help:  ## this list
 setup:  ## install what is missing: Debian packages, ROS 2 (unless there is one), tf2_msgs
 	@scripts/setup
 
-# A package such as labs have, there before r2r is compiled: tests record its messages.
-test-messages: setup
-	@scripts/build-interfaces tests/interfaces/mldash_test_msgs
-
 build: setup  ## the release program, target/release/mldash_bridge
-	@$(WITH_ROS_ALONE) cargo build --locked --release
+	@$(WITH_ROS) cargo build --locked --release
 
 test: lint build  ## all checks: lint, tests with and without ROS, installation
 	$(NO_ROS) cargo test --locked $(NO_FEATURES) --quiet
@@ -44,7 +38,7 @@ test: lint build  ## all checks: lint, tests with and without ROS, installation
 	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros
 	tests/install.sh
 
-lint: test-messages  ## formatting, clippy and documentation in both feature sets, scripts
+lint: setup  ## formatting, clippy and documentation in both feature sets, scripts
 	cargo fmt --check
 	$(WITH_ROS) $(CLIPPY) -- -D warnings
 	$(NO_ROS) $(CLIPPY) $(NO_FEATURES) -- -D warnings
@@ -53,8 +47,8 @@ lint: test-messages  ## formatting, clippy and documentation in both feature set
 	scripts/lint-features
 	scripts/lint-scripts
 
-demo: build  ## play a robot's recording on a live ROS graph and record it, in under 30 s
-	@$(WITH_ROS_ALONE) cargo build --locked --release --quiet --example play_bag
+demo: setup  ## play a robot's recording on a live ROS graph and record it, in under 30 s
+	@$(WITH_ROS) cargo build --locked --release --bins --example play_bag
 	@scripts/demo
 
 install: prefix-given build  ## with PREFIX=DIR: a prefix that `ros2 launch` and `ros2 run` accept

@@ -92,8 +92,6 @@ prepend() {
 overlay_prefixes() {
     local done_file
     for done_file in "$OVERLAYS"/*/.complete; do
-        # What the tests' own messages are compiled into starts only where these are.
-        [[ -n ${MLDASH_WITHOUT_TEST_MESSAGES:-} && $done_file == "$OVERLAYS"/mldash_test_msgs-* ]] && continue
         [[ -f $done_file ]] && dirname "$done_file"
     done
     return 0
