@@ -221,7 +221,8 @@ impl TrackAppender {
 
     /// The row on disk of exactly this time.
     pub(crate) fn row_at(&mut self, ts: Timestamp) -> Result<Option<RawRow>, StoreError> {
-        self.finder.row(&self.data, &self.data_path, &self.index, ts)
+        let data = self.data()?;
+        self.finder.row(&data, &self.data_path, &self.index, ts)
     }
 
     /// Carries flushed rows through a power cut.
