@@ -192,11 +192,10 @@ impl Decoder {
     /// # Errors
     /// Bytes that are not a message of this type; `out` is empty then.
     pub fn decode(&self, cdr: &[u8], out: &mut Vec<Element>) -> Result<(), DecodeError> {
-        let decoded = self.decode_with(WideUnits::Four, cdr, out);
-        let decoded = match decoded {
-            Ok(wide) if !wide.was_read => Ok(()),
+        let decoded = match self.decode_with(WideUnits::Four, cdr, out) {
+            Ok(WideRead { is_beyond_unicode: false }) => Ok(()),
             Err(fault) if !self.has_wide_text => Err((fault, None)),
-            decoded => self.tell_units(decoded, cdr, out),
+            four => self.try_two_byte_units(four, cdr, out),
         };
         decoded.map_err(|(Failed { header_bytes, fault }, two_byte_units)| {
             out.clear();
@@ -210,27 +209,23 @@ impl Decoder {
         })
     }
 
-    /// Whether wstrings are in units of four bytes, which gave `four` and `out`, or of two.
+    /// Whether wstrings are in units of two bytes, since with units of four, which gave `four` and `out`,
+    /// the bytes are no message, or a text has units that no text has. A message of two-byte units is too
+    /// short for one of four: that one fits by chance is next to impossible.
     #[cold]
-    fn tell_units(
+    fn try_two_byte_units(
         &self,
         four: Result<WideRead, Failed>,
         cdr: &[u8],
         out: &mut Vec<Element>,
     ) -> Result<(), (Failed, Option<DecodeProblem>)> {
         let mut elements = Vec::new();
-        let two = self.decode_with(WideUnits::Two, cdr, &mut elements);
-        match (four, two) {
-            (Ok(_), Err(_)) => Ok(()),
-            (Ok(_), Ok(_)) if *out == elements => Ok(()),
-            (Ok(WideRead { is_beyond_unicode: false, .. }), Ok(_)) => {
-                let fault = Fault::new(0, DecodeProblem::WideUnits);
-                Err((Failed { header_bytes: HEADER_BYTES, fault }, None))
-            }
+        match (four, self.decode_with(WideUnits::Two, cdr, &mut elements)) {
             (_, Ok(_)) => {
                 *out = elements;
                 Ok(())
             }
+            (Ok(_), Err(_)) => Ok(()),
             (Err(four), Err(two)) => Err((four, Some(two.fault.problem))),
         }
     }

@@ -68,12 +68,9 @@ pub enum DecodeProblem {
         /// What there is.
         found: u8,
     },
-    /// Middlewares disagree about wstrings, and the bytes don't tell which one wrote them.
-    #[error(
-        "its wstrings can be read in units of four bytes, as Fast DDS writes them, and in units of two, as \
-         newer Cyclone DDS does, and say something else then"
-    )]
-    WideUnits,
+    /// In units of two bytes a wstring would hold a zero: its units are others.
+    #[error("a wstring with a zero in it")]
+    WideZero,
     /// More than a row may hold.
     #[error(
         "its row would take more than {} MiB; take less of it with `fields:`, or a part of an array as \

@@ -28,8 +28,7 @@ pub(super) struct Reader<'a, const LITTLE: bool> {
 /// What a wstring's UTF-16 units take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WideUnits {
-    /// Four bytes each, without a NUL, and the length counts units: Fast DDS, and Cyclone DDS up to ROS 2
-    /// Kilted.
+    /// Four bytes each, without a NUL, and the length counts units: Fast DDS, and earlier Cyclone DDS.
     Four,
     /// Two bytes each, and the length counts bytes: newer Cyclone DDS.
     Two,
@@ -38,8 +37,6 @@ pub(super) enum WideUnits {
 /// What was seen of wstrings.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WideRead {
-    /// Any that was not empty.
-    pub(super) was_read: bool,
     /// A unit that no UTF-16 has.
     pub(super) is_beyond_unicode: bool,
 }
@@ -316,17 +313,20 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
             (TextKind::Wide, WideUnits::Two) => {
                 let at = self.cdr.at();
                 let length = self.cdr.length(1)?;
-                self.wide.was_read |= length > 0;
                 if !length.is_multiple_of(2) {
                     let (needed_bytes, remaining_bytes) = (length + 1, self.cdr.remaining());
                     let problem = DecodeProblem::Length { length, needed_bytes, remaining_bytes };
                     return Err(Fault::new(at, problem));
                 }
-                return self.cdr.take(1, length);
+                let bytes = self.cdr.take(1, length)?;
+                let (units, _) = bytes.as_chunks::<2>();
+                if units.contains(&[0; 2]) {
+                    return Err(Fault::new(at, DecodeProblem::WideZero));
+                }
+                return Ok(bytes);
             }
         };
         let length = self.cdr.length(unit_bytes)?;
-        self.wide.was_read |= kind == TextKind::Wide && length > 0;
         self.numbers(unit_bytes, length)
     }
 

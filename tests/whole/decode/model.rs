@@ -148,6 +148,14 @@ fn definition(fields: &[Type]) -> String {
     text
 }
 
+fn has_wide(fields: &[Type]) -> bool {
+    fields.iter().any(|ty| match &ty.element {
+        ElementOf::Wide => true,
+        ElementOf::Message(fields) => has_wide(fields),
+        ElementOf::Primitive(_) | ElementOf::Text => false,
+    })
+}
+
 fn root(fields: &[Type]) -> std::sync::Arc<MessageType> {
     message("model/Root", &definition(fields))
 }
@@ -360,6 +368,13 @@ proptest! {
             let decoder = Decoder::compile(&ty, &layout).unwrap();
             let mut out = vec![];
             for end in 0..cdr.len() {
+                if has_wide(&fields) {
+                    // What is left of a wstring of four-byte units can be one of two-byte units.
+                    if decoder.decode(&cdr[..end], &mut out).is_err() {
+                        prop_assert!(out.is_empty());
+                    }
+                    continue;
+                }
                 let error = decoder.decode(&cdr[..end], &mut out).unwrap_err();
                 prop_assert!(out.is_empty());
                 prop_assert!(error.offset <= end, "{error}");
