@@ -52,6 +52,7 @@ min_free: 2GiB
 required: [/robot/pose, {topic: tf, min_rate: 50}]
 start_paused: true
 clock_jump: split
+gather: 0.002
 same_stamp: drop
 topics:
   - topic: /robot/pose
@@ -66,6 +67,7 @@ topics:
     on_change: true
     same_stamp: merge
     qos: {reliability: best_effort, durability: transient_local, depth: 5}
+    on_type_change: split_track
     blobs: drop
   - topic: /tf
     each: transforms
@@ -91,6 +93,7 @@ exclude: [/rosout, /parameter_events]
     assert_eq!(required.collect::<Vec<_>>(), [("/robot/pose", None), ("/tf", Some(50.0))]);
     assert!(mapping.start_paused());
     assert_eq!(mapping.clock_jump(), ClockJump::Split);
+    assert_eq!(mapping.gather(), Duration::from_millis(2));
 
     let column =
         |column: &str, text: &str| SelectedField { column: column.into(), path: path(text) };
@@ -112,6 +115,7 @@ exclude: [/rosout, /parameter_events]
             durability: Some(Durability::TransientLocal),
             depth: NonZeroU32::new(5),
         },
+        on_type_change: OnTypeChange::SplitTrack,
         blobs: Blobs { to: BlobsTo::Drop, ..Blobs::default() },
         each: None,
     };
@@ -120,6 +124,7 @@ exclude: [/rosout, /parameter_events]
 
     let tf = mapping.rule_for("/tf", &ty(TF)).unwrap().settings;
     assert_eq!(tf.same_stamp, SameStamp::Drop);
+    assert_eq!(tf.on_type_change, OnTypeChange::Refuse);
     let layout = tf.layout();
     assert_eq!(layout.each, Some(path("transforms")));
     assert_eq!(layout.stamp, StampSource::Field(path("transforms.header.stamp")));
