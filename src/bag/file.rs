@@ -111,14 +111,13 @@ impl BagFile {
 
     /// The log time of its first message in nanoseconds, as far as that is known before it is read.
     pub(super) fn starts_at(&self) -> Option<i64> {
-        let start = match self.state {
+        match self.state {
             State::Unread { format: Format::Mcap, is_packed: false } => {
                 mcap_file::start(&self.path).and_then(|start| i64::try_from(start).ok())
             }
             State::Unread { format: Format::Sqlite, is_packed: false } => sqlite::start(&self.path),
             _ => None,
-        };
-        start
+        }
     }
 
     /// Bytes on disk that are dealt with.

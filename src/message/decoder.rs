@@ -218,7 +218,7 @@ impl Decoder {
         four: Result<WideRead, Failed>,
         cdr: &[u8],
         out: &mut Vec<Element>,
-    ) -> Result<(), (Failed, Option<DecodeProblem>)> {
+    ) -> Result<(), (Failed, Option<Box<DecodeProblem>>)> {
         let mut elements = Vec::new();
         match (four, self.decode_with(WideUnits::Two, cdr, &mut elements)) {
             (_, Ok(_)) => {
@@ -226,7 +226,7 @@ impl Decoder {
                 Ok(())
             }
             (Ok(_), Err(_)) => Ok(()),
-            (Err(four), Err(two)) => Err((four, Some(two.fault.problem))),
+            (Err(four), Err(two)) => Err((four, Some(Box::new(two.fault.problem)))),
         }
     }
 

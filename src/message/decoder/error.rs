@@ -5,7 +5,7 @@ use super::super::type_name::TypeName;
 /// Why bytes can't be decoded: where, what was expected, what there was.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{type_name}{} at byte {offset}: {problem}{}", dotted(field), otherwise(two_byte_units.as_ref())
+    "{type_name}{} at byte {offset}: {problem}{}", dotted(field), otherwise(two_byte_units.as_deref())
 )]
 pub struct DecodeError {
     /// The message's type.
@@ -17,7 +17,7 @@ pub struct DecodeError {
     /// What is wrong.
     pub problem: DecodeProblem,
     /// Of types with a wstring, what is wrong if its units are two bytes instead of four.
-    pub two_byte_units: Option<DecodeProblem>,
+    pub two_byte_units: Option<Box<DecodeProblem>>,
 }
 
 /// What is wrong with the bytes.

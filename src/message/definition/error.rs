@@ -19,7 +19,7 @@ pub enum DefinitionError {
         /// Who wants it; `None`: the caller.
         referred_by: Option<Box<Reference>>,
         /// Where it was looked for.
-        looked_in: LookedIn,
+        looked_in: Box<LookedIn>,
     },
     /// Its file is there but can't be read.
     #[error("definition of message type {type_name} in {} can't be read", path.display())]

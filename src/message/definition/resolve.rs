@@ -125,7 +125,7 @@ pub(super) fn resolve(
         return Err(DefinitionError::TooLarge { type_name: name.clone(), what });
     }
     let Some(text) = texts.find(name)? else {
-        let looked_in = texts.looked_in(name);
+        let looked_in = Box::new(texts.looked_in(name));
         return Err(DefinitionError::Unknown { type_name: name.clone(), referred_by, looked_in });
     };
     let raw = text.fields(name).map_err(|e| DefinitionError::Syntax {
