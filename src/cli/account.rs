@@ -68,10 +68,12 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
     let received: u64 = account.topics.iter().map(|topic| topic.received).sum();
     let stored: u64 = account.topics.iter().map(|topic| topic.stored).sum();
     let dropped: u64 = account.topics.iter().map(TopicAccount::dropped_total).sum();
+    let lost: u64 = account.topics.iter().map(|topic| topic.lost.known()).sum();
+    let lost = if lost > 0 { format!(", {lost} lost") } else { String::new() };
     let end = end(account);
     writeln!(
         out,
-        "{}: {received} received, {stored} stored, {dropped} dropped; {end}",
+        "{}: {received} received, {stored} stored, {dropped} dropped{lost}; {end}",
         account.experiment
     )
 }
@@ -124,6 +126,7 @@ fn table(account: &Account) -> Table {
         "THROTTLED",
         "UNCHANGED",
         "DROPPED",
+        "LOST",
         "BYTES",
         "NOTES",
     ]);
@@ -136,11 +139,12 @@ fn table(account: &Account) -> Table {
             topic.throttled.to_string(),
             topic.unchanged.to_string(),
             if topic.dropped.is_empty() { "0".to_owned() } else { counts(&topic.dropped) },
+            topic.lost.to_string(),
             topic.bytes.to_string(),
             counts(&topic.notes),
         ]);
     }
-    for right in [1, 2, 3, 4, 5, 7] {
+    for right in [1, 2, 3, 4, 5, 7, 8] {
         if let Some(column) = table.column_mut(right) {
             column.set_cell_alignment(CellAlignment::Right);
         }

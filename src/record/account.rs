@@ -296,6 +296,10 @@ impl Account {
                 dropped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
             missing.push(format!("dropped: {}", texts.join(", ")));
         }
+        let lost: u64 = self.topics.iter().map(|topic| topic.lost.known()).sum();
+        if lost > 0 {
+            missing.push(format!("lost before they came here: {lost}"));
+        }
         missing
     }
 

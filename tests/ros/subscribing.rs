@@ -242,6 +242,8 @@ fn what_a_stopped_bridge_misses_is_counted_with_a_reliable_subscription() {
     assert!(recording.topic("/flood/pose_0")["lost"].as_u64().unwrap() > 0);
     let stderr = &recording.ended.stderr;
     assert!(stderr.contains("messages were lost before they came here"), "{stderr}");
+    let missing = recording.account()["missing"].to_string();
+    assert!(missing.contains("lost before they came here"), "{missing}");
 }
 
 #[test]

@@ -131,7 +131,7 @@ mod tests {
         latched.keep(&[1], info(A, 1), false, true);
         latched.keep(&[2], info(B, 2), false, false);
         assert_eq!(texts(&latched.take_left_out()), [1]);
-        assert_eq!(texts(&latched.take_left_out()), []);
+        assert!(latched.take_left_out().is_empty());
     }
 
     #[test]

@@ -284,7 +284,7 @@ mod tests {
     fn a_full_heavy_lane_costs_light_messages_nothing() {
         let queue = MessageQueue::new(10_000, 1_000_000);
         assert_eq!(push(&queue, &[(0, 300_000); 10]), [0; 7]);
-        assert_eq!(push(&queue, &[(1, 100); 10]), []);
+        assert!(push(&queue, &[(1, 100); 10]).is_empty());
         let taken = drain(&queue);
         assert!(taken[..10].iter().all(|m| m == "1:100"), "{taken:?}");
     }
