@@ -412,7 +412,7 @@ def run_another_type(robot):
 
 
 def grip(i):
-    """A message of `tests/interfaces/mldash_test_msgs`, which this checkout's build knows."""
+    """A message of `tests/interfaces/mldash_test_msgs`."""
     from mldash_test_msgs.msg import Finger, Grip
 
     message = header(Grip(), i, "hand")

@@ -1,8 +1,7 @@
 //! What the bridge subscribes to and how: types, QoS that follows the publishers, remapped names, loss.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use mldash_bridge::track::{Row, Value as FieldValue};
 use rustix::process::Signal;
@@ -92,16 +91,12 @@ fn a_topic_that_changes_its_type_is_recorded_in_a_track_for_each() {
     assert_eq!(recorded, [(&mode, &json!(STRING), &json!(2)), (&mode, &json!(INT), &json!(3))]);
 }
 
-/// `gripper_msgs/msg/Gripper`, built into a folder of its own, long after the bridge was.
+/// `gripper_msgs/msg/Gripper`, to source.
 fn gripper_msgs(graph: &Graph) -> PathBuf {
     let package = graph.path("gripper_msgs");
     fs::create_dir_all(package.join("msg")).unwrap();
     fs::write(package.join("msg/Gripper.msg"), "std_msgs/Header header\nfloat32 width\n").unwrap();
-    let overlay = graph.path("overlay");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/build-interfaces");
-    let built = Command::new(script).arg(&package).arg("--into").arg(&overlay).output().unwrap();
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    overlay
+    graph.overlay(&package)
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub use operator::Operator;
 pub use robot::{Robot, example};
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A ROS graph of its own, and a folder for what is recorded from it.
 pub struct Graph {
@@ -58,8 +59,24 @@ impl Graph {
         Bridge::start(self.domain.id(), self.path("root"), args)
     }
 
-    /// As [`bare_bridge`](Self::bare_bridge), with an interface package sourced that it was built
-    /// without.
+    /// Generates an interface package into a folder of its own, long after the bridge was built: something to
+    /// source.
+    pub fn overlay(&self, package: &Path) -> PathBuf {
+        let overlay = self.path("overlay");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/build-interfaces");
+        let built = Command::new(script).arg(package).arg("--into").arg(&overlay).output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        overlay
+    }
+
+    /// As [`bridge`](Self::bridge), with such an overlay sourced.
+    pub fn bridge_with_overlay(&self, mapping: &str, overlay: &Path) -> Bridge {
+        self.bridge_by(mapping, |domain, root, args| {
+            Bridge::start_with_overlay(domain, root, args, overlay)
+        })
+    }
+
+    /// As [`bare_bridge`](Self::bare_bridge), with such an overlay sourced.
     pub fn bare_bridge_with_overlay(&self, args: &[&str], overlay: &Path) -> Bridge {
         Bridge::start_with_overlay(self.domain.id(), self.path("root"), args, overlay)
     }
@@ -69,7 +86,11 @@ impl Graph {
         self.bridge_by(mapping, Bridge::start_in_little_space)
     }
 
-    fn bridge_by(&self, mapping: &str, start: fn(u32, PathBuf, &[&str]) -> Bridge) -> Bridge {
+    fn bridge_by(
+        &self,
+        mapping: &str,
+        start: impl FnOnce(u32, PathBuf, &[&str]) -> Bridge,
+    ) -> Bridge {
         let config = self.file("mapping.yaml", mapping);
         let (config, root) = (config.to_str().unwrap(), self.path("root"));
         let mut args = vec!["run", "--json", "--experiment", bridge::EXPERIMENT];
