@@ -99,8 +99,8 @@ fn packed_chunk(packed: &[u8], unpacked_bytes: u64) -> Raw {
 }
 
 #[test]
-fn a_chunk_that_unpacks_to_gigabytes_is_read_a_piece_at_a_time() {
-    const ZEROS: u64 = 2 << 30;
+fn a_chunk_that_unpacks_to_far_more_than_there_is_memory_is_read_a_piece_at_a_time() {
+    const ZEROS: u64 = 512 << 20;
     let before = one_int(1);
     // A record that nobody reads, and a message that is larger than any.
     for op in [0x7f, mcap::records::op::MESSAGE] {
@@ -113,7 +113,7 @@ fn a_chunk_that_unpacks_to_gigabytes_is_read_a_piece_at_a_time() {
         let mut after = Raw::default();
         after.message(1, 2, &int(2));
         let packed = zeros(head.bytes(), ZEROS, after.bytes());
-        assert!(packed.len() < 400_000, "{}", packed.len());
+        assert!(packed.len() < 100_000, "{}", packed.len());
         let unpacked_bytes = (head.len() + after.len()) as u64 + ZEROS;
         let file = packed_chunk(&packed, unpacked_bytes).finish();
         let (account, said) = imported(&file);
@@ -128,8 +128,8 @@ fn a_chunk_that_unpacks_to_gigabytes_is_read_a_piece_at_a_time() {
 }
 
 #[test]
-fn a_message_that_unpacks_to_gigabytes_is_undecodable() {
-    let bomb = zeros(&[0, 1, 0, 0], 1 << 30, &[]);
+fn a_message_that_unpacks_to_far_more_than_there_is_memory_is_undecodable() {
+    let bomb = zeros(&[0, 1, 0, 0], 512 << 20, &[]);
     let mut file = Raw::file();
     file.schema(1, "std_msgs/msg/Int32", "int32 data").channel(1, 1, "/n");
     file.message(1, 1, &bomb).message(1, 2, &int(2));
@@ -176,11 +176,11 @@ fn few_bytes_that_stand_for_large_values_are_refused_by_what_they_would_take() {
 
 #[test]
 fn definitions_that_are_made_to_be_large_are_refused() {
-    // 65,000 channels of a definition of a thousand columns.
+    // Thousands of channels of a definition of a thousand columns.
     let fields: String = (0..1000).map(|i| format!("uint8 f{i}\n")).collect();
     let mut records = Raw::default();
     records.schema(1, "a/msg/Wide", &fields);
-    for channel in 0..u16::MAX {
+    for channel in 10..4_000 {
         records.channel(channel, 1, &format!("/wide/{channel}"));
     }
     records.schema(2, "std_msgs/msg/Int32", "int32 data").channel(u16::MAX, 2, "/n");
@@ -192,7 +192,7 @@ fn definitions_that_are_made_to_be_large_are_refused() {
         idl.extend((text.len() as u32).to_le_bytes());
         idl.extend(text.as_bytes());
     }
-    records.record(mcap::records::op::SCHEMA, &idl).channel(7, 9, "/deep");
+    records.record(mcap::records::op::SCHEMA, &idl).channel(9, 9, "/deep");
     let mut file = Raw::file();
     file.chunk(Packing::Zstd, &records);
     let (account, _) = imported(&file.finish());
@@ -201,7 +201,7 @@ fn definitions_that_are_made_to_be_large_are_refused() {
     assert!(refused["/deep"].as_str().unwrap().contains("sequences of sequences"));
     let too_many =
         refused.values().filter(|reason| reason.as_str().unwrap().contains("262144 fields"));
-    assert!(too_many.count() > 60_000);
+    assert!(too_many.count() > 3_700);
 }
 
 #[test]
