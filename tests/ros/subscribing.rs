@@ -46,14 +46,14 @@ fn two_types_on_the_last_topic_of_the_graph_are_told_apart() {
     operator.ask(&json!({"send": "other", "data": [7]}));
 
     let file = graph.file("m.yaml", mapping);
-    let args = ["check", file.to_str().unwrap(), "--graph", "--json", "--for", "1"];
+    let args = ["check", file.to_str().unwrap(), "--graph", "--json", "--for", "8"];
     let check = graph.bare_bridge(&args).end().ended;
     let report: Value = serde_json::from_str(&check.stdout).unwrap();
     let topics = report["topics"].as_array().unwrap();
     let of = |name: &str| topics.iter().find(|topic| topic["topic"] == name).unwrap();
     assert_eq!((&of("/zzz")["type"], &of("/zzz")["other_types"]), (&json!(STRING), &json!([INT])));
     assert_eq!(of("/zzzz")["type"], INT, "nobody publishes the other one");
-    let init = graph.bare_bridge(&["init", "--for", "1"]).end().ended;
+    let init = graph.bare_bridge(&["init", "--for", "8"]).end().ended;
     assert!(
         init.stdout.contains("- topic: /zzz\n") && init.stdout.contains(INT),
         "{}",

@@ -27,9 +27,9 @@ pub(super) struct ChosenQos {
     pub(super) reliability: Reliability,
     pub(super) durability: Durability,
     pub(super) depth: u32,
-    /// Only some publishers keep messages for who comes late: a second subscription asks for those, with
-    /// this reliability.
-    latching: Option<Reliability>,
+    /// What a second subscription asks for: latched messages, where only some publishers keep them; or
+    /// reliable delivery, where nobody publishes yet and it may be either kind that comes.
+    second: Option<(Reliability, Durability)>,
 }
 
 impl Offer {
@@ -68,6 +68,13 @@ impl ChosenQos {
         let latched: Vec<Offer> = offers.iter().filter(|o| o.is_latched()).cloned().collect();
         let all_latched = !offers.is_empty() && latched.len() == offers.len();
         let is_mixed = !latched.is_empty() && !all_latched && wanted.durability.is_none();
+        let second = if is_mixed {
+            Some((most_reliable(latched.iter()), Durability::TransientLocal))
+        } else if offers.is_empty() && wanted.reliability.is_none() {
+            Some((Reliability::Reliable, wanted.durability.unwrap_or(Durability::Volatile)))
+        } else {
+            None
+        };
         Self {
             reliability: most_reliable(offers.iter()),
             durability: wanted.durability.unwrap_or(match all_latched {
@@ -75,7 +82,7 @@ impl ChosenQos {
                 false => Durability::Volatile,
             }),
             depth: wanted.depth.map_or(DEFAULT_DEPTH, u32::from),
-            latching: is_mixed.then(|| most_reliable(latched.iter())),
+            second,
         }
     }
 
@@ -84,15 +91,16 @@ impl ChosenQos {
         self.profile_of(self.reliability, self.durability)
     }
 
-    /// What the one asks for that is there for latched messages beside it, if there is one.
-    pub(super) fn latching_profile(&self) -> Option<QosProfile> {
-        Some(self.profile_of(self.latching?, Durability::TransientLocal))
+    /// What the one beside it asks for, if there is one.
+    pub(super) fn second_profile(&self) -> Option<QosProfile> {
+        let (reliability, durability) = self.second?;
+        Some(self.profile_of(reliability, durability))
     }
 
     /// What asks for latched messages, whichever of the two that is; `None` if none does.
-    pub(super) fn any_latching_profile(&self) -> Option<QosProfile> {
-        let is_latched = self.durability == Durability::TransientLocal;
-        self.latching_profile().or_else(|| is_latched.then(|| self.profile()))
+    pub(super) fn latching_profile(&self) -> Option<QosProfile> {
+        let both = self.second_profile().into_iter().chain([self.profile()]);
+        both.into_iter().find(|profile| profile.durability == rcl::Durability::TransientLocal)
     }
 
     fn profile_of(&self, reliability: Reliability, durability: Durability) -> QosProfile {
@@ -152,7 +160,7 @@ impl ChosenQos {
                 let is_mixed = offers.iter().any(|o| o.durability == Durability::TransientLocal);
                 let nodes = nodes(|offer| offer.durability == Durability::Volatile);
                 let nodes = nodes.filter(|_| is_mixed);
-                let second = match self.latching {
+                let second = match self.second {
                     Some(_) => "; latched messages come by a second subscription",
                     None => "",
                 };
@@ -194,8 +202,9 @@ impl fmt::Display for ChosenQos {
         let reliability = reliability_word(self.reliability);
         let durability = durability_word(self.durability);
         write!(f, "{reliability}, {durability}, depth {}", self.depth)?;
-        match self.latching {
-            Some(_) => f.write_str(", latched ones too"),
+        match self.second {
+            Some((_, Durability::TransientLocal)) => f.write_str(", latched ones too"),
+            Some((_, Durability::Volatile)) => f.write_str(", reliable ones too"),
             None => Ok(()),
         }
     }
@@ -246,17 +255,28 @@ mod tests {
         let offers =
             [offer("/map_server", Reliable, TransientLocal), offer("/slam", BestEffort, Volatile)];
         let chosen = ChosenQos::adapted(&Qos::default(), &offers);
-        let second = chosen.latching_profile().unwrap();
+        let second = chosen.second_profile().unwrap();
         assert_eq!(chosen.profile().reliability, rcl::Reliability::BestEffort);
         assert_eq!(chosen.profile().durability, rcl::Durability::Volatile);
         assert_eq!(second.reliability, rcl::Reliability::Reliable);
         assert_eq!(second.durability, rcl::Durability::TransientLocal);
-        assert_eq!(chosen.any_latching_profile(), Some(second));
+        assert_eq!(chosen.latching_profile(), Some(second));
         let by_hand = Qos { durability: Some(Volatile), ..Qos::default() };
-        assert_eq!(ChosenQos::adapted(&by_hand, &offers).latching_profile(), None);
+        assert_eq!(ChosenQos::adapted(&by_hand, &offers).second_profile(), None);
         let all = ChosenQos::adapted(&Qos::default(), &offers[..1]);
-        assert_eq!(all.latching_profile(), None);
-        assert_eq!(all.any_latching_profile(), Some(all.profile()));
+        assert_eq!(all.second_profile(), None);
+        assert_eq!(all.latching_profile(), Some(all.profile()));
+    }
+
+    #[test]
+    fn before_anybody_publishes_either_kind_of_publisher_is_listened_to() {
+        let chosen = ChosenQos::adapted(&Qos::default(), &[]);
+        assert_eq!(chosen.profile().reliability, rcl::Reliability::BestEffort);
+        let second = chosen.second_profile().unwrap();
+        assert_eq!(second.reliability, rcl::Reliability::Reliable);
+        assert_eq!(second.durability, rcl::Durability::Volatile);
+        let by_hand = Qos { reliability: Some(BestEffort), ..Qos::default() };
+        assert_eq!(ChosenQos::adapted(&by_hand, &[]).second_profile(), None);
     }
 
     #[test]

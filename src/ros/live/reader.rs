@@ -26,8 +26,8 @@ pub(super) struct TopicReader {
     type_support: TypeSupport,
     qos: ChosenQos,
     main: Source,
-    /// Beside `main`, which asks for no latched messages: those of the publishers that have them.
-    latching: Option<Source>,
+    /// Beside `main`, for what that does not ask for; see [`ChosenQos`].
+    second: Option<Source>,
     /// Until what replaced them is surely matched.
     retiring: Vec<(Source, Instant)>,
     has_heard: bool,
@@ -92,7 +92,7 @@ impl TopicReader {
             type_support,
             qos,
             main: make(qos.profile())?,
-            latching: qos.latching_profile().map(make).transpose()?,
+            second: qos.second_profile().map(make).transpose()?,
             retiring: Vec::new(),
             has_heard: false,
             echo: None,
@@ -119,7 +119,7 @@ impl TopicReader {
 
     /// The subscriptions to wait for.
     pub(super) fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
-        let all = [&self.main].into_iter().chain(&self.latching);
+        let all = [&self.main].into_iter().chain(&self.second);
         let all = all.chain(self.retiring.iter().map(|(source, _)| source));
         all.chain(self.echo.iter().map(|echo| &echo.source)).map(|source| &source.subscription)
     }
@@ -131,7 +131,7 @@ impl TopicReader {
     pub(super) fn adapt(&mut self, qos: ChosenQos) -> Result<(), RclError> {
         let make = |profile| Source::new(&self.node, &self.topic, self.type_support, profile);
         let until = Instant::now() + OVERLAP;
-        let latching = match (qos.latching_profile(), self.qos.latching_profile()) {
+        let second = match (qos.second_profile(), self.qos.second_profile()) {
             (wanted, had) if wanted == had => None,
             (wanted, _) => Some(wanted.map(make).transpose()?),
         };
@@ -139,8 +139,8 @@ impl TopicReader {
             let old = std::mem::replace(&mut self.main, make(qos.profile())?);
             self.retiring.push((old, until));
         }
-        if let Some(latching) = latching {
-            let old = std::mem::replace(&mut self.latching, latching);
+        if let Some(second) = second {
+            let old = std::mem::replace(&mut self.second, second);
             self.retiring.extend(old.map(|old| (old, until)));
         }
         self.qos = qos;
@@ -153,7 +153,7 @@ impl TopicReader {
     /// # Errors
     /// The middleware's.
     pub(super) fn repeat_latched(&mut self) -> Result<(), RclError> {
-        let Some(profile) = self.qos.any_latching_profile() else { return Ok(()) };
+        let Some(profile) = self.qos.latching_profile() else { return Ok(()) };
         let source = Source::new(&self.node, &self.topic, self.type_support, profile)?;
         let known = self.latched.of_others(&HashSet::new());
         let publishers: HashSet<Gid> = known.iter().map(|kept| kept.info.publisher).collect();
@@ -212,14 +212,13 @@ impl TopicReader {
         is_paused: bool,
         mut take: impl FnMut(Arrival<'_>),
     ) -> Result<usize, RclError> {
-        let keeps = self.qos.any_latching_profile().is_some();
-        let has_several =
-            self.latching.is_some() || !self.retiring.is_empty() || self.echo.is_some();
-        let Self { main, latching, retiring, echo, sequences, recent, latched, .. } = self;
+        let keeps = self.qos.latching_profile().is_some();
+        let has_several = self.second.is_some() || !self.retiring.is_empty() || self.echo.is_some();
+        let Self { main, second, retiring, echo, sequences, recent, latched, .. } = self;
         let mut heard = Heard { sequences, recent, has_several };
         let mut taken = 0;
         // The old subscription first: what came by it is older.
-        let live = retiring.iter_mut().map(|(source, _)| source).chain([main]).chain(latching);
+        let live = retiring.iter_mut().map(|(source, _)| source).chain([main]).chain(second);
         for source in live {
             for _ in 0..TURN {
                 let Some(message) = source.subscription.take()? else { break };
