@@ -134,13 +134,14 @@ fn imported(bytes: &[u8], decoders: usize) -> (bool, Account, Vec<String>) {
     let (account, closed) = recorder.finish(None);
     closed.unwrap();
     assert!(account.adds_up());
-    let text = |row: &mldash_bridge::track::Row| format!("{:?}", row.fields.get("data").unwrap());
+    // In SQLite, which has no checksums, damage can be in the name of the field.
+    let text = |row: &mldash_bridge::track::Row| format!("{:?}", row.fields.get("data"));
     let texts = rows(&root, "chatter").iter().map(text).collect();
     (whole, account, texts)
 }
 
 fn all_texts() -> Vec<String> {
-    let text = |n| format!("{:?}", mldash_bridge::track::Value::from(text(n)));
+    let text = |n| format!("{:?}", Some(mldash_bridge::track::Value::from(text(n))));
     (0..MESSAGES).map(text).collect()
 }
 
