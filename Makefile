@@ -10,6 +10,8 @@ NO_ROS := env -u ROS_DISTRO -u AMENT_PREFIX_PATH -u CMAKE_PREFIX_PATH -u LD_LIBR
 DOC := RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --document-private-items --quiet
 CLIPPY := cargo clippy --locked --all-targets --quiet
 NO_FEATURES := --no-default-features
+# What is built and installed; tests say `PROFILE=dev`, which they have compiled by then.
+PROFILE := release
 
 # One build from nothing: no incremental files, and debug information only for line numbers.
 ifdef CI
@@ -29,9 +31,9 @@ setup:  ## install what is missing: Debian packages, ROS 2 (unless there is one)
 	@scripts/setup
 
 build: setup  ## the release program, target/release/mldash_bridge
-	@$(WITH_ROS) cargo build --locked --release
+	@$(WITH_ROS) cargo build --locked --profile $(PROFILE)
 
-test: lint build  ## all checks: lint, tests with and without ROS, installation
+test: lint  ## all checks: lint, tests with and without ROS, installation
 	$(NO_ROS) cargo test --locked $(NO_FEATURES) --quiet
 	@# What a build with ROS can break; tests/whole and the documentation's examples have run by now. Tests run the examples.
 	$(WITH_ROS) cargo build --locked --quiet --examples
@@ -52,7 +54,7 @@ demo: setup  ## play a robot's recording on a live ROS graph and record it, in u
 	@scripts/demo
 
 install: prefix-given build  ## with PREFIX=DIR: a prefix that `ros2 launch` and `ros2 run` accept
-	@scripts/install "$(PREFIX)"
+	@scripts/install "$(PREFIX)" $(PROFILE)
 
 # Before the build, which takes minutes.
 prefix-given:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installation: `make install` and `colcon build` each make a prefix that ROS 2 accepts. Expects the release program to be
-# built (`make test` does); neither compiles it again.
+# Installation: `make install` and `colcon build` each make a prefix that ROS 2 accepts. Of the profile dev, which `make test`
+# has compiled by then.
 set -euo pipefail
 # shellcheck source=scripts/ros-env.bash
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../scripts/ros-env.bash"
@@ -94,7 +94,7 @@ install_makes_a_prefix() {
     local prefix="$scratch/a prefix"
     # The second time over what is there.
     for _ in once again; do
-        make --no-print-directory -C "$ROOT" install PREFIX="$prefix" >"$scratch/make.log" 2>&1 ||
+        make --no-print-directory -C "$ROOT" install PREFIX="$prefix" PROFILE=dev >"$scratch/make.log" 2>&1 ||
             { cat "$scratch/make.log" >&2; die "make install failed"; }
     done
     expect_ros_prefix "$prefix"
@@ -119,10 +119,10 @@ colcon_builds_it() {
     venv=$(colcon_venv)
     mkdir -p "$workspace/src" "$workspace/build/mldash_bridge"
     ln -s "$ROOT" "$workspace/src/mldash_bridge"
-    # What `make build` compiled serves colcon too: r2r alone would take minutes.
-    ln -s "$ROOT/target/release" "$workspace/build/mldash_bridge/release"
+    # What cargo compiled serves colcon too: r2r alone would take minutes.
+    ln -s "$ROOT/target/debug" "$workspace/build/mldash_bridge/debug"
     # Behind all else on PATH: colcon starts cargo, which looks for ament-build there.
-    (cd "$workspace" && PATH=$PATH:$venv/bin "$venv/bin/colcon" --log-level error build --cargo-args --release --locked) \
+    (cd "$workspace" && PATH=$PATH:$venv/bin "$venv/bin/colcon" --log-level error build --cargo-args --locked) \
         >"$scratch/colcon.log" 2>&1 || { tail -n 30 "$scratch/colcon.log" >&2; die "colcon build failed"; }
     expect_ros_prefix "$workspace/install/mldash_bridge"
     expect_file "$workspace/install/mldash_bridge/share/mldash_bridge/package.sh"
