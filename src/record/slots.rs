@@ -8,28 +8,28 @@
 //! says the same as the message is taken for the same message, once for each identity: so a bag that is
 //! imported again finds the very rows that it made.
 
-mod chain;
-#[cfg(test)]
-mod tests;
-
-use std::collections::HashMap;
-
-use chain::Chain;
+use std::collections::{HashSet, VecDeque};
 
 use crate::mapping::SameStamp;
 use crate::track::Timestamp;
 
-/// Rows are known for at least so long, of the time that stamps tell, and for no more than twice as long.
-const SPAN_SECS: f64 = 5.0;
+/// Rows so far behind the latest are left to the store.
+const SPAN_SECS: f64 = 10.0;
 
-/// Half of what is known at most of one track, which is 4 MiB.
-const MAX_ROWS: usize = 1 << 15;
+/// What is known at most of one track: 1.5 MiB.
+const MAX_ROWS: usize = 1 << 16;
 
-/// Where more rows than this are gone through, the way is remembered. Tests go long ways, too.
-const LONG_WAY: usize = if cfg!(test) { 4 } else { 32 };
+/// Where more rows than this are gone through, the way is remembered.
+const LONG_WAY: usize = 8;
 
 /// So many ways are remembered, each for one time.
 const MAX_CHAINS: usize = 4;
+
+/// Messages of one time that are known to be repeats when they come again.
+const MAX_IDENTITIES: usize = 1 << 16;
+
+/// Rows of earlier recordings, passed over on a way, that later messages of the time are compared with.
+const MAX_UNCLAIMED: usize = 16;
 
 /// A message, or an element, on its way into a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,48 +74,52 @@ pub(super) enum Place {
 /// The times of one track.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    /// Rows of this recording, those of late and those before.
-    recent: [Stretch; 2],
-    /// How many topics lead into the track.
-    topics: u32,
-    /// The latest row of all.
-    last: Option<Timestamp>,
+    /// Rows of this recording, by rising time.
+    recent: VecDeque<Taken>,
     /// Up to here the store may hold rows that are not in `recent`.
     unknown_through: Option<Timestamp>,
     /// The one used last at the end.
     chains: Vec<Chain>,
 }
 
-/// Rows of a stretch of time: by time and topic, since a topic has one message in a row.
-#[derive(Debug, Default)]
-struct Stretch {
-    rows: HashMap<(Timestamp, u32), Taken>,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-}
-
 /// A message's part in a row.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
+    ts: Timestamp,
     identity: u64,
+    topic: u32,
     /// The message's own time is an earlier one.
     is_moved: bool,
     /// There was no row at this time before.
     is_new: bool,
 }
 
-/// What was seen on the way to a free time.
+/// The messages of one time, and how far their rows reach.
 #[derive(Debug)]
+struct Chain {
+    ts: Timestamp,
+    /// The topics that hold `ts` itself or a time behind it.
+    topics: Vec<u32>,
+    identities: HashSet<u64>,
+    /// Rows of earlier recordings that no message of this one was found to be.
+    unclaimed: Vec<Timestamp>,
+    /// All from `ts` to before this one are taken.
+    next: Timestamp,
+}
+
+/// What was seen on the way to a free time.
+#[derive(Debug, Default)]
 struct Way {
-    start: Timestamp,
     steps: usize,
+    topics: Vec<u32>,
+    identities: Vec<u64>,
     unclaimed: Vec<Timestamp>,
 }
 
 impl Slots {
     /// Of a track whose latest row is at `last`.
     pub(super) fn behind(last: Option<Timestamp>) -> Self {
-        Self { last, unknown_through: last, ..Self::default() }
+        Self { unknown_through: last, ..Self::default() }
     }
 
     /// Where a message goes; `look` says what the store holds at a time. Unless it is a repeat, whoever
@@ -127,7 +131,7 @@ impl Slots {
         mut look: impl FnMut(Timestamp) -> Result<Stored, E>,
     ) -> Result<Place, E> {
         let ts = arrival.ts;
-        if self.last.is_none_or(|last| ts > last) {
+        if self.recent.back().is_none_or(|last| ts > last.ts) && self.is_known(ts) {
             return Ok(Place::Free(ts));
         }
         match rule {
@@ -147,27 +151,30 @@ impl Slots {
                 chain.next = at.next().unwrap_or(at);
             }
         }
-        if self.recent[0].is_full(at) {
-            // What is given up is the store's to tell.
-            self.unknown_through = self.unknown_through.max(self.recent[1].last);
-            self.recent.swap(0, 1);
-            self.recent[0].clear();
+        let taken = Taken { ts: at, identity, topic, is_moved: at != ts, is_new };
+        match self.recent.back() {
+            Some(last) if at.as_secs() < last.ts.as_secs() - SPAN_SECS => {
+                // Another stretch of time begins; what was before is the store's to tell.
+                self.unknown_through = self.unknown_through.max(Some(last.ts));
+                self.recent.clear();
+                self.recent.push_back(taken);
+            }
+            Some(last) if at <= last.ts => {
+                if self.at(at).all(|known| known.identity != identity) {
+                    let place = self.recent.partition_point(|known| known.ts <= at);
+                    self.recent.insert(place, taken);
+                }
+            }
+            _ => self.recent.push_back(taken),
         }
-        self.recent[0].insert(at, topic, Taken { identity, is_moved: at != ts, is_new });
-        self.topics = self.topics.max(topic.saturating_add(1));
-        self.last = self.last.max(Some(at));
+        self.forget_old();
     }
 
     /// Takes back what was given to a message that was not stored after all.
-    pub(super) fn give_back(&mut self, arrival: Arrival, at: Timestamp) {
-        let key = (at, arrival.topic);
-        for stretch in &mut self.recent {
-            if stretch.rows.get(&key).is_some_and(|taken| taken.identity == arrival.identity) {
-                stretch.rows.remove(&key);
-            }
-        }
+    pub(super) fn give_back(&mut self, identity: u64, at: Timestamp) {
+        self.recent.retain(|taken| taken.ts != at || taken.identity != identity);
         for chain in &mut self.chains {
-            chain.identities.remove(&arrival.identity);
+            chain.identities.remove(&identity);
         }
     }
 
@@ -176,19 +183,16 @@ impl Slots {
         self.unknown_through.is_none_or(|through| ts > through)
     }
 
-    /// The topics that have a message in the row of a time.
-    fn at(&self, ts: Timestamp) -> impl Iterator<Item = (u32, &Taken)> {
-        (0..self.topics).filter_map(move |topic| Some((topic, self.of(ts, topic)?)))
-    }
-
-    fn of(&self, ts: Timestamp, topic: u32) -> Option<&Taken> {
-        self.recent.iter().find_map(|stretch| stretch.rows.get(&(ts, topic)))
+    fn at(&self, ts: Timestamp) -> impl Iterator<Item = &Taken> {
+        let from = self.recent.partition_point(|taken| taken.ts < ts);
+        self.recent.range(from..).take_while(move |taken| taken.ts == ts)
     }
 
     /// The row of the message's time, whatever its topic holds there.
     fn place_over(&mut self, arrival: Arrival) -> Place {
-        let key = (arrival.ts, arrival.topic);
-        match self.recent.iter_mut().find_map(|stretch| stretch.rows.get_mut(&key)) {
+        let from = self.recent.partition_point(|taken| taken.ts < arrival.ts);
+        let mut here = self.recent.range_mut(from..).take_while(|taken| taken.ts == arrival.ts);
+        match here.find(|taken| taken.topic == arrival.topic) {
             Some(taken) if taken.identity != arrival.identity => {
                 // The later one's fields stand.
                 taken.identity = arrival.identity;
@@ -204,13 +208,13 @@ impl Slots {
         arrival: Arrival,
         look: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
     ) -> Result<Place, E> {
-        if let Some(place) = self.try_slot(arrival, arrival.ts, &mut Way::from(arrival.ts), look)? {
+        if let Some(place) = self.try_slot(arrival, arrival.ts, &mut Way::default(), look)? {
             return Ok(place);
         }
-        if self.of(arrival.ts, arrival.topic).is_some() {
+        if self.at(arrival.ts).any(|taken| taken.topic == arrival.topic) {
             return Ok(Place::Refused);
         }
-        let is_of_moved = self.at(arrival.ts).any(|(_, taken)| taken.is_moved);
+        let is_of_moved = self.at(arrival.ts).any(|taken| taken.is_moved);
         match is_of_moved {
             // It is the first of its topic, and its time is a moved row's of another.
             true => self.place_beside(arrival, look),
@@ -242,7 +246,7 @@ impl Slots {
                 }
             }
         }
-        let mut way = Way::from(slot);
+        let mut way = Way::default();
         let place = loop {
             if let Some(place) = self.try_slot(arrival, slot, &mut way, look)? {
                 break place;
@@ -256,8 +260,8 @@ impl Slots {
             self.remember(arrival, slot, way, place);
         }
         let is_home_anybodys = || {
-            let is_joined = |topic, taken: &Taken| topic != arrival.topic && !taken.is_moved;
-            known.is_none() && self.at(arrival.ts).all(|(topic, taken)| is_joined(topic, taken))
+            let is_joined = |taken: &Taken| taken.topic != arrival.topic && !taken.is_moved;
+            known.is_none() && self.at(arrival.ts).all(is_joined)
         };
         match place {
             // What the store holds there may be this very message, with another topic's over it.
@@ -280,13 +284,17 @@ impl Slots {
     ) -> Result<Option<Place>, E> {
         way.steps += 1;
         let (mut is_empty, mut may_join, mut is_new) = (true, slot == arrival.ts, false);
-        for (topic, taken) in self.at(slot) {
+        for taken in self.at(slot) {
             if taken.identity == arrival.identity {
                 return Ok(Some(Place::Repeat));
             }
             is_empty = false;
-            may_join &= topic != arrival.topic && !taken.is_moved;
+            may_join &= taken.topic != arrival.topic && !taken.is_moved;
             is_new |= taken.is_new;
+            way.identities.push(taken.identity);
+            if slot == arrival.ts {
+                way.topics.push(taken.topic);
+            }
         }
         if !is_empty && !may_join {
             return Ok(None);
@@ -326,48 +334,55 @@ impl Slots {
             Some(at) => self.chains.remove(at),
             None => Chain::new(arrival.ts),
         };
+        chain.next = chain.next.max(next);
+        chain.topics.extend(way.topics);
         chain.topics.push(arrival.topic);
-        chain.topics.extend(self.at(arrival.ts).map(|(topic, _)| topic));
         chain.topics.sort_unstable();
         chain.topics.dedup();
-        let steps = std::iter::successors(Some(way.start), |slot| slot.next());
-        for slot in steps.take_while(|slot| *slot < next) {
-            chain.identities.extend(self.at(slot).map(|(_, taken)| taken.identity));
-        }
-        chain.next = chain.next.max(next);
+        chain.identities.extend(way.identities);
         if place == Place::Repeat {
             chain.add(arrival);
         }
-        chain.pass_over(way.unclaimed);
+        chain.unclaimed.extend(way.unclaimed);
+        chain.unclaimed.truncate(MAX_UNCLAIMED);
         if self.chains.len() == MAX_CHAINS {
             self.chains.remove(0);
         }
         self.chains.push(chain);
     }
-}
 
-impl Stretch {
-    /// Whether another stretch begins with a row at this time.
-    fn is_full(&self, at: Timestamp) -> bool {
-        let is_far = |first: Timestamp| (at.as_secs() - first.as_secs()).abs() > SPAN_SECS;
-        self.rows.len() >= MAX_ROWS || self.first.is_some_and(is_far)
-    }
-
-    /// Keeps its memory: the next one will take about as much.
-    fn clear(&mut self) {
-        self.rows.clear();
-        (self.first, self.last) = (None, None);
-    }
-
-    fn insert(&mut self, at: Timestamp, topic: u32, taken: Taken) {
-        self.rows.insert((at, topic), taken);
-        self.first.get_or_insert(at);
-        self.last = self.last.max(Some(at));
+    fn forget_old(&mut self) {
+        let Some(last) = self.recent.back() else { return };
+        let oldest_secs = last.ts.as_secs() - SPAN_SECS;
+        while let Some(first) = self.recent.front()
+            && (first.ts.as_secs() < oldest_secs || self.recent.len() > MAX_ROWS)
+        {
+            self.unknown_through = self.unknown_through.max(Some(first.ts));
+            self.recent.pop_front();
+        }
     }
 }
 
-impl Way {
-    fn from(start: Timestamp) -> Self {
-        Self { start, steps: 0, unclaimed: Vec::new() }
+impl Chain {
+    fn new(ts: Timestamp) -> Self {
+        let (topics, identities, unclaimed) = (Vec::new(), HashSet::new(), Vec::new());
+        Self { ts, topics, identities, unclaimed, next: ts }
+    }
+
+    fn is_for(&self, arrival: Arrival) -> bool {
+        self.ts == arrival.ts && self.topics.contains(&arrival.topic)
+    }
+
+    fn add(&mut self, arrival: Arrival) {
+        if self.identities.len() >= MAX_IDENTITIES {
+            self.identities.clear();
+        }
+        self.identities.insert(arrival.identity);
+        if !self.topics.contains(&arrival.topic) {
+            self.topics.push(arrival.topic);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

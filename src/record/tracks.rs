@@ -69,7 +69,7 @@ pub(super) struct GivenTime {
 }
 
 /// Times of rows that were on their way and did not arrive.
-type Returned = Arc<Mutex<Vec<(Arrival, Timestamp)>>>;
+type Returned = Arc<Mutex<Vec<(u64, Timestamp)>>>;
 
 #[derive(Debug)]
 struct TrackInUse {
@@ -167,7 +167,7 @@ impl GivenTime {
 
     /// The row did not arrive.
     pub(super) fn give_back(&self) {
-        self.returned.lock().push((self.arrival, self.at));
+        self.returned.lock().push((self.arrival.identity, self.at));
     }
 }
 
@@ -216,8 +216,8 @@ impl TrackInUse {
         let Asking { exp, frames, rule, row, parts, hash } = asking;
         self.has_frames |= !parts.is_empty();
         if self.has_frames {
-            for (arrival, at) in self.returned.lock().drain(..) {
-                slots.give_back(arrival, at);
+            for (identity, at) in self.returned.lock().drain(..) {
+                slots.give_back(identity, at);
             }
         }
         let arrival = Arrival {

@@ -175,8 +175,7 @@ fn a_log_time_of_zero_is_a_time_and_what_can_not_be_one_is_dropped_and_counted()
 
 #[test]
 fn the_bag_of_odd_log_times_is_what_it_says() {
-    let bag =
-        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/cases/odd_log_times.mcap"));
+    let bag = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/odd_log_times.mcap"));
     let imported = import_file(bag, "topics: [{topic: /**}]");
     let said = imported.rows("n").into_iter().map(|row| (row.ts.as_secs(), row.fields));
     let expected =

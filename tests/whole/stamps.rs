@@ -31,7 +31,7 @@ const TF: Type = (
 const OTHER: Type = ("made_msgs/msg/Other", with_header!("std_msgs/Header header\nfloat64 y"));
 
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 fn log(nanos: i64) -> u64 {
@@ -316,29 +316,6 @@ fn what_is_thinned_by_its_stamp_takes_no_time_from_others() {
     assert_eq!(count(&again.topic("/slow"), "merged"), 5);
     assert_eq!(count(&again.topic("/change"), "merged"), 25);
     assert_eq!(again.rows("slow").len(), 5);
-}
-
-#[test]
-fn a_column_that_changes_its_type_is_said_and_the_topic_stays_one() {
-    let mapping = "topics: [{topic: /s, stamp: receive}]";
-    let imported = import_file(&data("definition_changes"), mapping);
-    let rows = imported.rows("s");
-    assert_eq!(rows.len(), 9);
-    assert_eq!(rows[0].fields.get("a"), Some(&Value::Int(0)));
-    assert_eq!(rows[8].fields.get("a"), Some(&Value::from("x")));
-    let topics = imported.account()["topics"].as_array().unwrap().clone();
-    assert_eq!(topics.len(), 1, "{topics:#?}");
-    assert_eq!((count(&topics[0], "received"), count(&topics[0], "stored")), (9, 9));
-    assert_eq!(topics[0]["notes"], serde_json::json!({ "column_type_changed": 1 }));
-    let said = "column `a` was int and is text from here on";
-    assert!(topics[0]["errors"][0].as_str().unwrap().ends_with(said), "{topics:#?}");
-    assert_eq!(imported.done.stderr.matches(said).count(), 1, "{}", imported.done.stderr);
-    // Against what an earlier import left, too.
-    let mut more = MadeBag::new();
-    more.add("/s", ("a_msgs/msg/S", "bool a"), log(TODAY + SEC), &[0, 1, 0, 0, 1]);
-    let more = imported.and(more, mapping);
-    let said = more.topic("/s")["errors"][0].as_str().unwrap().to_owned();
-    assert!(said.contains("column `a` was text and is bool"), "{said}");
 }
 
 #[test]
