@@ -67,6 +67,20 @@ fn a_topic_that_comes_later_is_picked_up_by_its_glob() {
 }
 
 #[test]
+fn every_message_of_more_topics_than_open_files_is_stored() {
+    // The soft limit is raised to the hard one; within the hard one tracks' files are opened and closed.
+    for limit in ["-Sn 256", "-n 256"] {
+        let graph = Graph::new();
+        let bridge = graph.bridge_within(limit, "topics:\n  - topic: /flood/*\n");
+        graph.run_example("flood", &["--topics", "300", "--rate", "10", "--duration", "8"]);
+        let recording = bridge.interrupt();
+        let rows: usize = (0..300).map(|k| recording.rows(&format!("flood/pose_{k}")).len()).sum();
+        assert_eq!(rows, 24_000, "{limit}: {}", recording.ended.stderr);
+        assert!(!recording.ended.stderr.contains("ERROR"), "{}", recording.ended.stderr);
+    }
+}
+
+#[test]
 fn hidden_topics_of_actions_and_services_are_recorded_only_when_asked_for() {
     let graph = Graph::new();
     let bridge = graph.bridge(

@@ -9,6 +9,7 @@
 )]
 
 mod blobs;
+mod calls;
 mod clocks;
 mod definitions;
 mod ends;
@@ -19,6 +20,7 @@ mod observe;
 mod operation;
 mod rcl;
 mod rows;
+mod stamps;
 mod subscribing;
 mod support;
 mod trouble;

@@ -6,8 +6,13 @@
 {"offer": "a", "topic": "/t", "type": "std_msgs/msg/String", "qos": "reliable", "depth": 10}   a publisher called "a" on a
                                                node of its own; qos: reliable, best_effort or latched
 {"send": "a", "data": ["x"], "unheard": true}  publishes by it; unless unheard, only once somebody listens
+{"send": "a", "joints": [[5, "elbow"]]}        the same with JointStates, of a stamp in seconds and of one joint each
 {"withdraw": "a"}                              it leaves the graph
 {"listen": "/t", "type": "std_msgs/msg/String"}   subscribes
+{"serve": "/light"}                            a SetBool service and a client of it, which publish service events
+{"request": "/light", "data": true}            calls it, once somebody listens to its events
+{"act": "/reach", "type": "arm_msgs/action/Reach"}   an action server that goes to a target in steps of 1, and a client
+{"reach": "/reach", "target": 3.0}             sends it a goal and waits for the result
 {"diagnostic": "mldash_bridge: queue", "level": "ok"}   waits for it on /diagnostics
 {"rosout": "text"}                             waits for a line that has it
 {"list": true}, {"get": ["config"]}, {"set": {"config": "x"}}   the bridge's parameters
@@ -23,10 +28,12 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import Log, Parameter, ParameterValue
 from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
+from rclpy.action import ActionClient, ActionServer
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.service_introspection import ServiceIntrospectionState
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 PATIENCE_SECS = 50
 START = 1_700_000_000
@@ -41,6 +48,8 @@ class Operator:
         self.node = rclpy.create_node("operator", enable_rosout=False)
         self.publishers = {}
         self.offered = {}
+        self.services = {}
+        self.actions = {}
         self.diagnostics = {}
         self.rosout = []
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self.on_diagnostics, 100)
@@ -100,7 +109,7 @@ class Operator:
             durability=DurabilityPolicy.TRANSIENT_LOCAL if order["qos"] == "latched" else DurabilityPolicy.VOLATILE,
         )
         node = rclpy.create_node(order["offer"], enable_rosout=False, start_parameter_services=False)
-        publisher = node.create_publisher(message_class(order["type"]), order["topic"], qos)
+        publisher = node.create_publisher(interface(order["type"]), order["topic"], qos)
         self.offered[order["offer"]] = (node, publisher)
         return {}
 
@@ -108,8 +117,12 @@ class Operator:
         _, publisher = self.offered[order["send"]]
         if not order.get("unheard"):
             self.wait_for("a subscriber", lambda: publisher.get_subscription_count() or None)
-        for data in order["data"]:
+        for data in order.get("data", []):
             publisher.publish(publisher.msg_type(data=data))
+        for sec, name in order.get("joints", []):
+            message = publisher.msg_type(name=[name], position=[1.0])
+            message.header.stamp.sec = sec
+            publisher.publish(message)
         publisher.wait_for_all_acked(Duration(seconds=PATIENCE_SECS))
         return {}
 
@@ -120,8 +133,62 @@ class Operator:
         return {}
 
     def listen(self, order):
-        self.node.create_subscription(message_class(order["type"]), order["listen"], lambda _: None, 10)
+        self.node.create_subscription(interface(order["type"]), order["listen"], lambda _: None, 10)
         return {}
+
+    def serve(self, order):
+        def light(_, response):
+            response.success = True
+            return response
+
+        server = self.node.create_service(SetBool, order["serve"], light)
+        client = self.node.create_client(SetBool, order["serve"])
+        for end in (server, client):
+            end.configure_introspection(self.node.get_clock(), RELIABLE, ServiceIntrospectionState.CONTENTS)
+        self.services[order["serve"]] = (server, client)
+        return {}
+
+    def request(self, order):
+        _, client = self.services[order["request"]]
+        self.wait_for_subscriber(f"{order['request']}/_service_event")
+        self.wait_for("the service", lambda: client.service_is_ready() or None)
+        done = client.call_async(SetBool.Request(data=order["data"]))
+        self.wait_for("the response", lambda: done.done() or None)
+        return {"success": done.result().success}
+
+    def act(self, order):
+        action_type = interface(order["type"])
+
+        def reach(goal):
+            distance = goal.request.target
+            while distance > 0:
+                distance -= 1
+                goal.publish_feedback(action_type.Feedback(distance=distance))
+            goal.succeed()
+            return action_type.Result(reached=True)
+
+        server = ActionServer(self.node, action_type, order["act"], reach)
+        client = ActionClient(self.node, action_type, order["act"])
+        self.actions[order["act"]] = (action_type, server, client)
+        return {}
+
+    def reach(self, order):
+        action_type, _, client = self.actions[order["reach"]]
+        self.wait_for_subscriber(f"{order['reach']}/_action/feedback")
+        self.wait_for("the action", lambda: client.server_is_ready() or None)
+        accepted = client.send_goal_async(action_type.Goal(target=order["target"]))
+        self.wait_for("the goal's acceptance", lambda: accepted.done() or None)
+        done = accepted.result().get_result_async()
+        self.wait_for("the result", lambda: done.done() or None)
+        return {"reached": done.result().result.reached}
+
+    def wait_for_subscriber(self, topic):
+        # The client of an action listens to its feedback, too.
+        def found():
+            subscribers = self.node.get_subscriptions_info_by_topic(topic)
+            return next((info for info in subscribers if info.node_name != "operator"), None)
+
+        self.wait_for(f"a subscriber of {topic}", found)
 
     def diagnostic(self, order):
         def found():
@@ -163,6 +230,10 @@ class Operator:
             "send": self.send,
             "withdraw": self.withdraw,
             "listen": self.listen,
+            "serve": self.serve,
+            "request": self.request,
+            "act": self.act,
+            "reach": self.reach,
             "diagnostic": self.diagnostic,
             "rosout": self.rosout_line,
             "list": self.list_parameters,
@@ -172,9 +243,9 @@ class Operator:
         return next(act for name, act in orders.items() if name in order)(order)
 
 
-def message_class(type_name):
-    package, _, name = type_name.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), name)
+def interface(type_name):
+    package, kind, name = type_name.split("/")
+    return getattr(importlib.import_module(f"{package}.{kind}"), name)
 
 
 def main():

@@ -83,7 +83,14 @@ impl Graph {
 
     /// Starts the bridge where files can't grow beyond 32 KiB.
     pub fn bridge_in_little_space(&self, mapping: &str) -> Bridge {
-        self.bridge_by(mapping, Bridge::start_in_little_space)
+        self.bridge_within("-f 64", mapping)
+    }
+
+    /// Starts the bridge within limits as the shell's `ulimit` takes them.
+    pub fn bridge_within(&self, limits: &str, mapping: &str) -> Bridge {
+        self.bridge_by(mapping, |domain, root, args| {
+            Bridge::start_within(limits, domain, root, args)
+        })
     }
 
     fn bridge_by(
@@ -127,7 +134,12 @@ impl Graph {
 
     /// Starts an operator: somebody on the graph who publishes, calls services, listens.
     pub fn operator(&self) -> Operator {
-        Operator::start(self.domain.id())
+        Operator::start(self.domain.id(), None)
+    }
+
+    /// As [`operator`](Self::operator), with an interface package that only it knows.
+    pub fn operator_with_overlay(&self, overlay: &Path) -> Operator {
+        Operator::start(self.domain.id(), Some(overlay))
     }
 
     fn expected_file(&self, scenario: &str) -> PathBuf {

@@ -66,11 +66,12 @@ impl Bridge {
         Self::of(Process::start_on_a_terminal(command.args(args), domain), root)
     }
 
-    /// On a disk that takes no file beyond 32 KiB.
-    pub fn start_in_little_space(domain: u32, root: PathBuf, args: &[&str]) -> Self {
-        let limited = r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#;
+    /// Within limits as the shell's `ulimit` takes them.
+    pub fn start_within(limits: &str, domain: u32, root: PathBuf, args: &[&str]) -> Self {
+        // A file that can't grow is an error to handle, not a signal that ends the bridge.
+        let limited = format!(r#"trap "" XFSZ; ulimit {limits}; exec "$0" "$@""#);
         let mut command = Command::new("sh");
-        command.args(["-c", limited, env!("CARGO_BIN_EXE_mldash_bridge")]).args(args);
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_mldash_bridge")]).args(args);
         Self::of(Process::start(&mut command, domain), root)
     }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::process::Process;
+use super::robot::source;
 
 /// A running `operator.py`.
 pub struct Operator {
@@ -14,9 +15,13 @@ pub struct Operator {
 }
 
 impl Operator {
-    pub fn start(domain: u32) -> Self {
+    pub fn start(domain: u32, overlay: Option<&Path>) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ros/operator.py");
-        let process = Process::start(Command::new("python3").arg(script), domain);
+        let mut python = Command::new("python3");
+        if let Some(prefix) = overlay {
+            source(&mut python, prefix);
+        }
+        let process = Process::start(python.arg(script), domain);
         Self { process, answers: 0 }
     }
 
