@@ -21,6 +21,11 @@ impl Required {
         self.topic.value.absolute()
     }
 
+    /// Whether `topic`, a topic of a graph or a bag, is meant: by its absolute name, or as it is written.
+    pub fn names(&self, topic: &str) -> bool {
+        self.topic.value.names(topic)
+    }
+
     /// How often its messages must come; without, that they come at all is enough.
     pub fn min_rate(&self) -> Option<Hz> {
         self.min_rate

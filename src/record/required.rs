@@ -57,6 +57,7 @@ pub(super) enum Turn {
 /// A required topic under watch.
 #[derive(Clone, Debug)]
 pub(super) struct Watch {
+    required: Required,
     since: Instant,
     looked_at: Instant,
     account: RequiredAccount,
@@ -69,13 +70,18 @@ impl Watch {
             min_rate: required.min_rate().map(Hz::get),
             ..RequiredAccount::default()
         };
-        Self { since: now, looked_at: now, account }
+        Self { required: required.clone(), since: now, looked_at: now, account }
     }
 
     /// The same watch for the next part of a recording.
     pub(super) fn next_part(&self) -> Self {
         let account = RequiredAccount { times_short: 0, short_secs: 0.0, ..self.account.clone() };
         Self { account, ..self.clone() }
+    }
+
+    /// Whether a topic, as the mapping calls it, is the one that is watched.
+    pub(super) fn is_of(&self, mapped_topic: &str) -> bool {
+        self.required.names(mapped_topic)
     }
 
     pub(super) fn topic(&self) -> &str {

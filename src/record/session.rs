@@ -55,7 +55,7 @@ impl Session {
 
     /// A topic that the mapping calls `mapped_topic` is recorded from now on.
     pub(super) fn add_topic(&mut self, mapped_topic: &str) {
-        let watch = self.watches.iter().find(|watch| watch.topic() == mapped_topic);
+        let watch = self.watches.iter().find(|watch| watch.is_of(mapped_topic));
         let meter = Meter::new(Instant::now(), watch.map_or(WINDOW, Watch::window));
         self.arrivals.push(Arrivals { messages: 0, lost_before: 0, lag_secs: None, meter });
     }
@@ -80,7 +80,7 @@ impl Session {
         });
         let looked: Vec<(TopicStatus, Reading)> = looked.collect();
         for watch in &mut self.watches {
-            let topic = looked.iter().find(|(status, _)| status.mapped_topic == watch.topic());
+            let topic = looked.iter().find(|(status, _)| watch.is_of(&status.mapped_topic));
             match watch.look(now, topic.map(|(_, reading)| *reading)) {
                 Some(Turn::Worse(text)) => tracing::warn!("{text}"),
                 Some(Turn::Better(text)) => tracing::info!("{text}"),
@@ -95,7 +95,7 @@ impl Session {
         for watch in &mut self.watches {
             let came = topics
                 .iter()
-                .any(|topic| topic.mapped_topic() == watch.topic() && topic.account().received > 0);
+                .any(|topic| watch.is_of(topic.mapped_topic()) && topic.account().received > 0);
             if watch.end(came) {
                 tracing::warn!("required topic {} has not come", watch.topic());
             }

@@ -137,6 +137,14 @@ fn topics_of_any_name_are_taken_by_a_glob_and_can_be_named_as_they_are() {
     // What is not taken is named, with its messages.
     let passed_over = serde_json::json!({"/r.b": 1, "/upper/n": 1, "/ü": 1, "vid1/data": 1});
     assert_eq!(case.account()["not_asked_for"], passed_over);
+
+    let required =
+        "required: [no_slash, ~/private]\ntopics: [{topic: no_slash}, {topic: ~/private}]\n";
+    let case = import_case("topic_names.mcap", required, None);
+    assert_eq!(case.done.code, 0, "{}", case.done.stderr);
+    for required in case.account()["required"].as_array().unwrap() {
+        assert_eq!(required["state"], "met", "{required}");
+    }
 }
 
 #[test]
