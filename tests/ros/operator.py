@@ -5,7 +5,8 @@
 {"latch": "robot_description", "text": "…"}    a String kept for late subscribers
 {"offer": "a", "topic": "/t", "type": "std_msgs/msg/String", "qos": "reliable", "depth": 10}   a publisher called "a" on a
                                                node of its own; qos: reliable, best_effort or latched
-{"send": "a", "data": ["x"], "unheard": true}  publishes by it; unless unheard, only once somebody listens
+{"send": "a", "data": ["x"], "unheard": true, "unacknowledged": true}   publishes by it; unless unheard, only once
+                                               somebody listens; unless unacknowledged, it waits until they have it
 {"send": "a", "joints": [[5, "elbow"]]}        the same with JointStates, of a stamp in seconds and of one joint each
 {"withdraw": "a"}                              it leaves the graph
 {"listen": "/t", "type": "std_msgs/msg/String"}   subscribes
@@ -123,7 +124,8 @@ class Operator:
             message = publisher.msg_type(name=[name], position=[1.0])
             message.header.stamp.sec = sec
             publisher.publish(message)
-        publisher.wait_for_all_acked(Duration(seconds=PATIENCE_SECS))
+        if not order.get("unacknowledged"):
+            publisher.wait_for_all_acked(Duration(seconds=PATIENCE_SECS))
         return {}
 
     def withdraw(self, order):

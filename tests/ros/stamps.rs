@@ -47,13 +47,14 @@ fn two_nodes_that_publish_with_one_stamp_have_a_row_for_each_message() {
 fn a_topic_can_lie_at_the_times_at_which_its_messages_were_sent() {
     let graph = Graph::new();
     let mut operator = graph.operator();
-    let text = json!({"offer": "a", "topic": "/text", "type": "std_msgs/msg/String", "qos": "best_effort"});
-    operator.ask(&text);
+    operator.ask(
+        &json!({"offer": "a", "topic": "/text", "type": "std_msgs/msg/String", "qos": "reliable"}),
+    );
     let bridge = graph.bridge("topics:\n  - {topic: /text, stamp: source, receive_ts: true}\n");
     operator.ask(&json!({"send": "a", "data": ["at once"]}));
     bridge.wait_for_rows("text", 1);
     bridge.signal(Signal::STOP);
-    operator.ask(&json!({"send": "a", "data": ["late"]}));
+    operator.ask(&json!({"send": "a", "data": ["late"], "unacknowledged": true}));
     std::thread::sleep(std::time::Duration::from_secs(2));
     bridge.signal(Signal::CONT);
     bridge.wait_for_rows("text", 2);
