@@ -1,7 +1,6 @@
 //! What a row's time is on a live graph, where messages share a stamp or are stamped by who sent them.
 
 use mldash_bridge::track::{Row, Value};
-use rustix::process::Signal;
 use serde_json::json;
 
 use super::support::Graph;
@@ -53,10 +52,10 @@ fn a_topic_can_lie_at_the_times_at_which_its_messages_were_sent() {
     let bridge = graph.bridge("topics:\n  - {topic: /text, stamp: source, receive_ts: true}\n");
     operator.ask(&json!({"send": "a", "data": ["at once"]}));
     bridge.wait_for_rows("text", 1);
-    bridge.signal(Signal::STOP);
-    operator.ask(&json!({"send": "a", "data": ["late"], "unacknowledged": true}));
-    std::thread::sleep(std::time::Duration::from_secs(2));
-    bridge.signal(Signal::CONT);
+    bridge.suspended_while(|| {
+        operator.ask(&json!({"send": "a", "data": ["late"], "unacknowledged": true}));
+        std::thread::sleep(std::time::Duration::from_secs(2));
+    });
     bridge.wait_for_rows("text", 2);
     let recording = bridge.interrupt();
     let lag = |row: &Row| match row.fields.get("receive_ts") {

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::PathBuf;
 
 use mldash_bridge::track::{Row, Value as FieldValue};
-use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::support::{Graph, Operator, Recording};
@@ -218,9 +217,7 @@ fn stopped_for_a_while(mapping: &str) -> Recording {
     let flood =
         graph.start_example("flood", &["--topics", "1", "--rate", "2000", "--duration", "24"]);
     bridge.wait_for_rows("flood/pose_0", 1_000);
-    bridge.signal(Signal::STOP);
-    std::thread::sleep(std::time::Duration::from_secs(6));
-    bridge.signal(Signal::CONT);
+    bridge.suspended_while(|| std::thread::sleep(std::time::Duration::from_secs(6)));
     let ended = flood.end();
     assert!(ended.status.success(), "{}", ended.stderr);
     let recording = bridge.interrupt();

@@ -113,6 +113,13 @@ impl Bridge {
         }
     }
 
+    /// Suspends it for as long as `act` takes.
+    pub fn suspended_while(&self, act: impl FnOnce()) {
+        self.process.suspend();
+        act();
+        self.process.resume();
+    }
+
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }

@@ -96,6 +96,24 @@ impl Process {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Suspends it, until [`resume`](Self::resume): none of its threads does anything when this returns.
+    pub fn suspend(&self) {
+        self.signal(rustix::process::Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
+            // The state is behind the name, which is in brackets. A thread may end meanwhile.
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+            stat.map_or(true, |stat| stat.contains(") T "))
+        };
+        while !std::fs::read_dir(&tasks).unwrap().all(is_stopped) {
+            std::thread::yield_now();
+        }
+    }
+
+    pub fn resume(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
     /// Waits for the end.
     pub fn end(mut self) -> Ended {
         let deadline = Instant::now() + PATIENCE;
