@@ -18,7 +18,7 @@ const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 const ROS1_MAGIC: &[u8] = b"#ROSBAG V";
 
 /// Messages that are larger are counted and left out: an import's memory is bounded, whatever is in a bag.
-pub(super) const MAX_MESSAGE_BYTES: u64 = 128 << 20;
+pub(super) const MAX_MESSAGE_BYTES: u64 = 96 << 20;
 
 /// A file before, while and after it is read.
 pub(super) struct BagFile {

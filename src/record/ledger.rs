@@ -220,7 +220,7 @@ impl Ledger {
             DropReason::Paused => "as asked for; they are counted",
             DropReason::Stopped => "the recording was ended in a hurry",
             DropReason::TooLarge => {
-                "larger than 128 MiB, more than is taken of one message of a bag"
+                "larger than 96 MiB, more than is taken of one message of a bag"
             }
             DropReason::BlobQueueFull => {
                 "they came faster than files of them could be written; `max_rate` thins them out"
