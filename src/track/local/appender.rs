@@ -24,6 +24,9 @@ use crate::track::row::{Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, 
 /// While recording, `metadata.json` is brought up to date this often.
 const METADATA_EVERY: Duration = Duration::from_secs(2);
 
+/// Lines are written once they are this long together.
+const PIECE_BYTES: usize = 256 << 10;
+
 /// What a finished track holds and what this writer brought to it.
 #[derive(Clone, Debug)]
 pub(crate) struct TrackClosed {
@@ -52,7 +55,8 @@ pub(crate) struct TrackAppender {
     unsynced: bool,
     /// The columns of the last row, by identity: the next one usually has the same.
     last_columns: Vec<Column>,
-    batch: Vec<u8>,
+    /// Lines that are being made.
+    piece: Vec<u8>,
     finder: Finder,
 }
 
@@ -81,7 +85,7 @@ impl TrackAppender {
             rows_appended: 0,
             unsynced: false,
             last_columns: Vec::new(),
-            batch: Vec::new(),
+            piece: Vec::new(),
             finder: Finder::default(),
         };
         appender.tidy()?;
@@ -135,16 +139,15 @@ impl TrackAppender {
     pub(crate) fn append(&mut self, rows: &[(Timestamp, Fields)]) -> Result<(), StoreError> {
         self.save_schema();
         self.take_in_foreign_rows()?;
-        self.batch.clear();
-        let mut line_lens = Vec::with_capacity(rows.len());
-        for (ts, fields) in rows {
-            let start = self.batch.len();
-            let mut writer = JsonWriter::new(&mut self.batch, NonFinite::Tokens);
-            writer.row(TIMESTAMP_COLUMN, *ts, fields);
-            self.batch.push(b'\n');
-            line_lens.push((self.batch.len() - start) as u64);
-        }
-        self.write_batch()?;
+        let data = self.data()?;
+        let line_lens = self.write_rows(&data, rows).map_err(|source| {
+            let cut = data.set_len(self.index.end());
+            if let Err(error) = cut {
+                tracing::error!(path = %self.data_path.display(), %error,
+                    "can't cut a failed write back; the next one tries again");
+            }
+            StoreError::Io { action: "append to", path: self.data_path.clone(), source }
+        })?;
         for ((ts, fields), len) in rows.iter().zip(line_lens) {
             self.index.push_row(*ts, len);
             self.note_columns(fields);
@@ -161,17 +164,27 @@ impl TrackAppender {
         Ok(())
     }
 
-    /// All of the batch, or none of it.
-    fn write_batch(&mut self) -> Result<(), StoreError> {
-        let data = self.data()?;
-        (&*data).write_all(&self.batch).map_err(|source| {
-            let cut = data.set_len(self.index.end());
-            if let Err(error) = cut {
-                tracing::error!(path = %self.data_path.display(), %error,
-                    "can't cut a failed write back; the next one tries again");
+    /// Writes rows as lines, in pieces that a processor's cache holds; how long each line is.
+    fn write_rows(
+        &mut self,
+        mut data: &File,
+        rows: &[(Timestamp, Fields)],
+    ) -> std::io::Result<Vec<u64>> {
+        let mut line_lens = Vec::with_capacity(rows.len());
+        self.piece.clear();
+        for (ts, fields) in rows {
+            let start = self.piece.len();
+            let mut writer = JsonWriter::new(&mut self.piece, NonFinite::Tokens);
+            writer.row(TIMESTAMP_COLUMN, *ts, fields);
+            self.piece.push(b'\n');
+            line_lens.push((self.piece.len() - start) as u64);
+            if self.piece.len() >= PIECE_BYTES {
+                data.write_all(&self.piece)?;
+                self.piece.clear();
             }
-            StoreError::Io { action: "append to", path: self.data_path.clone(), source }
-        })
+        }
+        data.write_all(&self.piece)?;
+        Ok(line_lens)
     }
 
     /// Rows that another program appended meanwhile (the Python SDK takes no notice of our lock)
