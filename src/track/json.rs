@@ -46,6 +46,8 @@ pub enum JsonRowError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::fields;
     use crate::track::row::{Array, Fields, Row, TIMESTAMP_COLUMN, Timestamp, Value};
@@ -89,6 +91,40 @@ mod tests {
         let (text, _) =
             written(&row(0.0, fields! { "a": 0.1_f32, "b": 0.1_f64 }), NonFinite::Tokens);
         assert_eq!(text, r#"{"timestamp":0.0,"a":0.1,"b":0.1}"#);
+    }
+
+    /// A finite float as the crate that all of them once went through writes it.
+    fn plain(value: impl zmij::Float) -> String {
+        zmij::Buffer::new().format_finite(value).to_owned()
+    }
+
+    fn number(value: Value) -> String {
+        to_text(&value)
+    }
+
+    #[test]
+    fn floats_without_a_fraction_are_written_as_all_others_are() {
+        let wholes = (0..=1_100).map(f64::from).chain([1e6, 1e15, 1e16, 4_294_967_296.0]);
+        for whole in wholes {
+            for value in [whole, -whole, whole + 0.5, whole.next_down()] {
+                assert_eq!(number(value.into()), plain(value));
+                assert_eq!(number((value as f32).into()), plain(value as f32));
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn floats_are_written_whole_whatever_their_length(bits: u64, short in -1e7..1e7, digits in 0..6) {
+            let scale = 10_f64.powi(digits);
+            for value in [f64::from_bits(bits), short, (short * scale).round() / scale] {
+                let single = value as f32;
+                prop_assert!(!value.is_finite() || number(value.into()) == plain(value));
+                prop_assert!(!single.is_finite() || number(single.into()) == plain(single));
+            }
+        }
     }
 
     #[test]
