@@ -194,9 +194,14 @@ impl About {
 
 /// One pass over rows.
 pub(super) trait RowStream: Iterator<Item = Result<Row, TrackError>> {
-    /// Appends the next row as a JSON object to `out`; `None` at the end.
-    fn next_json(&mut self, text: RowText, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
-        self.next().map(|row| row.map(|row| write_row(&row, text.non_finite(), out)))
+    /// Appends the next rows to `out`, each as a JSON object and a line end: as many as are at hand; `None`
+    /// at the end.
+    fn next_lines(&mut self, text: RowText, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
+        let row = self.next()?;
+        Some(row.map(|row| {
+            write_row(&row, text.non_finite(), out);
+            out.push(b'\n');
+        }))
     }
 }
 
@@ -229,6 +234,22 @@ impl From<NonFinite> for RowText {
             NonFinite::Null => Self::Rebuilt(NonFinite::Null),
         }
     }
+}
+
+/// The rows in what [`RowStream::next_lines`] appended.
+pub(super) fn rows_of(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = lines;
+    std::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest)?;
+        let (row, line_end) = rest.split_at(end);
+        rest = line_end.get(1..).unwrap_or_default();
+        Some(row)
+    })
+}
+
+/// The number that a row's text holds.
+pub(super) fn float(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// `row` as a JSON object.

@@ -3,13 +3,15 @@
 //! strict one of the wire, where they are `null`. Knows nothing of files.
 
 mod rows;
+mod scanner;
 mod values;
 mod writer;
 
 pub use rows::{Columns, RowParser};
 pub(crate) use rows::{project_row, scan_row};
+pub(crate) use scanner::{RowShape, ScanError, Scanner};
 pub(super) use values::MAX_DEPTH;
-pub(crate) use values::{WalkError, known_value, reader, walk_object};
+pub(crate) use values::{WalkError, known_value, walk_object};
 pub(crate) use writer::to_text;
 pub use writer::{JsonWriter, NonFinite};
 

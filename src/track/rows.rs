@@ -67,12 +67,10 @@ impl Selection {
     }
 
     fn rows_between(&self, start: f64, end: f64) -> Rows {
-        let cursor = self.snapshot.as_ref().map(|snapshot| snapshot.cursor(start, end));
-        let limit =
-            self.query.limit.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
         Rows {
             topic: self.topic.clone(),
-            raw: cursor.into_iter().flatten().take(limit),
+            cursor: self.snapshot.as_ref().map(|snapshot| snapshot.cursor(start, end)),
+            left: self.query.limit,
             parser: RowParser::default(),
             columns: self.query.columns.clone(),
         }
@@ -84,12 +82,13 @@ impl Selection {
     }
 }
 
-type Limited = std::iter::Take<std::iter::Flatten<std::option::IntoIter<Cursor>>>;
-
 /// Rows of a track, by rising time.
 pub struct Rows {
     topic: String,
-    raw: Limited,
+    /// None where there is no file.
+    cursor: Option<Cursor>,
+    /// How many rows may come; any number without.
+    left: Option<u64>,
     parser: RowParser,
     columns: Columns,
 }
@@ -97,7 +96,24 @@ pub struct Rows {
 impl Rows {
     /// The next row as it lies in the store.
     pub(super) fn next_raw(&mut self) -> Option<Result<RawRow, TrackError>> {
-        self.raw.next().map(|raw| raw.map_err(TrackError::from))
+        let left = self.left.map(|left| left.checked_sub(1));
+        if left == Some(None) {
+            return None;
+        }
+        self.left = left.flatten();
+        Some(self.cursor.as_mut()?.next()?.map_err(TrackError::from))
+    }
+
+    /// Rows that lie in the store as `text` wants them, appended to `out`; how many.
+    fn next_block(&mut self, text: RowText, out: &mut Vec<u8>) -> Result<u64, TrackError> {
+        match &mut self.cursor {
+            Some(cursor)
+                if (text, &self.columns, self.left) == (RowText::AsStored, &Columns::All, None) =>
+            {
+                Ok(cursor.next_block(out)?)
+            }
+            _ => Ok(0),
+        }
     }
 
     /// The row in `raw`, with the columns selected.
@@ -125,9 +141,13 @@ impl Rows {
     }
 
     /// How many rows are left, without reading what is in them.
-    pub(super) fn count_unparsed(self) -> Result<u64, TrackError> {
-        let mut raw = self.raw;
-        raw.try_fold(0, |count, raw| raw.map(|_| count + 1)).map_err(TrackError::from)
+    pub(super) fn count_unparsed(mut self) -> Result<u64, TrackError> {
+        let mut count = 0;
+        while let Some(raw) = self.next_raw() {
+            raw?;
+            count += 1;
+        }
+        Ok(count)
     }
 }
 
@@ -192,7 +212,17 @@ impl RowSource for Selection {
 }
 
 impl RowStream for Rows {
-    fn next_json(&mut self, text: RowText, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
-        self.next_raw().map(|raw| raw.and_then(|raw| self.write_json(&raw, text, out)))
+    fn next_lines(&mut self, text: RowText, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
+        match self.next_block(text, out) {
+            Ok(0) => {}
+            Ok(_) => return Some(Ok(())),
+            Err(error) => return Some(Err(error)),
+        }
+        let raw = self.next_raw()?;
+        Some(raw.and_then(|raw| {
+            self.write_json(&raw, text, out)?;
+            out.push(b'\n');
+            Ok(())
+        }))
     }
 }

@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mldash_bridge::fields;
-use mldash_bridge::track::{Experiment, Export, Fields, Format, Options, Query, Value};
+use mldash_bridge::track::json::{Columns, RowParser};
+use mldash_bridge::track::{Experiment, Export, Fields, Format, Options, Query, Row, Value};
 use proptest::prelude::*;
 use proptest::strategy::Union;
 use serde_json::{Value as Json, json};
@@ -126,6 +127,94 @@ fn parquet_of_a_large_track_in_disorder_is_typed_over_all_of_it() {
     let table = ParquetTable::read(&export(&exp, &part, Format::Parquet));
     assert_eq!(table.types()[2].1, "Int64");
     table.assert_holds(&exp.tracks("arm/q").read(&part).unwrap());
+}
+
+/// Appends `text` to the file of `arm/q`, as an editor or another program would.
+fn append(root: &Path, text: &str) {
+    let path = root.join(RUN).join("tracks/arm_q/data.jsonl");
+    let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// Rows in a form that takes NaN for the same as NaN.
+fn told<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<String> {
+    rows.into_iter().map(|row| format!("{row:?}")).collect()
+}
+
+#[test]
+fn every_format_has_the_same_rows_however_their_lines_lie_in_the_file() {
+    let root = tempfile::tempdir().unwrap();
+    let rows = |range: std::ops::Range<i32>| {
+        range.map(|i| (f64::from(i), fields! { "n": i, "q": [0.5, f64::NAN], "note": "å\n\"" }))
+    };
+    // Blocks of lines in order, some that reach into one another, and what editors leave.
+    let exp = recorded(root.path(), rows(0..3_000));
+    append(root.path(), "\n\r\n");
+    for i in 3_000..6_000 {
+        append(root.path(), &format!("  {{\"n\": {i}, \"q\": [1], \"timestamp\": {i}}}\r\n"));
+    }
+    rows(5_500..9_000).for_each(|(ts, row)| {
+        exp.tracks("arm/q").append(row, ts).unwrap();
+    });
+    exp.flush().unwrap();
+    append(root.path(), "{\"timestamp\": 9000, \"n\": 9000}");
+
+    for query in [Query::all(), Query::range(10.5..=8_000.0), Query::all().limit(700)] {
+        let expected = exp.tracks("arm/q").read(&query).unwrap();
+        let jsonl = String::from_utf8(export(&exp, &query, Format::Jsonl)).unwrap();
+        let mut parser = RowParser::default();
+        let line = |line: &str| parser.row(line.as_bytes(), &Columns::All).unwrap();
+        assert_eq!(told(&jsonl.lines().map(line).collect::<Vec<_>>()), told(&expected));
+        let json = String::from_utf8(export(&exp, &query, Format::Json)).unwrap();
+        let entries = jsonl.replace('\n', ",");
+        assert_eq!(json, format!("{{\"entries\":[{entries}],\"count\":{}}}", expected.len()));
+        ParquetTable::read(&export(&exp, &query, Format::Parquet)).assert_holds(&expected);
+        let csv = String::from_utf8(export(&exp, &query, Format::Csv)).unwrap();
+        let line_ends_in_cells =
+            expected.iter().filter(|row| row.fields.get("note").is_some()).count();
+        assert_eq!(csv.lines().count(), 1 + expected.len() + line_ends_in_cells);
+    }
+}
+
+#[test]
+fn lines_with_what_only_looks_like_a_number_are_no_rows_in_any_format() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = recorded(root.path(), (0..10).map(|i| (f64::from(i), fields! { "n": i })));
+    let formats = [Format::Json, Format::Jsonl, Format::Csv, Format::Mocap, Format::Parquet];
+    let all = || formats.map(|format| export(&exp, &Query::all(), format));
+    let expected = all();
+    for number in ["01", "-01", "1-2", ".5", "5.", "+1", "1e", "0x1", "--1", "-", "-NaN", "1 2"] {
+        append(root.path(), &format!("{{\"timestamp\":20,\"n\":{number}}}\n"));
+        append(root.path(), &format!("{{\"timestamp\":21,\"n\":[1,{number}]}}\n"));
+        append(root.path(), &format!("{{\"timestamp\":{number},\"n\":1}}\n"));
+    }
+    assert!(all() == expected);
+}
+
+#[test]
+fn csv_has_a_cell_for_each_column_and_json_text_for_lists() {
+    let root = tempfile::tempdir().unwrap();
+    let dict = Value::Map(vec![("id".into(), 1.into())]);
+    let rows = [
+        (
+            1.0,
+            fields! { "q": [0.5, f64::NAN], "mode": "hold, \"now\"", "ok": true, "n": Value::Null },
+        ),
+        (2.5, fields! { "seen": vec![dict], "n": f64::INFINITY, "mode": "" }),
+    ];
+    let exp = recorded(root.path(), rows);
+    let csv = |export: Export| {
+        String::from_utf8(exp.tracks("arm/q").export(&Query::all(), export).unwrap()).unwrap()
+    };
+    assert_eq!(
+        csv(Format::Csv.into()),
+        "timestamp,q,mode,ok,n,seen\n\
+         1.0,\"[0.5,NaN]\",\"hold, \"\"now\"\"\",true,,\n\
+         2.5,,,,Infinity,\"[{\"\"id\"\":1}]\"\n"
+    );
+    assert!(csv(Export::from(Format::Csv).strict()).ends_with("2.5,,,,,\"[{\"\"id\"\":1}]\"\n"));
+    let absent = exp.tracks("absent").export(&Query::all(), Format::Csv).unwrap();
+    assert_eq!(absent, b"timestamp\n");
 }
 
 #[test]

@@ -2,14 +2,14 @@
 //! RFC 4180 as the `csv` crate writes it, with `\n` at the end of every line.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use csv::{ByteRecord, Terminator, WriterBuilder};
-use jiter::{Jiter, Peek};
 
 use super::survey::{Places, Survey};
-use super::{RowSource, RowStream, RowText, typed};
+use super::{RowSource, RowStream, RowText, rows_of, typed};
 use crate::track::error::TrackError;
-use crate::track::json::{JsonRowError, NonFinite, WalkError, reader, walk_object};
+use crate::track::json::{NonFinite, RowShape, ScanError, Scanner};
 use crate::track::row::TIMESTAMP_COLUMN;
 
 /// Writes the rows of `source` to `out`, the names of the columns first.
@@ -27,71 +27,80 @@ pub(super) fn write(
     let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
     let header = columns.iter().map(|name| &**name);
     writer.write_record([TIMESTAMP_COLUMN].into_iter().chain(header)).map_err(failed)?;
-    let mut cells = Cells { ends: vec![(0, 0); columns.len() + 1], text: Vec::new() };
     let places: Places = columns.into_iter().collect();
+    let mut cells = Cells::new(places);
     let mut record = ByteRecord::new();
     let mut rows = source.rows();
-    let mut row = Vec::new();
-    while let Some(read) = rows.next_json(row_text, &mut row) {
+    let mut lines = Vec::new();
+    while let Some(read) = rows.next_lines(row_text, &mut lines) {
         read?;
-        cells.fill(&row, &places).map_err(|error| TrackError::Corrupt {
-            topic: source.about().topic,
-            reason: error.to_string(),
-        })?;
-        record.clear();
-        cells.ends.iter().for_each(|(start, end)| {
-            record.push_field(cells.text.get(*start..*end).unwrap_or_default());
-        });
-        writer.write_byte_record(&record).map_err(failed)?;
-        row.clear();
+        for row in rows_of(&lines) {
+            cells.fill(row).map_err(|error| TrackError::Corrupt {
+                topic: source.about().topic,
+                reason: error.to_string(),
+            })?;
+            record.clear();
+            cells.iter().for_each(|cell| record.push_field(cell));
+            writer.write_byte_record(&record).map_err(failed)?;
+        }
+        lines.clear();
     }
     writer.flush().map_err(TrackError::Export)
 }
 
 /// The cells of one row.
 struct Cells {
-    /// Where each cell lies in `text`: the time, then the columns by their places.
-    ends: Vec<(usize, usize)>,
+    places: Places,
+    /// Of each column the number of its cell.
+    shape: RowShape<usize>,
     text: Vec<u8>,
+    /// Where each cell lies in `text`: the time, then the columns by their places.
+    cells: Vec<Range<usize>>,
 }
 
 impl Cells {
-    fn fill(&mut self, row: &[u8], places: &Places) -> Result<(), JsonRowError> {
-        self.text.clear();
-        self.ends.fill((0, 0));
+    fn new(places: Places) -> Self {
+        let cells = vec![0..0; places.len() + 1];
+        Self { places, shape: RowShape::default(), text: Vec::new(), cells }
+    }
+
+    fn fill(&mut self, row: &[u8]) -> Result<(), ScanError> {
+        let Self { places, shape, text, cells } = self;
+        text.clear();
+        cells.fill(0..0);
         let mut hint = 0;
-        let mut jiter = reader(row);
-        walk_object(&mut jiter, |jiter, name| {
-            let start = self.text.len();
-            push_cell(jiter, &mut self.text)?;
-            let cell = (start, self.text.len());
-            let place = match name {
-                TIMESTAMP_COLUMN => Some(0),
-                // The survey has seen every column.
-                name => places.find(name, hint).map(|place| {
-                    hint = place + 1;
-                    place + 1
-                }),
-            };
-            if let Some(known) = place.and_then(|place| self.ends.get_mut(place)) {
-                *known = cell;
+        let name = |name: &str| {
+            if name == TIMESTAMP_COLUMN {
+                return Ok(0);
             }
+            // The survey has seen every column.
+            let place = places.find(name, hint).ok_or(ScanError(0))?;
+            hint = place + 1;
+            Ok(hint)
+        };
+        shape.walk(row, name, |cell, scanner| {
+            let start = text.len();
+            push_cell(scanner, text)?;
+            cells[cell] = start..text.len();
             Ok(())
         })
-        .map_err(|error: WalkError| error.at(&jiter))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.cells.iter().map(|cell| self.text.get(cell.clone()).unwrap_or_default())
     }
 }
 
 /// The next value as a cell: a text as it is, nothing for null, all else as in JSON.
-fn push_cell(jiter: &mut Jiter<'_>, cell: &mut Vec<u8>) -> Result<(), WalkError> {
-    let peek = jiter.peek()?;
-    match peek {
-        Peek::Null => jiter.known_null()?,
-        Peek::String => cell.extend_from_slice(jiter.known_str()?.as_bytes()),
+fn push_cell(scanner: &mut Scanner<'_>, cell: &mut Vec<u8>) -> Result<(), ScanError> {
+    match scanner.peek() {
+        Some(b'n') => scanner.expect_word(b"null")?,
+        Some(b'"') => cell.extend_from_slice(scanner.text()?.as_bytes()),
+        Some(b'-' | b'0'..=b'9') => cell.extend_from_slice(scanner.number()?),
         _ => {
-            let start = jiter.current_index();
-            jiter.known_skip(peek)?;
-            cell.extend_from_slice(jiter.slice_to_current(start));
+            let start = scanner.at();
+            scanner.by_jiter(|jiter| jiter.next_skip())?;
+            cell.extend_from_slice(scanner.since(start));
         }
     }
     Ok(())

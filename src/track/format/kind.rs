@@ -3,7 +3,7 @@
 
 use jiter::{Jiter, JiterError, Peek};
 
-use crate::track::json::MAX_DEPTH;
+use crate::track::json::{MAX_DEPTH, ScanError, Scanner};
 use crate::track::row::{Column, ColumnType};
 
 /// Integers up to this size are exact as floats.
@@ -39,9 +39,47 @@ pub(super) struct Numbers {
 }
 
 impl Kind {
-    /// Takes in one more value: the one that begins with `peek`.
-    pub(super) fn note(&mut self, jiter: &mut Jiter<'_>, peek: Peek) -> Result<(), JiterError> {
-        self.note_within(MAX_DEPTH, jiter, peek)
+    /// Takes in one more value: the one that comes next.
+    pub(super) fn note(&mut self, scanner: &mut Scanner<'_>) -> Result<(), ScanError> {
+        let start = scanner.at();
+        match scanner.peek() {
+            Some(b'"') => {
+                self.note_plain(Self::Text);
+                scanner.text().map(drop)
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                let text = scanner.number()?;
+                if let Some(numbers) = self.as_numbers() {
+                    numbers.note(text);
+                }
+                Ok(())
+            }
+            Some(b'[') if self.note_numbers(scanner)? => Ok(()),
+            _ => {
+                // What was noted of it already is noted once more, which changes nothing.
+                scanner.seek(start);
+                scanner.by_jiter(|jiter| {
+                    let peek = jiter.peek()?;
+                    self.note_within(MAX_DEPTH, jiter, peek)
+                })
+            }
+        }
+    }
+
+    /// Takes in a list of numbers, if that is what the column has had so far and what comes next.
+    fn note_numbers(&mut self, scanner: &mut Scanner<'_>) -> Result<bool, ScanError> {
+        let Self::List(items) = self else { return Ok(false) };
+        let Self::Number(numbers) = &mut **items else { return Ok(false) };
+        scanner.expect(b'[')?;
+        let mut is_first = true;
+        while scanner.next_item(is_first, b']')? {
+            if !matches!(scanner.peek(), Some(b'-' | b'0'..=b'9' | b'N' | b'I')) {
+                return Ok(false);
+            }
+            numbers.note(scanner.number()?);
+            is_first = false;
+        }
+        Ok(true)
     }
 
     fn note_within(
@@ -266,7 +304,6 @@ impl Numbers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::track::json::reader;
 
     fn type_of(values: &[&str]) -> ColumnType {
         let kind = kind_of(values);
@@ -281,10 +318,9 @@ mod tests {
     fn kind_of(values: &[&str]) -> Kind {
         let mut kind = Kind::default();
         for value in values {
-            let mut jiter = reader(value.as_bytes());
-            let peek = jiter.peek().unwrap();
-            kind.note(&mut jiter, peek).unwrap();
-            jiter.finish().unwrap();
+            let mut scanner = Scanner::new(value.as_bytes());
+            kind.note(&mut scanner).unwrap();
+            assert_eq!((scanner.peek(), scanner.at()), (None, value.len()));
         }
         kind
     }

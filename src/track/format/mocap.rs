@@ -6,7 +6,7 @@ use std::io::Write;
 use serde_json::Value as Json;
 
 use super::survey::Survey;
-use super::{About, RowSource, RowStream, RowText};
+use super::{About, RowSource, RowStream, RowText, rows_of};
 use crate::track::error::TrackError;
 use crate::track::json::{Columns, NonFinite, project_row, to_text};
 use crate::track::row::Value;
@@ -28,18 +28,20 @@ pub(super) fn write(
         NonFinite::Null => RowText::Rebuilt(NonFinite::Null),
     };
     let mut rows = source.rows();
-    let mut row = Vec::new();
+    let mut lines = Vec::new();
     let mut separator: &[u8] = b"";
-    while let Some(read) = rows.next_json(row_text, &mut row) {
+    while let Some(read) = rows.next_lines(row_text, &mut lines) {
         read?;
-        text.extend_from_slice(separator);
-        project_row(&row, &Columns::All, TIME_KEY, &mut text).map_err(|error| {
-            TrackError::Corrupt { topic: about.topic.clone(), reason: error.to_string() }
-        })?;
+        for row in rows_of(&lines) {
+            text.extend_from_slice(separator);
+            project_row(row, &Columns::All, TIME_KEY, &mut text).map_err(|error| {
+                TrackError::Corrupt { topic: about.topic.clone(), reason: error.to_string() }
+            })?;
+            separator = b",";
+        }
         out.write_all(&text).map_err(TrackError::Export)?;
         text.clear();
-        row.clear();
-        separator = b",";
+        lines.clear();
     }
     text.extend_from_slice(b"]}");
     out.write_all(&text).map_err(TrackError::Export)

@@ -19,7 +19,7 @@ use parquet::schema::types::ColumnPath;
 
 use self::batch::Batch;
 use super::survey::Survey;
-use super::{RowSource, RowStream, RowText, typed};
+use super::{RowSource, RowStream, RowText, rows_of, typed};
 use crate::track::error::TrackError;
 use crate::track::row::{Column, ColumnType, TIMESTAMP_COLUMN};
 
@@ -67,10 +67,10 @@ fn gather(
     full: &SyncSender<Result<RecordBatch, TrackError>>,
 ) {
     let mut rows = source.rows();
-    let mut row = Vec::new();
-    while let Some(read) = rows.next_json(text, &mut row) {
-        let pushed = read.and_then(|()| batch.push(&row));
-        row.clear();
+    let mut lines = Vec::new();
+    while let Some(read) = rows.next_lines(text, &mut lines) {
+        let pushed = read.and_then(|()| rows_of(&lines).try_for_each(|row| batch.push(row)));
+        lines.clear();
         let ready = match pushed {
             Ok(()) if batch.is_full() => batch.take(),
             Ok(()) => continue,

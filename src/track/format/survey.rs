@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::thread;
 
-use jiter::{JiterError, Peek};
-
 use super::kind::Kind;
-use super::{RowSource, RowStream, RowText};
+use super::{RowSource, RowStream, RowText, float, rows_of};
 use crate::track::error::TrackError;
-use crate::track::json::{NonFinite, reader, walk_object};
+use crate::track::json::{NonFinite, RowShape, ScanError};
 use crate::track::row::{Column, TIMESTAMP_COLUMN};
 
 /// More would only wait for the disk.
@@ -34,12 +32,12 @@ pub(super) struct Survey {
 enum Halt {
     /// A row's text has a dict in place of columns, or a column twice.
     NotFlat,
-    Malformed(JiterError),
+    Malformed(ScanError),
     Failed(TrackError),
 }
 
-impl From<JiterError> for Halt {
-    fn from(error: JiterError) -> Self {
+impl From<ScanError> for Halt {
+    fn from(error: ScanError) -> Self {
         Self::Malformed(error)
     }
 }
@@ -91,11 +89,18 @@ impl Survey {
 
     fn of_rows(mut rows: impl RowStream, text: RowText) -> Result<Self, Halt> {
         let mut survey = Self { text, ..Self::default() };
-        let mut row = Vec::new();
-        while let Some(read) = rows.next_json(text, &mut row) {
+        let mut shape = RowShape::default();
+        let mut lines = Vec::new();
+        let mut last_time = Vec::new();
+        while let Some(read) = rows.next_lines(text, &mut lines) {
             read.map_err(Halt::Failed)?;
-            survey.note(&row)?;
-            row.clear();
+            for row in rows_of(&lines) {
+                survey.note(row, &mut shape, &mut last_time)?;
+            }
+            lines.clear();
+        }
+        if let (Some((_, last)), Some(secs)) = (&mut survey.span, float(&last_time)) {
+            *last = secs;
         }
         Ok(survey)
     }
@@ -108,37 +113,48 @@ impl Survey {
             (span, later) => span.or(later),
         };
         for (hint, (name, kind)) in later.places.names.iter().zip(later.kinds).enumerate() {
-            let place = self.place(name, hint);
+            let place = self.places.find_or_push(name, hint);
+            if self.kinds.len() <= place {
+                self.kinds.push(Kind::default());
+                self.seen.push(0);
+            }
             self.kinds[place].merge(kind);
         }
     }
 
-    fn note(&mut self, row: &[u8]) -> Result<(), Halt> {
+    fn note(
+        &mut self,
+        row: &[u8],
+        shape: &mut RowShape<Option<usize>>,
+        last_time: &mut Vec<u8>,
+    ) -> Result<(), Halt> {
         self.rows += 1;
+        let Self { places, kinds, seen, rows, span, text } = self;
         let mut hint = 0;
-        walk_object(&mut reader(row), |jiter, name| {
-            let peek = jiter.peek()?;
-            if name == TIMESTAMP_COLUMN {
-                let secs = jiter.known_float(peek)?;
-                let (first, _) = *self.span.get_or_insert((secs, secs));
-                self.span = Some((first, secs));
+        let name = |name: &str| {
+            let place = (name != TIMESTAMP_COLUMN).then(|| places.find_or_push(name, hint));
+            hint = place.map_or(hint, |place| place + 1);
+            Ok(place)
+        };
+        shape.walk(row, name, |place, scanner| {
+            let Some(place) = place else {
+                let time = scanner.number()?;
+                if span.is_none() {
+                    *span = float(time).map(|secs| (secs, secs));
+                }
+                last_time.clear();
+                last_time.extend_from_slice(time);
                 return Ok(());
+            };
+            if kinds.len() <= place {
+                kinds.push(Kind::default());
+                seen.push(0);
             }
-            let place = self.place(name, hint);
-            hint = place + 1;
-            let seen = std::mem::replace(&mut self.seen[place], self.rows);
-            if seen == self.rows || (peek == Peek::Object && self.text == RowText::AsStored) {
+            let is_twice = std::mem::replace(&mut seen[place], *rows) == *rows;
+            if is_twice || (scanner.peek() == Some(b'{') && *text == RowText::AsStored) {
                 return Err(Halt::NotFlat);
             }
-            Ok(self.kinds[place].note(jiter, peek)?)
-        })
-    }
-
-    fn place(&mut self, name: &str, hint: usize) -> usize {
-        self.places.find(name, hint).unwrap_or_else(|| {
-            self.kinds.push(Kind::default());
-            self.seen.push(0);
-            self.places.push(name.into())
+            Ok(kinds[place].note(scanner)?)
         })
     }
 
@@ -184,8 +200,18 @@ impl Places {
         }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The place of the column called `name`, which is added if it is not known yet.
+    pub(super) fn find_or_push(&mut self, name: &str, hint: usize) -> usize {
+        self.find(name, hint).unwrap_or_else(|| self.push(name.into()))
+    }
+
     /// Adds a column that is not known yet; returns its place.
-    pub(super) fn push(&mut self, name: Column) -> usize {
+    fn push(&mut self, name: Column) -> usize {
         self.names.push(name.clone());
         self.by_name.insert(name, self.names.len() - 1);
         self.names.len() - 1

@@ -71,14 +71,12 @@ fn settle(kind: &Kind, declared: &ColumnType) -> Option<ColumnType> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::track::json::reader;
+    use crate::track::json::Scanner;
 
     fn settled(declared: &ColumnType, values: &[&str]) -> String {
         let mut kind = Kind::default();
         for value in values {
-            let mut jiter = reader(value.as_bytes());
-            let peek = jiter.peek().unwrap();
-            kind.note(&mut jiter, peek).unwrap();
+            kind.note(&mut Scanner::new(value.as_bytes())).unwrap();
         }
         settle(&kind, declared).unwrap_or(ColumnType::Json).to_string()
     }

@@ -106,6 +106,32 @@ impl Cursor {
         Ok(())
     }
 
+    /// Reads the next block of lines into `lines`, if nothing has to be told apart in it: it is wholly within
+    /// the range, its rows are in order, no other block reaches into it, and there is nothing else in it.
+    ///
+    /// Returns how many rows it has; none where the next row is to be asked for.
+    pub(crate) fn next_block(&mut self, lines: &mut Vec<u8>) -> Result<u64, StoreError> {
+        let Some(block) = self.waiting.front().filter(|_| self.loaded.is_empty()) else {
+            return Ok(0);
+        };
+        let reaches_further = self.waiting.get(1).is_some_and(|next| next.min <= block.max);
+        let is_within = self.start <= block.min && block.max <= self.end;
+        if !is_within || reaches_further || !block.ascending || block.bad > 0 {
+            return Ok(0);
+        }
+        let start = lines.len();
+        lines.resize(start + block.len as usize, 0);
+        let read = self.data.file.read_exact_at(&mut lines[start..], block.offset);
+        read.map_err(StoreError::io("read", &self.data.path))?;
+        if !are_bare_rows(&lines[start..], block.rows) {
+            lines.truncate(start);
+            return Ok(0);
+        }
+        let rows = block.rows;
+        self.waiting.pop_front();
+        Ok(rows)
+    }
+
     fn pop_line(&mut self) -> Option<(Timestamp, Line)> {
         let mut top = self.loaded.peek_mut()?;
         let ts = top.0.next_ts();
@@ -229,6 +255,21 @@ impl PartialEq for LoadedBlock {
 }
 
 impl Eq for LoadedBlock {}
+
+/// Whether these lines are `rows` objects with nothing before, between or behind them but line ends.
+fn are_bare_rows(lines: &[u8], rows: u64) -> bool {
+    let mut start = 0;
+    let mut found = 0;
+    for end in memchr::memchr_iter(b'\n', lines) {
+        let line = &lines[start..end];
+        if !line.starts_with(b"{") || !line.ends_with(b"}") {
+            return false;
+        }
+        found += 1;
+        start = end + 1;
+    }
+    start == lines.len() && found == rows
+}
 
 /// The time of a line that starts as ours and the SDK's do.
 fn leading_timestamp(line: &[u8]) -> Option<Timestamp> {

@@ -8,8 +8,9 @@ use arrow_schema::{ArrowError, Schema};
 
 use super::builder::{Builder, Unfit};
 use crate::track::error::TrackError;
+use crate::track::format::float;
 use crate::track::format::survey::Places;
-use crate::track::json::{reader, walk_object};
+use crate::track::json::RowShape;
 use crate::track::row::{Column, ColumnType, TIMESTAMP_COLUMN};
 
 /// A batch is full with this many rows…
@@ -23,6 +24,8 @@ const MAX_ROW_BYTES: usize = 1 << 30;
 pub(super) struct Batch {
     schema: Arc<Schema>,
     places: Places,
+    /// The time's place is none.
+    shape: RowShape<Option<usize>>,
     times: Vec<f64>,
     columns: Vec<Builder>,
     bytes: usize,
@@ -34,6 +37,7 @@ impl Batch {
         Self {
             schema,
             places: columns.iter().map(|(name, _)| name.clone()).collect(),
+            shape: RowShape::default(),
             times: Vec::new(),
             columns: columns.iter().map(|(_, ty)| Builder::new(ty)).collect(),
             bytes: 0,
@@ -62,18 +66,24 @@ impl Batch {
     }
 
     fn push_columns(&mut self, row: &[u8]) -> Result<(), Unfit> {
-        let rows = self.times.len();
+        let Self { places, shape, times, columns, .. } = self;
+        let rows = times.len();
         let mut hint = 0;
-        walk_object(&mut reader(row), |jiter, name| {
-            let peek = jiter.peek()?;
+        let name = |name: &str| {
             if name == TIMESTAMP_COLUMN {
-                self.times.push(jiter.known_float(peek)?);
-                return Ok(());
+                return Ok(None);
             }
-            let place = self.places.find(name, hint).ok_or(Unfit)?;
+            let place = places.find(name, hint).ok_or(Unfit)?;
             hint = place + 1;
-            let column = self.columns.get_mut(place).filter(|column| column.len() == rows);
-            column.ok_or(Unfit)?.push(jiter, peek)
+            Ok(Some(place))
+        };
+        shape.walk(row, name, |place, scanner| {
+            let Some(place) = place else {
+                times.push(float(scanner.number()?).ok_or(Unfit)?);
+                return Ok(());
+            };
+            let column = columns.get_mut(place).filter(|column| column.len() == rows);
+            column.ok_or(Unfit)?.push(scanner)
         })?;
         if self.times.len() == rows + 1 { Ok(()) } else { Err(Unfit) }
     }

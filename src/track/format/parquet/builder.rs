@@ -8,23 +8,17 @@ use arrow_array::builder::{
 use arrow_array::{ArrayRef, ListArray, NullArray, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, Field, Fields};
-use jiter::{Jiter, JiterError, Peek};
 
-use crate::track::json::{self, MAX_DEPTH, WalkError};
-use crate::track::row::{Column, ColumnType, Value};
+use crate::track::format::float;
+use crate::track::json::{self, MAX_DEPTH, ScanError, Scanner};
+use crate::track::row::{Column, ColumnType};
 
 /// A text that is not of the columns' types, or not JSON.
 #[derive(Debug)]
 pub(super) struct Unfit;
 
-impl From<JiterError> for Unfit {
-    fn from(_: JiterError) -> Self {
-        Self
-    }
-}
-
-impl From<WalkError> for Unfit {
-    fn from(_: WalkError) -> Self {
+impl From<ScanError> for Unfit {
+    fn from(_: ScanError) -> Self {
         Self
     }
 }
@@ -75,34 +69,33 @@ impl Builder {
         }
     }
 
-    /// Adds the value that begins with `peek`: one of the column's type, or null.
-    pub(super) fn push(&mut self, jiter: &mut Jiter<'_>, peek: Peek) -> Result<(), Unfit> {
-        if peek == Peek::Null {
-            jiter.known_null()?;
+    /// Adds the value that comes next: one of the column's type, or null.
+    pub(super) fn push(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Unfit> {
+        if scanner.peek() == Some(b'n') {
+            scanner.expect_word(b"null")?;
             self.push_null();
             return Ok(());
         }
         match self {
             Self::Null(_) => return Err(Unfit),
-            Self::Bool(column) => column.append_value(jiter.known_bool(peek)?),
-            Self::Int(column) => match json::known_value(jiter, peek, 0)? {
-                Value::Int(int) => column.append_value(int),
-                _ => return Err(Unfit),
-            },
-            Self::UInt(column) => match json::known_value(jiter, peek, 0)? {
-                Value::Int(int) => column.append_value(u64::try_from(int).map_err(|_| Unfit)?),
-                Value::UInt(uint) => column.append_value(uint),
-                _ => return Err(Unfit),
-            },
-            Self::Float(column) => column.append_value(jiter.known_float(peek)?),
-            Self::Text(column) if peek == Peek::String => column.append_value(jiter.known_str()?),
-            Self::Text(_) => return Err(Unfit),
+            Self::Bool(column) => {
+                let is_true = scanner.peek() == Some(b't');
+                scanner.expect_word(if is_true { b"true" } else { b"false" })?;
+                column.append_value(is_true);
+            }
+            Self::Int(column) => column.append_value(integer(scanner.number()?)?),
+            Self::UInt(column) => column.append_value(unsigned(scanner.number()?)?),
+            Self::Float(column) => column.append_value(float(scanner.number()?).ok_or(Unfit)?),
+            Self::Text(column) => column.append_value(scanner.text()?),
             Self::Json(column) => {
-                let value = json::known_value(jiter, peek, MAX_DEPTH)?;
+                let value = scanner.by_jiter(|jiter| {
+                    let peek = jiter.peek()?;
+                    json::known_value(jiter, peek, MAX_DEPTH)
+                })?;
                 column.append_value(json::to_text(&value));
             }
-            Self::List(column) => column.push(jiter, peek)?,
-            Self::Dict(column) => column.push(jiter, peek)?,
+            Self::List(column) => column.push(scanner)?,
+            Self::Dict(column) => column.push(scanner)?,
         }
         Ok(())
     }
@@ -160,14 +153,12 @@ impl ListBuilder {
         }
     }
 
-    fn push(&mut self, jiter: &mut Jiter<'_>, peek: Peek) -> Result<(), Unfit> {
-        if peek != Peek::Array {
-            return Err(Unfit);
-        }
-        let mut next = jiter.known_array()?;
-        while let Some(peek) = next {
-            self.items.push(jiter, peek)?;
-            next = jiter.array_step()?;
+    fn push(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Unfit> {
+        scanner.expect(b'[')?;
+        let mut is_first = true;
+        while scanner.next_item(is_first, b']')? {
+            self.items.push(scanner)?;
+            is_first = false;
         }
         self.offsets.push(i32::try_from(self.items.len()).map_err(|_| Unfit)?);
         self.present.append_non_null();
@@ -197,18 +188,15 @@ impl DictBuilder {
         }
     }
 
-    fn push(&mut self, jiter: &mut Jiter<'_>, peek: Peek) -> Result<(), Unfit> {
-        if peek != Peek::Object {
-            return Err(Unfit);
-        }
+    fn push(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Unfit> {
+        scanner.expect(b'{')?;
         let dicts = self.present.len();
-        let mut next = jiter.known_object()?;
-        while let Some(key) = next {
+        let mut is_first = true;
+        while let Some(key) = scanner.key(is_first)? {
             let place = self.keys.iter().position(|k| **k == *key).ok_or(Unfit)?;
             let column = self.entries.get_mut(place).filter(|column| column.len() == dicts);
-            let peek = jiter.peek()?;
-            column.ok_or(Unfit)?.push(jiter, peek)?;
-            next = jiter.next_key()?;
+            column.ok_or(Unfit)?.push(scanner)?;
+            is_first = false;
         }
         self.present.append_non_null();
         for column in self.entries.iter_mut().filter(|column| column.len() == dicts) {
@@ -226,4 +214,13 @@ impl DictBuilder {
         let columns = self.entries.iter_mut().map(Builder::finish).collect::<Result<_, _>>()?;
         StructArray::try_new(self.fields.clone(), columns, self.present.finish())
     }
+}
+
+fn integer(text: &[u8]) -> Result<i64, Unfit> {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Unfit)
+}
+
+fn unsigned(text: &[u8]) -> Result<u64, Unfit> {
+    let text = text.strip_prefix(b"-").filter(|zero| *zero == b"0").unwrap_or(text);
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Unfit)
 }
