@@ -35,15 +35,17 @@ build: setup  ## the release program, target/release/mldash_bridge
 
 test: lint  ## all checks: lint, tests with and without ROS, installation
 	$(NO_ROS) cargo test --locked $(NO_FEATURES) --quiet
-	@# What a build with ROS can break; tests/whole and the documentation's examples have run by now. Tests run the examples.
+	@# What a build with ROS can break; the crates' tests, tests/whole and the documentation's examples have run by now. Tests run the examples.
 	$(WITH_ROS) cargo build --locked --quiet --examples
-	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros
+	$(WITH_ROS) cargo test --locked --quiet -p mldash_bridge --lib --bins --test ros
 	tests/install.sh
 
 lint: setup  ## formatting, clippy and documentation in both feature sets, scripts
 	cargo fmt --check
 	$(WITH_ROS) $(CLIPPY) -- -D warnings
 	$(NO_ROS) $(CLIPPY) $(NO_FEATURES) -- -D warnings
+	@# What another Rust program may take alone.
+	$(NO_ROS) cargo clippy --locked --quiet -p mldash-track -- -D warnings
 	$(WITH_ROS) env $(DOC)
 	$(NO_ROS) $(DOC) $(NO_FEATURES)
 	scripts/lint-features

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't run says so by its panic")]
 
+#[path = "../crates/mldash-track/benches/pose.rs"]
 mod pose;
 #[path = "../tests/support/python.rs"]
 mod python;

@@ -34,11 +34,11 @@
 //!
 //! The program `mldash_bridge` is a thin shell over these; `examples/` shows them one by one.
 
-pub mod bag;
-pub mod blob;
-pub mod mapping;
-pub mod message;
-pub mod record;
 pub mod ros;
-pub mod server;
-pub mod track;
+
+pub use mldash_message as message;
+pub use mldash_record as record;
+pub use mldash_record::{bag, blob, mapping};
+pub use mldash_server as server;
+pub use mldash_track as track;
+pub use mldash_track::{fields, with_array};

@@ -29,7 +29,7 @@ pub(crate) struct ReadArgs {
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
     /// What to write; without, what the output file's extension says, else json.
-    #[arg(long, value_parser = formats(&Format::ALL))]
+    #[arg(long, value_parser = formats(Format::ALL))]
     format: Option<Format>,
     #[command(flatten)]
     rows: RowsArgs,
@@ -38,7 +38,7 @@ pub(crate) struct ReadArgs {
 }
 
 pub(crate) fn run(args: &ReadArgs) -> Result<(), Failure> {
-    let format = args.rows.format(args.format, &Format::ALL)?;
+    let format = args.rows.format(args.format, Format::ALL)?;
     if let Some(remote) = args.remote.remote() {
         return read_remote(args, &remote, format);
     }

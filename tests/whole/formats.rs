@@ -280,7 +280,7 @@ fn the_read_command_writes_every_format_as_the_library_does() {
     let exp =
         recorded(root.path(), (0..50).map(|i| (f64::from(i), fields! { "a": [i, 2], "b": 0.5 })));
     let query = Query::range(10.0..=20.0).columns(["a"]).limit(5);
-    for format in Format::ALL {
+    for format in Format::ALL.iter().copied() {
         let done = read(
             root.path(),
             &[

@@ -155,7 +155,7 @@ fn an_answer_has_the_bytes_of_a_strict_local_read_and_is_zipped_for_those_who_as
     let path = "/api/experiments/experiment~~alice~~w~~run/tracks/robot%2Farm/data";
     let params = "start_timestamp=10&end_timestamp=400.5&columns=q";
     let options = ["--start", "10", "--end", "400.5", "--columns", "q", "--strict"];
-    for format in Format::ALL.map(Format::name) {
+    for format in Format::ALL.iter().map(|format| format.name()) {
         let mut answer = alice.get(&format!("{path}?format={format}&{params}"));
         let read = program(["read", "alice/w/run", "robot/arm", "--format", format])
             .args(options)

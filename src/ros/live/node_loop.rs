@@ -16,7 +16,7 @@ use super::{NodeName, NodeSettings, RosError, StopFlag, parameters};
 use crate::record::StatusBoard;
 
 /// A request ends a spin at once; this bounds how late the log and the diagnostics are published.
-const SPIN: Duration = Duration::from_millis(100);
+const SPIN: Duration = Duration::from_millis(200);
 /// While an answer is awaited, which ends no spin.
 const SPIN_FOR_ANSWER: Duration = Duration::from_millis(5);
 

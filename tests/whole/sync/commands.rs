@@ -112,7 +112,7 @@ fn read_and_tracks_give_from_a_server_what_they_give_here() {
     let here = |command: &[&str]| {
         program(command.iter().copied().chain(["--root", root.to_str().unwrap()])).run()
     };
-    for format in Format::ALL.map(Format::name) {
+    for format in Format::ALL.iter().map(|format| format.name()) {
         let read = [
             "read",
             RUN,

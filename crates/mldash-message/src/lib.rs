@@ -1,0 +1,24 @@
+//! CDR bytes and a message definition in, rows out. Knows neither the graph nor the store.
+//!
+//! [`Definitions`] finds what a [`TypeName`] stands for, a [`Decoder`] is compiled once from that
+//! and a [`Layout`], and turns each message into [`Element`]s.
+
+mod decoder;
+mod definition;
+mod layout;
+mod nearest;
+mod path;
+mod type_name;
+
+pub use decoder::{
+    DecodeError, DecodeProblem, Decoder, Element, LayoutFault, LayoutPart, LayoutProblem, LeftOut,
+    LeftOutColumn,
+};
+pub use definition::{
+    Arity, DefinitionError, Definitions, ElementType, Field, FieldType, Lack, LookedIn,
+    MessageType, Origin, Primitive, RecordedDefinition, Reference, SyntaxProblem, TextKind,
+};
+pub use layout::{ByteArrays, Layout, SelectedField, Selection, StampSource};
+pub use nearest::nearest;
+pub use path::{FieldPath, PathError, Slice, Step};
+pub use type_name::{TypeName, TypeNameError};

@@ -1,0 +1,197 @@
+//! Messages on their way from bags to the recorder: read in batches, decoded on the calling thread or
+//! on others, and handed on in the order of the bags either way.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::error::BagError;
+use super::file::BagMessage;
+use super::merge::Merge;
+use super::topics::{BagTopics, News};
+use crate::Decoded;
+
+/// What is read at once.
+const BATCH_BYTES: usize = 256 << 10;
+/// What may lie between reading and recording.
+const IN_FLIGHT_BYTES: usize = 32 << 20;
+const IN_FLIGHT_BATCHES: usize = 64;
+
+/// Messages in the order of the bags, and what the recorder is to know before them.
+pub(super) struct Batch<M> {
+    pub(super) news: Vec<News>,
+    pub(super) messages: Vec<M>,
+    /// Bytes on disk that were read of all bags by then.
+    pub(super) read_bytes: u64,
+    held_bytes: usize,
+}
+
+/// A message whose turn to be recorded has come.
+pub(super) struct DecodedMessage {
+    pub(super) topic: usize,
+    /// Nanoseconds since the epoch; `None` beyond what they can count.
+    pub(super) log_time: Option<i64>,
+    pub(super) send_time: Option<i64>,
+    pub(super) decoded: Decoded,
+}
+
+/// Reads bags side by side.
+pub(super) struct BatchReader<'a> {
+    messages: Merge,
+    topics: BagTopics<'a>,
+}
+
+impl<'a> BatchReader<'a> {
+    pub(super) fn new(messages: Merge, topics: BagTopics<'a>) -> Self {
+        Self { messages, topics }
+    }
+
+    fn next(&mut self) -> Option<Batch<BagMessage>> {
+        let (mut messages, mut held_bytes) = (Vec::new(), 0);
+        while held_bytes < BATCH_BYTES {
+            let Some(message) = self.messages.next(&mut self.topics) else { break };
+            held_bytes += message.held_bytes();
+            messages.push(message);
+        }
+        let news = self.topics.take_news();
+        let read_bytes = self.messages.read_bytes();
+        let is_end = messages.is_empty() && news.is_empty();
+        (!is_end).then_some(Batch { news, messages, read_bytes, held_bytes })
+    }
+
+    /// What became of the bags' topics, and what could not be read.
+    pub(super) fn finish(self) -> (BagTopics<'a>, Vec<BagError>) {
+        (self.topics, self.messages.into_errors())
+    }
+}
+
+impl Batch<BagMessage> {
+    fn decode(self) -> Batch<DecodedMessage> {
+        let decode = |message: BagMessage| {
+            let BagMessage { topic, plan, log_time, send_time, cdr } = message;
+            DecodedMessage { topic, log_time, send_time, decoded: Decoded::new(&plan, cdr) }
+        };
+        let Self { news, messages, read_bytes, held_bytes } = self;
+        let messages = messages.into_iter().map(decode).collect();
+        Batch { news, messages, read_bytes, held_bytes }
+    }
+}
+
+/// Has everything recorded, until `record` breaks off; all on the calling thread.
+pub(super) fn one_after_another(
+    reader: &mut BatchReader<'_>,
+    mut record: impl FnMut(Batch<DecodedMessage>) -> ControlFlow<()>,
+) {
+    while let Some(batch) = reader.next() {
+        if record(batch.decode()).is_break() {
+            return;
+        }
+    }
+}
+
+/// As [`one_after_another`], with a thread that reads and so many that decode. `record` is called on the
+/// calling thread with the same batches in the same order.
+///
+/// # Errors
+/// Threads that can't be started.
+pub(super) fn on_threads(
+    reader: &mut BatchReader<'_>,
+    decoders: usize,
+    mut record: impl FnMut(Batch<DecodedMessage>) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let gate = Gate::default();
+    let (jobs, to_decode) = sync_channel(IN_FLIGHT_BATCHES);
+    let (in_order, ordered) = sync_channel(IN_FLIGHT_BATCHES);
+    let to_decode = Mutex::new(to_decode);
+    // Each thread ends when a channel's other side is gone, in whatever order that happens.
+    thread::scope(|scope| {
+        for _ in 0..decoders.max(1) {
+            let decode = || decode_jobs(&to_decode);
+            thread::Builder::new().name("bag-decode".into()).spawn_scoped(scope, decode)?;
+        }
+        let read = || read_jobs(reader, &gate, jobs, in_order);
+        thread::Builder::new().name("bag-read".into()).spawn_scoped(scope, read)?;
+        for decoded in ordered {
+            // Nothing comes of a decoder that panicked, which the scope tells.
+            let Ok(batch) = Receiver::recv(&decoded) else { break };
+            let held_bytes = batch.held_bytes;
+            if record(batch).is_break() {
+                break;
+            }
+            gate.leave(held_bytes);
+        }
+        gate.close();
+        Ok(())
+    })
+}
+
+/// A batch and where it goes once it is decoded.
+type Job = (Batch<BagMessage>, SyncSender<Batch<DecodedMessage>>);
+
+fn read_jobs(
+    reader: &mut BatchReader<'_>,
+    gate: &Gate,
+    jobs: SyncSender<Job>,
+    in_order: SyncSender<Receiver<Batch<DecodedMessage>>>,
+) {
+    while let Some(batch) = reader.next() {
+        let (done, decoded) = sync_channel(1);
+        let goes_on = gate.enter(batch.held_bytes)
+            && in_order.send(decoded).is_ok()
+            && jobs.send((batch, done)).is_ok();
+        if !goes_on {
+            return;
+        }
+    }
+}
+
+fn decode_jobs(jobs: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = jobs.lock().recv();
+        let Ok((batch, done)) = job else { return };
+        // Nobody waits for it any more when the import was ended.
+        let _ = done.send(batch.decode());
+    }
+}
+
+/// Bounds what is in flight, in bytes.
+#[derive(Default)]
+struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    in_flight_bytes: usize,
+    is_closed: bool,
+}
+
+impl Gate {
+    /// Waits for room; whether there is still anybody to go on for. What is larger than the bound goes
+    /// alone.
+    fn enter(&self, bytes: usize) -> bool {
+        let mut state = self.state.lock();
+        while !state.is_closed
+            && state.in_flight_bytes > 0
+            && state.in_flight_bytes + bytes > IN_FLIGHT_BYTES
+        {
+            self.changed.wait(&mut state);
+        }
+        state.in_flight_bytes += bytes;
+        !state.is_closed
+    }
+
+    fn leave(&self, bytes: usize) {
+        self.state.lock().in_flight_bytes -= bytes;
+        self.changed.notify_one();
+    }
+
+    fn close(&self) {
+        self.state.lock().is_closed = true;
+        self.changed.notify_one();
+    }
+}

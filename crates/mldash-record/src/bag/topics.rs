@@ -1,0 +1,273 @@
+//! The topics of bags, held against the mapping as a live graph's are.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::TopicPlan;
+use crate::mapping::{Mapping, Place};
+use mldash_message::{Definitions, MessageType, RecordedDefinition, TypeName};
+
+/// What the messages of all recorded topics together may have of fields: each takes memory until the end.
+const MAX_FIELDS: usize = 1 << 18;
+
+/// Makes plans for the topics that the mapping wants, as they are met, and counts the messages of the
+/// others.
+pub(super) struct BagTopics<'a> {
+    mapping: &'a Mapping,
+    definitions: &'a Definitions,
+    known: HashMap<Meeting, Met>,
+    /// By type and definition, so that none is read twice.
+    resolved: HashMap<(TypeName, Option<DefinitionId>), Result<Arc<MessageType>, String>>,
+    /// The type that a topic is recorded as.
+    types: HashMap<String, TypeName>,
+    matched: HashSet<Place>,
+    news: Vec<News>,
+    numbers: usize,
+    fields_left: usize,
+    left_out: Vec<LeftOut>,
+    /// Their numbers, by topic and whether it is refused.
+    left_out_numbers: HashMap<(String, bool), usize>,
+    /// Messages that are larger than any that is read, by the topic's number.
+    too_large: BTreeMap<usize, u64>,
+}
+
+/// What a topic of a bag is to the import.
+#[derive(Clone)]
+pub(super) enum Met {
+    Recorded(Recorded),
+    /// Its messages are only counted, under this number.
+    LeftOut(usize),
+}
+
+/// A topic that is recorded.
+#[derive(Clone)]
+pub(super) struct Recorded {
+    /// Counted from 0 in the order in which they are met.
+    pub(super) number: usize,
+    pub(super) plan: Arc<TopicPlan>,
+}
+
+/// A topic that is not recorded.
+pub(super) struct LeftOut {
+    pub(super) topic: String,
+    /// As the bag writes it.
+    pub(super) type_name: String,
+    /// Whether it was to be recorded and can't be; else nobody asked for it.
+    pub(super) is_refused: bool,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+/// What a bag says of a topic.
+pub(super) struct Channel<'c> {
+    pub(super) topic: &'c str,
+    pub(super) type_name: &'c str,
+    pub(super) message_encoding: &'c str,
+    /// What the definition is written in, and its text.
+    pub(super) definition: Option<(&'c str, &'c [u8])>,
+}
+
+/// What the recorder is to know before the messages that come then.
+pub(super) enum News {
+    /// The topic of the next number.
+    Topic(Arc<TopicPlan>),
+    /// A topic that can't be recorded, and why.
+    Refused { topic: String, reason: String },
+}
+
+/// Language and text of a definition.
+type DefinitionId = [u8; 32];
+
+/// A topic with its type and its definition, which may differ from bag to bag and within one.
+#[derive(PartialEq, Eq, Hash)]
+struct Meeting {
+    topic: String,
+    type_name: String,
+    message_encoding: String,
+    definition: Option<DefinitionId>,
+}
+
+/// What the mapping makes of a topic.
+enum Wanted {
+    No,
+    Record(Arc<TopicPlan>, TypeName),
+    /// It can't be recorded, and why.
+    Refuse(String),
+}
+
+impl<'a> BagTopics<'a> {
+    pub(super) fn new(mapping: &'a Mapping, definitions: &'a Definitions) -> Self {
+        Self {
+            mapping,
+            definitions,
+            known: HashMap::new(),
+            resolved: HashMap::new(),
+            types: HashMap::new(),
+            matched: HashSet::new(),
+            news: Vec::new(),
+            numbers: 0,
+            fields_left: MAX_FIELDS,
+            left_out: Vec::new(),
+            left_out_numbers: HashMap::new(),
+            too_large: BTreeMap::new(),
+        }
+    }
+
+    /// What a channel's topic is to the import.
+    pub(super) fn meet(&mut self, channel: Channel<'_>) -> Met {
+        let meeting = Meeting::of(&channel);
+        if let Some(known) = self.known.get(&meeting) {
+            return known.clone();
+        }
+        let topic = channel.topic;
+        let met = match self.consider(&channel, meeting.definition) {
+            Wanted::No => self.leave_out(topic, &channel, false),
+            Wanted::Record(plan, type_name) => {
+                tracing::info!("importing {} ({type_name})", topic.escape_debug());
+                self.types.insert(topic.to_owned(), type_name);
+                self.news.push(News::Topic(plan.clone()));
+                let number = self.numbers;
+                self.numbers += 1;
+                Met::Recorded(Recorded { number, plan })
+            }
+            Wanted::Refuse(reason) => {
+                tracing::error!("{} is not imported: {reason}", topic.escape_debug());
+                let is_second = self.types.contains_key(topic) && !channel.type_name.is_empty();
+                let name = is_second.then(|| format!("{topic} ({})", channel.type_name));
+                let topic = name.as_deref().unwrap_or(topic);
+                self.news.push(News::Refused { topic: topic.to_owned(), reason });
+                self.leave_out(topic, &channel, true)
+            }
+        };
+        self.known.insert(meeting, met.clone());
+        met
+    }
+
+    /// Counts a message of a topic that is not recorded.
+    pub(super) fn count_left_out(&mut self, number: usize, bytes: u64) {
+        if let Some(left_out) = self.left_out.get_mut(number) {
+            left_out.messages += 1;
+            left_out.bytes += bytes;
+        }
+    }
+
+    /// Counts a message of a recorded topic that is larger than any that is read.
+    pub(super) fn count_too_large(&mut self, number: usize) {
+        *self.too_large.entry(number).or_default() += 1;
+    }
+
+    /// What is new since this was asked last.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Entries of the mapping that no bag had a topic for.
+    pub(super) fn unmatched(&self) -> Vec<String> {
+        self.mapping.topics_not_at(&self.matched)
+    }
+
+    /// Topics that are not recorded, each once.
+    pub(super) fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
+    }
+
+    /// How many messages were too large, by the topic's number.
+    pub(super) fn too_large(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.too_large.iter().map(|(number, messages)| (*number, *messages))
+    }
+
+    /// A topic may be met in many bags, and be left out under the same number.
+    fn leave_out(&mut self, topic: &str, channel: &Channel<'_>, is_refused: bool) -> Met {
+        let new = self.left_out.len();
+        let number = *self.left_out_numbers.entry((topic.to_owned(), is_refused)).or_insert(new);
+        if number == new {
+            self.left_out.push(LeftOut {
+                topic: topic.to_owned(),
+                type_name: channel.type_name.to_owned(),
+                is_refused,
+                messages: 0,
+                bytes: 0,
+            });
+        }
+        Met::LeftOut(number)
+    }
+
+    fn consider(&mut self, channel: &Channel<'_>, definition: Option<DefinitionId>) -> Wanted {
+        let named = channel.type_name;
+        let Ok(type_name) = named.parse::<TypeName>() else {
+            let Some(rule) = self.mapping.rule_naming(channel.topic) else { return Wanted::No };
+            self.matched.insert(rule.place());
+            return Wanted::Refuse(if named.is_empty() {
+                "the bag does not say what type it has".to_owned()
+            } else {
+                format!("its type `{}` is not one of ROS 2", named.escape_debug())
+            });
+        };
+        let Some(rule) = self.mapping.rule_for(channel.topic, &type_name) else {
+            return Wanted::No;
+        };
+        self.matched.insert(rule.rule.place());
+        if let Some(other) = self.types.get(channel.topic)
+            && *other != type_name
+        {
+            return Wanted::Refuse(format!(
+                "it is {type_name} here and {other} elsewhere in the bags; messages of {other} are \
+                 imported, these are not"
+            ));
+        }
+        let message = match self.message_type(&type_name, channel, definition) {
+            Ok(message) => message,
+            Err(reason) => return Wanted::Refuse(reason),
+        };
+        let Some(left) = self.fields_left.checked_sub(message.leaves()) else {
+            return Wanted::Refuse(format!(
+                "with the topics before, its messages have more than {MAX_FIELDS} fields; import fewer \
+                 topics at once"
+            ));
+        };
+        match TopicPlan::new(channel.topic, channel.topic, &message, &rule) {
+            Ok(plan) => {
+                self.fields_left = left;
+                Wanted::Record(Arc::new(plan), type_name)
+            }
+            Err(error) => Wanted::Refuse(error.to_string()),
+        }
+    }
+
+    /// The type of a channel whose messages are CDR; else why it is not known.
+    fn message_type(
+        &mut self,
+        name: &TypeName,
+        channel: &Channel<'_>,
+        id: Option<DefinitionId>,
+    ) -> Result<Arc<MessageType>, String> {
+        if channel.message_encoding != "cdr" {
+            let encoding = channel.message_encoding.escape_debug();
+            return Err(format!("its messages are in `{encoding}`; those of ROS 2 are in `cdr`"));
+        }
+        let definitions = self.definitions;
+        let resolve = || {
+            let recorded =
+                channel.definition.map(|(encoding, text)| RecordedDefinition { encoding, text });
+            definitions.resolve_recorded(name, recorded).map_err(|error| error.to_string())
+        };
+        self.resolved.entry((name.clone(), id)).or_insert_with(resolve).clone()
+    }
+}
+
+impl Meeting {
+    fn of(channel: &Channel<'_>) -> Self {
+        let definition = channel.definition.map(|(encoding, text)| {
+            let hash = Sha256::new().chain_update(encoding.len().to_le_bytes());
+            hash.chain_update(encoding).chain_update(text).finalize().into()
+        });
+        Self {
+            topic: channel.topic.to_owned(),
+            type_name: channel.type_name.to_owned(),
+            message_encoding: channel.message_encoding.to_owned(),
+            definition,
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Pictures that are files already: stored as they came.
+
+use std::borrow::Cow;
+
+use super::error::BlobError;
+use super::{BYTES_EXTENSION, Encoded, text};
+use mldash_track::Fields;
+use mldash_track::fields;
+
+/// Before the PNG of `compressed_depth_image_transport`: its kind and two parameters, as a C++
+/// struct of an `int` and two `float`s lies in memory.
+const DEPTH_HEADER_BYTES: usize = 12;
+
+/// How files of a kind begin, and the extension that they get.
+const MAGICS: [(&[u8], &str); 9] = [
+    (b"\xff\xd8\xff", "jpg"),
+    (PNG_MAGIC, "png"),
+    (b"GIF8", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"\xff\x0a", "jxl"),
+    (b"\0\0\0\x0cJXL ", "jxl"),
+    (b"\0\0\0\x0cjP  ", "jp2"),
+];
+const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// What `format` may say, and the extension for it, where the bytes don't tell.
+const FORMATS: [(&str, &str); 9] = [
+    ("jpeg", "jpg"),
+    ("jpg", "jpg"),
+    ("png", "png"),
+    ("webp", "webp"),
+    ("tiff", "tiff"),
+    ("h264", "h264"),
+    ("h265", "h265"),
+    ("hevc", "h265"),
+    ("rvl", "rvl"),
+];
+
+/// A `sensor_msgs/msg/CompressedImage`.
+#[derive(Clone, Debug)]
+pub struct CompressedImage {
+    format: String,
+}
+
+impl CompressedImage {
+    /// A picture whose message has these fields.
+    ///
+    /// # Errors
+    /// No `format`.
+    pub fn new(fields: &Fields) -> Result<Self, BlobError> {
+        Ok(Self { format: text(fields, "format")?.to_owned() })
+    }
+
+    /// The bytes untouched. Only the 12 bytes that `compressedDepth` puts before its PNG go into the
+    /// row instead, so that the file is one that others open.
+    pub(super) fn encode<'a>(&self, data: &'a [u8]) -> Encoded<'a> {
+        let (file, depth) = match split_depth_header(data) {
+            Some((parameters, file)) if self.format.contains("compressedDepth") => {
+                (file, Some(parameters))
+            }
+            _ => (data, None),
+        };
+        let extension = extension(file).or_else(|| self.named_extension());
+        let mut facts = Fields::new();
+        if let Ok(size) = imagesize::blob_size(file) {
+            facts = fields! { "width": size.width as u64, "height": size.height as u64 };
+        }
+        facts.insert("encoding", extension.map_or(&*self.format, encoding));
+        if let Some(parameters) = depth {
+            facts.insert("depth_quantization", parameters);
+        }
+        let extension = extension.unwrap_or(BYTES_EXTENSION);
+        Encoded { bytes: Cow::Borrowed(file), extension, facts }
+    }
+
+    fn named_extension(&self) -> Option<&'static str> {
+        let format = self.format.to_ascii_lowercase();
+        let words = || format.split(|c: char| !c.is_ascii_alphanumeric());
+        let named = FORMATS.iter().find(|(word, _)| words().any(|found| found == *word));
+        named.map(|(_, extension)| *extension)
+    }
+}
+
+/// The parameters of the depth's quantization, and the PNG behind them.
+fn split_depth_header(data: &[u8]) -> Option<([f32; 2], &[u8])> {
+    let (header, file) = data.split_at_checked(DEPTH_HEADER_BYTES)?;
+    let [_, a, b] = header.as_chunks::<4>().0 else { return None };
+    file.starts_with(PNG_MAGIC).then(|| ([f32::from_le_bytes(*a), f32::from_le_bytes(*b)], file))
+}
+
+/// The extension by what the bytes begin with.
+fn extension(file: &[u8]) -> Option<&'static str> {
+    if file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WEBP") {
+        return Some("webp");
+    }
+    if file.get(4..8) == Some(b"ftyp") && file.get(8..12) == Some(b"avif") {
+        return Some("avif");
+    }
+    MAGICS.iter().find(|(magic, _)| file.starts_with(magic)).map(|(_, extension)| *extension)
+}
+
+/// What a file of an extension is encoded as.
+fn encoding(extension: &str) -> &str {
+    if extension == "jpg" { "jpeg" } else { extension }
+}

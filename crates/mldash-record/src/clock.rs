@@ -1,0 +1,205 @@
+//! What the times of messages say of the clocks behind them: one that was set back, one that runs far
+//! from the clock that messages are received by. Pure bookkeeping over times.
+
+use mldash_track::Timestamp;
+
+/// A row further back than this is no straggler: the clock was set back, a simulator started anew, a
+/// bag played from its start again.
+const JUMP_SECS: f64 = 1.0;
+
+/// A stamp further from the receive time than this is of another clock, not of a slow network.
+const FAR_SECS: f64 = 10.0;
+
+/// So many messages, each stamped later than the one before, show that a far stamp is a clock's.
+/// Latched messages are old too, but few, and come in no order.
+const FAR_MESSAGES: u32 = 10;
+
+/// So many messages in a row of one stamp show that it stands still.
+const STILL_MESSAGES: u64 = 10;
+
+/// The times of one track's rows from one topic, in the order they came.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    last: Option<Timestamp>,
+    jumps: u64,
+}
+
+impl Progress {
+    /// For a topic whose clock has jumped back so often before.
+    pub(super) fn after(jumps: u64) -> Self {
+        Self { last: None, jumps }
+    }
+
+    /// Takes the next row's time; whether the clock has jumped back since the one before.
+    pub(super) fn step(&mut self, ts: Timestamp) -> bool {
+        let jumped = self.last.is_some_and(|last| ts.as_secs() < last.as_secs() - JUMP_SECS);
+        // A straggler is no news of how far the clock is.
+        if jumped || self.last.is_none_or(|last| ts > last) {
+            self.last = Some(ts);
+        }
+        self.jumps += u64::from(jumped);
+        jumped
+    }
+
+    /// How often it has.
+    pub(super) fn jumps(&self) -> u64 {
+        self.jumps
+    }
+}
+
+/// Whether the stamp of one track's messages from one topic goes on.
+#[derive(Debug, Default)]
+pub(super) struct Stillness {
+    last: Option<Timestamp>,
+    messages: u64,
+}
+
+impl Stillness {
+    /// Takes the next message's time; how many messages are found by it to be of a stamp that stands still:
+    /// with the tenth all ten, then one by one.
+    pub(super) fn step(&mut self, ts: Timestamp) -> u64 {
+        if self.last.replace(ts) != Some(ts) {
+            self.messages = 0;
+        }
+        self.messages += 1;
+        match self.messages {
+            ..STILL_MESSAGES => 0,
+            STILL_MESSAGES => STILL_MESSAGES,
+            _ => 1,
+        }
+    }
+}
+
+/// Compares a topic's stamps with its receive times.
+#[derive(Debug, Default)]
+pub(super) struct Distance {
+    last_far: Option<Timestamp>,
+    far_messages: u32,
+}
+
+/// What is known once a message is compared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Compared {
+    /// Near, or not enough messages to tell.
+    Near,
+    /// The stamps are another clock's, found at this message: those of so many messages lie
+    /// `ahead_secs` from the receive time.
+    Found { messages: u64, ahead_secs: f64 },
+    /// They were found to be before, and this one is.
+    Far,
+}
+
+impl Distance {
+    /// Takes the stamp of a message that was received at another time.
+    pub(super) fn compare(&mut self, stamp: Timestamp, received: Timestamp) -> Compared {
+        let ahead_secs = stamp.as_secs() - received.as_secs();
+        if ahead_secs.abs() <= FAR_SECS || self.last_far.is_some_and(|last| stamp <= last) {
+            return Compared::Near;
+        }
+        self.last_far = Some(stamp);
+        self.far_messages = self.far_messages.saturating_add(1);
+        match self.far_messages {
+            ..FAR_MESSAGES => Compared::Near,
+            FAR_MESSAGES => Compared::Found { messages: u64::from(FAR_MESSAGES), ahead_secs },
+            _ => Compared::Far,
+        }
+    }
+}
+
+/// What was said of clocks: topics of one far clock, as those of a played bag, are told as one.
+#[derive(Debug, Default)]
+pub(super) struct SaidOfClocks {
+    ahead_secs: Vec<f64>,
+    jumped_back: bool,
+    stood_still: bool,
+}
+
+impl SaidOfClocks {
+    /// Whether a clock at this distance is news; it is none from now on.
+    pub(super) fn is_news_of_distance(&mut self, ahead_secs: f64) -> bool {
+        let is_near = |said: &f64| (said - ahead_secs).abs() <= FAR_SECS;
+        let is_news = !self.ahead_secs.iter().any(is_near);
+        if is_news {
+            self.ahead_secs.push(ahead_secs);
+        }
+        is_news
+    }
+
+    /// Whether a jump back is news; no other is from now on.
+    pub(super) fn is_news_of_jump(&mut self) -> bool {
+        !std::mem::replace(&mut self.jumped_back, true)
+    }
+
+    /// Whether a stamp that stands still is news; no other is from now on.
+    pub(super) fn is_news_of_stillness(&mut self) -> bool {
+        !std::mem::replace(&mut self.stood_still, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: f64) -> Timestamp {
+        Timestamp::new(secs).unwrap()
+    }
+
+    #[test]
+    fn a_restart_is_one_jump_and_a_straggler_none() {
+        let mut progress = Progress::after(0);
+        let jumps: Vec<bool> = [100.0, 100.1, 99.2, 100.2, 0.0, 0.1, 0.05, 0.2]
+            .map(|secs| progress.step(at(secs)))
+            .into();
+        assert_eq!(jumps, [false, false, false, false, true, false, false, false]);
+        assert_eq!(progress.jumps(), 1);
+    }
+
+    #[test]
+    fn time_that_stands_still_is_no_jump() {
+        let mut progress = Progress::after(0);
+        assert!([5.0, 5.0, 5.0].iter().all(|secs| !progress.step(at(*secs))));
+    }
+
+    #[test]
+    fn a_stamp_stands_still_from_its_tenth_message_on() {
+        let mut stillness = Stillness::default();
+        let times = [[1.0; 9].as_slice(), &[2.0; 12], &[3.0]].concat();
+        let found: Vec<u64> = times.into_iter().map(|secs| stillness.step(at(secs))).collect();
+        assert_eq!(found, [[0; 18].as_slice(), &[10, 1, 1, 0]].concat());
+    }
+
+    #[test]
+    fn a_far_clock_is_found_once_and_then_counted() {
+        let mut distance = Distance::default();
+        let compared: Vec<Compared> =
+            (1..=12).map(|i| distance.compare(at(f64::from(i)), at(1e9 + f64::from(i)))).collect();
+        assert!(compared[..9].iter().all(|c| *c == Compared::Near));
+        assert_eq!(compared[9], Compared::Found { messages: 10, ahead_secs: -1e9 });
+        assert_eq!(compared[10..], [Compared::Far, Compared::Far]);
+    }
+
+    #[test]
+    fn topics_of_one_clock_are_told_once() {
+        let mut said = SaidOfClocks::default();
+        let news = [-3600.0, -3601.5, 86_400.0, -3595.0].map(|secs| said.is_news_of_distance(secs));
+        assert_eq!(news, [true, false, true, false]);
+        assert!(said.is_news_of_jump() && !said.is_news_of_jump());
+    }
+
+    #[test]
+    fn latched_messages_are_old_and_no_clock() {
+        let mut distance = Distance::default();
+        for _ in 0..100 {
+            assert_eq!(distance.compare(at(3.0), at(1e3)), Compared::Near);
+        }
+    }
+
+    #[test]
+    fn a_slow_network_is_no_clock() {
+        let mut distance = Distance::default();
+        for i in 0..100 {
+            let sent = f64::from(i);
+            assert_eq!(distance.compare(at(sent), at(sent + 9.0)), Compared::Near);
+        }
+    }
+}

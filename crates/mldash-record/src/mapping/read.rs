@@ -1,0 +1,267 @@
+//! The mapping's keys: from the YAML tree to a [`Mapping`].
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::experiment::{ExperimentTemplate, is_variable};
+use super::problem::{Place, Placed, Problems, Spot};
+use super::reader::{Item, Section};
+use super::rule::Rule;
+use super::settings::{self, Keys};
+use super::topic::TopicPattern;
+use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, yaml};
+use mldash_message::TypeName;
+use mldash_track::{Keep, WhenLocalFull};
+
+const TOP_KEYS: [&str; 14] = [
+    "experiment",
+    "root",
+    "remote",
+    "flush",
+    "min_free",
+    "topics",
+    "types",
+    "exclude",
+    "required",
+    "start_paused",
+    "clock_jump",
+    "gather",
+    settings::SAME_STAMP,
+    settings::ON_TYPE_CHANGE,
+];
+const CLOCK_JUMPS: [(&str, ClockJump); 2] =
+    [("sort", ClockJump::Sort), ("split", ClockJump::Split)];
+const REMOTE_KEYS: [&str; 5] = ["url", "token_env", "keep", "max_local", "when_full"];
+const KEEPS: [(&str, Keep); 2] = [("all", Keep::All), ("unsynced", Keep::Unsynced)];
+const WHEN_FULL: [(&str, WhenLocalFull); 2] =
+    [("stop", WhenLocalFull::Stop), ("drop_synced", WhenLocalFull::DropSynced)];
+const NO_TOPICS: &str = "write `topics:` and below it lines such as `  - topic: /robot/pose`";
+const EXPERIMENT: &str =
+    "write `owner/project/name`; `{date}`, `{time}`, `{host}` and `{env:NAME}` fill in";
+const TOPIC: &str =
+    "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`";
+const SIZE: &str = "write a number and a unit: B, kB, KiB, MB, MiB, GB, GiB, TB or TiB";
+const TYPE: &str = "write a type such as `geometry_msgs/msg/PoseStamped`";
+const START: Place = Place { line: 1, column: 1 };
+
+/// The mapping that `text` means; `None` only with a problem.
+pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
+    let root = match yaml::parse(text, problems) {
+        Some(root) if !root.is_null() => root,
+        Some(_) | None => {
+            if problems.is_empty() {
+                let spot = Spot { place: START, key_path: String::new() };
+                problems.add(&spot, "the mapping is empty", Some(NO_TOPICS.to_owned()));
+            }
+            return None;
+        }
+    };
+    let section = Item::root(&root).section(&TOP_KEYS, problems)?;
+    let mapping = Mapping {
+        experiment: section.get("experiment").and_then(|item| experiment(item, problems)),
+        root: section.get("root").and_then(|item| root_folder(item, problems)),
+        remote: section.get("remote").and_then(|item| remote(item, problems)),
+        flush: section.get("flush").and_then(|item| flush(item, problems)).unwrap_or_default(),
+        min_free: section.get("min_free").and_then(|item| item.parse(SIZE, problems)),
+        rules: rules(&section, problems),
+        types: section.get("types").and_then(|item| types(item, problems)).unwrap_or_default(),
+        exclude: section
+            .get("exclude")
+            .and_then(|item| exclude(item, problems))
+            .unwrap_or_default(),
+        required: section
+            .get("required")
+            .and_then(|item| required::read(item, problems))
+            .unwrap_or_default(),
+        start_paused: section
+            .get("start_paused")
+            .and_then(|item| item.truth(problems))
+            .unwrap_or_default(),
+        clock_jump: section
+            .get("clock_jump")
+            .and_then(|item| item.choice(&CLOCK_JUMPS, problems))
+            .unwrap_or_default(),
+        gather: section.get("gather").and_then(|item| gather(item, problems)),
+        defaults: Keys::read_defaults(&section, problems),
+        text: text.to_owned(),
+        path: PathBuf::new(),
+    };
+    overlap::check(&mapping, problems);
+    required::check(&mapping, problems);
+    Some(mapping)
+}
+
+fn experiment(item: &Item<'_>, problems: &mut Problems) -> Option<ExperimentTemplate> {
+    let template: ExperimentTemplate = item.parse(EXPERIMENT, problems)?;
+    if let Err(error) = template.check() {
+        problems.add(&item.spot, error.to_string(), Some(EXPERIMENT.to_owned()));
+    }
+    Some(template)
+}
+
+fn root_folder(item: &Item<'_>, problems: &mut Problems) -> Option<PathBuf> {
+    let text = item.text(problems)?;
+    // No shell comes between to do it.
+    match (text.strip_prefix("~/"), env::home_dir()) {
+        (Some(below), Some(home)) => Some(home.join(below)),
+        _ => Some(PathBuf::from(text)),
+    }
+}
+
+fn remote(item: &Item<'_>, problems: &mut Problems) -> Option<Remote> {
+    let section = item.section(&REMOTE_KEYS, problems)?;
+    let token_env = section.get("token_env").and_then(|item| variable(item, problems));
+    let keep = section.get("keep").and_then(|item| item.choice(&KEEPS, problems));
+    let max_local = section.get("max_local").and_then(|item| item.parse(SIZE, problems));
+    let when_full = section.get("when_full").map(|item| {
+        if section.get("max_local").is_none() {
+            let hint = "write `max_local: 20GiB` beside it";
+            problems.add(&item.spot, "`when_full` without `max_local`", Some(hint.to_owned()));
+        }
+        item.choice(&WHEN_FULL, problems).unwrap_or_default()
+    });
+    let Some(url) = section.get("url") else {
+        let hint = "write `url: https://api.example.org`";
+        problems.add(&section.spot, "`url` is missing", Some(hint.to_owned()));
+        return None;
+    };
+    Some(Remote {
+        url: self::url(url, problems)?,
+        token_env,
+        keep: keep.unwrap_or_default(),
+        max_local,
+        when_full: when_full.unwrap_or_default(),
+    })
+}
+
+fn url(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
+    let text = item.text(problems)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let has_host = host.is_some_and(|host| !host.is_empty() && !host.starts_with(':'));
+    if !has_host || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        item.mismatch("an address such as https://api.example.org", None, problems);
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn variable(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
+    let name = item.text(problems)?;
+    if !is_variable(name) {
+        // It could be the token itself: not to be shown.
+        let hint = "write the name of the variable that holds the token, not the token";
+        problems.add(&item.spot, "not an environment variable's name", Some(hint.to_owned()));
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn flush(item: &Item<'_>, problems: &mut Problems) -> Option<Flush> {
+    let section = item.section(&["interval", "batch", "fsync"], problems)?;
+    let mut seconds = |key: &str| {
+        let accept = |secs| Duration::try_from_secs_f64(secs).ok();
+        let item = section.get(key)?;
+        item.number("a number of seconds, 0 or more", accept, problems)
+    };
+    let (interval, fsync) = (seconds("interval"), seconds("fsync"));
+    let batch = section.get("batch").and_then(|item| {
+        item.number("a number of rows, at least 1", |n: usize| (n > 0).then_some(n), problems)
+    });
+    Some(Flush { interval, batch, fsync })
+}
+
+/// Above, a subscription of small depth could overflow before it is looked at.
+const LONGEST_GATHER_SECS: f64 = 0.005;
+
+fn gather(item: &Item<'_>, problems: &mut Problems) -> Option<Duration> {
+    let accept = |secs: f64| {
+        let fits = (0.0..=LONGEST_GATHER_SECS).contains(&secs);
+        fits.then(|| Duration::try_from_secs_f64(secs).ok()).flatten()
+    };
+    item.number("a number of seconds from 0 to 0.005", accept, problems)
+}
+
+fn rules(section: &Section<'_>, problems: &mut Problems) -> Vec<Rule> {
+    let Some(item) = section.get("topics") else {
+        problems.add(&section.spot, "`topics` is missing", Some(NO_TOPICS.to_owned()));
+        return Vec::new();
+    };
+    let entries = item.list(problems).unwrap_or_default();
+    if item.is_empty() {
+        problems.add(&item.spot, "no topic is mapped", Some(NO_TOPICS.to_owned()));
+    }
+    entries.iter().filter_map(|entry| rule(entry, problems)).collect()
+}
+
+fn rule(item: &Item<'_>, problems: &mut Problems) -> Option<Rule> {
+    if item.is_scalar() {
+        let hint = "write `- topic: /name`";
+        item.mismatch("an entry of `topics`", Some(hint), problems);
+        return None;
+    }
+    let known: Vec<&str> = ["topic", "type"].into_iter().chain(Keys::NAMES).collect();
+    let section = item.section(&known, problems)?;
+    let keys = Keys::read(&section, problems);
+    let message_type = section
+        .get("type")
+        .and_then(|item| item.parse(TYPE, problems).map(|message_type| item.place(message_type)));
+    let Some(topic) = section.get("topic") else {
+        let hint = "write `topic: /name` or a glob such as `topic: /camera/*/camera_info`";
+        problems.add(&section.spot, "`topic` is missing", Some(hint.to_owned()));
+        return None;
+    };
+    let pattern: TopicPattern = topic.parse(TOPIC, problems)?;
+    check_track(&keys, pattern.wildcards(), problems);
+    Some(Rule { topic: topic.place(pattern), message_type, keys })
+}
+
+fn types(item: &Item<'_>, problems: &mut Problems) -> Option<TypeDefaults> {
+    let mut types: TypeDefaults = BTreeMap::new();
+    for entry in item.entries(problems)? {
+        let keys = entry.value.section(&Keys::NAMES, problems).map(|section| {
+            let keys = Keys::read(&section, problems);
+            check_track(&keys, 0, problems);
+            check_shared_track(&keys, problems);
+            keys
+        });
+        match entry.key.value.parse::<TypeName>() {
+            Err(error) => problems.add(&entry.key.spot, error.to_string(), Some(TYPE.to_owned())),
+            Ok(name) if types.contains_key(&name) => {
+                let message = format!("{name} is there twice");
+                problems.add(&entry.key.spot, message, Some("keep one of them".to_owned()));
+            }
+            Ok(name) => {
+                let keys = keys.unwrap_or_default();
+                types.insert(name, Placed { value: keys, spot: entry.key.spot });
+            }
+        }
+    }
+    Some(types)
+}
+
+fn check_track(keys: &Keys, wildcards: usize, problems: &mut Problems) {
+    if let Some(track) = &keys.track
+        && let Err(error) = track.value.check(wildcards)
+    {
+        problems.add(&track.spot, error.to_string(), Some(settings::TRACK.to_owned()));
+    }
+}
+
+fn check_shared_track(keys: &Keys, problems: &mut Problems) {
+    if let Some(track) = &keys.track
+        && !track.value.names_topic()
+    {
+        let message = format!("all topics of this type would share the track `{}`", track.value);
+        let hint = format!("write the topic into it: `{{topic}}/{}`", track.value);
+        problems.add(&track.spot, message, Some(hint));
+    }
+}
+
+fn exclude(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Placed<TopicPattern>>> {
+    let items = item.list(problems)?;
+    let parse = |item: &Item<'_>| item.parse(TOPIC, problems).map(|pattern| item.place(pattern));
+    Some(items.iter().filter_map(parse).collect())
+}

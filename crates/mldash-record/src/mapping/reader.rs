@@ -1,0 +1,238 @@
+//! Typed reading of the YAML tree: every value that does not fit becomes a problem at its place,
+//! and reading goes on. Knows nothing of what the keys mean.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::problem::{Placed, Problems, Spot};
+use super::yaml::{Kind, Node};
+use mldash_message::nearest;
+
+const OPEN: &str = "write a value, or leave the key out";
+const QUOTE: &str = "quote a text with braces or brackets: `\"{topic}\"`";
+
+/// A value and the keys that lead to it.
+#[derive(Clone, Debug)]
+pub(super) struct Item<'n> {
+    node: &'n Node,
+    pub(super) spot: Spot,
+}
+
+/// A mapping whose keys are all known, each there once.
+#[derive(Debug)]
+pub(super) struct Section<'n> {
+    pub(super) spot: Spot,
+    entries: Vec<Entry<'n>>,
+}
+
+/// A key and its value.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<'n> {
+    pub(super) key: Placed<&'n str>,
+    pub(super) value: Item<'n>,
+}
+
+impl<'n> Item<'n> {
+    /// The whole text's value.
+    pub(super) fn root(node: &'n Node) -> Self {
+        Self { node, spot: Spot { place: node.place, key_path: String::new() } }
+    }
+
+    /// The keys and values of a mapping, each key once.
+    pub(super) fn entries(&self, problems: &mut Problems) -> Option<Vec<Entry<'n>>> {
+        let Kind::Map(nodes) = &self.node.kind else {
+            self.mismatch("a mapping", None, problems);
+            return None;
+        };
+        let mut entries: Vec<Entry<'n>> = Vec::new();
+        let mut lines: HashMap<&str, usize> = HashMap::new();
+        for (key, value) in nodes {
+            let Some(text) = key.text() else {
+                let spot = Spot { place: key.place, ..self.spot.clone() };
+                problems.add(&spot, "a key must be a text", Some(QUOTE.to_owned()));
+                continue;
+            };
+            let key_path = join(&self.spot.key_path, text);
+            let key = Placed { value: text, spot: Spot { place: key.place, key_path } };
+            if let Some(line) = lines.get(text) {
+                let message = format!("`{text}` is there twice, first in line {line}");
+                problems.add(&key.spot, message, Some("keep one of them".to_owned()));
+                continue;
+            }
+            lines.insert(text, key.spot.place.line);
+            let spot = Spot { place: value.place, ..key.spot.clone() };
+            entries.push(Entry { key, value: Item { node: value, spot } });
+        }
+        Some(entries)
+    }
+
+    /// A mapping with no keys but the `known` ones.
+    pub(super) fn section(&self, known: &[&str], problems: &mut Problems) -> Option<Section<'n>> {
+        let mut entries = self.entries(problems)?;
+        entries.retain(|entry| {
+            let name = entry.key.value;
+            let is_known = known.contains(&name);
+            if !is_known {
+                let message = format!("unknown key `{}`", shorten(name));
+                problems.add(&entry.key.spot, message, Some(suggest(name, known)));
+            }
+            is_known
+        });
+        Some(Section { spot: self.spot.clone(), entries })
+    }
+
+    /// The items of a list.
+    pub(super) fn list(&self, problems: &mut Problems) -> Option<Vec<Item<'n>>> {
+        let Kind::List(nodes) = &self.node.kind else {
+            self.mismatch("a list", None, problems);
+            return None;
+        };
+        let item = |(i, node): (usize, &'n Node)| {
+            let key_path = format!("{}[{i}]", self.spot.key_path);
+            Item { node, spot: Spot { place: node.place, key_path } }
+        };
+        Some(nodes.iter().enumerate().map(item).collect())
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&self, problems: &mut Problems) -> Option<&'n str> {
+        match self.node.text() {
+            Some(text) if !self.node.is_null() && !text.is_empty() => Some(text),
+            _ => {
+                let is_nested = matches!(self.node.kind, Kind::Map(_) | Kind::List(_));
+                self.mismatch("a text", is_nested.then_some(QUOTE), problems);
+                None
+            }
+        }
+    }
+
+    /// A text that means a `T`; `hint` says how one is written.
+    pub(super) fn parse<T>(&self, hint: &str, problems: &mut Problems) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        match self.text(problems)?.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                problems.add(&self.spot, error.to_string(), Some(hint.to_owned()));
+                None
+            }
+        }
+    }
+
+    /// One of a few words.
+    pub(super) fn choice<T: Copy>(
+        &self,
+        choices: &[(&str, T)],
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let text = self.text(problems)?;
+        if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        let hint =
+            nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+        self.mismatch(&words.join(" or "), hint.as_deref(), problems);
+        None
+    }
+
+    /// `true` or `false`.
+    pub(super) fn truth(&self, problems: &mut Problems) -> Option<bool> {
+        match self.node.plain_text() {
+            Some("true" | "True" | "TRUE") => Some(true),
+            Some("false" | "False" | "FALSE") => Some(false),
+            _ => {
+                self.mismatch("true or false", None, problems);
+                None
+            }
+        }
+    }
+
+    /// A number that `accept` takes; `expected` says which.
+    pub(super) fn number<N: FromStr, T>(
+        &self,
+        expected: &str,
+        accept: impl FnOnce(N) -> Option<T>,
+        problems: &mut Problems,
+    ) -> Option<T> {
+        let number = self.node.plain_text().and_then(|text| text.parse().ok()).and_then(accept);
+        if number.is_none() {
+            self.mismatch(expected, None, problems);
+        }
+        number
+    }
+
+    /// Whether it is this very word.
+    pub(super) fn is_word(&self, word: &str) -> bool {
+        self.node.plain_text() == Some(word)
+    }
+
+    /// Whether it is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.node.kind, Kind::List(_))
+    }
+
+    /// Whether it is neither a list nor a mapping.
+    pub(super) fn is_scalar(&self) -> bool {
+        matches!(self.node.kind, Kind::Scalar(_))
+    }
+
+    /// `value` at this item's place.
+    pub(super) fn place<T>(&self, value: T) -> Placed<T> {
+        Placed { value, spot: self.spot.clone() }
+    }
+
+    /// Whether it is a list or mapping with nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        match &self.node.kind {
+            Kind::Scalar(_) => false,
+            Kind::List(items) => items.is_empty(),
+            Kind::Map(entries) => entries.is_empty(),
+        }
+    }
+
+    /// Notes that something else was expected.
+    pub(super) fn mismatch(&self, expected: &str, hint: Option<&str>, problems: &mut Problems) {
+        let found = match &self.node.kind {
+            Kind::Scalar(_) if self.node.is_null() => "nothing".to_owned(),
+            Kind::Scalar(scalar) if scalar.text.is_empty() => "an empty text".to_owned(),
+            Kind::Scalar(scalar) if scalar.is_plain => format!("`{}`", shorten(&scalar.text)),
+            Kind::Scalar(scalar) => format!("the text \"{}\"", shorten(&scalar.text)),
+            Kind::List(_) => "a list".to_owned(),
+            Kind::Map(_) => "a mapping".to_owned(),
+        };
+        let message = format!("expected {expected}, found {found}");
+        let hint = hint.or(self.node.is_null().then_some(OPEN));
+        problems.add(&self.spot, message, hint.map(str::to_owned));
+    }
+}
+
+impl<'n> Section<'n> {
+    /// The value of a key.
+    pub(super) fn get(&self, key: &str) -> Option<&Item<'n>> {
+        self.entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
+    }
+}
+
+fn join(key_path: &str, key: &str) -> String {
+    if key_path.is_empty() { key.to_owned() } else { format!("{key_path}.{key}") }
+}
+
+fn suggest(word: &str, known: &[&str]) -> String {
+    match nearest(word, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known here: {}", known.join(", ")),
+    }
+}
+
+/// As much of a text as a message should repeat.
+fn shorten(text: &str) -> String {
+    const SHOWN_CHARS: usize = 60;
+    let mut shown: String = text.escape_debug().take(SHOWN_CHARS).collect();
+    if text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.push('…');
+    }
+    shown
+}

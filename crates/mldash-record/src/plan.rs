@@ -1,0 +1,143 @@
+//! How a topic is recorded: its decoder and its entry of the mapping, brought together once.
+
+use std::sync::Arc;
+
+use super::blobs::BlobPlan;
+use super::schema::row_schema;
+use super::time::TimeRule;
+use crate::mapping::{Captures, Hz, RuleMatch, SameStamp, TrackPattern};
+use mldash_message::{DecodeError, Decoder, Element, LayoutFault, MessageType};
+use mldash_track::{Column, RowSchema};
+
+/// Everything that recording a topic needs to know.
+#[derive(Debug)]
+pub struct TopicPlan {
+    /// The topic on the graph, fully resolved.
+    pub(super) topic: String,
+    /// As the mapping calls it: before remapping.
+    pub(super) mapped_topic: String,
+    pub(super) type_name: String,
+    pub(super) decoder: Decoder,
+    /// What its rows can hold.
+    pub(super) schema: Arc<RowSchema>,
+    pub(super) track: TrackPattern,
+    pub(super) captures: Captures,
+    pub(super) max_rate: Option<Hz>,
+    pub(super) on_change: bool,
+    pub(super) same_stamp: SameStamp,
+    /// Whether elements of messages are recorded, and not messages.
+    pub(super) is_each: bool,
+    pub(super) times: TimeRule,
+    pub(super) blobs: BlobPlan,
+}
+
+/// Why a topic can't be recorded as the mapping says.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The mapping names another type.
+    #[error("{0}")]
+    TypeConflict(String),
+    /// The mapping and the type don't fit.
+    #[error("the mapping does not fit {type_name}: {}", join(faults))]
+    Layout {
+        /// The topic's type.
+        type_name: String,
+        /// Everything that is wrong.
+        faults: Vec<LayoutFault>,
+    },
+    /// A column for a time is one of the message's.
+    #[error(
+        "messages have a field for the column `{0}` already; leave `{0}: true` out, or give the field \
+         another column with `fields:`"
+    )]
+    TakenColumn(&'static str),
+}
+
+fn join(faults: &[LayoutFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl TopicPlan {
+    /// Compiles the decoder of a topic for its entry of the mapping.
+    ///
+    /// `topic` is the name on the graph, `mapped_topic` what the mapping calls it; they differ
+    /// under remapping, and tracks are named after the second.
+    ///
+    /// # Errors
+    /// A type that is not the mapping's, paths that the type lacks.
+    pub fn new(
+        topic: &str,
+        mapped_topic: &str,
+        message_type: &Arc<MessageType>,
+        rule: &RuleMatch<'_>,
+    ) -> Result<Self, PlanError> {
+        if let Some(conflict) = &rule.type_conflict {
+            return Err(PlanError::TypeConflict(conflict.to_string()));
+        }
+        let type_name = message_type.name().to_string();
+        let settings = &rule.settings;
+        let blobs = BlobPlan::new(settings.blobs, message_type, settings.each.is_some());
+        let mut layout = settings.layout();
+        layout.byte_arrays = blobs.byte_arrays();
+        let decoder = Decoder::compile(message_type, &layout)
+            .map_err(|faults| PlanError::Layout { type_name: type_name.clone(), faults })?;
+        if let Some(column) = settings.taken_time_column(&decoder) {
+            return Err(PlanError::TakenColumn(column.name()));
+        }
+        let times = TimeRule::new(settings, &decoder);
+        let schema = row_schema(mapped_topic, &decoder, &times, &blobs);
+        Ok(Self {
+            topic: topic.to_owned(),
+            mapped_topic: mapped_topic.to_owned(),
+            type_name,
+            decoder,
+            schema: schema.into(),
+            track: settings.track.clone(),
+            captures: rule.captures.clone(),
+            max_rate: settings.max_rate,
+            on_change: settings.on_change,
+            same_stamp: settings.same_stamp,
+            is_each: settings.each.is_some(),
+            times,
+            blobs,
+        })
+    }
+
+    /// Whether its messages are the text that describes a robot (URDF), as ROS names that topic.
+    pub(super) fn is_robot_description(&self) -> bool {
+        self.type_name == "std_msgs/msg/String" && self.topic.ends_with("/robot_description")
+    }
+
+    /// The columns of its rows, but for those that tell of files.
+    pub(super) fn column_names(&self) -> Vec<Column> {
+        self.decoder.columns().iter().cloned().chain(self.times.column_names()).collect()
+    }
+
+    /// What of a message becomes rows; nothing of those that are dropped whatever is in them.
+    pub(super) fn decode(&self, cdr: &[u8], out: &mut Vec<Element>) -> Result<(), DecodeError> {
+        if self.blobs.drops_messages() {
+            return Ok(());
+        }
+        self.decoder.decode(cdr, out)
+    }
+
+    /// The same in a track of its type: `chatter.std_msgs.Int32` instead of `chatter`.
+    pub fn in_a_track_of_its_type(mut self) -> Self {
+        let mut words = self.type_name.split('/');
+        let (package, name) =
+            (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
+        self.track = self.track.clone().with_suffix(&format!(".{package}.{name}"));
+        self
+    }
+
+    /// What the mapping calls the topic.
+    pub fn mapped_topic(&self) -> &str {
+        &self.mapped_topic
+    }
+
+    /// The topic on the graph.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+}

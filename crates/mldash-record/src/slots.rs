@@ -1,0 +1,388 @@
+//! Which times of a track are taken, and by which messages, so that no message is written over another.
+//! Knows the rows that this recording made of late; what else a track holds is asked of the store. Pure
+//! bookkeeping over times and identities.
+//!
+//! A message whose time is later than all others is let through at once, which is nearly every one. For
+//! the rest, the times from its own on are gone through, one float after the other, up to the first that
+//! is free. Those that this recording took are told apart by identity. A row of an earlier recording that
+//! says the same as the message is taken for the same message, once for each identity: so a bag that is
+//! imported again finds the very rows that it made.
+
+use std::collections::{HashSet, VecDeque};
+
+use crate::mapping::SameStamp;
+use mldash_track::Timestamp;
+
+/// Rows so far behind the latest are left to the store.
+const SPAN_SECS: f64 = 10.0;
+
+/// What is known at most of one track: 1.5 MiB.
+const MAX_ROWS: usize = 1 << 16;
+
+/// Where more rows than this are gone through, the way is remembered.
+const LONG_WAY: usize = 8;
+
+/// So many ways are remembered, each for one time.
+const MAX_CHAINS: usize = 4;
+
+/// Messages of one time that are known to be repeats when they come again.
+const MAX_IDENTITIES: usize = 1 << 16;
+
+/// Rows of earlier recordings, passed over on a way, that later messages of the time are compared with.
+const MAX_UNCLAIMED: usize = 16;
+
+/// A message, or an element, on its way into a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// The number of its topic among those that lead into the track.
+    pub(super) topic: u32,
+    pub(super) ts: Timestamp,
+    /// The same only for the same bytes of the same topic at the same time.
+    pub(super) identity: u64,
+    /// Whether other topics, which are merged with this one in the track, have all of its columns: what the
+    /// store holds at its time may then be its own row with another topic's over it.
+    pub(super) is_written_over: bool,
+}
+
+/// What the store holds at a time, beside a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    Nothing,
+    /// What the message says; at another time than the message's own, nothing besides.
+    Same,
+    /// Only columns that the message's topic does not have.
+    Foreign,
+    /// Something else.
+    Other,
+}
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A row of its own at this time, which is free.
+    Free(Timestamp),
+    /// The row of its time, which holds nothing of its topic.
+    Join,
+    /// The row of its time, over what its topic holds there. Under `merge` only.
+    Over,
+    /// Nowhere: its row is there.
+    Repeat,
+    /// Nowhere: another message of its topic holds its time. Under `drop` only.
+    Refused,
+}
+
+/// The times of one track.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// Rows of this recording, by rising time.
+    recent: VecDeque<Taken>,
+    /// Up to here the store may hold rows that are not in `recent`.
+    unknown_through: Option<Timestamp>,
+    /// The one used last at the end.
+    chains: Vec<Chain>,
+}
+
+/// A message's part in a row.
+#[derive(Clone, Copy, Debug)]
+struct Taken {
+    ts: Timestamp,
+    identity: u64,
+    topic: u32,
+    /// The message's own time is an earlier one.
+    is_moved: bool,
+    /// There was no row at this time before.
+    is_new: bool,
+}
+
+/// The messages of one time, and how far their rows reach.
+#[derive(Debug)]
+struct Chain {
+    ts: Timestamp,
+    /// The topics that hold `ts` itself or a time behind it.
+    topics: Vec<u32>,
+    identities: HashSet<u64>,
+    /// Rows of earlier recordings that no message of this one was found to be.
+    unclaimed: Vec<Timestamp>,
+    /// All from `ts` to before this one are taken.
+    next: Timestamp,
+}
+
+/// What was seen on the way to a free time.
+#[derive(Debug, Default)]
+struct Way {
+    steps: usize,
+    topics: Vec<u32>,
+    identities: Vec<u64>,
+    unclaimed: Vec<Timestamp>,
+}
+
+impl Slots {
+    /// Of a track whose latest row is at `last`.
+    pub(super) fn behind(last: Option<Timestamp>) -> Self {
+        Self { unknown_through: last, ..Self::default() }
+    }
+
+    /// Where a message goes; `look` says what the store holds at a time. Unless it is a repeat, whoever
+    /// stores it says so by [`take`](Self::take).
+    pub(super) fn place<E>(
+        &mut self,
+        arrival: Arrival,
+        rule: SameStamp,
+        mut look: impl FnMut(Timestamp) -> Result<Stored, E>,
+    ) -> Result<Place, E> {
+        let ts = arrival.ts;
+        if self.recent.back().is_none_or(|last| ts > last.ts) && self.is_known(ts) {
+            return Ok(Place::Free(ts));
+        }
+        match rule {
+            SameStamp::Keep => self.place_beside(arrival, &mut look),
+            SameStamp::Drop => self.place_if_first(arrival, &mut look),
+            SameStamp::Merge => Ok(self.place_over(arrival)),
+        }
+    }
+
+    /// Notes that a message was given `at`: its own time, or the free one that it was told. `is_new`: there
+    /// was no row.
+    pub(super) fn take(&mut self, arrival: Arrival, at: Timestamp, is_new: bool) {
+        let Arrival { topic, identity, ts, .. } = arrival;
+        if let Some(chain) = self.chains.iter_mut().find(|chain| chain.ts == ts) {
+            chain.add(arrival);
+            if at >= chain.next {
+                chain.next = at.next().unwrap_or(at);
+            }
+        }
+        let taken = Taken { ts: at, identity, topic, is_moved: at != ts, is_new };
+        match self.recent.back() {
+            Some(last) if at.as_secs() < last.ts.as_secs() - SPAN_SECS => {
+                // Another stretch of time begins; what was before is the store's to tell.
+                self.unknown_through = self.unknown_through.max(Some(last.ts));
+                self.recent.clear();
+                self.recent.push_back(taken);
+            }
+            Some(last) if at <= last.ts => {
+                if self.at(at).all(|known| known.identity != identity) {
+                    let place = self.recent.partition_point(|known| known.ts <= at);
+                    self.recent.insert(place, taken);
+                }
+            }
+            _ => self.recent.push_back(taken),
+        }
+        self.forget_old();
+    }
+
+    /// Takes back what was given to a message that was not stored after all.
+    pub(super) fn give_back(&mut self, identity: u64, at: Timestamp) {
+        self.recent.retain(|taken| taken.ts != at || taken.identity != identity);
+        for chain in &mut self.chains {
+            chain.identities.remove(&identity);
+        }
+    }
+
+    /// Whether the store holds nothing at a time that is not in `recent`.
+    fn is_known(&self, ts: Timestamp) -> bool {
+        self.unknown_through.is_none_or(|through| ts > through)
+    }
+
+    fn at(&self, ts: Timestamp) -> impl Iterator<Item = &Taken> {
+        let from = self.recent.partition_point(|taken| taken.ts < ts);
+        self.recent.range(from..).take_while(move |taken| taken.ts == ts)
+    }
+
+    /// The row of the message's time, whatever its topic holds there.
+    fn place_over(&mut self, arrival: Arrival) -> Place {
+        let from = self.recent.partition_point(|taken| taken.ts < arrival.ts);
+        let mut here = self.recent.range_mut(from..).take_while(|taken| taken.ts == arrival.ts);
+        match here.find(|taken| taken.topic == arrival.topic) {
+            Some(taken) if taken.identity != arrival.identity => {
+                // The later one's fields stand.
+                taken.identity = arrival.identity;
+                Place::Over
+            }
+            _ => Place::Join,
+        }
+    }
+
+    /// A row at the message's own time, if its topic does not hold that.
+    fn place_if_first<E>(
+        &mut self,
+        arrival: Arrival,
+        look: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
+    ) -> Result<Place, E> {
+        if let Some(place) = self.try_slot(arrival, arrival.ts, &mut Way::default(), look)? {
+            return Ok(place);
+        }
+        if self.at(arrival.ts).any(|taken| taken.topic == arrival.topic) {
+            return Ok(Place::Refused);
+        }
+        let is_of_moved = self.at(arrival.ts).any(|taken| taken.is_moved);
+        match is_of_moved {
+            // It is the first of its topic, and its time is a moved row's of another.
+            true => self.place_beside(arrival, look),
+            false if arrival.is_written_over => Ok(Place::Join),
+            false => Ok(Place::Refused),
+        }
+    }
+
+    /// A row at the message's own time, else the first free one behind it.
+    fn place_beside<E>(
+        &mut self,
+        arrival: Arrival,
+        look: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
+    ) -> Result<Place, E> {
+        let mut slot = arrival.ts;
+        let known = self.chains.iter().position(|chain| chain.is_for(arrival));
+        if let Some(at) = known {
+            // To the end, so that it is the last to go.
+            self.chains[at..].rotate_left(1);
+            let chain = &self.chains[self.chains.len() - 1];
+            if chain.identities.contains(&arrival.identity) {
+                return Ok(Place::Repeat);
+            }
+            slot = chain.next;
+            for passed in chain.unclaimed.clone() {
+                if self.at(passed).next().is_none() && look(passed)? == Stored::Same {
+                    self.claim(arrival, passed);
+                    return Ok(Place::Repeat);
+                }
+            }
+        }
+        let mut way = Way::default();
+        let place = loop {
+            if let Some(place) = self.try_slot(arrival, slot, &mut way, look)? {
+                break place;
+            }
+            match slot.next() {
+                Some(next) => slot = next,
+                None => return Ok(Place::Refused),
+            }
+        };
+        if way.steps > LONG_WAY {
+            self.remember(arrival, slot, way, place);
+        }
+        let is_home_anybodys = || {
+            let is_joined = |taken: &Taken| taken.topic != arrival.topic && !taken.is_moved;
+            known.is_none() && self.at(arrival.ts).all(is_joined)
+        };
+        match place {
+            // What the store holds there may be this very message, with another topic's over it.
+            Place::Free(at)
+                if at != arrival.ts && arrival.is_written_over && is_home_anybodys() =>
+            {
+                Ok(Place::Join)
+            }
+            place => Ok(place),
+        }
+    }
+
+    /// What a time is for a message; `None` when it is taken.
+    fn try_slot<E>(
+        &mut self,
+        arrival: Arrival,
+        slot: Timestamp,
+        way: &mut Way,
+        look: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
+    ) -> Result<Option<Place>, E> {
+        way.steps += 1;
+        let (mut is_empty, mut may_join, mut is_new) = (true, slot == arrival.ts, false);
+        for taken in self.at(slot) {
+            if taken.identity == arrival.identity {
+                return Ok(Some(Place::Repeat));
+            }
+            is_empty = false;
+            may_join &= taken.topic != arrival.topic && !taken.is_moved;
+            is_new |= taken.is_new;
+            way.identities.push(taken.identity);
+            if slot == arrival.ts {
+                way.topics.push(taken.topic);
+            }
+        }
+        if !is_empty && !may_join {
+            return Ok(None);
+        }
+        let stored = match self.is_known(slot) || is_new {
+            // What is there is known, and of another topic.
+            true => Stored::Nothing,
+            false => look(slot)?,
+        };
+        Ok(match stored {
+            Stored::Nothing if is_empty => Some(Place::Free(slot)),
+            Stored::Nothing => Some(Place::Join),
+            Stored::Foreign if may_join => Some(Place::Join),
+            Stored::Same => {
+                self.claim(arrival, slot);
+                Some(Place::Repeat)
+            }
+            Stored::Foreign | Stored::Other => {
+                way.unclaimed.push(slot);
+                None
+            }
+        })
+    }
+
+    /// A row of an earlier recording is found to be a message's.
+    fn claim(&mut self, arrival: Arrival, at: Timestamp) {
+        if let Some(chain) = self.chains.iter_mut().find(|chain| chain.ts == arrival.ts) {
+            chain.unclaimed.retain(|unclaimed| *unclaimed != at);
+        }
+        self.take(arrival, at, false);
+    }
+
+    /// Remembers that all times before `next` are taken.
+    fn remember(&mut self, arrival: Arrival, next: Timestamp, way: Way, place: Place) {
+        let known = self.chains.iter().position(|chain| chain.ts == arrival.ts);
+        let mut chain = match known {
+            Some(at) => self.chains.remove(at),
+            None => Chain::new(arrival.ts),
+        };
+        chain.next = chain.next.max(next);
+        chain.topics.extend(way.topics);
+        chain.topics.push(arrival.topic);
+        chain.topics.sort_unstable();
+        chain.topics.dedup();
+        chain.identities.extend(way.identities);
+        if place == Place::Repeat {
+            chain.add(arrival);
+        }
+        chain.unclaimed.extend(way.unclaimed);
+        chain.unclaimed.truncate(MAX_UNCLAIMED);
+        if self.chains.len() == MAX_CHAINS {
+            self.chains.remove(0);
+        }
+        self.chains.push(chain);
+    }
+
+    fn forget_old(&mut self) {
+        let Some(last) = self.recent.back() else { return };
+        let oldest_secs = last.ts.as_secs() - SPAN_SECS;
+        while let Some(first) = self.recent.front()
+            && (first.ts.as_secs() < oldest_secs || self.recent.len() > MAX_ROWS)
+        {
+            self.unknown_through = self.unknown_through.max(Some(first.ts));
+            self.recent.pop_front();
+        }
+    }
+}
+
+impl Chain {
+    fn new(ts: Timestamp) -> Self {
+        let (topics, identities, unclaimed) = (Vec::new(), HashSet::new(), Vec::new());
+        Self { ts, topics, identities, unclaimed, next: ts }
+    }
+
+    fn is_for(&self, arrival: Arrival) -> bool {
+        self.ts == arrival.ts && self.topics.contains(&arrival.topic)
+    }
+
+    fn add(&mut self, arrival: Arrival) {
+        if self.identities.len() >= MAX_IDENTITIES {
+            self.identities.clear();
+        }
+        self.identities.insert(arrival.identity);
+        if !self.topics.contains(&arrival.topic) {
+            self.topics.push(arrival.topic);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

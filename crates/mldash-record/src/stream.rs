@@ -1,0 +1,273 @@
+//! What goes from one topic into one track: thinned, compared, given a time of its own, appended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Destination;
+use super::account::{DropReason, Note};
+use super::blobs::RawBytes;
+use super::change::same_fields;
+use super::clock::{Progress, Stillness};
+use super::frames::{Frame, FramePart};
+use super::ledger::Ledger;
+use super::plan::TopicPlan;
+use super::throttle::Throttle;
+use super::tracks::{Answer, Asking, GivenTime, Way};
+use crate::mapping::SameStamp;
+use mldash_track::{Appended, Column, Fields, Row, Timestamp, Track, TrackError};
+
+/// A topic's way into a track.
+#[derive(Debug)]
+pub(super) struct Stream {
+    way: Way,
+    sink: Sink,
+    rule: SameStamp,
+    /// Whether no row has gone this way.
+    is_fresh: bool,
+    progress: Progress,
+    stillness: Stillness,
+    throttle: Option<Throttle>,
+    /// Under `on_change`, what was stored last.
+    on_change: Option<LastStored>,
+}
+
+/// A message, or an element of one, that is to become a row.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) row: Row,
+    pub(super) parts: Vec<FramePart>,
+    pub(super) notes: Vec<Note>,
+    /// The same for the same bytes only.
+    pub(super) hash: u64,
+}
+
+/// What the next row is compared with: the fields, and the bytes that became files; none before the first.
+#[derive(Debug)]
+struct LastStored {
+    row: Option<(Fields, Vec<RawBytes>)>,
+    /// Columns that are no news.
+    times: Vec<Column>,
+}
+
+/// What a row leaves behind once it is kept.
+#[derive(Debug)]
+struct Kept {
+    ts: Timestamp,
+    /// Under `on_change`.
+    news: Option<(Fields, Vec<RawBytes>)>,
+}
+
+/// The end of a way: appends and counts, from whatever thread makes the rows.
+#[derive(Clone, Debug)]
+pub(super) struct Sink {
+    track: Track,
+    tally: Arc<Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    stored: AtomicU64,
+    /// Rows that may merge with one that was flushed: whether they do shows when the track is closed.
+    late: AtomicU64,
+}
+
+/// What became of a row.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Stored,
+    Merged,
+    Throttled,
+    Unchanged,
+    Refused(TrackError),
+}
+
+impl Stream {
+    /// By this way from the topic of `plan`, whose clock has jumped back so often.
+    pub(super) fn new(way: Way, plan: &TopicPlan, jumps: u64) -> Self {
+        let last_stored = || LastStored { row: None, times: plan.times.column_names() };
+        Self {
+            sink: Sink { track: way.track.clone(), tally: Arc::default() },
+            way,
+            rule: plan.same_stamp,
+            is_fresh: true,
+            progress: Progress::after(jumps),
+            stillness: Stillness::default(),
+            throttle: plan.max_rate.map(Throttle::new),
+            on_change: plan.on_change.then(last_stored),
+        }
+    }
+
+    /// How often the clock has jumped back.
+    pub(super) fn jumps(&self) -> u64 {
+        self.progress.jumps()
+    }
+
+    pub(super) fn sink(&self) -> &Sink {
+        &self.sink
+    }
+
+    /// Records a message, and books what became of it.
+    pub(super) fn record(
+        &mut self,
+        to: &mut Destination<'_>,
+        mut message: Message,
+        ledger: &Ledger,
+    ) {
+        let ts = message.row.ts;
+        let raw: Vec<RawBytes> = message.parts.iter().map(|part| part.raw.clone()).collect();
+        let still = self.stillness.step(ts);
+        if still > 0 {
+            ledger.note_still(still, ts, to.clocks);
+        }
+        if let Some(passed_over) = self.passes_over(&message.row, &raw) {
+            return ledger.book(passed_over, &message.notes);
+        }
+        let Message { row, parts, hash, .. } = &message;
+        let (exp, frames, rule, hash) = (to.exp, &mut *to.frames, self.rule, *hash);
+        let asking = Asking { exp, frames, rule, row, parts, hash };
+        let answer = match to.tracks.ask(&self.way, asking) {
+            Ok(answer) => answer,
+            Err(error) => return ledger.drop_refused(&error),
+        };
+        let kept = self.kept(&message.row, &raw);
+        let given = match answer {
+            Answer::Given(given) => given,
+            Answer::Repeat => {
+                self.keep(kept);
+                return ledger.book(Outcome::Merged, &message.notes);
+            }
+            Answer::Refused => {
+                return ledger.drop_one(DropReason::SameStamp, || {
+                    format!(
+                        "another message has the stamp {ts} s; `same_stamp: drop` keeps the first"
+                    )
+                });
+            }
+        };
+        message.row.ts = given.at;
+        if given.is_moved() {
+            message.notes.push(Note::StampMoved);
+        }
+        if given.is_over_another() {
+            message.notes.push(Note::StampShared);
+        }
+        if std::mem::take(&mut self.is_fresh) {
+            for changed in to.tracks.changed_kinds(&self.way, &message.row.fields) {
+                ledger.note_changed(&changed);
+            }
+        }
+        if self.send(to, message, given, ledger) {
+            self.keep(kept);
+        }
+    }
+
+    /// Sends a row on to where it is stored, at once or behind its files; whether it goes there.
+    fn send(
+        &self,
+        to: &mut Destination<'_>,
+        message: Message,
+        given: GivenTime,
+        ledger: &Ledger,
+    ) -> bool {
+        let Message { row, parts, notes, hash } = message;
+        if parts.is_empty() {
+            let outcome = self.sink.append(row, given.is_new());
+            let is_stored = !matches!(outcome, Outcome::Refused(_));
+            if is_stored {
+                to.tracks.take(&self.way, &given);
+            }
+            ledger.book(outcome, &notes);
+            return is_stored;
+        }
+        let (sink, ledger) = (self.sink.clone(), ledger.clone());
+        if !to.frames.has_room(&parts) {
+            ledger.drop_lost(DropReason::BlobQueueFull, 1);
+            return false;
+        }
+        to.tracks.take(&self.way, &given);
+        let frame =
+            Frame { row, parts, notes, ledger: ledger.clone(), sink, hash, given: given.clone() };
+        match to.frames.take(to.exp, frame) {
+            Ok(()) => true,
+            Err(error) => {
+                given.give_back();
+                ledger.drop_refused(&error);
+                false
+            }
+        }
+    }
+
+    /// What becomes of a row that `max_rate` or `on_change` leaves out; `None` of one to be kept. `raw`
+    /// is what becomes its files.
+    fn passes_over(&mut self, row: &Row, raw: &[RawBytes]) -> Option<Outcome> {
+        self.step(row.ts);
+        if self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(row.ts)) {
+            return Some(Outcome::Throttled);
+        }
+        let last = self.on_change.as_ref()?;
+        let (before, raw_before) = last.row.as_ref()?;
+        let is_same = raw_before == raw && same_fields(before, &row.fields, &last.times);
+        is_same.then_some(Outcome::Unchanged)
+    }
+
+    /// What is to be known of a row once it is kept.
+    fn kept(&self, row: &Row, raw: &[RawBytes]) -> Kept {
+        let news = self.on_change.as_ref().map(|_| (row.fields.clone(), raw.to_vec()));
+        Kept { ts: row.ts, news }
+    }
+
+    /// Takes note of a row that was kept.
+    fn keep(&mut self, kept: Kept) {
+        if let Some(throttle) = &mut self.throttle {
+            throttle.keep(kept.ts);
+        }
+        if let Some(last) = &mut self.on_change {
+            last.row = kept.news;
+        }
+    }
+
+    /// Another stretch of time begins with a row, whatever the last one ended with.
+    fn step(&mut self, ts: Timestamp) {
+        if self.progress.step(ts) {
+            self.throttle.iter_mut().for_each(Throttle::restart);
+            self.on_change.iter_mut().for_each(|last| last.row = None);
+        }
+    }
+}
+
+impl Sink {
+    pub(super) fn track(&self) -> &Track {
+        &self.track
+    }
+
+    /// Appends a row that is to be kept. `is_new`: there is none of its time.
+    pub(super) fn append(&self, row: Row, is_new: bool) -> Outcome {
+        let is_late = match self.track.append_row(row) {
+            Ok(Appended::Merged) => return Outcome::Merged,
+            Ok(Appended::New) => false,
+            Ok(Appended::Late) => !is_new,
+            Err(error) => return Outcome::Refused(error),
+        };
+        self.tally.stored.fetch_add(1, Ordering::Relaxed);
+        self.tally.late.fetch_add(u64::from(is_late), Ordering::Relaxed);
+        Outcome::Stored
+    }
+
+    /// Takes up to `merged` of the late rows as merged ones; how many there were.
+    pub(super) fn settle(&self, merged: u64) -> u64 {
+        let settled = take_up_to(&self.tally.late, merged);
+        take_up_to(&self.tally.stored, settled)
+    }
+
+    /// Takes up to `lost` of the stored rows back; how many there were.
+    pub(super) fn take_back(&self, lost: u64) -> u64 {
+        take_up_to(&self.tally.stored, lost)
+    }
+}
+
+/// Takes up to `wanted` off a count that nobody else changes any more; how much it was.
+fn take_up_to(count: &AtomicU64, wanted: u64) -> u64 {
+    let taken = count.load(Ordering::Relaxed).min(wanted);
+    count.fetch_sub(taken, Ordering::Relaxed);
+    taken
+}

@@ -1,0 +1,396 @@
+//! One topic being recorded: messages in, rows to its tracks, every one of them counted.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use super::Destination;
+use super::account::{DropReason, Note, TopicAccount};
+use super::blobs::Refusal;
+use super::clock::{Compared, Distance, SaidOfClocks};
+use super::decode::Decoded;
+use super::description::RobotDescription;
+use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
+use super::frames::FramePart;
+use super::held::{Held, HeldMessage};
+use super::identity;
+use super::ledger::Ledger;
+use super::plan::TopicPlan;
+use super::stream::{Message, Sink, Stream};
+use super::time::{Receipt, Received, RowTime};
+use mldash_message::Element;
+use mldash_track::{Row, Timestamp};
+
+/// A topic's plan, its tracks and its account.
+pub(super) struct TopicRecorder {
+    plan: Arc<TopicPlan>,
+    /// By the values that their names are made of; one entry when the name is fixed.
+    streams: HashMap<Vec<Option<String>>, Stream>,
+    /// Reused from message to message.
+    elements: Vec<Element>,
+    scratch: Vec<u8>,
+    ledger: Ledger,
+    /// Whether it has had a large message: it stops first when the disk runs low.
+    is_heavy: bool,
+    /// What needs the receive time and came before the ROS clock ran.
+    held: Held,
+    /// How many messages were held and are not any more.
+    released: u64,
+    distance: Distance,
+    /// How often the topic's clock jumped back: the most that one of its tracks saw.
+    jumps: u64,
+    /// Receive time minus stamp: the largest since it was last asked for.
+    lag_secs: Option<f64>,
+    description: RobotDescription,
+}
+
+/// A message, or an element of one, to be recorded.
+struct Arrived {
+    element: Element,
+    hash: u64,
+    received: Received,
+}
+
+impl TopicRecorder {
+    pub(super) fn new(plan: Arc<TopicPlan>) -> Self {
+        let ledger = Ledger::new(&plan.topic, &plan.type_name);
+        Self {
+            plan,
+            streams: HashMap::new(),
+            elements: Vec::new(),
+            scratch: Vec::new(),
+            ledger,
+            is_heavy: false,
+            held: Held::default(),
+            released: 0,
+            distance: Distance::default(),
+            jumps: 0,
+            lag_secs: None,
+            description: RobotDescription::default(),
+        }
+    }
+
+    /// The topic under another definition, in one account with what was recorded before.
+    pub(super) fn with_account_of(plan: Arc<TopicPlan>, before: &Self) -> Self {
+        Self { ledger: before.ledger.clone(), ..Self::new(plan) }
+    }
+
+    /// Whether it is the topic and type that `plan` records.
+    pub(super) fn is_of(&self, plan: &TopicPlan) -> bool {
+        self.plan.topic == plan.topic && self.plan.type_name == plan.type_name
+    }
+
+    /// Whether it is in one account with `other`.
+    pub(super) fn shares_account(&self, other: &Self) -> bool {
+        self.ledger.is(&other.ledger)
+    }
+
+    /// The same topic in the next part of the recording: nothing stored, nothing counted yet.
+    pub(super) fn next_part(&mut self) -> Self {
+        let held = std::mem::take(&mut self.held);
+        Self { is_heavy: self.is_heavy, held, ..Self::new(self.plan.clone()) }
+    }
+
+    /// What the mapping calls the topic.
+    pub(super) fn mapped_topic(&self) -> &str {
+        &self.plan.mapped_topic
+    }
+
+    /// Receive time minus stamp, the largest since the last call; `None` without stamps.
+    pub(super) fn take_lag(&mut self) -> Option<f64> {
+        self.lag_secs.take()
+    }
+
+    pub(super) fn account(&self) -> TopicAccount {
+        self.ledger.account()
+    }
+
+    /// Takes one message, CDR with its encapsulation header. What needs a receive time is held while the ROS
+    /// clock does not run yet.
+    pub(super) fn record(
+        &mut self,
+        to: &mut Destination<'_>,
+        cdr: Vec<u8>,
+        receipt: Receipt,
+        disk: Option<DiskStatus>,
+    ) {
+        if self.admits(cdr.len(), disk) {
+            let space = std::mem::take(&mut self.elements);
+            let message = Decoded::in_space(&self.plan, cdr, space);
+            self.take_sent(to, message, receipt);
+        }
+    }
+
+    /// As [`record`](Self::record), for a message that is decoded already.
+    pub(super) fn record_decoded(
+        &mut self,
+        to: &mut Destination<'_>,
+        message: Decoded,
+        receipt: Receipt,
+        disk: Option<DiskStatus>,
+    ) {
+        if self.admits(message.cdr.len(), disk) {
+            self.take_sent(to, message, receipt);
+        }
+    }
+
+    /// Records a message's elements, by the time at which it was sent if the mapping says so.
+    fn take_sent(&mut self, to: &mut Destination<'_>, mut message: Decoded, receipt: Receipt) {
+        if let Some(nanos) = receipt.sent_nanos.filter(|_| self.plan.times.is_by_send_time()) {
+            for element in &mut message.elements {
+                element.stamp = Some(Timestamp::from_nanos(nanos));
+                element.stamp_nanos = Some(nanos);
+            }
+        }
+        self.take(to, message, receipt.received, &[]);
+    }
+
+    /// Whether any message was lost or refused for this reason.
+    pub(super) fn has_dropped(&self, reason: DropReason) -> bool {
+        self.ledger.has_dropped(reason)
+    }
+
+    /// Counts a message's bytes; the message too, if it is not recorded whatever is in it.
+    fn admits(&mut self, bytes: usize, disk: Option<DiskStatus>) -> bool {
+        if self.ledger.add_bytes(bytes) {
+            tracing::info!("the first message of {} is here", self.plan.topic);
+        }
+        self.is_heavy |= bytes > HEAVY_MESSAGE_BYTES;
+        if let Some(disk) = disk.filter(|disk| self.is_stopped_at(disk.level)) {
+            let why = || format!("{} free of {} that `min_free` wants", disk.free, disk.min_free);
+            self.ledger.drop_one(DropReason::DiskLow, why);
+            return false;
+        }
+        if self.plan.blobs.drops_messages() {
+            self.ledger.drop_one(DropReason::BlobsOff, || {
+                "`blobs: drop`, as the mapping says; `file` keeps them as files".to_owned()
+            });
+            return false;
+        }
+        true
+    }
+
+    /// Records a message's elements, with `remarks` on each.
+    fn take(
+        &mut self,
+        to: &mut Destination<'_>,
+        message: Decoded,
+        received: Received,
+        remarks: &[Note],
+    ) {
+        let Decoded { cdr, mut elements, error, hash } = message;
+        if let Some(error) = error {
+            self.ledger.drop_one(DropReason::Undecodable, || error.to_string());
+        } else if received == Received::BeforeClock && elements.iter().any(|e| e.stamp.is_none()) {
+            self.hold(HeldMessage { cdr, elements: elements.len() });
+            elements.clear();
+        } else {
+            self.compare_clocks(to.clocks, &elements, received);
+            let cdr = Arc::new(cdr);
+            for element in elements.drain(..) {
+                let hash = match self.plan.is_each {
+                    // Of a held message's elements, each is told apart by the message.
+                    true => identity::of_element(&element, &cdr, &mut self.scratch) ^ hash,
+                    false => hash,
+                };
+                self.record_element(to, Arrived { element, hash, received }, &cdr, remarks);
+            }
+        }
+        self.elements = elements;
+    }
+
+    fn is_stopped_at(&self, level: DiskLevel) -> bool {
+        match level {
+            DiskLevel::Enough => false,
+            DiskLevel::LightOnly => self.is_heavy,
+            DiskLevel::Nothing => true,
+        }
+    }
+
+    /// Counts messages that were lost before they came here.
+    pub(super) fn drop_messages(&mut self, reason: DropReason, messages: u64) {
+        self.ledger.drop_lost(reason, messages);
+    }
+
+    /// The number of messages that never came has changed by so many.
+    pub(super) fn count_lost(&self, change: i64) {
+        self.ledger.count_lost(change);
+    }
+
+    /// Notes that it can't be known how many messages never came.
+    pub(super) fn set_loss_unknown(&self) {
+        self.ledger.set_loss_unknown();
+    }
+
+    /// Takes up to `merged` of the rows stored in `track` as merged ones; how many there were.
+    pub(super) fn settle(&self, track: &str, merged: u64) -> u64 {
+        let settled = self.part_of(track, merged, Sink::settle);
+        self.ledger.settle(settled);
+        settled
+    }
+
+    /// Takes up to `lost` of the rows stored in `track` as dropped ones, which never left memory;
+    /// how many there were.
+    pub(super) fn take_back(&self, track: &str, lost: u64) -> u64 {
+        let taken = self.part_of(track, lost, Sink::take_back);
+        self.ledger.take_back(taken);
+        taken
+    }
+
+    /// How much of `whole` falls on this topic's ways into `track`, each of which takes its part.
+    fn part_of(&self, track: &str, whole: u64, take_part: impl Fn(&Sink, u64) -> u64) -> u64 {
+        let mut left = whole;
+        let sinks = self.streams.values().map(Stream::sink);
+        for sink in sinks.filter(|sink| sink.track().topic() == track) {
+            left -= take_part(sink, left);
+        }
+        whole - left
+    }
+
+    fn record_element(
+        &mut self,
+        to: &mut Destination<'_>,
+        arrived: Arrived,
+        cdr: &Arc<Vec<u8>>,
+        remarks: &[Note],
+    ) {
+        let Arrived { mut element, hash, received } = arrived;
+        let Some(time) = self.plan.times.row_time(&element, received) else {
+            return self.drop_without_time(received, 1);
+        };
+        let mut notes = self.notes(&element, &time);
+        notes.extend(remarks);
+        let parts = match self.place_blobs(&mut element, cdr) {
+            Ok(parts) => parts,
+            Err(refusal) => return self.ledger.drop_by(refusal),
+        };
+        for (column, value) in self.plan.times.columns(&time) {
+            element.fields.push_distinct(column, value);
+        }
+        if self.plan.is_robot_description() {
+            self.description.note(to.exp, &self.plan.topic, &element);
+        }
+        let ledger = self.ledger.clone();
+        let stream = match self.stream(to, element.names) {
+            Ok(stream) => stream,
+            Err(refusal) => return ledger.drop_by(refusal),
+        };
+        let row = Row::new(time.ts, element.fields);
+        stream.record(to, Message { row, parts, notes, hash }, &ledger);
+        let jumps = stream.jumps();
+        self.note_jumps(to.clocks, jumps, time.ts);
+    }
+
+    /// What of an element becomes files.
+    fn place_blobs(
+        &self,
+        element: &mut Element,
+        cdr: &Arc<Vec<u8>>,
+    ) -> Result<Vec<FramePart>, Refusal> {
+        if element.left_out.is_empty() || self.plan.blobs.leaves_out() {
+            return Ok(Vec::new());
+        }
+        self.plan.blobs.place(element, cdr)
+    }
+
+    /// The track that a message's values lead to.
+    fn stream(
+        &mut self,
+        to: &mut Destination<'_>,
+        names: Vec<Option<String>>,
+    ) -> Result<&mut Stream, Refusal> {
+        match self.streams.entry(names) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let way = to.tracks.lead(to.exp, &self.plan, new.key())?;
+                Ok(new.insert(Stream::new(way, &self.plan, self.jumps)))
+            }
+        }
+    }
+
+    /// Holds a message until there is a receive time.
+    fn hold(&mut self, message: HeldMessage) {
+        if self.held.is_empty() {
+            let topic = &self.plan.topic;
+            tracing::info!("{topic}: messages without a stamp wait for the ROS clock (/clock)");
+        }
+        let elements = message.elements;
+        if !self.held.push(message) {
+            self.drop_without_time(Received::BeforeClock, elements);
+        }
+    }
+
+    /// Records what was held: the ROS clock runs, and this is its time.
+    pub(super) fn release_held(&mut self, to: &mut Destination<'_>, received_nanos: i64) {
+        for message in self.held.take() {
+            let mut message = Decoded::new(&self.plan, message.cdr);
+            // They came at times that nobody knows: that they have one now makes none of them a repeat.
+            self.released += 1;
+            message.hash ^= identity::of_message(&self.released.to_le_bytes());
+            self.take(to, message, Received::At(received_nanos), &[Note::WaitedForClock]);
+        }
+    }
+
+    /// Gives up on what is held: the recording ends and the ROS clock never ran.
+    pub(super) fn drop_held(&mut self) {
+        for message in self.held.take() {
+            self.drop_without_time(Received::BeforeClock, message.elements);
+        }
+    }
+
+    fn drop_without_time(&self, received: Received, elements: usize) {
+        let (reason, why) = match received {
+            Received::Unknown => (
+                DropReason::NoTime,
+                "it has no stamp, and its log time lies beyond what nanoseconds in 64 bits can count",
+            ),
+            Received::At(_) | Received::BeforeClock => (
+                DropReason::NoClock,
+                "it needs the receive time and the ROS clock stands at 0; is /clock published?",
+            ),
+        };
+        self.ledger.drop_many(reason, elements as u64, || why.to_owned());
+    }
+
+    /// Says when the topic's stamps are those of another clock.
+    fn compare_clocks(
+        &mut self,
+        said: &mut SaidOfClocks,
+        elements: &[Element],
+        received: Received,
+    ) {
+        let stamp = elements.first().and_then(|first| self.plan.times.own_time(first));
+        let (Some(stamp), Some(nanos)) = (stamp, received.nanos()) else { return };
+        let lag_secs = Timestamp::from_nanos(nanos).as_secs() - stamp.as_secs();
+        self.lag_secs = Some(self.lag_secs.map_or(lag_secs, |largest| largest.max(lag_secs)));
+        match self.distance.compare(stamp, Timestamp::from_nanos(nanos)) {
+            Compared::Near => {}
+            Compared::Far => self.ledger.note_far(1),
+            Compared::Found { messages, ahead_secs } => {
+                self.ledger.find_far(messages, ahead_secs, said);
+            }
+        }
+    }
+
+    /// Says when the topic's clock has jumped back; `jumps` is how often it had on one of its tracks.
+    fn note_jumps(&mut self, said: &mut SaidOfClocks, jumps: u64, ts: Timestamp) {
+        if jumps > self.jumps {
+            self.jumps = jumps;
+            self.ledger.note_jump(ts, said);
+        }
+    }
+
+    fn notes(&self, element: &Element, time: &RowTime) -> Vec<Note> {
+        let mut notes = Vec::new();
+        if time.is_fallback {
+            notes.push(Note::ReceiveTimeUsed);
+        }
+        if element.repaired_text {
+            notes.push(Note::TextRepaired);
+        }
+        if !element.left_out.is_empty() && self.plan.blobs.leaves_out() {
+            notes.push(Note::BlobLeftOut);
+        }
+        notes
+    }
+}

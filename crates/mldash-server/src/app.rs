@@ -1,0 +1,76 @@
+//! What all requests share, and who a request is from.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use tokio::sync::Semaphore;
+
+use super::Limits;
+use super::error::ApiError;
+use super::experiments::Experiments;
+use super::id::{FolderPath, Id, IdError};
+use super::incoming::Incoming;
+use super::token::{Namespace, Tokens};
+use mldash_track::ExperimentName;
+
+/// What all requests share.
+#[derive(Debug)]
+pub(super) struct App {
+    pub(super) experiments: Experiments,
+    pub(super) incoming: Incoming,
+    pub(super) tokens: Tokens,
+    pub(super) limits: Limits,
+    /// One for each request under way.
+    pub(super) requests: Arc<Semaphore>,
+    /// One for each KiB of a body in memory.
+    pub(super) body_kib: Arc<Semaphore>,
+    /// One for each answer that a client takes piece by piece, which it may do slowly.
+    pub(super) downloads: Arc<Semaphore>,
+}
+
+impl Namespace {
+    /// The thing that `id` names, if it is this namespace's.
+    pub(super) fn own(&self, id: &str) -> Result<Id, ApiError> {
+        let id: Id = id.parse().map_err(|error: IdError| ApiError::not_found(error.to_string()))?;
+        self.check(id.owner())?;
+        Ok(id)
+    }
+
+    /// The experiment that `id` names, by either of its ids.
+    pub(super) fn own_experiment(&self, id: &str) -> Result<ExperimentName, ApiError> {
+        match self.own(id)? {
+            Id::Experiment(name) | Id::Node(name) => Ok(name),
+            _ => Err(ApiError::not_found(format!("`{id}` is not an experiment's id"))),
+        }
+    }
+
+    /// The project that `id` names.
+    pub(super) fn own_project(&self, id: &str) -> Result<FolderPath, ApiError> {
+        match self.own(id)? {
+            Id::Project(path) => Ok(path),
+            _ => Err(ApiError::not_found(format!("`{id}` is not a project's id"))),
+        }
+    }
+
+    /// Nobody touches what is another's.
+    pub(super) fn check(&self, owner: &str) -> Result<(), ApiError> {
+        if owner == self.as_str() {
+            return Ok(());
+        }
+        let message = format!(
+            "this token is of namespace `{}`, and may not touch what is in another",
+            self.as_str()
+        );
+        Err(ApiError::forbidden(message))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Namespace {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let found = parts.extensions.get::<Self>().cloned();
+        found.ok_or_else(|| ApiError::unauthorized("no token"))
+    }
+}

@@ -1,0 +1,178 @@
+//! What a client is told when something is not done: a status, and JSON with a code for programs and
+//! a message for people, the shape that the Python SDK 0.11.0 reads. Nothing of the server's own
+//! disk is told; that goes to the log.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use mldash_track::{NameError, StoreError, TrackError, one_line};
+
+/// How long a client waits that found the server busy, seconds.
+const BUSY_RETRY_SECS: u32 = 1;
+/// How long a client waits whose experiment is in another program's hands, seconds.
+const LOCKED_RETRY_SECS: u32 = 5;
+
+const OUT_OF_HANDLES: &str = "out_of_handles";
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    retry_after_secs: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after_secs: None }
+    }
+
+    /// The request is wrong and stays so.
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    /// Nobody is known by that token.
+    pub(super) fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// The token is another namespace's.
+    pub(super) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
+    /// There is no such thing.
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    /// It is there, and not for that.
+    pub(super) fn method_not_allowed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    /// What the client sends does not come, or too slowly.
+    pub(super) fn too_slow() -> Self {
+        let message = "the request's body did not come in time; send less at once";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
+    }
+
+    /// More than the server takes at once.
+    pub(super) fn too_large(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    /// It is compressed in a way that the server can't inflate.
+    pub(super) fn unsupported_encoding() -> Self {
+        let message = "the body's Content-Encoding is not known here; send it as it is, or gzip it";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
+    }
+
+    /// What was sent is not what was announced.
+    pub(super) fn checksum(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "checksum_mismatch", message)
+    }
+
+    /// There is too much to do; later there may be less.
+    pub(super) fn busy(message: impl Into<String>) -> Self {
+        Self {
+            retry_after_secs: Some(BUSY_RETRY_SECS),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message)
+        }
+    }
+
+    /// Closing an experiment would help.
+    pub(super) fn wants_handles(&self) -> bool {
+        self.code == OUT_OF_HANDLES
+    }
+
+    /// The server failed; `cause` is for its log alone.
+    pub(super) fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!("{}", one_line(cause));
+        let message = "the server failed to do it; its log says why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+}
+
+impl From<NameError> for ApiError {
+    fn from(error: NameError) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<TrackError> for ApiError {
+    fn from(error: TrackError) -> Self {
+        match &error {
+            TrackError::Name(_)
+            | TrackError::Timestamp { .. }
+            | TrackError::Json { .. }
+            | TrackError::Fields { .. }
+            | TrackError::ReservedColumn { .. }
+            | TrackError::TooDeep { .. } => Self::bad_request(error.to_string()),
+            TrackError::NoFile { .. } => Self::not_found(error.to_string()),
+            TrackError::NoExperiment { name, .. } => {
+                Self::not_found(format!("no experiment `{name}`"))
+            }
+            TrackError::BufferFull { .. } | TrackError::Closed(_) => {
+                Self::busy("the store is behind; send it again")
+            }
+            TrackError::Store(StoreError::FolderCollision { requested, existing, .. }) => {
+                let message = format!(
+                    "track `{requested}` would share a folder with track `{existing}`, since \
+                     ML-Dash replaces '/' by '_'; give one of them another name"
+                );
+                Self::new(StatusCode::CONFLICT, "conflict", message)
+            }
+            TrackError::Store(StoreError::Locked { .. }) => {
+                let message = "another program on the server's machine writes this experiment";
+                tracing::warn!("{}", one_line(&error));
+                Self {
+                    retry_after_secs: Some(LOCKED_RETRY_SECS),
+                    ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "locked", message)
+                }
+            }
+            TrackError::Store(store) if store.is_out_of_handles() => {
+                tracing::warn!("{}", one_line(&error));
+                let message = "the server has as many files open as it may; some are being closed";
+                Self { code: OUT_OF_HANDLES, ..Self::busy(message) }
+            }
+            TrackError::Store(store) if store.is_out_of_space() => {
+                tracing::error!("{}", one_line(&error));
+                let message = "the server's disk is full";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "out_of_space", message)
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        TrackError::from(error).into()
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = Json(Body { code: self.code, message: &self.message });
+        let mut response = (self.status, body).into_response();
+        if let Some(secs) = self.retry_after_secs {
+            response.headers_mut().insert(header::RETRY_AFTER, secs.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let bearer = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        }
+        response
+    }
+}

@@ -1,0 +1,222 @@
+//! The experiments that clients write to: opened at the first request, shared by all that come at
+//! once, closed, and so left tidy, when they are done or idle. Their number is bounded.
+//!
+//! All that touches the disk runs on the blocking threads. Those that wait for an experiment to be
+//! opened or closed wait without holding one.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::{OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore};
+
+use super::error::ApiError;
+use super::places;
+use mldash_track::{Experiment, ExperimentName, Options, one_line};
+
+/// Rows are flushed before a request is answered, so that this is only what requests under way hold
+/// of one experiment.
+const BUFFER_BYTES: usize = 64 << 20;
+
+/// Whether an experiment that is not there is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IfAbsent {
+    Make,
+    Refuse,
+}
+
+/// The experiments under a root.
+#[derive(Debug)]
+pub(super) struct Experiments {
+    root: PathBuf,
+    slots: Mutex<HashMap<ExperimentName, Arc<Slot>>>,
+    may_open: Arc<Semaphore>,
+}
+
+/// One experiment's place, whether it is open or not.
+#[derive(Debug)]
+struct Slot {
+    /// Read by those who use it, written by who opens or closes it.
+    open: Arc<RwLock<Option<Open>>>,
+    used: Mutex<Instant>,
+}
+
+#[derive(Debug)]
+struct Open {
+    experiment: Experiment,
+    _counted: OwnedSemaphorePermit,
+}
+
+impl Experiments {
+    /// Of which at most `max_open` are open at once.
+    pub(super) fn new(root: &Path, max_open: usize) -> Self {
+        Self { root: root.to_owned(), slots: Mutex::default(), may_open: places(max_open) }
+    }
+
+    /// The root.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Runs `work` on an experiment that is open for writing.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        name: &ExperimentName,
+        if_absent: IfAbsent,
+        work: impl FnOnce(&Experiment) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let slot = self.slot(name);
+        let mut open = slot.open.clone().read_owned().await;
+        while open.is_none() {
+            drop(open);
+            let writing = slot.open.clone().write_owned().await;
+            open = self.open(name, if_absent, writing).await?.downgrade();
+        }
+        *slot.used.lock() = Instant::now();
+        let done = blocking(move || match &*open {
+            Some(open) => work(&open.experiment),
+            // It was there a line above, and the lock is still held.
+            None => Err(ApiError::busy("the experiment was just closed; send it again")),
+        })
+        .await;
+        if done.as_ref().is_err_and(ApiError::wants_handles) {
+            // Each track that is written to holds a file open.
+            self.close_least_used().await;
+        }
+        done
+    }
+
+    /// Runs `work` on an experiment as it lies on disk, whoever writes it.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        name: &ExperimentName,
+        work: impl FnOnce(Experiment) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (name, root) = (name.clone(), self.root.clone());
+        blocking(move || work(Experiment::open_read_only(name.as_str(), root)?)).await
+    }
+
+    /// Leaves an experiment at rest, if it is open, once those who use it are through.
+    pub(super) async fn close(&self, name: &ExperimentName) {
+        let slot = self.slots.lock().get(name).cloned();
+        if let Some(slot) = slot {
+            close(name, slot.open.clone().write_owned().await).await;
+        }
+        self.forget_closed();
+    }
+
+    /// Closes those that nobody has used for `idle`.
+    pub(super) async fn close_idle(&self, idle: Duration) {
+        for (name, slot) in self.all() {
+            let is_idle = slot.used.lock().elapsed() >= idle;
+            if let Some(writing) =
+                is_idle.then(|| slot.open.clone().try_write_owned().ok()).flatten()
+            {
+                close(&name, writing).await;
+            }
+        }
+        self.forget_closed();
+    }
+
+    /// Closes all, each as soon as those who use it are through.
+    pub(super) async fn close_all(&self) {
+        for (name, slot) in self.all() {
+            close(&name, slot.open.clone().write_owned().await).await;
+        }
+    }
+
+    fn slot(&self, name: &ExperimentName) -> Arc<Slot> {
+        let mut slots = self.slots.lock();
+        let new = || Slot { open: Arc::default(), used: Mutex::new(Instant::now()) };
+        slots.entry(name.clone()).or_insert_with(|| Arc::new(new())).clone()
+    }
+
+    fn all(&self) -> Vec<(ExperimentName, Arc<Slot>)> {
+        self.slots.lock().iter().map(|(name, slot)| (name.clone(), slot.clone())).collect()
+    }
+
+    /// Those that a request is about to use are held by it too.
+    fn forget_closed(&self) {
+        self.slots.lock().retain(|_, slot| {
+            let is_closed = slot.open.try_read().is_ok_and(|open| open.is_none());
+            !is_closed || Arc::strong_count(slot) > 1
+        });
+    }
+
+    async fn open(
+        &self,
+        name: &ExperimentName,
+        if_absent: IfAbsent,
+        mut writing: OwnedRwLockWriteGuard<Option<Open>>,
+    ) -> Result<OwnedRwLockWriteGuard<Option<Open>>, ApiError> {
+        if writing.is_some() {
+            return Ok(writing);
+        }
+        let counted = self.room_for_one().await?;
+        let (name, root) = (name.clone(), self.root.clone());
+        blocking(move || {
+            if if_absent == IfAbsent::Refuse {
+                Experiment::open_read_only(name.as_str(), &root)?;
+            }
+            let options = Options::local(root)
+                .recorded_elsewhere()
+                .buffered(true)
+                .flush_interval(Duration::from_secs(5))
+                .batch_rows(usize::MAX)
+                .buffer_bytes(BUFFER_BYTES);
+            let experiment = Experiment::open(name.as_str(), options)?;
+            *writing = Some(Open { experiment, _counted: counted });
+            Ok(writing)
+        })
+        .await
+    }
+
+    /// The right to open one more; the one that was not used for longest makes room.
+    async fn room_for_one(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        if let Ok(counted) = self.may_open.clone().try_acquire_owned() {
+            return Ok(counted);
+        }
+        self.close_least_used().await;
+        let room = self.may_open.clone().try_acquire_owned();
+        room.map_err(|_| ApiError::busy("too many experiments are written to at once"))
+    }
+
+    /// Closes the one that was not used for longest, of those that nobody uses just now.
+    async fn close_least_used(&self) {
+        let mut all = self.all();
+        all.sort_by_key(|(_, slot)| *slot.used.lock());
+        for (name, slot) in all {
+            let Ok(writing) = slot.open.clone().try_write_owned() else { continue };
+            if writing.is_some() {
+                return close(&name, writing).await;
+            }
+        }
+    }
+}
+
+async fn close(name: &ExperimentName, mut writing: OwnedRwLockWriteGuard<Option<Open>>) {
+    let name = name.clone();
+    let closed = blocking(move || {
+        if let Some(open) = writing.take() {
+            // What was answered for is flushed; a failure here leaves the file as it is, whole.
+            if let Err(error) = open.experiment.close() {
+                tracing::error!("closing experiment {name}: {}", one_line(&error));
+            }
+        }
+        Ok(())
+    });
+    // A panic in there has been told by its own message.
+    let _ = closed.await;
+}
+
+/// Runs `work` where it may wait for the disk.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panicked) => Err(ApiError::internal(&panicked)),
+    }
+}

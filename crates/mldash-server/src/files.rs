@@ -1,0 +1,161 @@
+//! The endpoints that lead to files: download, and search by name.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use regex::Regex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::app::App;
+use super::body::{Params, Segments};
+use super::error::ApiError;
+use super::export;
+use super::id::Id;
+use super::shape;
+use super::token::Namespace;
+use mldash_track::{ExperimentName, FileInfo, FilePath, StoreError, TrackError};
+
+const COPY_BYTES: usize = 64 << 10;
+/// What a search gives at most.
+const MAX_FOUND: usize = 1000;
+/// What the SDK asks for when nothing is said.
+const DEFAULT_FOUND: usize = 10;
+
+/// The listed file at `path`.
+pub(super) async fn find(
+    app: &App,
+    name: &ExperimentName,
+    path: &FilePath,
+) -> Result<FileInfo, ApiError> {
+    let path = path.clone();
+    let read = app.experiments.read(name, move |experiment| {
+        let found = experiment.files("").find(path.as_str())?;
+        found.ok_or_else(|| ApiError::not_found(format!("there is no file `{}`", path.as_str())))
+    });
+    read.await
+}
+
+/// GET `/api/nodes/{id}/download`: what a file holds.
+pub(super) async fn download(
+    State(app): State<Arc<App>>,
+    namespace: Namespace,
+    Segments(id): Segments<String>,
+) -> Result<Response, ApiError> {
+    let Id::File(name, path) = namespace.own(&id)? else {
+        return Err(ApiError::not_found(format!("`{id}` is not a file's id")));
+    };
+    let info = find(&app, &name, &path).await?;
+    let listed = info.clone();
+    let open = app.experiments.read(&name, move |experiment| {
+        let path = experiment.files("").path(&listed)?;
+        let file = File::open(&path).map_err(StoreError::io("open", &path))?;
+        Ok((file, path))
+    });
+    let (mut file, path) = open.await?;
+    let mut response = export::stream_from(&app, move |out| copy(&mut file, &path, out)).await?;
+    let content_type = HeaderValue::from_str(&info.content_type)
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    // A browser must not run what a robot sent.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+    Ok(response.map(Body::new))
+}
+
+/// As [`std::io::copy`], with the errors of the two sides told apart.
+fn copy(file: &mut File, path: &Path, out: &mut dyn Write) -> Result<(), TrackError> {
+    let mut buffer = vec![0; COPY_BYTES];
+    loop {
+        let read = file.read(&mut buffer).map_err(StoreError::io("read", path))?;
+        if read == 0 {
+            return Ok(());
+        }
+        out.write_all(&buffer[..read]).map_err(TrackError::Export)?;
+    }
+}
+
+/// What a search is asked for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SearchParams {
+    pattern: String,
+    experiment_id: Option<String>,
+    limit: Option<usize>,
+    offset: Option<usize>,
+}
+
+/// GET `/api/search/files`: the files of an experiment whose path a pattern matches.
+pub(super) async fn search(
+    State(app): State<Arc<App>>,
+    namespace: Namespace,
+    Params(params): Params<SearchParams>,
+) -> Result<Json<Value>, ApiError> {
+    let id = params.experiment_id.as_deref();
+    let id = id.ok_or_else(|| {
+        ApiError::bad_request("`experimentId` is missing: this server searches in one experiment")
+    })?;
+    let name = namespace.own_experiment(id)?;
+    let pattern = glob(&params.pattern)?;
+    let files = app.experiments.read(&name, |experiment| Ok(experiment.files("").list()?)).await?;
+    let limit = params.limit.unwrap_or(DEFAULT_FOUND).min(MAX_FOUND);
+    let mut found = Vec::new();
+    let mut skip = params.offset.unwrap_or_default();
+    for info in &files {
+        if found.len() == limit {
+            break;
+        }
+        if !pattern.is_match(shape::file_path(info)?.as_str()) {
+            continue;
+        }
+        if skip > 0 {
+            skip -= 1;
+            continue;
+        }
+        found.push(shape::file_with_data(&name, info)?);
+    }
+    Ok(Json(json!({ "files": found })))
+}
+
+/// `*` and `?` within a part of a path, `**/` any number of parts.
+fn glob(pattern: &str) -> Result<Regex, ApiError> {
+    let mut regex = String::from("^");
+    let mut rest = pattern;
+    while let Some(first) = rest.chars().next() {
+        if let Some(after) = rest.strip_prefix("**/") {
+            regex += "(?:.*/)?";
+            rest = after;
+            continue;
+        }
+        match first {
+            '*' => regex += "[^/]*",
+            '?' => regex += "[^/]",
+            other => regex += &regex::escape(other.encode_utf8(&mut [0; 4])),
+        }
+        rest = &rest[first.len_utf8()..];
+    }
+    regex.push('$');
+    Regex::new(&regex).map_err(|error| ApiError::bad_request(format!("`pattern`: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_names_at_any_depth_and_nothing_more() {
+        let matches = |pattern, path| glob(pattern).unwrap().is_match(path);
+        assert!(matches("**/a.png", "a.png") && matches("**/a.png", "x/y/a.png"));
+        assert!(!matches("**/a.png", "x/aXpng") && !matches("**/a.png", "x/ba.png"));
+        assert!(matches("x/*.png", "x/a.png") && !matches("x/*.png", "x/y/a.png"));
+        assert!(matches("fr(me?.png", "fr(me1.png"));
+    }
+}

@@ -1,0 +1,208 @@
+//! The GraphQL queries that the Python SDK 0.11.0 sends on the way of tracks and files: who am I,
+//! which projects are there, where is an experiment, which files has it. Nothing can be changed here.
+//!
+//! Queries are parsed as GraphQL and answered field by field; a field that is not served is an error
+//! that names it.
+
+mod document;
+mod tree;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::app::App;
+use super::body::WholeBody;
+use super::error::ApiError;
+use super::experiments::blocking;
+use super::id::{FolderPath, Id};
+use super::shape;
+use super::token::Namespace;
+use document::{Document, Selection};
+use mldash_track::{Experiment, ExperimentName, TrackError};
+
+/// Files of one page at most.
+const MAX_PAGE: usize = 1000;
+
+/// What is POSTed.
+#[derive(Deserialize)]
+struct Call {
+    query: String,
+    #[serde(default)]
+    variables: Option<Map<String, Value>>,
+}
+
+/// Why a query has no answer; GraphQL tells it with status 200.
+#[derive(Debug, thiserror::Error)]
+enum QueryError {
+    #[error("{0}")]
+    Query(String),
+    #[error("this server answers no field `{field}` of {of}")]
+    UnknownField { of: &'static str, field: String },
+    #[error("argument `{0}` is missing or of the wrong type")]
+    Argument(&'static str),
+    #[error(transparent)]
+    Store(#[from] TrackError),
+    #[error("the server failed to do it; its log says why")]
+    Failed(ApiError),
+}
+
+/// POST `/graphql`.
+pub(super) async fn answer(
+    State(app): State<Arc<App>>,
+    namespace: Namespace,
+    body: WholeBody,
+) -> Result<Json<Value>, ApiError> {
+    let call: Call = body.json()?;
+    blocking(move || {
+        let variables = call.variables.unwrap_or_default();
+        let scope = Scope { app: &app, namespace: &namespace };
+        let answered = Document::parse(&call.query, variables)
+            .map_err(QueryError::Query)
+            .and_then(|document| scope.query(&document.root()));
+        match answered {
+            Ok(data) => Ok(Json(json!({ "data": data }))),
+            Err(QueryError::Store(error)) => Err(error.into()),
+            Err(QueryError::Failed(error)) => Err(error),
+            Err(error) => Ok(Json(json!({ "errors": [{ "message": error.to_string() }] }))),
+        }
+    })
+    .await
+}
+
+/// Who asks, and of what.
+struct Scope<'a> {
+    app: &'a App,
+    namespace: &'a Namespace,
+}
+
+impl Scope<'_> {
+    fn query(&self, root: &Selection<'_>) -> Result<Value, QueryError> {
+        root.object(|field| match field.name() {
+            "me" => self.me(&field.selection()),
+            "namespace" => self.namespace(field.text("slug")?, &field.selection()),
+            "experimentNode" => {
+                self.experiment_node(field.text("experimentId")?, &field.selection())
+            }
+            "experimentById" => self.experiment(field.text("id")?, &field.selection()),
+            "project" => self.project_asked_for(field, &field.selection()),
+            _ => Err(field.unknown("Query")),
+        })
+    }
+
+    fn me(&self, selection: &Selection<'_>) -> Result<Value, QueryError> {
+        selection.object(|field| match field.name() {
+            "id" | "username" | "name" => Ok(json!(self.namespace.as_str())),
+            "email" | "given_name" | "family_name" | "picture" => Ok(Value::Null),
+            _ => Err(field.unknown("User")),
+        })
+    }
+
+    /// Another's namespace is as none.
+    fn namespace(&self, slug: &str, selection: &Selection<'_>) -> Result<Value, QueryError> {
+        if slug != self.namespace.as_str() {
+            return Ok(Value::Null);
+        }
+        selection.object(|field| match field.name() {
+            "id" | "slug" => Ok(json!(slug)),
+            "projects" => {
+                let selection = field.selection();
+                let projects = tree::projects(self.app.experiments.root(), slug)?;
+                let projects = projects.iter().map(|project| self.project(project, &selection));
+                projects.collect()
+            }
+            _ => Err(field.unknown("Namespace")),
+        })
+    }
+
+    fn project_asked_for(
+        &self,
+        field: &document::Field<'_>,
+        selection: &Selection<'_>,
+    ) -> Result<Value, QueryError> {
+        let project =
+            match (field.text("id"), field.text("namespaceSlug"), field.text("projectSlug")) {
+                (Ok(id), _, _) => self.namespace.own_project(id).ok(),
+                (_, Ok(namespace), Ok(slug)) => {
+                    let path = format!("{namespace}/{slug}").parse::<FolderPath>().ok();
+                    path.filter(|path| {
+                        path.owner() == self.namespace.as_str() && path.project() == *path
+                    })
+                }
+                (Err(error), _, _) => return Err(error),
+            };
+        let root = self.app.experiments.root();
+        match project.filter(|project| root.join(project.as_str()).is_dir()) {
+            Some(project) => self.project(&project, selection),
+            None => Ok(Value::Null),
+        }
+    }
+
+    fn project(
+        &self,
+        project: &FolderPath,
+        selection: &Selection<'_>,
+    ) -> Result<Value, QueryError> {
+        selection.object(|field| match field.name() {
+            "id" => Ok(json!(Id::Project(project.clone()).to_string())),
+            "slug" | "name" => Ok(json!(project.name())),
+            "namespace" => self.namespace(project.owner(), &field.selection()),
+            "nodes" => {
+                let nodes = tree::nodes(self.app.experiments.root(), project)?;
+                field.selection().list(&nodes, "Node")
+            }
+            _ => Err(field.unknown("Project")),
+        })
+    }
+
+    fn open(&self, id: &str) -> Result<Option<(ExperimentName, Experiment)>, QueryError> {
+        let Ok(name) = self.namespace.own_experiment(id) else { return Ok(None) };
+        match Experiment::open_read_only(name.as_str(), self.app.experiments.root()) {
+            Ok(experiment) => Ok(Some((name, experiment))),
+            Err(TrackError::NoExperiment { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn experiment_node(&self, id: &str, selection: &Selection<'_>) -> Result<Value, QueryError> {
+        let Some((name, experiment)) = self.open(id)? else { return Ok(Value::Null) };
+        selection.of(&shape::experiment_node(&name, &experiment.notes()?), "Node")
+    }
+
+    fn experiment(&self, id: &str, selection: &Selection<'_>) -> Result<Value, QueryError> {
+        let Some((name, experiment)) = self.open(id)? else { return Ok(Value::Null) };
+        let known = shape::experiment(&name, &experiment.notes()?);
+        selection.object(|field| match field.name() {
+            "project" => {
+                let project = shape::project_of(&name).map_err(QueryError::Failed)?;
+                self.project(&project, &field.selection())
+            }
+            "filesPaginated" => files_page(&name, &experiment, field),
+            _ => field.value_in(&known, "Experiment"),
+        })
+    }
+}
+
+fn files_page(
+    name: &ExperimentName,
+    experiment: &Experiment,
+    field: &document::Field<'_>,
+) -> Result<Value, QueryError> {
+    let limit = field.count("limit")?.unwrap_or(MAX_PAGE).min(MAX_PAGE);
+    let offset = field.count("offset")?.unwrap_or_default();
+    let files = experiment.files("").list()?;
+    field.selection().object(|field| match field.name() {
+        "files" => {
+            let page = files.iter().skip(offset).take(limit);
+            let page =
+                page.map(|info| shape::file_with_data(name, info).map_err(QueryError::Failed));
+            field.selection().list(&page.collect::<Result<Vec<_>, _>>()?, "File")
+        }
+        "totalCount" => Ok(json!(files.len())),
+        "hasMore" => Ok(json!(offset.saturating_add(limit) < files.len())),
+        _ => Err(field.unknown("FilePage")),
+    })
+}

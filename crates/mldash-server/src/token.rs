@@ -1,0 +1,268 @@
+//! Who may come in: the token file, one `namespace token` pair a line, `#` starting a comment. It is
+//! read again when it changes, so that tokens are given, replaced and taken back without a restart.
+//! Tokens are kept as hashes and compared in constant time; none is ever shown.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::id::FolderPath;
+use mldash_track::one_line;
+
+/// More than a lab has tokens for.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+
+/// Whose data a request may touch: the first part of its experiments' names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Namespace(Arc<str>);
+
+impl Namespace {
+    /// Its name.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A token file that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenFileError {
+    /// It can't be read.
+    #[error("can't read the token file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's word.
+        source: io::Error,
+    },
+    /// A line of it is not what it must be.
+    #[error("{}:{line}: {problem}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Which line, the first being 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: TokenLineProblem,
+    },
+    /// There is no token in it.
+    #[error(
+        "the token file {} holds no token, so nobody could come in; write a line `namespace token`",
+        path.display()
+    )]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is too large to be one.
+    #[error("the token file {} is larger than {MAX_FILE_BYTES} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// What is wrong with a line of a token file.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenLineProblem {
+    /// Not two words.
+    #[error("expected `namespace token`, two words, found {0}")]
+    Words(usize),
+    /// The first word can't be a namespace.
+    #[error("`{}` can't be a namespace, which is a folder's name", .0.escape_debug())]
+    Namespace(String),
+    /// The second word can't stand in an HTTP header.
+    #[error("a token is made of visible ASCII characters")]
+    Characters,
+    /// The same token twice.
+    #[error("the token of line {0} again; give each namespace its own")]
+    Twice(usize),
+}
+
+/// The tokens of the file as it is now.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    path: PathBuf,
+    loaded: RwLock<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    known: Vec<(TokenHash, Namespace)>,
+    stamp: Stamp,
+}
+
+type TokenHash = [u8; 32];
+/// Tells a file from what it was before.
+type Stamp = Option<(u64, u64, i64, i64)>;
+
+impl Tokens {
+    /// Of the file at `path`.
+    pub(super) fn load(path: &Path) -> Result<Self, TokenFileError> {
+        let stamp = stamp(path);
+        let known = read(path)?;
+        warn_if_readable_by_others(path);
+        Ok(Self { path: path.to_owned(), loaded: RwLock::new(Loaded { known, stamp }) })
+    }
+
+    /// Whose token it is. One that is not known may be new: the file is looked at again.
+    pub(super) fn namespace_of(&self, token: &str) -> Option<Namespace> {
+        let hash: TokenHash = Sha256::digest(token).into();
+        self.find(&hash).or_else(|| {
+            self.reload_if_changed();
+            self.find(&hash)
+        })
+    }
+
+    /// Looks at every token, so that the time it takes tells nothing.
+    fn find(&self, hash: &TokenHash) -> Option<Namespace> {
+        let loaded = self.loaded.read();
+        let matches = loaded.known.iter().filter(|(known, _)| bool::from(known.ct_eq(hash)));
+        matches.fold(None, |_, (_, namespace)| Some(namespace.clone()))
+    }
+
+    /// Reads the file if it is another one than before. One that can't be used changes nothing.
+    pub(super) fn reload_if_changed(&self) {
+        let now = stamp(&self.path);
+        if now == self.loaded.read().stamp {
+            return;
+        }
+        let mut loaded = self.loaded.write();
+        loaded.stamp = now;
+        match read(&self.path) {
+            Ok(known) => {
+                tracing::info!(tokens = known.len(), "the token file has changed");
+                loaded.known = known;
+                warn_if_readable_by_others(&self.path);
+            }
+            Err(error) => {
+                tracing::error!("{}; the tokens stay as they were", one_line(&error));
+            }
+        }
+    }
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
+}
+
+fn read(path: &Path) -> Result<Vec<(TokenHash, Namespace)>, TokenFileError> {
+    let failed = |source| TokenFileError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(TokenFileError::TooLarge { path: path.to_owned() });
+    }
+    let at = |line| move |problem| TokenFileError::Line { path: path.to_owned(), line, problem };
+    let mut known: Vec<(TokenHash, Namespace)> = Vec::new();
+    let mut lines = Vec::new();
+    for (text, line) in text.lines().zip(1..) {
+        let Some((token, namespace)) = parse_line(text).map_err(at(line))? else { continue };
+        let hash: TokenHash = Sha256::digest(token).into();
+        if let Some(before) = known.iter().position(|(known, _)| *known == hash) {
+            return Err(at(line)(TokenLineProblem::Twice(lines[before])));
+        }
+        known.push((hash, namespace));
+        lines.push(line);
+    }
+    if known.is_empty() {
+        return Err(TokenFileError::Empty { path: path.to_owned() });
+    }
+    Ok(known)
+}
+
+/// The token and its namespace; `None` for a line that holds neither.
+fn parse_line(line: &str) -> Result<Option<(&str, Namespace)>, TokenLineProblem> {
+    // A token may hold a `#`; a comment begins a word.
+    let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
+    let words: Vec<&str> = words.collect();
+    match words[..] {
+        [] => Ok(None),
+        [namespace, token] => {
+            let is_folder = format!("{namespace}/x").parse::<FolderPath>().is_ok();
+            if namespace.contains('/') || !is_folder {
+                return Err(TokenLineProblem::Namespace(namespace.to_owned()));
+            }
+            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(TokenLineProblem::Characters);
+            }
+            Ok(Some((token, Namespace(namespace.into()))))
+        }
+        _ => Err(TokenLineProblem::Words(words.len())),
+    }
+}
+
+fn warn_if_readable_by_others(path: &Path) {
+    if fs::metadata(path).is_ok_and(|metadata| metadata.mode() & 0o007 != 0) {
+        tracing::warn!("other users can read the token file; run: chmod 600 {}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        fs::write(&path, text).unwrap();
+        (folder, path)
+    }
+
+    fn names(tokens: &Tokens, token: &str) -> Option<String> {
+        tokens.namespace_of(token).map(|namespace| namespace.as_str().to_owned())
+    }
+
+    #[test]
+    fn a_token_leads_to_its_namespace_and_to_no_other() {
+        let (_folder, path) =
+            file("# the lab\nalice s3cret#1  # her laptop\n\nalice other\nbob b0b\n");
+        let tokens = Tokens::load(&path).unwrap();
+        assert_eq!(names(&tokens, "s3cret#1").as_deref(), Some("alice"));
+        assert_eq!(names(&tokens, "other").as_deref(), Some("alice"));
+        assert_eq!(names(&tokens, "b0b").as_deref(), Some("bob"));
+        for wrong in ["", "alice", "s3cret", "s3cret#1 ", "laptop"] {
+            assert_eq!(names(&tokens, wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_file_and_line_and_without_the_token() {
+        let wrong = [
+            ("alice s3cret\nbob\n", "2: expected `namespace token`, two words, found 1"),
+            ("alice s3cret extra\n", "1: expected `namespace token`, two words, found 3"),
+            ("../etc s3cret\n", "1: `../etc` can't be a namespace, which is a folder's name"),
+            (".. s3cret\n", "1: `..` can't be a namespace, which is a folder's name"),
+            ("alice s3crét\n", "1: a token is made of visible ASCII characters"),
+            ("alice s3cret\n\nbob s3cret\n", "3: the token of line 1 again"),
+        ];
+        for (text, expected) in wrong {
+            let (_folder, path) = file(text);
+            let error = Tokens::load(&path).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{}:{expected}", path.display())), "{error}");
+            assert!(!error.contains("s3cr"), "{error}");
+        }
+        let (_folder, path) = file("# nobody yet\n");
+        assert!(Tokens::load(&path).unwrap_err().to_string().contains("holds no token"));
+    }
+
+    #[test]
+    fn a_token_that_is_replaced_is_known_at_once_and_the_old_one_no_more() {
+        let (_folder, path) = file("alice old\n");
+        let tokens = Tokens::load(&path).unwrap();
+        fs::write(&path, "alice renewed\n").unwrap();
+        assert_eq!(names(&tokens, "renewed").as_deref(), Some("alice"));
+        assert_eq!(names(&tokens, "old"), None);
+        // A file that can't be used locks nobody out.
+        fs::write(&path, "alice\n").unwrap();
+        tokens.reload_if_changed();
+        assert_eq!(names(&tokens, "renewed").as_deref(), Some("alice"));
+    }
+}

@@ -1,0 +1,162 @@
+//! What can go wrong for a user of the Track API.
+
+use super::align::AlignError;
+use super::json::{JsonRowError, MAX_DEPTH};
+use super::local::StoreError;
+use super::name::NameError;
+use super::options::EnvError;
+#[cfg(feature = "remote")]
+use super::remote::RemoteError;
+use super::row::TimestampError;
+use super::serialize::SerializeError;
+
+/// An operation on an experiment or a track that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrackError {
+    /// The experiment's or track's name can't be one.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// An environment variable can't be used.
+    #[error(transparent)]
+    Environment(#[from] EnvError),
+    /// The store could not be written or read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Tracks can't be joined as asked for.
+    #[error(transparent)]
+    Align(#[from] AlignError),
+    /// There is no such file.
+    #[error("there is no file `{name}` in `/{folder}` of experiment `{experiment}`")]
+    NoFile {
+        /// The folder looked in.
+        folder: String,
+        /// The name asked for.
+        name: String,
+        /// The experiment.
+        experiment: String,
+    },
+    /// A file's checksum is not the one it was saved with.
+    #[error("{} is not what was saved: its checksum differs", path.display())]
+    FileDamaged {
+        /// Where it lies.
+        path: std::path::PathBuf,
+    },
+    /// Nothing was recorded under this name.
+    #[error("no experiment `{name}` under {}", root.display())]
+    NoExperiment {
+        /// The name asked for.
+        name: String,
+        /// The root it was looked for under.
+        root: std::path::PathBuf,
+    },
+    /// A row's time is not a finite number.
+    #[error("track `{topic}`: {reason}")]
+    Timestamp {
+        /// The track.
+        topic: String,
+        /// The number given.
+        reason: TimestampError,
+    },
+    /// A text is not a row: it is no JSON object, or its `_ts` is missing or unusable.
+    #[error("track `{topic}`: {reason}")]
+    Json {
+        /// The track.
+        topic: String,
+        /// What is wrong with it.
+        reason: JsonRowError,
+    },
+    /// Something can't be fields.
+    #[error("track `{topic}`: {reason}")]
+    Fields {
+        /// The track.
+        topic: String,
+        /// What is wrong with it.
+        reason: SerializeError,
+    },
+    /// A field would be taken for the row's time.
+    #[error(
+        "track `{topic}`: a field can't be called `{column}`, the row's own time is; rename it"
+    )]
+    ReservedColumn {
+        /// The track.
+        topic: String,
+        /// `timestamp` or `_ts`.
+        column: &'static str,
+    },
+    /// A field's value could not be read back.
+    #[error("track `{topic}`: field `{column}` nests deeper than {MAX_DEPTH} levels")]
+    TooDeep {
+        /// The track.
+        topic: String,
+        /// The field.
+        column: String,
+    },
+    /// A line of a text of rows is too long to be one.
+    #[error("track `{topic}`: the line is longer than {max_bytes} bytes")]
+    LineTooLong {
+        /// The track.
+        topic: String,
+        /// The bound.
+        max_bytes: u64,
+    },
+    /// The text of rows could not be read.
+    #[error("can't read the rows to append")]
+    Input(#[source] std::io::Error),
+    /// Rows come faster than the store takes them, and the caller chose not to wait.
+    #[error(
+        "track `{topic}`: the buffer is full ({used_bytes} of {limit_bytes} bytes wait to be \
+         written){}", failure.as_ref().map(|f| format!("; the store fails: {f}")).unwrap_or_default()
+    )]
+    BufferFull {
+        /// The track.
+        topic: String,
+        /// Bytes that wait.
+        used_bytes: usize,
+        /// The bound.
+        limit_bytes: usize,
+        /// Why the store takes no rows, if it fails.
+        failure: Option<String>,
+    },
+    /// The local store takes what it may take.
+    #[error(
+        "the local store {} holds more than `max_local`, {max_bytes} bytes, and what could go is gone: \
+         nothing is recorded until the server has taken some of it or space is made", root.display()
+    )]
+    LocalFull {
+        /// The store's root.
+        root: std::path::PathBuf,
+        /// The bound.
+        max_bytes: u64,
+    },
+    /// The experiment was opened to read.
+    #[error("experiment `{0}` is open for reading only")]
+    ReadOnly(String),
+    /// The experiment was closed while the call was under way.
+    #[error("experiment `{0}` is closed")]
+    Closed(String),
+    /// A stored row can't be read back.
+    #[error("track `{topic}`: a stored row can't be read: {reason}")]
+    Corrupt {
+        /// The track.
+        topic: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something with the server failed.
+    #[cfg(feature = "remote")]
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The background thread could not be started.
+    #[error("can't start the flush thread")]
+    Thread(#[source] std::io::Error),
+    /// The destination of an export could not be written.
+    #[error("can't write the export")]
+    Export(#[source] std::io::Error),
+}
+
+/// An error with its sources, on one line.
+pub fn one_line(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |e| e.source());
+    sources.fold(error.to_string(), |text, source| format!("{text}: {source}"))
+}

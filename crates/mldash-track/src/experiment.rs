@@ -1,0 +1,304 @@
+//! An experiment: opened to record or to read, flushed, closed.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::error::TrackError;
+use super::flusher;
+use super::local::{ExperimentDir, ExperimentNotes, TrackInfo};
+use super::name::ExperimentName;
+use super::options::Options;
+use super::query::TopicFilter;
+#[cfg(feature = "remote")]
+use super::remote::{LocalCap, SyncStatus};
+use super::run::Metadata;
+use super::shared::{Access, Shared};
+use super::track::Track;
+
+/// A recording: tracks that share one clock.
+///
+/// ```
+/// use mldash_track::fields;
+/// use mldash_track::{Experiment, Options, Query};
+///
+/// # let root = tempfile::tempdir()?;
+/// let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+/// exp.tracks("robot/pose").append(fields! { "q": [0.1, -0.22, 0.45] }, 0.033)?;
+/// exp.tracks("robot/pose").append(fields! { "mode": "hold" }, 0.033)?; // the same row
+/// exp.flush()?;
+/// assert_eq!(exp.tracks("robot/pose").read(&Query::all())?.len(), 1);
+/// exp.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Experiment {
+    pub(super) shared: Arc<Shared>,
+    flusher: Option<JoinHandle<()>>,
+    /// Watches what the store takes, if that has a bound.
+    #[cfg(feature = "remote")]
+    cap: Option<LocalCap>,
+    pub(super) options: Options,
+}
+
+/// What an experiment holds once it is closed.
+#[derive(Clone, Debug, Default)]
+pub struct Closed {
+    /// The tracks that were written to, by topic.
+    pub tracks: Vec<ClosedTrack>,
+    /// How many files were saved.
+    pub files: u64,
+    /// How far the upload came, if there is one.
+    #[cfg(feature = "remote")]
+    pub sync: Option<Box<SyncStatus>>,
+}
+
+/// A track that was written to.
+#[derive(Clone, Debug)]
+pub struct ClosedTrack {
+    /// The track as it lies on disk.
+    pub info: TrackInfo,
+    /// Of the appends reported as [`New`](super::Appended::New) or [`Late`](super::Appended::Late),
+    /// those that turned out to share their time with a row that was flushed before.
+    pub merged_on_disk: u64,
+}
+
+/// An experiment that could not be brought to rest: what was flushed is safe, and opening it again
+/// mends the rest; rows that waited in memory are lost.
+#[derive(Debug, thiserror::Error)]
+#[error("closing the experiment failed{}", lost_rows(lost))]
+pub struct CloseError {
+    /// What is at rest.
+    pub closed: Closed,
+    /// What could not be stored, by topic.
+    pub lost: Vec<LostRows>,
+    /// The first thing that failed.
+    #[source]
+    pub source: Box<TrackError>,
+}
+
+/// Rows of a track that never reached the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostRows {
+    /// The track's topic.
+    pub topic: String,
+    /// How many.
+    pub rows: u64,
+}
+
+fn lost_rows(lost: &[LostRows]) -> String {
+    let texts = lost.iter().map(|lost| format!("; {} rows of {} are lost", lost.rows, lost.topic));
+    texts.collect()
+}
+
+impl Experiment {
+    /// Opens an experiment to record into: a new one, or one that is continued.
+    ///
+    /// # Errors
+    /// A name that can't be one, a root that can't be written, an experiment that another process
+    /// records into, an environment variable that can't be used.
+    pub fn open(name: &str, options: Options) -> Result<Self, TrackError> {
+        let name: ExperimentName = name.parse()?;
+        let buffering = options.resolve()?;
+        let dir = ExperimentDir::new(&options.root, &name);
+        let access = dir.open_for_writing(&name, options.last_run)?;
+        let shared = Arc::new(Shared::new(name, dir, buffering, Access::Writing(access)));
+        shared.fold_files();
+        #[cfg(feature = "remote")]
+        let cap = super::remote::start_upload(&shared, &options)?;
+        let flusher = flusher::start(shared.clone()).map_err(TrackError::Thread)?;
+        Ok(Self {
+            shared,
+            flusher: Some(flusher),
+            #[cfg(feature = "remote")]
+            cap,
+            options,
+        })
+    }
+
+    /// Opens a recorded experiment to read, also while another process records it.
+    ///
+    /// # Errors
+    /// When nothing was recorded under this name.
+    pub fn open_read_only(name: &str, root: impl AsRef<Path>) -> Result<Self, TrackError> {
+        let name: ExperimentName = name.parse()?;
+        let options = Options::local(root.as_ref());
+        let dir = ExperimentDir::new(&options.root, &name);
+        if !dir.exists() {
+            return Err(TrackError::NoExperiment { name: name.to_string(), root: options.root });
+        }
+        let shared = Shared::new(name, dir, options.resolve()?, Access::ReadOnly);
+        Ok(Self {
+            shared: Arc::new(shared),
+            flusher: None,
+            #[cfg(feature = "remote")]
+            cap: None,
+            options,
+        })
+    }
+
+    /// Opens another experiment to record into, of the same root and settings. A run that is under
+    /// way here goes on there, with the same details; each names the other in its metadata, as
+    /// `continues` and `continued_in`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); this experiment is left as it was then.
+    pub fn continue_in(&self, name: &str) -> Result<Self, TrackError> {
+        let next = Self::open(name, self.options.clone())?;
+        if let Some(mut details) = self.shared.run_details() {
+            details.insert("continues".to_owned(), self.name().to_string().into());
+            next.start_run(details)?;
+            self.set_metadata("continued_in", next.name().to_string())?;
+        }
+        Ok(next)
+    }
+
+    /// The track of this topic, whether it has rows yet or not.
+    ///
+    /// A topic that can't be one is reported by what is done with the track.
+    pub fn tracks(&self, topic: &str) -> Track {
+        Track::new(self.shared.clone(), topic)
+    }
+
+    /// The experiment's name.
+    pub fn name(&self) -> &ExperimentName {
+        &self.shared.name
+    }
+
+    /// The folder that holds the recording.
+    pub fn folder(&self) -> &Path {
+        self.shared.dir.path()
+    }
+
+    /// What is said of the experiment.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn notes(&self) -> Result<ExperimentNotes, TrackError> {
+        Ok(self.shared.dir.notes()?)
+    }
+
+    /// Takes over what `notes` says; what is `None` there stays as it was.
+    ///
+    /// ```
+    /// # use mldash_track::{Experiment, ExperimentNotes, Options, RunStatus};
+    /// # let root = tempfile::tempdir()?;
+    /// let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+    /// let status = Some(RunStatus::Running);
+    /// exp.annotate(ExperimentNotes { status, ..Default::default() })?;
+    /// assert_eq!(exp.notes()?.status, status);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An experiment that is not open for writing, a store that can't be written.
+    pub fn annotate(&self, notes: ExperimentNotes) -> Result<(), TrackError> {
+        self.shared.check_writing()?;
+        Ok(self.shared.dir.annotate(&self.shared.name, |_| notes)?)
+    }
+
+    /// Sets one key of what stands under `metadata`.
+    ///
+    /// # Errors
+    /// As [`annotate`](Self::annotate).
+    pub fn set_metadata(
+        &self,
+        key: &str,
+        value: impl Into<serde_json::Value>,
+    ) -> Result<(), TrackError> {
+        self.shared.set_metadata(key, value.into())
+    }
+
+    /// Notes that a run is under way, since now, with `details` in the metadata; closing notes how it
+    /// ended. A process that dies leaves `RUNNING`: the next that opens the experiment to record
+    /// marks that run as failed. Earlier runs are kept under `earlier_runs`.
+    ///
+    /// # Errors
+    /// As [`annotate`](Self::annotate).
+    pub fn start_run(&self, details: Metadata) -> Result<(), TrackError> {
+        self.shared.start_run(details)
+    }
+
+    /// Lets the run that was started end as failed, for this reason; the first one counts.
+    pub fn fail_run(&self, reason: &str) {
+        self.shared.fail_run(reason);
+    }
+
+    /// What tracks there are in the store, by topic.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn list(&self) -> Result<Vec<TrackInfo>, TrackError> {
+        self.list_matching(&TopicFilter::All)
+    }
+
+    /// What tracks there are in the store that `filter` accepts, by topic.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn list_matching(&self, filter: &TopicFilter) -> Result<Vec<TrackInfo>, TrackError> {
+        Ok(self.shared.dir.tracks(|topic| filter.accepts(topic))?)
+    }
+
+    /// Returns once all rows appended so far are in the store: readable by other processes, safe
+    /// from `kill -9`. With a [`remote`](Options::remote), once the server has them too.
+    ///
+    /// # Errors
+    /// The first track that could not be written; its rows stay in memory and are tried again. A server
+    /// that does not have all in [`remote_timeout`](Options::remote_timeout), or refuses some of it.
+    pub fn flush(&self) -> Result<(), TrackError> {
+        self.flush_store()?;
+        self.shared.wait_for_server()
+    }
+
+    /// The first half of [`flush`](Self::flush): without waiting for a server.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush), of the store alone.
+    pub fn flush_store(&self) -> Result<(), TrackError> {
+        self.shared.flush_all()
+    }
+
+    /// Flushes, sorts and merges what needs it, syncs to disk; then waits until the server has it all, if
+    /// there is one, no longer than [`remote_timeout`](Options::remote_timeout). What it lacks then stays
+    /// in the store.
+    ///
+    /// # Errors
+    /// Tracks that could not be brought to rest, and how many rows of which were lost.
+    pub fn close(mut self) -> Result<Closed, CloseError> {
+        let closed = self.close_store();
+        #[cfg(feature = "remote")]
+        let closed = self.close_upload(closed);
+        closed
+    }
+
+    /// The first half of [`close`](Self::close): all is at rest here.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn close_store(&mut self) -> Result<Closed, CloseError> {
+        #[cfg(feature = "remote")]
+        {
+            self.cap = None;
+        }
+        let Some(flusher) = self.flusher.take() else {
+            return Ok(Closed::default());
+        };
+        self.shared.doorbell.stop();
+        if flusher.join().is_err() {
+            tracing::error!("the flush thread panicked; flushing what it left");
+        }
+        self.shared.close_all()
+    }
+}
+
+impl Drop for Experiment {
+    fn drop(&mut self) {
+        if self.flusher.is_some()
+            && let Err(error) = self.close_store()
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "closing experiment {}", self.shared.name);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The files of an experiment: camera frames, clouds, configurations, whatever rows refer to by name.
+
+mod content_type;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::TrackError;
+use super::experiment::Experiment;
+use super::local::{FileDescription, FileInfo, FileStore, StoreError, WholeFile, checksum};
+use super::name::FilePath;
+use super::shared::Shared;
+
+/// A folder of an experiment's files; made by [`Experiment::files`]. Cheap to clone, safe to use from
+/// many threads.
+///
+/// ```
+/// # use mldash_track::{fields, Experiment, Options};
+/// # let root = tempfile::tempdir()?;
+/// let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+/// let frames = exp.files("frames");
+/// let frame = frames.save_bytes(b"\xff\xd8...", "frame_00001.jpg")?;
+/// exp.tracks("camera").append(fields! { "file": frame.filename, "bytes": frame.size_bytes }, 0.033)?;
+///
+/// assert_eq!(frames.read("frame_00001.jpg")?, b"\xff\xd8...");
+/// assert_eq!(frames.list()?[0].content_type, "image/jpeg");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Files {
+    shared: Arc<Shared>,
+    folder: String,
+    description: Option<String>,
+    tags: Option<Vec<String>>,
+    metadata: Option<serde_json::Value>,
+    /// By the name's extension where it is `None`.
+    content_type: Option<String>,
+}
+
+impl Experiment {
+    /// The files in `folder`; all files where it is empty or `/`.
+    ///
+    /// A folder that can't be one is reported by what is done with it.
+    pub fn files(&self, folder: &str) -> Files {
+        Files {
+            shared: self.shared.clone(),
+            folder: folder.trim_matches('/').to_owned(),
+            description: None,
+            tags: None,
+            metadata: None,
+            content_type: None,
+        }
+    }
+}
+
+impl Files {
+    /// What is said of the files that are saved next.
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Words to find the files by that are saved next.
+    pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags = Some(tags.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whatever else belongs to the files that are saved next.
+    pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// The media type of the files that are saved next; without, the name's extension tells.
+    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
+        self.content_type = Some(content_type.into());
+        self
+    }
+
+    /// Saves `bytes` as `name`, which may lie in folders of its own: `left/frame_00001.jpg`. A file
+    /// of that name is replaced.
+    ///
+    /// Returns once the file is whole in the store, and listed: other processes read it, `kill -9`
+    /// keeps it. A power cut can take it until the experiment is closed.
+    ///
+    /// # Errors
+    /// A name that can't be one, an experiment that is not open for writing, a store that can't be
+    /// written; nothing of the file is left then.
+    pub fn save_bytes(&self, bytes: impl AsRef<[u8]>, name: &str) -> Result<FileInfo, TrackError> {
+        // Memory does not fail to be read; no path is needed to say where.
+        self.save(&mut bytes.as_ref(), Path::new(name), name)
+    }
+
+    /// As [`save_bytes`](Self::save_bytes), for a file from elsewhere, under its own name.
+    ///
+    /// # Errors
+    /// As [`save_bytes`](Self::save_bytes); also a file that can't be read.
+    pub fn save_file(&self, path: impl AsRef<Path>) -> Result<FileInfo, TrackError> {
+        let path = path.as_ref();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.save_file_as(path, &name)
+    }
+
+    /// As [`save_file`](Self::save_file), under another name.
+    ///
+    /// # Errors
+    /// As [`save_file`](Self::save_file).
+    pub fn save_file_as(&self, path: impl AsRef<Path>, name: &str) -> Result<FileInfo, TrackError> {
+        let path = path.as_ref();
+        let mut file = File::open(path).map_err(StoreError::io("open", path))?;
+        self.save(&mut file, path, name)
+    }
+
+    fn save(
+        &self,
+        source: &mut dyn std::io::Read,
+        source_path: &Path,
+        name: &str,
+    ) -> Result<FileInfo, TrackError> {
+        self.save_by(name, |store, place, about| store.save(place, about, source, source_path))
+    }
+
+    /// As [`save_bytes`](Self::save_bytes), for a file on the store's file system, which is moved.
+    pub fn adopt(&self, file: WholeFile, name: &str) -> Result<FileInfo, TrackError> {
+        self.save_by(name, |store, place, about| store.adopt(place, about, file))
+    }
+
+    fn save_by(
+        &self,
+        name: &str,
+        save: impl FnOnce(
+            &FileStore,
+            &FilePath,
+            FileDescription,
+        ) -> Result<Option<FileInfo>, StoreError>,
+    ) -> Result<FileInfo, TrackError> {
+        let place = self.place(name)?;
+        self.shared.check_writing()?;
+        self.shared.check_room()?;
+        let content_type = self.content_type.clone();
+        let about = FileDescription {
+            content_type: content_type
+                .unwrap_or_else(|| content_type::of(place.filename()).to_owned()),
+            description: self.description.clone(),
+            tags: self.tags.clone().unwrap_or_default(),
+            metadata: self.metadata.clone(),
+        };
+        let saved = save(&self.shared.files, &place, about)?;
+        if self.shared.files.is_fold_due() {
+            self.shared.doorbell.ring();
+        }
+        saved.ok_or_else(|| TrackError::Closed(self.shared.name.to_string()))
+    }
+
+    /// The files in this folder and below it, by folder and name.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn list(&self) -> Result<Vec<FileInfo>, TrackError> {
+        let files = self.shared.files.list()?;
+        Ok(files.iter().filter(|file| self.holds(file)).cloned().collect())
+    }
+
+    /// The file of this name; `None` when there is none.
+    ///
+    /// # Errors
+    /// A name that can't be one, a store that can't be read.
+    pub fn find(&self, name: &str) -> Result<Option<FileInfo>, TrackError> {
+        let place = self.place(name)?;
+        let files = self.shared.files.list()?;
+        Ok(files.iter().find(|file| is_at(file, &place)).cloned())
+    }
+
+    /// What the file of this name holds.
+    ///
+    /// # Errors
+    /// No such file, one that is not what was saved, a store that can't be read.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, TrackError> {
+        let info = self.find(name)?.ok_or_else(|| self.no_file(name))?;
+        self.read_listed(&info)
+    }
+
+    /// What a listed file holds.
+    ///
+    /// # Errors
+    /// A file that is not what was saved, a store that can't be read.
+    pub fn read_listed(&self, file: &FileInfo) -> Result<Vec<u8>, TrackError> {
+        let path = self.path(file)?;
+        let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+        if checksum(&bytes) != file.checksum {
+            return Err(TrackError::FileDamaged { path });
+        }
+        Ok(bytes)
+    }
+
+    /// Where a listed file lies, for those that are too large to be read at once.
+    ///
+    /// # Errors
+    /// A list that names a place outside of the experiment, as only a foreign hand writes it.
+    pub fn path(&self, file: &FileInfo) -> Result<PathBuf, TrackError> {
+        Ok(self.shared.files.data_path(file)?)
+    }
+
+    /// Takes the file of this name off the list; its data stays on disk, as the SDK leaves it.
+    ///
+    /// # Errors
+    /// No such file, an experiment that is not open for writing, a store that can't be written.
+    pub fn delete(&self, name: &str) -> Result<FileInfo, TrackError> {
+        let place = self.place(name)?;
+        let mut deleted = self.delete_all(|file| is_at(file, &place))?;
+        deleted.pop().ok_or_else(|| self.no_file(name))
+    }
+
+    /// Says of the file of this name what was set to be said of files that are saved next:
+    /// [`description`](Self::description), [`tags`](Self::tags), [`metadata`](Self::metadata). What
+    /// was not set stays as it was.
+    ///
+    /// # Errors
+    /// No such file, an experiment that is not open for writing, a store that can't be written.
+    pub fn annotate(&self, name: &str) -> Result<FileInfo, TrackError> {
+        self.shared.check_writing()?;
+        let place = self.place(name)?;
+        let mut changed = self.shared.files.change(
+            |file| is_at(file, &place),
+            |file| {
+                if let Some(description) = &self.description {
+                    file.description = Some(description.clone());
+                }
+                if let Some(tags) = &self.tags {
+                    file.tags.clone_from(tags);
+                }
+                if let Some(metadata) = &self.metadata {
+                    file.metadata = Some(metadata.clone());
+                }
+            },
+        )?;
+        changed.pop().ok_or_else(|| self.no_file(name))
+    }
+
+    /// Takes the files of this folder that `unwanted` accepts off the list, all at once.
+    ///
+    /// # Errors
+    /// An experiment that is not open for writing, a store that can't be written.
+    pub fn delete_all(
+        &self,
+        unwanted: impl Fn(&FileInfo) -> bool,
+    ) -> Result<Vec<FileInfo>, TrackError> {
+        self.shared.check_writing()?;
+        Ok(self.shared.files.delete(|file| self.holds(file) && unwanted(file))?)
+    }
+
+    fn place(&self, name: &str) -> Result<FilePath, TrackError> {
+        let name = name.trim_start_matches('/');
+        let place = match self.folder.as_str() {
+            "" => name.parse(),
+            folder => format!("{folder}/{name}").parse(),
+        };
+        Ok(place?)
+    }
+
+    fn holds(&self, file: &FileInfo) -> bool {
+        let folder = file.path.trim_matches('/');
+        let below = folder.strip_prefix(self.folder.as_str());
+        self.folder.is_empty() || below.is_some_and(|b| b.is_empty() || b.starts_with('/'))
+    }
+
+    fn no_file(&self, name: &str) -> TrackError {
+        TrackError::NoFile {
+            folder: self.folder.clone(),
+            name: name.to_owned(),
+            experiment: self.shared.name.to_string(),
+        }
+    }
+}
+
+fn is_at(file: &FileInfo, place: &FilePath) -> bool {
+    file.filename == place.filename() && file.path.trim_matches('/') == place.folder()
+}

@@ -1,0 +1,115 @@
+//! `csv`: one line a row and one cell a column, for spreadsheets and tools that know nothing of lists.
+//! RFC 4180 as the `csv` crate writes it, with `\n` at the end of every line.
+
+use std::io::{self, Write};
+use std::ops::Range;
+
+use csv::{ByteRecord, Terminator, WriterBuilder};
+
+use super::survey::{Places, Survey};
+use super::{RowSource, RowStream, RowText, rows_of, typed};
+use crate::error::TrackError;
+use crate::json::{NonFinite, RowShape, ScanError, Scanner};
+use crate::row::TIMESTAMP_COLUMN;
+
+/// Writes the rows of `source` to `out`, the names of the columns first.
+pub(super) fn write(
+    source: &impl RowSource,
+    non_finite: NonFinite,
+    out: &mut dyn Write,
+) -> Result<(), TrackError> {
+    let survey = Survey::of(source)?;
+    let row_text = match non_finite {
+        NonFinite::Tokens => survey.text(),
+        NonFinite::Null => RowText::Rebuilt(NonFinite::Null),
+    };
+    let columns = typed::names(source, &survey);
+    let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
+    let header = columns.iter().map(|name| &**name);
+    writer.write_record([TIMESTAMP_COLUMN].into_iter().chain(header)).map_err(failed)?;
+    let places: Places = columns.into_iter().collect();
+    let mut cells = Cells::new(places);
+    let mut record = ByteRecord::new();
+    let mut rows = source.rows();
+    let mut lines = Vec::new();
+    while let Some(read) = rows.next_lines(row_text, &mut lines) {
+        read?;
+        for row in rows_of(&lines) {
+            cells.fill(row).map_err(|error| TrackError::Corrupt {
+                topic: source.about().topic,
+                reason: error.to_string(),
+            })?;
+            record.clear();
+            cells.iter().for_each(|cell| record.push_field(cell));
+            writer.write_byte_record(&record).map_err(failed)?;
+        }
+        lines.clear();
+    }
+    writer.flush().map_err(TrackError::Export)
+}
+
+/// The cells of one row.
+struct Cells {
+    places: Places,
+    /// Of each column the number of its cell.
+    shape: RowShape<usize>,
+    text: Vec<u8>,
+    /// Where each cell lies in `text`: the time, then the columns by their places.
+    cells: Vec<Range<usize>>,
+}
+
+impl Cells {
+    fn new(places: Places) -> Self {
+        let cells = vec![0..0; places.len() + 1];
+        Self { places, shape: RowShape::default(), text: Vec::new(), cells }
+    }
+
+    fn fill(&mut self, row: &[u8]) -> Result<(), ScanError> {
+        let Self { places, shape, text, cells } = self;
+        text.clear();
+        cells.fill(0..0);
+        let mut hint = 0;
+        let name = |name: &str| {
+            if name == TIMESTAMP_COLUMN {
+                return Ok(0);
+            }
+            // The survey has seen every column.
+            let place = places.find(name, hint).ok_or(ScanError(0))?;
+            hint = place + 1;
+            Ok(hint)
+        };
+        shape.walk(row, name, |cell, scanner| {
+            let start = text.len();
+            push_cell(scanner, text)?;
+            cells[cell] = start..text.len();
+            Ok(())
+        })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.cells.iter().map(|cell| self.text.get(cell.clone()).unwrap_or_default())
+    }
+}
+
+/// The next value as a cell: a text as it is, nothing for null, all else as in JSON.
+fn push_cell(scanner: &mut Scanner<'_>, cell: &mut Vec<u8>) -> Result<(), ScanError> {
+    match scanner.peek() {
+        Some(b'n') => scanner.expect_word(b"null")?,
+        Some(b'"') => cell.extend_from_slice(scanner.text()?.as_bytes()),
+        Some(b'-' | b'0'..=b'9') => cell.extend_from_slice(scanner.number()?),
+        _ => {
+            let start = scanner.at();
+            scanner.by_jiter(|jiter| jiter.next_skip())?;
+            cell.extend_from_slice(scanner.since(start));
+        }
+    }
+    Ok(())
+}
+
+/// Errors of the writer are those of its destination, or else bugs.
+fn failed(error: csv::Error) -> TrackError {
+    TrackError::Export(match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    })
+}

@@ -1,0 +1,50 @@
+//! `json` and `jsonl`, as the Python SDK 0.11.0 returns them.
+
+use std::io::Write;
+
+use super::{RowStream, RowText};
+use crate::error::TrackError;
+
+/// `{"entries":[…],"count":n}`.
+pub(super) fn write_json(
+    rows: impl RowStream,
+    row_text: RowText,
+    out: &mut dyn Write,
+) -> Result<(), TrackError> {
+    out.write_all(b"{\"entries\":[").map_err(TrackError::Export)?;
+    let count = write_rows(rows, row_text, b',', out)?;
+    write!(out, "],\"count\":{count}}}").map_err(TrackError::Export)
+}
+
+/// Rows joined by newlines.
+pub(super) fn write_jsonl(
+    rows: impl RowStream,
+    row_text: RowText,
+    out: &mut dyn Write,
+) -> Result<(), TrackError> {
+    write_rows(rows, row_text, b'\n', out).map(|_| ())
+}
+
+/// Returns how many there were.
+fn write_rows(
+    mut rows: impl RowStream,
+    row_text: RowText,
+    separator: u8,
+    out: &mut dyn Write,
+) -> Result<u64, TrackError> {
+    let mut count = 0;
+    let mut lines = Vec::new();
+    while let Some(read) = rows.next_lines(row_text, &mut lines) {
+        read?;
+        // No text within a row has a line end; the first byte may be what ended the row before.
+        let ended = usize::from(count > 0);
+        count += memchr::memchr_iter(b'\n', &lines[ended..]).count() as u64;
+        lines.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = separator);
+        // The last separator goes out before the next row, if there is one.
+        out.write_all(lines.strip_suffix(&[separator]).unwrap_or(&lines))
+            .map_err(TrackError::Export)?;
+        lines.clear();
+        lines.push(separator);
+    }
+    Ok(count)
+}

@@ -1,0 +1,387 @@
+//! What kind of values a column holds, over all its rows: the type that fits every one of them
+//! without loss, or none.
+
+use jiter::{Jiter, JiterError, Peek};
+
+use crate::json::{MAX_DEPTH, ScanError, Scanner};
+use crate::row::{Column, ColumnType};
+
+/// Integers up to this size are exact as floats.
+const EXACT_IN_F64: u64 = 1 << f64::MANTISSA_DIGITS;
+
+/// A dict with more keys than this is a table of its own, not a type.
+const MAX_DICT_KEYS: usize = 256;
+
+/// What is known of a column's values so far. Nulls fit every kind.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) enum Kind {
+    /// Nulls only.
+    #[default]
+    Nothing,
+    Bool,
+    Number(Numbers),
+    Text,
+    List(Box<Kind>),
+    Dict(Vec<(Column, Kind)>),
+    /// Values that have no type in common.
+    Mixed,
+}
+
+/// The numbers that a column holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Numbers {
+    floats: bool,
+    ints: bool,
+    /// The lowest integer below zero.
+    lowest: i64,
+    /// The highest integer above zero.
+    highest: u64,
+}
+
+impl Kind {
+    /// Takes in one more value: the one that comes next.
+    pub(super) fn note(&mut self, scanner: &mut Scanner<'_>) -> Result<(), ScanError> {
+        let start = scanner.at();
+        match scanner.peek() {
+            Some(b'"') => {
+                self.note_plain(Self::Text);
+                scanner.text().map(drop)
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                let text = scanner.number()?;
+                if let Some(numbers) = self.as_numbers() {
+                    numbers.note(text);
+                }
+                Ok(())
+            }
+            Some(b'[') if self.note_numbers(scanner)? => Ok(()),
+            _ => {
+                // What was noted of it already is noted once more, which changes nothing.
+                scanner.seek(start);
+                scanner.by_jiter(|jiter| {
+                    let peek = jiter.peek()?;
+                    self.note_within(MAX_DEPTH, jiter, peek)
+                })
+            }
+        }
+    }
+
+    /// Takes in a list of numbers, if that is what the column has had so far and what comes next.
+    fn note_numbers(&mut self, scanner: &mut Scanner<'_>) -> Result<bool, ScanError> {
+        let Self::List(items) = self else { return Ok(false) };
+        let Self::Number(numbers) = &mut **items else { return Ok(false) };
+        scanner.expect(b'[')?;
+        let mut is_first = true;
+        while scanner.next_item(is_first, b']')? {
+            if !matches!(scanner.peek(), Some(b'-' | b'0'..=b'9' | b'N' | b'I')) {
+                return Ok(false);
+            }
+            numbers.note(scanner.number()?);
+            is_first = false;
+        }
+        Ok(true)
+    }
+
+    fn note_within(
+        &mut self,
+        depth: usize,
+        jiter: &mut Jiter<'_>,
+        peek: Peek,
+    ) -> Result<(), JiterError> {
+        if depth == 0 && matches!(peek, Peek::Array | Peek::Object) {
+            *self = Self::Mixed;
+        }
+        match peek {
+            Peek::Null => jiter.known_null(),
+            Peek::True | Peek::False => {
+                self.note_plain(Self::Bool);
+                jiter.known_bool(peek).map(|_| ())
+            }
+            Peek::String => {
+                self.note_plain(Self::Text);
+                jiter.known_skip(peek)
+            }
+            Peek::Array => match self.as_list() {
+                Some(items) => {
+                    let mut next = jiter.known_array()?;
+                    while let Some(peek) = next {
+                        items.note_within(depth - 1, jiter, peek)?;
+                        next = jiter.array_step()?;
+                    }
+                    Ok(())
+                }
+                None => jiter.known_skip(peek),
+            },
+            Peek::Object => match self.as_dict() {
+                Some(entries) => {
+                    let known = note_dict(entries, depth - 1, jiter)?;
+                    if known == Keys::Unfit {
+                        *self = Self::Mixed;
+                    }
+                    Ok(())
+                }
+                None => jiter.known_skip(peek),
+            },
+            number => {
+                let text = jiter.known_number_bytes(number)?;
+                if let Some(numbers) = self.as_numbers() {
+                    numbers.note(text);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes in what is known of further values.
+    pub(super) fn merge(&mut self, other: Self) {
+        match (self, other) {
+            (_, Self::Nothing) => {}
+            (known @ Self::Nothing, other) => *known = other,
+            (Self::Number(known), Self::Number(other)) => known.merge(other),
+            (Self::List(known), Self::List(other)) => known.merge(*other),
+            (known @ Self::Dict(_), Self::Dict(other)) => known.merge_dict(other),
+            (known, other) => known.note_plain(other),
+        }
+    }
+
+    fn merge_dict(&mut self, other: Vec<(Column, Self)>) {
+        let Some(known) = self.as_dict() else {
+            return;
+        };
+        for (key, kind) in other {
+            match known.iter_mut().find(|(k, _)| *k == key) {
+                Some((_, known)) => known.merge(kind),
+                None => known.push((key, kind)),
+            }
+        }
+        if known.len() > MAX_DICT_KEYS {
+            *self = Self::Mixed;
+        }
+    }
+
+    /// The type that holds every value noted.
+    pub(super) fn column_type(&self) -> ColumnType {
+        self.common_type().unwrap_or(ColumnType::Json)
+    }
+
+    /// As [`column_type`](Self::column_type); `None` where only their JSON text holds them all.
+    pub(super) fn common_type(&self) -> Option<ColumnType> {
+        Some(match self {
+            Self::Nothing => ColumnType::Null,
+            Self::Bool => ColumnType::Bool,
+            Self::Number(numbers) => numbers.common_type()?,
+            Self::Text => ColumnType::Text,
+            Self::List(items) => ColumnType::List(Box::new(items.common_type()?)),
+            // Parquet has no dict without keys.
+            Self::Dict(entries) if entries.is_empty() => return None,
+            Self::Dict(entries) => {
+                let typed = |(key, kind): &(Column, Kind)| Some((key.clone(), kind.common_type()?));
+                ColumnType::Dict(entries.iter().map(typed).collect::<Option<_>>()?)
+            }
+            Self::Mixed => return None,
+        })
+    }
+
+    fn note_plain(&mut self, kind: Self) {
+        match self {
+            Self::Nothing => *self = kind,
+            known if *known == kind => {}
+            known => *known = Self::Mixed,
+        }
+    }
+
+    /// The numbers, if numbers are what this holds.
+    fn as_numbers(&mut self) -> Option<&mut Numbers> {
+        match self {
+            Self::Nothing => *self = Self::Number(Numbers::default()),
+            Self::Number(_) => {}
+            _ => *self = Self::Mixed,
+        }
+        if let Self::Number(numbers) = self { Some(numbers) } else { None }
+    }
+
+    /// The kind of a list's items, if lists are what this holds.
+    fn as_list(&mut self) -> Option<&mut Self> {
+        match self {
+            Self::Nothing => *self = Self::List(Box::default()),
+            Self::List(_) => {}
+            _ => *self = Self::Mixed,
+        }
+        if let Self::List(items) = self { Some(items) } else { None }
+    }
+
+    /// The kinds of a dict's entries, if dicts are what this holds.
+    fn as_dict(&mut self) -> Option<&mut Vec<(Column, Self)>> {
+        match self {
+            Self::Nothing => *self = Self::Dict(Vec::new()),
+            Self::Dict(_) => {}
+            _ => *self = Self::Mixed,
+        }
+        if let Self::Dict(entries) = self { Some(entries) } else { None }
+    }
+}
+
+/// Whether a dict's keys can be those of a type.
+#[derive(PartialEq)]
+enum Keys {
+    Fit,
+    /// There are too many, or one comes twice.
+    Unfit,
+}
+
+fn note_dict(
+    known: &mut Vec<(Column, Kind)>,
+    depth: usize,
+    jiter: &mut Jiter<'_>,
+) -> Result<Keys, JiterError> {
+    let mut seen = vec![false; known.len()];
+    let mut fit = Keys::Fit;
+    let mut next = jiter.known_object()?;
+    while let Some(key) = next {
+        let place = known.iter().position(|(k, _)| **k == *key).unwrap_or_else(|| {
+            known.push((key.into(), Kind::Nothing));
+            seen.push(false);
+            known.len() - 1
+        });
+        if std::mem::replace(&mut seen[place], true) || known.len() > MAX_DICT_KEYS {
+            fit = Keys::Unfit;
+        }
+        let peek = jiter.peek()?;
+        known[place].1.note_within(depth, jiter, peek)?;
+        next = jiter.next_key()?;
+    }
+    Ok(fit)
+}
+
+impl Numbers {
+    /// Takes in a JSON number, or Python's token for one that is not finite.
+    fn note(&mut self, text: &[u8]) {
+        if !text.iter().all(|b| matches!(b, b'0'..=b'9' | b'-')) {
+            self.floats = true;
+            return;
+        }
+        let text = str::from_utf8(text).unwrap_or_default();
+        if let Ok(value) = text.parse::<i64>() {
+            self.ints = true;
+            self.lowest = self.lowest.min(value);
+            self.highest = self.highest.max(value.max(0).unsigned_abs());
+        } else if let Ok(value) = text.parse::<u64>() {
+            self.ints = true;
+            self.highest = self.highest.max(value);
+        } else {
+            // What no integer type holds is read as the nearest float.
+            self.floats = true;
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.floats |= other.floats;
+        self.ints |= other.ints;
+        self.lowest = self.lowest.min(other.lowest);
+        self.highest = self.highest.max(other.highest);
+    }
+
+    fn common_type(self) -> Option<ColumnType> {
+        let types = [ColumnType::Int, ColumnType::UInt, ColumnType::Float];
+        let mut fitting = types.into_iter().filter(|ty| self.fit(ty));
+        // Integers are not made floats of for being small enough.
+        fitting.find(|ty| self.floats || *ty != ColumnType::Float)
+    }
+
+    /// Whether a column of type `ty` holds them all without loss.
+    pub(super) fn fit(self, ty: &ColumnType) -> bool {
+        match ty {
+            ColumnType::Int => !self.floats && i64::try_from(self.highest).is_ok(),
+            ColumnType::UInt => !self.floats && self.lowest == 0,
+            ColumnType::Float => {
+                !self.ints || self.lowest.unsigned_abs().max(self.highest) <= EXACT_IN_F64
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn type_of(values: &[&str]) -> ColumnType {
+        let kind = kind_of(values);
+        for at in 0..=values.len() {
+            let mut merged = kind_of(&values[..at]);
+            merged.merge(kind_of(&values[at..]));
+            assert_eq!(merged, kind, "{values:?} parted at {at}");
+        }
+        kind.column_type()
+    }
+
+    fn kind_of(values: &[&str]) -> Kind {
+        let mut kind = Kind::default();
+        for value in values {
+            let mut scanner = Scanner::new(value.as_bytes());
+            kind.note(&mut scanner).unwrap();
+            assert_eq!((scanner.peek(), scanner.at()), (None, value.len()));
+        }
+        kind
+    }
+
+    fn list(items: ColumnType) -> ColumnType {
+        ColumnType::List(Box::new(items))
+    }
+
+    #[test]
+    fn integers_widen_to_floats_where_that_is_exact() {
+        assert_eq!(type_of(&["1", "-2"]), ColumnType::Int);
+        assert_eq!(type_of(&["9007199254740992", "0.5"]), ColumnType::Float);
+        assert_eq!(type_of(&["NaN", "-9007199254740993"]), ColumnType::Json);
+        assert_eq!(type_of(&["-Infinity", "1e3", "7"]), ColumnType::Float);
+    }
+
+    #[test]
+    fn integers_beyond_i64_are_unsigned_unless_some_are_negative() {
+        assert_eq!(type_of(&["18446744073709551615", "0"]), ColumnType::UInt);
+        assert_eq!(type_of(&["18446744073709551615", "-1"]), ColumnType::Json);
+        assert_eq!(type_of(&["18446744073709551616"]), ColumnType::Float);
+    }
+
+    #[test]
+    fn nulls_and_empty_lists_fit_every_kind() {
+        assert_eq!(type_of(&["null", "[]", "[1.5, null]", "null"]), list(ColumnType::Float));
+        assert_eq!(type_of(&["null"]), ColumnType::Null);
+        assert_eq!(type_of(&["[]"]), list(ColumnType::Null));
+    }
+
+    #[test]
+    fn lists_are_typed_down_to_their_numbers() {
+        assert_eq!(type_of(&["[[1, 2], null]", "[[0.5]]"]), list(list(ColumnType::Float)));
+        assert_eq!(type_of(&["[true]"]), list(ColumnType::Bool));
+    }
+
+    #[test]
+    fn dicts_in_lists_are_a_union_of_their_keys() {
+        let expected = vec![("id".into(), ColumnType::Float), ("score".into(), ColumnType::Float)];
+        let rows = [r#"[{"id": 1}, {"score": 0.5}]"#, r#"[{"id": 2.5}]"#];
+        assert_eq!(type_of(&rows), list(ColumnType::Dict(expected)));
+    }
+
+    #[test]
+    fn values_without_a_common_type_are_json() {
+        for values in [["1", r#""a""#], [r#"[1, "a"]"#, "null"], ["[1]", "1"], ["{}", "null"]] {
+            assert_eq!(type_of(&values), ColumnType::Json, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn dicts_whose_keys_are_many_or_come_twice_are_json() {
+        assert_eq!(type_of(&[r#"[{"a": 1, "a": 2}]"#]), ColumnType::Json);
+        let keys: Vec<String> = (0..=MAX_DICT_KEYS).map(|i| format!("\"k{i}\": 1")).collect();
+        assert_eq!(type_of(&[&format!("{{{}}}", keys.join(","))]), ColumnType::Json);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert_ne!(type_of(&[&deep(MAX_DEPTH)]), ColumnType::Json);
+        assert_eq!(type_of(&[&deep(MAX_DEPTH + 1)]), ColumnType::Json);
+    }
+}

@@ -1,0 +1,163 @@
+//! `parquet`: typed columns, `timestamp` first, zstd. A first pass over the rows finds the types,
+//! a second one writes them, so that memory holds one row group whatever the track's size.
+
+mod batch;
+mod builder;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, Field, Fields, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+
+use self::batch::Batch;
+use super::survey::Survey;
+use super::{RowSource, RowStream, RowText, rows_of, typed};
+use crate::error::TrackError;
+use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN};
+
+/// A row group is closed once it takes this much memory, encoded.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
+/// Batches that may wait to be encoded.
+const BATCHES_AHEAD: usize = 2;
+
+/// Writes the rows of `source` to `out`.
+pub(super) fn write(
+    source: &(impl RowSource + Sync),
+    out: &mut (dyn Write + Send),
+) -> Result<(), TrackError> {
+    let survey = Survey::of(source)?;
+    let columns = typed::columns(source, &survey);
+    let schema = Arc::new(schema(&columns));
+    let properties = properties(&columns);
+    let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
+    let batch = Batch::new(schema, &columns);
+    // Reading rows and encoding columns are about as much work.
+    thread::scope(|scope| {
+        let (full, batches) = mpsc::sync_channel(BATCHES_AHEAD);
+        let reader = thread::Builder::new().name("parquet-rows".into());
+        reader
+            .spawn_scoped(scope, move || gather(source, survey.text(), batch, &full))
+            .map_err(TrackError::Export)?;
+        for batch in batches {
+            writer.write(&batch?).map_err(failed)?;
+            if writer.memory_size() >= ROW_GROUP_BYTES {
+                writer.flush().map_err(failed)?;
+            }
+        }
+        Ok::<(), TrackError>(())
+    })?;
+    writer.close().map_err(failed)?;
+    Ok(())
+}
+
+/// Sends the rows of `source` in batches, until the end, a failure, or nobody takes them any more.
+fn gather(
+    source: &impl RowSource,
+    text: RowText,
+    mut batch: Batch,
+    full: &SyncSender<Result<RecordBatch, TrackError>>,
+) {
+    let mut rows = source.rows();
+    let mut lines = Vec::new();
+    while let Some(read) = rows.next_lines(text, &mut lines) {
+        let pushed = read.and_then(|()| rows_of(&lines).try_for_each(|row| batch.push(row)));
+        lines.clear();
+        let ready = match pushed {
+            Ok(()) if batch.is_full() => batch.take(),
+            Ok(()) => continue,
+            Err(error) => Err(error),
+        };
+        let failed = ready.is_err();
+        if full.send(ready).is_err() || failed {
+            return;
+        }
+    }
+    // An error here means that the receiver has failed, and says why itself.
+    let _ = full.send(batch.take());
+}
+
+/// Floats are split into streams of their bytes: smaller and faster to write than any other way.
+fn properties(columns: &[(Column, ColumnType)]) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_created_by(concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")).to_owned());
+    let mut floats = vec![vec![TIMESTAMP_COLUMN.to_owned()]];
+    for (name, ty) in columns {
+        push_float_paths(ty, vec![name.to_string()], &mut floats);
+    }
+    for path in floats.into_iter().map(ColumnPath::new) {
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::BYTE_STREAM_SPLIT);
+    }
+    properties.build()
+}
+
+/// The paths of the columns of floats that a column at `path` is stored as.
+fn push_float_paths(ty: &ColumnType, path: Vec<String>, floats: &mut Vec<Vec<String>>) {
+    let below = |names: &[&str]| {
+        path.iter().cloned().chain(names.iter().map(|name| (*name).to_owned())).collect()
+    };
+    match ty {
+        ColumnType::Float => floats.push(path),
+        ColumnType::List(items) => push_float_paths(items, below(&["list", "element"]), floats),
+        ColumnType::Dict(entries) => {
+            entries.iter().for_each(|(key, ty)| push_float_paths(ty, below(&[key]), floats));
+        }
+        ColumnType::Null
+        | ColumnType::Bool
+        | ColumnType::Int
+        | ColumnType::UInt
+        | ColumnType::Text
+        | ColumnType::Json => {}
+    }
+}
+
+fn schema(columns: &[(Column, ColumnType)]) -> Schema {
+    let timestamp = Field::new(TIMESTAMP_COLUMN, DataType::Float64, true);
+    let columns = columns.iter().map(|(name, ty)| Field::new(&**name, data_type(ty), true));
+    Schema::new([timestamp].into_iter().chain(columns).collect::<Fields>())
+}
+
+/// The types and names that pyarrow gives the same rows. Everything may be null.
+fn data_type(ty: &ColumnType) -> DataType {
+    match ty {
+        ColumnType::Null => DataType::Null,
+        ColumnType::Bool => DataType::Boolean,
+        ColumnType::Int => DataType::Int64,
+        ColumnType::UInt => DataType::UInt64,
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Text | ColumnType::Json => DataType::Utf8,
+        ColumnType::List(items) => DataType::List(Arc::new(element(items))),
+        ColumnType::Dict(dict) => DataType::Struct(entries(dict)),
+    }
+}
+
+/// What a list is made of, under the name that Parquet gives it.
+fn element(items: &ColumnType) -> Field {
+    Field::new("element", data_type(items), true)
+}
+
+fn entries(dict: &[(Column, ColumnType)]) -> Fields {
+    dict.iter().map(|(key, ty)| Field::new(&**key, data_type(ty), true)).collect()
+}
+
+/// Errors of the writer are those of its destination, or else bugs.
+fn failed(error: ParquetError) -> TrackError {
+    TrackError::Export(match error {
+        ParquetError::External(source) => match source.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(source) => io::Error::other(source),
+        },
+        error => io::Error::other(error),
+    })
+}

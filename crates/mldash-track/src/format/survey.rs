@@ -1,0 +1,229 @@
+//! A first pass over rows, for the formats that must know before the first row what will come:
+//! how many rows, from when to when, which columns of which types.
+
+use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::thread;
+
+use super::kind::Kind;
+use super::{RowSource, RowStream, RowText, float, rows_of};
+use crate::error::TrackError;
+use crate::json::{NonFinite, RowShape, ScanError};
+use crate::row::{Column, TIMESTAMP_COLUMN};
+
+/// More would only wait for the disk.
+const MAX_THREADS: usize = 4;
+
+/// What a pass over all rows has shown.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// The text whose objects are flat and have each key once.
+    text: RowText,
+    rows: u64,
+    /// The first and the last time, seconds.
+    span: Option<(f64, f64)>,
+    places: Places,
+    kinds: Vec<Kind>,
+    /// For each column, the number of the row that had it last.
+    seen: Vec<u64>,
+}
+
+/// Why a survey ends before the last row.
+enum Halt {
+    /// A row's text has a dict in place of columns, or a column twice.
+    NotFlat,
+    Malformed(ScanError),
+    Failed(TrackError),
+}
+
+impl From<ScanError> for Halt {
+    fn from(error: ScanError) -> Self {
+        Self::Malformed(error)
+    }
+}
+
+impl Survey {
+    /// Of all rows of `source`.
+    pub(super) fn of(source: &impl RowSource) -> Result<Self, TrackError> {
+        // Neither we nor the SDK write other than flat rows, so that they need not be rebuilt.
+        match Self::of_text(source, RowText::AsStored)? {
+            Some(survey) => Ok(survey),
+            None => Self::of_text(source, RowText::Rebuilt(NonFinite::Tokens))
+                .map(Option::unwrap_or_default),
+        }
+    }
+
+    fn of_text(source: &impl RowSource, text: RowText) -> Result<Option<Self>, TrackError> {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        let surveys = thread::scope(|scope| {
+            let threads: Vec<_> = source
+                .parts(threads)
+                .into_iter()
+                .map(|rows| {
+                    let thread = thread::Builder::new().name("survey".into());
+                    thread.spawn_scoped(scope, move || Self::of_rows(rows, text))
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| match thread {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    Err(error) => Err(Halt::Failed(TrackError::Export(error))),
+                })
+                .collect::<Vec<_>>()
+        });
+        let mut whole = Self { text, ..Self::default() };
+        for survey in surveys {
+            match survey {
+                Ok(survey) => whole.append(survey),
+                Err(Halt::NotFlat) => return Ok(None),
+                Err(Halt::Malformed(error)) => {
+                    let (topic, reason) = (source.about().topic, error.to_string());
+                    return Err(TrackError::Corrupt { topic, reason });
+                }
+                Err(Halt::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(Some(whole))
+    }
+
+    fn of_rows(mut rows: impl RowStream, text: RowText) -> Result<Self, Halt> {
+        let mut survey = Self { text, ..Self::default() };
+        let mut shape = RowShape::default();
+        let mut lines = Vec::new();
+        let mut last_time = Vec::new();
+        while let Some(read) = rows.next_lines(text, &mut lines) {
+            read.map_err(Halt::Failed)?;
+            for row in rows_of(&lines) {
+                survey.note(row, &mut shape, &mut last_time)?;
+            }
+            lines.clear();
+        }
+        if let (Some((_, last)), Some(secs)) = (&mut survey.span, float(&last_time)) {
+            *last = secs;
+        }
+        Ok(survey)
+    }
+
+    /// Takes in what the rows after these have shown.
+    fn append(&mut self, later: Self) {
+        self.rows += later.rows;
+        self.span = match (self.span, later.span) {
+            (Some((first, _)), Some((_, last))) => Some((first, last)),
+            (span, later) => span.or(later),
+        };
+        for (hint, (name, kind)) in later.places.names.iter().zip(later.kinds).enumerate() {
+            let place = self.places.find_or_push(name, hint);
+            if self.kinds.len() <= place {
+                self.kinds.push(Kind::default());
+                self.seen.push(0);
+            }
+            self.kinds[place].merge(kind);
+        }
+    }
+
+    fn note(
+        &mut self,
+        row: &[u8],
+        shape: &mut RowShape<Option<usize>>,
+        last_time: &mut Vec<u8>,
+    ) -> Result<(), Halt> {
+        self.rows += 1;
+        let Self { places, kinds, seen, rows, span, text } = self;
+        let mut hint = 0;
+        let name = |name: &str| {
+            let place = (name != TIMESTAMP_COLUMN).then(|| places.find_or_push(name, hint));
+            hint = place.map_or(hint, |place| place + 1);
+            Ok(place)
+        };
+        shape.walk(row, name, |place, scanner| {
+            let Some(place) = place else {
+                let time = scanner.number()?;
+                if span.is_none() {
+                    *span = float(time).map(|secs| (secs, secs));
+                }
+                last_time.clear();
+                last_time.extend_from_slice(time);
+                return Ok(());
+            };
+            if kinds.len() <= place {
+                kinds.push(Kind::default());
+                seen.push(0);
+            }
+            let is_twice = std::mem::replace(&mut seen[place], *rows) == *rows;
+            if is_twice || (scanner.peek() == Some(b'{') && *text == RowText::AsStored) {
+                return Err(Halt::NotFlat);
+            }
+            Ok(kinds[place].note(scanner)?)
+        })
+    }
+
+    /// The text to ask for when going through the rows again.
+    pub(super) fn text(&self) -> RowText {
+        self.text
+    }
+
+    /// Number of rows.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The first and the last time, seconds.
+    pub(super) fn span(&self) -> Option<(f64, f64)> {
+        self.span
+    }
+
+    /// Columns in the order they first appear in.
+    pub(super) fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.places.names.iter()
+    }
+
+    /// The columns, and what they hold.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&Column, &Kind)> {
+        self.places.names.iter().zip(&self.kinds)
+    }
+}
+
+/// Columns by name; quick when rows carry them in one order.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    names: Vec<Column>,
+    by_name: HashMap<Column, usize>,
+}
+
+impl Places {
+    /// The place of the column called `name`, which may well be `hint`.
+    pub(super) fn find(&self, name: &str, hint: usize) -> Option<usize> {
+        match self.names.get(hint) {
+            Some(known) if **known == *name => Some(hint),
+            _ => self.by_name.get(name).copied(),
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// The place of the column called `name`, which is added if it is not known yet.
+    pub(super) fn find_or_push(&mut self, name: &str, hint: usize) -> usize {
+        self.find(name, hint).unwrap_or_else(|| self.push(name.into()))
+    }
+
+    /// Adds a column that is not known yet; returns its place.
+    fn push(&mut self, name: Column) -> usize {
+        self.names.push(name.clone());
+        self.by_name.insert(name, self.names.len() - 1);
+        self.names.len() - 1
+    }
+}
+
+impl FromIterator<Column> for Places {
+    fn from_iter<I: IntoIterator<Item = Column>>(names: I) -> Self {
+        let mut places = Self::default();
+        names.into_iter().for_each(|name| {
+            places.push(name);
+        });
+        places
+    }
+}

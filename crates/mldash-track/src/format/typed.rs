@@ -1,0 +1,120 @@
+//! The columns of an export: of the types that were declared, where the values fit them, else of the
+//! types of the values.
+
+use super::RowSource;
+use super::kind::Kind;
+use super::survey::Survey;
+use crate::row::{Column, ColumnType};
+
+/// The columns of the rows that `survey` has seen: those declared in their order, whether a row has them
+/// or not, then the others in the order they first appear in. What does not fit its declaration is told.
+pub(super) fn columns(source: &impl RowSource, survey: &Survey) -> Vec<(Column, ColumnType)> {
+    let mut columns = source.declared();
+    let declared = columns.len();
+    for (name, kind) in survey.kinds() {
+        match columns[..declared].iter_mut().find(|(known, _)| known == name) {
+            Some((_, ty)) => {
+                let settled = settle(kind, ty).unwrap_or(ColumnType::Json);
+                if settled != *ty {
+                    tracing::warn!(
+                        "track `{}`: column `{name}` holds values that are not of its declared type, {ty}; \
+                         it is written as {settled}",
+                        source.about().topic
+                    );
+                    *ty = settled;
+                }
+            }
+            None => columns.push((name.clone(), kind.column_type())),
+        }
+    }
+    columns.sort_by_key(|(name, _)| source.group(name));
+    columns
+}
+
+/// The names of these columns.
+pub(super) fn names(source: &impl RowSource, survey: &Survey) -> Vec<Column> {
+    let mut names: Vec<Column> = source.declared().into_iter().map(|(name, _)| name).collect();
+    let declared = names.len();
+    for name in survey.columns() {
+        if !names[..declared].contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names.sort_by_key(|name| source.group(name));
+    names
+}
+
+/// The declared type if it holds all values of `kind`, else one that does; `None` where only their JSON
+/// text holds them all.
+fn settle(kind: &Kind, declared: &ColumnType) -> Option<ColumnType> {
+    Some(match (kind, declared) {
+        (Kind::Mixed, _) | (_, ColumnType::Json) => return None,
+        (Kind::Nothing, declared) => declared.clone(),
+        (Kind::Number(numbers), declared) if numbers.fit(declared) => declared.clone(),
+        (Kind::List(items), ColumnType::List(declared)) => {
+            ColumnType::list(settle(items, declared)?)
+        }
+        (Kind::Dict(entries), ColumnType::Dict(declared)) => {
+            let mut settled = declared.clone();
+            for (key, kind) in entries {
+                match settled.iter_mut().find(|(known, _)| known == key) {
+                    Some((_, ty)) => *ty = settle(kind, ty)?,
+                    None => settled.push((key.clone(), kind.common_type()?)),
+                }
+            }
+            ColumnType::Dict(settled)
+        }
+        (kind, _) => kind.common_type()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Scanner;
+
+    fn settled(declared: &ColumnType, values: &[&str]) -> String {
+        let mut kind = Kind::default();
+        for value in values {
+            kind.note(&mut Scanner::new(value.as_bytes())).unwrap();
+        }
+        settle(&kind, declared).unwrap_or(ColumnType::Json).to_string()
+    }
+
+    fn list(items: ColumnType) -> ColumnType {
+        ColumnType::list(items)
+    }
+
+    #[test]
+    fn a_declared_type_stays_where_no_value_shows_it() {
+        assert_eq!(settled(&list(ColumnType::Float), &["[]", "null"]), "list<double>");
+        assert_eq!(settled(&ColumnType::UInt, &["7"]), "uint64");
+        assert_eq!(settled(&ColumnType::Float, &["7"]), "double");
+        assert_eq!(settled(&ColumnType::Text, &[]), "string");
+        let dict = ColumnType::Dict(vec![("id".into(), list(ColumnType::Int))]);
+        assert_eq!(settled(&list(dict), &["[{}]", "[]"]), "list<struct<id: list<int64>>>");
+    }
+
+    #[test]
+    fn values_that_do_not_fit_have_their_own_type_and_their_neighbours_the_declared_one() {
+        assert_eq!(settled(&ColumnType::Int, &["1", "0.5"]), "double");
+        assert_eq!(settled(&ColumnType::UInt, &["-1"]), "int64");
+        assert_eq!(settled(&ColumnType::Float, &["9007199254740993"]), "int64");
+        assert_eq!(settled(&ColumnType::Float, &["9007199254740993", "0.5"]), "JSON text");
+        assert_eq!(settled(&ColumnType::Int, &["1", r#""a""#]), "JSON text");
+        assert_eq!(settled(&ColumnType::Int, &[r#""a""#]), "string");
+        let dict = ColumnType::Dict(vec![
+            ("id".into(), ColumnType::Int),
+            ("poses".into(), list(ColumnType::Float)),
+        ]);
+        assert_eq!(
+            settled(&dict, &[r#"{"id": 0.5, "poses": [], "name": "a"}"#]),
+            "struct<id: double, poses: list<double>, name: string>"
+        );
+    }
+
+    #[test]
+    fn what_is_declared_as_json_text_stays_that() {
+        assert_eq!(settled(&ColumnType::Json, &["1"]), "JSON text");
+    }
+}

@@ -1,0 +1,238 @@
+//! The Track API client: experiments, tracks, rows. Knows nothing of ROS.
+//!
+//! [`Experiment`] opens a recording, [`Track`] appends to one topic and reads it back, [`Query`]
+//! says what to read, [`Export`] as what. Rows go through a buffer, which merges them by `_ts`,
+//! into the local store, which is ML-Dash's own layout on disk.
+//!
+//! # Append
+//!
+//! Every row has a time, finite float seconds; there is no automatic one. Fields are free-form, and
+//! nested dicts become dotted columns. They come from [`fields!`](crate::fields), from structs, from
+//! JSON. An append takes a lock for an insert and no more; [`Options::buffer_bytes`] bounds what
+//! waits, and [`WhenFull`] says what happens then.
+//!
+//! ```
+//! # use mldash_track::*;
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! let arm = exp.tracks("robot/arm");
+//! arm.append(fields! { "q": [0.1, -0.22], "grip": { "closed": true } }, 0.033)?;
+//!
+//! #[derive(serde::Serialize)]
+//! struct Joints { q: [f32; 2] }
+//! arm.append_serialize(&Joints { q: [0.1, -0.2] }, 0.066)?;
+//!
+//! arm.append_json(r#"{"_ts": 0.1, "q": [0.1, -0.18]}"#)?;
+//! let error = arm.append_json(r#"{"_ts": "0.1", "q": [0.1, -0.18]}"#).unwrap_err();
+//! assert_eq!(error.to_string(), r#"track `robot/arm`: `_ts` must be a number of seconds, got "0.1""#);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Merge
+//!
+//! Rows of one track and one time are one row, later fields overwriting, whether they come in one
+//! flush, in two or in two runs of a program. Tracks know nothing of each other's times.
+//!
+//! ```
+//! # use mldash_track::*;
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! let arm = exp.tracks("robot/arm");
+//! arm.append(fields! { "q": [0.1, -0.22], "mode": "move" }, 0.033)?;
+//! exp.flush()?;
+//! arm.append(fields! { "mode": "hold" }, 0.033)?;
+//! let rows = arm.read(&Query::all())?;
+//! assert_eq!(rows.len(), 1);
+//! assert_eq!(rows[0].fields, fields! { "q": [0.1, -0.22], "mode": "hold" });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Flush
+//!
+//! [`Track::flush`] and [`Experiment::flush`] return once the rows are in the store: other processes
+//! read them, `kill -9` keeps them. A thread of its own flushes full batches, and all in an interval
+//! ([`Options`]). [`Experiment::close`] flushes, leaves every file sorted and merged, and says what
+//! the tracks hold.
+//!
+//! ```
+//! # use mldash_track::*;
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! exp.tracks("robot/arm").append(fields! { "q": 0.1 }, 0.033)?;
+//! exp.tracks("robot/arm").flush()?;
+//! let reader = Experiment::open_read_only("alice/warehouse/run-1", root.path())?;
+//! assert_eq!(reader.tracks("robot/arm").read(&Query::all())?.len(), 1);
+//! assert_eq!(exp.close()?.tracks[0].info.total_entries, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Read and export
+//!
+//! Rows come sorted and merged at any moment, also while another process records. A [`Query`] names
+//! a range of time, columns and a number of rows; [`Track::rows`] streams what [`Track::read`]
+//! collects; [`Track::export`] writes a file that others read, in one of the [`Format`]s.
+//!
+//! ```
+//! # use mldash_track::*;
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! let arm = exp.tracks("robot/arm");
+//! for i in 0..100 {
+//!     arm.append(fields! { "q": i, "mode": "hold" }, f64::from(i) / 10.0)?;
+//! }
+//! let query = Query::range(5.0..=5.1).columns(["q"]);
+//! let json = String::from_utf8(arm.export(&query, Format::Json)?)?;
+//! assert_eq!(json, r#"{"entries":[{"timestamp":5.0,"q":50},{"timestamp":5.1,"q":51}],"count":2}"#);
+//! let parquet = arm.export(&Query::all(), Format::Parquet)?;
+//! assert!(parquet.starts_with(b"PAR1"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Slice and find
+//!
+//! A [`Slice`] goes through the rows of a range without holding them, and finds single ones by time:
+//! the last that is not after it, or the nearest within a tolerance.
+//!
+//! ```
+//! # use mldash_track::*;
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! let arm = exp.tracks("robot/arm");
+//! for ts in [1.0, 3.0, 5.0] {
+//!     arm.append(fields! { "q": ts }, ts)?;
+//! }
+//! let slice = arm.slice(0.0..=10.0)?;
+//! assert_eq!(slice.rows().count(), 3);
+//! assert_eq!(slice.find_by_time(4.9)?.ts.as_secs(), 3.0);
+//! assert_eq!(slice.find_by_times([1.5, 5.5])?.len(), 2);
+//! assert_eq!(slice.find_nearest(4.9, 0.5)?.ts.as_secs(), 5.0);
+//! assert!(matches!(slice.find_by_time(0.5), Err(FindError::BeforeFirst { .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Align
+//!
+//! One row per row of one track, with what the others held then: [`Align`], [`Experiment::align`].
+//!
+//! ```
+//! # use mldash_track::*;
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! exp.tracks("camera").append(fields! { "frame": 7 }, 1.0)?;
+//! exp.tracks("arm").append(fields! { "q": [0.5, 1.5] }, 0.98)?;
+//! let aligned = exp.align(&Align::on("camera").with(["arm"]).tolerance(0.05))?;
+//! let row = aligned.rows().next().ok_or("no row")??;
+//! assert_eq!(row.fields, fields! { "frame": 7, "arm.timestamp": 0.98, "arm.q": [0.5, 1.5] });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Files
+//!
+//! What is too large for a row lies beside the tracks, and the row names it: [`Files`].
+//!
+//! ```
+//! # use mldash_track::*;
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! let frame = exp.files("frames").save_bytes(b"\xff\xd8...", "frame_00007.jpg")?;
+//! exp.tracks("camera").append(fields! { "file": frame.filename, "bytes": frame.size_bytes }, 1.0)?;
+//! assert_eq!(exp.files("frames").read("frame_00007.jpg")?, b"\xff\xd8...");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Run
+//!
+//! `experiment.json` says what records, since when, and how it ended.
+//!
+//! ```
+//! # use mldash_track::*;
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! exp.start_run(Metadata::from_iter([("robot".to_owned(), "rover".into())]))?;
+//! assert_eq!(exp.notes()?.status, Some(RunStatus::Running));
+//! exp.close()?;
+//! let exp = Experiment::open_read_only("alice/warehouse/run-1", root.path())?;
+//! assert_eq!(exp.notes()?.status, Some(RunStatus::Completed));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # List
+//!
+//! ```
+//! # use mldash_track::*;
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+//! exp.tracks("robot/arm").append(fields! { "q": 0.1 }, 0.033)?;
+//! exp.tracks("camera").append(fields! { "frame": 7 }, 0.033)?;
+//! exp.flush()?;
+//! assert_eq!(exp.list()?.len(), 2);
+//! let robot = exp.list_matching(&TopicFilter::from("robot/*"))?;
+//! assert_eq!((robot[0].topic.as_str(), robot[0].total_entries), ("robot/arm", 1));
+//! assert_eq!(exp.files("").list()?.len(), 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+// A few methods are called by the remote side or by Parquet alone; a `cfg` on each would say no more.
+#![cfg_attr(not(all(feature = "parquet", feature = "remote")), allow(dead_code))]
+
+mod align;
+mod at_once;
+mod buffer;
+mod error;
+mod experiment;
+mod files;
+mod flusher;
+mod format;
+mod found;
+pub mod json;
+mod lines;
+mod local;
+pub mod name;
+mod options;
+mod query;
+#[cfg(feature = "remote")]
+mod remote;
+pub mod row;
+mod rows;
+mod run;
+mod serialize;
+mod shared;
+mod slice;
+mod track;
+
+pub use align::{Align, AlignError, AlignMethod, Aligned, AlignedRows};
+pub use buffer::{Appended, WhenFull};
+pub use error::TrackError;
+pub use error::one_line;
+pub use experiment::{CloseError, Closed, ClosedTrack, Experiment, LostRows};
+pub use files::Files;
+pub use format::{Export, Format, FormatError};
+pub use found::{Found, read_the_same};
+pub use lines::{AppendedLines, BadLine};
+pub use local::{
+    ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
+};
+pub use local::{WholeFile, hex};
+pub use local::{replace_file, take_noted_schema};
+pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
+pub use options::{EnvError, Options};
+pub use query::{Query, TopicFilter};
+#[cfg(feature = "remote")]
+pub use remote::{
+    Keep, Remote, RemoteError, RemoteExperiment, SyncState, SyncStatus, Synced, TokenError,
+    WhenLocalFull,
+};
+pub use row::{
+    Array, Column, ColumnType, Fields, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp,
+    TimestampError, Value,
+};
+pub use rows::Rows;
+pub use run::Metadata;
+pub use serialize::SerializeError;
+pub use slice::{FindError, Slice};
+pub use track::Track;
+
+/// The README's program is compiled with the documentation's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,216 @@
+//! `experiment.json`, as the Python SDK 0.11.0 writes it, and what ML-Dash's server knows of an
+//! experiment besides: its status. Keys that we don't know are kept.
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::metadata::{Extra, load_json, save_json, utc_now};
+use crate::name::ExperimentName;
+
+const EXPERIMENT_FILE: &str = "experiment.json";
+/// The Python SDK holds this one while it changes the file.
+const LOCK_FILE: &str = ".experiment.lock";
+
+/// How far a run has come, in ML-Dash's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RunStatus {
+    /// It is being recorded.
+    Running,
+    /// It ended as meant.
+    Completed,
+    /// It ended with an error.
+    Failed,
+    /// It was stopped by hand.
+    Cancelled,
+}
+
+/// A text that names no status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a status; there are RUNNING, COMPLETED, FAILED and CANCELLED")]
+pub struct RunStatusError(String);
+
+impl RunStatus {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+
+    /// ML-Dash's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+
+    /// Whether nothing more is to come.
+    pub fn is_final(self) -> bool {
+        self != Self::Running
+    }
+}
+
+impl FromStr for RunStatus {
+    type Err = RunStatusError;
+
+    fn from_str(name: &str) -> Result<Self, RunStatusError> {
+        let known = Self::ALL.into_iter().find(|status| status.name() == name);
+        known.ok_or_else(|| RunStatusError(name.to_owned()))
+    }
+}
+
+/// What is said of an experiment. Where it is given to be noted, what is `None` stays as it was.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExperimentNotes {
+    /// What it is.
+    pub description: Option<String>,
+    /// Words to find it by.
+    pub tags: Option<Vec<String>>,
+    /// ML-Dash's collections that it is in.
+    pub bindrs: Option<Vec<String>>,
+    /// Whatever else belongs to it.
+    pub metadata: Option<serde_json::Value>,
+    /// Whether its owner wants it left as it is.
+    pub write_protected: Option<bool>,
+    /// How far it has come.
+    pub status: Option<RunStatus>,
+    /// When it was made, UTC, ISO 8601; never changed by a note.
+    pub created_at: Option<String>,
+}
+
+/// An experiment's `experiment.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct ExperimentFile {
+    name: String,
+    project: String,
+    description: Option<String>,
+    tags: Vec<String>,
+    bindrs: Vec<String>,
+    prefix: String,
+    metadata: Option<serde_json::Value>,
+    created_at: Option<String>,
+    write_protected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<RunStatus>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+impl ExperimentFile {
+    fn new(name: &ExperimentName) -> Self {
+        Self {
+            name: name.name().to_owned(),
+            project: name.project().to_owned(),
+            prefix: name.to_string(),
+            created_at: Some(utc_now()),
+            ..Self::default()
+        }
+    }
+
+    fn notes(&self) -> ExperimentNotes {
+        ExperimentNotes {
+            description: self.description.clone(),
+            tags: Some(self.tags.clone()),
+            bindrs: Some(self.bindrs.clone()),
+            metadata: self.metadata.clone(),
+            write_protected: Some(self.write_protected),
+            status: self.status,
+            created_at: self.created_at.clone(),
+        }
+    }
+
+    fn annotate(&mut self, notes: ExperimentNotes) {
+        self.description = notes.description.or(self.description.take());
+        self.metadata = notes.metadata.or(self.metadata.take());
+        self.status = notes.status.or(self.status);
+        if let Some(tags) = notes.tags {
+            self.tags = tags;
+        }
+        if let Some(bindrs) = notes.bindrs {
+            self.bindrs = bindrs;
+        }
+        if let Some(write_protected) = notes.write_protected {
+            self.write_protected = write_protected;
+        }
+    }
+}
+
+/// Whether there is one in `folder`.
+pub(super) fn exists(folder: &Path) -> bool {
+    folder.join(EXPERIMENT_FILE).exists()
+}
+
+/// What is said of the experiment in `folder`; nothing where it has no file.
+pub(super) fn load(folder: &Path) -> Result<ExperimentNotes, StoreError> {
+    let file: Option<ExperimentFile> = load_json(&folder.join(EXPERIMENT_FILE))?;
+    Ok(file.map(|file| file.notes()).unwrap_or_default())
+}
+
+/// Takes over what `change` says of the experiment `name`, whose folder is there, in view of what
+/// was noted before.
+pub(super) fn annotate(
+    folder: &Path,
+    name: &ExperimentName,
+    change: impl FnOnce(ExperimentNotes) -> ExperimentNotes,
+) -> Result<(), StoreError> {
+    let lock_path = folder.join(LOCK_FILE);
+    let lock = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&lock_path)
+        .map_err(StoreError::io("open", &lock_path))?;
+    // Held until the file is dropped.
+    lock.lock().map_err(StoreError::io("lock", &lock_path))?;
+    let path = folder.join(EXPERIMENT_FILE);
+    let mut file = load_or_put_aside(&path)?.unwrap_or_else(|| ExperimentFile::new(name));
+    file.annotate(change(file.notes()));
+    save_json(&path, &file).map(|_| ())
+}
+
+/// What is no experiment's file, one that the SDK left torn, say, is put aside: it must not keep a
+/// robot from recording.
+fn load_or_put_aside(path: &Path) -> Result<Option<ExperimentFile>, StoreError> {
+    match load_json(path) {
+        Err(StoreError::Malformed { path, reason }) => {
+            let aside = path.with_added_extension("bad");
+            fs::rename(&path, &aside).map_err(StoreError::io("rename", &path))?;
+            let (path, aside) = (path.display(), aside.display());
+            tracing::warn!("{path} is unusable ({reason}), put aside as {aside}");
+            Ok(None)
+        }
+        loaded => loaded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_leaves_what_it_does_not_speak_of_and_what_others_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = "alice/warehouse/run-1".parse().unwrap();
+        let path = folder.path().join(EXPERIMENT_FILE);
+        std::fs::write(&path, r#"{"name":"run-1","description":"first","theirs":[1]}"#).unwrap();
+        let running = ExperimentNotes {
+            tags: Some(vec!["arm".into()]),
+            status: Some(RunStatus::Running),
+            ..Default::default()
+        };
+        annotate(folder.path(), &name, |_| running).unwrap();
+        let notes = load(folder.path()).unwrap();
+        assert_eq!(notes.description.as_deref(), Some("first"));
+        assert_eq!(notes.tags, Some(vec!["arm".to_owned()]));
+        assert_eq!(notes.status, Some(RunStatus::Running));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            text.contains(r#""theirs":[1]"#) && text.contains(r#""status":"RUNNING""#),
+            "{text}"
+        );
+    }
+}

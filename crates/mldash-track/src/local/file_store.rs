@@ -1,0 +1,425 @@
+//! Files beside the tracks, in ML-Dash's layout: `files/<path>/<id>/<filename>`, listed in
+//! `files/.files_metadata.json`.
+//!
+//! What is durable when:
+//! 1. A file that [`FileStore::save`] returned for is whole and listed: other processes see it,
+//!    `kill -9` keeps it. Its data lies under an id of its own before its line is in the journal.
+//! 2. The journal is folded into `.files_metadata.json` whenever it has grown to a quarter of it,
+//!    and at close: n files cost in the order of n writes, not n². The Python SDK, which knows
+//!    nothing of the journal, sees a file at the latest when the experiment is closed.
+//! 3. Folding sets the journal aside, replaces the metadata whole under the SDK's own lock, removes
+//!    the data of files that were saved over, then removes what was set aside. After a crash between
+//!    any two it is done again: what is listed already, or has no data any more, is passed over.
+//! 4. Close syncs the file system, so that a power cut takes nothing. Before, it may take what the
+//!    operating system had not written yet; the checksum tells.
+//!
+//! Readers look at the journal, at what is set aside and at the metadata in this order, so that no
+//! fold in between can hide a file from them.
+
+mod folding;
+#[cfg(feature = "remote")]
+mod following;
+mod journal;
+mod listing;
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::error::StoreError;
+use super::file_id;
+use super::handles;
+use super::metadata::{Extra, utc_now};
+use crate::name::{ExperimentName, FilePath};
+#[cfg(feature = "remote")]
+pub(crate) use following::{FileFollower, FileNews};
+use journal::Journal;
+use listing::KeptListing;
+
+const COPY_BYTES: usize = 256 << 10;
+
+/// A file of an experiment, as ML-Dash lists it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct FileInfo {
+    /// A number, larger for later files, as text.
+    pub id: String,
+    /// The experiment, as ML-Dash names it locally.
+    #[serde(default)]
+    pub experiment_id: String,
+    /// The folder, with a leading `/`.
+    pub path: String,
+    /// The name in that folder.
+    pub filename: String,
+    /// What it is, for people.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Words to find it by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// ML-Dash's collections that it is in.
+    #[serde(default)]
+    pub bindrs: Vec<String>,
+    /// Its media type, by the name's extension.
+    #[serde(default)]
+    pub content_type: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// SHA-256 in hexadecimal.
+    pub checksum: String,
+    /// Whatever else belongs to it.
+    #[serde(default)]
+    pub metadata: Option<serde_json::Value>,
+    /// When it was saved, UTC, ISO 8601.
+    #[serde(default)]
+    pub uploaded_at: Option<String>,
+    /// When it or what is said here of it last changed.
+    #[serde(default)]
+    pub updated_at: Option<String>,
+    /// When it was deleted.
+    #[serde(default)]
+    pub deleted_at: Option<String>,
+    #[serde(flatten)]
+    extra: Extra,
+}
+
+/// What is said of a file when it is saved.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FileDescription {
+    pub(crate) content_type: String,
+    pub(crate) description: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) metadata: Option<serde_json::Value>,
+}
+
+/// A file that lies on the store's file system already, and what is known of it.
+#[derive(Debug)]
+pub struct WholeFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// How long it is.
+    pub size_bytes: u64,
+    /// SHA-256 in hexadecimal.
+    pub checksum: String,
+}
+
+/// The files of one experiment.
+#[derive(Debug)]
+pub(crate) struct FileStore {
+    /// `…/files`.
+    folder: PathBuf,
+    experiment_id: String,
+    journal: Mutex<Journal>,
+    /// Held while the metadata is rewritten.
+    folding: Mutex<()>,
+    metadata_bytes: AtomicU64,
+    kept: Mutex<KeptListing>,
+    saved: AtomicU64,
+}
+
+impl FileStore {
+    /// Of the experiment in `experiment`, whether it has files or not.
+    pub(crate) fn new(experiment: &Path, name: &ExperimentName) -> Self {
+        let folder = experiment.join("files");
+        Self {
+            journal: Mutex::new(Journal::new(&folder)),
+            folder,
+            experiment_id: format!("{}/{name}", name.project()),
+            folding: Mutex::default(),
+            metadata_bytes: AtomicU64::default(),
+            kept: Mutex::default(),
+            saved: AtomicU64::default(),
+        }
+    }
+
+    /// Stores what `source` holds, over a file of the same place if there is one. `None` once closed.
+    ///
+    /// # Errors
+    /// Nothing is left behind.
+    pub(crate) fn save(
+        &self,
+        place: &FilePath,
+        about: FileDescription,
+        source: &mut dyn Read,
+        source_path: &Path,
+    ) -> Result<Option<FileInfo>, StoreError> {
+        self.save_by(place, about, |data| write_hashed(data, source, source_path))
+    }
+
+    /// As [`save`](Self::save), for a file that is moved where it belongs.
+    pub(crate) fn adopt(
+        &self,
+        place: &FilePath,
+        about: FileDescription,
+        file: WholeFile,
+    ) -> Result<Option<FileInfo>, StoreError> {
+        self.save_by(place, about, |data| {
+            fs::rename(&file.path, data).map_err(StoreError::io("move", &file.path))?;
+            Ok((file.size_bytes, file.checksum))
+        })
+    }
+
+    /// Has `put` bring the data to the path it is given; it returns the size and the checksum.
+    fn save_by(
+        &self,
+        place: &FilePath,
+        about: FileDescription,
+        put: impl FnOnce(&Path) -> Result<(u64, String), StoreError>,
+    ) -> Result<Option<FileInfo>, StoreError> {
+        let (id, data_folder) = self.claim_id(place)?;
+        let saved = put(&data_folder.join(place.filename()))
+            .map(|(size_bytes, checksum)| self.describe(id, place, about, size_bytes, checksum))
+            .and_then(|info| Ok(self.journal.lock().append(&info)?.then_some(info)));
+        if !matches!(saved, Ok(Some(_))) {
+            // Half a file under an id that nothing names is of no use.
+            let _ = fs::remove_dir_all(&data_folder);
+        } else {
+            self.saved.fetch_add(1, Ordering::Relaxed);
+        }
+        saved
+    }
+
+    fn describe(
+        &self,
+        id: u64,
+        place: &FilePath,
+        about: FileDescription,
+        size_bytes: u64,
+        checksum: String,
+    ) -> FileInfo {
+        let now = utc_now();
+        FileInfo {
+            id: id.to_string(),
+            experiment_id: self.experiment_id.clone(),
+            path: format!("/{}", place.folder()),
+            filename: place.filename().to_owned(),
+            description: about.description,
+            tags: about.tags,
+            bindrs: Vec::new(),
+            content_type: about.content_type,
+            size_bytes,
+            checksum,
+            metadata: about.metadata,
+            uploaded_at: Some(now.clone()),
+            updated_at: Some(now),
+            deleted_at: None,
+            extra: Extra::new(),
+        }
+    }
+
+    /// A new id and the folder that is its own.
+    fn claim_id(&self, place: &FilePath) -> Result<(u64, PathBuf), StoreError> {
+        let parent = self.folder.join(place.folder());
+        fs::create_dir_all(&parent).map_err(StoreError::io("create", &parent))?;
+        loop {
+            let id = file_id::next();
+            let folder = parent.join(id.to_string());
+            match fs::create_dir(&folder) {
+                Ok(()) => return Ok((id, folder)),
+                // From a run whose clock was ahead.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(StoreError::io("create", &folder)(error)),
+            }
+        }
+    }
+
+    /// Where a file's data lies.
+    ///
+    /// # Errors
+    /// A place outside of the experiment, as only a foreign hand writes it.
+    pub(crate) fn data_path(&self, info: &FileInfo) -> Result<PathBuf, StoreError> {
+        Ok(self.data_folder(info)?.join(&info.filename))
+    }
+
+    fn data_folder(&self, info: &FileInfo) -> Result<PathBuf, StoreError> {
+        let place = Path::new(info.path.trim_start_matches('/'));
+        let is_one_name = |text: &str| {
+            let mut parts = Path::new(text).components();
+            matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+        };
+        let is_inside = place.components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_inside || !is_one_name(&info.id) || !is_one_name(&info.filename) {
+            return Err(StoreError::Malformed {
+                path: self.metadata_path(),
+                reason: format!("it names a file outside of the experiment: {:?}", info.path),
+            });
+        }
+        Ok(self.folder.join(place).join(&info.id))
+    }
+
+    /// Whether the journal has grown to what is worth a fold.
+    pub(crate) fn is_fold_due(&self) -> bool {
+        let waiting = self.journal.lock().bytes();
+        waiting > 0 && waiting.saturating_mul(4) >= self.metadata_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more files, lists all that were saved, and carries them through a power cut. Returns
+    /// how many there were.
+    pub(crate) fn close(&self) -> Result<u64, StoreError> {
+        self.journal.lock().close();
+        self.fold()?;
+        let saved = self.saved.swap(0, Ordering::Relaxed);
+        if saved > 0 {
+            let folder = File::open(&self.folder).map_err(StoreError::io("open", &self.folder))?;
+            rustix::fs::syncfs(&folder)
+                .map_err(|error| StoreError::io("sync", &self.folder)(error.into()))?;
+        }
+        Ok(saved)
+    }
+}
+
+/// Copies `source` into a new file; returns its size and its SHA-256.
+fn write_hashed(
+    path: &Path,
+    source: &mut dyn Read,
+    source_path: &Path,
+) -> Result<(u64, String), StoreError> {
+    let mut file =
+        handles::with_room(|| File::create_new(path)).map_err(StoreError::io("create", path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut size_bytes = 0;
+    loop {
+        let read = match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(StoreError::io("read", source_path)(error)),
+        };
+        let chunk = &buffer[..read];
+        hash.update(chunk);
+        file.write_all(chunk).map_err(StoreError::io("write", path))?;
+        size_bytes += read as u64;
+    }
+    Ok((size_bytes, hex(&hash.finalize())))
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+pub(crate) fn checksum(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// In hexadecimal, as checksums are written.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn store(root: &Path) -> FileStore {
+        FileStore::new(root, &"alice/warehouse/run-1".parse().unwrap())
+    }
+
+    fn save(store: &FileStore, name: &str, bytes: &[u8]) -> FileInfo {
+        let place = format!("frames/{name}").parse().unwrap();
+        let about = FileDescription::default();
+        store.save(&place, about, &mut &*bytes, Path::new(name)).unwrap().unwrap()
+    }
+
+    /// Names and contents, as a process sees them that starts now.
+    fn seen(root: &Path) -> Vec<(String, String)> {
+        let store = store(root);
+        let read = |file: FileInfo| {
+            let text = fs::read_to_string(store.data_path(&file).unwrap()).unwrap();
+            (file.filename, text)
+        };
+        store.list().unwrap().iter().cloned().map(read).collect()
+    }
+
+    /// As two runs leave it, the second of which saved over a file of the first and of its own.
+    fn recorded(root: &Path) -> [(String, String); 3] {
+        let first = store(root);
+        save(&first, "a", b"a1");
+        save(&first, "b", b"b1");
+        first.fold().unwrap();
+        let second = store(root);
+        save(&second, "a", b"a2");
+        save(&second, "c", b"c1");
+        save(&second, "c", b"c2");
+        [("a", "a2"), ("b", "b1"), ("c", "c2")].map(|(n, t)| (n.to_owned(), t.to_owned()))
+    }
+
+    #[test]
+    fn a_process_that_ends_before_a_fold_loses_no_file() {
+        let root = tempfile::tempdir().unwrap();
+        let expected = recorded(root.path());
+        assert_eq!(seen(root.path()), expected);
+        store(root.path()).fold().unwrap();
+        assert_eq!(seen(root.path()), expected);
+    }
+
+    #[test]
+    fn a_crash_anywhere_in_a_fold_is_made_good_by_the_next() {
+        let root = tempfile::tempdir().unwrap();
+        let expected = recorded(root.path());
+        let files = root.path().join("files");
+        let (journal, aside) =
+            (files.join(".files_journal.jsonl"), files.join(".files_journal.aside.jsonl"));
+        // Set aside, nothing more.
+        fs::rename(&journal, &aside).unwrap();
+        assert_eq!(seen(root.path()), expected);
+        // All done but for removing what was set aside.
+        let text = fs::read(&aside).unwrap();
+        store(root.path()).fold().unwrap();
+        fs::write(&aside, &text).unwrap();
+        assert_eq!(seen(root.path()), expected);
+        // The same, and recording went on.
+        let third = store(root.path());
+        save(&third, "b", b"b2");
+        third.fold().unwrap();
+        assert!(!aside.exists() && !journal.exists());
+        let names = seen(root.path());
+        assert_eq!(names[1], ("b".to_owned(), "b2".to_owned()));
+        assert_eq!((&names[0], &names[2]), (&expected[0], &expected[2]));
+    }
+
+    #[test]
+    fn a_folder_called_like_a_files_id_outlives_that_file() {
+        let root = tempfile::tempdir().unwrap();
+        let store = store(root.path());
+        let first = save(&store, "a", b"a1");
+        save(&store, &format!("{}/b", first.id), b"b1");
+        save(&store, "a", b"a2");
+        store.fold().unwrap();
+        let seen: Vec<String> = seen(root.path()).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(seen, ["a2", "b1"]);
+    }
+
+    #[test]
+    fn a_torn_last_line_of_the_journal_is_no_file() {
+        let root = tempfile::tempdir().unwrap();
+        let store = store(root.path());
+        save(&store, "a", b"a");
+        save(&store, "b", b"b");
+        let journal = root.path().join("files/.files_journal.jsonl");
+        let text = fs::read(&journal).unwrap();
+        fs::write(&journal, &text[..text.len() - 9]).unwrap();
+        assert_eq!(seen(root.path()), [("a".to_owned(), "a".to_owned())]);
+    }
+
+    #[test]
+    fn the_list_is_rewritten_seldom_however_many_files_come() {
+        let root = tempfile::tempdir().unwrap();
+        let store = store(root.path());
+        let mut folds = 0;
+        for i in 0..1000 {
+            save(&store, &format!("{i:05}"), b"x");
+            if store.is_fold_due() {
+                store.fold().unwrap();
+                folds += 1;
+            }
+        }
+        assert!(folds < 40, "{folds} folds");
+        assert_eq!(store.close().unwrap(), 1000);
+    }
+}

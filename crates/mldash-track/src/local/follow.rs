@@ -1,0 +1,389 @@
+//! Reading a track's file as it grows, for somebody who takes its lines elsewhere and must miss none.
+//!
+//! What was taken is a prefix of the file, and known by its CRC:
+//! 1. A remembered prefix counts only for a file that begins with the same bytes; else nothing of it was
+//!    taken. So it survives restarts and copies, and no rewrite can be mistaken for what was there before.
+//! 2. When the file is replaced while it is followed (a tidy at close), the old one is still at hand. What
+//!    sorting it gives, up to the earliest row that was not taken, is compared with the new file; as much as
+//!    is the same was taken, the rest was not. Where too many files are open, the old one may be closed
+//!    already: then rule 1 decides.
+//! 3. A write that failed is cut back by its writer, and other rows may follow in its place. The lines taken
+//!    last are looked at again before others are read, and taken anew when they changed.
+//!
+//! Lines come whole. A last row that lacks its line end, as an editor may leave it, comes too.
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek};
+use std::ops::ControlFlow;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::handles::{self, KeptFile};
+use super::index::Index;
+use super::index_file;
+use super::snapshot::{DATA_FILE, DataFile, Snapshot, extend_index};
+use super::tidy;
+use crate::json::scan_row;
+
+/// Bytes read at a time to find lines and to compute a CRC.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// The beginning of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Prefix {
+    /// How long it is.
+    pub(crate) bytes: u64,
+    /// CRC-32 of its bytes.
+    pub(crate) crc: u32,
+}
+
+/// A track's file, and how much of it was taken.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    path: PathBuf,
+    data: Option<KeptFile>,
+    taken: Prefix,
+    /// What was taken before the last step.
+    taken_before: Prefix,
+    /// A last row without line end that was taken: it begins where `taken` ends and has so many bytes.
+    unended_taken: Option<(Prefix, u64)>,
+    /// Up to where line ends are counted.
+    counted_bytes: u64,
+    /// Whole lines from what was taken to there.
+    lines_waiting: u64,
+    /// What the file looked like when it was last found to begin with what was taken.
+    looked_at: Option<Look>,
+}
+
+/// Tells whether a file may have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    len: u64,
+    modified: (i64, i64),
+}
+
+/// What there is to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) lines: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Lines to take next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lines {
+    /// Whole lines, or one row that lacks its line end.
+    pub(crate) text: Vec<u8>,
+    /// What the file begins with, up to `text`.
+    pub(crate) after: Prefix,
+}
+
+impl Prefix {
+    /// With what follows.
+    pub(crate) fn and(self, following: &[u8]) -> Self {
+        let mut hasher = crc32fast::Hasher::new_with_initial_len(self.crc, self.bytes);
+        hasher.update(following);
+        Self { bytes: self.bytes + following.len() as u64, crc: hasher.finalize() }
+    }
+
+    /// Whether `file` begins with it.
+    pub(crate) fn is_of(self, file: &File) -> io::Result<bool> {
+        Ok(Self::default().extended_to(self.bytes, file)? == Some(self))
+    }
+
+    /// With what follows in `file` up to `end`; `None` when the file is too short.
+    fn extended_to(self, end: u64, file: &File) -> io::Result<Option<Self>> {
+        let mut prefix = self;
+        let mut chunk = chunk_for(end.saturating_sub(self.bytes));
+        while prefix.bytes < end {
+            let wanted = chunk.len().min(usize::try_from(end - prefix.bytes).unwrap_or(usize::MAX));
+            let read = read_at(file, &mut chunk[..wanted], prefix.bytes)?;
+            if read == 0 {
+                return Ok(None);
+            }
+            prefix = prefix.and(&chunk[..read]);
+        }
+        Ok(Some(prefix))
+    }
+}
+
+impl Follower {
+    /// Of the track in `folder`, of which `taken` was taken earlier.
+    pub(crate) fn new(folder: &Path, taken: Prefix) -> Self {
+        Self {
+            path: Self::data_path(folder),
+            data: None,
+            taken,
+            taken_before: taken,
+            unended_taken: None,
+            counted_bytes: taken.bytes,
+            lines_waiting: 0,
+            looked_at: None,
+        }
+    }
+
+    /// The file of the track in `folder`.
+    pub(crate) fn data_path(folder: &Path) -> PathBuf {
+        folder.join(DATA_FILE)
+    }
+
+    /// What was taken.
+    pub(crate) fn taken(&self) -> Prefix {
+        self.taken
+    }
+
+    /// Begins anew: nothing was taken.
+    pub(crate) fn forget(&mut self) {
+        self.restart_at(Prefix::default());
+    }
+
+    /// Looks at the file as it is now.
+    pub(crate) fn look(&mut self) -> Result<Waiting, StoreError> {
+        self.find_file()?;
+        let Some(data) = self.data()? else {
+            return Ok(Waiting::default());
+        };
+        self.look_into(&data).map_err(StoreError::io("read", &self.path))
+    }
+
+    fn look_into(&mut self, file: &File) -> io::Result<Waiting> {
+        let look = Look::at(file)?;
+        if self.looked_at != Some(look) {
+            self.check_taken(file, look.len)?;
+            self.count_lines(file, look.len)?;
+            self.looked_at = Some(look);
+        }
+        let mut waiting = self.whole_lines_waiting();
+        if let Some(row) = self.unended_row(file)? {
+            waiting.lines += 1;
+            waiting.bytes += row.len() as u64;
+        }
+        Ok(waiting)
+    }
+
+    /// Lines of a write that failed may have been counted, and others lie in their place by now: their
+    /// number is as good as that, but whether there are any is certain.
+    fn whole_lines_waiting(&self) -> Waiting {
+        let bytes = self.counted_bytes.saturating_sub(self.taken.bytes);
+        Waiting { lines: if bytes == 0 { 0 } else { self.lines_waiting.max(1) }, bytes }
+    }
+
+    /// The next whole lines, at most `max_bytes` of them but for a single line that is longer; none when
+    /// there are none. Of what [`look`](Self::look) saw.
+    pub(crate) fn read(&self, max_bytes: usize) -> Result<Lines, StoreError> {
+        let Some(data) = self.data()? else {
+            return Ok(Lines::default());
+        };
+        let lines = match self.whole_lines(&data, max_bytes) {
+            Ok(text) if text.is_empty() => self.unended_row(&data).map(Option::unwrap_or_default),
+            lines => lines,
+        };
+        let text = lines.map_err(StoreError::io("read", &self.path))?;
+        Ok(Lines { text, after: self.taken })
+    }
+
+    /// The first `taken` bytes of the text of `lines`, whole lines, need not come again.
+    pub(crate) fn take(&mut self, lines: &Lines, taken: usize) {
+        // What was read before the file turned out to be another says nothing of this one.
+        if lines.after != self.taken {
+            return;
+        }
+        let text = lines.text.get(..taken).unwrap_or(&lines.text);
+        if text.last().is_some_and(|last| *last != b'\n') {
+            self.unended_taken = Some((self.taken, text.len() as u64));
+            return;
+        }
+        self.taken_before = self.taken;
+        self.taken = self.taken.and(text);
+        let ends = memchr::memchr_iter(b'\n', text).count() as u64;
+        self.lines_waiting = self.lines_waiting.saturating_sub(ends);
+    }
+
+    fn find_file(&mut self) -> Result<(), StoreError> {
+        let found = match handles::with_room(|| File::open(&self.path)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.data.take().is_some() {
+                    self.forget();
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(StoreError::io("open", &self.path)(error)),
+        };
+        let same = match &self.data {
+            Some(data) => data.is(&found).map_err(StoreError::io("read", &self.path))?,
+            None => false,
+        };
+        if same {
+            return Ok(());
+        }
+        // One that had to be closed meanwhile can't be read any more.
+        let old = self.data.take().and_then(|old| old.get().ok());
+        let taken = match old {
+            None => self.taken,
+            Some(old) => {
+                let len = old.metadata().map(|metadata| metadata.len());
+                len.and_then(|len| self.check_taken(&old, len))
+                    .map_err(StoreError::io("read", &self.path))?;
+                let old = Arc::new(DataFile { file: old, path: self.path.clone() });
+                carried_over(&old, self.taken, &found)?
+            }
+        };
+        let begins_so = taken.is_of(&found).map_err(StoreError::io("read", &self.path))?;
+        self.restart_at(if begins_so { taken } else { Prefix::default() });
+        let kept = KeptFile::of(found, &self.path, OpenOptions::new().read(true));
+        self.data = Some(kept.map_err(StoreError::io("read", &self.path))?);
+        Ok(())
+    }
+
+    /// The file that was found; `None` also when it had to be closed and is gone from its place.
+    fn data(&self) -> Result<Option<Arc<File>>, StoreError> {
+        match self.data.as_ref().map(KeptFile::get).transpose() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            data => data.map_err(StoreError::io("open", &self.path)),
+        }
+    }
+
+    fn restart_at(&mut self, taken: Prefix) {
+        (self.taken, self.taken_before) = (taken, taken);
+        (self.counted_bytes, self.lines_waiting) = (taken.bytes, 0);
+        (self.unended_taken, self.looked_at) = (None, None);
+    }
+
+    /// Takes back what was taken last if the file has other bytes there now.
+    fn check_taken(&mut self, file: &File, len: u64) -> io::Result<()> {
+        let unchanged = self.taken_before.extended_to(self.taken.bytes, file)? == Some(self.taken);
+        if unchanged && len >= self.counted_bytes {
+            return Ok(());
+        }
+        let known = if unchanged { self.taken } else { self.taken_before };
+        let known = if known.is_of(file)? { known } else { Prefix::default() };
+        self.restart_at(known);
+        Ok(())
+    }
+
+    fn count_lines(&mut self, file: &File, len: u64) -> io::Result<()> {
+        let mut chunk = chunk_for(len.saturating_sub(self.counted_bytes));
+        let mut offset = self.counted_bytes;
+        loop {
+            let read = read_at(file, &mut chunk, offset)?;
+            let Some(last) = memchr::memrchr(b'\n', &chunk[..read]) else {
+                if read == 0 {
+                    return Ok(());
+                }
+                offset += read as u64;
+                continue;
+            };
+            self.lines_waiting += memchr::memchr_iter(b'\n', &chunk[..=last]).count() as u64;
+            self.counted_bytes = offset + last as u64 + 1;
+            offset += read as u64;
+        }
+    }
+
+    fn whole_lines(&self, file: &File, max_bytes: usize) -> io::Result<Vec<u8>> {
+        let waiting = self.counted_bytes.saturating_sub(self.taken.bytes);
+        let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
+        let mut text = Vec::new();
+        // A line that is longer than what was asked for is read in steps until it ends.
+        let mut wanted = max_bytes.min(waiting);
+        while text.len() < wanted {
+            let from = text.len();
+            text.resize(wanted, 0);
+            let read = read_at(file, &mut text[from..], self.taken.bytes + from as u64)?;
+            text.truncate(from + read);
+            if let Some(last) = memchr::memrchr(b'\n', &text) {
+                text.truncate(last + 1);
+                return Ok(text);
+            }
+            if read == 0 {
+                break;
+            }
+            wanted = wanted.saturating_mul(2).min(waiting);
+        }
+        Ok(Vec::new())
+    }
+
+    /// The row behind the last line end, unless it was taken or is none.
+    fn unended_row(&self, file: &File) -> io::Result<Option<Vec<u8>>> {
+        let len = file.metadata()?.len();
+        // Not before all that precede it.
+        if self.counted_bytes != self.taken.bytes || len <= self.counted_bytes {
+            return Ok(None);
+        }
+        let rest_bytes = len - self.counted_bytes;
+        if self.unended_taken == Some((self.taken, rest_bytes)) || rest_bytes > CHUNK_BYTES as u64 {
+            return Ok(None);
+        }
+        let mut rest = chunk_for(rest_bytes);
+        let read = read_at(file, &mut rest, self.counted_bytes)?;
+        rest.truncate(read);
+        Ok((!rest.contains(&b'\n') && scan_row(&rest, |_| {}).is_ok()).then_some(rest))
+    }
+}
+
+/// Removes the rows of the track in `folder`; what is said of it stays.
+pub(crate) fn remove_track_data(folder: &Path) -> Result<(), StoreError> {
+    index_file::remove(folder)?;
+    let path = Follower::data_path(folder);
+    std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))
+}
+
+/// How much of `new` was taken when `taken` was of `old`, the file in whose place it is.
+fn carried_over(old: &Arc<DataFile>, taken: Prefix, new: &File) -> Result<Prefix, StoreError> {
+    let read = || StoreError::io("read", &old.path);
+    if taken.bytes == 0 || taken.is_of(new).map_err(read())? {
+        return Ok(taken);
+    }
+    let mut untaken = Index::starting_at(taken.bytes);
+    let rest = extend_index(&old.file, &mut untaken).map_err(read())?;
+    if let Ok(ts) = scan_row(&rest, |_| {}) {
+        untaken.push_row(ts, rest.len() as u64);
+    }
+    let end = untaken.span().map_or(f64::INFINITY, |(first, _)| first.next_down());
+    let mut carried = Prefix::default();
+    let mut new = BufReader::with_capacity(CHUNK_BYTES, new);
+    new.rewind().map_err(read())?;
+    let mut theirs = Vec::new();
+    tidy::for_each_line(&Snapshot::of(old.clone())?, end, &old.path, |_, line| {
+        theirs.resize(line.len() + 1, 0);
+        let is_same = match new.read_exact(&mut theirs) {
+            Ok(()) => theirs.strip_suffix(b"\n") == Some(line),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+            Err(error) => return Err(read()(error)),
+        };
+        if !is_same {
+            return Ok(ControlFlow::Break(()));
+        }
+        carried = carried.and(&theirs);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(carried)
+}
+
+impl Look {
+    fn at(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self { len: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
+    }
+}
+
+/// For so many bytes at most.
+fn chunk_for(bytes: u64) -> Vec<u8> {
+    vec![0; usize::try_from(bytes).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)]
+}
+
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    loop {
+        match file.read_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! `.index.json`: the index of a data file as it was when somebody last read or closed it.
+//! It serves as long as the file only grew since; anything else makes it stale.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::atomic::replace_file;
+use super::error::StoreError;
+use super::index::{Block, Index};
+use crate::row::Column;
+
+const FILE_NAME: &str = ".index.json";
+const VERSION: u32 = 1;
+
+/// Bytes at each end of the covered part that must be the same for an index to fit its file.
+const PROBE_BYTES: u64 = 4096;
+
+#[derive(Serialize, Deserialize)]
+struct IndexFile {
+    version: u32,
+    fingerprint: Fingerprint,
+    columns: BTreeSet<Column>,
+    blocks: Vec<Block>,
+}
+
+/// What tells the file that was indexed from another in its place.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Fingerprint {
+    end: u64,
+    head_crc: u32,
+    tail_crc: u32,
+    /// Tells an edit in place; only meaningful while the file has not grown.
+    modified_nanos: i64,
+}
+
+impl Fingerprint {
+    fn of(data: &File, end: u64) -> io::Result<Self> {
+        let probe = PROBE_BYTES.min(end);
+        let metadata = data.metadata()?;
+        Ok(Self {
+            end,
+            head_crc: crc_at(data, 0, probe)?,
+            tail_crc: crc_at(data, end - probe, probe)?,
+            modified_nanos: metadata.mtime().wrapping_mul(1_000_000_000) + metadata.mtime_nsec(),
+        })
+    }
+
+    fn fits(&self, now: &Self, file_len: u64) -> bool {
+        let same_ends = self.head_crc == now.head_crc && self.tail_crc == now.tail_crc;
+        same_ends && (file_len > self.end || self.modified_nanos == now.modified_nanos)
+    }
+}
+
+fn crc_at(data: &File, offset: u64, len: u64) -> io::Result<u32> {
+    let mut probe = vec![0; len as usize];
+    data.read_exact_at(&mut probe, offset)?;
+    Ok(crc32fast::hash(&probe))
+}
+
+/// The stored index of `data`, the data file in `folder`; `None` when absent, damaged or stale.
+pub(super) fn load(folder: &Path, data: &File) -> io::Result<Option<Index>> {
+    let Ok(text) = fs::read(folder.join(FILE_NAME)) else {
+        return Ok(None);
+    };
+    let Ok(stored) = serde_json::from_slice::<IndexFile>(&text) else {
+        return Ok(None);
+    };
+    let file_len = data.metadata()?.len();
+    if stored.version != VERSION || stored.fingerprint.end > file_len {
+        return Ok(None);
+    }
+    let now = Fingerprint::of(data, stored.fingerprint.end)?;
+    if !stored.fingerprint.fits(&now, file_len) {
+        return Ok(None);
+    }
+    let index = Index::from_parts(stored.blocks, stored.columns);
+    Ok(index.filter(|index| index.end() == now.end))
+}
+
+/// Stores the index of `data` in `folder`.
+pub(super) fn save(folder: &Path, data: &File, index: &Index) -> Result<(), StoreError> {
+    let path = folder.join(FILE_NAME);
+    let fingerprint =
+        Fingerprint::of(data, index.end()).map_err(StoreError::io("index", folder))?;
+    let file = IndexFile {
+        version: VERSION,
+        fingerprint,
+        columns: index.columns().clone(),
+        blocks: index.blocks().to_vec(),
+    };
+    let text = serde_json::to_vec(&file)
+        .map_err(|error| StoreError::Malformed { path: path.clone(), reason: error.to_string() })?;
+    replace_file(&path, &text)
+}
+
+/// Takes the stored index away, before the file it describes is replaced.
+pub(super) fn remove(folder: &Path) -> Result<(), StoreError> {
+    let path = folder.join(FILE_NAME);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", &path)(error))
+        }
+        _ => Ok(()),
+    }
+}

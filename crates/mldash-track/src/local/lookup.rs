@@ -1,0 +1,193 @@
+//! Finding single rows by time: only the blocks that may hold them are read, and the last few are
+//! kept, since one look is mostly followed by another close by.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::cursor::{LoadedBlock, RawRow};
+use super::error::StoreError;
+use super::index::{Block, Index};
+use super::snapshot::DataFile;
+use crate::row::Timestamp;
+
+/// Neighbouring times meet in at most two blocks of a tidy file; the rest is for untidy ones.
+const KEPT_BLOCKS: usize = 4;
+
+/// At most this many blocks are kept where the times of more than [`KEPT_BLOCKS`] overlap.
+const MAX_KEPT_BLOCKS: usize = 64;
+
+/// Blocks that were written since the others were sorted are searched one by one, up to so many.
+const UNSORTED_BLOCKS: usize = 64;
+
+/// Rows by time, of a part of a data file.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    data: Arc<DataFile>,
+    blocks: SortedBlocks,
+    start: f64,
+    end: f64,
+    kept: KeptBlocks,
+}
+
+/// Rows by their exact time, of a file that is being appended to.
+#[derive(Debug, Default)]
+pub(super) struct Finder {
+    /// Those of the index's blocks that were full when they were sorted.
+    sorted: SortedBlocks,
+    sorted_count: usize,
+    kept: KeptBlocks,
+}
+
+/// Blocks in an order that tells which of them may hold a time.
+#[derive(Debug, Default)]
+struct SortedBlocks {
+    /// By their smallest time.
+    blocks: Vec<Block>,
+    /// Of each block and all before it, the largest time.
+    max_through: Vec<f64>,
+}
+
+/// The blocks that were looked at last.
+#[derive(Debug, Default)]
+struct KeptBlocks(VecDeque<Arc<LoadedBlock>>);
+
+impl Lookup {
+    /// Of the rows from `start` to `end`, both included.
+    pub(super) fn new(
+        data: Arc<DataFile>,
+        blocks: impl Iterator<Item = Block>,
+        start: f64,
+        end: f64,
+    ) -> Self {
+        let blocks = SortedBlocks::new(blocks.filter(|b| b.max >= start && b.min <= end));
+        Self { data, blocks, start, end, kept: KeptBlocks::default() }
+    }
+
+    /// The largest time that is not after `secs`.
+    pub(crate) fn floor(&mut self, secs: f64) -> Result<Option<Timestamp>, StoreError> {
+        let secs = secs.min(self.end);
+        let mut best = None;
+        for i in (0..self.blocks.count_from(secs)).rev() {
+            // No block from here on down reaches further up.
+            if best.is_some_and(|best: Timestamp| best.as_secs() >= self.blocks.max_through[i]) {
+                break;
+            }
+            let found = self.load(i)?.floor(secs);
+            best = best.max(found);
+        }
+        Ok(best.filter(|ts| ts.as_secs() >= self.start))
+    }
+
+    /// The smallest time that is not before `secs`.
+    pub(crate) fn ceil(&mut self, secs: f64) -> Result<Option<Timestamp>, StoreError> {
+        let secs = secs.max(self.start);
+        let above = self.blocks.count_from(secs);
+        let mut best = self.blocks.blocks.get(above).and_then(|b| Timestamp::new(b.min).ok());
+        for i in (0..above).rev() {
+            if self.blocks.max_through[i] < secs {
+                break;
+            }
+            let found = self.load(i)?.ceil(secs);
+            best = best.into_iter().chain(found).min();
+        }
+        Ok(best.filter(|ts| ts.as_secs() <= self.end))
+    }
+
+    /// The row of a time that [`floor`](Self::floor) or [`ceil`](Self::ceil) found.
+    pub(crate) fn row(&mut self, ts: Timestamp) -> Result<Option<RawRow>, StoreError> {
+        let holders = self.blocks.holding(ts.as_secs());
+        self.kept.row(&self.data.file, &self.data.path, holders, ts)
+    }
+
+    fn load(&mut self, i: usize) -> Result<Arc<LoadedBlock>, StoreError> {
+        self.kept.load(&self.data.file, &self.data.path, &self.blocks.blocks[i], KEPT_BLOCKS)
+    }
+}
+
+impl Finder {
+    /// The row of exactly this time in `file`, which lies at `path` and is indexed by `index`; `index` must
+    /// have grown out of the one that was given before.
+    pub(super) fn row(
+        &mut self,
+        file: &File,
+        path: &Path,
+        index: &Index,
+        ts: Timestamp,
+    ) -> Result<Option<RawRow>, StoreError> {
+        let blocks = index.blocks();
+        // The last block still grows.
+        let full = blocks.len().saturating_sub(1);
+        if full > self.sorted_count + UNSORTED_BLOCKS || self.sorted_count == 0 {
+            self.sorted = SortedBlocks::new(blocks[..full].iter().copied());
+            self.sorted_count = full;
+        }
+        let secs = ts.as_secs();
+        let mut holders = self.sorted.holding(secs);
+        holders.extend(blocks[self.sorted_count..].iter().filter(|b| b.may_hold(secs)).copied());
+        self.kept.row(file, path, holders, ts)
+    }
+}
+
+impl SortedBlocks {
+    fn new(blocks: impl Iterator<Item = Block>) -> Self {
+        let mut blocks: Vec<Block> = blocks.filter(|b| b.rows > 0).collect();
+        blocks.sort_by(|a, b| a.min.total_cmp(&b.min));
+        let running_max = |max: &mut f64, block: &Block| {
+            *max = max.max(block.max);
+            Some(*max)
+        };
+        let max_through = blocks.iter().scan(f64::NEG_INFINITY, running_max).collect();
+        Self { blocks, max_through }
+    }
+
+    /// Blocks that begin at `secs` or before: all below the number returned.
+    fn count_from(&self, secs: f64) -> usize {
+        self.blocks.partition_point(|block| block.min <= secs)
+    }
+
+    /// Those that may hold a row of this time.
+    fn holding(&self, secs: f64) -> Vec<Block> {
+        let from = self.count_from(secs);
+        let reaching = (0..from).rev().take_while(|i| self.max_through[*i] >= secs);
+        reaching.map(|i| self.blocks[i]).filter(|block| block.may_hold(secs)).collect()
+    }
+}
+
+impl KeptBlocks {
+    /// The row of a time, of the blocks that may hold it.
+    fn row(
+        &mut self,
+        file: &File,
+        path: &Path,
+        mut holders: Vec<Block>,
+        ts: Timestamp,
+    ) -> Result<Option<RawRow>, StoreError> {
+        holders.sort_unstable_by_key(|block| block.offset);
+        let kept = (holders.len() + 1).clamp(KEPT_BLOCKS, MAX_KEPT_BLOCKS);
+        let load = |block| self.load(file, path, block, kept);
+        let loaded: Vec<_> = holders.iter().map(load).collect::<Result<_, _>>()?;
+        Ok(RawRow::new(ts, loaded.iter().flat_map(|block| block.lines(ts))))
+    }
+
+    /// Loads a block unless it is kept, and keeps up to `kept` of them.
+    fn load(
+        &mut self,
+        file: &File,
+        path: &Path,
+        block: &Block,
+        kept: usize,
+    ) -> Result<Arc<LoadedBlock>, StoreError> {
+        if let Some(at) = self.0.iter().position(|kept| kept.is_of(block)) {
+            // To the front, so that it is the last to go.
+            self.0.swap(0, at);
+        } else {
+            let loaded = LoadedBlock::read(file, block, f64::NEG_INFINITY)
+                .map_err(StoreError::io("read", path))?;
+            self.0.truncate(kept - 1);
+            self.0.push_front(Arc::new(loaded));
+        }
+        Ok(self.0[0].clone())
+    }
+}

@@ -1,0 +1,159 @@
+//! The JSON file that ML-Dash keeps beside a track's rows, `metadata.json`, as the Python SDK 0.11.0
+//! writes it, and what all such files share. Keys that we don't know are kept.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::atomic::replace_file;
+use super::error::StoreError;
+use crate::name::TrackName;
+
+pub(super) const TRACK_FILE: &str = "metadata.json";
+
+pub(super) type Extra = serde_json::Map<String, serde_json::Value>;
+
+/// What is known of a track without reading its rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackInfo {
+    /// The track's topic.
+    pub topic: String,
+    /// Rows, those of one time counted once.
+    pub total_entries: u64,
+    /// Smallest timestamp, seconds; `None` without rows.
+    pub first_timestamp: Option<f64>,
+    /// Largest timestamp, seconds.
+    pub last_timestamp: Option<f64>,
+    /// Names of the columns, sorted.
+    pub columns: Vec<String>,
+    /// Size of the rows on disk, bytes.
+    pub size_bytes: u64,
+    /// When the track was made, UTC, ISO 8601.
+    pub created_at: Option<String>,
+    /// What is said of it.
+    #[serde(flatten)]
+    pub notes: TrackNotes,
+}
+
+/// What is said of a track besides its rows, for people and for exports.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrackNotes {
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Whatever else belongs to it, such as `fps` and units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// A track's `metadata.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TrackMetadata {
+    pub(super) track_id: String,
+    pub(super) topic: String,
+    #[serde(default)]
+    pub(super) columns: Vec<String>,
+    #[serde(default)]
+    pub(super) total_entries: u64,
+    #[serde(default)]
+    pub(super) first_timestamp: Option<f64>,
+    #[serde(default)]
+    pub(super) last_timestamp: Option<f64>,
+    #[serde(default)]
+    pub(super) created_at: Option<String>,
+    /// What else ML-Dash keeps of a track: `description`, `tags`, `metadata`.
+    #[serde(flatten)]
+    pub(crate) extra: Extra,
+}
+
+impl TrackMetadata {
+    pub(super) fn new(name: &TrackName) -> Self {
+        Self {
+            track_id: format!("local-track-{}", name.folder()),
+            topic: name.to_string(),
+            columns: Vec::new(),
+            total_entries: 0,
+            first_timestamp: None,
+            last_timestamp: None,
+            created_at: Some(utc_now()),
+            extra: Extra::new(),
+        }
+    }
+
+    /// Of the track in `folder`; `None` when there is none.
+    pub(super) fn load(folder: &Path) -> Result<Option<Self>, StoreError> {
+        load_json(&folder.join(TRACK_FILE))
+    }
+
+    /// Of the track `topic` in `folder`, which may turn out to be another's.
+    pub(crate) fn load_for(topic: &str, folder: &Path) -> Result<Option<Self>, StoreError> {
+        match Self::load(folder)? {
+            Some(metadata) if metadata.topic != topic => Err(StoreError::FolderCollision {
+                requested: topic.to_owned(),
+                existing: metadata.topic,
+                folder: folder.to_owned(),
+            }),
+            metadata => Ok(metadata),
+        }
+    }
+
+    pub(super) fn save(&self, folder: &Path) -> Result<(), StoreError> {
+        save_json(&folder.join(TRACK_FILE), self).map(|_| ())
+    }
+
+    /// What is said of the track; what other programs left there in another shape is passed over.
+    pub(crate) fn notes(&self) -> TrackNotes {
+        fn note<T: DeserializeOwned>(extra: &Extra, key: &str) -> Option<T> {
+            extra.get(key).and_then(|value| T::deserialize(value).ok())
+        }
+        TrackNotes {
+            description: note(&self.extra, "description"),
+            tags: note(&self.extra, "tags"),
+            metadata: note(&self.extra, "metadata"),
+        }
+    }
+
+    /// Takes over what `notes` says; of the rest stays what was said before.
+    pub(super) fn annotate(&mut self, notes: TrackNotes) {
+        let description = notes.description.map(serde_json::Value::from);
+        let tags = notes.tags.map(serde_json::Value::from);
+        let metadata = notes.metadata.map(serde_json::Value::from);
+        let said = [("description", description), ("tags", tags), ("metadata", metadata)];
+        for (key, value) in said {
+            self.extra.extend(value.map(|value| (key.to_owned(), value)));
+        }
+    }
+}
+
+/// Now, as ML-Dash writes times: UTC ISO 8601, microseconds, `Z`.
+pub(crate) fn utc_now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+pub(super) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("read", path)(error)),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| malformed(path, &error))
+}
+
+/// Returns how many bytes that were.
+pub(super) fn save_json<T: Serialize>(path: &Path, value: &T) -> Result<u64, StoreError> {
+    let text = serde_json::to_vec(value).map_err(|error| malformed(path, &error))?;
+    replace_file(path, &text)?;
+    Ok(text.len() as u64)
+}
+
+fn malformed(path: &Path, error: &serde_json::Error) -> StoreError {
+    StoreError::Malformed { path: path.to_owned(), reason: error.to_string() }
+}

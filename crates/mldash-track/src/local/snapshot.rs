@@ -1,0 +1,183 @@
+//! A data file as it stands at one moment: what is indexed of it, brought up to its end.
+//! Readers take one without asking the writer, who only ever appends or renames.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::error::StoreError;
+use super::handles;
+use super::index::{Block, Index};
+use super::index_file;
+use super::lookup::Lookup;
+use crate::json::scan_row;
+use crate::row::Timestamp;
+
+/// The data file's name in a track's folder.
+pub(super) const DATA_FILE: &str = "data.jsonl";
+
+/// Bytes read at a time while indexing.
+const SCAN_BYTES: usize = 1 << 20;
+
+/// A reader that indexed more than this leaves the index for the next one.
+const WORTH_SAVING_BYTES: u64 = 1 << 20;
+
+/// A part of the rows has at least this many blocks: a few milliseconds of work.
+const MIN_PART_BLOCKS: usize = 64;
+
+/// An open data file and where it was found.
+#[derive(Debug)]
+pub(super) struct DataFile {
+    pub(super) file: Arc<File>,
+    pub(super) path: PathBuf,
+}
+
+/// A track's rows as of now.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    data: Arc<DataFile>,
+    index: Index,
+    /// A last row that lacks its line end, as an editor may leave it.
+    unended: Option<Block>,
+}
+
+impl Snapshot {
+    /// Of the track in `folder`; `None` when it has no data file.
+    pub(crate) fn open(folder: &Path) -> Result<Option<Self>, StoreError> {
+        let path = folder.join(DATA_FILE);
+        let file = match handles::with_room(|| File::open(&path)) {
+            Ok(file) => Arc::new(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io("open", &path)(error)),
+        };
+        let mut index = index_file::load(folder, &file)
+            .map_err(StoreError::io("read", &path))?
+            .unwrap_or_default();
+        let known = index.end();
+        let rest = extend_index(&file, &mut index).map_err(StoreError::io("read", &path))?;
+        if index.end() - known > WORTH_SAVING_BYTES {
+            // A convenience for the next reader; a read-only disk is no reason to fail this one.
+            let _ = index_file::save(folder, &file, &index);
+        }
+        let unended = unended_row(&mut index, &rest);
+        Ok(Some(Self { data: Arc::new(DataFile { file, path }), index, unended }))
+    }
+
+    /// Of a file that is open, be it in its place still or not.
+    pub(super) fn of(data: Arc<DataFile>) -> Result<Self, StoreError> {
+        let mut index = Index::default();
+        let rest =
+            extend_index(&data.file, &mut index).map_err(StoreError::io("read", &data.path))?;
+        let unended = unended_row(&mut index, &rest);
+        Ok(Self { data, index, unended })
+    }
+
+    /// The rows from `start` to `end`, both included, sorted and merged.
+    pub(crate) fn cursor(&self, start: f64, end: f64) -> Cursor {
+        Cursor::new(self.data.clone(), self.blocks(), start, end)
+    }
+
+    /// Single rows from `start` to `end`, both included, by their time.
+    pub(crate) fn lookup(&self, start: f64, end: f64) -> Lookup {
+        Lookup::new(self.data.clone(), self.blocks(), start, end)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = Block> {
+        self.index.blocks().iter().copied().chain(self.unended)
+    }
+
+    /// Times that cut the rows from `start` to `end` into up to `parts` parts of about the same size,
+    /// rising; none when there is too little to cut.
+    pub(crate) fn cuts(&self, start: f64, end: f64, parts: usize) -> Vec<f64> {
+        let blocks = self.index.blocks().iter().filter(|b| b.rows > 0);
+        let mut times: Vec<f64> =
+            blocks.map(|b| b.min).filter(|min| (start..=end).contains(min)).collect();
+        times.sort_by(f64::total_cmp);
+        let parts = parts.min(times.len() / MIN_PART_BLOCKS);
+        let mut cuts: Vec<f64> = (1..parts).map(|part| times[times.len() * part / parts]).collect();
+        cuts.dedup();
+        cuts.retain(|cut| *cut > start);
+        cuts
+    }
+
+    /// The index of the whole lines.
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Number of rows, those of one time counted once.
+    pub(crate) fn count_rows(&self) -> Result<u64, StoreError> {
+        if self.index.is_tidy() && self.unended.is_none() {
+            return Ok(self.index.rows());
+        }
+        self.cursor(f64::NEG_INFINITY, f64::INFINITY).try_fold(0, |n, row| row.map(|_| n + 1))
+    }
+
+    /// Names of all columns, sorted.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        self.index.columns().iter().map(|c| c.to_string()).collect()
+    }
+
+    /// Bytes of whole lines.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.index.end()
+    }
+
+    /// Smallest and largest timestamp.
+    pub(crate) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        let unended = self.unended.map(|b| (b.min, b.max));
+        let (first, last) = match (self.index.span(), unended) {
+            (Some(a), Some(b)) => (a.0.min(b.0), a.1.max(b.1)),
+            (span, unended) => span.or(unended)?,
+        };
+        Some((Timestamp::new(first).ok()?, Timestamp::new(last).ok()?))
+    }
+}
+
+fn unended_row(index: &mut Index, rest: &[u8]) -> Option<Block> {
+    let ts = scan_row(rest, |name| index.push_column(&name.into())).ok()?.as_secs();
+    Some(Block {
+        offset: index.end(),
+        len: rest.len() as u64,
+        rows: 1,
+        bad: 0,
+        min: ts,
+        max: ts,
+        ascending: true,
+    })
+}
+
+/// Takes in the lines that `data` holds behind the index's end; what follows the last line end
+/// comes back.
+pub(super) fn extend_index(data: &File, index: &mut Index) -> io::Result<Vec<u8>> {
+    let mut chunk = vec![0; SCAN_BYTES];
+    let mut carry: Vec<u8> = Vec::new();
+    let mut offset = index.end();
+    loop {
+        let read = match data.read_at(&mut chunk, offset) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if read == 0 {
+            return Ok(carry);
+        }
+        offset += read as u64;
+        let mut lines = &chunk[..read];
+        while let Some(at) = memchr::memchr(b'\n', lines) {
+            let (line, rest) = (&lines[..at], &lines[at + 1..]);
+            if carry.is_empty() {
+                index.push_line(line, at as u64 + 1);
+            } else {
+                carry.extend_from_slice(line);
+                index.push_line(&carry, carry.len() as u64 + 1);
+                carry.clear();
+            }
+            lines = rest;
+        }
+        carry.extend_from_slice(lines);
+    }
+}

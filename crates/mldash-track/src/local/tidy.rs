@@ -1,0 +1,114 @@
+//! Putting a track's file in order: sorted by time, one line a time, all of it or nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use super::atomic::{sync_folder, temporary_beside};
+use super::error::StoreError;
+use super::handles;
+use super::index::Index;
+use super::snapshot::{DATA_FILE, Snapshot};
+use crate::json::{Columns, JsonWriter, NonFinite, RowParser, scan_row};
+use crate::row::{TIMESTAMP_COLUMN, Timestamp};
+
+/// Lines that are not rows end up here rather than nowhere.
+const BAD_LINES_FILE: &str = "data.jsonl.bad";
+
+/// Rewrites the data file in `folder` sorted and merged; returns the index of the new one.
+pub(super) fn rewrite(folder: &Path) -> Result<Index, StoreError> {
+    let path = folder.join(DATA_FILE);
+    let Some(snapshot) = Snapshot::open(folder)? else {
+        return Ok(Index::default());
+    };
+    if snapshot.index().bad_lines() > 0 {
+        keep_bad_lines(folder, &path, snapshot.index())?;
+    }
+    let temporary = temporary_beside(&path);
+    let index = write_sorted(&snapshot, &temporary)
+        .and_then(|index| {
+            fs::rename(&temporary, &path).map_err(StoreError::io("replace", &path))?;
+            sync_folder(folder).map_err(StoreError::io("sync", folder))?;
+            Ok(index)
+        })
+        .inspect_err(|_| {
+            // The original is untouched; the failed copy only takes room.
+            let _ = fs::remove_file(&temporary);
+        })?;
+    tracing::debug!(path = %path.display(), rows = index.rows(), "sorted and merged");
+    Ok(index)
+}
+
+fn write_sorted(snapshot: &Snapshot, temporary: &Path) -> Result<Index, StoreError> {
+    let file = handles::with_room(|| File::create(temporary))
+        .map_err(StoreError::io("create", temporary))?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut index = Index::default();
+    snapshot.index().columns().iter().for_each(|column| index.push_column(column));
+    for_each_line(snapshot, f64::INFINITY, temporary, |ts, line| {
+        out.write_all(line)
+            .and_then(|()| out.write_all(b"\n"))
+            .map_err(StoreError::io("write", temporary))?;
+        index.push_row(ts, line.len() as u64 + 1);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    out.into_inner()
+        .map_err(|error| error.into_error())
+        .and_then(|file| file.sync_all())
+        .map_err(StoreError::io("write", temporary))?;
+    Ok(index)
+}
+
+/// The rows up to `end`, included, as the lines of a tidy file; `path` is what errors name.
+pub(super) fn for_each_line(
+    snapshot: &Snapshot,
+    end: f64,
+    path: &Path,
+    mut each: impl FnMut(Timestamp, &[u8]) -> Result<ControlFlow<()>, StoreError>,
+) -> Result<(), StoreError> {
+    let mut parser = RowParser::default();
+    let mut merged = Vec::new();
+    for raw in snapshot.cursor(f64::NEG_INFINITY, end) {
+        let raw = raw?;
+        merged.clear();
+        let line = match raw.single_line() {
+            Some(line) => line.trim_ascii_end(),
+            None => {
+                let row = raw.parse(&mut parser, &Columns::All).map_err(|error| {
+                    StoreError::Malformed { path: path.to_owned(), reason: error.to_string() }
+                })?;
+                let mut writer = JsonWriter::new(&mut merged, NonFinite::Tokens);
+                writer.row(TIMESTAMP_COLUMN, row.ts, &row.fields);
+                merged.as_slice()
+            }
+        };
+        if each(raw.ts, line)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn keep_bad_lines(folder: &Path, data_path: &Path, index: &Index) -> Result<(), StoreError> {
+    let data =
+        handles::with_room(|| File::open(data_path)).map_err(StoreError::io("open", data_path))?;
+    let path = folder.join(BAD_LINES_FILE);
+    let mut kept = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .map_err(StoreError::io("open", &path))?;
+    for block in index.blocks().iter().filter(|b| b.bad > 0) {
+        let mut bytes = vec![0; block.len as usize];
+        data.read_exact_at(&mut bytes, block.offset).map_err(StoreError::io("read", data_path))?;
+        let lines = bytes.split_inclusive(|b| *b == b'\n');
+        for line in lines.filter(|l| !l.trim_ascii().is_empty() && scan_row(l, |_| {}).is_err()) {
+            kept.write_all(line).map_err(StoreError::io("append to", &path))?;
+        }
+    }
+    tracing::warn!(lines = index.bad_lines(), kept_in = %path.display(),
+        "lines that are not rows were taken out of {}", data_path.display());
+    Ok(())
+}

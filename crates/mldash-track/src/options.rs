@@ -1,0 +1,224 @@
+//! How an experiment buffers and where it lies: given, else from the SDK's environment variables,
+//! else the SDK's defaults.
+
+use std::env;
+use std::path::PathBuf;
+#[cfg(feature = "remote")]
+use std::sync::Arc;
+#[cfg(feature = "remote")]
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::buffer::WhenFull;
+#[cfg(feature = "remote")]
+use super::remote::Remote;
+
+/// What `ML_DASH_FLUSH_INTERVAL` is when unset, seconds.
+const DEFAULT_FLUSH_INTERVAL_SECS: f64 = 5.0;
+/// What `ML_DASH_TRACK_BATCH_SIZE` is when unset, rows.
+const DEFAULT_BATCH_ROWS: usize = 100;
+const DEFAULT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+const DEFAULT_BUFFER_BYTES: usize = 256 << 20;
+const DEFAULT_REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Settings of an [`Experiment`](super::Experiment). What is left unset comes from the environment
+/// (`ML_DASH_BUFFER_ENABLED`, `ML_DASH_FLUSH_INTERVAL`, `ML_DASH_TRACK_BATCH_SIZE`), else it is
+/// as in the Python SDK.
+///
+/// ```
+/// use std::time::Duration;
+/// use mldash_track::Options;
+/// let options = Options::local(".dash").flush_interval(Duration::from_millis(500));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(super) root: PathBuf,
+    buffered: Option<bool>,
+    flush_interval: Option<Duration>,
+    batch_rows: Option<usize>,
+    sync_interval: Duration,
+    buffer_bytes: usize,
+    when_full: WhenFull,
+    pub(super) last_run: LastRun,
+    #[cfg(feature = "remote")]
+    pub(super) remote: Option<Remote>,
+    #[cfg(feature = "remote")]
+    pub(super) remote_timeout: Duration,
+    #[cfg(feature = "remote")]
+    pub(super) hurry: Arc<AtomicBool>,
+}
+
+/// What opening an experiment makes of a run that is still said to be under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum LastRun {
+    /// Nobody holds the writer's lock, so it ended without saying so.
+    #[default]
+    MarkCrashed,
+    /// It is recorded elsewhere, and this is where its rows are sent.
+    Leave,
+}
+
+/// An environment variable that can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable {name}: `{value}` is not {expected}; correct or unset it")]
+pub struct EnvError {
+    /// The variable.
+    pub name: &'static str,
+    /// What it holds.
+    pub value: String,
+    /// What it may hold.
+    pub expected: &'static str,
+}
+
+impl Options {
+    /// Stored under `root`, ML-Dash's `.dash`.
+    pub fn local(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            buffered: None,
+            flush_interval: None,
+            batch_rows: None,
+            sync_interval: DEFAULT_SYNC_INTERVAL,
+            buffer_bytes: DEFAULT_BUFFER_BYTES,
+            when_full: WhenFull::default(),
+            last_run: LastRun::default(),
+            #[cfg(feature = "remote")]
+            remote: None,
+            #[cfg(feature = "remote")]
+            remote_timeout: DEFAULT_REMOTE_TIMEOUT,
+            #[cfg(feature = "remote")]
+            hurry: Arc::default(),
+        }
+    }
+
+    /// `false`: every append is in the store before it returns (`ML_DASH_BUFFER_ENABLED`).
+    pub fn buffered(mut self, buffered: bool) -> Self {
+        self.buffered = Some(buffered);
+        self
+    }
+
+    /// Time between timed flushes (`ML_DASH_FLUSH_INTERVAL`).
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = Some(interval);
+        self
+    }
+
+    /// Rows of one track that trigger a flush (`ML_DASH_TRACK_BATCH_SIZE`).
+    pub fn batch_rows(mut self, rows: usize) -> Self {
+        self.batch_rows = Some(rows);
+        self
+    }
+
+    /// Time between syncs to the disk itself: what a power cut may cost.
+    pub fn sync_interval(mut self, interval: Duration) -> Self {
+        self.sync_interval = interval;
+        self
+    }
+
+    /// Bytes that rows may take in memory before they are flushed, over all tracks.
+    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
+        self.buffer_bytes = bytes;
+        self
+    }
+
+    /// What an append does when those bytes are used up.
+    pub fn when_full(mut self, when_full: WhenFull) -> Self {
+        self.when_full = when_full;
+        self
+    }
+
+    /// For a server: the runs that `experiment.json` tells of are other machines'.
+    pub fn recorded_elsewhere(mut self) -> Self {
+        self.last_run = LastRun::Leave;
+        self
+    }
+
+    #[cfg(feature = "remote")]
+    /// Uploads to a server what is stored, in the background, and goes on trying for as long as the
+    /// experiment is open; what it lacks then, [`Experiment::sync`](super::Experiment::sync) uploads.
+    pub fn remote(mut self, remote: Remote) -> Self {
+        self.remote = Some(remote);
+        self
+    }
+
+    #[cfg(feature = "remote")]
+    /// How long a flush, and the end, may wait for that server.
+    pub fn remote_timeout(mut self, timeout: Duration) -> Self {
+        self.remote_timeout = timeout;
+        self
+    }
+
+    #[cfg(feature = "remote")]
+    /// Once this is set, closing does not wait for the server any more.
+    pub fn hurry(mut self, hurry: Arc<AtomicBool>) -> Self {
+        self.hurry = hurry;
+        self
+    }
+
+    /// Everything settled.
+    pub(super) fn resolve(&self) -> Result<Buffering, EnvError> {
+        Ok(Buffering {
+            buffered: match self.buffered {
+                Some(buffered) => buffered,
+                None => {
+                    from_env("ML_DASH_BUFFER_ENABLED", "true or false", parse_bool)?.unwrap_or(true)
+                }
+            },
+            flush_interval: match self.flush_interval {
+                Some(interval) => interval,
+                None => {
+                    from_env("ML_DASH_FLUSH_INTERVAL", "a number of seconds above 0", |text| {
+                        let secs = text.parse().ok().filter(|secs| *secs > 0.0)?;
+                        Duration::try_from_secs_f64(secs).ok()
+                    })?
+                    .unwrap_or(Duration::from_secs_f64(DEFAULT_FLUSH_INTERVAL_SECS))
+                }
+            },
+            batch_rows: match self.batch_rows {
+                Some(rows) => rows.max(1),
+                None => from_env("ML_DASH_TRACK_BATCH_SIZE", "a number of rows above 0", |text| {
+                    text.parse().ok().filter(|rows| *rows > 0)
+                })?
+                .unwrap_or(DEFAULT_BATCH_ROWS),
+            },
+            sync_interval: self.sync_interval,
+            buffer_bytes: self.buffer_bytes,
+            when_full: self.when_full,
+        })
+    }
+}
+
+/// [`Options`] with nothing open.
+#[derive(Clone, Debug)]
+pub(super) struct Buffering {
+    pub(super) buffered: bool,
+    pub(super) flush_interval: Duration,
+    pub(super) batch_rows: usize,
+    pub(super) sync_interval: Duration,
+    pub(super) buffer_bytes: usize,
+    pub(super) when_full: WhenFull,
+}
+
+pub(super) fn from_env<T>(
+    name: &'static str,
+    expected: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, EnvError> {
+    let Some(value) = env::var_os(name) else {
+        return Ok(None);
+    };
+    let value = value.to_string_lossy();
+    match parse(value.trim()) {
+        Some(parsed) => Ok(Some(parsed)),
+        None => Err(EnvError { name, value: value.into_owned(), expected }),
+    }
+}
+
+/// The spellings that the SDK accepts.
+fn parse_bool(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}

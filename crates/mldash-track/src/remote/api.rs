@@ -1,0 +1,405 @@
+//! One call to an ML-Dash server: the token, the body, the answer, and what a failure means. Knows paths
+//! and HTTP; `session` knows what the calls mean.
+
+use std::error::Error;
+use std::io::Write;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, SystemTime};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
+use serde_json::Value as Json;
+
+use super::backoff::retry_after;
+use super::error::{CallError, Fault, RemoteError};
+use super::options::Remote;
+use super::token::{FoundToken, Token, TokenSources};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What a line must carry at the least for a large body to get through in time.
+const SLOWEST_BYTES_PER_SEC: u64 = 32 << 10;
+/// Below this, packing costs more than it saves.
+const WORTH_PACKING_BYTES: usize = 1024;
+/// How much of a server's words an error repeats.
+const SHOWN_CHARS: usize = 300;
+/// Answers other than rows are small.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// A server and the right to call it.
+#[derive(Debug)]
+pub(super) struct Api {
+    client: Client,
+    base: String,
+    tokens: TokenSources,
+    timeout: Duration,
+    packing: AtomicU8,
+}
+
+/// Whether the server takes bodies packed with gzip: RFC 9110 leaves a client to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+enum Packing {
+    Untried,
+    Taken,
+    Refused,
+}
+
+impl Api {
+    /// Of the server that `remote` names, with the token of `owner` where several are at hand.
+    pub(super) fn new(remote: &Remote, owner: &str) -> Result<Self, RemoteError> {
+        let base = checked_url(&remote.url)?;
+        // Whoever was first has set the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .user_agent(concat!("mldash_bridge/", env!("CARGO_PKG_VERSION")))
+            // A POST would arrive as a GET, and elsewhere.
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT.min(remote.request_timeout))
+            .build()
+            .map_err(|error| RemoteError::Setup(error.into()))?;
+        Ok(Self {
+            client,
+            base,
+            tokens: remote.token_sources(owner),
+            timeout: remote.request_timeout,
+            packing: AtomicU8::new(Packing::Untried as u8),
+        })
+    }
+
+    /// The server's address, without a trailing `/`.
+    pub(super) fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// The data that a GraphQL query gives.
+    pub(super) async fn graphql(&self, query: &str, variables: Json) -> Result<Json, CallError> {
+        let body = serde_json::json!({ "query": query, "variables": variables });
+        let mut answer = self.json(Method::POST, "/graphql", &body).await?;
+        if let Some(errors) = answer.get("errors").and_then(Json::as_array) {
+            let messages: Vec<&str> =
+                errors.iter().filter_map(|error| error.get("message")?.as_str()).collect();
+            return Err(CallError::new(Fault::Refused, shorten(&messages.join("; "))));
+        }
+        Ok(answer.get_mut("data").map(Json::take).unwrap_or_default())
+    }
+
+    /// A call with a small JSON body.
+    pub(super) async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Json,
+    ) -> Result<Json, CallError> {
+        let token = self.token()?;
+        let request = self.request(method, path, &token).json(body).timeout(self.timeout);
+        self.answer(request, &token).await
+    }
+
+    /// A call with a large JSON body, packed if the server takes it.
+    pub(super) async fn large_json(&self, path: &str, body: Vec<u8>) -> Result<Json, CallError> {
+        let packing = self.packing();
+        if packing == Packing::Refused || body.len() < WORTH_PACKING_BYTES {
+            return self.send_body(path, body, false).await;
+        }
+        let packed = pack(&body);
+        match self.send_body(path, packed, true).await {
+            Err(error) if packing == Packing::Untried && error.fault == Fault::Refused => {
+                let sent = self.send_body(path, body, false).await;
+                if sent.is_ok() {
+                    self.packing.store(Packing::Refused as u8, Ordering::Relaxed);
+                    tracing::debug!("{} takes no gzip: {}", self.base, error.text);
+                }
+                sent
+            }
+            sent => {
+                if sent.is_ok() {
+                    self.packing.store(Packing::Taken as u8, Ordering::Relaxed);
+                }
+                sent
+            }
+        }
+    }
+
+    async fn send_body(&self, path: &str, body: Vec<u8>, packed: bool) -> Result<Json, CallError> {
+        let token = self.token()?;
+        let timeout = self.timeout_for(body.len() as u64);
+        let mut request = self.request(Method::POST, path, &token);
+        if packed {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        let request = request.header(CONTENT_TYPE, "application/json").body(body).timeout(timeout);
+        self.answer(request, &token).await
+    }
+
+    /// A call with a form of `bytes` bytes.
+    pub(super) async fn form(
+        &self,
+        path: &str,
+        form: reqwest::multipart::Form,
+        bytes: u64,
+    ) -> Result<Json, CallError> {
+        let token = self.token()?;
+        let request = self.request(Method::POST, path, &token).multipart(form);
+        self.answer(request.timeout(self.timeout_for(bytes)), &token).await
+    }
+
+    /// What lies at `path`, as it comes.
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Response, CallError> {
+        let token = self.token()?;
+        let request = self.request(Method::GET, path, &token).query(query);
+        let sent = tokio::time::timeout(self.timeout, request.send()).await;
+        let response = sent
+            .map_err(|_| timed_out(self.timeout))?
+            .map_err(|error| network_error(error, &token))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.failure(response, &token).await)
+    }
+
+    /// As [`get`](Self::get), for JSON.
+    pub(super) async fn get_json(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Json, CallError> {
+        let response = self.get(path, query).await?;
+        self.read_json(response).await
+    }
+
+    /// The next part of what [`get`](Self::get) gave; `None` at the end.
+    pub(super) async fn next_part(
+        &self,
+        response: &mut Response,
+    ) -> Result<Option<Vec<u8>>, CallError> {
+        let part = tokio::time::timeout(self.timeout, response.chunk()).await;
+        let part = part.map_err(|_| timed_out(self.timeout))?;
+        let part = part.map_err(|error| CallError::new(Fault::Unreachable, with_causes(&error)))?;
+        Ok(part.map(|bytes| bytes.to_vec()))
+    }
+
+    async fn answer(&self, request: RequestBuilder, token: &FoundToken) -> Result<Json, CallError> {
+        let response = request.send().await.map_err(|error| network_error(error, token))?;
+        self.note_packing(response.headers());
+        if response.status().is_success() {
+            return self.read_json(response).await;
+        }
+        Err(self.failure(response, token).await)
+    }
+
+    /// A 2xx is a server's only if it speaks JSON: what is between here and there may greet with a page.
+    async fn read_json(&self, mut response: Response) -> Result<Json, CallError> {
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(part) = self.next_part(&mut response).await? {
+            body.extend_from_slice(&part);
+            if body.len() > MAX_ANSWER_BYTES {
+                return Err(CallError::new(Fault::Server, "the answer is too large"));
+            }
+        }
+        match serde_json::from_slice(&body) {
+            Ok(json @ (Json::Object(_) | Json::Array(_))) => Ok(json),
+            _ => {
+                let text = format!("{status}, but not as an ML-Dash server answers");
+                Err(CallError::new(Fault::Server, text))
+            }
+        }
+    }
+
+    async fn failure(&self, response: Response, token: &FoundToken) -> CallError {
+        let status = response.status();
+        let mut fault = Fault::of_status(status.as_u16());
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now()));
+        let body = tokio::time::timeout(self.timeout, response.text()).await;
+        let words = body.ok().and_then(Result::ok).map(|body| words_of(&body)).unwrap_or_default();
+        let words = words.replace(token.token.secret(), "…");
+        let mut text = status.to_string();
+        if !words.is_empty() {
+            text = format!("{status}: {words}");
+        }
+        if fault == Fault::Token {
+            text = format!(
+                "{} refuses the token from {} ({text}); put a new one there, it is picked up",
+                self.base, token.source
+            );
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE && retry_after.is_none() {
+            fault = Fault::Server;
+        }
+        CallError { fault, retry_after, text }
+    }
+
+    fn request(&self, method: Method, path: &str, token: &FoundToken) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.base));
+        request.bearer_auth(token.token.secret())
+    }
+
+    fn token(&self) -> Result<FoundToken, CallError> {
+        self.tokens.find().map_err(|error| CallError::new(Fault::Token, with_causes(&error)))
+    }
+
+    /// Whether there is a token now, and another one than `refused`.
+    pub(super) fn has_other_token(&self, refused: Option<&Token>) -> bool {
+        self.tokens.find().is_ok_and(|found| Some(&found.token) != refused)
+    }
+
+    /// The token as of now, if there is one.
+    pub(super) fn current_token(&self) -> Option<Token> {
+        self.tokens.find().ok().map(|found| found.token)
+    }
+
+    fn timeout_for(&self, body_bytes: u64) -> Duration {
+        self.timeout + Duration::from_secs(body_bytes / SLOWEST_BYTES_PER_SEC)
+    }
+
+    fn packing(&self) -> Packing {
+        match self.packing.load(Ordering::Relaxed) {
+            taken if taken == Packing::Taken as u8 => Packing::Taken,
+            refused if refused == Packing::Refused as u8 => Packing::Refused,
+            _ => Packing::Untried,
+        }
+    }
+
+    /// A server may say what it takes (RFC 9110, 12.5.3).
+    fn note_packing(&self, headers: &HeaderMap) {
+        let Some(accepted) = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok())
+        else {
+            return;
+        };
+        let takes_gzip = accepted.split(',').any(|coding| {
+            matches!(coding.split(';').next().unwrap_or_default().trim(), "gzip" | "*")
+        });
+        let packing = if takes_gzip { Packing::Taken } else { Packing::Refused };
+        self.packing.store(packing as u8, Ordering::Relaxed);
+    }
+}
+
+fn checked_url(text: &str) -> Result<String, RemoteError> {
+    let wrong = |reason: &str| RemoteError::Url { reason: reason.to_owned() };
+    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(wrong("it is not http or https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("it holds a user or a password; a token goes elsewhere"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("nothing may follow its path"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn pack(body: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    // Memory takes what is written to it.
+    let _ = packer.write_all(body);
+    packer.finish().unwrap_or_default()
+}
+
+/// What a server says is wrong: the message in its JSON, else all of it.
+fn words_of(body: &str) -> String {
+    let json: Option<Json> = serde_json::from_str(body).ok();
+    let message = json.as_ref().and_then(|json| {
+        ["message", "detail", "error"].iter().find_map(|key| json.get(key)?.as_str())
+    });
+    shorten(message.unwrap_or(body))
+}
+
+fn shorten(text: &str) -> String {
+    let mut shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = shown.char_indices().nth(SHOWN_CHARS) {
+        shown.truncate(end);
+        shown.push('…');
+    }
+    shown
+}
+
+fn timed_out(timeout: Duration) -> CallError {
+    CallError::new(Fault::TimedOut, format!("no answer in {} s", timeout.as_secs_f64()))
+}
+
+fn network_error(error: reqwest::Error, token: &FoundToken) -> CallError {
+    let fault = if error.is_timeout() && !error.is_connect() {
+        Fault::TimedOut
+    } else {
+        Fault::Unreachable
+    };
+    // The address stands before it wherever it is shown.
+    let text = with_causes(&error.without_url());
+    CallError::new(fault, text.replace(token.token.secret(), "…"))
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    crate::error::one_line(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_http_and_holds_no_secret() {
+        let checked = |text| checked_url(text).map_err(|error| error.to_string());
+        assert_eq!(checked("https://api.example.org/"), Ok("https://api.example.org".into()));
+        assert_eq!(checked("http://127.0.0.1:3000"), Ok("http://127.0.0.1:3000".into()));
+        for wrong in ["api.example.org", "ftp://x", "https://u:s3cret@x", "https://x/?token=s3cret"]
+        {
+            let error = checked(wrong).unwrap_err();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_server_s_words_are_short_and_on_one_line() {
+        assert_eq!(
+            words_of(r#"{"error":"Bad Request","message":"no\ntimestamp"}"#),
+            "no timestamp"
+        );
+        assert_eq!(words_of("<html>\n oops"), "<html> oops");
+        assert_eq!(words_of(&"x".repeat(1000)).chars().count(), SHOWN_CHARS + 1);
+    }
+
+    #[test]
+    fn a_server_that_takes_no_gzip_gets_bodies_as_they_are() {
+        let refuses_gzip = |headers: axum::http::HeaderMap, body: axum::body::Bytes| async move {
+            match headers.contains_key("content-encoding") {
+                true => Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+                false => Ok(axum::Json(serde_json::json!({ "bytes": body.len() }))),
+            }
+        };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let routes = axum::Router::new().route("/rows", axum::routing::post(refuses_gzip));
+            tokio::spawn(async move { axum::serve(listener, routes).await });
+            let folder = tempfile::tempdir().unwrap();
+            let token = folder.path().join("token");
+            std::fs::write(&token, "s3cret").unwrap();
+            let api = Api::new(&Remote::new(url).token_file(token), "alice").unwrap();
+            let sent = api.large_json("/rows", vec![b' '; 5000]).await.unwrap();
+            assert_eq!(sent["bytes"], 5000);
+            assert_eq!(api.packing(), Packing::Refused);
+        });
+    }
+
+    #[test]
+    fn a_packed_body_is_smaller_and_opens() {
+        let body = "{\"timestamp\":1.25}".repeat(100).into_bytes();
+        let packed = pack(&body);
+        assert!(packed.len() * 5 < body.len());
+        let mut opened = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed), &mut opened)
+            .unwrap();
+        assert_eq!(opened, body);
+    }
+}

@@ -1,0 +1,354 @@
+//! The upload itself: looks at the store (`survey`), starts the calls that `plan` names, books what became
+//! of them (`settle`). It runs until it is told to stop, whatever the server does.
+
+mod settle;
+mod survey;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinSet, block_in_place};
+
+use super::backoff::{Backoff, Failures};
+use super::error::CallError;
+use super::names::FileId;
+use super::plan::{Plan, Work};
+use super::progress::ProgressFile;
+use super::refused::RefusedFile;
+use super::send::{FileDone, RowsDone, Sender, Shared, send_file};
+use super::session::Session;
+use super::status::{SyncState, SyncStatus};
+use super::token::Token;
+use super::waiter::{Command, Waiter};
+use crate::error::one_line;
+use crate::local::{ExperimentDir, Prefix, RunStatus, Waiting, utc_now};
+use crate::name::ExperimentName;
+use crate::row::Timestamp;
+
+/// How often the store is looked at when nobody calls for it.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What to upload, and how.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) name: ExperimentName,
+    pub(super) dir: ExperimentDir,
+    pub(super) backoff: Backoff,
+    /// What the server is told of the run; that it ended, only once it has everything.
+    pub(super) status: RunStatus,
+    pub(super) purpose: Purpose,
+}
+
+/// What an upload is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It goes on beside a recording, whatever the server does.
+    Recording,
+    /// Somebody waits for it and is told how it ended; what was refused earlier is tried again.
+    Request,
+}
+
+pub(super) struct Engine {
+    task: Task,
+    shared: Arc<Shared>,
+    view: Arc<Mutex<SyncStatus>>,
+    commands: mpsc::Receiver<Command>,
+    waiters: Vec<Waiter>,
+    plan: Plan,
+    tracks: BTreeMap<String, Track>,
+    connection: Connection,
+    jobs: JoinSet<Done>,
+    looked_at: Option<Instant>,
+    /// Counts looks; tells a waiter whether one came after it.
+    look: u64,
+    failing: Option<Failing>,
+    /// What was refused earlier is still to be tried again.
+    retries_refused: bool,
+    /// The token that the server refused; the inner one is absent when there was none.
+    refused_token: Option<Option<Token>>,
+    /// Folders of tracks that are known.
+    seen: HashSet<PathBuf>,
+}
+
+/// What is known of the experiment on the server.
+enum Connection {
+    /// Nothing yet, or nothing any more.
+    Closed {
+        under_way: bool,
+    },
+    Open(Box<Open>),
+}
+
+struct Open {
+    session: Session,
+    progress: ProgressFile,
+    refused: Arc<Mutex<RefusedFile>>,
+    /// The nodes of the files' folders.
+    folders: HashMap<Arc<str>, String>,
+    status_under_way: bool,
+    status_failures: Failures,
+    /// What was refused earlier is being tried again, and nothing else.
+    trying_again: bool,
+}
+
+struct Track {
+    /// Absent while its rows are under way.
+    sender: Option<Sender>,
+    waiting: Waiting,
+    taken: Prefix,
+    /// The number of the look that `waiting` is from.
+    looked: u64,
+    /// That the server refuses rows of it was said.
+    refusal_told: bool,
+}
+
+struct Failing {
+    since: String,
+    reason: String,
+}
+
+/// What came back of a call.
+enum Done {
+    Session(Result<Opened, CallError>),
+    Rows(Box<Sender>, RowsDone),
+    File { id: FileId, folder: Arc<str>, folder_id: Option<String>, done: FileDone },
+    Status(RunStatus, Result<(), CallError>),
+    Again(Vec<(Sender, RowsDone)>),
+}
+
+/// The experiment on the server, and the rows of its tracks where the server tells.
+struct Opened {
+    session: Session,
+    tracks: Option<Vec<(String, Option<u64>)>>,
+}
+
+impl Engine {
+    pub(super) fn new(
+        task: Task,
+        shared: Shared,
+        view: Arc<Mutex<SyncStatus>>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Self {
+        Self {
+            retries_refused: task.purpose == Purpose::Request,
+            task,
+            shared: Arc::new(shared),
+            view,
+            commands,
+            waiters: Vec::new(),
+            plan: Plan::default(),
+            tracks: BTreeMap::new(),
+            connection: Connection::Closed { under_way: false },
+            jobs: JoinSet::new(),
+            looked_at: None,
+            look: 0,
+            failing: None,
+            refused_token: None,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Uploads until nobody is left to give commands.
+    pub(super) async fn run(mut self) {
+        loop {
+            if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+                block_in_place(|| self.survey());
+            }
+            self.start_calls();
+            self.publish();
+            self.answer_waiters();
+            let wake = tokio::time::Instant::from_std(self.wake_at());
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => block_in_place(|| self.take_command(command)),
+                    None => break,
+                },
+                Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => match done {
+                    Ok(done) => block_in_place(|| self.settle(done)),
+                    // Only a panic does that. What the call had in hand is lost to it, so that going on
+                    // would leave a track out in silence.
+                    Err(error) => {
+                        self.break_down(&error);
+                        break;
+                    }
+                },
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+        if let Connection::Open(open) = &mut self.connection
+            && let Err(error) = open.progress.save()
+        {
+            tracing::warn!("{}", one_line(&error));
+        }
+    }
+
+    fn break_down(&self, error: &JoinError) {
+        let reason =
+            format!("the upload broke down: {error}; `mldash_bridge sync` uploads the rest");
+        tracing::error!("{reason}");
+        self.view.lock().state = SyncState::Failing { since: utc_now(), reason };
+    }
+
+    fn wake_at(&self) -> Instant {
+        let look = self.looked_at.unwrap_or_else(Instant::now) + LOOK_EVERY;
+        let now = Instant::now();
+        let failed = [self.plan.due(), self.shared.uploads.lock().due()];
+        failed.into_iter().flatten().filter(|due| *due > now).fold(look, Instant::min)
+    }
+
+    fn take_command(&mut self, command: Command) {
+        match command {
+            Command::Wait(waiter) => self.waiters.push(waiter),
+            Command::End(status, waiter) => {
+                self.task.status = status;
+                self.waiters.push(waiter);
+            }
+        }
+        self.survey();
+        let now = Instant::now();
+        self.plan.hasten(now);
+        self.shared.uploads.lock().hasten(now);
+        self.set_targets();
+    }
+
+    fn start_calls(&mut self) {
+        let now = Instant::now();
+        match &mut self.connection {
+            Connection::Closed { under_way: true } => {}
+            Connection::Closed { under_way } => {
+                // Calls of the connection before may be under way still.
+                if self.plan.may_call(now) && self.jobs.is_empty() {
+                    *under_way = true;
+                    self.open_session();
+                }
+            }
+            Connection::Open(open) if open.trying_again => {}
+            Connection::Open(_) => {
+                self.start_rows_and_files(now);
+                self.start_status(now);
+            }
+        }
+    }
+
+    fn open_session(&mut self) {
+        let (shared, name) = (self.shared.clone(), self.task.name.clone());
+        // What can't be read is not told; the upload goes on without.
+        let notes = block_in_place(|| self.task.dir.notes()).unwrap_or_default();
+        self.jobs.spawn(async move {
+            let opened = async {
+                let session = Session::open(&shared.api, &name, &notes).await?;
+                let tracks = match session.tracks(&shared.api).await {
+                    Ok(tracks) => Some(tracks),
+                    Err(error) if error.fault.is_of_the_server() => return Err(error),
+                    Err(_) => None,
+                };
+                Ok(Opened { session, tracks })
+            };
+            Done::Session(opened.await)
+        });
+    }
+
+    fn start_rows_and_files(&mut self, now: Instant) {
+        let Connection::Open(open) = &self.connection else { return };
+        loop {
+            // One that fails waits for its turn; it must not be named again and again.
+            let next_file = self.shared.uploads.lock().has_next(now);
+            match self.plan.start_next(now, next_file) {
+                None => return,
+                Some(Work::Rows(topic)) => {
+                    let track = self.tracks.get_mut(&topic);
+                    let Some(mut sender) = track.and_then(|track| track.sender.take()) else {
+                        self.plan.end(&Work::Rows(topic));
+                        return;
+                    };
+                    let (shared, session) = (self.shared.clone(), open.session.clone());
+                    let refused = open.refused.clone();
+                    self.jobs.spawn(async move {
+                        let done = sender.send(&shared, &session, &refused).await;
+                        Done::Rows(Box::new(sender), done)
+                    });
+                }
+                Some(Work::File) => {
+                    let started = self.shared.uploads.lock().start_next(now);
+                    let Some((id, file)) = started else {
+                        self.plan.end(&Work::File);
+                        return;
+                    };
+                    let (shared, session) = (self.shared.clone(), open.session.clone());
+                    let known = open.folders.get(&file.folder).cloned();
+                    self.jobs.spawn(async move {
+                        let folder = file.folder.clone();
+                        let folder_id = match known {
+                            Some(folder_id) => Ok(folder_id),
+                            None => session.make_folder(&shared.api, &folder).await,
+                        };
+                        let (folder_id, done) = match folder_id {
+                            Ok(folder_id) => {
+                                let done =
+                                    send_file(&shared.api, &session, &folder_id, &file).await;
+                                (Some(folder_id), done)
+                            }
+                            Err(error) => (None, FileDone::of(error)),
+                        };
+                        Done::File { id, folder, folder_id, done }
+                    });
+                }
+            }
+        }
+    }
+
+    /// That the run ended is said once the server has all of it.
+    fn start_status(&mut self, now: Instant) {
+        let status = self.task.status;
+        let is_drained = !status.is_final() || (self.is_drained() && self.jobs.is_empty());
+        let Connection::Open(open) = &mut self.connection else { return };
+        let is_told = open.progress.progress.status == Some(status);
+        let may_call = self.plan.may_call(now) && open.status_failures.is_due(now);
+        if is_told || open.status_under_way || !is_drained || !may_call {
+            return;
+        }
+        open.status_under_way = true;
+        let (shared, session) = (self.shared.clone(), open.session.clone());
+        let name = self.task.name.clone();
+        let notes = block_in_place(|| self.task.dir.notes()).unwrap_or_default();
+        self.jobs.spawn(async move {
+            let told = async {
+                if status.is_final() {
+                    // What is said of the run may have grown since it began.
+                    Session::open(&shared.api, &name, &notes).await?;
+                }
+                session.set_status(&shared.api, status).await
+            };
+            Done::Status(status, told.await)
+        });
+    }
+
+    /// Tries again what was refused before, each track's rows in the order of time.
+    fn try_refused_again(&mut self) {
+        let Connection::Open(open) = &mut self.connection else { return };
+        let mut by_track: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
+        for (topic, ts) in open.refused.lock().take_rows() {
+            by_track.entry(topic).or_default().push(ts);
+        }
+        let mut again = Vec::new();
+        for (topic, times) in by_track {
+            let sender = self.tracks.get_mut(&topic).and_then(|track| track.sender.take());
+            again.extend(sender.map(|sender| (sender, times)));
+        }
+        open.trying_again = true;
+        let (shared, session) = (self.shared.clone(), open.session.clone());
+        let refused = open.refused.clone();
+        self.jobs.spawn(async move {
+            let mut done = Vec::new();
+            for (mut sender, times) in again {
+                let rows = sender.send_again(&shared, &session, &refused, &times).await;
+                done.push((sender, rows));
+            }
+            Done::Again(done)
+        });
+    }
+}

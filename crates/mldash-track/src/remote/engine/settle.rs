@@ -1,0 +1,312 @@
+//! Booking what became of a call.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::{Connection, Done, Engine, Failing, Open, Opened, Purpose, Track};
+use crate::error::one_line;
+use crate::local::{Follower, RunStatus, utc_now};
+use crate::remote::backoff::Failures;
+use crate::remote::error::{CallError, Fault};
+use crate::remote::names::FileId;
+use crate::remote::plan::Work;
+use crate::remote::progress::ProgressFile;
+use crate::remote::refused::{Refusal, Refused, RefusedFile};
+use crate::remote::send::{FileDone, RowsDone, Sender};
+use crate::remote::session::tell_namespace;
+
+impl Engine {
+    pub(super) fn settle(&mut self, done: Done) {
+        match done {
+            Done::Session(Ok(opened)) => self.opened(opened),
+            Done::Session(Err(error)) => {
+                self.connection = Connection::Closed { under_way: false };
+                if !self.call_failed(&error) {
+                    // Without a session nothing else can be called.
+                    self.server_failed(&error);
+                }
+            }
+            Done::Rows(sender, done) => self.rows_done(*sender, done),
+            Done::File { id, folder, folder_id, done } => {
+                if let (Connection::Open(open), Some(folder_id)) = (&mut self.connection, folder_id)
+                {
+                    open.folders.insert(folder, folder_id);
+                }
+                self.file_done(id, done);
+            }
+            Done::Status(status, told) => self.status_done(status, told),
+            Done::Again(tracks) => self.tried_again(tracks),
+        }
+        self.note_recovery();
+    }
+
+    fn opened(&mut self, opened: Opened) {
+        self.server_is_well();
+        let url = self.shared.api.url().to_owned();
+        tell_namespace(&url, &opened.session.namespace, &self.task.name);
+        let dir = self.task.dir.path();
+        let mut file = ProgressFile::load(dir, &url, &opened.session.namespace);
+        let known = file.progress.experiment_id.replace(opened.session.experiment_id.clone());
+        let is_another = known.is_some_and(|known| known != opened.session.experiment_id);
+        if is_another {
+            tracing::warn!(
+                "{url} has lost the experiment or has another one in its place: all is sent again"
+            );
+            file.progress.tracks.clear();
+            file.progress.status = None;
+            // Without it the files are sent again, which is what is wanted.
+            let _ = std::fs::remove_file(file.beside("files"));
+        }
+        for (topic, taken) in &mut file.progress.tracks {
+            let rows = opened.tracks.as_ref().map(|tracks| {
+                tracks.iter().find(|(known, _)| known == topic).map(|(_, rows)| rows.unwrap_or(1))
+            });
+            if matches!(rows, Some(None | Some(0))) && taken.bytes > 0 {
+                tracing::warn!("{url} has lost track `{topic}`: it is sent again");
+                *taken = Default::default();
+            }
+        }
+        for (topic, track) in &mut self.tracks {
+            let taken = file.progress.tracks.get(topic).copied().unwrap_or_default();
+            if let Some(sender) = &mut track.sender {
+                sender.unmake();
+                if sender.follower().taken() != taken {
+                    let folder = sender.folder().to_owned();
+                    let follower = Follower::new(&folder, taken);
+                    *sender = Sender::new(topic.clone(), folder, follower);
+                }
+            }
+        }
+        let refused = RefusedFile::load(file.beside("refused.jsonl"));
+        let again: Vec<FileId> = if self.retries_refused { refused.file_ids() } else { Vec::new() };
+        let is_kept = |id: &FileId| !again.contains(id);
+        let kept: Vec<FileId> = refused.file_ids().into_iter().filter(is_kept).collect();
+        self.shared.uploads.lock().know(file.beside("files"), kept.into_iter());
+        if refused.rows() + refused.files() > 0 {
+            tracing::warn!(
+                "{} rows and {} files were refused by {url} before; its answers are in {}",
+                refused.rows(),
+                refused.files(),
+                refused.path().display()
+            );
+        }
+        self.connection = Connection::Open(Box::new(Open {
+            session: opened.session,
+            progress: file,
+            refused: Arc::new(Mutex::new(refused)),
+            folders: Default::default(),
+            status_under_way: false,
+            status_failures: Failures::default(),
+            trying_again: false,
+        }));
+        self.survey();
+        if std::mem::take(&mut self.retries_refused) {
+            self.try_refused_again();
+        }
+    }
+
+    fn tried_again(&mut self, tracks: Vec<(Sender, RowsDone)>) {
+        for (sender, done) in tracks {
+            self.count_rows(&done);
+            self.give_back(sender);
+        }
+        if let Connection::Open(open) = &mut self.connection {
+            open.trying_again = false;
+            let mut refused = open.refused.lock();
+            // Those that are refused again come back one by one.
+            refused.take_files();
+            if let Err(error) = refused.save() {
+                tracing::warn!("{}", one_line(&error));
+            }
+        }
+    }
+
+    fn rows_done(&mut self, sender: Sender, done: RowsDone) {
+        let topic = sender.topic.clone();
+        self.plan.end(&Work::Rows(topic.clone()));
+        self.count_rows(&done);
+        self.tell_refusal(&topic, &done);
+        self.plan.set_awaits_file(&topic, !done.awaits.is_empty());
+        if !done.awaits.is_empty() {
+            self.shared.uploads.lock().await_files(&topic, done.awaits);
+            // They may have gone through since the rows were read.
+            self.free_rows();
+        }
+        match &done.error {
+            None => {
+                self.server_is_well();
+                self.plan.track_is_well(&topic);
+            }
+            Some(error) => {
+                if !self.call_failed(error) {
+                    let (backoff, now) = (&self.task.backoff, Instant::now());
+                    let wait = error.retry_after;
+                    self.plan.track_failed(&topic, backoff, now, wait, fastrand::f64());
+                }
+            }
+        }
+        self.give_back(sender);
+    }
+
+    fn tell_refusal(&mut self, topic: &str, done: &RowsDone) {
+        let (Some((rows, answer)), Some(track)) = (&done.refused, self.tracks.get_mut(topic))
+        else {
+            return;
+        };
+        if !std::mem::replace(&mut track.refusal_told, true) {
+            let url = self.shared.api.url();
+            tracing::warn!(
+                "{url} refuses {rows} rows of track `{topic}`: {answer}; they are set aside, the rest goes on"
+            );
+        }
+    }
+
+    fn give_back(&mut self, mut sender: Sender) {
+        let topic = sender.topic.clone();
+        if matches!(self.connection, Connection::Closed { .. }) {
+            sender.unmake();
+        }
+        if let Some(track) = self.tracks.get_mut(&topic) {
+            track.sender = Some(sender);
+        }
+        self.look_at(&topic);
+    }
+
+    fn count_rows(&self, done: &RowsDone) {
+        let mut view = self.view.lock();
+        view.rows_sent += done.rows;
+        view.bytes_sent += done.bytes;
+        view.nulled += done.nulled;
+    }
+
+    fn file_done(&mut self, id: FileId, done: FileDone) {
+        self.plan.end(&Work::File);
+        match done {
+            FileDone::Sent(bytes) => {
+                if let Err(error) = self.shared.uploads.lock().sent(id) {
+                    // It is sent again after a restart, which is harmless.
+                    tracing::warn!("{}", one_line(&error));
+                }
+                let mut view = self.view.lock();
+                view.files_sent += 1;
+                view.bytes_sent += bytes;
+                drop(view);
+                self.server_is_well();
+            }
+            FileDone::Gone => self.shared.uploads.lock().settle(id),
+            FileDone::Refused(answer) => self.refuse_file(id, answer),
+            FileDone::Failed(error) => {
+                let (backoff, now) = (&self.task.backoff, Instant::now());
+                self.shared.uploads.lock().failed(id, backoff, now, error.retry_after);
+                self.call_failed(&error);
+            }
+        }
+        self.free_rows();
+    }
+
+    /// The tracks whose files the server has by now go on.
+    pub(super) fn free_rows(&mut self) {
+        let freed = self.shared.uploads.lock().take_freed();
+        freed.iter().for_each(|topic| self.plan.set_awaits_file(topic, false));
+    }
+
+    fn refuse_file(&mut self, id: FileId, answer: String) {
+        tracing::warn!("{} refuses a file: {answer}", self.shared.api.url());
+        let Connection::Open(open) = &self.connection else { return };
+        let refusal = Refusal { what: Refused::File { file: id }, answer };
+        if let Err(error) = open.refused.lock().add(vec![refusal]) {
+            tracing::warn!("{}", one_line(&error));
+        }
+        self.shared.uploads.lock().settle(id);
+    }
+
+    fn status_done(&mut self, status: RunStatus, told: Result<(), CallError>) {
+        let Connection::Open(open) = &mut self.connection else { return };
+        open.status_under_way = false;
+        match told {
+            Ok(()) => {
+                open.progress.progress.status = Some(status);
+                open.status_failures.clear();
+                self.server_is_well();
+            }
+            Err(error) if error.fault == Fault::Refused => {
+                // A server without it is no reason to hold anything back.
+                tracing::warn!("{} takes no status: {}", self.shared.api.url(), error.text);
+                open.progress.progress.status = Some(status);
+            }
+            Err(error) => {
+                let now = Instant::now();
+                let wait = error.retry_after;
+                open.status_failures.note(&self.task.backoff, now, wait, fastrand::f64());
+                self.call_failed(&error);
+            }
+        }
+    }
+
+    /// Notes a failure; whether it is of the server as a whole, which is then left alone for a while.
+    fn call_failed(&mut self, error: &CallError) -> bool {
+        self.note_failure(error);
+        if error.fault == Fault::Absent {
+            // What was made is not there any more: it is made anew.
+            self.connection = Connection::Closed { under_way: false };
+        }
+        let is_of_the_server = error.fault.is_of_the_server();
+        if is_of_the_server {
+            self.server_failed(error);
+        }
+        is_of_the_server
+    }
+
+    fn server_failed(&mut self, error: &CallError) {
+        let (backoff, now) = (&self.task.backoff, Instant::now());
+        self.plan.server_failed(backoff, now, error.retry_after, fastrand::f64());
+    }
+
+    fn server_is_well(&mut self) {
+        self.plan.server_is_well();
+        self.refused_token = None;
+    }
+
+    fn note_failure(&mut self, error: &CallError) {
+        self.refused_token = match error.fault {
+            Fault::Token => Some(self.shared.api.current_token()),
+            _ => None,
+        };
+        let reason = error.text.clone();
+        match &mut self.failing {
+            Some(failing) => failing.reason = reason,
+            none => {
+                let url = self.shared.api.url();
+                match (error.fault, self.task.purpose) {
+                    (Fault::Token, Purpose::Recording) => {
+                        tracing::error!("not uploading: {reason}; recording goes on");
+                    }
+                    // It ends with that, and who waits is told.
+                    (Fault::Token, Purpose::Request) => {}
+                    (_, Purpose::Recording) => tracing::warn!(
+                        "uploading to {url} fails: {reason}; recording goes on, it is tried again"
+                    ),
+                    (_, Purpose::Request) => {
+                        tracing::warn!("uploading to {url} fails: {reason}; it is tried again");
+                    }
+                }
+                *none = Some(Failing { since: utc_now(), reason });
+            }
+        }
+    }
+
+    fn note_recovery(&mut self) {
+        if self.worst() == 0
+            && let Some(failing) = self.failing.take()
+        {
+            let waiting: u64 = self.tracks.values().map(|track: &Track| track.waiting.lines).sum();
+            tracing::info!(
+                "uploading to {} works again, after failing since {}; {waiting} rows wait",
+                self.shared.api.url(),
+                failing.since
+            );
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Looking at the store: which tracks there are, what waits, and who may be told that nothing does.
+
+use std::time::Instant;
+
+use super::{Connection, Engine, Track};
+use crate::error::one_line;
+use crate::local::{Follower, Prefix, StoreError, Waiting};
+use crate::name::TrackName;
+use crate::remote::error::RemoteError;
+use crate::remote::progress::ProgressFile;
+use crate::remote::send::Sender;
+use crate::remote::status::SyncState;
+use crate::remote::waiter::{Targets, Waiter};
+
+impl Engine {
+    /// Looks at all that is not under way.
+    pub(super) fn survey(&mut self) {
+        self.look += 1;
+        if let Err(error) = self.find_tracks() {
+            tracing::error!("the upload can't list the tracks: {}", one_line(&error));
+        }
+        let topics: Vec<String> = self.tracks.keys().cloned().collect();
+        topics.iter().for_each(|topic| self.look_at(topic));
+        let looked = self.shared.uploads.lock().look();
+        if let Err(error) = looked {
+            tracing::error!("the upload can't list the files: {}", one_line(&error));
+        }
+        self.free_rows();
+        if let Connection::Open(open) = &mut self.connection
+            && let Err(error) = open.progress.save_if_due()
+        {
+            tracing::warn!("{}", one_line(&error));
+        }
+        if let Some(refused) = &self.refused_token
+            && self.shared.api.has_other_token(refused.as_ref())
+        {
+            self.refused_token = None;
+            self.plan.server_is_well();
+        }
+        self.looked_at = Some(Instant::now());
+    }
+
+    fn find_tracks(&mut self) -> Result<(), StoreError> {
+        for topic in self.task.dir.new_topics(&mut self.seen)? {
+            if self.tracks.contains_key(&topic) {
+                continue;
+            }
+            let Ok(name) = topic.parse::<TrackName>() else { continue };
+            let taken = match &self.connection {
+                Connection::Open(open) => open.progress.progress.tracks.get(&topic).copied(),
+                Connection::Closed { .. } => {
+                    let guess = ProgressFile::guess(self.task.dir.path(), self.shared.api.url());
+                    guess.tracks.get(&topic).copied()
+                }
+            };
+            let folder = self.task.dir.track_folder(&name);
+            let follower = Follower::new(&folder, taken.unwrap_or_default());
+            let sender = Some(Sender::new(topic.clone(), folder, follower));
+            let (waiting, taken) = (Waiting::default(), Prefix::default());
+            self.tracks
+                .insert(topic, Track { sender, waiting, taken, looked: 0, refusal_told: false });
+        }
+        Ok(())
+    }
+
+    /// Looks at a track, unless it is under way.
+    pub(super) fn look_at(&mut self, topic: &str) {
+        let Some(track) = self.tracks.get_mut(topic) else { return };
+        let Some(sender) = &mut track.sender else { return };
+        match sender.look() {
+            Ok(waiting) => track.waiting = waiting,
+            Err(error) => {
+                tracing::error!("the upload can't read track `{topic}`: {}", one_line(&error));
+                return;
+            }
+        }
+        track.taken = sender.follower().taken();
+        track.looked = self.look;
+        let waits = track.waiting.lines > 0;
+        if let Connection::Open(open) = &mut self.connection {
+            open.progress.progress.tracks.insert(topic.to_owned(), track.taken);
+        }
+        self.plan.set_waiting(topic, waits);
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    pub(super) fn is_drained(&self) -> bool {
+        let at_rest = |track: &Track| track.sender.is_some() && track.waiting.lines == 0;
+        self.tracks.values().all(at_rest) && self.shared.uploads.lock().waiting().0 == 0
+    }
+
+    /// What there is now is what those who just began to wait wait for.
+    pub(super) fn set_targets(&mut self) {
+        let failures = self.worst();
+        let dir = &self.task.dir;
+        let len = |topic: &String| {
+            let name: TrackName = topic.parse().ok()?;
+            let data = Follower::data_path(&dir.track_folder(&name));
+            Some((topic.clone(), std::fs::metadata(data).ok()?.len()))
+        };
+        for waiter in self.waiters.iter_mut().filter(|waiter| waiter.targets.is_none()) {
+            waiter.targets = Some(Targets {
+                tracks: self.tracks.keys().filter_map(len).collect(),
+                newest_file: self.shared.uploads.lock().newest(),
+                look: self.look,
+                failures,
+            });
+        }
+    }
+
+    pub(super) fn answer_waiters(&mut self) {
+        let waiters = std::mem::take(&mut self.waiters);
+        for waiter in waiters {
+            let answer = if self.has_reached(&waiter) {
+                Ok(())
+            } else if let Some(error) = self.gives_up(&waiter) {
+                Err(error)
+            } else {
+                self.waiters.push(waiter);
+                continue;
+            };
+            if let Connection::Open(open) = &mut self.connection
+                && let Err(error) = open.progress.save()
+            {
+                tracing::warn!("{}", one_line(&error));
+            }
+            // Who waits no longer has been told already.
+            let _ = waiter.answer.try_send(answer);
+        }
+    }
+
+    fn has_reached(&self, waiter: &Waiter) -> bool {
+        let Connection::Open(open) = &self.connection else { return false };
+        let Some(targets) = &waiter.targets else { return false };
+        let rows = targets.tracks.iter().all(|(topic, bytes)| {
+            self.tracks.get(topic).is_none_or(|track| {
+                let is_empty = track.waiting.lines == 0 && track.looked >= targets.look;
+                track.sender.is_some() && (is_empty || track.taken.bytes >= *bytes)
+            })
+        });
+        let newest = targets.newest_file;
+        let files = newest.is_none_or(|newest| !self.shared.uploads.lock().waits_through(newest));
+        let status = open.progress.progress.status == Some(self.task.status);
+        rows && files && !open.trying_again && (status || !waiter.wants_status)
+    }
+
+    fn gives_up(&self, waiter: &Waiter) -> Option<RemoteError> {
+        let before = waiter.targets.as_ref().map_or(0, |targets| targets.failures);
+        let max_failures = before.saturating_add(waiter.max_failures?);
+        let state = &self.view.lock().state;
+        match state {
+            SyncState::TokenRefused { reason } => Some(RemoteError::TokenRefused(reason.clone())),
+            SyncState::Failing { reason, .. } if self.worst() > max_failures => {
+                let url = self.shared.api.url().to_owned();
+                Some(RemoteError::Failing { url, reason: reason.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// How often in a row the worst call failed.
+    pub(super) fn worst(&self) -> u32 {
+        let status = match &self.connection {
+            Connection::Open(open) => open.status_failures.count(),
+            Connection::Closed { .. } => 0,
+        };
+        self.plan.worst().max(self.shared.uploads.lock().worst()).max(status)
+    }
+
+    /// Shows how far it is.
+    pub(super) fn publish(&self) {
+        let (files, file_bytes) = self.shared.uploads.lock().waiting();
+        let waiting = self.tracks.values().map(|track| track.waiting);
+        let rows = waiting.fold(Waiting::default(), |sum, track| Waiting {
+            lines: sum.lines + track.lines,
+            bytes: sum.bytes + track.bytes,
+        });
+        let mut view = self.view.lock();
+        view.rows_waiting = rows.lines;
+        view.files_waiting = files;
+        view.bytes_waiting = rows.bytes + file_bytes;
+        let is_open = matches!(self.connection, Connection::Open(_));
+        if let Connection::Open(open) = &self.connection {
+            let refused = open.refused.lock();
+            (view.rows_set_aside, view.files_set_aside) = (refused.rows(), refused.files());
+        }
+        view.state = match &self.failing {
+            Some(failing) if self.refused_token.is_some() => {
+                SyncState::TokenRefused { reason: failing.reason.clone() }
+            }
+            Some(failing) => {
+                SyncState::Failing { since: failing.since.clone(), reason: failing.reason.clone() }
+            }
+            None if is_open && self.is_drained() => SyncState::UpToDate,
+            None => SyncState::Sending,
+        };
+    }
+}

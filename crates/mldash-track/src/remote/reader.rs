@@ -1,0 +1,170 @@
+//! Reading from a server: what tracks there are, and their rows as a file.
+
+use std::future::Future;
+use std::io::Write;
+use std::time::Instant;
+
+use serde_json::Value as Json;
+use tokio::runtime::{Builder, Runtime};
+
+use super::api::Api;
+use super::backoff::{Backoff, Failures};
+use super::error::{CallError, Fault, RemoteError};
+use super::options::Remote;
+use super::session::{data_path, find_experiment, list_tracks};
+use crate::error::TrackError;
+use crate::format::Format;
+use crate::local::{TrackInfo, TrackNotes};
+use crate::name::ExperimentName;
+use crate::query::{Query, TopicFilter};
+
+/// An experiment on a server, to read.
+///
+/// ```no_run
+/// use mldash_track::{Format, Query, Remote, RemoteExperiment};
+/// let remote = Remote::new("https://api.example.org");
+/// let exp = RemoteExperiment::open("alice/warehouse/run-1", &remote)?;
+/// exp.export_to("robot/pose", &Query::range(0.0..=10.0), Format::Parquet, &mut std::io::stdout())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct RemoteExperiment {
+    runtime: Runtime,
+    api: Api,
+    backoff: Backoff,
+    id: String,
+}
+
+impl RemoteExperiment {
+    /// Looks the experiment up. Its first part is whose it is: the namespace is the token's.
+    ///
+    /// # Errors
+    /// A name that can't be one, a server that can't be reached or refuses, no such experiment there.
+    pub fn open(name: &str, remote: &Remote) -> Result<Self, TrackError> {
+        let name: ExperimentName = name.parse()?;
+        let api = Api::new(remote, name.owner())?;
+        let backoff = remote.backoff()?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| RemoteError::Setup(error.into()))?;
+        let found = patiently(&runtime, &backoff, || find_experiment(&api, &name));
+        let found = found.map_err(|error| error.for_user(api.url()))?;
+        let id = found.ok_or_else(|| RemoteError::NoExperiment {
+            name: name.to_string(),
+            url: api.url().to_owned(),
+        })?;
+        Ok(Self { runtime, api, backoff, id })
+    }
+
+    /// What tracks there are that `filter` accepts, by topic.
+    ///
+    /// # Errors
+    /// A server that can't be reached or refuses.
+    pub fn list_matching(&self, filter: &TopicFilter) -> Result<Vec<TrackInfo>, TrackError> {
+        let listed = self.patiently(|| list_tracks(&self.api, &self.id, None))?;
+        let mut tracks: Vec<TrackInfo> = listed.iter().filter_map(track_info).collect();
+        tracks.retain(|track| filter.accepts(&track.topic));
+        tracks.sort_by(|a, b| a.topic.cmp(&b.topic));
+        Ok(tracks)
+    }
+
+    /// Writes the rows that `query` asks for, as the server writes them; a limit is not the server's to
+    /// know.
+    ///
+    /// # Errors
+    /// A server that can't be reached, refuses, or breaks off; an `out` that can't be written.
+    pub fn export_to(
+        &self,
+        topic: &str,
+        query: &Query,
+        format: Format,
+        out: &mut dyn Write,
+    ) -> Result<(), TrackError> {
+        let path = data_path(&self.id, topic);
+        let asked = asked(query, format);
+        let mut response = self.patiently(|| self.api.get(&path, &asked))?;
+        loop {
+            let part = self.runtime.block_on(self.api.next_part(&mut response));
+            match part.map_err(|error| self.for_user(error))? {
+                Some(part) => out.write_all(&part).map_err(TrackError::Export)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, TrackError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        patiently(&self.runtime, &self.backoff, call).map_err(|error| self.for_user(error))
+    }
+
+    fn for_user(&self, error: CallError) -> TrackError {
+        error.for_user(self.api.url()).into()
+    }
+}
+
+/// Tries again what passes, as often as the SDK does.
+fn patiently<T, F>(
+    runtime: &Runtime,
+    backoff: &Backoff,
+    call: impl Fn() -> F,
+) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let mut failures = Failures::default();
+    runtime.block_on(async {
+        loop {
+            let error = match call().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let passes = matches!(
+                error.fault,
+                Fault::Unreachable | Fault::TimedOut | Fault::Overloaded | Fault::Server
+            );
+            if !passes || failures.count() >= backoff.max_retries {
+                return Err(error);
+            }
+            failures.note(backoff, Instant::now(), error.retry_after, fastrand::f64());
+            tracing::debug!("{}; trying again", error.text);
+            if let Some(due) = failures.due() {
+                tokio::time::sleep_until(due.into()).await;
+            }
+        }
+    })
+}
+
+fn asked(query: &Query, format: Format) -> Vec<(&'static str, String)> {
+    let mut asked = vec![("format", format.name().to_owned())];
+    if query.start().is_finite() {
+        asked.push(("start_timestamp", query.start().to_string()));
+    }
+    if query.end().is_finite() {
+        asked.push(("end_timestamp", query.end().to_string()));
+    }
+    if let Some(columns) = query.column_names() {
+        asked.push(("columns", columns.join(",")));
+    }
+    asked
+}
+
+/// A track as a server lists it; servers tell more or less of it.
+fn track_info(json: &Json) -> Option<TrackInfo> {
+    let text = |key: &str| json.get(key).and_then(Json::as_str).map(str::to_owned);
+    let number = |key: &str| json.get(key).and_then(Json::as_u64).unwrap_or_default();
+    let columns = json.get("columns").and_then(Json::as_array).map(Vec::as_slice);
+    let columns = columns.unwrap_or_default().iter().filter_map(Json::as_str);
+    Some(TrackInfo {
+        topic: text("topic")?,
+        total_entries: number("totalEntries"),
+        first_timestamp: json.get("firstTimestamp").and_then(Json::as_f64),
+        last_timestamp: json.get("lastTimestamp").and_then(Json::as_f64),
+        columns: columns.map(str::to_owned).collect(),
+        size_bytes: number("sizeBytes"),
+        created_at: text("createdAt"),
+        notes: TrackNotes::default(),
+    })
+}

@@ -1,0 +1,365 @@
+//! One track's next rows, one file: read from the store, sent, and what became of them. A batch that is
+//! refused is halved until the rows that are to blame are found; these are set aside, the others go on.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+use tokio::task::block_in_place;
+
+use super::api::Api;
+use super::batch::Batch;
+use super::error::{CallError, Fault};
+use super::names::{FileId, FileNames};
+use super::refused::{Refusal, Refused, RefusedFile};
+use super::session::{FileUpload, Session};
+use super::uploads::{Uploads, WaitingFile};
+use crate::error::one_line;
+use crate::json::{Columns, JsonWriter, NonFinite, RowParser};
+use crate::local::{
+    Follower, Lines, Snapshot, StoreError, TrackMetadata, Waiting, load_schema, note_schema,
+};
+use crate::row::{TIMESTAMP_COLUMN, Timestamp, TrackSchema};
+
+/// What a request carries at the most; servers commonly take a megabyte.
+const MAX_BATCH_BYTES: usize = 512 << 10;
+const MIN_BATCH_BYTES: usize = 8 << 10;
+const MAX_BATCH_ROWS: usize = 2000;
+/// Calls spent on finding the bad rows of one batch.
+const MAX_HALVINGS: u32 = 64;
+
+/// What all calls of an upload share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) api: Api,
+    pub(super) uploads: Mutex<Uploads>,
+}
+
+/// A track on its way.
+#[derive(Debug)]
+pub(super) struct Sender {
+    pub(super) topic: String,
+    folder: PathBuf,
+    follower: Follower,
+    /// The server knows the track, and this of its columns.
+    made: Option<TrackSchema>,
+    size: BatchSize,
+}
+
+/// How much goes into a request: less after one that took too long, more after one that came through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BatchSize {
+    bytes: usize,
+    rows: usize,
+}
+
+/// What became of a track's next rows.
+#[derive(Debug, Default)]
+pub(super) struct RowsDone {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+    pub(super) nulled: u64,
+    /// Those that the server refused.
+    refusals: Vec<Refusal>,
+    /// How many it refused, and its last words on it.
+    pub(super) refused: Option<(u64, String)>,
+    /// The files that the next row names and the server does not have.
+    pub(super) awaits: Vec<FileId>,
+    /// Why the rest was not sent.
+    pub(super) error: Option<CallError>,
+}
+
+impl Sender {
+    pub(super) fn new(topic: String, folder: PathBuf, follower: Follower) -> Self {
+        let size = BatchSize { bytes: MAX_BATCH_BYTES, rows: MAX_BATCH_ROWS };
+        Self { topic, folder, follower, made: None, size }
+    }
+
+    pub(super) fn follower(&self) -> &Follower {
+        &self.follower
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The server does not know the track.
+    pub(super) fn unmake(&mut self) {
+        self.made = None;
+    }
+
+    /// What waits.
+    pub(super) fn look(&mut self) -> Result<Waiting, StoreError> {
+        self.follower.look()
+    }
+
+    /// Sends the next rows. What the server refused is in `refused`'s file before it counts as done.
+    pub(super) async fn send(
+        &mut self,
+        shared: &Shared,
+        session: &Session,
+        refused: &Mutex<RefusedFile>,
+    ) -> RowsDone {
+        let mut done = RowsDone::default();
+        if let Err(error) = self.send_next(shared, session, refused, &mut done).await {
+            // Nothing counts that will be sent again.
+            done = RowsDone { error: Some(error), ..RowsDone::default() };
+        }
+        done
+    }
+
+    async fn send_next(
+        &mut self,
+        shared: &Shared,
+        session: &Session,
+        refused: &Mutex<RefusedFile>,
+        done: &mut RowsDone,
+    ) -> Result<(), CallError> {
+        self.make(&shared.api, session).await?;
+        let batch = block_in_place(|| self.read(&shared.uploads)).map_err(|e| store_error(&e))?;
+        self.send_batch(&shared.api, session, &batch, done).await?;
+        done.refused =
+            done.refusals.last().map(|last| (done.refusals.len() as u64, last.answer.clone()));
+        // On disk before the rows count as done, or they would be nowhere.
+        block_in_place(|| refused.lock().add(std::mem::take(&mut done.refusals)))
+            .map_err(|error| store_error(&error))?;
+        done.bytes = batch.taken_bytes as u64;
+        self.follower.take(&batch.lines, batch.taken_bytes);
+        done.awaits = batch.awaits;
+        Ok(())
+    }
+
+    /// Sends again what was refused: the rows of these times as the store has them now.
+    pub(super) async fn send_again(
+        &mut self,
+        shared: &Shared,
+        session: &Session,
+        refused: &Mutex<RefusedFile>,
+        times: &[Timestamp],
+    ) -> RowsDone {
+        let mut done = RowsDone::default();
+        for times in times.chunks(MAX_BATCH_ROWS) {
+            let sent = async {
+                self.make(&shared.api, session).await?;
+                let text =
+                    block_in_place(|| self.stored_rows(times)).map_err(|e| store_error(&e))?;
+                let lines = Lines { text, ..Lines::default() };
+                let batch = Batch::new(lines, MAX_BATCH_ROWS, &FileNames::default());
+                self.send_batch(&shared.api, session, &batch, &mut done).await
+            };
+            if let Err(error) = sent.await {
+                // They stay refused.
+                done.refusals.extend(times.iter().map(|ts| self.refusal(*ts, &error.text)));
+                done.error = Some(error);
+            }
+        }
+        let kept = block_in_place(|| refused.lock().add(std::mem::take(&mut done.refusals)));
+        if let Err(error) = kept {
+            tracing::error!("{}", one_line(&error));
+        }
+        done
+    }
+
+    /// As lines.
+    fn stored_rows(&self, times: &[Timestamp]) -> Result<Vec<u8>, StoreError> {
+        let mut text = Vec::new();
+        let Some(snapshot) = Snapshot::open(&self.folder)? else { return Ok(text) };
+        let mut lookup = snapshot.lookup(f64::NEG_INFINITY, f64::INFINITY);
+        for ts in times {
+            // A row that the store has no more is nobody's any more.
+            let Some(raw) = lookup.row(*ts)? else { continue };
+            match raw.single_line() {
+                Some(line) => text.extend_from_slice(line.trim_ascii()),
+                None => {
+                    let row = raw.parse(&mut RowParser::default(), &Columns::All);
+                    let row = row.map_err(|error| StoreError::Malformed {
+                        path: Follower::data_path(&self.folder),
+                        reason: error.to_string(),
+                    })?;
+                    let mut writer = JsonWriter::new(&mut text, NonFinite::Tokens);
+                    writer.row(TIMESTAMP_COLUMN, row.ts, &row.fields);
+                }
+            }
+            text.push(b'\n');
+        }
+        Ok(text)
+    }
+
+    /// Makes the track on the server, unless it has it with all that is declared of it.
+    async fn make(&mut self, api: &Api, session: &Session) -> Result<(), CallError> {
+        // One that can't be read is told where the track is written or read.
+        let schema = block_in_place(|| load_schema(&self.folder)).unwrap_or_default();
+        if self.made.as_ref() == Some(&schema) {
+            return Ok(());
+        }
+        let notes = block_in_place(|| TrackMetadata::load_for(&self.topic, &self.folder))
+            .map_err(|error| store_error(&error))?;
+        let mut notes = notes.map(|metadata| metadata.notes()).unwrap_or_default();
+        note_schema(&mut notes, &schema);
+        match session.make_track(api, &self.topic, &notes).await {
+            Err(error) if matches!(error.fault, Fault::Refused | Fault::TooLarge) => {
+                // Its rows show whether it does without.
+                tracing::warn!("{} takes no track `{}`: {}", api.url(), self.topic, error.text);
+            }
+            made => made?,
+        }
+        self.made = Some(schema);
+        Ok(())
+    }
+
+    fn read(&mut self, uploads: &Mutex<Uploads>) -> Result<Batch, StoreError> {
+        self.follower.look()?;
+        let lines = self.follower.read(self.size.bytes)?;
+        // Files are saved before the rows that name them are: those of the rows just read are seen.
+        let mut uploads = uploads.lock();
+        uploads.look()?;
+        Ok(Batch::new(lines, self.size.rows, uploads.names()))
+    }
+
+    async fn send_batch(
+        &mut self,
+        api: &Api,
+        session: &Session,
+        batch: &Batch,
+        done: &mut RowsDone,
+    ) -> Result<(), CallError> {
+        let mut parts = Vec::from_iter((batch.len() > 0).then_some(0..batch.len()));
+        let mut halvings = 0;
+        while let Some(part) = parts.pop() {
+            match session.append(api, &self.topic, batch.body(part.clone())).await {
+                Ok(()) => {
+                    let (lines, nulled) = batch.counts(part);
+                    done.rows += lines;
+                    done.nulled += nulled;
+                }
+                Err(error) => {
+                    let divides = match error.fault {
+                        Fault::TooLarge => true,
+                        Fault::Refused => halvings < MAX_HALVINGS,
+                        fault => {
+                            if fault == Fault::TimedOut {
+                                self.size = self.size.halved();
+                            }
+                            return Err(error);
+                        }
+                    };
+                    if divides && part.len() > 1 {
+                        halvings += 1;
+                        if error.fault == Fault::TooLarge {
+                            self.size = self.size.halved();
+                        }
+                        let middle = part.start + part.len() / 2;
+                        // The earlier half is on top: rows go in their order.
+                        parts.extend([middle..part.end, part.start..middle]);
+                    } else {
+                        self.set_aside(batch, part, &error.text, done);
+                    }
+                }
+            }
+        }
+        self.size = self.size.grown();
+        Ok(())
+    }
+
+    fn set_aside(&self, batch: &Batch, rows: Range<usize>, answer: &str, done: &mut RowsDone) {
+        done.refusals.extend(batch.times(rows).map(|ts| self.refusal(ts, answer)));
+    }
+
+    fn refusal(&self, ts: Timestamp, answer: &str) -> Refusal {
+        let what = Refused::Row { track: self.topic.clone(), timestamp: ts.as_secs() };
+        Refusal { what, answer: answer.to_owned() }
+    }
+}
+
+impl BatchSize {
+    fn halved(self) -> Self {
+        Self { bytes: (self.bytes / 2).max(MIN_BATCH_BYTES), rows: (self.rows / 2).max(1) }
+    }
+
+    fn grown(self) -> Self {
+        Self {
+            bytes: (self.bytes + self.bytes / 8).min(MAX_BATCH_BYTES),
+            rows: (self.rows + self.rows / 8 + 1).min(MAX_BATCH_ROWS),
+        }
+    }
+}
+
+/// What became of a file.
+#[derive(Debug)]
+pub(super) enum FileDone {
+    /// The server has it: so many bytes.
+    Sent(u64),
+    /// The server won't have it.
+    Refused(String),
+    /// It is not there any more: deleted, or saved over.
+    Gone,
+    /// It is to be tried again.
+    Failed(CallError),
+}
+
+/// Sends a file into the folder of this node.
+pub(super) async fn send_file(
+    api: &Api,
+    session: &Session,
+    parent_id: &str,
+    file: &WaitingFile,
+) -> FileDone {
+    let data = match tokio::fs::File::open(&file.path).await {
+        Ok(data) => data,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            tracing::info!(
+                "not uploaded: {} was deleted or saved over before",
+                file.path.display()
+            );
+            return FileDone::Gone;
+        }
+        Err(error) => return FileDone::Failed(CallError::new(Fault::Server, error.to_string())),
+    };
+    let about = file.about.as_deref();
+    let upload = FileUpload {
+        parent_id,
+        name: &file.name,
+        content_type: &file.content_type,
+        checksum: &file.checksum,
+        size_bytes: file.size_bytes,
+        description: about.and_then(|about| about.description.as_deref()),
+        tags: about.map(|about| about.tags.as_slice()).unwrap_or_default(),
+        metadata: about.and_then(|about| about.metadata.as_ref()),
+    };
+    match session.save_file(api, &upload, data.into()).await {
+        Ok(()) => FileDone::Sent(file.size_bytes),
+        Err(error) => FileDone::of(error),
+    }
+}
+
+impl FileDone {
+    /// What an error means for a file.
+    pub(super) fn of(error: CallError) -> Self {
+        match error.fault {
+            Fault::Refused | Fault::TooLarge => Self::Refused(error.text),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// A store that can't be read is tried again like a server that fails.
+fn store_error(error: &StoreError) -> CallError {
+    CallError::new(Fault::Server, one_line(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_shrinks_when_it_takes_too_long_and_grows_back() {
+        let full = BatchSize { bytes: MAX_BATCH_BYTES, rows: MAX_BATCH_ROWS };
+        let mut size = (0..30).fold(full, |size, _| size.halved());
+        assert_eq!(size, BatchSize { bytes: MIN_BATCH_BYTES, rows: 1 });
+        for _ in 0..100 {
+            size = size.grown();
+        }
+        assert_eq!(size, full);
+    }
+}

@@ -1,0 +1,333 @@
+//! What the calls of the protocol mean: namespace, project, folders, experiment, tracks, rows, files.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Body, Method, multipart};
+use serde_json::{Map, Value as Json, json};
+
+use super::api::Api;
+use super::error::{CallError, Fault};
+use crate::local::{ExperimentNotes, RunStatus, TrackNotes};
+use crate::name::ExperimentName;
+
+/// The parent of what lies in no folder.
+const ROOT: &str = "ROOT";
+/// How deep the SDK looks for an experiment.
+const MAX_FOLDERS: usize = 10;
+/// Everything but what RFC 3986 calls unreserved: `/` too.
+const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// An experiment on a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Session {
+    pub(super) namespace: String,
+    pub(super) experiment_id: String,
+    project_id: String,
+    node_id: String,
+}
+
+/// A file to be saved on the server.
+#[derive(Debug)]
+pub(super) struct FileUpload<'a> {
+    /// The node of its folder.
+    pub(super) parent_id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) content_type: &'a str,
+    pub(super) checksum: &'a str,
+    pub(super) size_bytes: u64,
+    pub(super) description: Option<&'a str>,
+    pub(super) tags: &'a [String],
+    pub(super) metadata: Option<&'a Json>,
+}
+
+impl Session {
+    /// Makes the experiment, or takes up the one that is there.
+    pub(super) async fn open(
+        api: &Api,
+        name: &ExperimentName,
+        notes: &ExperimentNotes,
+    ) -> Result<Self, CallError> {
+        let namespace = namespace(api).await?;
+        let folders: Vec<&str> = folders(name).collect();
+        let mut project_id = find_project(api, &namespace, name.project()).await?;
+        if project_id.is_none() && !folders.is_empty() {
+            let project =
+                json!({"type": "PROJECT", "name": name.project(), "slug": name.project()});
+            let made = make_node(api, &namespace, &project).await?;
+            project_id = Some(id_at(&made, "/project/id")?);
+        }
+        let mut parent_id = ROOT.to_owned();
+        for folder in folders {
+            let folder = json!({
+                "type": "FOLDER", "projectId": project_id, "parentId": parent_id, "name": folder,
+            });
+            parent_id = id_at(&make_node(api, &namespace, &folder).await?, "/node/id")?;
+        }
+        let project = match &project_id {
+            Some(id) => ("projectId", Json::from(id.as_str())),
+            None => ("projectSlug", Json::from(name.project())),
+        };
+        let mut experiment = Map::new();
+        experiment.insert("type".into(), "EXPERIMENT".into());
+        experiment.insert("name".into(), name.name().into());
+        experiment.insert("parentId".into(), parent_id.into());
+        experiment.insert(project.0.into(), project.1);
+        insert(&mut experiment, "description", notes.description.clone());
+        insert(&mut experiment, "tags", notes.tags.clone().filter(|tags| !tags.is_empty()));
+        insert(&mut experiment, "bindrs", notes.bindrs.clone().filter(|bindrs| !bindrs.is_empty()));
+        insert(&mut experiment, "writeProtected", notes.write_protected.filter(|yes| *yes));
+        insert(&mut experiment, "metadata", notes.metadata.clone());
+        let made = make_node(api, &namespace, &experiment.into()).await?;
+        let project_id = match project_id {
+            Some(id) => id,
+            None => id_at(&made, "/project/id")
+                .or_else(|_| id_at(&made, "/experiment/projectId"))
+                .or_else(|_| id_at(&made, "/node/projectId"))?,
+        };
+        Ok(Self {
+            experiment_id: id_at(&made, "/experiment/id")?,
+            node_id: id_at(&made, "/node/id")?,
+            namespace,
+            project_id,
+        })
+    }
+
+    /// Says how far the run has come.
+    pub(super) async fn set_status(&self, api: &Api, status: RunStatus) -> Result<(), CallError> {
+        let path = format!("/api/nodes/{}", encoded(&self.node_id));
+        api.json(Method::PATCH, &path, &json!({"status": status.name()})).await.map(drop)
+    }
+
+    /// Makes a track, or says anew what it is.
+    pub(super) async fn make_track(
+        &self,
+        api: &Api,
+        topic: &str,
+        notes: &TrackNotes,
+    ) -> Result<(), CallError> {
+        let mut track = Map::new();
+        track.insert("topic".into(), topic.into());
+        insert(&mut track, "description", notes.description.clone());
+        insert(&mut track, "tags", notes.tags.clone());
+        insert(&mut track, "metadata", notes.metadata.clone());
+        api.json(Method::POST, &tracks_path(&self.experiment_id), &track.into()).await.map(drop)
+    }
+
+    /// Adds rows, as a body with `entries`.
+    pub(super) async fn append(
+        &self,
+        api: &Api,
+        topic: &str,
+        body: Vec<u8>,
+    ) -> Result<(), CallError> {
+        let tracks = tracks_path(&self.experiment_id);
+        let path = format!("{tracks}/{}/append_batch", encoded(topic));
+        api.large_json(&path, body).await.map(drop)
+    }
+
+    /// The topics of the server's tracks, each with its number of rows where the server tells.
+    pub(super) async fn tracks(&self, api: &Api) -> Result<Vec<(String, Option<u64>)>, CallError> {
+        let tracks = list_tracks(api, &self.experiment_id, None).await?;
+        let known = |track: &Json| {
+            let topic = track.get("topic")?.as_str()?.to_owned();
+            Some((topic, track.get("totalEntries").and_then(Json::as_u64)))
+        };
+        Ok(tracks.iter().filter_map(known).collect())
+    }
+
+    /// The node of a folder of the experiment's files, made if it is not there; `folder` has no `/` at
+    /// its ends.
+    pub(super) async fn make_folder(&self, api: &Api, folder: &str) -> Result<String, CallError> {
+        let mut parent_id = self.node_id.clone();
+        for name in folder.split('/').filter(|name| !name.is_empty()) {
+            let folder = json!({
+                "type": "FOLDER", "projectId": self.project_id, "experimentId": self.experiment_id,
+                "parentId": parent_id, "name": name,
+            });
+            parent_id = id_at(&make_node(api, &self.namespace, &folder).await?, "/node/id")?;
+        }
+        Ok(parent_id)
+    }
+
+    /// Saves a file.
+    pub(super) async fn save_file(
+        &self,
+        api: &Api,
+        file: &FileUpload<'_>,
+        data: Body,
+    ) -> Result<(), CallError> {
+        let mime = Some(file.content_type).filter(|mime| !mime.is_empty());
+        let part = multipart::Part::stream_with_length(data, file.size_bytes)
+            .file_name(file.name.to_owned())
+            .mime_str(mime.unwrap_or("application/octet-stream"))
+            .map_err(|error| CallError::new(Fault::Refused, error.to_string()))?;
+        let mut form = multipart::Form::new()
+            .text("type", "FILE")
+            .text("projectId", self.project_id.clone())
+            .text("experimentId", self.experiment_id.clone())
+            .text("parentId", file.parent_id.to_owned())
+            .text("name", file.name.to_owned())
+            .text("checksum", file.checksum.to_owned());
+        if let Some(description) = file.description {
+            form = form.text("description", description.to_owned());
+        }
+        if !file.tags.is_empty() {
+            form = form.text("tags", file.tags.join(","));
+        }
+        if let Some(metadata) = file.metadata {
+            form = form.text("metadata", metadata.to_string());
+        }
+        let path = nodes_path(&self.namespace);
+        api.form(&path, form.part("file", part), file.size_bytes).await.map(drop)
+    }
+}
+
+/// A token speaks for its own namespace, which a recording's first part need not be: it is said where an
+/// experiment then is.
+pub(super) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) {
+    if namespace != name.owner() {
+        tracing::warn!(
+            "the token is of namespace `{namespace}`: there, not in `{}`, is `{name}` on {url}",
+            name.owner()
+        );
+    }
+}
+
+/// The id of an experiment to read; `None` when there is none.
+pub(super) async fn find_experiment(
+    api: &Api,
+    name: &ExperimentName,
+) -> Result<Option<String>, CallError> {
+    let namespace = namespace(api).await?;
+    tell_namespace(api.url(), &namespace, name);
+    let variables = json!({"namespaceSlug": namespace, "projectSlug": name.project()});
+    let data = api.graphql(&hierarchy_query(), variables).await?;
+    let path: Vec<&str> = folders(name).chain([name.name()]).collect();
+    Ok(data.pointer("/project/nodes").and_then(|nodes| experiment_at(nodes, &path)))
+}
+
+/// Tracks as the server lists them.
+pub(super) async fn list_tracks(
+    api: &Api,
+    experiment_id: &str,
+    filter: Option<String>,
+) -> Result<Vec<Json>, CallError> {
+    let query: Vec<(&str, String)> = filter.map(|filter| ("topic", filter)).into_iter().collect();
+    let mut answer = api.get_json(&tracks_path(experiment_id), &query).await?;
+    match answer.get_mut("tracks").map(Json::take) {
+        Some(Json::Array(tracks)) => Ok(tracks),
+        _ => Err(unexpected("tracks")),
+    }
+}
+
+/// Where a track's rows are read.
+pub(super) fn data_path(experiment_id: &str, topic: &str) -> String {
+    format!("{}/{}/data", tracks_path(experiment_id), encoded(topic))
+}
+
+async fn namespace(api: &Api) -> Result<String, CallError> {
+    let data = api.graphql("query { me { username } }", json!({})).await?;
+    id_at(&data, "/me/username")
+}
+
+async fn find_project(api: &Api, namespace: &str, slug: &str) -> Result<Option<String>, CallError> {
+    let query = "query GetProject($namespace: String!) { namespace(slug: $namespace) { projects { id slug } } }";
+    let data = api.graphql(query, json!({"namespace": namespace})).await?;
+    let projects = data.pointer("/namespace/projects").and_then(Json::as_array);
+    let projects = projects.ok_or_else(|| {
+        CallError::new(Fault::Refused, format!("the server has no namespace `{namespace}`"))
+    })?;
+    let found = projects.iter().find(|project| project.get("slug").is_some_and(|s| s == slug));
+    Ok(found.and_then(|project| id_at(project, "/id").ok()))
+}
+
+async fn make_node(api: &Api, namespace: &str, node: &Json) -> Result<Json, CallError> {
+    api.json(Method::POST, &nodes_path(namespace), node).await
+}
+
+/// The SDK's, which nests the levels by hand.
+fn hierarchy_query() -> String {
+    let node = "id name type experimentId";
+    let nested =
+        (0..MAX_FOLDERS).fold(node.to_owned(), |below, _| format!("{node} children {{ {below} }}"));
+    format!(
+        "query GetProjectHierarchy($namespaceSlug: String!, $projectSlug: String!) {{ \
+         project(namespaceSlug: $namespaceSlug, projectSlug: $projectSlug) {{ \
+         nodes(parentId: null, maxDepth: 20) {{ {nested} }} }} }}"
+    )
+}
+
+fn experiment_at(nodes: &Json, path: &[&str]) -> Option<String> {
+    let (name, below) = path.split_first()?;
+    let named = nodes.as_array()?.iter().filter(|node| node.get("name").is_some_and(|n| n == name));
+    let mut found = named.filter_map(|node| match below {
+        [] if node.get("type").is_some_and(|ty| ty == "EXPERIMENT") => {
+            id_at(node, "/experimentId").ok()
+        }
+        [] => None,
+        below => experiment_at(node.get("children")?, below),
+    });
+    found.next()
+}
+
+fn folders(name: &ExperimentName) -> impl Iterator<Item = &str> {
+    let folders = name.segments().count().saturating_sub(3);
+    name.segments().skip(2).take(folders)
+}
+
+fn nodes_path(namespace: &str) -> String {
+    format!("/api/namespaces/{}/nodes", encoded(namespace))
+}
+
+fn tracks_path(experiment_id: &str) -> String {
+    format!("/api/experiments/{}/tracks", encoded(experiment_id))
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, IN_A_PATH).to_string()
+}
+
+fn insert(map: &mut Map<String, Json>, key: &str, value: Option<impl Into<Json>>) {
+    if let Some(value) = value {
+        map.insert(key.to_owned(), value.into());
+    }
+}
+
+/// An id is a text, or a number that stands for one.
+fn id_at(json: &Json, pointer: &str) -> Result<String, CallError> {
+    match json.pointer(pointer) {
+        Some(Json::String(id)) if !id.is_empty() => Ok(id.clone()),
+        Some(Json::Number(id)) => Ok(id.to_string()),
+        _ => Err(unexpected(pointer)),
+    }
+}
+
+fn unexpected(lacking: &str) -> CallError {
+    CallError::new(Fault::Server, format!("the answer lacks `{}`", lacking.trim_matches('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_is_one_part_of_a_path() {
+        let path = data_path("7", "robot/arm pose/ä");
+        assert_eq!(path, "/api/experiments/7/tracks/robot%2Farm%20pose%2F%C3%A4/data");
+    }
+
+    #[test]
+    fn an_experiment_is_found_below_its_folders() {
+        let nodes = json!([
+            {"id": "1", "name": "run", "type": "EXPERIMENT", "experimentId": "9"},
+            {"id": "2", "name": "monday", "type": "FOLDER", "children": [
+                {"id": "3", "name": "run", "type": "FOLDER", "children": []},
+                {"id": "4", "name": "run", "type": "EXPERIMENT", "experimentId": 8},
+            ]},
+        ]);
+        assert_eq!(experiment_at(&nodes, &["monday", "run"]).as_deref(), Some("8"));
+        assert_eq!(experiment_at(&nodes, &["run"]).as_deref(), Some("9"));
+        assert_eq!(experiment_at(&nodes, &["monday"]), None);
+        let name: ExperimentName = "alice/lab/a/b/run".parse().unwrap();
+        assert_eq!(folders(&name).collect::<Vec<_>>(), ["a", "b"]);
+    }
+}

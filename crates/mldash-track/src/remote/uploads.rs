@@ -1,0 +1,233 @@
+//! The files that a server does not have yet: which there are, which is next, and the durable list of
+//! those it has. About 200 bytes of memory for each file that waits, 8 for each that was sent.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+
+use super::backoff::{Backoff, Failures};
+use super::names::{FileId, FileNames};
+use super::progress::make_folder;
+use crate::local::{FileFollower, FileInfo, FileNews, StoreError};
+
+/// A file that waits.
+#[derive(Clone, Debug)]
+pub(super) struct WaitingFile {
+    /// Without `/` at its ends.
+    pub(super) folder: Arc<str>,
+    pub(super) name: Box<str>,
+    pub(super) path: PathBuf,
+    pub(super) size_bytes: u64,
+    pub(super) checksum: Box<str>,
+    pub(super) content_type: Box<str>,
+    /// What few files have.
+    pub(super) about: Option<Box<About>>,
+}
+
+/// What is said of a file.
+#[derive(Clone, Debug, Default)]
+pub(super) struct About {
+    pub(super) description: Option<String>,
+    pub(super) tags: Vec<String>,
+    pub(super) metadata: Option<Json>,
+}
+
+/// An experiment's files, by whether a server has them.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    follower: FileFollower,
+    waiting: BTreeMap<FileId, WaitingFile>,
+    names: FileNames,
+    waiting_bytes: u64,
+    /// Sent or refused: not to be sent.
+    settled: HashSet<FileId>,
+    /// Those sent, a line each.
+    list: Option<PathBuf>,
+    under_way: HashSet<FileId>,
+    failures: HashMap<FileId, Failures>,
+    /// What each track's next row waits for.
+    awaited: BTreeMap<String, Vec<FileId>>,
+}
+
+impl Uploads {
+    pub(super) fn new(follower: FileFollower) -> Self {
+        Self {
+            follower,
+            waiting: BTreeMap::new(),
+            names: FileNames::default(),
+            waiting_bytes: 0,
+            settled: HashSet::new(),
+            list: None,
+            under_way: HashSet::new(),
+            failures: HashMap::new(),
+            awaited: BTreeMap::new(),
+        }
+    }
+
+    /// From now on those in the file `list` are known to be sent, and `refused` not to be.
+    pub(super) fn know(&mut self, list: PathBuf, refused: impl Iterator<Item = FileId>) {
+        let text = fs::read_to_string(&list).unwrap_or_default();
+        self.settled = text.lines().filter_map(|line| line.parse().ok()).chain(refused).collect();
+        self.list = Some(list);
+        let settled: Vec<FileId> =
+            self.waiting.keys().copied().filter(|id| self.settled.contains(id)).collect();
+        settled.into_iter().for_each(|id| self.drop_waiting(id));
+    }
+
+    /// Takes in what was saved since.
+    pub(super) fn look(&mut self) -> Result<(), StoreError> {
+        match self.follower.look()? {
+            FileNews::Same => {}
+            FileNews::More(files) => files.into_iter().for_each(|file| self.take_in(file)),
+            FileNews::All(files) => {
+                self.waiting.clear();
+                self.names = FileNames::default();
+                self.waiting_bytes = 0;
+                files.into_iter().for_each(|file| self.take_in(file));
+                self.failures.retain(|id, _| self.waiting.contains_key(id));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, file: FileInfo) {
+        let (Ok(id), Ok(path)) = (file.id.parse::<FileId>(), self.follower.data_path(&file)) else {
+            tracing::warn!(file = file.filename, "a file of another program's is not uploaded");
+            return;
+        };
+        if self.settled.contains(&id) || self.waiting.contains_key(&id) {
+            return;
+        }
+        let folder: Arc<str> = file.path.trim_matches('/').into();
+        self.names.insert(id, folder.clone(), &file.filename);
+        self.waiting_bytes += file.size_bytes;
+        let is_plain =
+            file.description.is_none() && file.tags.is_empty() && file.metadata.is_none();
+        let about =
+            About { description: file.description, tags: file.tags, metadata: file.metadata };
+        let waiting = WaitingFile {
+            folder,
+            name: file.filename.into(),
+            path,
+            size_bytes: file.size_bytes,
+            checksum: file.checksum.into(),
+            content_type: file.content_type.into(),
+            about: (!is_plain).then(|| Box::new(about)),
+        };
+        self.waiting.insert(id, waiting);
+    }
+
+    /// The names of those that wait.
+    pub(super) fn names(&self) -> &FileNames {
+        &self.names
+    }
+
+    /// How many wait, and their bytes.
+    pub(super) fn waiting(&self) -> (u64, u64) {
+        (self.waiting.len() as u64, self.waiting_bytes)
+    }
+
+    /// Whether one waits that was saved no later than `newest`.
+    pub(super) fn waits_through(&self, newest: FileId) -> bool {
+        self.waiting.first_key_value().is_some_and(|(id, _)| *id <= newest)
+    }
+
+    /// The one saved last of those that wait.
+    pub(super) fn newest(&self) -> Option<FileId> {
+        self.waiting.last_key_value().map(|(id, _)| *id)
+    }
+
+    /// The track's next row waits for these.
+    pub(super) fn await_files(&mut self, topic: &str, files: Vec<FileId>) {
+        self.awaited.insert(topic.to_owned(), files);
+    }
+
+    /// The tracks whose next row waits for no file any more.
+    pub(super) fn take_freed(&mut self) -> Vec<String> {
+        let waiting = &self.waiting;
+        let is_free =
+            |_: &String, files: &mut Vec<FileId>| !files.iter().any(|id| waiting.contains_key(id));
+        self.awaited.extract_if(.., is_free).map(|(topic, _)| topic).collect()
+    }
+
+    /// Whether there is a file to send.
+    pub(super) fn has_next(&self, now: Instant) -> bool {
+        self.next(now).is_some()
+    }
+
+    /// The next file to send, which is then under way.
+    pub(super) fn start_next(&mut self, now: Instant) -> Option<(FileId, WaitingFile)> {
+        let id = self.next(now)?;
+        self.under_way.insert(id);
+        Some((id, self.waiting.get(&id)?.clone()))
+    }
+
+    /// Those that rows wait for go first, then the oldest.
+    fn next(&self, now: Instant) -> Option<FileId> {
+        let may_start = |id: &&FileId| {
+            self.waiting.contains_key(id)
+                && !self.under_way.contains(id)
+                && self.failures.get(id).is_none_or(|failures| failures.is_due(now))
+        };
+        self.awaited.values().flatten().chain(self.waiting.keys()).find(may_start).copied()
+    }
+
+    /// When the first of those that failed may be tried again.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.failures.values().filter_map(Failures::due).min()
+    }
+
+    /// Somebody waits: what failed is tried now, or when the server said.
+    pub(super) fn hasten(&mut self, now: Instant) {
+        self.failures.values_mut().for_each(|failures| failures.hasten(now));
+    }
+
+    /// How often in a row the worst of them failed.
+    pub(super) fn worst(&self) -> u32 {
+        self.failures.values().map(Failures::count).max().unwrap_or(0)
+    }
+
+    /// The server has it.
+    pub(super) fn sent(&mut self, id: FileId) -> Result<(), StoreError> {
+        self.settle(id);
+        let Some(list) = &self.list else { return Ok(()) };
+        make_folder(list)?;
+        let appended = OpenOptions::new().create(true).append(true).open(list);
+        appended
+            .and_then(|mut file| file.write_all(format!("{id}\n").as_bytes()))
+            .map_err(StoreError::io("append to", list))
+    }
+
+    /// It is not to be sent: refused, or gone.
+    pub(super) fn settle(&mut self, id: FileId) {
+        self.under_way.remove(&id);
+        self.settled.insert(id);
+        self.drop_waiting(id);
+    }
+
+    /// It is to be tried again.
+    pub(super) fn failed(
+        &mut self,
+        id: FileId,
+        backoff: &Backoff,
+        now: Instant,
+        retry_after: Option<Duration>,
+    ) {
+        self.under_way.remove(&id);
+        let failures = self.failures.entry(id).or_default();
+        failures.note(backoff, now, retry_after, fastrand::f64());
+    }
+
+    fn drop_waiting(&mut self, id: FileId) {
+        self.failures.remove(&id);
+        if let Some(file) = self.waiting.remove(&id) {
+            self.names.remove(id, &file.name);
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(file.size_bytes);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What passes between messages and storage: a timestamp and named values.
+//! Knows nothing of ROS, files or formats.
+
+mod column_type;
+mod fields;
+mod list;
+mod schema;
+mod timestamp;
+mod value;
+
+pub use column_type::ColumnType;
+pub use fields::{Column, Fields, TIMESTAMP_COLUMN, TIMESTAMP_KEY};
+pub(crate) use list::ListBuilder;
+pub use schema::RowSchema;
+pub(crate) use schema::TrackSchema;
+pub use timestamp::{Timestamp, TimestampError};
+pub use value::{Array, Value};
+
+/// One entry of a track: the moment it belongs to and what was seen then.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Seconds on the clock that all topics of the experiment share.
+    pub ts: Timestamp,
+    /// The columns of this row, flat, each name once.
+    pub fields: Fields,
+}
+
+impl Row {
+    /// A row of `fields` at `ts`.
+    pub fn new(ts: Timestamp, fields: Fields) -> Self {
+        Self { ts, fields }
+    }
+
+    /// Heap and inline bytes this row occupies, for bounding buffers.
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>() + self.fields.heap_bytes()
+    }
+}

@@ -1,0 +1,115 @@
+//! What all values of a column have in common, for the formats that type their columns.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::fields::Column;
+
+/// The type of a column. Every value may be absent.
+///
+/// Integers and floats have one width each, whatever the width that a sensor sends: the store keeps
+/// numbers as text, and a definition that widens a field then leaves the column's type as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ColumnType {
+    /// No value was ever seen, and nothing said what it would be.
+    #[serde(rename = "null")]
+    Null,
+    /// True or false.
+    #[serde(rename = "bool")]
+    Bool,
+    /// Integers that an `i64` holds.
+    #[serde(rename = "int64")]
+    Int,
+    /// Integers without a sign, up to those of `u64`.
+    #[serde(rename = "uint64")]
+    UInt,
+    /// Double precision; integers among them are exact.
+    #[serde(rename = "double")]
+    Float,
+    /// Text.
+    #[serde(rename = "string")]
+    Text,
+    /// Lists of one type of item.
+    #[serde(rename = "list")]
+    List(Box<ColumnType>),
+    /// Dicts, with the keys that any of them has.
+    #[serde(rename = "struct")]
+    Dict(Vec<(Column, ColumnType)>),
+    /// The JSON text of each value: they have no type in common.
+    #[serde(rename = "json")]
+    Json,
+}
+
+impl ColumnType {
+    /// Lists of `items`.
+    pub fn list(items: Self) -> Self {
+        Self::List(Box::new(items))
+    }
+
+    /// This type as formats can write it: a dict without keys has only its text.
+    pub(crate) fn writable(self) -> Self {
+        match self {
+            Self::List(items) => match items.writable() {
+                Self::Json => Self::Json,
+                items => Self::list(items),
+            },
+            Self::Dict(entries) if entries.is_empty() => Self::Json,
+            Self::Dict(entries) => {
+                let entries = entries.into_iter().map(|(key, ty)| (key, ty.writable()));
+                let entries: Vec<_> = entries.collect();
+                let is_typed = entries.iter().all(|(_, ty)| *ty != Self::Json);
+                if is_typed { Self::Dict(entries) } else { Self::Json }
+            }
+            plain => plain,
+        }
+    }
+
+    /// The type of a column that two sources fill. `None` if they are too different for one type to be
+    /// expected.
+    pub(crate) fn join(&self, other: &Self) -> Option<Self> {
+        Some(match (self, other) {
+            (a, b) if a == b => a.clone(),
+            (Self::Null, known) | (known, Self::Null) => known.clone(),
+            (Self::Float, Self::Int | Self::UInt) | (Self::Int | Self::UInt, Self::Float) => {
+                Self::Float
+            }
+            (Self::List(a), Self::List(b)) => Self::list(a.join(b)?),
+            (Self::Dict(a), Self::Dict(b)) => {
+                let mut joined = a.clone();
+                for (key, ty) in b {
+                    match joined.iter_mut().find(|(known, _)| known == key) {
+                        Some((_, known)) => *known = known.join(ty)?,
+                        None => joined.push((key.clone(), ty.clone())),
+                    }
+                }
+                Self::Dict(joined)
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// As Arrow writes its types: `list<double>`.
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool => f.write_str("bool"),
+            Self::Int => f.write_str("int64"),
+            Self::UInt => f.write_str("uint64"),
+            Self::Float => f.write_str("double"),
+            Self::Text => f.write_str("string"),
+            Self::Json => f.write_str("JSON text"),
+            Self::List(items) => write!(f, "list<{items}>"),
+            Self::Dict(entries) => {
+                f.write_str("struct<")?;
+                for (i, (key, ty)) in entries.iter().enumerate() {
+                    let comma = if i > 0 { ", " } else { "" };
+                    write!(f, "{comma}{key}: {ty}")?;
+                }
+                f.write_str(">")
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What rows can hold, as far as it is known before they come: the columns of a message definition.
+
+use serde::{Deserialize, Serialize};
+
+use super::column_type::ColumnType;
+use super::fields::Column;
+
+/// The columns that rows of one source, such as a ROS topic, can have, and their types.
+///
+/// A type that is declared is that of the column in Parquet also where no value shows it: lists of
+/// doubles stay lists of doubles in a recording in which all of them were empty. See
+/// [`Track::with_schema`](crate::Track::with_schema).
+///
+/// ```
+/// use mldash_track::{ColumnType, RowSchema};
+/// let schema = RowSchema::new("/joint_states")
+///     .type_name("sensor_msgs/msg/JointState")
+///     .column("name", ColumnType::list(ColumnType::Text))
+///     .column("velocity", ColumnType::list(ColumnType::Float));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowSchema {
+    source: String,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    type_name: Option<String>,
+    columns: Vec<(Column, ColumnType)>,
+}
+
+impl RowSchema {
+    /// Of the rows that `source` gives; no columns yet.
+    pub fn new(source: impl Into<String>) -> Self {
+        Self { source: source.into(), type_name: None, columns: Vec::new() }
+    }
+
+    /// Names the definition that the columns come from.
+    pub fn type_name(mut self, name: impl Into<String>) -> Self {
+        self.type_name = Some(name.into());
+        self
+    }
+
+    /// Adds a column behind those before. A name that is there already keeps its place and takes the
+    /// later type.
+    pub fn column(mut self, name: impl Into<Column>, ty: ColumnType) -> Self {
+        let name = name.into();
+        match self.columns.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = ty,
+            None => self.columns.push((name, ty)),
+        }
+        self
+    }
+
+    /// The columns in order.
+    pub fn columns(&self) -> &[(Column, ColumnType)] {
+        &self.columns
+    }
+}
+
+/// More definitions than a track has in all its life.
+const MAX_DECLARATIONS: usize = 256;
+
+/// What all sources of a track declared.
+///
+/// Every declaration is kept, so that a definition that changes from one run to the next leaves both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TrackSchema {
+    /// By source, and then in the order they came in: the same topics give the same order of columns,
+    /// whichever of them was heard first.
+    rows: Vec<RowSchema>,
+}
+
+impl TrackSchema {
+    /// Adds a declaration; returns whether it is a new one, for which there is room.
+    pub(crate) fn declare(&mut self, rows: &RowSchema) -> bool {
+        if self.rows.contains(rows) || self.rows.len() >= MAX_DECLARATIONS {
+            return false;
+        }
+        let place = self.rows.partition_point(|known| known.source <= rows.source);
+        self.rows.insert(place, rows.clone());
+        true
+    }
+
+    /// The declarations.
+    pub(crate) fn rows(&self) -> &[RowSchema] {
+        &self.rows
+    }
+
+    /// The columns in order, each once. A column of two declarations has the type that holds the values
+    /// of both; where there is none, it is not declared: its values tell.
+    pub(crate) fn columns(&self) -> Vec<(Column, ColumnType)> {
+        let mut columns: Vec<(Column, Option<ColumnType>)> = Vec::new();
+        for (name, ty) in self.rows.iter().flat_map(|rows| &rows.columns) {
+            match columns.iter_mut().find(|(known, _)| known == name) {
+                Some((_, known)) => *known = known.take().and_then(|known| known.join(ty)),
+                None => columns.push((name.clone(), Some(ty.clone()))),
+            }
+        }
+        let typed = |(name, ty): (Column, Option<ColumnType>)| Some((name, ty?.writable()));
+        columns.into_iter().filter_map(typed).collect()
+    }
+}
+
+impl FromIterator<RowSchema> for TrackSchema {
+    fn from_iter<I: IntoIterator<Item = RowSchema>>(rows: I) -> Self {
+        let mut schema = Self::default();
+        rows.into_iter().for_each(|rows| {
+            schema.declare(&rows);
+        });
+        schema
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arm(source: &str, columns: &[(&str, ColumnType)]) -> RowSchema {
+        columns.iter().fold(RowSchema::new(source), |s, (name, ty)| s.column(*name, ty.clone()))
+    }
+
+    fn columns(schemas: &[RowSchema]) -> Vec<(String, String)> {
+        let schema: TrackSchema = schemas.iter().cloned().collect();
+        schema.columns().iter().map(|(name, ty)| (name.to_string(), ty.to_string())).collect()
+    }
+
+    #[test]
+    fn the_order_of_columns_is_that_of_the_sources_names_and_not_of_who_came_first() {
+        let (a, b) = (arm("/a", &[("x", ColumnType::Int)]), arm("/b", &[("y", ColumnType::Text)]));
+        assert_eq!(columns(&[b.clone(), a.clone()]), columns(&[a, b]));
+    }
+
+    #[test]
+    fn a_definition_that_widens_a_field_keeps_both_and_one_that_turns_it_over_leaves_it_to_the_values()
+     {
+        let first = arm("/a", &[("x", ColumnType::Int), ("y", ColumnType::Text)]);
+        let second = arm("/a", &[("x", ColumnType::Float), ("y", ColumnType::Bool)]);
+        assert_eq!(columns(&[first.clone(), second.clone()]), [("x".into(), "double".into())]);
+        // The first one again does not bring back what was given up.
+        assert_eq!(columns(&[first.clone(), second, first]).len(), 1);
+    }
+
+    #[test]
+    fn dicts_of_two_definitions_have_the_keys_of_both() {
+        let items = |key: &str| {
+            let dict = ColumnType::Dict(vec![(key.into(), ColumnType::Int)]);
+            arm("/a", &[("seen", ColumnType::list(dict))])
+        };
+        let expected = ("seen".into(), "list<struct<id: int64, age: int64>>".into());
+        assert_eq!(columns(&[items("id"), items("age")]), [expected]);
+    }
+
+    #[test]
+    fn a_declaration_is_added_once() {
+        let mut schema = TrackSchema::default();
+        let rows = arm("/a", &[("x", ColumnType::Int)]);
+        assert!(schema.declare(&rows));
+        assert!(!schema.declare(&rows.clone()));
+    }
+}

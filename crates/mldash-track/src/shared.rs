@@ -1,0 +1,435 @@
+//! What an experiment's handles, its tracks and its flush thread share: buffers, appenders, files, and
+//! whether anything may be written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+#[cfg(feature = "remote")]
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(feature = "remote")]
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use serde_json::Value;
+
+use super::at_once::at_once;
+use super::buffer::{Appended, ByteBudget, TrackBuffer};
+use super::error::{TrackError, one_line};
+use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
+use super::flusher::Doorbell;
+use super::local::{
+    ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackClosed, TrackNotes,
+    WriteAccess, utc_now,
+};
+use super::name::{ExperimentName, TrackName};
+use super::options::Buffering;
+#[cfg(feature = "remote")]
+use super::remote::Upload;
+use super::row::{Fields, Row, RowSchema, Timestamp};
+use super::run::{Metadata, Run, RunNotes};
+
+/// What the handles, the tracks and the flush thread share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) name: ExperimentName,
+    pub(super) dir: ExperimentDir,
+    pub(super) buffering: Buffering,
+    pub(super) budget: ByteBudget,
+    pub(super) doorbell: Doorbell,
+    pub(super) files: FileStore,
+    #[cfg(feature = "remote")]
+    /// To a server, if the experiment is uploaded, and how long a flush may wait for that.
+    pub(super) upload: OnceLock<(Upload, Duration)>,
+    /// The bound of the local store, while that is full; else 0.
+    full_at_bytes: AtomicU64,
+    access: Mutex<Access>,
+    tracks: RwLock<HashMap<TrackName, Arc<TrackState>>>,
+    /// The run of this process, if it started one.
+    run: Mutex<Option<Run>>,
+}
+
+/// Whether rows may be appended.
+#[derive(Debug)]
+pub(super) enum Access {
+    ReadOnly,
+    /// Holds the writer's lock.
+    Writing(#[expect(dead_code, reason = "held, not read")] WriteAccess),
+    Closed,
+}
+
+/// One track's way into the store.
+#[derive(Debug)]
+pub(super) struct TrackState {
+    pub(super) name: TrackName,
+    buffer: Mutex<TrackBuffer>,
+    /// What the rows can hold, as far as it is declared; the appender has it from the next flush on.
+    schemas: Mutex<Vec<Arc<RowSchema>>>,
+    /// Held for a whole flush, so that flushes of one track come one after another.
+    appender: Mutex<Option<TrackAppender>>,
+}
+
+impl TrackState {
+    /// The latest time of all rows, waiting or on disk.
+    pub(super) fn last(&self) -> Option<Timestamp> {
+        self.buffer.lock().last()
+    }
+
+    /// What is declared goes to the appender, which stores it before the rows.
+    fn hand_on_schemas(&self, appender: &mut TrackAppender) {
+        self.schemas.lock().iter().for_each(|schema| appender.declare(schema));
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        name: ExperimentName,
+        dir: ExperimentDir,
+        buffering: Buffering,
+        access: Access,
+    ) -> Self {
+        Self {
+            files: FileStore::new(dir.path(), &name),
+            name,
+            dir,
+            budget: ByteBudget::new(buffering.buffer_bytes),
+            buffering,
+            doorbell: Doorbell::default(),
+            #[cfg(feature = "remote")]
+            upload: OnceLock::new(),
+            full_at_bytes: AtomicU64::default(),
+            access: Mutex::new(access),
+            tracks: RwLock::default(),
+            run: Mutex::default(),
+        }
+    }
+
+    /// A run starts, told in `experiment.json`.
+    pub(super) fn start_run(&self, details: Metadata) -> Result<(), TrackError> {
+        self.check_writing()?;
+        self.change_run(|run| run.start(&details, utc_now()))?;
+        *self.run.lock() = Some(Run { details, failure: None });
+        Ok(())
+    }
+
+    /// What the run of this process was started with, if one was.
+    pub(super) fn run_details(&self) -> Option<Metadata> {
+        self.run.lock().as_ref().map(|run| run.details.clone())
+    }
+
+    /// The run is to end as failed; the first reason counts.
+    pub(super) fn fail_run(&self, reason: &str) {
+        if let Some(run) = self.run.lock().as_mut() {
+            run.failure.get_or_insert_with(|| reason.to_owned());
+        }
+    }
+
+    /// Sets one key of the metadata.
+    pub(super) fn set_metadata(&self, key: &str, value: Value) -> Result<(), TrackError> {
+        self.check_writing()?;
+        Ok(self.change_run(|run| drop(run.metadata.insert(key.to_owned(), value)))?)
+    }
+
+    fn end_run(&self, failed: Option<&TrackError>) -> Result<(), StoreError> {
+        let Some(ended) = self.run.lock().take() else {
+            return Ok(());
+        };
+        let failure = ended.failure.or_else(|| failed.map(|error| one_line(error)));
+        self.change_run(|run| run.end(failure.as_deref(), utc_now()))
+    }
+
+    fn change_run(&self, change: impl FnOnce(&mut RunNotes)) -> Result<(), StoreError> {
+        self.dir.annotate(&self.name, |notes| {
+            let mut run = RunNotes::from(notes);
+            change(&mut run);
+            run.into()
+        })
+    }
+
+    /// The track's state, made at its first append.
+    pub(super) fn track(&self, name: &TrackName) -> Result<Arc<TrackState>, TrackError> {
+        if let Some(track) = self.open_track(name) {
+            return Ok(track);
+        }
+        let access = self.access.lock();
+        self.refuse_unless_writing(&access)?;
+        let mut tracks = self.tracks.write();
+        if let Some(track) = tracks.get(name) {
+            return Ok(track.clone());
+        }
+        let folder = name.folder();
+        if let Some(other) = tracks.keys().find(|other| other.folder() == folder) {
+            return Err(TrackError::Store(StoreError::FolderCollision {
+                requested: name.to_string(),
+                existing: other.to_string(),
+                folder: self.dir.track_folder(name),
+            }));
+        }
+        let appender = TrackAppender::open(&self.dir, name)?;
+        let mut buffer = TrackBuffer::default();
+        buffer.note_stored(appender.last_timestamp());
+        let track = Arc::new(TrackState {
+            name: name.clone(),
+            buffer: Mutex::new(buffer),
+            schemas: Mutex::default(),
+            appender: Mutex::new(Some(appender)),
+        });
+        tracks.insert(name.clone(), track.clone());
+        Ok(track)
+    }
+
+    /// Whether anything may be written.
+    pub(super) fn check_writing(&self) -> Result<(), TrackError> {
+        self.refuse_unless_writing(&self.access.lock())
+    }
+
+    fn refuse_unless_writing(&self, access: &Access) -> Result<(), TrackError> {
+        match access {
+            Access::Writing(_) => Ok(()),
+            Access::ReadOnly => Err(TrackError::ReadOnly(self.name.to_string())),
+            Access::Closed => Err(TrackError::Closed(self.name.to_string())),
+        }
+    }
+
+    /// The track's state if anything was appended to it.
+    pub(super) fn open_track(&self, name: &TrackName) -> Option<Arc<TrackState>> {
+        self.tracks.read().get(name).cloned()
+    }
+
+    /// Notes what rows to come can hold. Does not wait for a flush that is under way.
+    pub(super) fn declare(&self, track: &TrackState, schema: &Arc<RowSchema>) {
+        let mut schemas = track.schemas.lock();
+        if !schemas.iter().any(|known| Arc::ptr_eq(known, schema)) {
+            schemas.push(schema.clone());
+        }
+    }
+
+    pub(super) fn append(&self, track: &Arc<TrackState>, row: Row) -> Result<Appended, TrackError> {
+        self.check_room()?;
+        let bytes = row.size_bytes();
+        let reserved =
+            self.budget.reserve(bytes, self.buffering.when_full, || self.doorbell.ring());
+        reserved.map_err(|full| TrackError::BufferFull {
+            topic: track.name.to_string(),
+            used_bytes: full.used_bytes,
+            limit_bytes: self.budget.limit_bytes(),
+            failure: full.failure,
+        })?;
+        let (appended, waiting) = {
+            let mut buffer = track.buffer.lock();
+            (buffer.insert(row, bytes), buffer.len())
+        };
+        let Some(appended) = appended else {
+            self.budget.release(bytes);
+            return Err(TrackError::Closed(self.name.to_string()));
+        };
+        if !self.buffering.buffered {
+            self.flush(track)?;
+        } else if waiting == self.buffering.batch_rows || self.budget.runs_low() {
+            self.doorbell.ring();
+        }
+        Ok(appended)
+    }
+
+    /// Brings one track's waiting rows into the store.
+    pub(super) fn flush(&self, track: &TrackState) -> Result<(), TrackError> {
+        let mut appender = track.appender.lock();
+        let Some(appender) = appender.as_mut() else {
+            return Err(TrackError::Closed(self.name.to_string()));
+        };
+        let batch = track.buffer.lock().take();
+        if batch.rows.is_empty() {
+            return Ok(());
+        }
+        track.hand_on_schemas(appender);
+        match appender.append(&batch.rows) {
+            Ok(()) => {
+                self.budget.release(batch.bytes);
+                if self.budget.set_failure(None).is_some() {
+                    tracing::info!("the store takes rows again; nothing that waited is lost");
+                }
+                Ok(())
+            }
+            Err(error) => {
+                track.buffer.lock().restore(batch);
+                let reason = one_line(&error);
+                if self.budget.set_failure(Some(reason.clone())).is_none() {
+                    tracing::error!("the store takes no rows: {reason}; keeping them in memory");
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What a track holds at exactly this time, on disk and waiting to be written.
+    pub(super) fn row_at(
+        &self,
+        track: &TrackState,
+        ts: Timestamp,
+    ) -> Result<(Option<RawRow>, Option<Fields>), TrackError> {
+        // Held throughout: what is neither here nor there is on its way from one to the other.
+        let mut appender = track.appender.lock();
+        let Some(appender) = appender.as_mut() else {
+            return Err(TrackError::Closed(self.name.to_string()));
+        };
+        let waiting = track.buffer.lock().get(ts).cloned();
+        Ok((appender.row_at(ts)?, waiting))
+    }
+
+    /// What is said of a track.
+    pub(super) fn notes(&self, track: &TrackState) -> Result<TrackNotes, TrackError> {
+        match track.appender.lock().as_ref() {
+            Some(appender) => Ok(appender.notes()),
+            None => Err(TrackError::Closed(self.name.to_string())),
+        }
+    }
+
+    /// Takes over what `notes` says of the track.
+    pub(super) fn annotate(&self, track: &TrackState, notes: TrackNotes) -> Result<(), TrackError> {
+        match track.appender.lock().as_mut() {
+            Some(appender) => {
+                track.hand_on_schemas(appender);
+                Ok(appender.annotate(notes)?)
+            }
+            None => Err(TrackError::Closed(self.name.to_string())),
+        }
+    }
+
+    pub(super) fn flush_all(&self) -> Result<(), TrackError> {
+        first_error(self.all_tracks().iter().map(|track| self.flush(track)))
+    }
+
+    /// Notes what the local store takes of what it may take.
+    pub(super) fn note_local_use(&self, used_bytes: u64, max_bytes: u64) {
+        let was_full = self.full_at_bytes.load(Ordering::Relaxed) > 0;
+        // What stopped goes on when there is a little room, not with every file that goes.
+        let bound = if was_full { max_bytes - max_bytes / 20 } else { max_bytes };
+        let is_full = used_bytes > bound;
+        self.full_at_bytes.store(if is_full { max_bytes } else { 0 }, Ordering::Relaxed);
+        let root = self.dir.root(&self.name);
+        match (was_full, is_full) {
+            (false, true) => tracing::error!("{}", self.local_full(max_bytes)),
+            (true, false) => {
+                tracing::info!("there is room in {} again: recording goes on", root.display())
+            }
+            _ => {}
+        }
+    }
+
+    /// Refuses what comes while the local store is full.
+    pub(super) fn check_room(&self) -> Result<(), TrackError> {
+        match self.full_at_bytes.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            max_bytes => Err(self.local_full(max_bytes)),
+        }
+    }
+
+    fn local_full(&self, max_bytes: u64) -> TrackError {
+        TrackError::LocalFull { root: self.dir.root(&self.name).to_owned(), max_bytes }
+    }
+
+    /// Returns once the server has what is in the store, if there is a server.
+    pub(super) fn wait_for_server(&self) -> Result<(), TrackError> {
+        #[cfg(feature = "remote")]
+        if let Some((upload, timeout)) = self.upload.get() {
+            upload.wait(*timeout)?;
+        }
+        Ok(())
+    }
+
+    /// Flushes the tracks that hold a batch, or all when the budget runs low.
+    pub(super) fn flush_due(&self) -> Result<(), TrackError> {
+        let tracks = self.all_tracks();
+        if self.budget.runs_low() {
+            // Rows come faster than one thread writes them.
+            return first_error(at_once(&tracks, |track| self.flush(track)).into_iter());
+        }
+        let due = |track: &TrackState| track.buffer.lock().len() >= self.buffering.batch_rows;
+        first_error(tracks.iter().filter(|track| due(track)).map(|track| self.flush(track)))
+    }
+
+    /// Brings the list of files up to date where it lags behind.
+    pub(super) fn fold_files_if_due(&self) {
+        if self.files.is_fold_due() {
+            self.fold_files();
+        }
+    }
+
+    /// A list that can't be written costs no file: what it lacks stays in the journal.
+    pub(super) fn fold_files(&self) {
+        if let Err(error) = self.files.fold() {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "bringing the list of files up to date");
+        }
+    }
+
+    /// Carries what is flushed through a power cut.
+    pub(super) fn sync_all(&self) -> Result<(), TrackError> {
+        first_error(self.all_tracks().iter().map(|track| match track.appender.lock().as_mut() {
+            Some(appender) => Ok(appender.sync()?),
+            None => Ok(()),
+        }))
+    }
+
+    /// Brings every track to rest; goes on after a failure and returns the first.
+    pub(super) fn close_all(&self) -> Result<Closed, CloseError> {
+        // No track is made from here on, and none is left out.
+        let mut access = self.access.lock();
+        let mut closed = Closed::default();
+        let mut lost = Vec::new();
+        let mut failed = None;
+        let tracks = self.all_tracks();
+        // Most of it is writing what waits, and waiting for the disk.
+        let ended = at_once(&tracks, |track| self.close_track(track));
+        for (track, ended) in tracks.iter().zip(ended) {
+            match ended {
+                Ok(track) => closed
+                    .tracks
+                    .push(ClosedTrack { info: track.info, merged_on_disk: track.merged_on_disk }),
+                Err(error) => {
+                    let rows = track.buffer.lock().len() as u64;
+                    if rows > 0 {
+                        lost.push(LostRows { topic: track.name.to_string(), rows });
+                    }
+                    failed = failed.or(Some(error));
+                }
+            }
+        }
+        match self.files.close() {
+            Ok(files) => closed.files = files,
+            Err(error) => failed = failed.or(Some(error.into())),
+        }
+        if let Err(error) = self.end_run(failed.as_ref()) {
+            failed = failed.or(Some(error.into()));
+        }
+        *access = Access::Closed;
+        closed.tracks.sort_by(|a, b| a.info.topic.cmp(&b.info.topic));
+        match failed {
+            None => Ok(closed),
+            Some(source) => Err(CloseError { closed, lost, source: source.into() }),
+        }
+    }
+
+    fn close_track(&self, track: &TrackState) -> Result<TrackClosed, TrackError> {
+        // What was appended since the last flush goes out before the buffer takes no more.
+        while !track.buffer.lock().close_if_empty() {
+            self.flush(track)?;
+        }
+        match track.appender.lock().take() {
+            Some(mut appender) => Ok(appender.close()?),
+            None => Err(TrackError::Closed(self.name.to_string())),
+        }
+    }
+
+    fn all_tracks(&self) -> Vec<Arc<TrackState>> {
+        self.tracks.read().values().cloned().collect()
+    }
+}
+
+/// Runs all, then reports the first that failed.
+fn first_error(
+    mut results: impl Iterator<Item = Result<(), TrackError>>,
+) -> Result<(), TrackError> {
+    let first = results.find(Result::is_err).unwrap_or(Ok(()));
+    results.for_each(drop);
+    first
+}

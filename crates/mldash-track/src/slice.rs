@@ -1,0 +1,224 @@
+//! A part of a track in time: its rows one after another, and single ones by their time.
+
+use std::ops::RangeBounds;
+
+use parking_lot::Mutex;
+
+use super::error::TrackError;
+use super::format::RowSource;
+use super::local::Lookup;
+use super::query::Query;
+use super::row::{Row, Timestamp};
+use super::rows::{Rows, Selection};
+use super::track::Track;
+
+/// The rows of a track in a range of time, as they stood when it was taken. Nothing is loaded until
+/// it is asked for; made by [`Track::slice`].
+///
+/// ```
+/// # use mldash_track::{fields, Experiment, Options};
+/// # let root = tempfile::tempdir()?;
+/// # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+/// let pose = exp.tracks("robot/pose");
+/// for ts in [1.0, 3.0, 5.0] {
+///     pose.append(fields! { "q": ts }, ts)?;
+/// }
+/// let slice = pose.slice(0.0..=10.0)?;
+/// assert_eq!(slice.find_by_time(4.9)?.ts.as_secs(), 3.0);
+/// assert_eq!(slice.find_nearest(4.9, 0.5)?.ts.as_secs(), 5.0);
+/// assert!(slice.find_by_time(0.5).is_err()); // before the first row
+/// for row in &slice {
+///     println!("{} {:?}", row?.ts, slice.topic());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Slice {
+    selection: Selection,
+    /// Keeps what the look before has read.
+    lookup: Mutex<Option<Lookup>>,
+}
+
+/// Why there is no row for a time.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FindError {
+    /// The slice is empty.
+    #[error("track `{topic}`: the slice has no rows")]
+    NoRows {
+        /// The track.
+        topic: String,
+    },
+    /// The time lies before all rows.
+    #[error("track `{topic}`: no row at {secs} or before; the first is at {first}")]
+    BeforeFirst {
+        /// The track.
+        topic: String,
+        /// The time asked for, seconds.
+        secs: f64,
+        /// The slice's first row.
+        first: Timestamp,
+    },
+    /// The nearest row is too far.
+    #[error(
+        "track `{topic}`: no row within {tolerance_secs} s of {secs}; the nearest is at {nearest}"
+    )]
+    NoneNear {
+        /// The track.
+        topic: String,
+        /// The time asked for, seconds.
+        secs: f64,
+        /// How far a row may be.
+        tolerance_secs: f64,
+        /// The nearest row.
+        nearest: Timestamp,
+    },
+    /// NaN was asked for.
+    #[error("track `{topic}`: NaN is no time to look for")]
+    NotANumber {
+        /// The track.
+        topic: String,
+    },
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] TrackError),
+}
+
+/// Whether `ts` lies within `tolerance_secs` of `secs`, up to the resolution that such times have:
+/// 1.1 is within 0.1 of 1.0.
+pub(super) fn is_within(ts: Timestamp, secs: f64, tolerance_secs: f64) -> bool {
+    let larger = ts.as_secs().abs().max(secs.abs());
+    let resolution = larger.next_up() - larger;
+    (ts.as_secs() - secs).abs() <= tolerance_secs + resolution
+}
+
+impl Track {
+    /// The rows whose time, in seconds, lies in `range`, to go through and to search.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn slice(&self, range: impl RangeBounds<f64>) -> Result<Slice, TrackError> {
+        let selection = self.select(&Query::range(range))?;
+        let lookup = Mutex::new(selection.lookup());
+        Ok(Slice { selection, lookup })
+    }
+}
+
+impl Slice {
+    /// The track's topic.
+    pub fn topic(&self) -> &str {
+        self.selection.topic()
+    }
+
+    /// The rows by rising time, from the first; none is held longer than its turn.
+    pub fn rows(&self) -> Rows {
+        self.selection.rows()
+    }
+
+    /// How many rows there are.
+    ///
+    /// # Errors
+    /// A store that can't be read.
+    pub fn count_rows(&self) -> Result<u64, TrackError> {
+        self.rows().count_unparsed()
+    }
+
+    /// The row that held at `secs`: the last one that is not after it.
+    ///
+    /// # Errors
+    /// A time before the first row, an empty slice, a store that can't be read.
+    pub fn find_by_time(&self, secs: f64) -> Result<Row, FindError> {
+        let mut lookup = self.lookup.lock();
+        let lookup = self.non_empty(&mut lookup, secs)?;
+        match lookup.floor(secs).map_err(TrackError::from)? {
+            Some(ts) => self.row(lookup, ts),
+            None => match lookup.ceil(secs).map_err(TrackError::from)? {
+                Some(first) => {
+                    Err(FindError::BeforeFirst { topic: self.topic().to_owned(), secs, first })
+                }
+                None => Err(self.no_rows()),
+            },
+        }
+    }
+
+    /// As [`find_by_time`](Self::find_by_time) for each of `times`, in their order.
+    ///
+    /// # Errors
+    /// As [`find_by_time`](Self::find_by_time), for the first time that has no row.
+    pub fn find_by_times(
+        &self,
+        times: impl IntoIterator<Item = f64>,
+    ) -> Result<Vec<Row>, FindError> {
+        times.into_iter().map(|secs| self.find_by_time(secs)).collect()
+    }
+
+    /// The row nearest to `secs` and at most `tolerance_secs` from it; of two that are equally near,
+    /// the earlier.
+    ///
+    /// # Errors
+    /// No row that near, an empty slice, a store that can't be read.
+    pub fn find_nearest(&self, secs: f64, tolerance_secs: f64) -> Result<Row, FindError> {
+        let mut lookup = self.lookup.lock();
+        let lookup = self.non_empty(&mut lookup, secs)?;
+        let floor = lookup.floor(secs).map_err(TrackError::from)?;
+        let ceil = lookup.ceil(secs).map_err(TrackError::from)?;
+        let nearest = nearer(floor, ceil, secs).ok_or_else(|| self.no_rows())?;
+        if !is_within(nearest, secs, tolerance_secs) {
+            let topic = self.topic().to_owned();
+            return Err(FindError::NoneNear { topic, secs, tolerance_secs, nearest });
+        }
+        self.row(lookup, nearest)
+    }
+
+    fn non_empty<'a>(
+        &self,
+        lookup: &'a mut Option<Lookup>,
+        secs: f64,
+    ) -> Result<&'a mut Lookup, FindError> {
+        if secs.is_nan() {
+            return Err(FindError::NotANumber { topic: self.topic().to_owned() });
+        }
+        lookup.as_mut().ok_or_else(|| self.no_rows())
+    }
+
+    fn no_rows(&self) -> FindError {
+        FindError::NoRows { topic: self.topic().to_owned() }
+    }
+
+    fn row(&self, lookup: &mut Lookup, ts: Timestamp) -> Result<Row, FindError> {
+        let raw = lookup.row(ts).map_err(TrackError::from)?.ok_or_else(|| self.no_rows())?;
+        Ok(self.selection.parse(&raw)?)
+    }
+}
+
+impl IntoIterator for &Slice {
+    type Item = Result<Row, TrackError>;
+    type IntoIter = Rows;
+
+    fn into_iter(self) -> Rows {
+        self.rows()
+    }
+}
+
+impl IntoIterator for Slice {
+    type Item = Result<Row, TrackError>;
+    type IntoIter = Rows;
+
+    fn into_iter(self) -> Rows {
+        self.rows()
+    }
+}
+
+/// Of the times below and above `secs` the nearer, and the earlier of two equally near.
+pub(super) fn nearer(
+    below: Option<Timestamp>,
+    above: Option<Timestamp>,
+    secs: f64,
+) -> Option<Timestamp> {
+    match (below, above) {
+        (Some(below), Some(above)) if above.as_secs() - secs < secs - below.as_secs() => {
+            Some(above)
+        }
+        (below, above) => below.or(above),
+    }
+}
