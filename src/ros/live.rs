@@ -33,7 +33,7 @@ use super::{
 use crate::mapping::{ClockJump, Mapping};
 use crate::message::Definitions;
 use crate::record::Recorder;
-use crate::record::workers::panic_text;
+use crate::record::panic_text;
 use calls::Calls;
 use control::{Control, record_queue};
 use discovery::Discovery;

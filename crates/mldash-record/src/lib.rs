@@ -33,7 +33,7 @@ mod throttle;
 mod time;
 mod topic;
 mod tracks;
-pub(crate) mod workers;
+mod workers;
 
 pub use account::{Account, DropReason, Lost, Note, TopicAccount};
 pub use decode::Decoded;
@@ -44,6 +44,7 @@ pub use plan::{PlanError, TopicPlan};
 pub use required::{RequiredAccount, RequiredState};
 pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
 pub use time::{Receipt, Received};
+pub use workers::panic_text;
 
 use std::collections::BTreeMap;
 use std::path::Path;
