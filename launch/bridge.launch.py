@@ -10,6 +10,9 @@ from launch_ros.substitutions import FindPackageShare
 # What the program takes as ROS parameters; an empty string is the same as not given.
 PARAMETERS = ("config", "experiment", "root", "remote")
 
+# Nav2 writes use_sim_time:=True.
+TRUTHS = {"true": True, "True": True, "false": False, "False": False}
+
 
 def declare_arguments():
     default_config = PathJoinSubstitution([FindPackageShare("mldash_bridge"), "config", "bridge.yaml"])
@@ -33,7 +36,7 @@ def declare_arguments():
         DeclareLaunchArgument(
             "start_paused",
             default_value="",
-            choices=["", "true", "false"],
+            choices=["", *TRUTHS],
             description="Count messages and leave them out until ~/resume is called. Empty: as the mapping says.",
         ),
         DeclareLaunchArgument("node_name", default_value="mldash_bridge", description="Name of the node."),
@@ -41,7 +44,7 @@ def declare_arguments():
         DeclareLaunchArgument(
             "use_sim_time",
             default_value="false",
-            choices=["true", "false"],
+            choices=list(TRUTHS),
             description="Take receive times from /clock instead of the system clock.",
         ),
         DeclareLaunchArgument(
@@ -62,9 +65,9 @@ def bridge(context):
 
     # Strings, whatever they look like: an experiment may be called 2026 or true.
     parameters = {name: ParameterValue(value_of(name), value_type=str) for name in PARAMETERS if value_of(name)}
-    parameters["use_sim_time"] = value_of("use_sim_time") == "true"
+    parameters["use_sim_time"] = TRUTHS[value_of("use_sim_time")]
     if value_of("start_paused"):
-        parameters["start_paused"] = value_of("start_paused") == "true"
+        parameters["start_paused"] = TRUTHS[value_of("start_paused")]
     return [
         Node(
             package="mldash_bridge",

@@ -27,11 +27,12 @@ mod sync;
 mod target;
 mod tracks;
 
+use std::convert::Infallible;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use mldash_bridge::ros::{LogQueue, RosArguments};
 use mldash_bridge::track::{Experiment, TrackError};
 
@@ -97,15 +98,39 @@ struct ExperimentArgs {
 }
 
 impl ExperimentArgs {
-    /// The recorded experiment, to read.
+    /// The recorded experiment, to read. Its folder (`.dash/a/b/c`) is as good as its name.
     fn open(&self) -> Result<Experiment, Failure> {
-        Experiment::open_read_only(&self.experiment, &self.root).map_err(|error| match error {
+        let given = Path::new(&self.experiment);
+        let name = name_in(&self.root, given);
+        let is_elsewhere = name.is_none() && given.is_dir();
+        let name = name.unwrap_or_else(|| self.experiment.clone());
+        Experiment::open_read_only(&name, &self.root).map_err(|error| match error {
+            _ if is_elsewhere => Failure::Failed(
+                format!(
+                    "{} is not a folder below `--root {}`; say OWNER/PROJECT/NAME, and with `--root` the \
+                     folder that OWNER lies in",
+                    given.display(),
+                    self.root.display()
+                )
+                .into(),
+            ),
             TrackError::NoExperiment { .. } => Failure::Failed(
                 format!("{error}; `--root` says which folder it was recorded into").into(),
             ),
             error => error.into(),
         })
     }
+}
+
+/// The name of the experiment in `folder`, if that lies below the root.
+fn name_in(root: &Path, folder: &Path) -> Option<String> {
+    let (root, folder) = (root.canonicalize().ok()?, folder.canonicalize().ok()?);
+    folder.strip_prefix(root).ok()?.to_str().map(str::to_owned)
+}
+
+/// A track, or the topic that was recorded into it: `/odom` is `odom`.
+fn parse_track(name: &str) -> Result<String, Infallible> {
+    Ok(name.strip_prefix('/').unwrap_or(name).to_owned())
 }
 
 /// Runs the program with `args`, the first being its own name.
@@ -156,17 +181,17 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
-/// Puts `run` where no subcommand is named.
+/// Puts `run` where no subcommand is named, as in `mldash_bridge --config F`. A word that is none is left for
+/// clap to find the nearest command; a mapping is left to `run`, which knows what it is.
 fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
     const OTHER: [&str; 5] = ["help", "-h", "--help", "-V", "--version"];
     let mut first = 1;
     if args.get(first).is_some_and(|arg| arg == "--log-level") {
         first += 2;
     }
-    let command = Cli::command();
     let named = args.get(first).is_some_and(|arg| {
-        OTHER.iter().any(|other| arg == other)
-            || command.get_subcommands().any(|subcommand| arg == subcommand.get_name())
+        let is_option = arg.as_encoded_bytes().starts_with(b"-");
+        OTHER.iter().any(|other| arg == other) || !(is_option || is_mapping(Path::new(arg)))
     });
     if !named {
         args.insert(first.min(args.len()), "run".into());
@@ -174,8 +199,15 @@ fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
+/// Whether an argument is meant as a mapping, by its name.
+fn is_mapping(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+}
+
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     fn completed(line: &str) -> String {
@@ -195,6 +227,8 @@ mod tests {
         );
         assert_eq!(completed("bridge --log-level debug"), "bridge --log-level debug run");
         assert_eq!(completed("bridge --version"), "bridge --version");
+        assert_eq!(completed("bridge my.yaml"), "bridge run my.yaml");
+        assert_eq!(completed("bridge chek my.yaml"), "bridge chek my.yaml");
     }
 
     #[test]

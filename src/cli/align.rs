@@ -4,17 +4,17 @@ use clap::{Args, ValueEnum};
 use mldash_bridge::track::{Align, AlignMethod, Format};
 
 use super::output::{RowsArgs, formats};
-use super::{ExperimentArgs, Failure};
+use super::{ExperimentArgs, Failure, parse_track};
 
 #[derive(Debug, Args)]
 pub(crate) struct AlignArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
     /// The track whose rows the others are joined to.
-    #[arg(long, value_name = "TRACK")]
+    #[arg(long, value_name = "TRACK", value_parser = parse_track)]
     on: String,
     /// The tracks to join, comma-separated; their columns become TRACK.COLUMN.
-    #[arg(long, value_name = "A,B", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "A,B", value_delimiter = ',', required = true, value_parser = parse_track)]
     with: Vec<String>,
     /// Which of their rows belongs to a time.
     #[arg(long, default_value = "floor")]

@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use super::remote::TokenArgs;
 use super::target::{self, IfThere};
-use super::{ExperimentArgs, Failure, stdin};
+use super::{ExperimentArgs, Failure, parse_track, stdin};
 
 #[derive(Debug, Args)]
 pub(crate) struct AppendArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
     /// The track, for example robot/pose.
+    #[arg(value_parser = parse_track)]
     track: String,
     /// URL of an ML-Dash server to upload to as well.
     #[arg(long, value_name = "URL")]

@@ -70,6 +70,12 @@ impl Destination {
         let exp = Experiment::open(&self.experiment, self.options)?;
         exp.start_run(details)?;
         tracing::info!("recording experiment {} into {}", exp.name(), exp.folder().display());
+        let before: Vec<u64> = exp.list()?.iter().map(|track| track.total_entries).collect();
+        let rows: u64 = before.iter().sum();
+        if rows > 0 {
+            let tracks = before.len();
+            tracing::info!("it has {rows} rows in {tracks} tracks already; this run adds to them");
+        }
         if let Some(sync) = exp.sync_status() {
             tracing::info!("uploading it to {}", sync.url);
         }

@@ -8,13 +8,14 @@ use mldash_bridge::track::{
 
 use super::output::{RowsArgs, formats};
 use super::remote::RemoteArgs;
-use super::{ExperimentArgs, Failure};
+use super::{ExperimentArgs, Failure, parse_track};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReadArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
     /// The track, for example robot/pose.
+    #[arg(value_parser = parse_track)]
     track: String,
     /// First _ts to read, seconds, included.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]

@@ -47,6 +47,9 @@ pub(crate) struct RunArgs {
     /// Print the account as JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// What is meant as something else: a mapping without `--config`.
+    #[arg(hide = true, value_name = "FILE")]
+    misplaced: Option<String>,
 }
 
 pub(crate) fn run(
@@ -54,6 +57,13 @@ pub(crate) fn run(
     ros_args: &RosArguments,
     logs: Option<LogQueue>,
 ) -> Result<ExitCode, Failure> {
+    if let Some(misplaced) = &args.misplaced {
+        let reason = format!(
+            "`{misplaced}` has no option before it; a mapping is given as `--config {misplaced}`, bags are read by \
+             `import`"
+        );
+        return Err(Failure::Usage(reason.into()));
+    }
     // From here on a signal is an orderly end, also while things are being started.
     let stop = StopFlag::default();
     stop_on_signals(&stop).map_err(failed)?;

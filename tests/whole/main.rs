@@ -7,6 +7,7 @@ mod append;
 mod blobs;
 mod check;
 mod clocks;
+mod command_line;
 mod decode;
 mod disk;
 mod files;

@@ -1,0 +1,66 @@
+//! A command line that helps: what is nearly right is understood, or told what it should have been.
+
+use std::fs;
+use std::path::Path;
+
+use mldash_bridge::fields;
+use mldash_bridge::track::{Experiment, Options};
+
+use crate::program::{Done, program};
+
+const RUN: &str = "alice/warehouse/run-1";
+
+fn record(root: &Path) {
+    let exp = Experiment::open(RUN, Options::local(root)).unwrap();
+    exp.tracks("odom").append(fields! { "x": 1.5 }, 1.0).unwrap();
+    exp.close().unwrap();
+}
+
+fn assert_is_usage(done: &Done, told: &str) {
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    assert!(done.stderr.contains(told), "{}", done.stderr);
+}
+
+#[test]
+fn a_mistyped_command_is_told_the_nearest_one() {
+    assert_is_usage(&program(["chek", "my.yaml"]).run(), "'check'");
+}
+
+#[test]
+fn a_mapping_without_its_option_is_told_the_option() {
+    for args in [&["run", "my.yaml"][..], &["my.yaml"], &["run", "--paused", "my.yaml"]] {
+        assert_is_usage(&program(args).run(), "`--config my.yaml`");
+    }
+}
+
+#[test]
+fn an_experiment_can_be_named_by_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join(".dash");
+    record(&root);
+    let read = |experiment: &Path| {
+        let read = program(["read"]).arg(experiment).args(["odom", "--format", "jsonl", "--root"]);
+        read.arg(&root).run()
+    };
+    for experiment in [root.join(RUN), root.join(RUN).join("")] {
+        let done = read(&experiment);
+        assert_eq!(done.text(), "{\"timestamp\":1.0,\"x\":1.5}\n", "{}", done.stderr);
+    }
+    let elsewhere = folder.path().join("copies");
+    fs::create_dir_all(&elsewhere).unwrap();
+    let done = read(&elsewhere);
+    assert_eq!(done.code, 1);
+    assert!(done.stderr.contains("is not a folder below `--root"), "{}", done.stderr);
+}
+
+#[test]
+fn a_track_can_be_named_by_its_topic() {
+    let root = tempfile::tempdir().unwrap();
+    record(root.path());
+    let done =
+        program(["read", RUN, "/odom", "--format", "jsonl", "--root"]).arg(root.path()).run();
+    assert_eq!(done.text(), "{\"timestamp\":1.0,\"x\":1.5}\n", "{}", done.stderr);
+    let align = ["align", RUN, "--on", "/odom", "--with", "/odom", "--root"];
+    let done = program(align).arg(root.path()).run();
+    assert_eq!(done.code, 0, "{}", done.stderr);
+}
