@@ -37,7 +37,11 @@ pub(crate) fn run(args: &CheckArgs, ros_args: &RosArguments) -> Result<(), Failu
     let (mapping, checked) = Mapping::load_checked(&args.mapping, &definitions)?;
     let entries = mapping.rules().len();
     let plural = if entries == 1 { "y" } else { "ies" };
-    eprintln!("{}: ok, {entries} topic entr{plural}; {checked}", args.mapping.display());
+    let path = args.mapping.display();
+    eprintln!("{path}: ok, {entries} topic entr{plural}; {checked}");
+    for warning in mapping.warnings(|name| std::env::var(name).ok()) {
+        eprintln!("warning: {path}:{warning}");
+    }
     if !args.graph {
         return Ok(());
     }

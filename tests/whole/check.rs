@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use mldash_bridge::mapping::Mapping;
+
 use crate::program::{Done, program};
 
 /// Runs `check`; relative paths are the repository's.
@@ -97,5 +99,23 @@ fn without_ros_there_is_no_graph_to_look_at_and_that_is_said() {
         assert_eq!(done.code, 1, "{}", done.stderr);
         assert!(done.stderr.contains("built without ROS 2"), "{}", done.stderr);
         assert!(done.stdout.is_empty());
+    }
+}
+
+#[test]
+fn what_is_nearly_a_mapping_is_told_how_to_write_it() {
+    let hint = |text: &str| {
+        let errors = Mapping::parse(text, "m.yaml").unwrap_err();
+        errors.problems()[0].hint().unwrap_or_default().to_owned()
+    };
+    for (text, told) in [
+        ("topics: [{topic: /a}]\nexclude: /rosout\n", "`[/rosout]`"),
+        ("topics:\n  /odom: {track: x}\n", "`- topic: /odom`"),
+        ("remote: https://x.org\ntopics: [{topic: /a}]\n", "`remote: {url: https://x.org}`"),
+        ("topics:\n  - topic: /*/x\n    track: {1}/x\n", "`\"{1}/x\"`"),
+        ("topics:\n  - {topic: /odom\n  - topic: /x\n", "the `{` in line 2 is not closed"),
+        ("topics:\n  - topic: “/odom”\n", "straight quotes"),
+    ] {
+        assert!(hint(text).contains(told), "{text}: {}", hint(text));
     }
 }

@@ -24,6 +24,7 @@ mod tests;
 mod topic;
 mod track_pattern;
 mod type_check;
+mod warnings;
 mod yaml;
 
 use std::collections::{BTreeMap, HashSet};
@@ -82,7 +83,7 @@ const DEFAULT_GATHER: Duration = Duration::from_millis(5);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Mapping {
-    experiment: Option<ExperimentTemplate>,
+    experiment: Option<Placed<ExperimentTemplate>>,
     root: Option<PathBuf>,
     remote: Option<Remote>,
     flush: Flush,
@@ -196,7 +197,7 @@ impl Mapping {
 
     /// How a recording is named.
     pub fn experiment(&self) -> Option<&ExperimentTemplate> {
-        self.experiment.as_ref()
+        self.experiment.as_ref().map(|experiment| &experiment.value)
     }
 
     /// The local store's root.

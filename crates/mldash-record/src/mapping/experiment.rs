@@ -51,6 +51,14 @@ pub enum ExperimentTemplateError {
 }
 
 impl ExperimentTemplate {
+    /// The environment variables that it needs.
+    pub(super) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Variable(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// The experiment's name at `now`, local time, on the machine `host`.
     ///
     /// # Errors

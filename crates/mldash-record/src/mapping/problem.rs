@@ -102,20 +102,19 @@ impl Problems {
         self.0.is_empty()
     }
 
+    /// All of them, in the text's order.
+    pub(super) fn sorted(mut self) -> Vec<Problem> {
+        self.0.sort_by(|a, b| (a.place(), &a.message).cmp(&(b.place(), &b.message)));
+        // What two entries inherit from a third is wrong once.
+        self.0.dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
+        self.0
+    }
+
     /// `value` if nothing is wrong, else all that is, in the text's order.
-    pub(super) fn none_or_all<T>(
-        mut self,
-        path: &Path,
-        value: Option<T>,
-    ) -> Result<T, MappingErrors> {
+    pub(super) fn none_or_all<T>(self, path: &Path, value: Option<T>) -> Result<T, MappingErrors> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
-            _ => {
-                self.0.sort_by(|a, b| (a.place(), &a.message).cmp(&(b.place(), &b.message)));
-                // What two entries inherit from a third is wrong once.
-                self.0.dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
-                Err(MappingErrors::Invalid { path: path.to_owned(), problems: self.0 })
-            }
+            _ => Err(MappingErrors::Invalid { path: path.to_owned(), problems: self.sorted() }),
         }
     }
 }

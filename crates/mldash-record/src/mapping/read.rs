@@ -93,12 +93,12 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
     Some(mapping)
 }
 
-fn experiment(item: &Item<'_>, problems: &mut Problems) -> Option<ExperimentTemplate> {
+fn experiment(item: &Item<'_>, problems: &mut Problems) -> Option<Placed<ExperimentTemplate>> {
     let template: ExperimentTemplate = item.parse(EXPERIMENT, problems)?;
     if let Err(error) = template.check() {
         problems.add(&item.spot, error.to_string(), Some(EXPERIMENT.to_owned()));
     }
-    Some(template)
+    Some(item.place(template))
 }
 
 fn root_folder(item: &Item<'_>, problems: &mut Problems) -> Option<PathBuf> {
@@ -111,6 +111,11 @@ fn root_folder(item: &Item<'_>, problems: &mut Problems) -> Option<PathBuf> {
 }
 
 fn remote(item: &Item<'_>, problems: &mut Problems) -> Option<Remote> {
+    if item.is_scalar() {
+        let hint = format!("write `remote: {{url: {}}}`", item.text(problems)?);
+        item.mismatch("a mapping", Some(&hint), problems);
+        return None;
+    }
     let section = item.section(&REMOTE_KEYS, problems)?;
     let token_env = section.get("token_env").and_then(|item| variable(item, problems));
     let keep = section.get("keep").and_then(|item| item.choice(&KEEPS, problems));

@@ -85,7 +85,8 @@ impl<'n> Item<'n> {
     /// The items of a list.
     pub(super) fn list(&self, problems: &mut Problems) -> Option<Vec<Item<'n>>> {
         let Kind::List(nodes) = &self.node.kind else {
-            self.mismatch("a list", None, problems);
+            let hint = self.as_list();
+            self.mismatch("a list", hint.as_deref(), problems);
             return None;
         };
         let item = |(i, node): (usize, &'n Node)| {
@@ -95,9 +96,36 @@ impl<'n> Item<'n> {
         Some(nodes.iter().enumerate().map(item).collect())
     }
 
+    /// How this, which is no list, is written as one.
+    fn as_list(&self) -> Option<String> {
+        match &self.node.kind {
+            Kind::Scalar(scalar) if !self.node.is_null() => {
+                Some(format!("write a list of one: `[{}]`", shorten(&scalar.text)))
+            }
+            Kind::Map(entries) => {
+                let name = entries.first().and_then(|(key, _)| key.text())?;
+                let is_topic = name.starts_with('/');
+                is_topic.then(|| {
+                    format!("write each in a line of its own: `- topic: {}`", shorten(name))
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// A text that is not empty.
     pub(super) fn text(&self, problems: &mut Problems) -> Option<&'n str> {
         match self.node.text() {
+            Some(text) if text.starts_with(['“', '”', '‘', '’']) => {
+                let message =
+                    format!("`{}` has typographic quotes, which are part of it", shorten(text));
+                problems.add(
+                    &self.spot,
+                    message,
+                    Some("write straight quotes, or none".to_owned()),
+                );
+                None
+            }
             Some(text) if !self.node.is_null() && !text.is_empty() => Some(text),
             _ => {
                 let is_nested = matches!(self.node.kind, Kind::Map(_) | Kind::List(_));

@@ -143,6 +143,19 @@ impl TopicPattern {
         }
     }
 
+    /// Whether this glob takes all that `other` takes, tried on examples of what `other` takes.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        // In no name, so that only a wildcard takes it.
+        const ANY: &str = "\u{1}";
+        let mut examples = ["", ANY, "\u{1}/\u{1}"].map(|parts| {
+            let parts = other.absolute.replace("**", parts).replace(['*', '?'], ANY);
+            plain(&parts).into_owned()
+        });
+        examples.sort();
+        let mut taken = examples.iter().filter(|name| other.captures(name).is_some()).peekable();
+        taken.peek().is_some() && taken.all(|name| self.is_glob() && self.captures(name).is_some())
+    }
+
     /// How many wildcards there are.
     pub(super) fn wildcards(&self) -> usize {
         match &self.matcher {

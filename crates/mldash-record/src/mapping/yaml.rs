@@ -41,7 +41,7 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
         Ok(root) => root,
         Err(error) => {
             let spot = Spot { place: error.place, key_path: String::new() };
-            problems.add(&spot, error.message, error.hint.map(str::to_owned));
+            problems.add(&spot, error.message, error.hint);
             None
         }
     }
@@ -62,7 +62,7 @@ pub(crate) fn texts_at(text: &str, keys: &[&str]) -> Option<Vec<String>> {
 struct SyntaxError {
     place: Place,
     message: String,
-    hint: Option<&'static str>,
+    hint: Option<String>,
 }
 
 #[derive(Default)]
@@ -88,7 +88,8 @@ enum Content {
 impl Builder {
     fn build(mut self, text: &str) -> Result<Option<Node>, SyntaxError> {
         for event in Parser::new_from_str(text) {
-            let (event, span) = event.map_err(|error| SyntaxError::scan(&error))?;
+            let (event, span) =
+                event.map_err(|error| SyntaxError::scan(&error, text, self.open.last()))?;
             self.take(event, span)?;
         }
         Ok(self.root)
@@ -253,24 +254,50 @@ impl Node {
     }
 }
 
+/// `track: {1}/x`: what begins with a brace is a mapping, and nothing comes behind one.
+fn braces_in_text(line: &str) -> Option<String> {
+    let (_, value) = line.split_once(": ")?;
+    let value = value.trim();
+    let (_, behind) = value.strip_prefix('{')?.split_once('}')?;
+    let is_text = behind.starts_with(|c: char| !c.is_whitespace() && !",]}#".contains(c));
+    is_text.then(|| format!("quote a text that starts with a brace: `\"{value}\"`"))
+}
+
+/// A brace or bracket of an earlier line that the error shows not to be closed there.
+fn not_closed(text: &str, error: Place, open: Place) -> Option<String> {
+    let line = text.lines().nth(open.line.checked_sub(1)?)?;
+    let bracket = line.chars().nth(open.column.checked_sub(1)?)?;
+    let close = match bracket {
+        '{' => '}',
+        '[' => ']',
+        _ => return None,
+    };
+    let line = open.line;
+    (line < error.line)
+        .then(|| format!("the `{bracket}` in line {line} is not closed; write `{close}` there"))
+}
+
 impl SyntaxError {
     fn new(place: Place, message: impl Into<String>) -> Self {
         Self { place, message: message.into(), hint: None }
     }
 
-    fn scan(error: &ScanError) -> Self {
+    /// `open`: the list or mapping that the error lies in.
+    fn scan(error: &ScanError, text: &str, open: Option<&Open>) -> Self {
+        let place = place_of(error.marker());
         let hint = if error.info().contains("tab") {
-            Some("indent with spaces")
+            Some("indent with spaces".to_owned())
         } else if error.info().contains("anchor") || error.info().contains("alias") {
-            Some("quote a text that starts with `*` or `&`")
+            Some("quote a text that starts with `*` or `&`".to_owned())
         } else {
-            None
+            let line = text.lines().nth(place.line.saturating_sub(1)).unwrap_or_default();
+            braces_in_text(line).or_else(|| not_closed(text, place, open?.place))
         };
         let message = format!("this is not YAML: {}", error.info());
-        Self { place: place_of(error.marker()), message, hint }
+        Self { place, message, hint }
     }
 
-    fn hint(self, hint: &'static str) -> Self {
-        Self { hint: Some(hint), ..self }
+    fn hint(self, hint: &str) -> Self {
+        Self { hint: Some(hint.to_owned()), ..self }
     }
 }

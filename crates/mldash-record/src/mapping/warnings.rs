@@ -1,0 +1,86 @@
+//! What a mapping is probably not meant to say, though it can be recorded by: for `check`.
+
+use super::Mapping;
+use super::problem::{Place, Problem, Problems, Spot};
+use super::rule::Rule;
+
+const START: Place = Place { line: 1, column: 1 };
+
+impl Mapping {
+    /// What is probably not meant so, in the text's order: an entry that never gets a topic since an earlier
+    /// one takes them all, an environment variable that `env` does not know, no experiment.
+    pub fn warnings(&self, env: impl Fn(&str) -> Option<String>) -> Vec<Problem> {
+        let mut found = Problems::default();
+        match &self.experiment {
+            Some(experiment) => {
+                for variable in experiment.value.variables().filter(|name| env(name).is_none()) {
+                    let message = format!("the environment variable {variable} is not set");
+                    let hint = format!("set it where the recording starts: `export {variable}=…`");
+                    found.add(&experiment.spot, message, Some(hint));
+                }
+            }
+            None => {
+                let spot = Spot { place: START, key_path: String::new() };
+                let hint =
+                    "write `experiment: owner/project/{date}-{time}`, or start with `--experiment`";
+                found.add(&spot, "no `experiment`", Some(hint.to_owned()));
+            }
+        }
+        for (i, later) in self.rules.iter().enumerate() {
+            if let Some(first) = self.rules[..i].iter().find(|first| leaves_nothing(first, later)) {
+                let (taken, line) = (first.topic(), first.place().line);
+                let message =
+                    format!("`{taken}` in line {line} takes every topic of `{}`", later.topic());
+                let hint = "put this entry before that one: the first that fits counts";
+                found.add(&later.topic.spot, message, Some(hint.to_owned()));
+            }
+        }
+        found.sorted()
+    }
+}
+
+/// Whether no topic comes to `later`, a glob behind `first`. A topic's own name goes before all globs.
+fn leaves_nothing(first: &Rule, later: &Rule) -> bool {
+    let takes_types = first.message_type().is_none_or(|ty| later.message_type() == Some(ty));
+    takes_types && later.topic().is_glob() && first.topic().covers(later.topic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_probably_not_meant_so_is_warned_about() {
+        let warnings = |text: &str| -> Vec<String> {
+            let mapping = Mapping::parse(text, "m.yaml").unwrap();
+            let env = |name: &str| (name == "SET").then(String::new);
+            mapping.warnings(env).iter().map(|warning| warning.message().to_owned()).collect()
+        };
+        let named = "experiment: a/b/{env:SET}\ntopics:\n";
+        assert_eq!(warnings("topics: [{topic: /a}]"), ["no `experiment`"]);
+        let unset = warnings("experiment: a/b/{env:NOT_SET}\ntopics: [{topic: /a}]");
+        assert_eq!(unset, ["the environment variable NOT_SET is not set"]);
+        for (first, later) in
+            [("/**", "/odom/*"), ("/*/imu", "/r?/imu"), ("/a/**", "/a/*/x"), ("/*", "/a*")]
+        {
+            let text = format!("{named}- {{topic: '{first}'}}\n- {{topic: '{later}'}}\n");
+            let told = format!("`{first}` in line 3 takes every topic of `{later}`");
+            assert_eq!(warnings(&text), [told]);
+            let text = format!("{named}- {{topic: '{later}'}}\n- {{topic: '{first}'}}\n");
+            assert!(warnings(&text).is_empty(), "{first} behind {later}");
+        }
+        // A name goes before globs; an entry for one type leaves the others; hidden topics are not in a glob.
+        for (first, later) in [
+            ("{topic: '/**'}", "{topic: /odom}"),
+            ("{topic: '/**', type: a_msgs/msg/A}", "{topic: '/odom/*'}"),
+            ("{topic: '/**'}", "{topic: '/*/_action/status'}"),
+            ("{topic: '/x/*'}", "{topic: '/x/**'}"),
+            ("{topic: '/*/imu'}", "{topic: '/*/imu2'}"),
+        ] {
+            assert!(
+                warnings(&format!("{named}- {first}\n- {later}\n")).is_empty(),
+                "{later} behind {first}"
+            );
+        }
+    }
+}
