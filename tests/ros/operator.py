@@ -14,7 +14,7 @@
 {"request": "/light", "data": true}            calls it, once somebody listens to its events
 {"act": "/reach", "type": "arm_msgs/action/Reach"}   an action server that goes to a target in steps of 1, and a client
 {"reach": "/reach", "target": 3.0}             sends it a goal and waits for the result
-{"diagnostic": "mldash_bridge: queue", "level": "ok"}   waits for it on /diagnostics
+{"diagnostic": "mldash_bridge: queue", "level": "ok", "with": "type"}   waits for it on /diagnostics, with this value in it
 {"rosout": "text"}                             waits for a line that has it
 {"list": true}, {"get": ["config"]}, {"set": {"config": "x"}}   the bridge's parameters
 """
@@ -195,10 +195,12 @@ class Operator:
     def diagnostic(self, order):
         def found():
             status = self.diagnostics.get(order["diagnostic"])
-            return status if status and status.level == LEVELS[order["level"]] else None
+            if not status or status.level != LEVELS[order["level"]]:
+                return None
+            values = {value.key: value.value for value in status.values}
+            return (status, values) if order.get("with", "") in ("", *values) else None
 
-        status = self.wait_for(order, found)
-        values = {value.key: value.value for value in status.values}
+        status, values = self.wait_for(order, found)
         return {"message": status.message, "hardware_id": status.hardware_id, "values": values}
 
     def rosout_line(self, order):

@@ -60,7 +60,8 @@ impl Reports {
         if now < self.look_at {
             return;
         }
-        self.look_at = now + EVERY;
+        // From when it was due, so that spins of the node don't add up.
+        self.look_at = (self.look_at + EVERY).max(now);
         match self.asked_at {
             None => {
                 queue.push_control(Control::Look(queue.fill()));
