@@ -10,6 +10,8 @@ mod interface;
 mod parse;
 mod recorded;
 mod resolve;
+#[cfg(test)]
+mod testing;
 mod texts;
 
 use std::fmt;

@@ -89,23 +89,8 @@ impl Definitions {
 mod tests {
     use std::path::Path;
 
-    use super::super::Language;
-    use super::super::texts::installed;
+    use super::super::testing::{fields, install, name};
     use super::*;
-
-    fn name(text: &str) -> TypeName {
-        text.parse().unwrap()
-    }
-
-    fn install(prefix: &Path, ty: &str, text: &str) {
-        let file = installed(prefix, &name(ty), Language::Msg);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-    }
-
-    fn fields(ty: &MessageType) -> Vec<String> {
-        ty.fields().iter().map(|f| format!("{} {}", f.ty, f.name)).collect()
-    }
 
     /// The fields of a type of which a bag says so much, with these prefixes sourced.
     fn recorded(

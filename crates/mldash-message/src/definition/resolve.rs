@@ -188,24 +188,8 @@ fn resolve_field(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use super::super::texts::installed;
+    use super::super::testing::{fields, install, name};
     use super::*;
-
-    fn name(text: &str) -> TypeName {
-        text.parse().unwrap()
-    }
-
-    fn install(prefix: &Path, ty: &str, text: &str) {
-        let file = installed(prefix, &name(ty), Language::Msg);
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(file, text).unwrap();
-    }
-
-    fn fields(ty: &MessageType) -> Vec<String> {
-        ty.fields().iter().map(|f| format!("{} {}", f.ty, f.name)).collect()
-    }
 
     #[test]
     fn types_join_across_packages_and_the_first_prefix_wins() {
