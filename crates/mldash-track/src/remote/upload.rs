@@ -113,7 +113,7 @@ impl Upload {
         let (answer, answered) = sync_channel(1);
         let is_failing =
             !matches!(self.view.lock().state, SyncState::Sending | SyncState::UpToDate);
-        // A caller that waited all along need not wait much longer.
+        // If the upload is failing already, do not wait through more failures.
         let max_failures = match timeout {
             _ if is_failing => Some(0),
             Some(_) => None,
