@@ -194,7 +194,7 @@ impl Aligned {
     /// Returns the joined rows as a file.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn export(&self, export: impl Into<Export>) -> Result<Vec<u8>, TrackError> {
         let mut out = Vec::new();
         self.export_to(export, &mut out)?;
@@ -204,7 +204,7 @@ impl Aligned {
     /// Like [`export`](Self::export), but writes to `out` as it goes.
     ///
     /// # Errors
-    /// A store that can't be read, an `out` that can't be written.
+    /// Fails if the store can't be read or `out` can't be written.
     pub fn export_to(
         &self,
         export: impl Into<Export>,

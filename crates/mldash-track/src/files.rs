@@ -42,7 +42,7 @@ pub struct Files {
 impl Experiment {
     /// The files in `folder`; all files if it is empty or `/`.
     ///
-    /// This does not fail on an invalid folder; the methods of [`Files`] do.
+    /// This does not fail on an invalid folder; the methods of `Files` do.
     pub fn files(&self, folder: &str) -> Files {
         Files {
             shared: self.shared.clone(),

@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(text, r#"{"timestamp":0.0,"a":0.1,"b":0.1}"#);
     }
 
-    /// Formats a finite float as `serde_json` and earlier versions of this crate did.
+    /// Formats a finite float with `zmij` alone, as all floats once were.
     fn plain(value: impl zmij::Float) -> String {
         zmij::Buffer::new().format_finite(value).to_owned()
     }

@@ -96,7 +96,7 @@ impl Track {
     /// The rows whose time, in seconds, lies in `range`, for iteration and lookup.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn slice(&self, range: impl RangeBounds<f64>) -> Result<Slice, TrackError> {
         let selection = self.select(&Query::range(range))?;
         let lookup = Mutex::new(selection.lookup());
@@ -118,7 +118,7 @@ impl Slice {
     /// Number of rows.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn count_rows(&self) -> Result<u64, TrackError> {
         self.rows().count_unparsed()
     }
