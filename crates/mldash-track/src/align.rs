@@ -151,8 +151,8 @@ impl Experiment {
     /// ```
     ///
     /// # Errors
-    /// A track that was not recorded or is named twice, a tolerance that is no number from 0 up, a store
-    /// that can't be read.
+    /// Fails if a track was not recorded or is named twice, the tolerance is not a number from 0
+    /// up, or the store can't be read.
     pub fn align(&self, align: &Align) -> Result<Aligned, TrackError> {
         if align.tolerance_secs.is_nan() || align.tolerance_secs < 0.0 {
             return Err(AlignError::Tolerance(align.tolerance_secs).into());

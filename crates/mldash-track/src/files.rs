@@ -85,9 +85,10 @@ impl Files {
     ///
     /// Returns once the whole file is in the store and listed: other processes can read it, and it
     /// survives `kill -9`. Until the experiment is closed, a power cut can lose it.
+    ///
     /// # Errors
-    /// A name that can't be one, an experiment that is not open for writing, a store that can't be
-    /// written; nothing of the file is left then.
+    /// Fails if the name is invalid, the experiment is not open for writing, or the store can't be
+    /// written. Nothing of the file is left then.
     pub fn save_bytes(&self, bytes: impl AsRef<[u8]>, name: &str) -> Result<FileInfo, TrackError> {
         // Reading from memory can't fail, so the path is never shown.
         self.save(&mut bytes.as_ref(), Path::new(name), name)

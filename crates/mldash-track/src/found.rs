@@ -21,8 +21,8 @@ impl Track {
     /// The latest time of the track's rows, on disk or waiting to be written.
     ///
     /// # Errors
-    /// As an append: a topic that can't be one or shares its folder with another, a store that can't be
-    /// written.
+    /// As for an append: fails if the topic is invalid or shares its folder with another, or the
+    /// store can't be written.
     pub fn last_timestamp(&self) -> Result<Option<Timestamp>, TrackError> {
         Ok(self.state()?.last())
     }
@@ -31,7 +31,7 @@ impl Track {
     /// the same.
     ///
     /// # Errors
-    /// As [`last_timestamp`](Self::last_timestamp); also a store that can't be read.
+    /// As [`last_timestamp`](Self::last_timestamp). Also fails if the store can't be read.
     pub fn find_beside(&self, ts: Timestamp, fields: &Fields) -> Result<Found, TrackError> {
         let has = match self.shared().row_at(self.state()?, ts)? {
             (None, None) => return Ok(Found::Nothing),

@@ -57,8 +57,8 @@ impl Fields {
     /// ```
     ///
     /// # Errors
-    /// Something without names, such as a number or a list; keys that are not text; integers
-    /// beyond 64 bits.
+    /// Fails for a value without names, such as a number or a list, for keys that are not text, and
+    /// for integers beyond 64 bits.
     pub fn from_serialize<T: Serialize + ?Sized>(fields: &T) -> Result<Self, SerializeError> {
         match Value::from_serialize(fields)? {
             Value::Map(entries) => Ok(entries.into_iter().collect()),
@@ -68,11 +68,11 @@ impl Fields {
 }
 
 impl Value {
-    /// What `value` serializes to. Lists of one kind of number become typed arrays; the variants of
-    /// an enum are written as JSON has them.
+    /// Serializes `value`. Lists of one kind of number become typed arrays. The variants of an enum
+    /// are written as in JSON.
     ///
     /// # Errors
-    /// Keys that are not text, integers beyond 64 bits.
+    /// Fails for keys that are not text and for integers beyond 64 bits.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, SerializeError> {
         value.serialize(ValueSerializer)
     }

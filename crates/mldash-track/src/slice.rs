@@ -126,7 +126,7 @@ impl Slice {
     /// The row in effect at `secs`: the last one at or before it.
     ///
     /// # Errors
-    /// A time before the first row, an empty slice, a store that can't be read.
+    /// Fails if the time is before the first row, the slice is empty or the store can't be read.
     pub fn find_by_time(&self, secs: f64) -> Result<Row, FindError> {
         let mut lookup = self.lookup.lock();
         let lookup = self.non_empty(&mut lookup, secs)?;
@@ -156,7 +156,7 @@ impl Slice {
     /// earlier.
     ///
     /// # Errors
-    /// No row that near, an empty slice, a store that can't be read.
+    /// Fails if no row is that near, the slice is empty or the store can't be read.
     pub fn find_nearest(&self, secs: f64, tolerance_secs: f64) -> Result<Row, FindError> {
         let mut lookup = self.lookup.lock();
         let lookup = self.non_empty(&mut lookup, secs)?;

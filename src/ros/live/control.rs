@@ -28,7 +28,7 @@ pub(super) enum Control {
     Flush(Reply),
     /// `~/split`.
     Split(Reply),
-    /// The ROS clock jumped back, and the recording is to be split there.
+    /// The ROS clock jumped back; split the recording there.
     ClockJumped,
     /// `~/status`.
     Status(QueueFill, Reply),

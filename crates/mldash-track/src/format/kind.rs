@@ -221,7 +221,7 @@ impl Kind {
     }
 }
 
-/// Whether a dict's keys can be those of a type.
+/// Whether a dict's keys can be the fields of a type.
 #[derive(PartialEq)]
 enum Keys {
     Fit,

@@ -48,10 +48,10 @@ impl RowParser {
         Self { time_key: time_key.to_owned(), recent: Vec::new(), recent_is_flat: false }
     }
 
-    /// The row that `text` holds, with the columns that `columns` keeps.
+    /// Parses the row in `text`, with the columns that `columns` keeps.
     ///
     /// # Errors
-    /// Text that is not one JSON object, or whose time is absent, not a number or not finite.
+    /// Fails if the text is not one JSON object, or its time is absent, not a number or not finite.
     pub fn row(&mut self, text: &[u8], columns: &Columns) -> Result<Row, JsonRowError> {
         let mut ts = None;
         let mut pairs: Vec<(Column, Value)> = Vec::with_capacity(self.recent.len());

@@ -38,7 +38,7 @@ impl RunStatus {
     /// Every status.
     pub const ALL: [Self; 4] = [Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
 
-    /// ML-Dash's word for it.
+    /// ML-Dash's name for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "RUNNING",
