@@ -98,7 +98,7 @@ struct ExperimentArgs {
 }
 
 impl ExperimentArgs {
-    /// The recorded experiment, to read. Its folder (`.dash/a/b/c`) is as good as its name.
+    /// Opens the recorded experiment to read. Its folder (`.dash/a/b/c`) works as well as its name.
     fn open(&self) -> Result<Experiment, Failure> {
         let given = Path::new(&self.experiment);
         let name = name_in(&self.root, given);
@@ -122,18 +122,18 @@ impl ExperimentArgs {
     }
 }
 
-/// The name of the experiment in `folder`, if that lies below the root.
+/// The name of the experiment in `folder`, if that is below the root.
 fn name_in(root: &Path, folder: &Path) -> Option<String> {
     let (root, folder) = (root.canonicalize().ok()?, folder.canonicalize().ok()?);
     folder.strip_prefix(root).ok()?.to_str().map(str::to_owned)
 }
 
-/// A track, or the topic that was recorded into it: `/odom` is `odom`.
+/// A track's name, or the topic that was recorded into it: `/odom` means `odom`.
 fn parse_track(name: &str) -> Result<String, Infallible> {
     Ok(name.strip_prefix('/').unwrap_or(name).to_owned())
 }
 
-/// Runs the program with `args`, the first being its own name.
+/// Runs the program with `args`, whose first item is the program's name.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let (args, ros_args) = match RosArguments::split(args) {
         Ok(split) => split,
@@ -143,9 +143,9 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return exit::report_usage(&error),
     };
-    // What ROS was told to log holds for the whole node.
+    // ROS's log level applies to the whole node.
     let ros_level = ros_args.log_level.as_deref().and_then(logging::Level::from_ros);
-    // Only a node has a /rosout to fetch it for.
+    // Only a node has a /rosout to publish the log on.
     let is_node = matches!(cli.command, Command::Run(_));
     let logs = (is_node && ros_args.rosout).then(LogQueue::default);
     let log = match logging::start(ros_level.unwrap_or(cli.log_level), logs.clone()) {
@@ -169,7 +169,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     ended.unwrap_or_else(exit::report)
 }
 
-/// The end of a command that does all that it is asked for, or fails.
+/// The exit code of a command that either does everything or fails.
 fn done(result: Result<(), Failure>) -> Result<ExitCode, Failure> {
     result.map(|()| ExitCode::Done)
 }
@@ -181,8 +181,8 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a number of seconds above 0".to_owned())
 }
 
-/// Puts `run` where no subcommand is named, as in `mldash_bridge --config F`. A word that is none is left for
-/// clap to find the nearest command; a mapping is left to `run`, which knows what it is.
+/// Inserts `run` if no subcommand is named, as in `mldash_bridge --config F`. clap handles an
+/// unknown word and suggests the nearest command; `run` handles a mapping given as a word.
 fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
     const OTHER: [&str; 5] = ["help", "-h", "--help", "-V", "--version"];
     let mut first = 1;
@@ -199,7 +199,7 @@ fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
     args
 }
 
-/// Whether an argument is meant as a mapping, by its name.
+/// Returns true if an argument looks like a mapping, by its name.
 fn is_mapping(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }

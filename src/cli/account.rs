@@ -11,7 +11,7 @@ use super::{ExitCode, output};
 
 const INCOMPLETE: &str = "INCOMPLETE";
 
-/// Writes it as what a recording returns. What is missing is said to people in any case.
+/// Writes the account of a recording. With JSON, also logs what is missing.
 pub(crate) fn write(account: &Account, as_json: bool, out: impl Write) -> io::Result<()> {
     if as_json && !account.is_complete_with_earlier_parts() {
         tracing::warn!("{}: {}", account.experiment, end(account));
@@ -19,7 +19,7 @@ pub(crate) fn write(account: &Account, as_json: bool, out: impl Write) -> io::Re
     output::write_report(account, as_json, out, |out| print_table(account, out))
 }
 
-/// How a recording ends that went in order: whether all that was asked for is there.
+/// The exit code of a recording that ended normally: whether everything asked for is there.
 pub(crate) fn exit_code(account: &Account) -> ExitCode {
     match account.is_complete_with_earlier_parts() {
         true => ExitCode::Done,
@@ -94,7 +94,7 @@ fn end(account: &Account) -> String {
     }
 }
 
-/// A topic's name in a terminal. A bag may have anything for one, escape codes too.
+/// A topic's name for a terminal. A bag may contain any name, escape codes too.
 fn shown(topic: &str) -> String {
     let shown = |c: char| match c.is_control() {
         true => c.escape_unicode().to_string(),
@@ -103,7 +103,7 @@ fn shown(topic: &str) -> String {
     topic.chars().map(shown).collect()
 }
 
-/// What a required topic left to be desired.
+/// How a required topic fell short.
 fn shortfall(required: &RequiredAccount) -> Option<String> {
     let RequiredAccount { topic, times_short, short_secs, .. } = required;
     if required.state == RequiredState::Missing {

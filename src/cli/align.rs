@@ -1,4 +1,4 @@
-//! `mldash_bridge align`: tracks joined by time as a file.
+//! `mldash_bridge align`: joins tracks by time and writes a file.
 
 use clap::{Args, ValueEnum};
 use mldash_bridge::track::{Align, AlignMethod, Format};
@@ -52,7 +52,7 @@ impl From<MethodArg> for AlignMethod {
     }
 }
 
-/// The first is what is written when nobody says.
+/// The first one is the default.
 const FORMATS: [Format; 3] = [Format::Jsonl, Format::Parquet, Format::Csv];
 
 pub(crate) fn run(args: &AlignArgs) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `mldash_bridge append`: rows from stdin into a track.
+//! `mldash_bridge append`: appends rows from stdin to a track.
 
 use clap::Args;
 use mldash_bridge::track::{Experiment, Options, TrackError, TrackName};
@@ -22,7 +22,7 @@ pub(crate) struct AppendArgs {
     token: TokenArgs,
 }
 
-/// What was done, on stdout as one line of JSON.
+/// The result, printed on stdout as one line of JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Summary<'a> {
@@ -36,7 +36,7 @@ struct Summary<'a> {
 }
 
 pub(crate) fn run(args: &AppendArgs) -> Result<(), Failure> {
-    // A name that can't be one must not leave a new experiment behind.
+    // An invalid name must not leave a new experiment behind.
     let topic: TrackName = args.track.parse().map_err(TrackError::from)?;
     let input = stdin::until_stopped()?;
     let mut options = Options::local(&args.experiment.root);
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &AppendArgs) -> Result<(), Failure> {
     let lines = exp.tracks(topic.as_str()).append_json_lines(input, |bad| {
         eprintln!("line {}: {}", bad.number, bad.reason);
     });
-    // Whatever became of the input, what it gave is kept.
+    // Rows that were read are kept, whatever happened to the input.
     let closed = exp.close();
     let (lines, closed) = (lines?, closed?);
     let track = closed.tracks.iter().find(|track| track.info.topic == topic.as_str());

@@ -1,5 +1,5 @@
-//! `mldash_bridge check`: says what is wrong with a mapping before a robot depends on it, and with
-//! `--graph`, what it makes of the robot that is running.
+//! `mldash_bridge check`: reports what is wrong with a mapping before a robot depends on it. With
+//! `--graph`, also shows what it would do on the running robot.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &CheckArgs, ros_args: &RosArguments) -> Result<(), Failu
     }
 }
 
-/// What the graph has, held against `mapping`.
+/// Compares the graph with `mapping`.
 pub(super) fn observe(
     mapping: Mapping,
     definitions: Definitions,

@@ -1,4 +1,4 @@
-//! Where a recording goes, from what was given and what the mapping says: of `run` and `import`.
+//! Where a recording of `run` or `import` goes, from the command line and the mapping.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::Failure;
 
 const DEFAULT_ROOT: &str = ".dash";
 
-/// What goes before the mapping's word.
+/// Settings that override the mapping.
 #[derive(Debug, Default)]
 pub(super) struct Given {
     pub(super) experiment: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Given {
     pub(super) hurry: Arc<AtomicBool>,
 }
 
-/// An experiment to be opened for recording.
+/// An experiment that is to be opened for recording.
 #[derive(Debug)]
 pub(super) struct Destination {
     pub(super) experiment: String,
@@ -60,12 +60,12 @@ impl Destination {
         Ok(Self { experiment, root, remote, options })
     }
 
-    /// Bounds what rows may take in memory before they are written.
+    /// Limits the memory for rows that are not written yet.
     pub(super) fn buffer_bytes(self, bytes: usize) -> Self {
         Self { options: self.options.buffer_bytes(bytes), ..self }
     }
 
-    /// Opens it for a run of these details.
+    /// Opens it for a run with these details.
     pub(super) fn open(self, details: Metadata) -> Result<Experiment, Failure> {
         let exp = Experiment::open(&self.experiment, self.options)?;
         exp.start_run(details)?;
@@ -83,7 +83,7 @@ impl Destination {
     }
 }
 
-/// The server given, else the mapping's; how to come by a token is the mapping's to say for both.
+/// The given server, else the mapping's. The mapping's token settings apply to both.
 fn remote(url: Option<String>, token_file: Option<PathBuf>, mapping: &Mapping) -> Option<Remote> {
     let mapped = mapping.remote();
     let mut remote = Remote::new(url.or_else(|| mapped.map(|remote| remote.url.clone()))?);
@@ -102,7 +102,7 @@ fn remote(url: Option<String>, token_file: Option<PathBuf>, mapping: &Mapping) -
     Some(remote)
 }
 
-/// What the mapping says about flushes; what it leaves open comes from the environment.
+/// The mapping's flush settings. Those that it leaves open come from the environment.
 fn options(root: PathBuf, mapping: &Mapping) -> Options {
     let flush = mapping.flush();
     let mut options = Options::local(root);

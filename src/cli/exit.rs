@@ -1,4 +1,4 @@
-//! How the program ends: one place that turns errors into words and exit codes.
+//! How the program ends: the one place that turns errors into messages and exit codes.
 
 use std::error::Error;
 use std::io;
@@ -12,11 +12,12 @@ use mldash_bridge::track::{AlignError, CloseError, RemoteError, TrackError};
 pub(crate) enum ExitCode {
     /// Everything asked for was done.
     Done = 0,
-    /// It was tried and failed.
+    /// The command failed.
     Failed = 1,
     /// The command line, the mapping or a name is wrong; nothing was written.
     Usage = 2,
-    /// It was done, and something that was asked for is not there: refused, undecodable, dropped, lost.
+    /// The command is done, but something that was asked for is missing: refused, undecodable,
+    /// dropped, lost.
     Missing = 3,
 }
 
@@ -26,14 +27,14 @@ impl From<ExitCode> for std::process::ExitCode {
     }
 }
 
-/// Why a subcommand did not do what it was asked for.
+/// Why a subcommand failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// Exit code 1.
     Failed(Box<dyn Error + Send + Sync>),
     /// Exit code 2.
     Usage(Box<dyn Error + Send + Sync>),
-    /// Nobody reads stdout any more (`… | head`): an end like any other.
+    /// Nobody reads stdout any more (`… | head`). This is a normal end.
     OutputClosed,
 }
 
@@ -84,7 +85,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Prints why, with all causes, on stderr.
+/// Prints the error with all its causes on stderr.
 pub(crate) fn report(failure: Failure) -> ExitCode {
     let (code, error) = match failure {
         Failure::Failed(error) => (ExitCode::Failed, error),
@@ -100,9 +101,9 @@ pub(crate) fn report(failure: Failure) -> ExitCode {
     code
 }
 
-/// Prints clap's word, which is the help or the version when those were asked for.
+/// Prints clap's message, which may be the requested help or version.
 pub(crate) fn report_usage(error: &clap::Error) -> ExitCode {
-    // There is nobody left to tell when the terminal is gone.
+    // If the terminal is gone, there is nobody to tell.
     let _ = error.print();
     if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done }
 }

@@ -1,4 +1,4 @@
-//! `mldash_bridge import`: recorded bags by the same mapping as `run`, without ROS.
+//! `mldash_bridge import`: records bags with the same mapping as `run`, without ROS.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -40,16 +40,16 @@ pub(crate) struct ImportArgs {
     json: bool,
 }
 
-/// What rows may take before they are written. A bag waits for the disk, so that more would only be memory;
-/// as text, in which they are written, they take two to three times as much.
+/// Memory for rows that are not written yet. A bag waits for the disk, so a larger buffer would
+/// gain nothing. As text, which is how they are written, rows take two to three times as much.
 const BUFFER_BYTES: usize = 48 << 20;
 
 pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let stop = StopFlag::default();
     stop_on_signals(&stop)?;
     let data = output::reserve_stdout()?;
-    // Bags bring the definitions of their types: the mapping is not held against those of a sourced
-    // workspace, which serve bags that bring none.
+    // Bags contain the definitions of their types, so the mapping is not checked against a sourced
+    // workspace. The workspace is only used for bags without definitions.
     let mapping = Mapping::load(&args.config)?.resolve("", NODE_NAME);
     let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
     let given = Given {

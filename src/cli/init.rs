@@ -1,4 +1,4 @@
-//! `mldash_bridge init`: a mapping for the topics that are on the graph now.
+//! `mldash_bridge init`: writes a mapping for the topics that are on the graph now.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::stop::stop_on_signals;
 use super::target::{self, IfThere, is_stdout};
 use super::{Failure, check, output, parse_duration};
 
-/// What is listened to: all that is not hidden.
+/// Listens to all topics that are not hidden.
 const EVERYTHING: &str = "topics: [{topic: /**}]";
 
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &InitArgs, ros_args: &RosArguments) -> Result<(), Failur
             "no topic on the graph can be recorded now; the mapping says why, topic by topic"
         );
     } else {
-        // Whoever depends on it should not have to find out.
+        // Check it now, so that the user does not find an error later.
         Mapping::parse(&text, "init")?;
     }
     match file {

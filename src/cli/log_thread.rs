@@ -1,5 +1,6 @@
-//! The log's way to stderr by a thread of its own: a terminal that takes no text (Ctrl-S, a stalled
-//! ssh) must not hold up a recording. Bounded; lines that do not fit are left out and counted.
+//! Writes the log to stderr on its own thread: a terminal that accepts no text (Ctrl-S, a stalled
+//! ssh) must not hold up a recording. The queue is bounded; lines that do not fit are left out and
+//! counted.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,14 +9,14 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-/// Lines that may wait.
+/// Maximum number of waiting lines.
 const MAX_LINES: usize = 1_000;
-/// A longer one is cut.
+/// Longer lines are cut.
 const MAX_LINE_BYTES: usize = 16 << 10;
-/// How long the last lines may take.
+/// How long to wait for the last lines at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Where lines go; never waits.
+/// The writing end. It never waits.
 #[derive(Clone, Debug)]
 pub(super) struct LogThread {
     lines: SyncSender<Said>,
@@ -25,7 +26,7 @@ pub(super) struct LogThread {
 #[derive(Debug)]
 enum Said {
     Line(Vec<u8>),
-    /// Everything before is written.
+    /// Answered once everything before it is written.
     Flush(SyncSender<()>),
 }
 
@@ -41,17 +42,17 @@ impl LogThread {
         Ok(Self { lines, left_out })
     }
 
-    /// Waits for what was said so far to be written, but not for long.
+    /// Waits until everything logged so far is written, but not for long.
     pub(super) fn finish(&self) {
         let (done, is_done) = sync_channel(1);
         if self.lines.try_send(Said::Flush(done)).is_ok() {
-            // One that does not come in time belongs to a terminal that takes nothing.
+            // If it does not come in time, the terminal accepts no text.
             let _ = is_done.recv_timeout(PATIENCE);
         }
     }
 }
 
-/// Each write is a line, as tracing makes them.
+/// tracing writes one line per call.
 impl Write for LogThread {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let cut = &line[..line.len().min(MAX_LINE_BYTES)];
@@ -68,7 +69,7 @@ impl Write for LogThread {
 
 fn write(mut out: impl Write, said: &Receiver<Said>, left_out: &AtomicU64) {
     for said in said {
-        // A stderr that is gone leaves nobody to tell.
+        // If stderr is gone, there is nobody to tell.
         let _ = match said {
             Said::Line(line) => out.write_all(&line),
             Said::Flush(done) => done.send(()).map_err(io::Error::other),
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
     use parking_lot::Mutex;
 
-    /// Takes nothing until it may.
+    /// Accepts nothing until it is allowed to.
     #[derive(Clone, Default)]
     struct Terminal {
         held: Arc<Mutex<()>>,
@@ -114,7 +115,7 @@ mod tests {
             log.write_all(format!("line {i}\n").as_bytes()).unwrap();
         }
         drop(held);
-        // Waits while the log is still too full to be told so.
+        // Retry while the log is still too full to report the lines left out.
         while !terminal.text.lock().contains("left out here") {
             log.finish();
         }

@@ -22,7 +22,7 @@ pub(crate) enum Level {
 }
 
 impl Level {
-    /// As `--ros-args --log-level` has it; `unset` and unknown ones are `None`.
+    /// From `--ros-args --log-level`; `None` for `unset` and unknown levels.
     pub(crate) fn from_ros(level: &str) -> Option<Self> {
         Self::from_str(level, true).ok()
     }
@@ -34,13 +34,13 @@ impl From<Level> for LevelFilter {
             Level::Debug => Self::DEBUG,
             Level::Info => Self::INFO,
             Level::Warn => Self::WARN,
-            // Nothing that ends the program goes by unsaid.
+            // An error that ends the program is always logged.
             Level::Error | Level::Fatal => Self::ERROR,
         }
     }
 }
 
-/// Starts logging for the whole process: to stderr, and to `more`, for whoever fetches it there.
+/// Starts logging for the whole process: to stderr, and to `more` for another reader.
 pub(crate) fn start(level: Level, more: Option<LogQueue>) -> io::Result<LogThread> {
     let log = LogThread::start(AboveBars)?;
     let lines = tracing_subscriber::fmt::layer()

@@ -1,4 +1,4 @@
-//! What a command writes: rows in a format, or a report.
+//! The output of a command: rows in a format, or a report.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write, stdout};
@@ -25,8 +25,8 @@ pub(crate) struct RowsArgs {
 }
 
 impl RowsArgs {
-    /// What is asked for, else what the file's name says; for stdout and a name without an extension, the
-    /// first of `known`.
+    /// The requested format, else the one of the file's extension. For stdout and a name without an
+    /// extension, the first of `known`.
     pub(crate) fn format(
         &self,
         asked: Option<Format>,
@@ -44,7 +44,7 @@ impl RowsArgs {
         Ok(format)
     }
 
-    /// Hands `write` the way out.
+    /// Calls `write` with the output.
     pub(crate) fn write(
         &self,
         format: Format,
@@ -57,8 +57,8 @@ impl RowsArgs {
         write_to(self.output.as_deref(), IfThere::Replace, |out| {
             let mut out = LastByte { out, last: None };
             write(export, &mut out)?;
-            // ML-Dash joins rows by newlines; a file of lines ends with one, and no prompt should stand
-            // behind the last row.
+            // ML-Dash joins rows by newlines. A file of lines should also end with one, and a
+            // prompt should not follow the last row.
             let ends_a_line = format == Format::Jsonl || self.is_for_a_terminal();
             if ends_a_line && out.last.is_some_and(|last| last != b'\n') {
                 writeln!(out)?;
@@ -109,7 +109,7 @@ pub(crate) fn formats(known: &'static [Format]) -> impl TypedValueParser<Value =
         .try_map(|name| name.parse::<Format>())
 }
 
-/// Writes a value as JSON, or with `print` as people read it.
+/// Writes a value as JSON, or with `print` in readable form.
 pub(crate) fn write_report(
     report: &impl Serialize,
     as_json: bool,
@@ -126,7 +126,7 @@ pub(crate) fn write_report(
     out.flush()
 }
 
-/// Knows the last byte that was written.
+/// Remembers the last byte that was written.
 struct LastByte<'a> {
     out: &'a mut (dyn Write + Send),
     last: Option<u8>,
@@ -144,8 +144,8 @@ impl Write for LastByte<'_> {
     }
 }
 
-/// Stdout for this program's data alone: what libraries print there from now on, as Fast DDS does
-/// with its errors, goes to stderr.
+/// Reserves stdout for this program's data. What libraries print there from now on, such as Fast
+/// DDS's errors, goes to stderr.
 pub(crate) fn reserve_stdout() -> io::Result<File> {
     let data = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3)?;
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;

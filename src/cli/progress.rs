@@ -1,4 +1,4 @@
-//! Progress bars on stderr, where it is a terminal; logs are written above them.
+//! Progress bars on stderr, if it is a terminal. Logs are written above them.
 
 use std::io::{self, Write, stderr};
 use std::sync::LazyLock;
@@ -7,12 +7,12 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// A bar over so many bytes; nothing is drawn where stderr is not a terminal.
+/// A bar over this many bytes. Nothing is drawn if stderr is not a terminal.
 pub(super) fn bytes(total_bytes: u64) -> ProgressBar {
     bar(total_bytes, "")
 }
 
-/// A bar over bytes whose number is not known yet, with words behind it.
+/// A bar over an unknown number of bytes, with a message after it.
 pub(super) fn upload() -> ProgressBar {
     bar(0, "  {msg}")
 }
@@ -24,7 +24,7 @@ fn bar(total_bytes: u64, more: &str) -> ProgressBar {
     BARS.add(ProgressBar::new(total_bytes).with_style(style))
 }
 
-/// Whether anything is drawn at all.
+/// Returns true if anything is drawn.
 pub(super) fn is_shown() -> bool {
     !BARS.is_hidden()
 }
@@ -36,13 +36,13 @@ pub(super) fn line() -> ProgressBar {
     BARS.add(ProgressBar::new(0).with_style(style))
 }
 
-/// Takes a bar or a line off the terminal.
+/// Removes a bar or a line from the terminal.
 pub(super) fn remove(bar: &ProgressBar) {
     bar.finish_and_clear();
     BARS.remove(bar);
 }
 
-/// stderr for logs: bars make way for what is written.
+/// stderr for logs; bars are moved out of the way.
 pub(super) struct AboveBars;
 
 impl Write for AboveBars {

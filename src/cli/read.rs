@@ -1,4 +1,4 @@
-//! `mldash_bridge read`: a track's rows as a file.
+//! `mldash_bridge read`: writes a track's rows as a file.
 
 use clap::Args;
 use mldash_bridge::track::{
@@ -59,16 +59,16 @@ fn read_remote(args: &ReadArgs, remote: &Remote, format: Format) -> Result<(), F
     let exp = RemoteExperiment::open(&args.experiment.experiment, remote)?;
     let tracks = exp.list_matching(&TopicFilter::All)?;
     match tracks.iter().find(|track| track.topic == args.track) {
-        // A server need not tell of columns.
+        // A server may not report columns.
         Some(track) if track.columns.is_empty() => {}
         Some(track) => check_columns(args, &track.columns)?,
         None => return Err(no_track(args, &tracks)),
     }
-    // On the wire JSON is always strict.
+    // JSON from a server is always strict.
     args.rows.write(format, |_, out| exp.export_to(&args.track, &query(args), format, out))
 }
 
-/// A name that is mistyped must not look like a column without values.
+/// A mistyped name must not look like a column without values.
 fn check_columns(args: &ReadArgs, columns: &[String]) -> Result<(), Failure> {
     let is_known = |name: &&String| {
         [TIMESTAMP_COLUMN, TIMESTAMP_KEY].contains(&name.as_str()) || columns.contains(name)
@@ -87,8 +87,8 @@ fn check_columns(args: &ReadArgs, columns: &[String]) -> Result<(), Failure> {
     Err(Failure::Failed(reason.into()))
 }
 
-/// Why there are no rows of a track: it was never recorded, so that its name is likely mistyped, or a
-/// server took its rows over.
+/// Why a track has no rows: it was never recorded, so its name is probably mistyped, or its rows
+/// were uploaded and removed here.
 fn nothing_here(args: &ReadArgs, exp: &Experiment) -> Result<Failure, Failure> {
     let tracks = exp.list()?;
     if tracks.iter().any(|track| track.topic == args.track) && exp.folder().join(".sync").is_dir() {

@@ -1,4 +1,4 @@
-//! Which server, and where its token is: of every command that can speak to one.
+//! The server and its token, for every command that can use a server.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(crate) struct TokenArgs {
 }
 
 impl RemoteArgs {
-    /// The server, if one is asked for.
+    /// The server, if one was given.
     pub(crate) fn remote(&self) -> Option<Remote> {
         self.remote.as_ref().map(|url| self.token.at(url))
     }
@@ -39,7 +39,7 @@ impl TokenArgs {
         }
     }
 
-    /// The file that is given.
+    /// The given token file.
     pub(crate) fn file(&self) -> Option<PathBuf> {
         self.token_file.clone()
     }

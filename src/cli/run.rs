@@ -64,11 +64,11 @@ pub(crate) fn run(
         );
         return Err(Failure::Usage(reason.into()));
     }
-    // From here on a signal is an orderly end, also while things are being started.
+    // From here on a signal ends the run in order, even during startup.
     let stop = StopFlag::default();
     stop_on_signals(&stop).map_err(failed)?;
     let data = output::reserve_stdout()?;
-    // A mapping given by name is held against its errors before anything is started.
+    // A mapping from the command line is checked before anything is started.
     let early = args.config.as_deref().map(load_mapping).transpose()?;
     let node = RosNode::start(NODE_NAME, ros_args)?;
     let parameters = node.parameters()?;
@@ -110,7 +110,7 @@ fn load_mapping(path: &Path) -> Result<Mapping, Failure> {
     Ok(mapping)
 }
 
-/// The command line goes before ROS parameters, these before the mapping.
+/// The command line overrides ROS parameters, which override the mapping.
 fn settle(
     args: &RunArgs,
     parameters: &RosParameters,

@@ -1,4 +1,4 @@
-//! What a recording says of where it comes from, under `metadata` in `experiment.json`.
+//! Where a recording comes from, noted under `metadata` in `experiment.json`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use mldash_bridge::ros::{RosNode, host_name};
 use mldash_bridge::track::Metadata;
 use serde_json::{Value, json};
 
-/// Of a live recording.
+/// Details of a live recording.
 pub(super) fn of_node(node: &RosNode, mapping: &Mapping) -> Metadata {
     let domain = env::var("ROS_DOMAIN_ID").ok().filter(|domain| !domain.is_empty());
     let mut details = of_mapping(mapping);
@@ -26,7 +26,7 @@ pub(super) fn of_node(node: &RosNode, mapping: &Mapping) -> Metadata {
     details
 }
 
-/// Of an import of bags.
+/// Details of an import of bags.
 pub(super) fn of_import(mapping: &Mapping, bags: &[PathBuf]) -> Metadata {
     let bags: Vec<String> = bags.iter().map(|bag| absolute(bag).display().to_string()).collect();
     let mut details = of_mapping(mapping);
@@ -54,8 +54,8 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// The git checkout that the mapping lies in, else that the program was started in, else that of the
-/// sourced workspace; and its revision, `-dirty` when it was changed since.
+/// The git checkout that contains the mapping, else the one of the working directory, else that of
+/// the sourced workspace; and its revision, with `-dirty` if it has changes.
 fn workspace_revision(mapping: &Path) -> Option<(PathBuf, String)> {
     let sourced = env::var_os("COLCON_PREFIX_PATH").or_else(|| env::var_os("AMENT_PREFIX_PATH"));
     let sourced = sourced.and_then(|prefixes| env::split_paths(&prefixes).next());
@@ -67,7 +67,7 @@ fn workspace_revision(mapping: &Path) -> Option<(PathBuf, String)> {
     })
 }
 
-/// As git tells it; `None` without git or a commit.
+/// The revision from git; `None` without git or a commit.
 fn revision(checkout: &Path) -> Option<String> {
     let mut git = Command::new("git");
     git.args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]);

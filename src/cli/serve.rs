@@ -132,7 +132,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             match stop.take() {
                 Some(stop) => {
                     tracing::info!("stopping: finishing requests, closing experiments");
-                    // A server that is gone needs no word.
+                    // If the server is gone, it need not be told.
                     let _ = stop.send(());
                 }
                 None => tracing::warn!("still finishing; kill -9 loses nothing that was answered"),

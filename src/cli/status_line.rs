@@ -1,5 +1,5 @@
-//! How a recording stands, while it runs: lines that redraw below the log on a terminal, a summary in
-//! the log elsewhere. On a thread of its own: a terminal that does not take text holds up nobody.
+//! Shows the status of a running recording: lines below the log on a terminal, otherwise a summary
+//! in the log. It has its own thread, so that a terminal that accepts no text holds up nothing.
 
 use std::io;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -11,10 +11,10 @@ use mldash_bridge::record::{Status, StatusBoard};
 
 use super::{progress, status_text};
 
-/// How often it is logged where there is no terminal.
+/// How often to log the status without a terminal.
 const LOG_EVERY: Duration = Duration::from_secs(30);
 
-/// How long it may take to go; a terminal that takes no text keeps it.
+/// How long to wait for its end; a terminal that accepts no text can delay it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Shows a recording until it is over.
@@ -29,14 +29,14 @@ impl StatusLine {
             } else {
                 log(&board)
             }
-            // Nobody may wait for it any more.
+            // Nobody may be waiting for it any more.
             let _ = gone.send(());
         };
         thread::Builder::new().name("status-line".into()).spawn(run)?;
         Ok(Self(is_gone))
     }
 
-    /// Waits until it is gone, once the recording is over.
+    /// Waits for its end, once the recording is over.
     pub(super) fn finish(self) {
         let _ = self.0.recv_timeout(PATIENCE);
     }

@@ -4,10 +4,10 @@ use indicatif::{HumanBytes, HumanCount};
 use mldash_bridge::record::{RequiredState, Status, TopicAccount, TopicStatus};
 use mldash_bridge::track::{SyncState, SyncStatus};
 
-/// Topics beyond these are told of in one line; those in trouble come first.
+/// Topics beyond this number are summed up in one line; those in trouble come first.
 const MAX_TOPICS: usize = 12;
 
-/// The recording as a whole, in one line.
+/// The whole recording in one line.
 pub(super) fn summary(status: &Status) -> String {
     let mut text = format!(
         "{} {}: {} topics, {:.1} Hz, {} rows, {}, {}",
@@ -32,7 +32,7 @@ pub(super) fn summary(status: &Status) -> String {
     text
 }
 
-/// The same and a line for each topic, aligned.
+/// The same, and an aligned line for each topic.
 pub(super) fn lines(status: &Status) -> Vec<String> {
     let shown = shown_topics(status);
     let width = shown.iter().map(|topic| topic.account.topic.chars().count()).max().unwrap_or(0);
@@ -50,7 +50,7 @@ pub(super) fn lines(status: &Status) -> Vec<String> {
     lines
 }
 
-/// Those that fit, in their order; of too many, those in trouble before the others.
+/// The topics that fit, in order. If there are too many, those in trouble are preferred.
 fn shown_topics(status: &Status) -> Vec<&TopicStatus> {
     let mut ranked: Vec<(usize, &TopicStatus)> = status.topics.iter().enumerate().collect();
     ranked.sort_by_key(|(_, topic)| trouble(status, topic).is_none());
@@ -91,7 +91,7 @@ fn trouble(status: &Status, topic: &TopicStatus) -> Option<String> {
     }
 }
 
-/// `0 dropped`, `5 left out`, `3 LOST`: what is lost is not what was left out on purpose.
+/// `0 dropped`, `5 left out`, `3 LOST`: lost messages differ from those left out on purpose.
 fn dropped(total: impl Fn(fn(&TopicAccount) -> u64) -> u64) -> String {
     let lost = total(TopicAccount::missing_total);
     let left_out = total(TopicAccount::left_out_total);

@@ -1,5 +1,5 @@
-//! stdin that ends also when the user has had enough: SIGINT and SIGTERM are its end, so that what
-//! was read so far is stored as if the input had ended there.
+//! stdin that also ends at SIGINT and SIGTERM, so that what was read is stored as if the input had
+//! ended there.
 
 use std::io::{self, BufReader, PipeReader, Read, stdin};
 
@@ -28,7 +28,7 @@ impl Read for Stdin {
         let stdin = stdin();
         let mut ready =
             [PollFd::new(&self.stopped, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
-        // A signal interrupts the wait; the caller then asks again, as readers do.
+        // A signal interrupts the wait; the caller then reads again, as readers do.
         poll(&mut ready, None)?;
         if ready[0].revents().is_empty() { Ok(rustix::io::read(&stdin, buffer)?) } else { Ok(0) }
     }

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP as an orderly end.
+//! Handles SIGINT, SIGTERM and SIGHUP as a normal end.
 
 use std::ffi::c_int;
 use std::fs;
@@ -10,15 +10,15 @@ use mldash_bridge::ros::StopFlag;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// Signals that come so soon after one another are one wish: Ctrl-C on `ros2 launch` sends SIGINT
-/// from the terminal and from launch.
+/// A second signal within this time does not end the program at once: Ctrl-C on `ros2 launch` sends
+/// SIGINT from the terminal and from launch.
 const SAME_WISH: Duration = Duration::from_secs(2);
 
-/// Sets `stop` at the first SIGINT, SIGTERM or SIGHUP (the terminal is gone: an SSH session that dropped); a
-/// later one ends it at once, without what is queued.
+/// Sets `stop` at the first SIGINT, SIGTERM or SIGHUP (the terminal is gone, for example a dropped
+/// SSH session). A later signal ends the recording at once, without what is queued.
 pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    // `nohup` means that it is to go on.
+    // `nohup` means that the program should continue.
     let own = fs::read_to_string("/proc/self/status")?;
     if !is_ignored(SIGHUP, &own) {
         signals.add_signal(SIGHUP)?;
@@ -28,14 +28,14 @@ pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
     thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
 }
 
-/// Whether a process ignores a signal, by its `/proc/PID/status`.
+/// Returns true if a process ignores a signal, according to its `/proc/PID/status`.
 fn is_ignored(signal: c_int, status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     mask & (1 << (signal - 1)) != 0
 }
 
-/// What signals have asked for so far.
+/// What signals have requested so far.
 struct Wishes {
     stop: StopFlag,
     first_at: Option<Instant>,

@@ -9,7 +9,7 @@ use super::remote::TokenArgs;
 use super::target::{self, IfThere};
 use super::{ExperimentArgs, Failure, progress};
 
-/// The SDK's.
+/// The SDK's variable.
 const URL_VARIABLE: &str = "ML_DASH_API_URL";
 
 #[derive(Debug, Args)]

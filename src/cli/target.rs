@@ -1,5 +1,5 @@
-//! Where `-o` leads. A file is whole or not there; what is no file, such as a device or a FIFO, is written
-//! into and never replaced.
+//! The target of `-o`. A file appears whole or not at all. Anything else, such as a device or a
+//! FIFO, is written into and never replaced.
 
 use std::fs::{self, FileType, OpenOptions};
 use std::io::{self, BufWriter, Write, stdout};
@@ -11,39 +11,39 @@ use tempfile::{Builder, NamedTempFile};
 
 use super::Failure;
 
-/// As an argument, stdout.
+/// As an argument, this means stdout.
 const STDOUT: &str = "-";
-/// As many as Linux follows.
+/// The same limit as in Linux.
 const MAX_LINKS: usize = 40;
-/// What a new file may be, before the umask.
+/// The permissions of a new file, before the umask.
 const NEW_FILE_MODE: u32 = 0o666;
 
-/// What becomes of a file that is there already.
+/// What to do with an existing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IfThere {
-    /// It is replaced once the new one is whole.
+    /// Replace it once the new one is whole.
     Replace,
-    /// That is wrong usage.
+    /// Report a usage error.
     Refuse,
 }
 
-/// What a path leads to once its symlinks are followed.
+/// What a path refers to after following symlinks.
 enum Place {
     Stdout,
     /// An open file of this process or another: `/dev/fd/3`.
     OpenFile(PathBuf),
-    /// Nothing is there yet.
+    /// Nothing exists there yet.
     New(PathBuf),
     There(PathBuf, FileType),
 }
 
-/// Whether data goes to stdout: without a path, for `-`, and for `/dev/stdout`.
+/// Returns true if data goes to stdout: without a path, for `-`, and for `/dev/stdout`.
 pub(crate) fn is_stdout(path: Option<&Path>) -> bool {
     path.is_none_or(|path| matches!(place(path), Ok(Place::Stdout)))
 }
 
-/// Hands `write` the file `path`, or stdout without one. A file appears under its name only once it is
-/// complete.
+/// Calls `write` with the file `path`, or with stdout if there is no path. A file appears under its
+/// name only once it is complete.
 pub(crate) fn write_to(
     path: Option<&Path>,
     if_there: IfThere,
@@ -56,7 +56,7 @@ pub(crate) fn write_to(
     match place(path).map_err(named("look at"))? {
         Place::Stdout => write_into(stdout(), write),
         Place::OpenFile(open) => {
-            // Behind what others write there.
+            // Append to what others write there.
             let file = OpenOptions::new().append(true).open(open).map_err(named("open"))?;
             write_into(file, write)
         }
@@ -68,7 +68,7 @@ pub(crate) fn write_to(
             Err(is_there(path))
         }
         Place::There(file, kind) if kind.is_file() => {
-            // Who may not write to it may not replace it either.
+            // A user who may not write to it may not replace it either.
             let old = OpenOptions::new().write(true).open(&file).map_err(named("write"))?;
             let permissions = old.metadata().map_err(named("look at"))?.permissions();
             write_file(path, file, Some(permissions), if_there, write)
@@ -83,7 +83,7 @@ pub(crate) fn write_to(
     }
 }
 
-/// A file that may not be replaced.
+/// The error for a file that may not be replaced.
 pub(crate) fn is_there(path: &Path) -> Failure {
     Failure::Usage(format!("{} is there already; choose another name", path.display()).into())
 }
@@ -101,7 +101,7 @@ fn write_into(
     Ok(out.flush()?)
 }
 
-/// `path` is what errors call `file`.
+/// Errors call `file` by the name `path`.
 fn write_file(
     path: &Path,
     file: PathBuf,
@@ -110,7 +110,7 @@ fn write_file(
     write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let named = |action| move |error: io::Error| cant(action, path, &error);
-    // Half a file under any name would only mislead: it goes when this fails.
+    // A partial file would mislead; it is removed if this fails.
     let mut part = create_beside(&file).map_err(named("create"))?;
     let mut out = BufWriter::new(part.as_file_mut());
     write(&mut out)?;
@@ -126,7 +126,7 @@ fn write_file(
     kept.map(drop).map_err(|error| cant("write", path, &error.error))
 }
 
-/// A hidden file in the same folder, so that it can take the other's place.
+/// A hidden file in the same folder, so that it can be renamed over the other.
 fn create_beside(file: &Path) -> io::Result<NamedTempFile> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     Builder::new()
@@ -153,15 +153,15 @@ fn place(path: &Path) -> io::Result<Place> {
         if !kind.is_symlink() {
             return Ok(Place::There(path, kind));
         }
-        // What a link says starts in the link's own folder.
+        // A link's target is relative to the link's own folder.
         let target = fs::read_link(&path)?;
         path = path.parent().unwrap_or(Path::new("")).join(target);
     }
     Err(io::Error::other("too many symlinks, one leading to the next"))
 }
 
-/// A path in the folder of a process's open files, whose links lead to no path: they may be pipes, or
-/// files that have another name by now.
+/// Recognizes a path in the folder of a process's open files. Its links lead to no path: they may
+/// be pipes, or files that have another name by now.
 fn open_file(path: &Path) -> Option<Place> {
     let folder = fs::canonicalize(path.parent()?).ok()?;
     if !folder.starts_with("/proc") || folder.file_name()? != "fd" || !path.exists() {

@@ -1,4 +1,4 @@
-//! `mldash_bridge tracks`: what an experiment holds.
+//! `mldash_bridge tracks`: lists what an experiment holds.
 
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};

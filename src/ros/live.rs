@@ -1,6 +1,6 @@
-//! The ROS side on a real ROS 2. Subscriptions, discovery and waiting stand directly on rcl
-//! ([`rcl`](super::rcl)), on a thread of their own; services, parameters, diagnostics and the log are an
-//! r2r node's, on another.
+//! The ROS side on a real ROS 2. Subscriptions, discovery and waiting use rcl directly
+//! ([`rcl`](super::rcl)), on their own thread. Services, parameters, diagnostics and the log use an
+//! r2r node on another thread.
 
 mod calls;
 mod clock;
@@ -42,13 +42,13 @@ use node_loop::NodeLoop;
 use observe::Observer;
 use queue::MessageQueue;
 
-/// Bytes that messages of ordinary size may take between the node and the recorder.
+/// Queue limit in bytes for messages of ordinary size, between the node and the recorder.
 const LIGHT_LIMIT_BYTES: usize = 64 << 20;
-/// Bytes that large ones may take.
+/// Queue limit in bytes for large messages.
 const HEAVY_LIMIT_BYTES: usize = 256 << 20;
 
-/// The bridge on the graph, before and while it records: the node that people talk to, and the one that
-/// subscribes.
+/// The bridge on the ROS graph, before and during recording: the node for users, and the nodes that
+/// subscribe.
 pub struct RosNode {
     node: r2r::Node,
     listening: Nodes,
@@ -56,16 +56,16 @@ pub struct RosNode {
     args: RosArguments,
 }
 
-/// The nodes that subscribe, each in a context of its own: r2r does not share its, and a context can have
-/// a topic as one type only (Fast DDS refuses a second).
+/// The nodes that subscribe, each in its own context. r2r does not share its context, and a context
+/// can have a topic as one type only (Fast DDS refuses a second).
 struct Nodes {
     name: NodeName,
     enclave: Option<String>,
-    /// The first one looks at the graph; the others are there for topics of several types.
+    /// The first one looks at the graph; the others are for topics of several types.
     list: Vec<(Context, Node)>,
 }
 
-/// What the listening thread needs to know besides what it records.
+/// Settings of the listening thread, besides what it records.
 #[derive(Clone, Copy, Debug)]
 struct ListenSettings {
     clock_jump: ClockJump,
@@ -90,10 +90,10 @@ impl Nodes {
         &self.list[0].0
     }
 
-    /// The node for the type of this number, from 0, of a topic.
+    /// The node for a topic's type of this number, counted from 0.
     fn of_type(&mut self, number: usize) -> Result<&Node, RclError> {
         while self.list.len() <= number {
-            // Names are remapped before they come here, so rcl is given no rules.
+            // Names are remapped before they get here, so rcl gets no rules.
             let enclave = self.enclave.as_deref();
             let arguments = enclave.map(|enclave| ["--ros-args", "--enclave", enclave]);
             let context = Context::new(arguments.as_ref().map_or(&[], |arguments| arguments))?;
@@ -110,17 +110,18 @@ impl Nodes {
 }
 
 impl RosNode {
-    /// Joins the graph. `default_name` gives way to `__node` and `__ns` in the arguments.
+    /// Joins the graph. `__node` and `__ns` in the arguments override `default_name`.
     ///
     /// # Errors
-    /// No ROS 2 is sourced, or it does not start: no middleware, a bad domain id, arguments that it refuses.
+    /// Fails if no ROS 2 is sourced or it does not start: no middleware, a bad domain id, or
+    /// arguments that it refuses.
     pub fn start(default_name: &str, args: &RosArguments) -> Result<Self, RosError> {
         sourced::check(r2r::ROS_DISTRO)?;
         let start = || {
             let context = r2r::Context::create()?;
             r2r::Node::create(context, default_name, "")
         };
-        // r2r panics where rcl refuses to start.
+        // r2r panics if rcl refuses to start.
         let node = catch_unwind(AssertUnwindSafe(start))
             .map_err(|panic| RosError::Start(panic_text(&*panic)))?
             .map_err(|error| RosError::Start(error.to_string()))?;
@@ -138,20 +139,20 @@ impl RosNode {
         &self.name
     }
 
-    /// The ROS distribution that this was built against.
+    /// The ROS distribution that this program was built for.
     pub fn distro(&self) -> &'static str {
         r2r::ROS_DISTRO
     }
 
-    /// The middleware that is in use: `rmw_fastrtps_cpp`.
+    /// The middleware in use: `rmw_fastrtps_cpp`.
     pub fn middleware(&self) -> String {
         super::rcl::middleware()
     }
 
-    /// The settings given as ROS parameters; others that were given are warned about.
+    /// The settings given as ROS parameters. Warns about unknown parameters.
     ///
     /// # Errors
-    /// A parameter of the wrong type.
+    /// Fails if a parameter has the wrong type.
     pub fn parameters(&self) -> Result<RosParameters, RosError> {
         let wrong = |name: &'static str, expected: &'static str| {
             move |error: r2r::Error| RosError::Parameter {
@@ -176,11 +177,11 @@ impl RosNode {
         })
     }
 
-    /// What is on the graph, held against `mapping`, resolved for this node; what it wants is listened
-    /// to for so long, or until `stop` is set.
+    /// Compares the graph with `mapping`, resolved for this node. Listens to the topics that the
+    /// mapping asks for, for the given time or until `stop` is set.
     ///
     /// # Errors
-    /// The node failed.
+    /// Fails if the node fails.
     pub fn observe(
         self,
         mapping: Mapping,
@@ -194,12 +195,13 @@ impl RosNode {
         observer.observe(listen, stop)
     }
 
-    /// Records what `mapping`, resolved for this node, asks for until `stop` is set; then takes
-    /// what is queued. Decoding and storing run on the calling thread, listening and the node each on its
-    /// own.
+    /// Records what `mapping`, resolved for this node, asks for until `stop` is set; then records
+    /// what is queued. Decoding and storing run on the calling thread; listening and the node each
+    /// have their own.
     ///
     /// # Errors
-    /// A thread did not start or the listening one panicked; what it had taken is recorded all the same.
+    /// Fails if a thread did not start or the listening thread panicked. What it had received is
+    /// recorded anyway.
     pub fn record(
         self,
         mapping: Mapping,
@@ -249,7 +251,7 @@ impl RosNode {
         let recorded = record_from(&queue, recorder, stop, part_started, move |queue, stop| {
             Listener::new(nodes, listen, discovery, calls, queue, stop).map(Listener::run)
         });
-        // Its panics end in its own thread.
+        // Its panics are caught in its own thread.
         let _ = node_thread.join();
         recorded
     }
@@ -262,7 +264,7 @@ fn spawn(
     thread::Builder::new().name(name.to_owned()).spawn(run).map_err(RosError::Thread)
 }
 
-/// Records what `listen`, on a thread of its own, puts into the queue.
+/// Records what `listen`, on its own thread, puts into the queue.
 fn record_from(
     queue: &Arc<MessageQueue<Control>>,
     recorder: &mut Recorder,
@@ -274,7 +276,7 @@ fn record_from(
     let listening = {
         let (queue, stop) = (queue.clone(), stop.clone());
         let run = move || {
-            // A panic must not cost the rows that were received: it ends here.
+            // A panic must not lose received messages, so it is caught here.
             let ended = catch_unwind(AssertUnwindSafe(|| listen(&queue, &stop)));
             queue.close();
             stop.stop();
@@ -315,7 +317,7 @@ mod tests {
         queue.push_all(&mut messages, |_| panic!("there is room"));
     }
 
-    /// A recorder, and the plan of `/chatter`.
+    /// A recorder, and the plan for `/chatter`.
     fn recorder(root: &std::path::Path) -> (Recorder, Box<TopicPlan>) {
         let exp = Experiment::open("tests/ros/run", Options::local(root)).unwrap();
         let mapping = Mapping::parse("topics: [{topic: /chatter}]", "test.yaml").unwrap();

@@ -1,5 +1,5 @@
-//! What became of every message: `received = stored + merged + throttled + unchanged + dropped`,
-//! for each topic, always.
+//! The account of every message. For each topic, always: `received = stored + merged + throttled +
+//! unchanged + dropped`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,35 +19,37 @@ pub enum DropReason {
     Undecodable,
     /// The queue between the ROS side and the recorder was full.
     QueueFull,
-    /// The store took no rows (disk full, unwritable) until the buffer was full too.
+    /// The store could not take rows (disk full, unwritable) until the buffer was full too.
     StoreFull,
-    /// Less space is free than the mapping's `min_free`.
+    /// Less disk space is free than the mapping's `min_free`.
     DiskLow,
-    /// The local store holds as much as the mapping's `max_local`, and the server has not taken it.
+    /// The local store has reached the mapping's `max_local`, and the server does not have its data
+    /// yet.
     LocalFull,
-    /// Files could not be written as fast as pictures and clouds came.
+    /// Images and clouds arrived faster than files could be written.
     BlobQueueFull,
-    /// A picture or a cloud whose bytes are not what its own fields say.
+    /// An image or a cloud whose bytes contradict its own fields.
     BlobMalformed,
-    /// The mapping says `blobs: drop`, and the message is little else (an image, a cloud).
+    /// The mapping says `blobs: drop`, and the message contains little else (an image, a cloud).
     BlobsOff,
-    /// A large byte array within a list of messages, which can't be a file, and the mapping does not say
+    /// A large byte array in a list of messages. It can't be a file, and the mapping does not say
     /// `blobs: inline`.
     BlobTooLarge,
-    /// It needs the receive time, and the ROS clock has not started (`use_sim_time`, no `/clock`).
+    /// The message needs the receive time, and the ROS clock has not started (`use_sim_time`, no
+    /// `/clock`).
     NoClock,
-    /// It needs the receive time, and the bag's log time is none: it lies beyond the year 2262.
+    /// The message needs the receive time, and the bag's log time is invalid: after the year 2262.
     NoTime,
-    /// Another message of its topic has its stamp, and the mapping says `same_stamp: drop`.
+    /// Another message of its topic has the same stamp, and the mapping says `same_stamp: drop`.
     SameStamp,
-    /// It is larger than what is taken of one message of a bag.
+    /// The message is larger than the limit for one message of a bag.
     TooLarge,
     /// The topic can't be recorded; `refused` says why.
     Refused,
-    /// The mapping's track pattern gives no usable name for this message.
+    /// The mapping's track pattern gives no valid name for this message.
     TrackName,
-    /// The track shares its folder with another one, or its name with that of other values: of `/base_link`
-    /// and `base_link`.
+    /// The track shares its folder with another one, or its name with the track of other values,
+    /// such as `/base_link` and `base_link`.
     TrackCollision,
     /// The recorder was shutting down.
     Stopped,
@@ -56,7 +58,8 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    /// Whether something is missing that was to be recorded; not so what was left out on purpose.
+    /// Returns true if something is missing that was to be recorded; false if it was left out on
+    /// purpose.
     pub fn is_loss(self) -> bool {
         !matches!(self, Self::Paused | Self::BlobsOff | Self::SameStamp)
     }
@@ -64,7 +67,7 @@ impl DropReason {
 
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One spelling, that of the JSON.
+        // The same spelling as in the JSON.
         self.serialize(f)
     }
 }
@@ -75,37 +78,37 @@ impl fmt::Display for Note {
     }
 }
 
-/// Something about messages that is worth knowing.
+/// A remark on messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Note {
-    /// No usable header stamp: the row has the receive time.
+    /// There is no usable header stamp, so the row has the receive time.
     ReceiveTimeUsed,
-    /// A string was not UTF-8; what is not was replaced.
+    /// A string was not UTF-8; the invalid parts were replaced.
     TextRepaired,
     /// A byte array was left out of its row, as the mapping says.
     BlobLeftOut,
-    /// The stamp is more than 10 s from the time it was received at: another clock's.
+    /// The stamp is more than 10 s from the receive time, so it comes from another clock.
     FarFromClock,
-    /// Stamps went back by more than 1 s: a clock set back, a simulator or a bag started anew. Counted
-    /// once a jump.
+    /// Stamps went back by more than 1 s: a clock was set back, or a simulator or a bag restarted.
+    /// Counted once per jump.
     ClockJumpedBack,
-    /// It came before the ROS clock ran and waited for it.
+    /// The message came before the ROS clock ran and waited for it.
     WaitedForClock,
-    /// Another message of its topic has its stamp: it lies at the next free time, some tenths of a
-    /// microsecond later.
+    /// Another message of its topic has the same stamp. This one is at the next free time, some
+    /// tenths of a microsecond later.
     StampMoved,
-    /// Another message of its topic had its stamp, and its fields were written over that one's, as the
-    /// mapping says (`same_stamp: merge`).
+    /// Another message of its topic had the same stamp. This one's fields overwrote that one's, as
+    /// the mapping says (`same_stamp: merge`).
     StampShared,
-    /// Ten messages and more in a row have this stamp.
+    /// Ten or more messages in a row have this stamp.
     StampStandsStill,
-    /// A column is of another type from this message on. Counted once for each such column.
+    /// A column has another type from this message on. Counted once per such column.
     ColumnTypeChanged,
 }
 
-/// One topic's messages, by what became of them.
+/// The account of one topic's messages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct TopicAccount {
     /// The topic, fully resolved.
@@ -113,12 +116,12 @@ pub struct TopicAccount {
     /// Its type.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// Messages; under `each`, elements.
+    /// Messages; elements under `each`.
     pub received: u64,
-    /// Rows of their own.
+    /// Messages with a row of their own.
     pub stored: u64,
-    /// Repeats of a message that has a row already; and those merged into the row of their `_ts`, where
-    /// several topics lead into one track and under `same_stamp: merge`.
+    /// Repeats of a message that already has a row, and messages merged into the row of their `_ts`
+    /// (several topics in one track, or `same_stamp: merge`).
     pub merged: u64,
     /// Left out by `max_rate`.
     pub throttled: u64,
@@ -126,27 +129,27 @@ pub struct TopicAccount {
     pub unchanged: u64,
     /// Received and not stored, by reason.
     pub dropped: BTreeMap<DropReason, u64>,
-    /// Never received: lost before they came here. No part of `received`.
+    /// Lost before they were received. Not part of `received`.
     pub lost: Lost,
     /// Remarks.
     pub notes: BTreeMap<Note, u64>,
-    /// Where stamps are far from the receive time: by how many seconds they were ahead of it (behind,
+    /// If stamps are far from the receive time: by how many seconds they were ahead of it (behind,
     /// if negative) when that was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamps_ahead_secs: Option<f64>,
     /// Bytes received.
     pub bytes: u64,
-    /// The first error of each kind, for a person to act on.
+    /// The first error of each kind, for people.
     pub errors: Vec<String>,
 }
 
-/// Messages that the middleware is known to have lost before they came here, from the gaps in each
-/// publisher's sequence numbers.
+/// Messages that the middleware lost before they were received, from the gaps in each publisher's
+/// sequence numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lost {
-    /// So many.
+    /// This many.
     Known(u64),
-    /// The middleware does not number messages, so there may be any number.
+    /// The middleware does not number messages, so the number is unknown.
     Unknown,
 }
 
@@ -157,7 +160,7 @@ impl Default for Lost {
 }
 
 impl Lost {
-    /// How many are known.
+    /// The number of known losses.
     pub fn known(self) -> u64 {
         match self {
             Self::Known(messages) => messages,
@@ -186,31 +189,31 @@ impl Serialize for Lost {
 }
 
 impl TopicAccount {
-    /// Nothing received yet.
+    /// Creates an account without messages.
     pub fn new(topic: &str, type_name: &str) -> Self {
         Self { topic: topic.to_owned(), type_name: type_name.to_owned(), ..Self::default() }
     }
 
-    /// Counts messages that were received and lost or refused.
+    /// Counts messages that were received, and lost or refused.
     pub fn drop_received(&mut self, reason: DropReason, messages: u64) {
         self.received += messages;
         *self.dropped.entry(reason).or_default() += messages;
     }
 
-    /// Adds a remark on so many messages; whether they are the first of its kind.
+    /// Adds a remark on this many messages. Returns true if they are the first of its kind.
     pub fn note(&mut self, note: Note, messages: u64) -> bool {
         let count = self.notes.entry(note).or_default();
         *count += messages;
         *count == messages
     }
 
-    /// How many were received and not stored, for whatever reason.
+    /// How many were received and not stored, for any reason.
     pub fn dropped_total(&self) -> u64 {
         self.dropped.values().sum()
     }
 
-    /// How many were to be recorded and are not: lost before they came here, or dropped, but not left out
-    /// on purpose.
+    /// How many were to be recorded and are not: lost before they were received, or dropped, but
+    /// not left out on purpose.
     pub fn missing_total(&self) -> u64 {
         let dropped = self.dropped.iter().filter(|(reason, _)| reason.is_loss());
         self.lost.known() + dropped.map(|(_, count)| count).sum::<u64>()
@@ -222,7 +225,7 @@ impl TopicAccount {
         left_out.map(|(_, count)| count).sum()
     }
 
-    /// Whether everything that came is somewhere.
+    /// Returns true if every received message is accounted for.
     pub fn adds_up(&self) -> bool {
         let known = self.stored + self.merged + self.throttled + self.unchanged;
         self.received == known + self.dropped_total()
@@ -234,47 +237,47 @@ impl TopicAccount {
 pub struct Account {
     /// The experiment.
     pub experiment: String,
-    /// Whether it ended in order, and all that was asked for is there.
+    /// Whether it ended normally and everything that was asked for is there.
     pub complete: bool,
-    /// Why it ended otherwise.
+    /// Why it did not end normally.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// What was asked for and is not there.
+    /// What was asked for and is missing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
     /// By topic.
     pub topics: Vec<TopicAccount>,
-    /// Topics of the mapping that were there and could not be recorded, with the reason.
+    /// Topics of the mapping that existed and could not be recorded, with the reason.
     pub refused: BTreeMap<String, String>,
-    /// Entries of the mapping that no topic was found for.
+    /// Entries of the mapping without a topic.
     pub unmatched: Vec<String>,
-    /// Topics of bags that the mapping does not ask for, and how many messages they have.
+    /// Topics of bags that the mapping does not ask for, with their number of messages.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub not_asked_for: BTreeMap<String, u64>,
     /// Topics that the mapping requires.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<RequiredAccount>,
-    /// The parts of the recording before this one.
+    /// The earlier parts of the recording.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier_parts: Vec<PartAccount>,
-    /// How far the upload is, if there is one.
+    /// The progress of the upload, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
 }
 
 impl Account {
-    /// Takes note of what is missing, once all is counted.
+    /// Notes what is missing, once everything is counted.
     pub(super) fn settle(&mut self) {
         self.missing = self.find_missing();
         self.complete = self.failure.is_none() && self.missing.is_empty();
     }
 
-    /// Whether this recording is complete, and so are the parts before it.
+    /// Returns true if this recording and the parts before it are complete.
     pub fn is_complete_with_earlier_parts(&self) -> bool {
         self.complete && self.earlier_parts.iter().all(|part| part.complete)
     }
 
-    /// What keeps a recording that ended in order from being complete; a line each.
+    /// Why a recording that ended normally is not complete; one line each.
     fn find_missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
         let mut dropped: BTreeMap<DropReason, u64> = BTreeMap::new();
@@ -303,13 +306,13 @@ impl Account {
         missing
     }
 
-    /// Whether every topic adds up.
+    /// Returns true if every topic adds up.
     pub fn adds_up(&self) -> bool {
         self.topics.iter().all(TopicAccount::adds_up)
     }
 }
 
-/// Names, and how many more there are.
+/// A few names, and how many more there are.
 fn few(names: &[&str]) -> String {
     const SHOWN: usize = 3;
     match names.len().saturating_sub(SHOWN) {

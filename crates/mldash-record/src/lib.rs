@@ -1,8 +1,8 @@
-//! ROS messages and a YAML mapping in, rows in tracks out, with an account of every message.
+//! Turns ROS messages and a YAML mapping into rows in tracks, and accounts for every message.
 //!
-//! [`Recorder`] is what live recording and the import of bags share. [`mapping`] is the YAML, [`blob`] turns
-//! pictures and clouds into files, [`bag`] hands the messages of bags to a recorder. Knows no ROS graph and no
-//! terminal.
+//! [`Recorder`] is shared by live recording and the import of bags. [`mapping`] is the YAML,
+//! [`blob`] turns images and clouds into files, and [`bag`] feeds the messages of bags to a
+//! recorder. The crate knows no ROS graph and no terminal.
 
 mod account;
 pub mod bag;
@@ -69,10 +69,10 @@ pub struct Recorder {
     frames: Frames,
     tracks: Tracks,
     topics: Vec<TopicRecorder>,
-    /// Whether there were messages before the ROS clock ran.
+    /// Whether messages came before the ROS clock ran.
     is_clock_awaited: bool,
     refused: BTreeMap<String, String>,
-    /// Topics that can't be recorded and have messages all the same, which a bag tells.
+    /// Topics that can't be recorded but have messages in a bag.
     refused_topics: BTreeMap<String, TopicAccount>,
     not_asked_for: BTreeMap<String, u64>,
     unmatched: Vec<String>,
@@ -89,7 +89,7 @@ struct Destination<'a> {
 }
 
 impl Recorder {
-    /// A recorder into `exp`, without topics yet.
+    /// Creates a recorder into `exp`, without topics.
     pub fn new(exp: Experiment) -> Self {
         Self::in_session(exp, Session::new())
     }
@@ -115,34 +115,34 @@ impl Recorder {
         &self.exp
     }
 
-    /// Watches the disk from now on: while less than `min_free` is left, messages of topics of large
-    /// messages are dropped, while less than half of it is, all; both as `disk_low`.
-    /// [`DiskGuard::watch`] says what `None` means.
+    /// Watches the disk from now on. With less than `min_free` left, messages of topics with large
+    /// messages are dropped; with less than half of it, all messages are. Both count as `disk_low`.
+    /// [`DiskGuard::watch`] explains `None`.
     pub fn guard_disk(&mut self, min_free: Option<Bytes>) {
         match DiskGuard::watch(self.exp.folder(), min_free) {
             Ok(guard) => self.disk = Some(guard),
-            // A full disk is met then when the store fails.
+            // A full disk is then noticed only when the store fails.
             Err(error) => tracing::warn!("the disk's free space is not watched: {error}"),
         }
     }
 
-    /// What happens to pictures and clouds from now on whose files can't be written as fast as they come.
+    /// Sets what happens to images and clouds that arrive faster than their files can be written.
     pub fn set_when_behind(&mut self, when_behind: WhenBehind) {
         self.frames.set_when_behind(when_behind);
     }
 
-    /// Once `hurried` is set, pictures and clouds that wait to become files are counted and left out.
+    /// Once `hurried` is set, images and clouds that wait to become files are counted and left out.
     pub fn hurry_when(&mut self, hurried: Arc<AtomicBool>) {
         self.frames.hurry_when(hurried);
     }
 
-    /// The disk as it was last looked at, when it is watched.
+    /// The state of the disk at the last check, if it is watched.
     pub fn disk(&self) -> Option<DiskStatus> {
         self.disk.as_ref().map(DiskGuard::status)
     }
 
-    /// Adds a topic and returns its number, counted from 0 in the order of these calls. One that is there
-    /// already, by another definition of its type, goes on in the same account.
+    /// Adds a topic and returns its number, counted from 0 in the order of these calls. An existing
+    /// topic with another definition of its type continues in the same account.
     pub fn add_topic(&mut self, plan: impl Into<Arc<TopicPlan>>) -> usize {
         let plan = plan.into();
         self.session.add_topic(&plan.mapped_topic);
@@ -154,14 +154,15 @@ impl Recorder {
         self.topics.len() - 1
     }
 
-    /// Takes a message of the topic of this number: CDR with its encapsulation header, and when it was
-    /// received and sent. What needs a time of receipt is held until the ROS clock runs.
+    /// Records a message of the topic with this number: CDR with its encapsulation header, and its
+    /// receive and send times. A message that needs a receive time is held until the ROS clock
+    /// runs.
     pub fn record(&mut self, topic: usize, cdr: Vec<u8>, receipt: impl Into<Receipt>) {
         let receipt = receipt.into();
         self.take(topic, receipt.received, |topic, to, disk| topic.record(to, cdr, receipt, disk));
     }
 
-    /// As [`record`](Self::record), for a message that was decoded by the topic's plan already.
+    /// Like [`record`](Self::record), for a message that the topic's plan has already decoded.
     pub fn record_decoded(&mut self, topic: usize, message: Decoded, receipt: impl Into<Receipt>) {
         let receipt = receipt.into();
         self.take(topic, receipt.received, |topic, to, disk| {
@@ -169,7 +170,7 @@ impl Recorder {
         });
     }
 
-    /// Has a message recorded, after what is due when one comes, whatever is in it.
+    /// Records a message, after the checks that run on every message.
     fn take(
         &mut self,
         topic: usize,
@@ -197,12 +198,12 @@ impl Recorder {
         }
     }
 
-    /// Whether any message was lost or refused for this reason.
+    /// Returns true if any message was lost or refused for this reason.
     pub fn has_dropped(&self, reason: DropReason) -> bool {
         self.topics.iter().any(|topic| topic.has_dropped(reason))
     }
 
-    /// Counts messages that were lost before they came here.
+    /// Counts messages that were lost before they reached the recorder.
     pub fn drop_messages(&mut self, topic: usize, reason: DropReason, messages: u64) {
         self.session.count(topic, messages);
         if let Some(topic) = self.topics.get_mut(topic) {
@@ -210,14 +211,14 @@ impl Recorder {
         }
     }
 
-    /// The number of a topic's messages that never came here has changed by so many.
+    /// Changes the number of a topic's lost messages by this much.
     pub fn count_lost(&mut self, topic: usize, change: i64) {
         if let Some(topic) = self.topics.get(topic) {
             topic.count_lost(change);
         }
     }
 
-    /// Notes that it can't be known how many messages of a topic never came here.
+    /// Notes that a topic's losses can't be known.
     pub fn set_loss_unknown(&mut self, topic: usize) {
         if let Some(topic) = self.topics.get(topic) {
             topic.set_loss_unknown();
@@ -239,33 +240,33 @@ impl Recorder {
         }
     }
 
-    /// Notes a topic that the mapping does not ask for, and how many messages it has.
+    /// Notes a topic that the mapping does not ask for, and its number of messages.
     pub fn pass_over(&mut self, topic: &str, messages: u64) {
         *self.not_asked_for.entry(topic.to_owned()).or_default() += messages;
     }
 
-    /// Notes entries of the mapping that no topic was found for.
+    /// Notes entries of the mapping without a topic.
     pub fn set_unmatched(&mut self, entries: Vec<String>) {
         self.unmatched = entries;
     }
 
-    /// Watches from now on that these topics come, and how often.
+    /// Checks from now on that these topics come, and how often.
     pub fn require(&mut self, required: &[Required]) {
         self.session.require(required);
     }
 
-    /// Notes whether messages are left out, by whoever brings them, as [`DropReason::Paused`].
+    /// Notes whether the caller leaves out messages as [`DropReason::Paused`].
     pub fn set_paused(&mut self, paused: bool) {
         self.session.paused = paused;
     }
 
-    /// Where the latest status hangs.
+    /// The board with the latest status.
     pub fn board(&self) -> StatusBoard {
         self.session.board.clone()
     }
 
-    /// Looks at how everything stands, tells what has changed with the topics that are required,
-    /// and posts it on the board. To be called about once a second.
+    /// Collects the status, logs changes of required topics, and posts the status on the board.
+    /// Call this about once a second.
     pub fn post_status(&mut self, queue: QueueFill) {
         let now = Instant::now();
         let topics = self.session.look(now, &mut self.topics);
@@ -283,21 +284,22 @@ impl Recorder {
         });
     }
 
-    /// Returns once what was recorded so far is in the store, here; no server is waited for.
+    /// Returns once everything recorded so far is in the local store. Does not wait for a server.
     ///
     /// # Errors
-    /// The first track that could not be written; its rows are tried again.
+    /// Returns the error of the first track that could not be written; its rows are retried.
     pub fn flush(&self) -> Result<(), TrackError> {
         self.frames.settle();
         self.exp.flush_store()
     }
 
-    /// Goes on in another experiment: the first one's name and `_002`, `_003`, …. Topics keep their
-    /// numbers, accounts start anew. The part before is closed beside the recording; what became of
-    /// it is in its own account, and [`finish`](Self::finish) waits for it.
+    /// Continues in another experiment: the first one's name with `_002`, `_003`, …. Topics keep
+    /// their numbers and accounts start again. The part before is closed in the background, with
+    /// its own account; [`finish`](Self::finish) waits for it.
     ///
     /// # Errors
-    /// When that can't be opened, or too many parts are being closed; it goes on where it was.
+    /// Fails if the new experiment can't be opened or too many parts are still being closed. The
+    /// recording then continues in the current part.
     pub fn split(&mut self) -> Result<(), SplitError> {
         let closer = self.session.parts.closer(|part: Self| {
             let ended = part.finish(None);
@@ -329,7 +331,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// What became of the messages so far.
+    /// The account of the messages so far.
     pub fn account(&self) -> Account {
         Account {
             experiment: self.exp.name().to_string(),
@@ -347,12 +349,12 @@ impl Recorder {
     }
 
     /// Flushes, closes and writes the account beside the tracks. `failure` is why the recording
-    /// ended before it was told to.
+    /// ended early.
     ///
-    /// The account is whole whatever the second value says.
+    /// The account is complete, whatever the second value is.
     ///
     /// # Errors
-    /// The store could not be brought to rest, or the account not be written.
+    /// Fails if the store could not be closed or the account could not be written.
     pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
         self.frames.settle();
         self.session.end(&self.topics);
@@ -381,7 +383,7 @@ impl Recorder {
         let (earlier_parts, parts_closed) = self.session.parts.finish();
         account.earlier_parts = earlier_parts;
         let mut written = write_account(&account, &account_file);
-        // All is safe here before anybody waits for a server.
+        // Everything is safe here before anybody waits for a server.
         let status = match account.failure {
             None => RunStatus::Completed,
             Some(_) => RunStatus::Failed,
@@ -395,7 +397,7 @@ impl Recorder {
     }
 }
 
-/// The first error; those after it are told.
+/// Returns the first error and logs the others.
 fn first_error<const N: usize>(results: [Result<(), TrackError>; N]) -> Result<(), TrackError> {
     let mut errors = results.into_iter().filter_map(Result::err);
     let first = errors.next().map_or(Ok(()), Err);
@@ -415,7 +417,7 @@ fn accounts(
     recorded.chain(refused.values().cloned()).collect()
 }
 
-/// Books `rows` on the topics that they came from.
+/// Attributes `rows` to the topics that they came from.
 fn book(topics: &[TopicRecorder], mut rows: u64, take: impl Fn(&TopicRecorder, u64) -> u64) {
     for topic in topics {
         rows -= take(topic, rows);

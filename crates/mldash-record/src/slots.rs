@@ -1,54 +1,55 @@
-//! Which times of a track are taken, and by which messages, so that no message is written over another.
-//! Knows the rows that this recording made of late; what else a track holds is asked of the store. Pure
-//! bookkeeping over times and identities.
+//! Which times of a track are taken, and by which messages, so that no message overwrites another.
+//! It knows the recent rows of this recording; for all others it asks the store. Pure bookkeeping
+//! of times and identities.
 //!
-//! A message whose time is later than all others is let through at once, which is nearly every one. For
-//! the rest, the times from its own on are gone through, one float after the other, up to the first that
-//! is free. Those that this recording took are told apart by identity. A row of an earlier recording that
-//! says the same as the message is taken for the same message, once for each identity: so a bag that is
-//! imported again finds the very rows that it made.
+//! A message whose time is later than all others passes at once; nearly every message does. For the
+//! rest, a search tries the times from the message's own time on, one float after the other, up to
+//! the first free one. Rows of this recording are distinguished by identity. A row of an earlier
+//! recording with the same content counts as the same message, once for each identity. So a bag
+//! that is imported again finds the rows that it made.
 
 use std::collections::{HashSet, VecDeque};
 
 use crate::mapping::SameStamp;
 use mldash_track::Timestamp;
 
-/// Rows so far behind the latest are left to the store.
+/// Older rows, this far behind the latest, are left to the store.
 const SPAN_SECS: f64 = 10.0;
 
-/// What is known at most of one track: 1.5 MiB.
+/// The maximum number of rows to remember per track: 1.5 MiB.
 const MAX_ROWS: usize = 1 << 16;
 
-/// Where more rows than this are gone through, the way is remembered.
+/// A search over more rows than this is remembered.
 const LONG_WAY: usize = 8;
 
-/// So many ways are remembered, each for one time.
+/// How many searches to remember, each for one time.
 const MAX_CHAINS: usize = 4;
 
-/// Messages of one time that are known to be repeats when they come again.
+/// Maximum number of messages of one time that are recognized as repeats when they come again.
 const MAX_IDENTITIES: usize = 1 << 16;
 
-/// Rows of earlier recordings, passed over on a way, that later messages of the time are compared with.
+/// Maximum number of rows of earlier recordings passed in a search, to compare with later messages
+/// of the same time.
 const MAX_UNCLAIMED: usize = 16;
 
-/// A message, or an element, on its way into a track.
+/// A message, or an element, to be placed in a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Arrival {
-    /// The number of its topic among those that lead into the track.
+    /// The number of its topic among those of the track.
     pub(super) topic: u32,
     pub(super) ts: Timestamp,
-    /// The same only for the same bytes of the same topic at the same time.
+    /// Equal only for the same bytes of the same topic at the same time.
     pub(super) identity: u64,
-    /// Whether other topics, which are merged with this one in the track, have all of its columns: what the
-    /// store holds at its time may then be its own row with another topic's over it.
+    /// Whether other topics, merged with this one in the track, have all of its columns. The store
+    /// may then hold its own row at its time, overwritten by another topic's.
     pub(super) is_written_over: bool,
 }
 
-/// What the store holds at a time, beside a message.
+/// What the store holds at a time, compared with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stored {
     Nothing,
-    /// What the message says; at another time than the message's own, nothing besides.
+    /// The message's content. At a time other than the message's own, nothing else.
     Same,
     /// Only columns that the message's topic does not have.
     Foreign,
@@ -56,29 +57,29 @@ pub(super) enum Stored {
     Other,
 }
 
-/// Where a message goes.
+/// Where to put a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A row of its own at this time, which is free.
+    /// In a row of its own at this free time.
     Free(Timestamp),
-    /// The row of its time, which holds nothing of its topic.
+    /// In the row of its time, which holds nothing of its topic.
     Join,
-    /// The row of its time, over what its topic holds there. Under `merge` only.
+    /// In the row of its time, over what its topic holds there. Only under `merge`.
     Over,
-    /// Nowhere: its row is there.
+    /// Nowhere: its row exists already.
     Repeat,
-    /// Nowhere: another message of its topic holds its time. Under `drop` only.
+    /// Nowhere: another message of its topic holds its time. Only under `drop`.
     Refused,
 }
 
 /// The times of one track.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    /// Rows of this recording, by rising time.
+    /// Rows of this recording in order of time.
     recent: VecDeque<Taken>,
-    /// Up to here the store may hold rows that are not in `recent`.
+    /// Up to this time the store may hold rows that are not in `recent`.
     unknown_through: Option<Timestamp>,
-    /// The one used last at the end.
+    /// The most recently used one is last.
     chains: Vec<Chain>,
 }
 
@@ -88,9 +89,9 @@ struct Taken {
     ts: Timestamp,
     identity: u64,
     topic: u32,
-    /// The message's own time is an earlier one.
+    /// Whether the message's own time is earlier.
     is_moved: bool,
-    /// There was no row at this time before.
+    /// Whether there was no row at this time before.
     is_new: bool,
 }
 
@@ -98,16 +99,16 @@ struct Taken {
 #[derive(Debug)]
 struct Chain {
     ts: Timestamp,
-    /// The topics that hold `ts` itself or a time behind it.
+    /// The topics that hold `ts` itself or a time after it.
     topics: Vec<u32>,
     identities: HashSet<u64>,
-    /// Rows of earlier recordings that no message of this one was found to be.
+    /// Rows of earlier recordings not matched by any message of this one.
     unclaimed: Vec<Timestamp>,
-    /// All from `ts` to before this one are taken.
+    /// All times from `ts` to before this one are taken.
     next: Timestamp,
 }
 
-/// What was seen on the way to a free time.
+/// What a search for a free time passed.
 #[derive(Debug, Default)]
 struct Way {
     steps: usize,
@@ -117,13 +118,13 @@ struct Way {
 }
 
 impl Slots {
-    /// Of a track whose latest row is at `last`.
+    /// For a track whose latest row is at `last`.
     pub(super) fn behind(last: Option<Timestamp>) -> Self {
         Self { unknown_through: last, ..Self::default() }
     }
 
-    /// Where a message goes; `look` says what the store holds at a time. Unless it is a repeat, whoever
-    /// stores it says so by [`take`](Self::take).
+    /// Decides where a message goes. `look` returns what the store holds at a time. Unless it is a
+    /// repeat, the caller confirms storing it with [`take`](Self::take).
     pub(super) fn place<E>(
         &mut self,
         arrival: Arrival,
@@ -141,8 +142,8 @@ impl Slots {
         }
     }
 
-    /// Notes that a message was given `at`: its own time, or the free one that it was told. `is_new`: there
-    /// was no row.
+    /// Notes that a message was stored at `at`: its own time, or the free one that it was given.
+    /// `is_new` means that there was no row.
     pub(super) fn take(&mut self, arrival: Arrival, at: Timestamp, is_new: bool) {
         let Arrival { topic, identity, ts, .. } = arrival;
         if let Some(chain) = self.chains.iter_mut().find(|chain| chain.ts == ts) {
@@ -154,7 +155,7 @@ impl Slots {
         let taken = Taken { ts: at, identity, topic, is_moved: at != ts, is_new };
         match self.recent.back() {
             Some(last) if at.as_secs() < last.ts.as_secs() - SPAN_SECS => {
-                // Another stretch of time begins; what was before is the store's to tell.
+                // A new stretch of time begins. The store knows what was before.
                 self.unknown_through = self.unknown_through.max(Some(last.ts));
                 self.recent.clear();
                 self.recent.push_back(taken);
@@ -170,7 +171,7 @@ impl Slots {
         self.forget_old();
     }
 
-    /// Takes back what was given to a message that was not stored after all.
+    /// Releases the time of a message that was not stored after all.
     pub(super) fn give_back(&mut self, identity: u64, at: Timestamp) {
         self.recent.retain(|taken| taken.ts != at || taken.identity != identity);
         for chain in &mut self.chains {
@@ -178,7 +179,7 @@ impl Slots {
         }
     }
 
-    /// Whether the store holds nothing at a time that is not in `recent`.
+    /// Returns true if the store holds nothing at this time that is not in `recent`.
     fn is_known(&self, ts: Timestamp) -> bool {
         self.unknown_through.is_none_or(|through| ts > through)
     }
@@ -188,13 +189,13 @@ impl Slots {
         self.recent.range(from..).take_while(move |taken| taken.ts == ts)
     }
 
-    /// The row of the message's time, whatever its topic holds there.
+    /// Places it in the row of the message's time, whatever its topic holds there.
     fn place_over(&mut self, arrival: Arrival) -> Place {
         let from = self.recent.partition_point(|taken| taken.ts < arrival.ts);
         let mut here = self.recent.range_mut(from..).take_while(|taken| taken.ts == arrival.ts);
         match here.find(|taken| taken.topic == arrival.topic) {
             Some(taken) if taken.identity != arrival.identity => {
-                // The later one's fields stand.
+                // The later message's fields win.
                 taken.identity = arrival.identity;
                 Place::Over
             }
@@ -202,7 +203,7 @@ impl Slots {
         }
     }
 
-    /// A row at the message's own time, if its topic does not hold that.
+    /// Places it in a row at the message's own time, unless its topic holds that time.
     fn place_if_first<E>(
         &mut self,
         arrival: Arrival,
@@ -216,14 +217,14 @@ impl Slots {
         }
         let is_of_moved = self.at(arrival.ts).any(|taken| taken.is_moved);
         match is_of_moved {
-            // It is the first of its topic, and its time is a moved row's of another.
+            // It is the first of its topic, and a moved row of another topic is at its time.
             true => self.place_beside(arrival, look),
             false if arrival.is_written_over => Ok(Place::Join),
             false => Ok(Place::Refused),
         }
     }
 
-    /// A row at the message's own time, else the first free one behind it.
+    /// Places it in a row at the message's own time, else at the first free time after it.
     fn place_beside<E>(
         &mut self,
         arrival: Arrival,
@@ -232,7 +233,7 @@ impl Slots {
         let mut slot = arrival.ts;
         let known = self.chains.iter().position(|chain| chain.is_for(arrival));
         if let Some(at) = known {
-            // To the end, so that it is the last to go.
+            // Move it to the end, so that it is evicted last.
             self.chains[at..].rotate_left(1);
             let chain = &self.chains[self.chains.len() - 1];
             if chain.identities.contains(&arrival.identity) {
@@ -264,7 +265,7 @@ impl Slots {
             known.is_none() && self.at(arrival.ts).all(is_joined)
         };
         match place {
-            // What the store holds there may be this very message, with another topic's over it.
+            // The store's row there may be this very message, overwritten by another topic.
             Place::Free(at)
                 if at != arrival.ts && arrival.is_written_over && is_home_anybodys() =>
             {
@@ -274,7 +275,7 @@ impl Slots {
         }
     }
 
-    /// What a time is for a message; `None` when it is taken.
+    /// Where a message goes at this time; `None` if the time is taken.
     fn try_slot<E>(
         &mut self,
         arrival: Arrival,
@@ -300,7 +301,7 @@ impl Slots {
             return Ok(None);
         }
         let stored = match self.is_known(slot) || is_new {
-            // What is there is known, and of another topic.
+            // The row there is known and belongs to another topic.
             true => Stored::Nothing,
             false => look(slot)?,
         };
@@ -319,7 +320,7 @@ impl Slots {
         })
     }
 
-    /// A row of an earlier recording is found to be a message's.
+    /// Matches a row of an earlier recording to a message.
     fn claim(&mut self, arrival: Arrival, at: Timestamp) {
         if let Some(chain) = self.chains.iter_mut().find(|chain| chain.ts == arrival.ts) {
             chain.unclaimed.retain(|unclaimed| *unclaimed != at);

@@ -1,4 +1,4 @@
-//! One topic being recorded: messages in, rows to its tracks, every one of them counted.
+//! Records one topic: takes messages, writes rows to its tracks, and counts every message.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -24,22 +24,22 @@ use mldash_track::{Row, Timestamp};
 /// A topic's plan, its tracks and its account.
 pub(super) struct TopicRecorder {
     plan: Arc<TopicPlan>,
-    /// By the values that their names are made of; one entry when the name is fixed.
+    /// By the values in the tracks' names; one entry if the name is fixed.
     streams: HashMap<Vec<Option<String>>, Stream>,
     /// Reused from message to message.
     elements: Vec<Element>,
     scratch: Vec<u8>,
     ledger: Ledger,
-    /// Whether it has had a large message: it stops first when the disk runs low.
+    /// Whether it has had a large message. Such topics stop first when disk space runs low.
     is_heavy: bool,
-    /// What needs the receive time and came before the ROS clock ran.
+    /// Messages that need the receive time and came before the ROS clock ran.
     held: Held,
-    /// How many messages were held and are not any more.
+    /// How many held messages were released.
     released: u64,
     distance: Distance,
-    /// How often the topic's clock jumped back: the most that one of its tracks saw.
+    /// How often the topic's clock jumped back: the maximum over its tracks.
     jumps: u64,
-    /// Receive time minus stamp: the largest since it was last asked for.
+    /// The largest receive time minus stamp since the last query.
     lag_secs: Option<f64>,
     description: RobotDescription,
 }
@@ -70,33 +70,33 @@ impl TopicRecorder {
         }
     }
 
-    /// The topic under another definition, in one account with what was recorded before.
+    /// The topic with another definition, in the same account as `before`.
     pub(super) fn with_account_of(plan: Arc<TopicPlan>, before: &Self) -> Self {
         Self { ledger: before.ledger.clone(), ..Self::new(plan) }
     }
 
-    /// Whether it is the topic and type that `plan` records.
+    /// Returns true if this is the topic and type that `plan` records.
     pub(super) fn is_of(&self, plan: &TopicPlan) -> bool {
         self.plan.topic == plan.topic && self.plan.type_name == plan.type_name
     }
 
-    /// Whether it is in one account with `other`.
+    /// Returns true if it shares its account with `other`.
     pub(super) fn shares_account(&self, other: &Self) -> bool {
         self.ledger.is(&other.ledger)
     }
 
-    /// The same topic in the next part of the recording: nothing stored, nothing counted yet.
+    /// The same topic in the next part of the recording, with nothing stored or counted yet.
     pub(super) fn next_part(&mut self) -> Self {
         let held = std::mem::take(&mut self.held);
         Self { is_heavy: self.is_heavy, held, ..Self::new(self.plan.clone()) }
     }
 
-    /// What the mapping calls the topic.
+    /// The mapping's name for the topic.
     pub(super) fn mapped_topic(&self) -> &str {
         &self.plan.mapped_topic
     }
 
-    /// Receive time minus stamp, the largest since the last call; `None` without stamps.
+    /// The largest receive time minus stamp since the last call; `None` without stamps.
     pub(super) fn take_lag(&mut self) -> Option<f64> {
         self.lag_secs.take()
     }
@@ -105,8 +105,8 @@ impl TopicRecorder {
         self.ledger.account()
     }
 
-    /// Takes one message, CDR with its encapsulation header. What needs a receive time is held while the ROS
-    /// clock does not run yet.
+    /// Records one message: CDR with its encapsulation header. A message that needs a receive time
+    /// is held while the ROS clock does not run.
     pub(super) fn record(
         &mut self,
         to: &mut Destination<'_>,
@@ -121,7 +121,7 @@ impl TopicRecorder {
         }
     }
 
-    /// As [`record`](Self::record), for a message that is decoded already.
+    /// Like [`record`](Self::record), for a message that is already decoded.
     pub(super) fn record_decoded(
         &mut self,
         to: &mut Destination<'_>,
@@ -134,7 +134,7 @@ impl TopicRecorder {
         }
     }
 
-    /// Records a message's elements, by the time at which it was sent if the mapping says so.
+    /// Records a message's elements, at the time when it was sent if the mapping says so.
     fn take_sent(&mut self, to: &mut Destination<'_>, mut message: Decoded, receipt: Receipt) {
         if let Some(nanos) = receipt.sent_nanos.filter(|_| self.plan.times.is_by_send_time()) {
             for element in &mut message.elements {
@@ -145,12 +145,12 @@ impl TopicRecorder {
         self.take(to, message, receipt.received, &[]);
     }
 
-    /// Whether any message was lost or refused for this reason.
+    /// Returns true if any message was lost or refused for this reason.
     pub(super) fn has_dropped(&self, reason: DropReason) -> bool {
         self.ledger.has_dropped(reason)
     }
 
-    /// Counts a message's bytes; the message too, if it is not recorded whatever is in it.
+    /// Counts a message's bytes. If the message is not to be recorded at all, counts that too.
     fn admits(&mut self, bytes: usize, disk: Option<DiskStatus>) -> bool {
         if self.ledger.add_bytes(bytes) {
             tracing::info!("the first message of {} is here", self.plan.topic);
@@ -170,7 +170,7 @@ impl TopicRecorder {
         true
     }
 
-    /// Records a message's elements, with `remarks` on each.
+    /// Records a message's elements, each with `remarks`.
     fn take(
         &mut self,
         to: &mut Destination<'_>,
@@ -189,7 +189,7 @@ impl TopicRecorder {
             let cdr = Arc::new(cdr);
             for element in elements.drain(..) {
                 let hash = match self.plan.is_each {
-                    // Of a held message's elements, each is told apart by the message.
+                    // The message's hash distinguishes elements of different held messages.
                     true => identity::of_element(&element, &cdr, &mut self.scratch) ^ hash,
                     false => hash,
                 };
@@ -207,37 +207,38 @@ impl TopicRecorder {
         }
     }
 
-    /// Counts messages that were lost before they came here.
+    /// Counts messages that were lost before they reached the recorder.
     pub(super) fn drop_messages(&mut self, reason: DropReason, messages: u64) {
         self.ledger.drop_lost(reason, messages);
     }
 
-    /// The number of messages that never came has changed by so many.
+    /// Changes the number of lost messages by this much.
     pub(super) fn count_lost(&self, change: i64) {
         self.ledger.count_lost(change);
     }
 
-    /// Notes that it can't be known how many messages never came.
+    /// Notes that the number of lost messages can't be known.
     pub(super) fn set_loss_unknown(&self) {
         self.ledger.set_loss_unknown();
     }
 
-    /// Takes up to `merged` of the rows stored in `track` as merged ones; how many there were.
+    /// Counts up to `merged` of the rows stored in `track` as merged instead. Returns how many.
     pub(super) fn settle(&self, track: &str, merged: u64) -> u64 {
         let settled = self.part_of(track, merged, Sink::settle);
         self.ledger.settle(settled);
         settled
     }
 
-    /// Takes up to `lost` of the rows stored in `track` as dropped ones, which never left memory;
-    /// how many there were.
+    /// Counts up to `lost` of the rows stored in `track` as dropped instead, since they never left
+    /// memory. Returns how many.
     pub(super) fn take_back(&self, track: &str, lost: u64) -> u64 {
         let taken = self.part_of(track, lost, Sink::take_back);
         self.ledger.take_back(taken);
         taken
     }
 
-    /// How much of `whole` falls on this topic's ways into `track`, each of which takes its part.
+    /// Splits `whole` over this topic's sinks for `track`; each takes its part. Returns how much
+    /// was taken.
     fn part_of(&self, track: &str, whole: u64, take_part: impl Fn(&Sink, u64) -> u64) -> u64 {
         let mut left = whole;
         let sinks = self.streams.values().map(Stream::sink);
@@ -281,7 +282,7 @@ impl TopicRecorder {
         self.note_jumps(to.clocks, jumps, time.ts);
     }
 
-    /// What of an element becomes files.
+    /// Creates files for the element's data that belongs in files.
     fn place_blobs(
         &self,
         element: &mut Element,
@@ -293,7 +294,7 @@ impl TopicRecorder {
         self.plan.blobs.place(element, cdr)
     }
 
-    /// The track that a message's values lead to.
+    /// The stream to the track that a message's values select.
     fn stream(
         &mut self,
         to: &mut Destination<'_>,
@@ -320,18 +321,19 @@ impl TopicRecorder {
         }
     }
 
-    /// Records what was held: the ROS clock runs, and this is its time.
+    /// Records the held messages: the ROS clock runs, and this is its time.
     pub(super) fn release_held(&mut self, to: &mut Destination<'_>, received_nanos: i64) {
         for message in self.held.take() {
             let mut message = Decoded::new(&self.plan, message.cdr);
-            // They came at times that nobody knows: that they have one now makes none of them a repeat.
+            // Their real times are unknown. That they get the same time now makes none of them a
+            // repeat.
             self.released += 1;
             message.hash ^= identity::of_message(&self.released.to_le_bytes());
             self.take(to, message, Received::At(received_nanos), &[Note::WaitedForClock]);
         }
     }
 
-    /// Gives up on what is held: the recording ends and the ROS clock never ran.
+    /// Drops the held messages: the recording ends and the ROS clock never ran.
     pub(super) fn drop_held(&mut self) {
         for message in self.held.take() {
             self.drop_without_time(Received::BeforeClock, message.elements);
@@ -352,7 +354,7 @@ impl TopicRecorder {
         self.ledger.drop_many(reason, elements as u64, || why.to_owned());
     }
 
-    /// Says when the topic's stamps are those of another clock.
+    /// Reports if the topic's stamps come from another clock.
     fn compare_clocks(
         &mut self,
         said: &mut SaidOfClocks,
@@ -372,7 +374,8 @@ impl TopicRecorder {
         }
     }
 
-    /// Says when the topic's clock has jumped back; `jumps` is how often it had on one of its tracks.
+    /// Reports if the topic's clock has jumped back. `jumps` is the number of jumps on one of its
+    /// tracks.
     fn note_jumps(&mut self, said: &mut SaidOfClocks, jumps: u64, ts: Timestamp) {
         if jumps > self.jumps {
             self.jumps = jumps;

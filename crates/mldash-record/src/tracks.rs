@@ -1,4 +1,4 @@
-//! The tracks that topics lead into: which of a track's times are taken, and by whom.
+//! The tracks that topics are recorded into: which times are taken, and by whom.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use mldash_track::{
     read_the_same,
 };
 
-/// In a track's metadata, the columns that several topics have whose rows were merged into it.
+/// Key in a track's metadata: the columns shared by several topics whose rows were merged into it.
 const MERGED_COLUMNS: &str = "merged_columns";
 
 /// The tracks of a recording, or of a part of one.
@@ -29,7 +29,7 @@ pub(super) struct Tracks {
     tracks: Vec<TrackInUse>,
 }
 
-/// A topic's way into a track.
+/// A topic's path into a track.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
     pub(super) track: Track,
@@ -38,14 +38,14 @@ pub(super) struct Way {
     topic: u32,
 }
 
-/// A message that asks for a time, and what it takes to answer.
+/// A message that needs a time, and what is needed to find it.
 pub(super) struct Asking<'a> {
     pub(super) exp: &'a Experiment,
     pub(super) frames: &'a mut Frames,
     pub(super) rule: SameStamp,
     pub(super) row: &'a Row,
     pub(super) parts: &'a [FramePart],
-    /// Of the message.
+    /// The hash of the message.
     pub(super) hash: u64,
 }
 
@@ -53,13 +53,14 @@ pub(super) struct Asking<'a> {
 #[derive(Debug)]
 pub(super) enum Answer {
     Given(GivenTime),
-    /// The message's row is there already.
+    /// The message's row exists already.
     Repeat,
     /// Another message of its topic holds its time, and the mapping says that the first stays.
     Refused,
 }
 
-/// A time that a message's row is given. It is taken once that is [stored](Tracks::take), or on its way.
+/// A time for a message's row. It counts as taken once the row is [stored](Tracks::take) or on its
+/// way.
 #[derive(Clone, Debug)]
 pub(super) struct GivenTime {
     arrival: Arrival,
@@ -68,19 +69,19 @@ pub(super) struct GivenTime {
     returned: Returned,
 }
 
-/// Times of rows that were on their way and did not arrive.
+/// Times of rows that were on their way and were not stored.
 type Returned = Arc<Mutex<Vec<(u64, Timestamp)>>>;
 
 #[derive(Debug)]
 struct TrackInUse {
     track: Track,
     named_by: NamedBy,
-    /// Once the store was asked how far the track goes.
+    /// Set once the store was asked for the track's last time.
     slots: Option<Slots>,
     topics: Vec<TopicInTrack>,
     /// Columns that several topics have.
     shared_columns: Columns,
-    /// Those of them that were merged, in this recording or an earlier one.
+    /// The shared columns that were merged, in this recording or an earlier one.
     merged_columns: Columns,
     kinds: Kinds,
     returned: Returned,
@@ -96,7 +97,7 @@ struct TopicInTrack {
     columns: Columns,
 }
 
-/// What gave a track its name.
+/// The pattern and values that a track's name was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct NamedBy {
     pattern: TrackPattern,
@@ -104,7 +105,8 @@ struct NamedBy {
 }
 
 impl Tracks {
-    /// The way of those messages of a topic in which the placeholders of the track's name stand for `names`.
+    /// The path for those messages of a topic whose values for the track name's placeholders are
+    /// `names`.
     pub(super) fn lead(
         &mut self,
         exp: &Experiment,
@@ -130,42 +132,42 @@ impl Tracks {
         Ok(Way { track, number, topic })
     }
 
-    /// The time that a message's row is to have.
+    /// Finds a time for a message's row.
     ///
     /// # Errors
-    /// A track that can't be written, a store that can't be read.
+    /// Fails if the track can't be written or the store can't be read.
     pub(super) fn ask(&mut self, way: &Way, asking: Asking<'_>) -> Result<Answer, TrackError> {
         self.tracks[way.number].ask(way.topic, asking)
     }
 
-    /// Takes note that the row of a time that was given is stored, or on its way.
+    /// Notes that the row for a given time is stored or on its way.
     pub(super) fn take(&mut self, way: &Way, given: &GivenTime) {
         self.tracks[way.number].take(given);
     }
 
-    /// The columns of a row that are of another kind than in the track's rows before.
+    /// The columns of a row whose kind differs from the track's rows before.
     pub(super) fn changed_kinds(&mut self, way: &Way, fields: &Fields) -> Vec<Changed> {
         self.tracks[way.number].kinds.take(fields)
     }
 }
 
 impl GivenTime {
-    /// Whether it is not the message's own.
+    /// Returns true if it is not the message's own time.
     pub(super) fn is_moved(&self) -> bool {
         self.at != self.arrival.ts
     }
 
-    /// Whether there is no row of that time yet.
+    /// Returns true if there is no row at that time yet.
     pub(super) fn is_new(&self) -> bool {
         matches!(self.place, Place::Free(_))
     }
 
-    /// Whether the row is written over another of its topic.
+    /// Returns true if the row overwrites another of its topic.
     pub(super) fn is_over_another(&self) -> bool {
         self.place == Place::Over
     }
 
-    /// The row did not arrive.
+    /// Gives the time back: the row was not stored.
     pub(super) fn give_back(&self) {
         self.returned.lock().push((self.arrival.identity, self.at));
     }
@@ -186,7 +188,7 @@ impl TrackInUse {
         }
     }
 
-    /// The number of a topic, which may be known under another definition already.
+    /// The number of a topic, which may already be known with another definition.
     fn add_topic(&mut self, plan: &TopicPlan) -> u32 {
         let columns: Columns = plan.column_names().into_iter().collect();
         for other in self.topics.iter().filter(|other| other.topic != plan.topic) {
@@ -230,7 +232,7 @@ impl TrackInUse {
         let beside = Beside { row, parts, columns: &leading.columns, merged: &self.merged_columns };
         let look = |at| {
             if self.has_frames {
-                // What is on its way is not in the store.
+                // Rows on their way are not in the store yet.
                 frames.settle();
             }
             let is_row_of = |has: &Fields| frames.is_row_of(exp, parts, has, hash);
@@ -247,7 +249,7 @@ impl TrackInUse {
         Ok(Answer::Given(GivenTime { arrival, place, at, returned }))
     }
 
-    /// Looks at what the track holds when the first message asks for a time in it.
+    /// Reads the track's state from the store when the first message needs a time in it.
     fn open(&mut self) -> Result<Slots, TrackError> {
         let last = self.track.last_timestamp()?;
         if let Some(last) = last {
@@ -272,7 +274,8 @@ impl TrackInUse {
         }
     }
 
-    /// So that rows of the same bag, imported again, are known although another topic's are over them.
+    /// Notes the merged columns, so that rows of a bag that is imported again are recognized even
+    /// if another topic overwrote them.
     fn note_merged_columns(&self) {
         let columns: Vec<&str> = self.merged_columns.iter().map(|column| &**column).collect();
         let noted = self.track.notes().and_then(|notes| {
@@ -286,13 +289,13 @@ impl TrackInUse {
     }
 }
 
-/// A message beside what the store holds.
+/// Compares a message with what the store holds.
 struct Beside<'a> {
     row: &'a Row,
     parts: &'a [FramePart],
-    /// Those of its topic.
+    /// The columns of its topic.
     columns: &'a Columns,
-    /// Those that other topics may have written over.
+    /// The columns that other topics may have overwritten.
     merged: &'a Columns,
 }
 
@@ -327,10 +330,11 @@ impl Beside<'_> {
             || self.parts.iter().any(|part| name.strip_prefix(&*part.prefix) == Some("path"))
     }
 
-    /// Whether a row is the message's, which may share it with messages of other topics only at its own time.
+    /// Compares a row with the message. The row may contain other topics' columns only at the
+    /// message's own time.
     fn compare(&self, mut has: Fields, is_home: bool) -> Stored {
         let mut says = self.row.fields.clone();
-        // When a message was received is not said by the message.
+        // The receive time is not part of the message's content.
         for fields in [&mut has, &mut says] {
             fields.retain(|name| {
                 name != TimeColumn::ReceiveTs.name() || !self.columns.contains(name)
@@ -343,7 +347,7 @@ impl Beside<'_> {
             return Stored::Same;
         }
         if is_home && !is_alone {
-            // What other topics have too may be theirs by now.
+            // Columns shared with other topics may hold their values by now.
             for fields in [&mut has, &mut says] {
                 fields.retain(|name| !self.merged.contains(name));
             }
@@ -356,8 +360,9 @@ impl Beside<'_> {
 }
 
 impl NamedBy {
-    /// Whether a track that has its name of this can have it of `other` too: two frames `/base` and `base`
-    /// are not one, though either gives the track that name. Another pattern is asked for.
+    /// Checks that a track named by these values may also get its name from `other`. Two frames
+    /// `/base` and `base` give the same track name but are different; the error then asks for
+    /// another pattern.
     fn check(&self, other: &Self, track: &str) -> Result<(), Refusal> {
         if self.pattern != other.pattern || self.values == other.values {
             return Ok(());

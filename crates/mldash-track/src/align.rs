@@ -1,5 +1,5 @@
-//! Tracks joined by time: one row per row of one track, with what the others held at that moment.
-//! Every track is gone through once, in step; nothing is loaded whole.
+//! Tracks joined by time: one row per row of one track, with the values that the others held at
+//! that time. Every track is read once, in step; nothing is loaded whole.
 
 mod join;
 mod names;
@@ -35,18 +35,18 @@ pub struct Align {
     query: Query,
 }
 
-/// Which row of another track belongs to a time.
+/// Which row of another track to join at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AlignMethod {
-    /// The last that is not after it: what was known then.
+    /// The last row at or before it: what was known at that time.
     #[default]
     Floor,
-    /// The nearest; of two equally near, the earlier.
+    /// The nearest row; of two equally near, the earlier.
     Nearest,
 }
 
 impl Align {
-    /// One row per row of the track `on`.
+    /// Creates one row per row of the track `on`.
     pub fn on(topic: impl Into<String>) -> Self {
         Self {
             on: topic.into(),
@@ -57,26 +57,26 @@ impl Align {
         }
     }
 
-    /// Joins these tracks to it, each one's columns as `<topic>.<column>`; as `<topic>:<column>` where
+    /// Joins these tracks. Their columns are named `<topic>.<column>`, or `<topic>:<column>` where
     /// one of these names is taken.
     pub fn with<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
         self.with.extend(topics.into_iter().map(Into::into));
         self
     }
 
-    /// Which of their rows belongs to a time.
+    /// Sets which of their rows to join at a time.
     pub fn method(mut self, method: AlignMethod) -> Self {
         self.method = method;
         self
     }
 
-    /// Leaves out rows that are further than this, in seconds.
+    /// Skips rows that are further away than this, in seconds.
     pub fn tolerance(mut self, secs: f64) -> Self {
         self.tolerance_secs = secs;
         self
     }
 
-    /// Only the rows of `on` whose `_ts`, in seconds, lies in `range`.
+    /// Uses only the rows of `on` whose `_ts`, in seconds, lies in `range`.
     pub fn range(mut self, range: impl RangeBounds<f64>) -> Self {
         self.query = Query::range(range);
         self
@@ -90,9 +90,9 @@ pub enum AlignError {
     /// A track that was not recorded.
     #[error("there is no track `{topic}` to align; there are: {}", existing.join(", "))]
     NoTrack {
-        /// The topic asked for.
+        /// The requested topic.
         topic: String,
-        /// Those that there are.
+        /// The existing topics.
         existing: Vec<String>,
     },
     /// A track would be joined twice.
@@ -103,22 +103,23 @@ pub enum AlignError {
     ColumnTwice {
         /// Its name in the joined rows.
         column: String,
-        /// A track that gives it.
+        /// A track with this column.
         first: String,
-        /// Another.
+        /// The other one.
         second: String,
     },
-    /// A tolerance that no distance can be compared with.
+    /// The tolerance is not a number from 0 up.
     #[error("the tolerance must be a number of seconds from 0 up, got {0}")]
     Tolerance(f64),
 }
 
-/// Tracks joined by time, as they stood when they were aligned. Each row has the columns of the
-/// track it is aligned on under their own names and, of every other, `<topic>.<column>` and the time of
-/// the row that was found as `<topic>.timestamp`; these are absent where nothing was found.
+/// Tracks joined by time, as a snapshot from when they were aligned. Each row has the columns of
+/// the track that it is aligned on under their own names. For every other track it has
+/// `<topic>.<column>` and, as `<topic>.timestamp`, the time of the row that was found. These are
+/// absent if no row was found.
 ///
-/// A track one of whose names would be that of another column, as `pose.pose.position` is of the track
-/// `pose` beside a track of odometry, has `:` in place of the first dot in all of them.
+/// If one of a track's names would equal another column's, all of them have `:` in place of the
+/// first dot. An example is `pose.pose.position` of the track `pose` beside a track of odometry.
 #[derive(Debug)]
 pub struct Aligned {
     on: Selection,
@@ -128,7 +129,7 @@ pub struct Aligned {
     tolerance_secs: f64,
 }
 
-/// Joined rows, by rising time.
+/// Joined rows in order of time.
 pub struct AlignedRows {
     on: Rows,
     with: Vec<Joined>,
@@ -150,8 +151,8 @@ impl Experiment {
     /// ```
     ///
     /// # Errors
-    /// A track that was not recorded or is named twice, a tolerance that is no number from 0 up, a store
-    /// that can't be read.
+    /// Fails if a track was not recorded or is named twice, the tolerance is not a number from 0
+    /// up, or the store can't be read.
     pub fn align(&self, align: &Align) -> Result<Aligned, TrackError> {
         if align.tolerance_secs.is_nan() || align.tolerance_secs < 0.0 {
             return Err(AlignError::Tolerance(align.tolerance_secs).into());
@@ -167,7 +168,7 @@ impl Experiment {
         Ok(Aligned { on, on_columns, with, method, tolerance_secs })
     }
 
-    /// A name that is misspelt must not look like a track that was silent.
+    /// A misspelt name must not look like a track without rows.
     fn select_recorded(&self, topic: &str, query: &Query) -> Result<Selection, TrackError> {
         let selection = self.tracks(topic).select(query)?;
         if !selection.exists() {
@@ -179,7 +180,7 @@ impl Experiment {
 }
 
 impl Aligned {
-    /// The joined rows from the first; as often as wanted, and every time the same.
+    /// Iterates over the joined rows from the first. Every call gives the same rows.
     pub fn rows(&self) -> AlignedRows {
         let with = self.with.iter();
         AlignedRows {
@@ -190,20 +191,20 @@ impl Aligned {
         }
     }
 
-    /// The joined rows as a file.
+    /// Returns the joined rows as a file.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn export(&self, export: impl Into<Export>) -> Result<Vec<u8>, TrackError> {
         let mut out = Vec::new();
         self.export_to(export, &mut out)?;
         Ok(out)
     }
 
-    /// As [`export`](Self::export), written to `out` as it is made.
+    /// Like [`export`](Self::export), but writes to `out` as it goes.
     ///
     /// # Errors
-    /// A store that can't be read, an `out` that can't be written.
+    /// Fails if the store can't be read or `out` can't be written.
     pub fn export_to(
         &self,
         export: impl Into<Export>,

@@ -1,12 +1,12 @@
-//! The same work on many things, on all cores.
+//! Runs the same work on many things, on all cores.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, available_parallelism};
 
 use parking_lot::Mutex;
 
-/// What `work` makes of each of `things`, in their order. The calling thread takes part, and does it all
-/// where no others are to be had.
+/// Returns what `work` makes of each of `things`, in order. The calling thread takes part, and does
+/// all the work if no other thread can be started.
 pub(super) fn at_once<T: Sync, R: Send>(things: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let helpers =
         available_parallelism().map_or(1, usize::from).min(things.len()).saturating_sub(1);
@@ -22,7 +22,7 @@ pub(super) fn at_once<T: Sync, R: Send>(things: &[T], work: impl Fn(&T) -> R + S
     };
     thread::scope(|scope| {
         for _ in 0..helpers {
-            // Without it the others do its part.
+            // If it can't start, the others do its part.
             let _ = thread::Builder::new().name("at-once".into()).spawn_scoped(scope, run);
         }
         run();

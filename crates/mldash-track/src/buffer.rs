@@ -1,5 +1,5 @@
-//! Rows on their way to the store: merged by `_ts` as they come, bounded in bytes.
-//! Knows nothing of files; `experiment` decides when a buffer is flushed.
+//! Rows on their way to the store, merged by `_ts` on arrival and limited in bytes. This module
+//! knows nothing of files; `experiment` decides when to flush a buffer.
 
 use std::collections::BTreeMap;
 
@@ -7,25 +7,25 @@ use parking_lot::{Condvar, Mutex};
 
 use super::row::{Fields, Row, Timestamp};
 
-/// What became of an appended row.
+/// The outcome of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Appended {
-    /// It is the first of its time, and later than all rows flushed before.
+    /// The row is the first of its time, and later than all rows flushed before.
     New,
-    /// It was merged into a row that waits to be flushed.
+    /// The row was merged into one that waits to be flushed.
     Merged,
-    /// Its time is not after all rows flushed before: it goes out of order, and whether it
-    /// merges into one of them shows when the track is closed.
+    /// The row's time is not after all rows flushed before, so it is stored out of order. Whether
+    /// it merges into one of them is known when the track is closed.
     Late,
 }
 
-/// What an append does when the buffer's bound is reached.
+/// What an append does when the buffer is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Wait for a flush; an error only if the store fails to take rows.
+    /// Wait for a flush. Fails only if the store can't take rows.
     #[default]
     Wait,
-    /// An error at once; the row is the caller's to keep or drop.
+    /// Fail at once. The caller decides whether to keep or drop the row.
     Error,
 }
 
@@ -33,9 +33,9 @@ pub enum WhenFull {
 #[derive(Debug, Default)]
 pub(super) struct TrackBuffer {
     rows: WaitingRows,
-    /// What the rows hold of the budget.
+    /// Bytes of the budget that the rows use.
     bytes: usize,
-    /// The latest time that was ever taken out for a flush.
+    /// The latest time ever taken out for a flush.
     taken_through: Option<Timestamp>,
     closed: bool,
 }
@@ -43,23 +43,23 @@ pub(super) struct TrackBuffer {
 /// Rows taken out for a flush.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// By rising time, each once.
+    /// Sorted by time, each time once.
     pub(super) rows: Vec<(Timestamp, Fields)>,
-    /// What the rows hold of the buffer's budget.
+    /// Bytes of the buffer's budget that the rows use.
     pub(super) bytes: usize,
 }
 
-/// Rows by time. They mostly come in that order, which costs no search.
+/// Rows by time. Most arrive in order, which needs no search.
 #[derive(Debug, Default)]
 struct WaitingRows {
-    /// Each later than the one before.
+    /// Each row is later than the one before.
     in_order: Vec<(Timestamp, Fields)>,
-    /// Those that came after a later one; none of these times is in `in_order`.
+    /// Rows that arrived after a later one. None of these times is in `in_order`.
     out_of_order: BTreeMap<Timestamp, Fields>,
 }
 
 impl WaitingRows {
-    /// Adds a row, or merges it into the one of its time; whether it was merged.
+    /// Adds a row, or merges it into the row of the same time. Returns true if it was merged.
     fn insert(&mut self, ts: Timestamp, fields: Fields) -> bool {
         if self.in_order.last().is_none_or(|(last, _)| ts > *last) {
             self.in_order.push((ts, fields));
@@ -90,7 +90,7 @@ impl WaitingRows {
 
     /// The latest time.
     fn last(&self) -> Option<Timestamp> {
-        // Those out of order came after a later one.
+        // Rows in `out_of_order` arrived after a later one.
         self.in_order.last().map(|(ts, _)| *ts)
     }
 
@@ -102,7 +102,7 @@ impl WaitingRows {
         let mut rows = self.in_order;
         if !self.out_of_order.is_empty() {
             rows.extend(self.out_of_order);
-            // Two runs, each sorted: the stable sort merges them.
+            // Two sorted runs: the stable sort merges them.
             rows.sort_by_key(|(ts, _)| *ts);
         }
         rows
@@ -110,7 +110,7 @@ impl WaitingRows {
 }
 
 impl TrackBuffer {
-    /// Takes a row that holds `bytes` of the budget; `None` once closed.
+    /// Adds a row that uses `bytes` of the budget; `None` once closed.
     pub(super) fn insert(&mut self, row: Row, bytes: usize) -> Option<Appended> {
         if self.closed {
             return None;
@@ -125,18 +125,18 @@ impl TrackBuffer {
         })
     }
 
-    /// Takes no more rows from now on, if none waits; returns whether none does.
+    /// Closes the buffer if no row waits. Returns true if none does.
     pub(super) fn close_if_empty(&mut self) -> bool {
         self.closed = self.len() == 0;
         self.closed
     }
 
-    /// Rows waiting.
+    /// Number of waiting rows.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// What waits at a time.
+    /// The waiting fields at a time.
     pub(super) fn get(&self, ts: Timestamp) -> Option<&Fields> {
         self.rows.get(ts)
     }
@@ -146,14 +146,14 @@ impl TrackBuffer {
         self.taken_through.max(self.rows.last())
     }
 
-    /// Everything that waits.
+    /// Takes out all waiting rows.
     pub(super) fn take(&mut self) -> Batch {
         let rows = std::mem::take(&mut self.rows).into_sorted();
         self.taken_through = self.taken_through.max(rows.last().map(|(ts, _)| *ts));
         Batch { rows, bytes: std::mem::take(&mut self.bytes) }
     }
 
-    /// Puts back what could not be flushed, below what has come since.
+    /// Puts back rows that could not be flushed. Fields that arrived since overwrite them.
     pub(super) fn restore(&mut self, batch: Batch) {
         let failed = WaitingRows { in_order: batch.rows, ..WaitingRows::default() };
         let newer = std::mem::replace(&mut self.rows, failed);
@@ -163,13 +163,13 @@ impl TrackBuffer {
         }
     }
 
-    /// Times up to `through` are on disk already, from an earlier recording.
+    /// Notes that times up to `through` are already on disk, from an earlier recording.
     pub(super) fn note_stored(&mut self, through: Option<Timestamp>) {
         self.taken_through = self.taken_through.max(through);
     }
 }
 
-/// The bytes that all buffers of an experiment may hold together.
+/// The bytes that all buffers of an experiment may use together.
 #[derive(Debug)]
 pub(super) struct ByteBudget {
     limit_bytes: usize,
@@ -180,9 +180,9 @@ pub(super) struct ByteBudget {
 #[derive(Debug, Default)]
 struct BudgetState {
     used_bytes: usize,
-    /// A row found no room since bytes were last given back.
+    /// A row found no room since bytes were last released.
     short: bool,
-    /// Why the store takes no rows, while it does not.
+    /// Why the store can't take rows, while that lasts.
     failure: Option<String>,
 }
 
@@ -202,8 +202,8 @@ impl ByteBudget {
         self.limit_bytes
     }
 
-    /// Sets `bytes` aside. A row larger than the whole budget is taken when nothing else waits.
-    /// Where there is no room, `call_for_flush` comes before waiting or refusing.
+    /// Reserves `bytes`. A row larger than the whole budget is accepted when nothing else waits. If
+    /// there is no room, calls `call_for_flush` before it waits or refuses.
     pub(super) fn reserve(
         &self,
         bytes: usize,
@@ -224,7 +224,7 @@ impl ByteBudget {
         Ok(())
     }
 
-    /// Gives back what a flushed batch held.
+    /// Releases the bytes of a flushed batch.
     pub(super) fn release(&self, bytes: usize) {
         let mut state = self.state.lock();
         state.used_bytes -= bytes;
@@ -233,13 +233,14 @@ impl ByteBudget {
         self.changed.notify_all();
     }
 
-    /// Whether half of the budget is in use or a row found no room: time to flush everything.
+    /// Returns true if half of the budget is in use or a row found no room: time to flush
+    /// everything.
     pub(super) fn runs_low(&self) -> bool {
         let state = self.state.lock();
         state.short || state.used_bytes > self.limit_bytes / 2
     }
 
-    /// Notes that the store fails to take rows, or takes them again; returns what it was before.
+    /// Notes that the store fails to take rows, or takes them again. Returns the previous state.
     pub(super) fn set_failure(&self, failure: Option<String>) -> Option<String> {
         let before = std::mem::replace(&mut self.state.lock().failure, failure);
         self.changed.notify_all();

@@ -1,4 +1,4 @@
-//! What can go wrong for a user of the Track API.
+//! Errors for users of the Track API.
 
 use super::align::AlignError;
 use super::json::{JsonRowError, MAX_DEPTH};
@@ -10,44 +10,44 @@ use super::remote::RemoteError;
 use super::row::TimestampError;
 use super::serialize::SerializeError;
 
-/// An operation on an experiment or a track that failed.
+/// A failed operation on an experiment or a track.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrackError {
-    /// The experiment's or track's name can't be one.
+    /// The experiment's or track's name is invalid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// An environment variable can't be used.
+    /// An environment variable has an invalid value.
     #[error(transparent)]
     Environment(#[from] EnvError),
     /// The store could not be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Tracks can't be joined as asked for.
+    /// Tracks can't be joined as requested.
     #[error(transparent)]
     Align(#[from] AlignError),
     /// There is no such file.
     #[error("there is no file `{name}` in `/{folder}` of experiment `{experiment}`")]
     NoFile {
-        /// The folder looked in.
+        /// The folder.
         folder: String,
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// The experiment.
         experiment: String,
     },
-    /// A file's checksum is not the one it was saved with.
+    /// A file's checksum differs from the one it was saved with.
     #[error("{} is not what was saved: its checksum differs", path.display())]
     FileDamaged {
-        /// Where it lies.
+        /// The file's path.
         path: std::path::PathBuf,
     },
     /// Nothing was recorded under this name.
     #[error("no experiment `{name}` under {}", root.display())]
     NoExperiment {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The root it was looked for under.
+        /// The root that was searched.
         root: std::path::PathBuf,
     },
     /// A row's time is not a finite number.
@@ -55,10 +55,10 @@ pub enum TrackError {
     Timestamp {
         /// The track.
         topic: String,
-        /// The number given.
+        /// What is wrong with the number.
         reason: TimestampError,
     },
-    /// A text is not a row: it is no JSON object, or its `_ts` is missing or unusable.
+    /// A text is not a row: it is not a JSON object, or its `_ts` is missing or unusable.
     #[error("track `{topic}`: {reason}")]
     Json {
         /// The track.
@@ -66,7 +66,7 @@ pub enum TrackError {
         /// What is wrong with it.
         reason: JsonRowError,
     },
-    /// Something can't be fields.
+    /// A value can't be converted to fields.
     #[error("track `{topic}`: {reason}")]
     Fields {
         /// The track.
@@ -74,7 +74,7 @@ pub enum TrackError {
         /// What is wrong with it.
         reason: SerializeError,
     },
-    /// A field would be taken for the row's time.
+    /// A field has the name of the row's time.
     #[error(
         "track `{topic}`: a field can't be called `{column}`, the row's own time is; rename it"
     )]
@@ -84,7 +84,7 @@ pub enum TrackError {
         /// `timestamp` or `_ts`.
         column: &'static str,
     },
-    /// A field's value could not be read back.
+    /// A field's value nests too deeply to be read back.
     #[error("track `{topic}`: field `{column}` nests deeper than {MAX_DEPTH} levels")]
     TooDeep {
         /// The track.
@@ -92,18 +92,18 @@ pub enum TrackError {
         /// The field.
         column: String,
     },
-    /// A line of a text of rows is too long to be one.
+    /// A line of JSON rows is too long.
     #[error("track `{topic}`: the line is longer than {max_bytes} bytes")]
     LineTooLong {
         /// The track.
         topic: String,
-        /// The bound.
+        /// The limit.
         max_bytes: u64,
     },
-    /// The text of rows could not be read.
+    /// The text with the rows could not be read.
     #[error("can't read the rows to append")]
     Input(#[source] std::io::Error),
-    /// Rows come faster than the store takes them, and the caller chose not to wait.
+    /// Rows arrive faster than the store takes them, and the caller chose not to wait.
     #[error(
         "track `{topic}`: the buffer is full ({used_bytes} of {limit_bytes} bytes wait to be \
          written){}", failure.as_ref().map(|f| format!("; the store fails: {f}")).unwrap_or_default()
@@ -111,14 +111,14 @@ pub enum TrackError {
     BufferFull {
         /// The track.
         topic: String,
-        /// Bytes that wait.
+        /// Bytes that wait to be flushed.
         used_bytes: usize,
-        /// The bound.
+        /// The limit.
         limit_bytes: usize,
-        /// Why the store takes no rows, if it fails.
+        /// Why the store can't take rows, if it fails.
         failure: Option<String>,
     },
-    /// The local store takes what it may take.
+    /// The local store has reached its size limit.
     #[error(
         "the local store {} holds more than `max_local`, {max_bytes} bytes, and what could go is gone: \
          nothing is recorded until the server has taken some of it or space is made", root.display()
@@ -126,13 +126,13 @@ pub enum TrackError {
     LocalFull {
         /// The store's root.
         root: std::path::PathBuf,
-        /// The bound.
+        /// The limit.
         max_bytes: u64,
     },
-    /// The experiment was opened to read.
+    /// The experiment was opened read-only.
     #[error("experiment `{0}` is open for reading only")]
     ReadOnly(String),
-    /// The experiment was closed while the call was under way.
+    /// The experiment was closed during the call.
     #[error("experiment `{0}` is closed")]
     Closed(String),
     /// A stored row can't be read back.
@@ -143,7 +143,7 @@ pub enum TrackError {
         /// Why.
         reason: String,
     },
-    /// Something with the server failed.
+    /// An operation with the server failed.
     #[cfg(feature = "remote")]
     #[error(transparent)]
     Remote(#[from] RemoteError),

@@ -1,4 +1,4 @@
-//! An experiment: opened to record or to read, flushed, closed.
+//! An experiment: opening it to record or to read, flushing and closing it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,20 +35,20 @@ use super::track::Track;
 pub struct Experiment {
     pub(super) shared: Arc<Shared>,
     flusher: Option<JoinHandle<()>>,
-    /// Watches what the store takes, if that has a bound.
+    /// Watches the size of the store, if it is limited.
     #[cfg(feature = "remote")]
     cap: Option<LocalCap>,
     pub(super) options: Options,
 }
 
-/// What an experiment holds once it is closed.
+/// What an experiment holds after it was closed.
 #[derive(Clone, Debug, Default)]
 pub struct Closed {
     /// The tracks that were written to, by topic.
     pub tracks: Vec<ClosedTrack>,
     /// How many files were saved.
     pub files: u64,
-    /// How far the upload came, if there is one.
+    /// How far the upload got, if there is one.
     #[cfg(feature = "remote")]
     pub sync: Option<Box<SyncStatus>>,
 }
@@ -56,23 +56,23 @@ pub struct Closed {
 /// A track that was written to.
 #[derive(Clone, Debug)]
 pub struct ClosedTrack {
-    /// The track as it lies on disk.
+    /// The track as stored on disk.
     pub info: TrackInfo,
-    /// Of the appends reported as [`New`](super::Appended::New) or [`Late`](super::Appended::Late),
-    /// those that turned out to share their time with a row that was flushed before.
+    /// How many appends reported as [`New`](super::Appended::New) or
+    /// [`Late`](super::Appended::Late) turned out to share their time with a row flushed before.
     pub merged_on_disk: u64,
 }
 
-/// An experiment that could not be brought to rest: what was flushed is safe, and opening it again
-/// mends the rest; rows that waited in memory are lost.
+/// An experiment that could not be closed cleanly. Flushed rows are safe, and opening the
+/// experiment again repairs the rest. Rows that waited in memory are lost.
 #[derive(Debug, thiserror::Error)]
 #[error("closing the experiment failed{}", lost_rows(lost))]
 pub struct CloseError {
-    /// What is at rest.
+    /// What was closed.
     pub closed: Closed,
-    /// What could not be stored, by topic.
+    /// The rows that could not be stored, by topic.
     pub lost: Vec<LostRows>,
-    /// The first thing that failed.
+    /// The first failure.
     #[source]
     pub source: Box<TrackError>,
 }
@@ -92,11 +92,11 @@ fn lost_rows(lost: &[LostRows]) -> String {
 }
 
 impl Experiment {
-    /// Opens an experiment to record into: a new one, or one that is continued.
+    /// Opens a new or existing experiment to record into.
     ///
     /// # Errors
-    /// A name that can't be one, a root that can't be written, an experiment that another process
-    /// records into, an environment variable that can't be used.
+    /// Fails if the name is invalid, the root can't be written, another process records into the
+    /// experiment, or an environment variable has an invalid value.
     pub fn open(name: &str, options: Options) -> Result<Self, TrackError> {
         let name: ExperimentName = name.parse()?;
         let buffering = options.resolve()?;
@@ -116,10 +116,10 @@ impl Experiment {
         })
     }
 
-    /// Opens a recorded experiment to read, also while another process records it.
+    /// Opens a recorded experiment to read, even while another process records it.
     ///
     /// # Errors
-    /// When nothing was recorded under this name.
+    /// Fails if nothing was recorded under this name.
     pub fn open_read_only(name: &str, root: impl AsRef<Path>) -> Result<Self, TrackError> {
         let name: ExperimentName = name.parse()?;
         let options = Options::local(root.as_ref());
@@ -137,12 +137,12 @@ impl Experiment {
         })
     }
 
-    /// Opens another experiment to record into, of the same root and settings. A run that is under
-    /// way here goes on there, with the same details; each names the other in its metadata, as
-    /// `continues` and `continued_in`.
+    /// Opens another experiment to record into, with the same root and settings. If a run is under
+    /// way here, it continues there with the same details. Each experiment names the other in its
+    /// metadata, as `continues` and `continued_in`.
     ///
     /// # Errors
-    /// As [`open`](Self::open); this experiment is left as it was then.
+    /// As [`open`](Self::open). This experiment is then left unchanged.
     pub fn continue_in(&self, name: &str) -> Result<Self, TrackError> {
         let next = Self::open(name, self.options.clone())?;
         if let Some(mut details) = self.shared.run_details() {
@@ -155,7 +155,7 @@ impl Experiment {
 
     /// The track of this topic, whether it has rows yet or not.
     ///
-    /// A topic that can't be one is reported by what is done with the track.
+    /// This does not fail on an invalid topic; the track's methods do.
     pub fn tracks(&self, topic: &str) -> Track {
         Track::new(self.shared.clone(), topic)
     }
@@ -170,15 +170,15 @@ impl Experiment {
         self.shared.dir.path()
     }
 
-    /// What is said of the experiment.
+    /// Reads the experiment's notes.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn notes(&self) -> Result<ExperimentNotes, TrackError> {
         Ok(self.shared.dir.notes()?)
     }
 
-    /// Takes over what `notes` says; what is `None` there stays as it was.
+    /// Stores `notes`. Fields that are `None` keep their stored value.
     ///
     /// ```
     /// # use mldash_track::{Experiment, ExperimentNotes, Options, RunStatus};
@@ -191,13 +191,13 @@ impl Experiment {
     /// ```
     ///
     /// # Errors
-    /// An experiment that is not open for writing, a store that can't be written.
+    /// Fails if the experiment is not open for writing or the store can't be written.
     pub fn annotate(&self, notes: ExperimentNotes) -> Result<(), TrackError> {
         self.shared.check_writing()?;
         Ok(self.shared.dir.annotate(&self.shared.name, |_| notes)?)
     }
 
-    /// Sets one key of what stands under `metadata`.
+    /// Sets one key under `metadata`.
     ///
     /// # Errors
     /// As [`annotate`](Self::annotate).
@@ -209,9 +209,9 @@ impl Experiment {
         self.shared.set_metadata(key, value.into())
     }
 
-    /// Notes that a run is under way, since now, with `details` in the metadata; closing notes how it
-    /// ended. A process that dies leaves `RUNNING`: the next that opens the experiment to record
-    /// marks that run as failed. Earlier runs are kept under `earlier_runs`.
+    /// Notes that a run started now, with `details` in the metadata. Closing the experiment notes
+    /// how the run ended. A process that dies leaves `RUNNING`; the next one that opens the
+    /// experiment to record marks that run as failed. Earlier runs are kept under `earlier_runs`.
     ///
     /// # Errors
     /// As [`annotate`](Self::annotate).
@@ -219,52 +219,54 @@ impl Experiment {
         self.shared.start_run(details)
     }
 
-    /// Lets the run that was started end as failed, for this reason; the first one counts.
+    /// Makes the started run end as failed, with this reason. The first reason is kept.
     pub fn fail_run(&self, reason: &str) {
         self.shared.fail_run(reason);
     }
 
-    /// What tracks there are in the store, by topic.
+    /// Lists the tracks in the store, by topic.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn list(&self) -> Result<Vec<TrackInfo>, TrackError> {
         self.list_matching(&TopicFilter::All)
     }
 
-    /// What tracks there are in the store that `filter` accepts, by topic.
+    /// Lists the tracks in the store that `filter` accepts, by topic.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn list_matching(&self, filter: &TopicFilter) -> Result<Vec<TrackInfo>, TrackError> {
         Ok(self.shared.dir.tracks(|topic| filter.accepts(topic))?)
     }
 
-    /// Returns once all rows appended so far are in the store: readable by other processes, safe
-    /// from `kill -9`. With a [`remote`](Options::remote), once the server has them too.
+    /// Returns once all rows appended so far are in the store: other processes can read them, and
+    /// they survive `kill -9`. With a [`remote`](Options::remote), waits until the server has them
+    /// too.
     ///
     /// # Errors
-    /// The first track that could not be written; its rows stay in memory and are tried again. A server
-    /// that does not have all in [`remote_timeout`](Options::remote_timeout), or refuses some of it.
+    /// Returns the error of the first track that could not be written; its rows stay in memory and
+    /// are retried. Also fails if the server does not have everything within
+    /// [`remote_timeout`](Options::remote_timeout), or refuses some of it.
     pub fn flush(&self) -> Result<(), TrackError> {
         self.flush_store()?;
         self.shared.wait_for_server()
     }
 
-    /// The first half of [`flush`](Self::flush): without waiting for a server.
+    /// Like [`flush`](Self::flush), but does not wait for a server.
     ///
     /// # Errors
-    /// As [`flush`](Self::flush), of the store alone.
+    /// As [`flush`](Self::flush), for the store alone.
     pub fn flush_store(&self) -> Result<(), TrackError> {
         self.shared.flush_all()
     }
 
-    /// Flushes, sorts and merges what needs it, syncs to disk; then waits until the server has it all, if
-    /// there is one, no longer than [`remote_timeout`](Options::remote_timeout). What it lacks then stays
-    /// in the store.
+    /// Flushes, sorts and merges where needed, and syncs to disk. Then waits until the server, if
+    /// there is one, has everything, but no longer than
+    /// [`remote_timeout`](Options::remote_timeout). What the server still lacks stays in the store.
     ///
     /// # Errors
-    /// Tracks that could not be brought to rest, and how many rows of which were lost.
+    /// Names the tracks that could not be closed and how many rows of each were lost.
     pub fn close(mut self) -> Result<Closed, CloseError> {
         let closed = self.close_store();
         #[cfg(feature = "remote")]
@@ -272,7 +274,7 @@ impl Experiment {
         closed
     }
 
-    /// The first half of [`close`](Self::close): all is at rest here.
+    /// The first half of [`close`](Self::close): closes the local store only.
     ///
     /// # Errors
     /// As [`close`](Self::close).

@@ -1,4 +1,5 @@
-//! The files of an experiment: camera frames, clouds, configurations, whatever rows refer to by name.
+//! The files of an experiment: camera frames, clouds, configurations, anything that rows refer to
+//! by name.
 
 mod content_type;
 
@@ -12,8 +13,8 @@ use super::local::{FileDescription, FileInfo, FileStore, StoreError, WholeFile, 
 use super::name::FilePath;
 use super::shared::Shared;
 
-/// A folder of an experiment's files; made by [`Experiment::files`]. Cheap to clone, safe to use from
-/// many threads.
+/// A folder of an experiment's files, from [`Experiment::files`]. Cheap to clone and safe to use
+/// from many threads.
 ///
 /// ```
 /// # use mldash_track::{fields, Experiment, Options};
@@ -34,14 +35,14 @@ pub struct Files {
     description: Option<String>,
     tags: Option<Vec<String>>,
     metadata: Option<serde_json::Value>,
-    /// By the name's extension where it is `None`.
+    /// Derived from the name's extension if `None`.
     content_type: Option<String>,
 }
 
 impl Experiment {
-    /// The files in `folder`; all files where it is empty or `/`.
+    /// The files in `folder`; all files if it is empty or `/`.
     ///
-    /// A folder that can't be one is reported by what is done with it.
+    /// This does not fail on an invalid folder; the methods of `Files` do.
     pub fn files(&self, folder: &str) -> Files {
         Files {
             shared: self.shared.clone(),
@@ -55,55 +56,55 @@ impl Experiment {
 }
 
 impl Files {
-    /// What is said of the files that are saved next.
+    /// Sets the description of files saved next.
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
-    /// Words to find the files by that are saved next.
+    /// Sets the tags of files saved next.
     pub fn tags<T: Into<String>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tags = Some(tags.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Whatever else belongs to the files that are saved next.
+    /// Sets other metadata of files saved next.
     pub fn metadata(mut self, metadata: serde_json::Value) -> Self {
         self.metadata = Some(metadata);
         self
     }
 
-    /// The media type of the files that are saved next; without, the name's extension tells.
+    /// Sets the media type of files saved next. The default follows the name's extension.
     pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
         self.content_type = Some(content_type.into());
         self
     }
 
-    /// Saves `bytes` as `name`, which may lie in folders of its own: `left/frame_00001.jpg`. A file
-    /// of that name is replaced.
+    /// Saves `bytes` as `name`, which may contain folders: `left/frame_00001.jpg`. Replaces a file
+    /// of that name.
     ///
-    /// Returns once the file is whole in the store, and listed: other processes read it, `kill -9`
-    /// keeps it. A power cut can take it until the experiment is closed.
+    /// Returns once the whole file is in the store and listed: other processes can read it, and it
+    /// survives `kill -9`. Until the experiment is closed, a power cut can lose it.
     ///
     /// # Errors
-    /// A name that can't be one, an experiment that is not open for writing, a store that can't be
-    /// written; nothing of the file is left then.
+    /// Fails if the name is invalid, the experiment is not open for writing, or the store can't be
+    /// written. Nothing of the file is left then.
     pub fn save_bytes(&self, bytes: impl AsRef<[u8]>, name: &str) -> Result<FileInfo, TrackError> {
-        // Memory does not fail to be read; no path is needed to say where.
+        // Reading from memory can't fail, so the path is never shown.
         self.save(&mut bytes.as_ref(), Path::new(name), name)
     }
 
-    /// As [`save_bytes`](Self::save_bytes), for a file from elsewhere, under its own name.
+    /// Like [`save_bytes`](Self::save_bytes), for an existing file, under its own name.
     ///
     /// # Errors
-    /// As [`save_bytes`](Self::save_bytes); also a file that can't be read.
+    /// As [`save_bytes`](Self::save_bytes). Also fails if the file can't be read.
     pub fn save_file(&self, path: impl AsRef<Path>) -> Result<FileInfo, TrackError> {
         let path = path.as_ref();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         self.save_file_as(path, &name)
     }
 
-    /// As [`save_file`](Self::save_file), under another name.
+    /// Like [`save_file`](Self::save_file), under another name.
     ///
     /// # Errors
     /// As [`save_file`](Self::save_file).
@@ -122,7 +123,7 @@ impl Files {
         self.save_by(name, |store, place, about| store.save(place, about, source, source_path))
     }
 
-    /// As [`save_bytes`](Self::save_bytes), for a file on the store's file system, which is moved.
+    /// Like [`save_bytes`](Self::save_bytes), but moves a file that is on the store's file system.
     pub fn adopt(&self, file: WholeFile, name: &str) -> Result<FileInfo, TrackError> {
         self.save_by(name, |store, place, about| store.adopt(place, about, file))
     }
@@ -157,35 +158,35 @@ impl Files {
     /// The files in this folder and below it, by folder and name.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn list(&self) -> Result<Vec<FileInfo>, TrackError> {
         let files = self.shared.files.list()?;
         Ok(files.iter().filter(|file| self.holds(file)).cloned().collect())
     }
 
-    /// The file of this name; `None` when there is none.
+    /// The file of this name; `None` if there is none.
     ///
     /// # Errors
-    /// A name that can't be one, a store that can't be read.
+    /// Fails if the name is invalid or the store can't be read.
     pub fn find(&self, name: &str) -> Result<Option<FileInfo>, TrackError> {
         let place = self.place(name)?;
         let files = self.shared.files.list()?;
         Ok(files.iter().find(|file| is_at(file, &place)).cloned())
     }
 
-    /// What the file of this name holds.
+    /// Reads the file of this name.
     ///
     /// # Errors
-    /// No such file, one that is not what was saved, a store that can't be read.
+    /// Fails if there is no such file, it is not what was saved, or the store can't be read.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, TrackError> {
         let info = self.find(name)?.ok_or_else(|| self.no_file(name))?;
         self.read_listed(&info)
     }
 
-    /// What a listed file holds.
+    /// Reads a listed file.
     ///
     /// # Errors
-    /// A file that is not what was saved, a store that can't be read.
+    /// Fails if the file is not what was saved or the store can't be read.
     pub fn read_listed(&self, file: &FileInfo) -> Result<Vec<u8>, TrackError> {
         let path = self.path(file)?;
         let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
@@ -195,30 +196,33 @@ impl Files {
         Ok(bytes)
     }
 
-    /// Where a listed file lies, for those that are too large to be read at once.
+    /// The path of a listed file, for files too large to read at once.
     ///
     /// # Errors
-    /// A list that names a place outside of the experiment, as only a foreign hand writes it.
+    /// Fails if the list names a place outside of the experiment, which only another program would
+    /// write.
     pub fn path(&self, file: &FileInfo) -> Result<PathBuf, TrackError> {
         Ok(self.shared.files.data_path(file)?)
     }
 
-    /// Takes the file of this name off the list; its data stays on disk, as the SDK leaves it.
+    /// Removes the file of this name from the list. Its data stays on disk, as with the SDK.
     ///
     /// # Errors
-    /// No such file, an experiment that is not open for writing, a store that can't be written.
+    /// Fails if there is no such file, the experiment is not open for writing, or the store can't
+    /// be written.
     pub fn delete(&self, name: &str) -> Result<FileInfo, TrackError> {
         let place = self.place(name)?;
         let mut deleted = self.delete_all(|file| is_at(file, &place))?;
         deleted.pop().ok_or_else(|| self.no_file(name))
     }
 
-    /// Says of the file of this name what was set to be said of files that are saved next:
-    /// [`description`](Self::description), [`tags`](Self::tags), [`metadata`](Self::metadata). What
-    /// was not set stays as it was.
+    /// Stores [`description`](Self::description), [`tags`](Self::tags) and
+    /// [`metadata`](Self::metadata) for the file of this name. Those that were not set keep their
+    /// stored value.
     ///
     /// # Errors
-    /// No such file, an experiment that is not open for writing, a store that can't be written.
+    /// Fails if there is no such file, the experiment is not open for writing, or the store can't
+    /// be written.
     pub fn annotate(&self, name: &str) -> Result<FileInfo, TrackError> {
         self.shared.check_writing()?;
         let place = self.place(name)?;
@@ -239,10 +243,10 @@ impl Files {
         changed.pop().ok_or_else(|| self.no_file(name))
     }
 
-    /// Takes the files of this folder that `unwanted` accepts off the list, all at once.
+    /// Removes the files of this folder that `unwanted` accepts from the list, all at once.
     ///
     /// # Errors
-    /// An experiment that is not open for writing, a store that can't be written.
+    /// Fails if the experiment is not open for writing or the store can't be written.
     pub fn delete_all(
         &self,
         unwanted: impl Fn(&FileInfo) -> bool,

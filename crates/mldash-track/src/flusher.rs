@@ -1,4 +1,5 @@
-//! The thread that flushes: when a track holds a batch, and every interval; and syncs to disk.
+//! The thread that flushes when a track holds a full batch and at every interval, and syncs to
+//! disk.
 
 use std::io;
 use std::sync::Arc;
@@ -23,19 +24,19 @@ struct Bell {
 }
 
 impl Doorbell {
-    /// There is a batch to flush.
+    /// Signals a batch to flush.
     pub(super) fn ring(&self) {
         self.state.lock().due = true;
         self.rung.notify_one();
     }
 
-    /// The thread is to end.
+    /// Tells the thread to end.
     pub(super) fn stop(&self) {
         self.state.lock().stop = true;
         self.rung.notify_one();
     }
 
-    /// Waits for either, or until `deadline`; whether batches are due is taken, not left.
+    /// Waits for a signal or until `deadline`. Clears the signal for due batches.
     fn wait_until(&self, deadline: Instant) -> Bell {
         let mut state = self.state.lock();
         while !state.due && !state.stop {
@@ -77,8 +78,8 @@ fn run(shared: &Shared) {
             shared.flush_due()
         };
         shared.fold_files_if_due();
-        // A store that fails was reported when it began to; without this pause the doorbell
-        // would keep the thread spinning on it.
+        // The failure of the store was reported when it began. Without this pause, `ring` would
+        // keep the thread spinning on it.
         if flushed.is_err() {
             shared.doorbell.wait_stop(now + tick);
         }

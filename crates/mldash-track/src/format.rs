@@ -1,5 +1,5 @@
-//! Rows → files that others read. Each format is a file of its own behind [`write()`], which takes
-//! any [`RowSource`]: a track's rows, or rows joined of several tracks.
+//! Writes rows as files for other programs. Each format has its own file behind [`write()`], which
+//! takes any [`RowSource`]: the rows of a track, or rows joined from several tracks.
 
 mod csv;
 mod json;
@@ -22,34 +22,34 @@ use super::error::TrackError;
 use super::json::{JsonWriter, NonFinite};
 use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN};
 
-/// A file format that a track can be read as; the shapes are those of ML-Dash's own reads.
+/// A file format for reading a track. The shapes are those of ML-Dash's own reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
     /// `{"entries":[{"timestamp":…,…},…],"count":n}`.
     Json,
-    /// One object a line, joined by newlines.
+    /// One object per line, joined by newlines.
     Jsonl,
     /// Apache Parquet: typed columns, `timestamp` first, compressed with zstd.
     ///
-    /// The columns that the track was [declared](super::Track::with_schema) to have come first, in their
-    /// order and of their types, whether a row has them or not: files of one topic have one schema.
+    /// The [declared](super::Track::with_schema) columns of the track come first, in order and with
+    /// their types, whether a row has them or not. So all files of one topic have one schema.
     ///
-    /// Any other column, and one whose values do not fit its declaration, has the type that holds
-    /// all its values without loss: integers widen to floats where that is exact, lists are typed
-    /// down to their items, dicts in lists become structs. A column whose values have no type in
-    /// common holds each value's JSON text. Single precision is not told apart from double: the
-    /// store keeps numbers as text.
+    /// Any other column, or one whose values do not fit its declaration, gets the type that holds
+    /// all its values without loss. Integers widen to floats where that is exact, lists are typed
+    /// down to their items, and dicts in lists become structs. If no type fits all values, the
+    /// column holds each value's JSON text. Single precision can't be told from double: the store
+    /// keeps numbers as text.
     #[cfg(feature = "parquet")]
     Parquet,
     /// Motion capture frames in JSON: `{"version","metadata","channels","frames":[{"time":…,…},…]}`.
     Mocap,
-    /// One MCAP channel of JSON messages with their JSON Schema, which Foxglove opens. Its JSON is
-    /// always strict, and it has no times below zero.
+    /// One MCAP channel of JSON messages with their JSON Schema, for Foxglove. Its JSON is always
+    /// strict, and it can't hold times below zero.
     #[cfg(feature = "mcap")]
     Mcap,
-    /// One line a row under a line of column names, cells parted by commas. Lists and dicts are in it as
-    /// JSON text. Null and a column that a row lacks are empty cells, and so is an empty text.
+    /// One line per row after a header line, with comma-separated cells. Lists and dicts are JSON
+    /// text. Null, a missing column and an empty string are all empty cells.
     Csv,
 }
 
@@ -71,7 +71,7 @@ impl Format {
         Self::Csv,
     ];
 
-    /// The name it is asked for by.
+    /// The name to select it by.
     pub fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -85,7 +85,7 @@ impl Format {
         }
     }
 
-    /// What the names of its files end with, the usual one first.
+    /// Its file name extensions, the usual one first.
     pub fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Json => &["json"],
@@ -99,7 +99,7 @@ impl Format {
         }
     }
 
-    /// Whether people can read it.
+    /// Returns true if people can read it.
     pub fn is_text(self) -> bool {
         match self {
             Self::Json | Self::Jsonl | Self::Mocap | Self::Csv => true,
@@ -126,7 +126,7 @@ impl FromStr for Format {
     }
 }
 
-/// A format and how to write what it has no place for.
+/// A format, and how to write values that it can't represent.
 ///
 /// ```
 /// use mldash_track::{Export, Format};
@@ -139,56 +139,56 @@ pub struct Export {
 }
 
 impl From<Format> for Export {
-    /// Floats that are not finite as the SDK writes them: `NaN`, `Infinity`, `-Infinity`.
+    /// Writes non-finite floats as the SDK does: `NaN`, `Infinity`, `-Infinity`.
     fn from(format: Format) -> Self {
         Self { format, non_finite: NonFinite::Tokens }
     }
 }
 
 impl Export {
-    /// JSON as its standard has it: floats that are not finite become `null`.
+    /// Uses standard JSON: non-finite floats become `null`.
     pub fn strict(mut self) -> Self {
         self.non_finite = NonFinite::Null;
         self
     }
 }
 
-/// ML-Dash's frames per second where a track says nothing.
+/// ML-Dash's default frames per second, for a track that sets none.
 const DEFAULT_FPS: u32 = 30;
 
-/// Rows that can be gone through more than once; every pass gives the same.
+/// Rows that can be iterated more than once. Every pass gives the same rows.
 pub(super) trait RowSource {
     /// One pass.
     type Rows: RowStream + Send;
 
-    /// The rows by rising time, from the first.
+    /// Starts a pass over all rows in order of time.
     fn rows(&self) -> Self::Rows;
 
-    /// The rows in up to `parts` parts, each after the one before, if going through them side by
-    /// side is worth it.
+    /// Splits the rows into up to `parts` consecutive parts, if reading them in parallel is worth
+    /// it.
     fn parts(&self, parts: usize) -> Vec<Self::Rows> {
         let _one_by_one = parts;
         vec![self.rows()]
     }
 
-    /// The columns that the rows were declared to have, whether any has them or not.
+    /// The declared columns, whether any row has them or not.
     fn declared(&self) -> Vec<(Column, ColumnType)>;
 
-    /// Which group of columns one belongs to: those of a lower number stand before the others.
+    /// The group that a column belongs to. Groups with lower numbers come first.
     fn group(&self, column: &str) -> usize {
         let _one_for_all = column;
         0
     }
 
-    /// What is known of them besides.
+    /// What else is known about the rows.
     fn about(&self) -> About;
 }
 
-/// What is known of rows without reading them.
+/// What is known about rows without reading them.
 pub(super) struct About {
-    /// The track they are of.
+    /// The topic of their track.
     pub(super) topic: String,
-    /// Whether the track has a file, be it without rows.
+    /// Whether the track has a file, even one without rows.
     pub(super) is_stored: bool,
     /// The track's `description`, text or null.
     pub(super) description: Json,
@@ -213,8 +213,7 @@ impl About {
 
 /// One pass over rows.
 pub(super) trait RowStream: Iterator<Item = Result<Row, TrackError>> {
-    /// Appends the next rows to `out`, each as a JSON object and a line end: as many as are at hand; `None`
-    /// at the end.
+    /// Appends the rows at hand to `out`, each as a JSON object and a line end; `None` at the end.
     fn next_lines(&mut self, text: RowText, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
         let row = self.next()?;
         Some(row.map(|row| {
@@ -224,19 +223,19 @@ pub(super) trait RowStream: Iterator<Item = Result<Row, TrackError>> {
     }
 }
 
-/// What a row's JSON text is to be like.
+/// The form of a row's JSON text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum RowText {
-    /// As it lies in the store, if it does so in one piece: in the store's dialect, spaced and
-    /// ordered as its writer pleased.
+    /// As stored, if the row is one line in the store: in the store's dialect, with its writer's
+    /// spacing and order.
     #[default]
     AsStored,
-    /// Made anew: flat, each column once.
+    /// Rebuilt: flat, each column once.
     Rebuilt(NonFinite),
 }
 
 impl RowText {
-    /// How floats that are not finite are written.
+    /// How to write non-finite floats.
     pub(super) fn non_finite(self) -> NonFinite {
         match self {
             Self::AsStored => NonFinite::Tokens,
@@ -246,7 +245,7 @@ impl RowText {
 }
 
 impl From<NonFinite> for RowText {
-    /// The least effort.
+    /// Picks the cheapest form.
     fn from(non_finite: NonFinite) -> Self {
         match non_finite {
             NonFinite::Tokens => Self::AsStored,
@@ -255,7 +254,7 @@ impl From<NonFinite> for RowText {
     }
 }
 
-/// The rows in what [`RowStream::next_lines`] appended.
+/// Splits the output of [`RowStream::next_lines`] into rows.
 pub(super) fn rows_of(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = lines;
     std::iter::from_fn(move || {
@@ -266,12 +265,12 @@ pub(super) fn rows_of(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The number that a row's text holds.
+/// Parses the number in a row's text.
 pub(super) fn float(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// `row` as a JSON object.
+/// Writes `row` as a JSON object.
 pub(super) fn write_row(row: &Row, non_finite: NonFinite, out: &mut Vec<u8>) {
     JsonWriter::new(out, non_finite).row(TIMESTAMP_COLUMN, row.ts, &row.fields);
 }

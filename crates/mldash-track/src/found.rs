@@ -1,4 +1,4 @@
-//! What a track has at a time already, for those who must not write over it.
+//! What a track already has at a time, for callers that must not overwrite it.
 
 use super::error::TrackError;
 use super::json::{Columns, JsonWriter, NonFinite, RowParser, to_text};
@@ -6,7 +6,7 @@ use super::local::{RawRow, TrackNotes};
 use super::row::{Fields, TIMESTAMP_COLUMN, Timestamp};
 use super::track::Track;
 
-/// What a track has at one time, beside a row that could go there.
+/// What a track has at one time, compared with a row that could go there.
 #[derive(Debug, PartialEq)]
 pub enum Found {
     /// No row.
@@ -18,19 +18,20 @@ pub enum Found {
 }
 
 impl Track {
-    /// The latest time of the track's rows, be they on disk or waiting to be written.
+    /// The latest time of the track's rows, on disk or waiting to be written.
     ///
     /// # Errors
-    /// As an append: a topic that can't be one or shares its folder with another, a store that can't be
-    /// written.
+    /// As for an append: fails if the topic is invalid or shares its folder with another, or the
+    /// store can't be written.
     pub fn last_timestamp(&self) -> Result<Option<Timestamp>, TrackError> {
         Ok(self.state()?.last())
     }
 
-    /// What the track has at `ts`, beside `fields`. Two rows are the same if they read back the same.
+    /// Compares `fields` with what the track has at `ts`. Two rows are the same if they read back
+    /// the same.
     ///
     /// # Errors
-    /// As [`last_timestamp`](Self::last_timestamp); also a store that can't be read.
+    /// As [`last_timestamp`](Self::last_timestamp). Also fails if the store can't be read.
     pub fn find_beside(&self, ts: Timestamp, fields: &Fields) -> Result<Found, TrackError> {
         let has = match self.shared().row_at(self.state()?, ts)? {
             (None, None) => return Ok(Found::Nothing),
@@ -47,7 +48,7 @@ impl Track {
         Ok(if read_the_same(&has, fields) { Found::Same } else { Found::Other(has) })
     }
 
-    /// What is said of the track besides its rows.
+    /// The track's notes.
     ///
     /// # Errors
     /// As [`last_timestamp`](Self::last_timestamp).
@@ -56,8 +57,8 @@ impl Track {
     }
 }
 
-/// Whether a row is stored as the line that `fields` would be: mostly so, if it is the same, and quicker
-/// to tell than by reading it.
+/// Returns true if a row is stored as exactly the line that `fields` would give. Most equal rows
+/// are, and this is faster than parsing.
 fn is_line_of(raw: &RawRow, ts: Timestamp, fields: &Fields) -> bool {
     let Some(line) = raw.single_line() else { return false };
     let mut text = Vec::with_capacity(line.len() + 1);
@@ -65,7 +66,7 @@ fn is_line_of(raw: &RawRow, ts: Timestamp, fields: &Fields) -> bool {
     text == line.trim_ascii_end()
 }
 
-/// Whether the columns are the same, in whatever order; values are compared as they are written.
+/// Returns true if the columns are the same in any order. Values are compared as they are written.
 pub fn read_the_same(a: &Fields, b: &Fields) -> bool {
     a.len() == b.len()
         && a.iter().all(|(name, value)| {
@@ -91,7 +92,7 @@ mod tests {
         assert_eq!(track.last_timestamp().unwrap(), None);
         let row =
             |i: u32| fields! { "q": [f32::NAN, 0.1, i as f32], "n": u64::from(i), "on": true };
-        // More than a few blocks, and what came out of order.
+        // More than a few blocks, and an out-of-order row.
         for i in (0..4000).chain([5000]).chain(4001..4100) {
             track.append(row(i), f64::from(i)).unwrap();
             if i == 2000 {

@@ -1,6 +1,6 @@
-//! Rows as JSON text, both ways, in the two dialects ML-Dash has: the store's, where floats that
-//! are not finite are the tokens `NaN`, `Infinity` and `-Infinity` as Python writes them, and the
-//! strict one of the wire, where they are `null`. Knows nothing of files.
+//! Rows as JSON text, in both directions and both ML-Dash dialects. The store's dialect writes
+//! non-finite floats as the tokens `NaN`, `Infinity` and `-Infinity`, as Python does. The strict
+//! dialect of the wire writes them as `null`. This module knows nothing of files.
 
 mod rows;
 mod scanner;
@@ -24,18 +24,18 @@ pub enum JsonRowError {
     /// Not a JSON object.
     #[error("not a JSON object: {0}")]
     Syntax(String),
-    /// Lists and objects in one another, deeper than anybody means.
+    /// Lists and objects nest too deeply.
     #[error("values nest deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// The time's key is absent.
     #[error("`{0}` is missing; every row needs one, in seconds")]
     MissingTimestamp(String),
-    /// The time is text, null, a list…
+    /// The time is a string, null, a list…
     #[error("`{key}` must be a number of seconds, got {got}")]
     TimestampNotANumber {
         /// The time's key.
         key: String,
-        /// What stands there, as JSON.
+        /// The value found, as JSON.
         got: String,
     },
     /// The time is NaN or infinite.
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(text, r#"{"timestamp":0.0,"a":0.1,"b":0.1}"#);
     }
 
-    /// A finite float as the crate that all of them once went through writes it.
+    /// Formats a finite float with `zmij` alone, as all floats once were.
     fn plain(value: impl zmij::Float) -> String {
         zmij::Buffer::new().format_finite(value).to_owned()
     }

@@ -1,15 +1,15 @@
-//! The Track API client: experiments, tracks, rows. Knows nothing of ROS.
+//! The Track API client: experiments, tracks and rows. It knows nothing of ROS.
 //!
-//! [`Experiment`] opens a recording, [`Track`] appends to one topic and reads it back, [`Query`]
-//! says what to read, [`Export`] as what. Rows go through a buffer, which merges them by `_ts`,
-//! into the local store, which is ML-Dash's own layout on disk.
+//! [`Experiment`] opens a recording. [`Track`] appends rows to one topic and reads them back. A
+//! [`Query`] selects what to read, and an [`Export`] the file format. Rows pass through a buffer
+//! that merges them by `_ts`, then go to the local store, which uses ML-Dash's own layout on disk.
 //!
 //! # Append
 //!
-//! Every row has a time, finite float seconds; there is no automatic one. Fields are free-form, and
-//! nested dicts become dotted columns. They come from [`fields!`](crate::fields), from structs, from
-//! JSON. An append takes a lock for an insert and no more; [`Options::buffer_bytes`] bounds what
-//! waits, and [`WhenFull`] says what happens then.
+//! Every row has a time: finite seconds as a float. The caller always supplies it. Fields are
+//! free-form, and nested dicts become dotted columns. Build them with [`fields!`](crate::fields),
+//! from structs or from JSON. An append holds a lock only for the insert. [`Options::buffer_bytes`]
+//! limits the rows that wait, and [`WhenFull`] sets what happens at that limit.
 //!
 //! ```
 //! # use mldash_track::*;
@@ -30,8 +30,9 @@
 //!
 //! # Merge
 //!
-//! Rows of one track and one time are one row, later fields overwriting, whether they come in one
-//! flush, in two or in two runs of a program. Tracks know nothing of each other's times.
+//! Rows with the same track and time become one row, and later fields overwrite earlier ones. This
+//! holds within one flush, across flushes and across runs of a program. Tracks are independent of
+//! each other's times.
 //!
 //! ```
 //! # use mldash_track::*;
@@ -49,10 +50,10 @@
 //!
 //! # Flush
 //!
-//! [`Track::flush`] and [`Experiment::flush`] return once the rows are in the store: other processes
-//! read them, `kill -9` keeps them. A thread of its own flushes full batches, and all in an interval
-//! ([`Options`]). [`Experiment::close`] flushes, leaves every file sorted and merged, and says what
-//! the tracks hold.
+//! [`Track::flush`] and [`Experiment::flush`] return once the rows are in the store: other
+//! processes can read them, and they survive `kill -9`. A background thread flushes full batches,
+//! and flushes everything at an interval ([`Options`]). [`Experiment::close`] flushes, leaves every
+//! file sorted and merged, and reports what the tracks hold.
 //!
 //! ```
 //! # use mldash_track::*;
@@ -68,9 +69,9 @@
 //!
 //! # Read and export
 //!
-//! Rows come sorted and merged at any moment, also while another process records. A [`Query`] names
-//! a range of time, columns and a number of rows; [`Track::rows`] streams what [`Track::read`]
-//! collects; [`Track::export`] writes a file that others read, in one of the [`Format`]s.
+//! Reads always return sorted and merged rows, even while another process records. A [`Query`]
+//! selects a time range, columns and a number of rows. [`Track::rows`] streams what [`Track::read`]
+//! collects. [`Track::export`] writes a file in one of the [`Format`]s.
 //!
 //! ```
 //! # use mldash_track::*;
@@ -90,8 +91,8 @@
 //!
 //! # Slice and find
 //!
-//! A [`Slice`] goes through the rows of a range without holding them, and finds single ones by time:
-//! the last that is not after it, or the nearest within a tolerance.
+//! A [`Slice`] iterates over the rows of a range without holding them in memory. It also finds
+//! single rows by time: the last one at or before a time, or the nearest one within a tolerance.
 //!
 //! ```
 //! # use mldash_track::*;
@@ -112,7 +113,8 @@
 //!
 //! # Align
 //!
-//! One row per row of one track, with what the others held then: [`Align`], [`Experiment::align`].
+//! One row for each row of one track, with the values that the other tracks held at that time:
+//! [`Align`], [`Experiment::align`].
 //!
 //! ```
 //! # use mldash_track::*;
@@ -128,7 +130,7 @@
 //!
 //! # Files
 //!
-//! What is too large for a row lies beside the tracks, and the row names it: [`Files`].
+//! Data that is too large for a row is stored beside the tracks, and the row names it: [`Files`].
 //!
 //! ```
 //! # use mldash_track::*;
@@ -142,7 +144,7 @@
 //!
 //! # Run
 //!
-//! `experiment.json` says what records, since when, and how it ended.
+//! `experiment.json` says what is recording, when it started and how it ended.
 //!
 //! ```
 //! # use mldash_track::*;
@@ -172,7 +174,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-// A few methods are called by the remote side or by Parquet alone; a `cfg` on each would say no more.
+// Only the remote side or Parquet calls some methods. A `cfg` on each would add nothing.
 #![cfg_attr(not(all(feature = "parquet", feature = "remote")), allow(dead_code))]
 
 mod align;
@@ -232,7 +234,7 @@ pub use serialize::SerializeError;
 pub use slice::{FindError, Slice};
 pub use track::Track;
 
-/// The README's program is compiled with the documentation's examples.
+/// Compiles the README's program with the documentation's examples.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

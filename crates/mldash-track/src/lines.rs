@@ -1,4 +1,4 @@
-//! Rows as JSON lines into a track: the good ones are kept, the bad ones are told by number.
+//! Appends JSON lines to a track: keeps the good ones and reports the bad ones by number.
 
 use std::io::{self, BufRead, Read};
 
@@ -8,15 +8,15 @@ use super::json::RowParser;
 use super::row::TIMESTAMP_KEY;
 use super::track::Track;
 
-/// A line longer than this is no row that anybody means; bounds what is held of one.
+/// A longer line can't be a row. Limits the memory for one line.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
-/// What became of lines.
+/// The outcome of appending lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AppendedLines {
     /// Lines that were appended.
     pub appended: u64,
-    /// Of these, the ones that were merged into a row that waited to be flushed.
+    /// Of these, lines that were merged into a row that waited to be flushed.
     pub merged: u64,
     /// Lines that are not rows.
     pub bad: u64,
@@ -25,7 +25,7 @@ pub struct AppendedLines {
 /// A line that is not a row.
 #[derive(Debug)]
 pub struct BadLine {
-    /// Its number, the first being 1.
+    /// Its number, counted from 1.
     pub number: u64,
     /// What is wrong with it.
     pub reason: TrackError,
@@ -64,7 +64,7 @@ pub(super) fn append(
     Ok(done)
 }
 
-/// Whether the next line may fare better.
+/// Returns true if the error concerns only this line.
 fn is_of_the_line(error: &TrackError) -> bool {
     matches!(
         error,
@@ -77,7 +77,7 @@ fn is_of_the_line(error: &TrackError) -> bool {
 
 enum NextLine {
     Whole,
-    /// Passed over.
+    /// The line is skipped.
     TooLong,
     End,
 }

@@ -1,21 +1,24 @@
-//! The local store: ML-Dash's on-disk layout, written so that a crash costs at most what was not
-//! flushed, and read sorted and merged whatever order rows came in.
+//! The local store: ML-Dash's on-disk layout. A crash loses at most what was not flushed. Reads are
+//! sorted and merged, whatever order rows came in.
 //!
 //! What is durable when:
-//! 1. A row that `flush` returned for is in `data.jsonl`: other processes read it, `kill -9` keeps it.
-//! 2. `sync` (every `fsync` seconds, and at close) carries flushed rows through a power cut.
-//! 3. Rows are only ever appended while recording. A write that fails is cut back to the last whole
+//! 1. Once `flush` returns, its rows are in `data.jsonl`: other processes can read them, and they
+//!    survive `kill -9`.
+//! 2. `sync` (every `fsync` seconds, and at close) makes flushed rows survive a power cut.
+//! 3. Rows are only ever appended while recording. A failed write is cut back to the last whole
 //!    row, and its rows stay in memory for the next try.
-//! 4. A torn last line (crash or power cut while writing) is ignored by readers and cut by the next
-//!    writer, which says so. Whole lines are never cut.
+//! 4. Readers ignore a torn last line (crash or power cut while writing). The next writer cuts it
+//!    and logs that. Whole lines are never cut.
 //! 5. Lines that are not rows are skipped, counted, and kept aside (`data.jsonl.bad`) on a rewrite.
-//! 6. Close rewrites a track only when rows came out of order or merged across flushes: into a
-//!    temporary file, synced, then renamed over the old one. A crash leaves one or the other, whole.
+//! 6. Close rewrites a track only if rows came out of order or merged across flushes: into a
+//!    temporary file, synced, then renamed over the old one. A crash leaves one or the other,
+//!    whole.
 //! 7. `.index.json` and `metadata.json` are derived: missing or stale ones are rebuilt.
-//! 8. What is declared of a track's columns is in `.schema.json` before a row that it is of, by the same
-//!    rename. If it can't be written, rows are stored all the same: it costs types, not values.
+//! 8. The declared columns of a track are in `.schema.json` before any row that they describe,
+//!    written by the same kind of rename. If it can't be written, rows are stored anyway: this
+//!    loses types, not values.
 //!
-//! Knows nothing of buffers, threads or formats.
+//! This module knows nothing of buffers, threads or formats.
 
 mod appender;
 mod atomic;

@@ -1,18 +1,18 @@
-//! Names of experiments, of tracks and of files. They become folders, so a name is checked once, here, to
-//! stay inside its root on every file system.
+//! Names of experiments, tracks and files. They become folders, so each name is checked once, here,
+//! to stay inside its root on every file system.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A folder's name is at most this long on the usual file systems.
+/// The usual limit of file systems for a folder's name.
 const MAX_SEGMENT_BYTES: usize = 255;
-/// Leaves room for the root and the store's own files below a path's usual 4096.
+/// Leaves room for the root and the store's own files within a path's usual limit of 4096.
 const MAX_PATH_BYTES: usize = 1024;
 const MIN_EXPERIMENT_SEGMENTS: usize = 3;
-/// How much of a wrong name an error repeats.
+/// How much of an invalid name an error repeats.
 const SHOWN_CHARS: usize = 80;
 
-/// An experiment's name: `owner/project/…/name`, at least those three.
+/// An experiment's name: `owner/project/…/name`, with at least these three parts.
 ///
 /// ```
 /// use mldash_track::ExperimentName;
@@ -45,7 +45,7 @@ pub struct TrackName(String);
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FilePath(String);
 
-/// Why a text is not a name.
+/// Why a text is not a valid name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not {kind}: {problem}", name.escape_debug())]
 pub struct NameError {
@@ -54,7 +54,7 @@ pub struct NameError {
     problem: NameProblem,
 }
 
-/// What a text was to name.
+/// The kind of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameKind {
     /// An [`ExperimentName`].
@@ -68,52 +68,52 @@ pub enum NameKind {
 /// What is wrong with a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameProblem {
-    /// There is no text.
+    /// The text is empty.
     #[error("it is empty; give {}", kind.example())]
     Empty {
-        /// What it was to name.
+        /// The kind of name.
         kind: NameKind,
     },
     /// An experiment needs an owner, a project and a name.
     #[error("it has {found} of at least 3 parts; write owner/project/name")]
     TooFewSegments {
-        /// How many it has.
+        /// The number of parts.
         found: usize,
     },
-    /// A `/` at the start, at the end, or next to another.
+    /// A `/` is first, last, or next to another.
     #[error("part {position} is empty; write no `/` first, last or twice")]
     EmptySegment {
-        /// Which part, the first being 1.
+        /// Which part, counted from 1.
         position: usize,
     },
-    /// It starts with a dot: a hidden folder, or the way out of the root.
+    /// A part starts with a dot: a hidden folder, or a path out of the root.
     #[error("`{}` starts with a dot; start it with another character", segment.escape_debug())]
     LeadingDot {
         /// The part.
         segment: String,
     },
-    /// A control character or a backslash.
+    /// It contains a control character or a backslash.
     #[error("it holds {character:?}; leave out control characters and backslashes")]
     Character {
         /// The character.
         character: char,
     },
-    /// It can't be stored.
+    /// It is too long to be stored.
     #[error("it is {bytes} bytes long; shorten it to {max_bytes}")]
     TooLong {
-        /// How long it is.
+        /// Its length.
         bytes: usize,
-        /// The bound.
+        /// The limit.
         max_bytes: usize,
     },
-    /// A part of it can't be stored.
+    /// A part of it is too long to be stored.
     #[error("part {position} is {bytes} bytes long; shorten it to {max_bytes}")]
     SegmentTooLong {
-        /// Which part, the first being 1.
+        /// Which part, counted from 1.
         position: usize,
-        /// How long it is.
+        /// Its length.
         bytes: usize,
-        /// The bound.
+        /// The limit.
         max_bytes: usize,
     },
 }
@@ -129,7 +129,7 @@ impl ExperimentName {
         self.0.split('/')
     }
 
-    /// The first part: who it belongs to, the server's namespace.
+    /// The first part: the owner, which is the server's namespace.
     pub fn owner(&self) -> &str {
         self.segments().next().unwrap_or_default()
     }
@@ -168,7 +168,7 @@ impl FilePath {
         &self.0
     }
 
-    /// All but the last part; empty for a file that lies in no folder.
+    /// All but the last part; empty for a file in no folder.
     pub fn folder(&self) -> &str {
         self.0.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
@@ -180,12 +180,12 @@ impl FilePath {
 }
 
 impl NameError {
-    /// The text that is no name, its start if it is long.
+    /// The invalid text, or its start if it is long.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it was to name.
+    /// The kind of name.
     pub fn kind(&self) -> NameKind {
         self.kind
     }
@@ -253,7 +253,7 @@ fn check_experiment(text: &str) -> Result<(), NameProblem> {
 }
 
 fn check_track(text: &str) -> Result<(), NameProblem> {
-    // All of it is one folder's name.
+    // The whole topic becomes one folder's name.
     check(text, NameKind::Track, MAX_SEGMENT_BYTES)
 }
 
@@ -326,7 +326,7 @@ mod tests {
         text.parse::<TrackName>().unwrap_err().problem().clone()
     }
 
-    /// Text that a name's rules were made for.
+    /// Text that the rules for names must handle.
     fn hostile() -> impl Strategy<Value = String> {
         let piece = prop_oneof!["/", "\\.", "\\.\\.", "\\\\", "[a-z_]{1,3}", "\\PC", "\0|\n|C:"];
         prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())

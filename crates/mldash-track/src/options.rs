@@ -1,5 +1,5 @@
-//! How an experiment buffers and where it lies: given, else from the SDK's environment variables,
-//! else the SDK's defaults.
+//! Where an experiment is stored and how it buffers. Each setting comes from the caller, else from
+//! the SDK's environment variables, else from the SDK's defaults.
 
 use std::env;
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use super::buffer::WhenFull;
 #[cfg(feature = "remote")]
 use super::remote::Remote;
 
-/// What `ML_DASH_FLUSH_INTERVAL` is when unset, seconds.
+/// The default of `ML_DASH_FLUSH_INTERVAL`, in seconds.
 const DEFAULT_FLUSH_INTERVAL_SECS: f64 = 5.0;
-/// What `ML_DASH_TRACK_BATCH_SIZE` is when unset, rows.
+/// The default of `ML_DASH_TRACK_BATCH_SIZE`, in rows.
 const DEFAULT_BATCH_ROWS: usize = 100;
 const DEFAULT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 const DEFAULT_BUFFER_BYTES: usize = 256 << 20;
 const DEFAULT_REMOTE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Settings of an [`Experiment`](super::Experiment). What is left unset comes from the environment
-/// (`ML_DASH_BUFFER_ENABLED`, `ML_DASH_FLUSH_INTERVAL`, `ML_DASH_TRACK_BATCH_SIZE`), else it is
-/// as in the Python SDK.
+/// Settings of an [`Experiment`](super::Experiment). Unset ones come from the environment
+/// (`ML_DASH_BUFFER_ENABLED`, `ML_DASH_FLUSH_INTERVAL`, `ML_DASH_TRACK_BATCH_SIZE`), else from the
+/// Python SDK's defaults.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,30 +48,30 @@ pub struct Options {
     pub(super) hurry: Arc<AtomicBool>,
 }
 
-/// What opening an experiment makes of a run that is still said to be under way.
+/// How to treat a run that is still marked as running when the experiment is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum LastRun {
-    /// Nobody holds the writer's lock, so it ended without saying so.
+    /// Nobody holds the writer's lock, so the run ended without noting it.
     #[default]
     MarkCrashed,
-    /// It is recorded elsewhere, and this is where its rows are sent.
+    /// Another machine records it and sends its rows here.
     Leave,
 }
 
-/// An environment variable that can't be used.
+/// An environment variable with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("environment variable {name}: `{value}` is not {expected}; correct or unset it")]
 pub struct EnvError {
     /// The variable.
     pub name: &'static str,
-    /// What it holds.
+    /// Its value.
     pub value: String,
-    /// What it may hold.
+    /// The values it accepts.
     pub expected: &'static str,
 }
 
 impl Options {
-    /// Stored under `root`, ML-Dash's `.dash`.
+    /// Stores under `root`, ML-Dash's `.dash`.
     pub fn local(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -91,7 +91,7 @@ impl Options {
         }
     }
 
-    /// `false`: every append is in the store before it returns (`ML_DASH_BUFFER_ENABLED`).
+    /// If `false`, every append is in the store before it returns (`ML_DASH_BUFFER_ENABLED`).
     pub fn buffered(mut self, buffered: bool) -> Self {
         self.buffered = Some(buffered);
         self
@@ -109,13 +109,13 @@ impl Options {
         self
     }
 
-    /// Time between syncs to the disk itself: what a power cut may cost.
+    /// Time between syncs to disk: a power cut loses at most this much.
     pub fn sync_interval(mut self, interval: Duration) -> Self {
         self.sync_interval = interval;
         self
     }
 
-    /// Bytes that rows may take in memory before they are flushed, over all tracks.
+    /// Bytes that unflushed rows of all tracks may use in memory.
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.buffer_bytes = bytes;
         self
@@ -127,35 +127,35 @@ impl Options {
         self
     }
 
-    /// For a server: the runs that `experiment.json` tells of are other machines'.
+    /// For a server: runs in `experiment.json` belong to other machines.
     pub fn recorded_elsewhere(mut self) -> Self {
         self.last_run = LastRun::Leave;
         self
     }
 
     #[cfg(feature = "remote")]
-    /// Uploads to a server what is stored, in the background, and goes on trying for as long as the
-    /// experiment is open; what it lacks then, [`Experiment::sync`](super::Experiment::sync) uploads.
+    /// Uploads stored data to a server in the background, and retries while the experiment is open.
+    /// [`Experiment::sync`](super::Experiment::sync) uploads what is still missing after that.
     pub fn remote(mut self, remote: Remote) -> Self {
         self.remote = Some(remote);
         self
     }
 
     #[cfg(feature = "remote")]
-    /// How long a flush, and the end, may wait for that server.
+    /// How long a flush or a close may wait for the server.
     pub fn remote_timeout(mut self, timeout: Duration) -> Self {
         self.remote_timeout = timeout;
         self
     }
 
     #[cfg(feature = "remote")]
-    /// Once this is set, closing does not wait for the server any more.
+    /// Once this is set, closing no longer waits for the server.
     pub fn hurry(mut self, hurry: Arc<AtomicBool>) -> Self {
         self.hurry = hurry;
         self
     }
 
-    /// Everything settled.
+    /// Resolves every setting.
     pub(super) fn resolve(&self) -> Result<Buffering, EnvError> {
         Ok(Buffering {
             buffered: match self.buffered {
@@ -188,7 +188,7 @@ impl Options {
     }
 }
 
-/// [`Options`] with nothing open.
+/// [`Options`] with every setting resolved.
 #[derive(Clone, Debug)]
 pub(super) struct Buffering {
     pub(super) buffered: bool,

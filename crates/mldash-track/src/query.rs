@@ -1,5 +1,5 @@
-//! What a reader asks: of a track a range of time, columns, a number of rows; of an experiment
-//! which tracks.
+//! What a reader asks for: a time range, columns and a number of rows of a track, or the tracks of
+//! an experiment.
 
 use std::ops::{Bound, RangeBounds};
 
@@ -21,12 +21,12 @@ pub struct Query {
 }
 
 impl Query {
-    /// Every row, every column.
+    /// Selects every row and every column.
     pub fn all() -> Self {
         Self::range(..)
     }
 
-    /// The rows whose `_ts`, in seconds, lies in `range`.
+    /// Selects the rows whose `_ts`, in seconds, lies in `range`.
     pub fn range(range: impl RangeBounds<f64>) -> Self {
         let start = match range.start_bound() {
             Bound::Included(start) => *start,
@@ -41,19 +41,19 @@ impl Query {
         Self { start, end, columns: Columns::All, limit: None }
     }
 
-    /// Only these columns, where a row has them; rows without any keep their time.
+    /// Selects only these columns. Rows that have none of them still appear with their time.
     pub fn columns<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.columns = Columns::Named(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// At most this many rows, the earliest.
+    /// Selects at most this many rows, the earliest ones.
     pub fn limit(mut self, rows: u64) -> Self {
         self.limit = Some(rows);
         self
     }
 
-    /// The columns asked for; `None` for all.
+    /// The selected columns; `None` means all.
     pub(super) fn column_names(&self) -> Option<&[String]> {
         match &self.columns {
             Columns::All => None,
@@ -61,12 +61,12 @@ impl Query {
         }
     }
 
-    /// Smallest time asked for, seconds, included.
+    /// The smallest selected time in seconds, inclusive.
     pub fn start(&self) -> f64 {
         self.start
     }
 
-    /// Largest time asked for, seconds, included.
+    /// The largest selected time in seconds, inclusive.
     pub fn end(&self) -> f64 {
         self.end
     }
@@ -82,17 +82,17 @@ impl Query {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum TopicFilter {
-    /// Every track; `*` as text.
+    /// Every track; written `*`.
     #[default]
     All,
-    /// The track of this topic; itself as text.
+    /// The track of this topic; written as the topic itself.
     Exact(String),
-    /// The tracks below this topic, at any depth; `prefix/*` as text.
+    /// The tracks below this topic, at any depth; written `prefix/*`.
     Below(String),
 }
 
 impl TopicFilter {
-    /// Whether a track of this topic is listed.
+    /// Returns true if a track of this topic is listed.
     pub fn accepts(&self, topic: &str) -> bool {
         match self {
             Self::All => true,

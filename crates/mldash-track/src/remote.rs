@@ -1,22 +1,22 @@
-//! The remote side: what an experiment's local store holds goes to an ML-Dash server, while it is recorded
-//! or later, and is read from there.
+//! The remote side: uploads an experiment's local store to an ML-Dash server, during or after
+//! recording, and reads from the server.
 //!
 //! What holds, whatever the network, the server and this process do:
-//! 1. Only what the store holds is sent. Nothing waits in memory but the batches under way, whose number
-//!    and size are bounded, and the names of files: a server that is down for a day costs disk only.
-//! 2. What counts as sent was answered with a 2xx that speaks JSON, or was refused for what is in it and
-//!    lies on disk with the server's answer. Progress is written after that; a crash in between sends it
-//!    again, which is harmless, since rows of one time merge.
-//! 3. Sent is a prefix of a track's file, known by its CRC (`local/follow.rs`). Whatever becomes of the
-//!    file, rows that are not provably sent are sent.
-//! 4. A track's batches go one after another in the order of its file, so that later fields win there as
-//!    they do here.
-//! 5. A row that names a file waits until the server has the file; other tracks don't.
-//! 6. A token is read for each call and is in no text, file or log.
+//! 1. Only stored data is sent. Memory holds only the batches in flight, whose number and size are
+//!    bounded, and the names of files. A server that is down for a day costs only disk space.
+//! 2. Data counts as sent once the server answered with a 2xx and JSON, or refused its content;
+//!    refusals are saved to disk with the server's answer. Progress is written after that. A crash
+//!    in between sends the data again, which is harmless, since rows of one time merge.
+//! 3. The sent part is a prefix of a track's file, identified by its CRC (`local/follow.rs`).
+//!    Whatever happens to the file, rows that are not provably sent are sent.
+//! 4. A track's batches are sent one after another in file order, so that later fields win on the
+//!    server as they do here.
+//! 5. A row that names a file waits until the server has the file; other tracks do not wait.
+//! 6. The token is read for each call and appears in no text, file or log.
 //!
-//! So once both are up and what waits is sent, the server's rows are the local ones. `plan` decides what is
-//! next, `batch`, `backoff`, `names` and `progress` are plain code too; `engine` drives them, `session` and `api`
-//! speak the protocol.
+//! So once both sides are up and everything waiting is sent, the server's rows equal the local
+//! ones. `plan` decides what is next; `batch`, `backoff`, `names` and `progress` are plain code
+//! too. `engine` drives them, and `session` and `api` speak the protocol.
 
 mod api;
 mod backoff;

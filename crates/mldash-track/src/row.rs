@@ -1,5 +1,5 @@
-//! What passes between messages and storage: a timestamp and named values.
-//! Knows nothing of ROS, files or formats.
+//! What passes between messages and storage: a timestamp and named values. It knows nothing of ROS,
+//! files or formats.
 
 mod column_type;
 mod fields;
@@ -16,22 +16,22 @@ pub(crate) use schema::TrackSchema;
 pub use timestamp::{Timestamp, TimestampError};
 pub use value::{Array, Value};
 
-/// One entry of a track: the moment it belongs to and what was seen then.
+/// One entry of a track: a time and the values at that time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// Seconds on the clock that all topics of the experiment share.
     pub ts: Timestamp,
-    /// The columns of this row, flat, each name once.
+    /// The columns of this row: flat, each name once.
     pub fields: Fields,
 }
 
 impl Row {
-    /// A row of `fields` at `ts`.
+    /// Creates a row of `fields` at `ts`.
     pub fn new(ts: Timestamp, fields: Fields) -> Self {
         Self { ts, fields }
     }
 
-    /// Heap and inline bytes this row occupies, for bounding buffers.
+    /// Heap and inline bytes that this row occupies. Used to limit buffers.
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>() + self.fields.heap_bytes()
     }

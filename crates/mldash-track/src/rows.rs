@@ -1,4 +1,4 @@
-//! Rows on their way out of the store: what a query selects of a track as it stands at one moment.
+//! Rows read from the store: what a query selects from a snapshot of a track.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,26 +10,26 @@ use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata, load_schema_
 use super::query::Query;
 use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN, Timestamp};
 
-/// What a query selects of a track's file as it stands at one moment. It can be gone through more
-/// than once, and every pass gives the same rows, whatever is recorded meanwhile.
+/// The rows that a query selects from a snapshot of a track's file. It can be iterated more than
+/// once. Every pass gives the same rows, whatever is recorded meanwhile.
 #[derive(Debug)]
 pub(super) struct Selection {
     topic: String,
-    /// What ML-Dash notes of the track besides its rows.
+    /// ML-Dash's notes on the track, besides its rows.
     notes: serde_json::Map<String, serde_json::Value>,
-    /// The columns that were declared, selected or not.
+    /// The declared columns, selected or not.
     declared: Vec<(Column, ColumnType)>,
     snapshot: Option<Snapshot>,
     query: Query,
 }
 
 impl Selection {
-    /// Of the track in `folder`, which need not exist.
+    /// Opens the track in `folder`, which need not exist.
     pub(super) fn open(topic: String, folder: &Path, query: Query) -> Result<Self, TrackError> {
         let metadata = TrackMetadata::load_for(&topic, folder)?;
         let notes = metadata.map(|metadata| metadata.extra).unwrap_or_default();
         let snapshot = Snapshot::open(folder)?;
-        // After the rows: what is declared is stored before they are.
+        // After the rows: declarations are stored before their rows.
         let declared = load_schema_if_readable(folder).columns();
         Ok(Self { topic, notes, declared, snapshot, query })
     }
@@ -38,19 +38,19 @@ impl Selection {
         &self.topic
     }
 
-    /// Whether anything was recorded under the topic.
+    /// Returns true if anything was recorded under the topic.
     pub(super) fn exists(&self) -> bool {
         self.snapshot.is_some()
     }
 
-    /// Names of all columns that the track has or is declared to have, selected or not, sorted.
+    /// Sorted names of all columns that the track has or declares, selected or not.
     pub(super) fn columns(&self) -> Vec<String> {
         let stored = self.snapshot.as_ref().map(Snapshot::columns).unwrap_or_default();
         let declared = self.declared.iter().map(|(name, _)| name.to_string());
         stored.into_iter().chain(declared).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// All columns from the row that held when `query` starts to the one that follows its end.
+    /// Selects all columns, from the row in effect when `query` starts to the row after its end.
     pub(super) fn reaching(mut self, query: &Query) -> Result<Self, TrackError> {
         if let Some(mut lookup) = self.lookup() {
             let start = lookup.floor(query.start())?.map_or(query.start(), Timestamp::as_secs);
@@ -60,8 +60,7 @@ impl Selection {
         Ok(self)
     }
 
-    /// Single rows of those selected by their time; `None` when there is no file. Takes no notice of
-    /// a limit.
+    /// Looks up single selected rows by time; `None` when there is no file. Ignores a limit.
     pub(super) fn lookup(&self) -> Option<Lookup> {
         self.snapshot.as_ref().map(|s| s.lookup(self.query.start(), self.query.end()))
     }
@@ -76,25 +75,25 @@ impl Selection {
         }
     }
 
-    /// A row that `lookup` found, with the columns selected.
+    /// Parses a row that `lookup` found, with the selected columns.
     pub(super) fn parse(&self, raw: &RawRow) -> Result<Row, TrackError> {
         parse(raw, &mut RowParser::default(), &self.query.columns, &self.topic)
     }
 }
 
-/// Rows of a track, by rising time.
+/// The rows of a track in order of time.
 pub struct Rows {
     topic: String,
-    /// None where there is no file.
+    /// `None` when there is no file.
     cursor: Option<Cursor>,
-    /// How many rows may come; any number without.
+    /// How many more rows to return; `None` means no limit.
     left: Option<u64>,
     parser: RowParser,
     columns: Columns,
 }
 
 impl Rows {
-    /// The next row as it lies in the store.
+    /// Returns the next row as stored.
     pub(super) fn next_raw(&mut self) -> Option<Result<RawRow, TrackError>> {
         let left = self.left.map(|left| left.checked_sub(1));
         if left == Some(None) {
@@ -104,7 +103,7 @@ impl Rows {
         Some(self.cursor.as_mut()?.next()?.map_err(TrackError::from))
     }
 
-    /// Rows that lie in the store as `text` wants them, appended to `out`; how many.
+    /// Appends stored rows to `out` in the form of `text` and returns how many.
     fn next_block(&mut self, text: RowText, out: &mut Vec<u8>) -> Result<u64, TrackError> {
         match &mut self.cursor {
             Some(cursor)
@@ -116,7 +115,7 @@ impl Rows {
         }
     }
 
-    /// The row in `raw`, with the columns selected.
+    /// Parses `raw` into a row with the selected columns.
     pub(super) fn parse(&mut self, raw: &RawRow) -> Result<Row, TrackError> {
         parse(raw, &mut self.parser, &self.columns, &self.topic)
     }
@@ -140,7 +139,7 @@ impl Rows {
         }
     }
 
-    /// How many rows are left, without reading what is in them.
+    /// Counts the remaining rows without parsing them.
     pub(super) fn count_unparsed(mut self) -> Result<u64, TrackError> {
         let mut count = 0;
         while let Some(raw) = self.next_raw() {

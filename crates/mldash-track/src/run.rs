@@ -1,20 +1,20 @@
-//! The life of a run in `experiment.json`: what records, since when, how it ended. Pure changes of
-//! what stands there; [`Shared`](super::shared::Shared) writes them.
+//! The state of a run in `experiment.json`: what records, since when, how it ended. These are pure
+//! changes of the notes; [`Shared`](super::shared::Shared) writes them.
 
 use serde_json::{Map, Value, json};
 
 use super::local::{ExperimentNotes, RunStatus};
 
-/// What ML-Dash keeps of an experiment under `metadata`.
+/// The `metadata` of an ML-Dash experiment.
 pub type Metadata = Map<String, Value>;
 
-/// Of an experiment that is recorded into again and again, how many earlier runs are told of.
+/// How many earlier runs to keep for an experiment that is recorded into repeatedly.
 const MAX_EARLIER_RUNS: usize = 100;
 const STARTED: &str = "started_at";
 const ENDED: &str = "ended_at";
 const FAILURE: &str = "failure";
 const EARLIER: &str = "earlier_runs";
-/// What is told of an earlier run besides its status.
+/// What to keep of an earlier run besides its status.
 const RUN_KEYS: [&str; 3] = [STARTED, ENDED, FAILURE];
 const CRASH: &str =
     "it ended without closing (a crash, a kill, a power cut); what was flushed is here";
@@ -22,13 +22,13 @@ const CRASH: &str =
 /// A run of this process.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Run {
-    /// What it was started with.
+    /// The details that it was started with.
     pub(super) details: Metadata,
     /// Why it is to end as failed.
     pub(super) failure: Option<String>,
 }
 
-/// What is told of an experiment's runs.
+/// The notes on an experiment's runs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct RunNotes {
     pub(super) status: Option<RunStatus>,
@@ -36,7 +36,7 @@ pub(super) struct RunNotes {
 }
 
 impl From<ExperimentNotes> for RunNotes {
-    /// What is there under `metadata` and no object gives way to one.
+    /// Existing `metadata` that is not an object is replaced by one.
     fn from(notes: ExperimentNotes) -> Self {
         let metadata = match notes.metadata {
             Some(Value::Object(metadata)) => metadata,
@@ -54,7 +54,7 @@ impl From<RunNotes> for ExperimentNotes {
 }
 
 impl RunNotes {
-    /// A run starts; the one before is told of under `earlier_runs`.
+    /// Starts a run. The one before moves to `earlier_runs`.
     pub(super) fn start(&mut self, details: &Metadata, now: String) {
         let taken = RUN_KEYS.iter().filter_map(|key| self.metadata.remove(*key).map(|v| (*key, v)));
         let mut earlier: Metadata = taken.map(|(key, value)| (key.to_owned(), value)).collect();
@@ -67,7 +67,7 @@ impl RunNotes {
         self.metadata.extend(details.clone());
     }
 
-    /// A run ends.
+    /// Ends a run.
     pub(super) fn end(&mut self, failure: Option<&str>, now: String) {
         self.metadata.insert(ENDED.into(), now.into());
         self.status = Some(RunStatus::Completed);
@@ -77,8 +77,8 @@ impl RunNotes {
         }
     }
 
-    /// Nobody records, and a run of ours is still said to: it failed, whenever that was. Whether
-    /// there was one.
+    /// Marks a run of ours that is still noted as running as failed, since nobody records. Returns
+    /// true if there was one.
     pub(super) fn mark_crash(&mut self) -> bool {
         let is_ours = self.metadata.contains_key(STARTED) && !self.metadata.contains_key(ENDED);
         if !is_ours || self.status != Some(RunStatus::Running) {

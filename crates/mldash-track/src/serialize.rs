@@ -1,5 +1,5 @@
-//! Fields from the structs and JSON values a program already has: anything `serde` can serialize.
-//! Knows nothing of JSON text; that is `json`.
+//! Fields from a program's own structs and JSON values: anything `serde` can serialize. It knows
+//! nothing of JSON text; that is `json`.
 
 mod serializer;
 
@@ -8,26 +8,26 @@ use serde::Serialize;
 use super::row::{Fields, ListBuilder, Value};
 use serializer::ValueSerializer;
 
-/// Why something can't be fields or a value.
+/// Why a value can't be converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SerializeError {
-    /// Fields have names; only structs and maps give them.
+    /// Fields need names, which only structs and maps have.
     #[error("fields come from a struct or a map, got {got}")]
     NotADict {
-        /// What came instead.
+        /// What was given.
         got: &'static str,
     },
-    /// A map's key that can't name a column.
+    /// A map's key can't name a column.
     #[error("a map's keys must be text or whole numbers, got {got}")]
     Key {
-        /// What came instead.
+        /// What was given.
         got: &'static str,
     },
-    /// An integer that neither `i64` nor `u64` holds.
+    /// An integer fits neither `i64` nor `u64`.
     #[error("{0} does not fit in 64 bits")]
     IntegerTooLarge(String),
-    /// The type's own `Serialize` gave up.
+    /// The type's own `Serialize` failed.
     #[error("{0}")]
     Custom(String),
 }
@@ -57,8 +57,8 @@ impl Fields {
     /// ```
     ///
     /// # Errors
-    /// Something without names, such as a number or a list; keys that are not text; integers
-    /// beyond 64 bits.
+    /// Fails for a value without names, such as a number or a list, for keys that are not text, and
+    /// for integers beyond 64 bits.
     pub fn from_serialize<T: Serialize + ?Sized>(fields: &T) -> Result<Self, SerializeError> {
         match Value::from_serialize(fields)? {
             Value::Map(entries) => Ok(entries.into_iter().collect()),
@@ -68,11 +68,11 @@ impl Fields {
 }
 
 impl Value {
-    /// What `value` serializes to. Lists of one kind of number become typed arrays; the variants of
-    /// an enum are written as JSON has them.
+    /// Serializes `value`. Lists of one kind of number become typed arrays. The variants of an enum
+    /// are written as in JSON.
     ///
     /// # Errors
-    /// Keys that are not text, integers beyond 64 bits.
+    /// Fails for keys that are not text and for integers beyond 64 bits.
     pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, SerializeError> {
         value.serialize(ValueSerializer)
     }
@@ -111,7 +111,7 @@ fn from_number(number: &serde_json::Number) -> Value {
     }
 }
 
-/// For messages.
+/// The kind of a value, for messages.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",

@@ -1,5 +1,5 @@
-//! What an experiment's handles, its tracks and its flush thread share: buffers, appenders, files, and
-//! whether anything may be written.
+//! State that an experiment's handles, tracks and flush thread share: buffers, appenders, files,
+//! and whether writing is allowed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use super::remote::Upload;
 use super::row::{Fields, Row, RowSchema, Timestamp};
 use super::run::{Metadata, Run, RunNotes};
 
-/// What the handles, the tracks and the flush thread share.
+/// State that the handles, the tracks and the flush thread share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) name: ExperimentName,
@@ -38,13 +38,13 @@ pub(super) struct Shared {
     pub(super) doorbell: Doorbell,
     pub(super) files: FileStore,
     #[cfg(feature = "remote")]
-    /// To a server, if the experiment is uploaded, and how long a flush may wait for that.
+    /// The upload to a server, if there is one, and how long a flush may wait for it.
     pub(super) upload: OnceLock<(Upload, Duration)>,
-    /// The bound of the local store, while that is full; else 0.
+    /// The size limit of the local store while the store is full; else 0.
     full_at_bytes: AtomicU64,
     access: Mutex<Access>,
     tracks: RwLock<HashMap<TrackName, Arc<TrackState>>>,
-    /// The run of this process, if it started one.
+    /// This process's run, if it started one.
     run: Mutex<Option<Run>>,
 }
 
@@ -57,14 +57,14 @@ pub(super) enum Access {
     Closed,
 }
 
-/// One track's way into the store.
+/// One track's path into the store.
 #[derive(Debug)]
 pub(super) struct TrackState {
     pub(super) name: TrackName,
     buffer: Mutex<TrackBuffer>,
-    /// What the rows can hold, as far as it is declared; the appender has it from the next flush on.
+    /// Declared columns for the rows. The appender gets them at the next flush.
     schemas: Mutex<Vec<Arc<RowSchema>>>,
-    /// Held for a whole flush, so that flushes of one track come one after another.
+    /// Held for a whole flush, so that flushes of one track run one after another.
     appender: Mutex<Option<TrackAppender>>,
 }
 
@@ -74,7 +74,7 @@ impl TrackState {
         self.buffer.lock().last()
     }
 
-    /// What is declared goes to the appender, which stores it before the rows.
+    /// Passes the declarations to the appender, which stores them before the rows.
     fn hand_on_schemas(&self, appender: &mut TrackAppender) {
         self.schemas.lock().iter().for_each(|schema| appender.declare(schema));
     }
@@ -103,7 +103,7 @@ impl Shared {
         }
     }
 
-    /// A run starts, told in `experiment.json`.
+    /// Starts a run and notes it in `experiment.json`.
     pub(super) fn start_run(&self, details: Metadata) -> Result<(), TrackError> {
         self.check_writing()?;
         self.change_run(|run| run.start(&details, utc_now()))?;
@@ -111,12 +111,12 @@ impl Shared {
         Ok(())
     }
 
-    /// What the run of this process was started with, if one was.
+    /// The details that this process's run was started with, if there is one.
     pub(super) fn run_details(&self) -> Option<Metadata> {
         self.run.lock().as_ref().map(|run| run.details.clone())
     }
 
-    /// The run is to end as failed; the first reason counts.
+    /// Makes the run end as failed. The first reason is kept.
     pub(super) fn fail_run(&self, reason: &str) {
         if let Some(run) = self.run.lock().as_mut() {
             run.failure.get_or_insert_with(|| reason.to_owned());
@@ -145,7 +145,7 @@ impl Shared {
         })
     }
 
-    /// The track's state, made at its first append.
+    /// Returns the track's state, creating it at the first append.
     pub(super) fn track(&self, name: &TrackName) -> Result<Arc<TrackState>, TrackError> {
         if let Some(track) = self.open_track(name) {
             return Ok(track);
@@ -177,7 +177,7 @@ impl Shared {
         Ok(track)
     }
 
-    /// Whether anything may be written.
+    /// Checks that writing is allowed.
     pub(super) fn check_writing(&self) -> Result<(), TrackError> {
         self.refuse_unless_writing(&self.access.lock())
     }
@@ -190,12 +190,12 @@ impl Shared {
         }
     }
 
-    /// The track's state if anything was appended to it.
+    /// Returns the track's state if anything was appended to it.
     pub(super) fn open_track(&self, name: &TrackName) -> Option<Arc<TrackState>> {
         self.tracks.read().get(name).cloned()
     }
 
-    /// Notes what rows to come can hold. Does not wait for a flush that is under way.
+    /// Declares the columns of coming rows. Does not wait for a running flush.
     pub(super) fn declare(&self, track: &TrackState, schema: &Arc<RowSchema>) {
         let mut schemas = track.schemas.lock();
         if !schemas.iter().any(|known| Arc::ptr_eq(known, schema)) {
@@ -230,7 +230,7 @@ impl Shared {
         Ok(appended)
     }
 
-    /// Brings one track's waiting rows into the store.
+    /// Writes one track's waiting rows to the store.
     pub(super) fn flush(&self, track: &TrackState) -> Result<(), TrackError> {
         let mut appender = track.appender.lock();
         let Some(appender) = appender.as_mut() else {
@@ -260,13 +260,14 @@ impl Shared {
         }
     }
 
-    /// What a track holds at exactly this time, on disk and waiting to be written.
+    /// Returns what a track holds at exactly this time, on disk and waiting.
     pub(super) fn row_at(
         &self,
         track: &TrackState,
         ts: Timestamp,
     ) -> Result<(Option<RawRow>, Option<Fields>), TrackError> {
-        // Held throughout: what is neither here nor there is on its way from one to the other.
+        // Held throughout: otherwise a row could move from the buffer to disk between the two
+        // lookups.
         let mut appender = track.appender.lock();
         let Some(appender) = appender.as_mut() else {
             return Err(TrackError::Closed(self.name.to_string()));
@@ -275,7 +276,7 @@ impl Shared {
         Ok((appender.row_at(ts)?, waiting))
     }
 
-    /// What is said of a track.
+    /// Returns the track's notes.
     pub(super) fn notes(&self, track: &TrackState) -> Result<TrackNotes, TrackError> {
         match track.appender.lock().as_ref() {
             Some(appender) => Ok(appender.notes()),
@@ -283,7 +284,7 @@ impl Shared {
         }
     }
 
-    /// Takes over what `notes` says of the track.
+    /// Stores `notes` for the track.
     pub(super) fn annotate(&self, track: &TrackState, notes: TrackNotes) -> Result<(), TrackError> {
         match track.appender.lock().as_mut() {
             Some(appender) => {
@@ -298,10 +299,10 @@ impl Shared {
         first_error(self.all_tracks().iter().map(|track| self.flush(track)))
     }
 
-    /// Notes what the local store takes of what it may take.
+    /// Notes how many bytes the local store uses and how many it may use.
     pub(super) fn note_local_use(&self, used_bytes: u64, max_bytes: u64) {
         let was_full = self.full_at_bytes.load(Ordering::Relaxed) > 0;
-        // What stopped goes on when there is a little room, not with every file that goes.
+        // Once full, resume only when there is some room, not after every deleted file.
         let bound = if was_full { max_bytes - max_bytes / 20 } else { max_bytes };
         let is_full = used_bytes > bound;
         self.full_at_bytes.store(if is_full { max_bytes } else { 0 }, Ordering::Relaxed);
@@ -315,7 +316,7 @@ impl Shared {
         }
     }
 
-    /// Refuses what comes while the local store is full.
+    /// Fails while the local store is full.
     pub(super) fn check_room(&self) -> Result<(), TrackError> {
         match self.full_at_bytes.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -327,7 +328,7 @@ impl Shared {
         TrackError::LocalFull { root: self.dir.root(&self.name).to_owned(), max_bytes }
     }
 
-    /// Returns once the server has what is in the store, if there is a server.
+    /// Waits until the server has what is in the store, if there is a server.
     pub(super) fn wait_for_server(&self) -> Result<(), TrackError> {
         #[cfg(feature = "remote")]
         if let Some((upload, timeout)) = self.upload.get() {
@@ -336,25 +337,26 @@ impl Shared {
         Ok(())
     }
 
-    /// Flushes the tracks that hold a batch, or all when the budget runs low.
+    /// Flushes the tracks that hold a full batch, or all tracks when the budget runs low.
     pub(super) fn flush_due(&self) -> Result<(), TrackError> {
         let tracks = self.all_tracks();
         if self.budget.runs_low() {
-            // Rows come faster than one thread writes them.
+            // Rows arrive faster than one thread can write them.
             return first_error(at_once(&tracks, |track| self.flush(track)).into_iter());
         }
         let due = |track: &TrackState| track.buffer.lock().len() >= self.buffering.batch_rows;
         first_error(tracks.iter().filter(|track| due(track)).map(|track| self.flush(track)))
     }
 
-    /// Brings the list of files up to date where it lags behind.
+    /// Updates the list of files if it lags behind.
     pub(super) fn fold_files_if_due(&self) {
         if self.files.is_fold_due() {
             self.fold_files();
         }
     }
 
-    /// A list that can't be written costs no file: what it lacks stays in the journal.
+    /// Updates the list of files. A failed write loses no file: the missing entries stay in the
+    /// journal.
     pub(super) fn fold_files(&self) {
         if let Err(error) = self.files.fold() {
             let error = &error as &dyn std::error::Error;
@@ -362,7 +364,7 @@ impl Shared {
         }
     }
 
-    /// Carries what is flushed through a power cut.
+    /// Syncs flushed data to disk, so that it survives a power cut.
     pub(super) fn sync_all(&self) -> Result<(), TrackError> {
         first_error(self.all_tracks().iter().map(|track| match track.appender.lock().as_mut() {
             Some(appender) => Ok(appender.sync()?),
@@ -370,15 +372,15 @@ impl Shared {
         }))
     }
 
-    /// Brings every track to rest; goes on after a failure and returns the first.
+    /// Closes every track. Continues after a failure and returns the first one.
     pub(super) fn close_all(&self) -> Result<Closed, CloseError> {
-        // No track is made from here on, and none is left out.
+        // No track can be created from here on, so none is missed.
         let mut access = self.access.lock();
         let mut closed = Closed::default();
         let mut lost = Vec::new();
         let mut failed = None;
         let tracks = self.all_tracks();
-        // Most of it is writing what waits, and waiting for the disk.
+        // Most of the time goes to writing what waits and waiting for the disk.
         let ended = at_once(&tracks, |track| self.close_track(track));
         for (track, ended) in tracks.iter().zip(ended) {
             match ended {
@@ -410,7 +412,7 @@ impl Shared {
     }
 
     fn close_track(&self, track: &TrackState) -> Result<TrackClosed, TrackError> {
-        // What was appended since the last flush goes out before the buffer takes no more.
+        // Write what was appended since the last flush before the buffer closes.
         while !track.buffer.lock().close_if_empty() {
             self.flush(track)?;
         }
@@ -425,7 +427,7 @@ impl Shared {
     }
 }
 
-/// Runs all, then reports the first that failed.
+/// Runs all, then returns the first failure.
 fn first_error(
     mut results: impl Iterator<Item = Result<(), TrackError>>,
 ) -> Result<(), TrackError> {

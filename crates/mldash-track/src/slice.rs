@@ -1,4 +1,4 @@
-//! A part of a track in time: its rows one after another, and single ones by their time.
+//! A time range of a track: iteration over its rows, and lookup of single rows by time.
 
 use std::ops::RangeBounds;
 
@@ -12,8 +12,8 @@ use super::row::{Row, Timestamp};
 use super::rows::{Rows, Selection};
 use super::track::Track;
 
-/// The rows of a track in a range of time, as they stood when it was taken. Nothing is loaded until
-/// it is asked for; made by [`Track::slice`].
+/// A snapshot of a track's rows in a time range, from [`Track::slice`]. Nothing is loaded until it
+/// is needed.
 ///
 /// ```
 /// # use mldash_track::{fields, Experiment, Options};
@@ -35,7 +35,7 @@ use super::track::Track;
 #[derive(Debug)]
 pub struct Slice {
     selection: Selection,
-    /// Keeps what the look before has read.
+    /// Keeps what the last lookup read.
     lookup: Mutex<Option<Lookup>>,
 }
 
@@ -49,31 +49,31 @@ pub enum FindError {
         /// The track.
         topic: String,
     },
-    /// The time lies before all rows.
+    /// The time is before all rows.
     #[error("track `{topic}`: no row at {secs} or before; the first is at {first}")]
     BeforeFirst {
         /// The track.
         topic: String,
-        /// The time asked for, seconds.
+        /// The requested time in seconds.
         secs: f64,
         /// The slice's first row.
         first: Timestamp,
     },
-    /// The nearest row is too far.
+    /// The nearest row is too far away.
     #[error(
         "track `{topic}`: no row within {tolerance_secs} s of {secs}; the nearest is at {nearest}"
     )]
     NoneNear {
         /// The track.
         topic: String,
-        /// The time asked for, seconds.
+        /// The requested time in seconds.
         secs: f64,
-        /// How far a row may be.
+        /// The maximum distance of a row.
         tolerance_secs: f64,
         /// The nearest row.
         nearest: Timestamp,
     },
-    /// NaN was asked for.
+    /// The requested time is NaN.
     #[error("track `{topic}`: NaN is no time to look for")]
     NotANumber {
         /// The track.
@@ -84,7 +84,7 @@ pub enum FindError {
     Read(#[from] TrackError),
 }
 
-/// Whether `ts` lies within `tolerance_secs` of `secs`, up to the resolution that such times have:
+/// Returns true if `ts` is within `tolerance_secs` of `secs`, up to the resolution of such times:
 /// 1.1 is within 0.1 of 1.0.
 pub(super) fn is_within(ts: Timestamp, secs: f64, tolerance_secs: f64) -> bool {
     let larger = ts.as_secs().abs().max(secs.abs());
@@ -93,10 +93,10 @@ pub(super) fn is_within(ts: Timestamp, secs: f64, tolerance_secs: f64) -> bool {
 }
 
 impl Track {
-    /// The rows whose time, in seconds, lies in `range`, to go through and to search.
+    /// The rows whose time, in seconds, lies in `range`, for iteration and lookup.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn slice(&self, range: impl RangeBounds<f64>) -> Result<Slice, TrackError> {
         let selection = self.select(&Query::range(range))?;
         let lookup = Mutex::new(selection.lookup());
@@ -110,23 +110,23 @@ impl Slice {
         self.selection.topic()
     }
 
-    /// The rows by rising time, from the first; none is held longer than its turn.
+    /// Iterates over the rows in order of time, holding one at a time.
     pub fn rows(&self) -> Rows {
         self.selection.rows()
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn count_rows(&self) -> Result<u64, TrackError> {
         self.rows().count_unparsed()
     }
 
-    /// The row that held at `secs`: the last one that is not after it.
+    /// The row in effect at `secs`: the last one at or before it.
     ///
     /// # Errors
-    /// A time before the first row, an empty slice, a store that can't be read.
+    /// Fails if the time is before the first row, the slice is empty or the store can't be read.
     pub fn find_by_time(&self, secs: f64) -> Result<Row, FindError> {
         let mut lookup = self.lookup.lock();
         let lookup = self.non_empty(&mut lookup, secs)?;
@@ -141,7 +141,7 @@ impl Slice {
         }
     }
 
-    /// As [`find_by_time`](Self::find_by_time) for each of `times`, in their order.
+    /// Like [`find_by_time`](Self::find_by_time) for each of `times`, in order.
     ///
     /// # Errors
     /// As [`find_by_time`](Self::find_by_time), for the first time that has no row.
@@ -152,11 +152,11 @@ impl Slice {
         times.into_iter().map(|secs| self.find_by_time(secs)).collect()
     }
 
-    /// The row nearest to `secs` and at most `tolerance_secs` from it; of two that are equally near,
-    /// the earlier.
+    /// The row nearest to `secs` and at most `tolerance_secs` away; of two equally near, the
+    /// earlier.
     ///
     /// # Errors
-    /// No row that near, an empty slice, a store that can't be read.
+    /// Fails if no row is that near, the slice is empty or the store can't be read.
     pub fn find_nearest(&self, secs: f64, tolerance_secs: f64) -> Result<Row, FindError> {
         let mut lookup = self.lookup.lock();
         let lookup = self.non_empty(&mut lookup, secs)?;
@@ -209,7 +209,7 @@ impl IntoIterator for Slice {
     }
 }
 
-/// Of the times below and above `secs` the nearer, and the earlier of two equally near.
+/// The nearer of the times below and above `secs`; the earlier of two equally near.
 pub(super) fn nearer(
     below: Option<Timestamp>,
     above: Option<Timestamp>,

@@ -17,13 +17,13 @@ use super::row::{Fields, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timest
 use super::rows::{Rows, Selection};
 use super::shared::{Shared, TrackState};
 
-/// A stream of rows. Cheap to clone and to ask for again; safe to use from many threads.
+/// A stream of rows. It is cheap to clone or to look up again, and safe to use from many threads.
 #[derive(Clone, Debug)]
 pub struct Track {
     shared: Arc<Shared>,
     name: Result<TrackName, NameError>,
     schema: Option<Arc<RowSchema>>,
-    /// Found at the first append.
+    /// Set at the first append.
     state: OnceLock<Arc<TrackState>>,
 }
 
@@ -32,10 +32,10 @@ impl Track {
         Self { shared, name: topic.parse(), schema: None, state: OnceLock::new() }
     }
 
-    /// A handle whose rows have the columns of `schema`. With the first of them it is stored beside the
-    /// track: from then on columns have the types declared in Parquet, also those that never came or
-    /// whose lists were all empty. Rows may hold other columns and values too; a column whose values do
-    /// not fit its declared type has the type of its values.
+    /// Returns a handle whose rows have the columns of `schema`. The first row stores the schema
+    /// beside the track. From then on Parquet files use the declared types, also for columns that
+    /// never had a value or only empty lists. Rows may hold other columns and values too. If a
+    /// column's values do not fit its declared type, the column gets the type of its values.
     ///
     /// ```
     /// # use mldash_track::*;
@@ -51,20 +51,21 @@ impl Track {
         Self { schema: Some(schema.into()), state: OnceLock::new(), ..self }
     }
 
-    /// Adds `fields` to the row at `ts`, seconds. Fields that the row has already are overwritten.
+    /// Adds `fields` to the row at `ts`, in seconds. Fields that the row already has are
+    /// overwritten.
     ///
-    /// Returns once the row is in the buffer; a flush brings it into the store.
+    /// Returns once the row is in the buffer. A flush writes it to the store.
     ///
     /// # Errors
-    /// A `ts` that is not finite, a field called `timestamp` or `_ts`, a topic that can't be one or
-    /// shares its folder with another, a full buffer.
+    /// Fails if `ts` is not finite, a field is called `timestamp` or `_ts`, the topic is invalid or
+    /// shares its folder with another, or the buffer is full.
     pub fn append(&self, fields: impl Into<Fields>, ts: f64) -> Result<Appended, TrackError> {
         let ts = Timestamp::new(ts)
             .map_err(|reason| TrackError::Timestamp { topic: self.topic(), reason })?;
         self.append_row(Row::new(ts, fields.into()))
     }
 
-    /// As [`append`](Self::append), for a row that has its time already.
+    /// Like [`append`](Self::append), for a row that already has its time.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -73,18 +74,18 @@ impl Track {
         self.shared.append(self.state()?, row)
     }
 
-    /// Appends `rows` if each of them can be: one that can't be keeps out all.
+    /// Appends `rows` if all of them are valid. If one is not, none is appended.
     ///
     /// # Errors
-    /// As [`append`](Self::append). A buffer that fills up, since the store fails, leaves some
-    /// appended; appending all of them again later gives the same track.
+    /// As [`append`](Self::append). If the store fails and the buffer fills up, some rows stay
+    /// appended. Appending all of them again later gives the same track.
     pub fn append_rows(&self, rows: Vec<Row>) -> Result<(), TrackError> {
         rows.iter().try_for_each(|row| self.check(row))?;
         let state = self.state()?;
         rows.into_iter().try_for_each(|row| self.shared.append(state, row).map(drop))
     }
 
-    /// Whether the row's fields can be stored.
+    /// Checks that the row's fields can be stored.
     fn check(&self, row: &Row) -> Result<(), TrackError> {
         for (name, value) in row.fields.iter() {
             let reserved = [TIMESTAMP_COLUMN, TIMESTAMP_KEY].into_iter().find(|r| **name == **r);
@@ -98,10 +99,11 @@ impl Track {
         Ok(())
     }
 
-    /// As [`append`](Self::append), for the fields of a struct or a map that `serde` can serialize.
+    /// Like [`append`](Self::append), for the fields of a struct or a map that `serde` can
+    /// serialize.
     ///
     /// # Errors
-    /// As [`append`](Self::append); also what [`Fields::from_serialize`] refuses.
+    /// As [`append`](Self::append). Also fails on what [`Fields::from_serialize`] refuses.
     pub fn append_serialize<T: Serialize + ?Sized>(
         &self,
         fields: &T,
@@ -112,7 +114,7 @@ impl Track {
         self.append(fields, ts)
     }
 
-    /// As [`append`](Self::append), for a row as one JSON object with its time under `_ts`.
+    /// Like [`append`](Self::append), for a row given as one JSON object with its time under `_ts`.
     ///
     /// ```
     /// # use mldash_track::{Experiment, Options};
@@ -126,14 +128,14 @@ impl Track {
     /// ```
     ///
     /// # Errors
-    /// As [`append`](Self::append); also a text that is no JSON object, and a `_ts` that is missing
-    /// or not a number. A text that looks like a number is not one.
+    /// As [`append`](Self::append). Also fails if the text is not a JSON object, or `_ts` is
+    /// missing or not a number. A string that looks like a number does not count as one.
     pub fn append_json(&self, text: impl AsRef<[u8]>) -> Result<Appended, TrackError> {
         self.append_parsed(&mut RowParser::new(TIMESTAMP_KEY), text.as_ref())
     }
 
-    /// Appends one row a line, each as [`append_json`](Self::append_json) takes it. A bad line costs
-    /// only itself and is handed to `on_bad`; blank lines are nothing.
+    /// Appends one row per line, each as in [`append_json`](Self::append_json). A bad line is
+    /// skipped and passed to `on_bad`. Blank lines are ignored.
     ///
     /// ```
     /// # use mldash_track::{Experiment, Options};
@@ -147,8 +149,8 @@ impl Track {
     /// ```
     ///
     /// # Errors
-    /// Those that are not a line's own: `lines` that can't be read, a topic that can't be one, a
-    /// full buffer, a store that can't be written. The lines before are appended.
+    /// Fails on errors that do not belong to one line: `lines` can't be read, the topic is invalid,
+    /// the buffer is full or the store can't be written. The lines before the error are appended.
     pub fn append_json_lines(
         &self,
         lines: impl BufRead,
@@ -157,7 +159,7 @@ impl Track {
         lines::append(self, lines, on_bad)
     }
 
-    /// The row that `text` is, by a parser that knows the columns of the rows before.
+    /// Parses `text` into a row, with a parser that knows the columns of earlier rows.
     pub(super) fn append_parsed(
         &self,
         parser: &mut RowParser,
@@ -169,21 +171,23 @@ impl Track {
         self.append_row(row)
     }
 
-    /// Takes over what `notes` says of the track, which is made if there is none; what is `None`
-    /// there stays as it was.
+    /// Stores `notes` for the track and creates the track if it does not exist. Fields that are
+    /// `None` keep their stored value.
     ///
     /// # Errors
-    /// A topic that can't be one or shares its folder with another, a store that can't be written.
+    /// Fails if the topic is invalid or shares its folder with another, or the store can't be
+    /// written.
     pub fn annotate(&self, notes: TrackNotes) -> Result<(), TrackError> {
         self.shared.annotate(self.state()?, notes)
     }
 
-    /// Returns once the rows appended to this track are in the store, and on the server if the experiment
-    /// has a [`remote`](super::Options::remote).
+    /// Returns once the rows appended to this track are in the store, and also on the server if the
+    /// experiment has a [`remote`](super::Options::remote).
     ///
     /// # Errors
-    /// A store that can't be written; the rows stay in memory and are tried again. A server that does not
-    /// have all in [`remote_timeout`](super::Options::remote_timeout), or refuses some of it.
+    /// Fails if the store can't be written; the rows stay in memory and are retried. Also fails if
+    /// the server does not have everything within
+    /// [`remote_timeout`](super::Options::remote_timeout), or refuses some of it.
     pub fn flush(&self) -> Result<(), TrackError> {
         self.flush_to_store()?;
         self.shared.wait_for_server()
@@ -196,36 +200,36 @@ impl Track {
         }
     }
 
-    /// The rows that `query` asks for, sorted by time, each time once.
+    /// Returns the rows that `query` selects, sorted by time. Each time occurs once.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn read(&self, query: &Query) -> Result<Vec<Row>, TrackError> {
         self.rows(query)?.collect()
     }
 
-    /// As [`read`](Self::read), one row after another, without holding them all.
+    /// Like [`read`](Self::read), but returns one row after another without holding them all.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn rows(&self, query: &Query) -> Result<Rows, TrackError> {
         Ok(self.select(query)?.rows())
     }
 
-    /// The rows that `query` asks for, as a file.
+    /// Returns the rows that `query` selects, as a file.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn export(&self, query: &Query, export: impl Into<Export>) -> Result<Vec<u8>, TrackError> {
         let mut out = Vec::new();
         self.export_to(query, export, &mut out)?;
         Ok(out)
     }
 
-    /// As [`export`](Self::export), written to `out` as it is made.
+    /// Like [`export`](Self::export), but writes to `out` as it goes.
     ///
     /// # Errors
-    /// A store that can't be read, an `out` that can't be written.
+    /// Fails if the store can't be read or `out` can't be written.
     pub fn export_to(
         &self,
         query: &Query,
@@ -235,17 +239,17 @@ impl Track {
         format::write(export.into(), &self.select(query)?, out)
     }
 
-    /// The names of the columns that the track has or was [declared](Self::with_schema) to have, sorted;
-    /// `None` of a track that has no rows and never had any here.
+    /// The sorted names of the columns that the track has or was [declared](Self::with_schema) to
+    /// have; `None` for a track that has no rows and never had any here.
     ///
     /// # Errors
-    /// A store that can't be read.
+    /// Fails if the store can't be read.
     pub fn columns(&self) -> Result<Option<Vec<String>>, TrackError> {
         let selection = self.select(&Query::all())?;
         Ok(selection.exists().then(|| selection.columns()))
     }
 
-    /// The topic as it was given.
+    /// The topic as the caller gave it.
     pub fn topic(&self) -> String {
         match &self.name {
             Ok(name) => name.to_string(),
@@ -272,7 +276,7 @@ impl Track {
         Ok(self.state.get_or_init(|| state))
     }
 
-    /// What this handle's experiment appended is flushed first: a reader sees its own writes.
+    /// Flushes what this handle's experiment appended first, so that a reader sees its own writes.
     pub(super) fn select(&self, query: &Query) -> Result<Selection, TrackError> {
         self.flush_to_store()?;
         let folder = self.shared.dir.track_folder(self.name()?);

@@ -1,4 +1,4 @@
-//! What other threads want of the listening thread, in the order in which they asked.
+//! Requests from other threads to the listening thread, in order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use super::RosError;
 use super::services::{Call, Reply};
 use crate::ros::rcl::{Context, GuardCondition};
 
-/// Something for the listening thread to do once all messages that came before are handed over.
+/// A request to the listening thread, handled after all messages before it are handed over.
 pub(super) enum Request {
     /// A service was called.
     Call(Call, Reply),
-    /// The recorder has gone on in the next part.
+    /// The recorder has started the next part.
     PartStarted,
     /// `use_sim_time` was set.
     SimTime(bool),
 }
 
-/// The requests that were not looked at yet. Clones share them.
+/// The pending requests. Clones share them.
 #[derive(Clone)]
 pub(super) struct Calls {
     pending: Arc<Mutex<VecDeque<Request>>>,
@@ -33,12 +33,12 @@ impl Calls {
         Ok(Self { pending: Arc::default(), guard })
     }
 
-    /// What is set when there is a request.
+    /// The guard condition that a request triggers.
     pub(super) fn guard(&self) -> &GuardCondition {
         &self.guard
     }
 
-    /// Asks for something and wakes the listening thread.
+    /// Adds a request and wakes the listening thread.
     pub(super) fn ask(&self, request: Request) {
         self.pending.lock().push_back(request);
         self.wake();
@@ -52,7 +52,7 @@ impl Calls {
         }
     }
 
-    /// What was asked for since the last call.
+    /// Takes the requests since the last call.
     pub(super) fn take(&self) -> VecDeque<Request> {
         std::mem::take(&mut *self.pending.lock())
     }

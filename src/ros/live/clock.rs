@@ -1,8 +1,9 @@
-//! When a message was received, in ROS time: by the system clock, or by `/clock` under `use_sim_time`.
+//! The receive time of a message in ROS time: from the system clock, or from `/clock` under
+//! `use_sim_time`.
 //!
-//! The middleware notes the system time at which each message arrived. Under simulated time that is
-//! looked up among the arrivals of `/clock`: a message was received at the simulator's time that had come
-//! last by then, whenever it is taken.
+//! The middleware notes the system time at which each message arrived. Under simulated time, that
+//! arrival is looked up among the arrivals of `/clock`: the receive time is the last simulated time
+//! that had arrived by then, no matter when the message is taken.
 
 use std::collections::VecDeque;
 
@@ -10,15 +11,15 @@ use crate::ros::rcl::{
     Durability, MessageInfo, Node, QosProfile, RclError, Reliability, Subscription, TypeSupport,
 };
 
-/// A simulator started anew, or a clock set back: further than what a clock is corrected by.
+/// More than any clock correction: a simulator restarted, or a clock was set back.
 const JUMP_NANOS: i64 = 1_000_000_000;
-/// Clock messages between two looks: a second of a clock of 1 kHz.
+/// Queue depth for clock messages: one second of a 1 kHz clock.
 const DEPTH: usize = 1_000;
-/// Arrivals of the clock that are remembered: ten seconds of a clock of 1 kHz.
+/// Clock arrivals to remember: ten seconds of a 1 kHz clock.
 const MAX_TICKS: usize = 10_000;
 const TYPE: &str = "rosgraph_msgs/msg/Clock";
 
-/// The clock that receive times are told by.
+/// The clock for receive times.
 #[derive(Default)]
 pub(super) struct ReceiveClock {
     simulated: Option<Simulated>,
@@ -29,22 +30,21 @@ struct Simulated {
     ticks: Ticks,
 }
 
-/// What `/clock` said, and when that came.
+/// What `/clock` said, and when each message arrived.
 #[derive(Debug, Default)]
 struct Ticks {
-    /// System time and ROS time, nanoseconds, in the order of the first.
+    /// System time and ROS time in nanoseconds, ordered by system time.
     list: VecDeque<(i64, i64)>,
-    /// Whether the oldest were forgotten: what arrived before is told by the oldest that is left.
+    /// Whether the oldest were dropped. Earlier arrivals then use the oldest one left.
     is_trimmed: bool,
     jumped_at: Option<i64>,
 }
 
 impl ReceiveClock {
-    /// Goes by `topic`, what `/clock` is called on the graph, from now on; or by the system clock, with
-    /// `None`.
+    /// Switches to `topic`, the name of `/clock` on the graph, or to the system clock for `None`.
     ///
     /// # Errors
-    /// The clock can't be subscribed to.
+    /// Fails if the clock can't be subscribed to.
     pub(super) fn set_simulated(
         &mut self,
         node: &Node,
@@ -63,19 +63,20 @@ impl ReceiveClock {
         Ok(())
     }
 
-    /// Whether it goes by `/clock`.
+    /// Returns true if it follows `/clock`.
     pub(super) fn is_simulated(&self) -> bool {
         self.simulated.is_some()
     }
 
-    /// Takes what `/clock` has said. If it jumped back, returns the system time at which that came.
+    /// Reads new `/clock` messages. If the clock jumped back, returns the system time of that
+    /// message.
     pub(super) fn update(&mut self) -> Option<i64> {
         let simulated = self.simulated.as_mut()?;
         simulated.take_ticks();
         simulated.ticks.jumped_at.take()
     }
 
-    /// When a message was received, nanoseconds; `None` while a simulated clock does not run.
+    /// The receive time of a message in nanoseconds; `None` while a simulated clock does not run.
     pub(super) fn received_nanos(&mut self, info: &MessageInfo) -> Option<i64> {
         let arrived_nanos = info.received_nanos.unwrap_or_else(super::reader::system_nanos);
         let Some(simulated) = &mut self.simulated else { return Some(arrived_nanos) };
@@ -120,22 +121,23 @@ impl Ticks {
         self.list.push_back((at, nanos));
     }
 
-    /// What the clock had said last by the system time `at`; `None` if it does not run by then.
+    /// The last time that the clock gave by the system time `at`; `None` if it was not running by
+    /// then.
     fn at(&self, at: i64) -> Option<i64> {
         let count = self.list.partition_point(|(came, _)| *came <= at);
         let index =
             if self.is_trimmed { Some(count.saturating_sub(1)) } else { count.checked_sub(1) };
         let tick = index.and_then(|index| self.list.get(index));
-        // A clock at 0 or before does not run yet.
+        // A clock at or below 0 does not run yet.
         tick.map(|(_, nanos)| *nanos).filter(|nanos| *nanos > 0)
     }
 }
 
-/// The time of a `rosgraph_msgs/msg/Clock`: seconds and nanoseconds behind the encapsulation header.
+/// The time of a `rosgraph_msgs/msg/Clock`: seconds and nanoseconds after the encapsulation header.
 fn clock_nanos(cdr: &[u8]) -> Option<i64> {
     let (header, body) = cdr.split_at_checked(4)?;
     let word = |at: usize| -> Option<[u8; 4]> { body.get(at..at + 4)?.try_into().ok() };
-    // CDR_LE and its kin have an odd second byte (OMG RTPS 2.5, 10.2).
+    // CDR_LE and the other little-endian kinds have an odd second byte (OMG RTPS 2.5, 10.2).
     let is_little = header[1] & 1 == 1;
     let (secs, nanos) = match is_little {
         true => (i32::from_le_bytes(word(0)?), u32::from_le_bytes(word(4)?)),

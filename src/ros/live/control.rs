@@ -1,4 +1,4 @@
-//! What the node tells the recorder besides messages, and the recorder's side of the queue.
+//! Commands from the node to the recorder besides messages, and the recorder's side of the queue.
 
 use super::queue::{MessageQueue, Taken};
 use super::services::{Answer, Reply};
@@ -6,36 +6,36 @@ use crate::record::{DropReason, QueueFill, Receipt, Received, Recorder, TopicPla
 use crate::ros::StopFlag;
 use crate::track::one_line;
 
-/// What the node tells the recorder besides messages.
+/// A command from the node to the recorder.
 pub(super) enum Control {
-    /// The topic of the next number.
+    /// Adds a topic. It gets the next number.
     AddTopic(Box<TopicPlan>),
     /// A topic that can't be recorded, and why.
     Refuse { topic: String, reason: String },
-    /// Messages that the node could not, or was not to, hand over.
+    /// Counts messages that the node could not or must not hand over.
     Dropped { topic: usize, reason: DropReason, messages: u64 },
-    /// The number of messages that never came has changed by so many.
+    /// Changes the number of lost messages by this much.
     Lost { topic: usize, change: i64 },
-    /// How many of a topic never came can't be known: the middleware does not number messages.
+    /// The losses of a topic can't be known: the middleware does not number messages.
     LossUnknown { topic: usize },
-    /// Entries of the mapping that no topic came for.
+    /// Entries of the mapping without a topic.
     Unmatched(Vec<String>),
-    /// Messages are left out from now on, or taken again.
+    /// Whether messages are left out from now on.
     Paused(bool),
-    /// It is time to look at how everything stands.
+    /// Time to post the status.
     Look(QueueFill),
     /// `~/flush`.
     Flush(Reply),
     /// `~/split`.
     Split(Reply),
-    /// The ROS clock jumped back, and the recording is to be split there.
+    /// The ROS clock jumped back; split the recording there.
     ClockJumped,
     /// `~/status`.
     Status(QueueFill, Reply),
 }
 
-/// Records what the queue brings until it is closed and empty; `part_started` is called when the recording
-/// has gone on in a new part. In a hurry, messages that still wait are counted and left out.
+/// Records from the queue until it is closed and empty. Calls `part_started` when the recording has
+/// continued in a new part. In a hurry, waiting messages are counted and left out.
 pub(super) fn record_queue(
     queue: &MessageQueue<Control>,
     recorder: &mut Recorder,
@@ -80,14 +80,14 @@ impl Control {
             Self::Look(queue) => recorder.post_status(queue),
             Self::Flush(reply) => send(reply, flush(recorder)),
             Self::Split(reply) => send(reply, split(recorder, part_started)),
-            // It is told there when it can't be.
+            // `split` reports a failure itself.
             Self::ClockJumped => drop(split(recorder, part_started)),
             Self::Status(queue, reply) => send(reply, status(recorder, queue)),
         }
     }
 }
 
-/// Answers; nobody may be waiting any more.
+/// Answers; the caller may have stopped waiting.
 pub(super) fn send(reply: Reply, answer: Answer) {
     let _ = reply.send(answer);
 }

@@ -1,5 +1,5 @@
-//! Which topics of the graph the mapping wants, and how to subscribe to them. Looked up whenever the graph
-//! changes, so that late topics are picked up and publishers that change are noticed.
+//! Finds the topics of the graph that the mapping asks for, and how to subscribe to them. Runs
+//! whenever the graph changes, to pick up late topics and notice publishers that change.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,17 +10,17 @@ use crate::record::TopicPlan;
 use crate::ros::rcl::{Node, PublisherInfo, TopicTypes};
 use crate::ros::{NodeName, RosArguments, UnmatchedEntry};
 
-/// Something to do about a topic of the graph, by its name there.
+/// What to do about a topic, by its name on the graph.
 pub(super) enum NewTopic {
     /// Subscribe and record.
     Record { topic: String, type_name: String, qos: ChosenQos, plan: Box<TopicPlan> },
-    /// The publishers of a topic that is recorded have changed.
+    /// The publishers of a recorded topic have changed.
     Resubscribe { topic: String, type_name: String, qos: ChosenQos },
-    /// It can't be recorded.
+    /// Report that the topic can't be recorded.
     Refuse { name: String, reason: String },
 }
 
-/// The mapping held against the graph.
+/// Compares the mapping with the graph.
 pub(super) struct Discovery {
     mapping: Mapping,
     definitions: Definitions,
@@ -28,11 +28,11 @@ pub(super) struct Discovery {
     node: NodeName,
     /// By name on the graph.
     known: HashMap<String, Known>,
-    /// The mapping's entries that a topic was found for.
+    /// The mapping's entries with a topic.
     matched: HashSet<Place>,
 }
 
-/// A topic that was dealt with: the types that it was published as, in the order in which they came.
+/// A topic that was handled, with the types that it was published as, in order of appearance.
 #[derive(Default)]
 struct Known {
     types: Vec<KnownType>,
@@ -40,21 +40,21 @@ struct Known {
 
 struct KnownType {
     name: String,
-    /// Somebody has published it; else the mapping only expects it.
+    /// Whether somebody has published it; otherwise only the mapping expects it.
     is_published: bool,
-    /// `None` when refused.
+    /// `None` if refused.
     recording: Option<Recording>,
 }
 
 struct Recording {
     wanted: Qos,
     qos: ChosenQos,
-    /// Incompatible publishers that were warned about, by node.
+    /// Nodes with incompatible publishers that were already warned about.
     warned_of: HashSet<String>,
 }
 
 impl Recording {
-    /// Incompatible publishers not yet warned about, by node.
+    /// Nodes with incompatible publishers not yet warned about.
     fn newly_incompatible(&mut self, offers: &[Offer]) -> Option<String> {
         let nodes = self.qos.deaf_to(offers).into_iter();
         let new: Vec<&str> =
@@ -63,23 +63,23 @@ impl Recording {
     }
 }
 
-/// A topic as it is on the graph at a moment.
+/// A topic on the graph at one moment.
 pub(super) struct SeenTopic {
     pub(super) type_name: String,
     pub(super) other_types: Vec<String>,
     /// The nodes that publish it.
     pub(super) publishers: Vec<String>,
-    /// What those offer who publish it as `type_name`.
+    /// The offers of those that publish it as `type_name`.
     pub(super) offers: Vec<Offer>,
-    /// The entry that means it.
+    /// The mapping's entry for it.
     pub(super) rule: Option<SeenRule>,
     pub(super) is_excluded: bool,
 }
 
-/// What an entry of the mapping says of a topic.
+/// What an entry of the mapping says about a topic.
 pub(super) struct SeenRule {
     pub(super) line: usize,
-    /// The track's name, in which fields of messages stand for themselves.
+    /// The track's name, with placeholders for fields of messages.
     pub(super) track: String,
     pub(super) wanted_qos: Qos,
 }
@@ -97,11 +97,11 @@ impl SeenRule {
     }
 }
 
-/// What a name on the graph is to the mapping.
+/// What a name on the graph means to the mapping.
 enum Mapped {
-    /// The mapping calls it that: its name before remapping.
+    /// The mapping's name for it: its name before remapping.
     As(String),
-    /// Remapping gives its name to another topic, `to`, so that the mapping can't mean it.
+    /// Remapping gives its name to another topic, `to`, so the mapping can't refer to it.
     Shadowed { to: String },
 }
 
@@ -115,13 +115,13 @@ impl Discovery {
         Self { mapping, definitions, args, node, known: HashMap::new(), matched: HashSet::new() }
     }
 
-    /// What `name`, a full name, is called on the graph: itself unless a remap rule says otherwise.
+    /// The name on the graph of the full name `name`: the same unless a remap rule applies.
     pub(super) fn name_on_graph(&self, name: &str) -> String {
         self.args.remapped(name, &self.node)
     }
 
-    /// Topics that the mapping names with their type: they are subscribed to before anybody publishes
-    /// them, so that no first message is missed.
+    /// Topics that the mapping names with their type. They are subscribed to before anybody
+    /// publishes them, so that no first message is missed.
     pub(super) fn expected(&mut self) -> Vec<NewTopic> {
         let named = self.mapping.rules().iter().filter(|rule| !rule.topic().is_glob());
         let typed = named.filter_map(|rule| {
@@ -131,7 +131,8 @@ impl Discovery {
         let found = expected.into_iter().filter_map(|(mapped_name, type_name)| {
             let topic = self.name_on_graph(&mapped_name);
             match self.record(topic, &mapped_name, &type_name, &[]) {
-                // Nobody publishes it yet: if it can't be recorded, that is said when somebody does.
+                // Nobody publishes it yet. If it can't be recorded, that is reported when somebody
+                // does.
                 Some(NewTopic::Refuse { .. }) => None,
                 found => found,
             }
@@ -141,7 +142,7 @@ impl Discovery {
         found
     }
 
-    /// What the graph has that is not dealt with yet.
+    /// Finds what is new on the graph.
     pub(super) fn scan(&mut self, node: &Node) -> Vec<NewTopic> {
         let topics = self.topics(node);
         topics.into_iter().flat_map(|(name, types)| self.consider(node, name, &types)).collect()
@@ -155,7 +156,7 @@ impl Discovery {
         })
     }
 
-    /// A topic and what the mapping makes of it, without doing anything about it.
+    /// A topic and what the mapping does with it, without any effect.
     pub(super) fn look_at(&self, node: &Node, name: &str, listed: &[String]) -> SeenTopic {
         let publishers = publishers(node, name);
         let types = types(&publishers);
@@ -181,7 +182,7 @@ impl Discovery {
         }
     }
 
-    /// Entries of the mapping that no topic was found for.
+    /// Entries of the mapping without a topic.
     pub(super) fn unmatched_entries(&self) -> Vec<UnmatchedEntry> {
         self.mapping.rules_not_at(&self.matched).map(UnmatchedEntry::of).collect()
     }
@@ -191,13 +192,13 @@ impl Discovery {
         self.mapping.topics_not_at(&self.matched)
     }
 
-    /// A topic that the graph has now: what is new about it.
+    /// Handles a topic on the graph: returns what is new about it.
     fn consider(&mut self, node: &Node, name: String, listed: &[String]) -> Vec<NewTopic> {
         let mapped_name = match self.mapped(&name) {
             Mapped::As(mapped_name) => mapped_name,
             Mapped::Shadowed { to } => return self.refuse_shadowed(name, listed, &to),
         };
-        // Asking for the publishers of a topic costs more than asking the mapping.
+        // Looking up a topic's publishers costs more than checking the mapping.
         let is_wanted = |ty: &String| {
             ty.parse().is_ok_and(|ty| self.mapping.rule_for(&mapped_name, &ty).is_some())
         };
@@ -206,7 +207,7 @@ impl Discovery {
         }
         let publishers = publishers(node, &name);
         let mut types = types(&publishers);
-        // The type that the mapping means goes first.
+        // The type that the mapping names goes first.
         if let Some(chosen) = self.choose_type(&mapped_name, &types) {
             types.retain(|ty| *ty != chosen);
             types.insert(0, chosen);
@@ -223,8 +224,8 @@ impl Discovery {
         found
     }
 
-    /// A type that a topic is newly published as, if the mapping wants it. Without offers, nobody publishes
-    /// it yet.
+    /// Handles a type that a topic is newly published as, if the mapping asks for it. Without
+    /// offers, nobody publishes it yet.
     fn record(
         &mut self,
         topic: String,
@@ -261,7 +262,7 @@ impl Discovery {
         })
     }
 
-    /// The topic could not be subscribed to as this type: it counts as refused from now on.
+    /// Marks the topic as refused: it could not be subscribed to as this type.
     pub(super) fn set_refused(&mut self, topic: &str, type_name: &str) {
         let known = self.known.get_mut(topic).and_then(|known| known.of(type_name));
         if let Some(known) = known {
@@ -269,7 +270,7 @@ impl Discovery {
         }
     }
 
-    /// Somebody publishes, or has published, a topic as this type.
+    /// Notes that somebody publishes, or has published, a topic as this type.
     pub(super) fn note_published(&mut self, topic: &str, type_name: &str) {
         if let (Mapped::As(mapped_name), Ok(ty)) = (self.mapped(topic), type_name.parse())
             && let Some(rule) = self.mapping.rule_for(&mapped_name, &ty)
@@ -289,10 +290,10 @@ impl Discovery {
         TopicPlan::new(name, mapped_name, &definition, rule).map_err(|error| error.to_string())
     }
 
-    /// A topic and type that is dealt with: has what its publishers offer changed?
+    /// Checks whether the publishers of a handled topic and type have changed their offers.
     fn review(&mut self, topic: &str, type_name: &str, offers: &[Offer]) -> Option<NewTopic> {
         if offers.is_empty() {
-            // Whoever comes next is likely to be the same again.
+            // The next publisher probably offers the same again.
             return None;
         }
         let known = self.known.get_mut(topic)?.of(type_name)?;
@@ -314,7 +315,8 @@ impl Discovery {
         Some(NewTopic::Refuse { name: format!("{topic} (of {nodes})"), reason })
     }
 
-    /// A topic whose name remapping gives to another: said once, if the mapping would want it otherwise.
+    /// Handles a topic whose name remapping gives to another. Reports it once, if the mapping would
+    /// otherwise ask for it.
     fn refuse_shadowed(&mut self, name: String, listed: &[String], to: &str) -> Vec<NewTopic> {
         let is_wanted =
             |ty: &String| ty.parse().is_ok_and(|ty| self.mapping.rule_for(&name, &ty).is_some());
@@ -329,7 +331,8 @@ impl Discovery {
         vec![NewTopic::Refuse { name, reason }]
     }
 
-    /// The type to record first: the one that the mapping names if the topic has it, else its first.
+    /// The type to record first: the one that the mapping names if the topic has it, else its
+    /// first.
     fn choose_type(&self, mapped_name: &str, types: &[String]) -> Option<String> {
         let parsed = types.iter().filter_map(|t| Some((t, t.parse::<TypeName>().ok()?)));
         let wanted = parsed.into_iter().find(|(_, parsed)| {
@@ -339,7 +342,7 @@ impl Discovery {
         wanted.map(|(name, _)| name.clone()).or_else(|| types.first().cloned())
     }
 
-    /// What the mapping calls a topic of the graph. An entry that names a topic which is remapped means
+    /// The mapping's name for a topic of the graph. An entry that names a remapped topic refers to
     /// the one that it is remapped to.
     fn mapped(&self, name: &str) -> Mapped {
         let explicit = self.mapping.rules().iter().map(|rule| rule.topic());
@@ -354,7 +357,7 @@ impl Discovery {
 }
 
 impl Known {
-    /// The type that it is recorded as, the first of several.
+    /// The type that it is recorded as; the first if there are several.
     fn recorded(&self) -> Option<&str> {
         let recorded = self.types.iter().find(|ty| ty.recording.is_some())?;
         Some(&recorded.name)
@@ -385,7 +388,7 @@ fn types(publishers: &[PublisherInfo]) -> Vec<String> {
     types.into_iter().cloned().collect()
 }
 
-/// What those who publish a type offer.
+/// The offers of those that publish a type.
 fn offers(publishers: &[PublisherInfo], type_name: &str) -> Vec<Offer> {
     publishers.iter().filter(|p| p.type_name == type_name).map(Offer::of).collect()
 }

@@ -1,16 +1,16 @@
-//! Messages that publishers keep for who comes late (`/tf_static`, `/robot_description`, `/map`), kept
-//! here too: what was left out while paused is recorded afterwards, and what a publisher sent that has
-//! left is repeated in the next part of a recording. Pure.
+//! A copy of the messages that publishers keep for late joiners (`/tf_static`,
+//! `/robot_description`, `/map`). Messages left out during a pause are recorded after it. Messages
+//! of publishers that have left are repeated in the next part of a recording. Pure.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::ros::rcl::{Gid, MessageInfo};
 
-/// Publishers of one topic whose messages are kept. Of those beyond, the longest silent is forgotten.
+/// Maximum number of publishers per topic. Beyond it, the one silent longest is dropped.
 const MAX_PUBLISHERS: usize = 64;
-/// Messages of one publisher.
+/// Maximum number of messages of one publisher.
 const MAX_MESSAGES: usize = 100;
-/// Bytes of one publisher's messages; the newest is kept whatever its size.
+/// Maximum bytes of one publisher's messages. The newest is kept whatever its size.
 const MAX_BYTES: usize = 16 << 20;
 
 /// A kept message.
@@ -32,13 +32,14 @@ pub(super) struct Latched {
 #[derive(Debug, Default)]
 struct OfPublisher {
     messages: VecDeque<KeptMessage>,
-    /// How many it was seen to keep itself: discovery does not tell the depth of its history.
+    /// The largest number of messages that it was seen to keep: discovery does not report its
+    /// history depth.
     depth: usize,
     last_heard: u64,
 }
 
 impl Latched {
-    /// Keeps a message. `is_old`: it was sent before the subscription that it came by.
+    /// Keeps a message. `is_old` means that it was sent before its subscription was made.
     pub(super) fn keep(&mut self, cdr: &[u8], info: MessageInfo, is_old: bool, is_paused: bool) {
         self.clock += 1;
         self.make_room_for(info.publisher);
@@ -50,7 +51,7 @@ impl Latched {
         of_publisher.trim();
     }
 
-    /// What was left out while the recording was paused, oldest first; it is not any more.
+    /// Takes the messages left out during a pause, oldest first. They no longer count as left out.
     pub(super) fn take_left_out(&mut self) -> Vec<KeptMessage> {
         let all = self.publishers.values_mut().flat_map(|publisher| &mut publisher.messages);
         let left_out = all.filter_map(|kept| {
@@ -60,7 +61,7 @@ impl Latched {
         in_order(left_out.collect())
     }
 
-    /// The messages of all publishers but these, oldest first.
+    /// The messages of all publishers except these, oldest first.
     pub(super) fn of_others(&self, publishers: &HashSet<Gid>) -> Vec<KeptMessage> {
         let others = self.publishers.iter().filter(|(gid, _)| !publishers.contains(*gid));
         in_order(others.flat_map(|(_, publisher)| publisher.messages.iter().cloned()).collect())

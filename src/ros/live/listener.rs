@@ -1,5 +1,5 @@
-//! The listening thread: sleeps until something arrives, takes every message that is there, and hands
-//! them to the recorder in batches. It never waits for the recorder, the disk or a service.
+//! The listening thread: sleeps until something arrives, takes all messages, and hands them to the
+//! recorder in batches. It never waits for the recorder, the disk or a service.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,20 +16,20 @@ use crate::mapping::ClockJump;
 use crate::record::DropReason;
 use crate::ros::rcl::{RclError, Ready, Subscription, WaitSet};
 
-/// A graph that changes without end is looked at so often.
+/// How often to look at a graph that keeps changing.
 const DISCOVER_EVERY: Duration = Duration::from_millis(50);
-/// How long the last messages may take to come out of the middleware after a stop.
+/// How long to drain the middleware after a stop.
 const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
-/// How long those may take that came before a pause or a split.
+/// How long to drain the messages that came before a pause or a split.
 const DRAIN_BEFORE_CALL: Duration = Duration::from_millis(500);
-/// `/clock` is not waited for: it is looked at so often when nothing else comes.
+/// How often to look at `/clock` when nothing else arrives; it does not wake the thread.
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
-/// A failing middleware is tried again after so long.
+/// How long to wait before retrying a failing middleware.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
-/// A batch is handed over before it takes more than this.
+/// A batch is handed over before it exceeds this.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Everything that lives on the listening thread.
+/// The state of the listening thread.
 pub(super) struct Listener<'a> {
     nodes: Nodes,
     wait_set: WaitSet,
@@ -42,7 +42,7 @@ pub(super) struct Listener<'a> {
     gather: Duration,
 }
 
-/// The topics that are recorded, and the way from them to the recorder.
+/// The recorded topics and their path to the recorder.
 struct Readers<'a> {
     /// By topic number.
     list: Vec<Counted>,
@@ -50,12 +50,12 @@ struct Readers<'a> {
     clock: ReceiveClock,
     batch: Vec<RawMessage>,
     batch_bytes: usize,
-    /// By topic number: messages that the queue had no room for since that was last told.
+    /// By topic number: messages that did not fit in the queue since the last report.
     queue_full: Vec<u64>,
     paused: bool,
 }
 
-/// A topic's reader and what was left out of it since that was last told.
+/// A topic's reader, and what was left out since the last report.
 struct Counted {
     reader: TopicReader,
     type_name: String,
@@ -63,10 +63,10 @@ struct Counted {
 }
 
 impl<'a> Listener<'a> {
-    /// Listens on `node`. What other threads ask for comes by `calls`.
+    /// Listens on `node`. Other threads send requests through `calls`.
     ///
     /// # Errors
-    /// rcl can't wait.
+    /// Fails if rcl can't wait.
     pub(super) fn new(
         nodes: Nodes,
         settings: ListenSettings,
@@ -101,7 +101,7 @@ impl<'a> Listener<'a> {
         Ok(listener)
     }
 
-    /// Until told to stop; then takes what has arrived.
+    /// Runs until told to stop, then takes what has arrived.
     pub(super) fn run(mut self) {
         for found in self.discovery.expected() {
             self.deal_with(found);
@@ -116,7 +116,7 @@ impl<'a> Listener<'a> {
             if let Err(error) = self.wait(discover_at) {
                 tracing::error!("waiting for messages failed, trying again: {error}");
                 thread::sleep(RETRY_AFTER);
-                // What has arrived is taken all the same.
+                // Take what has arrived anyway.
                 self.ready.subscriptions = (0..self.readers.subscriptions().count()).collect();
             }
             if self.ready.graph {
@@ -141,8 +141,8 @@ impl<'a> Listener<'a> {
         self.readers.queue.push_control(Control::Unmatched(self.discovery.unmatched()));
     }
 
-    /// Under load, lets messages gather in the middleware before the next wake-up: waking up costs more
-    /// than a message. The middleware has noted when each arrived, so no row changes.
+    /// Under load, lets messages collect in the middleware before the next wake-up, because waking
+    /// up costs more than a message. The middleware noted each arrival time, so no row changes.
     fn gather(&self, taken: usize, last_drain: Instant) -> Instant {
         let now = Instant::now();
         let is_loaded = taken > 1 || (taken > 0 && now - last_drain < self.gather);
@@ -165,7 +165,7 @@ impl<'a> Listener<'a> {
         self.wait_set.wait(subscriptions.into_iter(), self.calls.guard(), timeout, &mut self.ready)
     }
 
-    /// Hands over everything that the middleware holds by now.
+    /// Hands over everything that the middleware holds now.
     fn drain_all(&mut self, at_most: Duration) {
         let deadline = Instant::now() + at_most;
         while self.readers.drain_every() > 0 && Instant::now() < deadline && !self.stop.is_hurried()
@@ -229,7 +229,7 @@ impl<'a> Listener<'a> {
         self.readers.queue.push_control(Control::Refuse { topic, reason });
     }
 
-    /// What was received before a jump belongs to the part before.
+    /// Messages received before a clock jump belong to the part before.
     fn watch_clock(&mut self) {
         let Some(jumped_at) = self.readers.clock.update() else { return };
         match self.clock_jump {
@@ -254,7 +254,7 @@ impl<'a> Listener<'a> {
         for request in self.calls.take() {
             match request {
                 Request::Call(call, reply) => {
-                    // What came before the call is dealt with as it was before.
+                    // Messages from before the call are handled under the old state.
                     self.drain_all(DRAIN_BEFORE_CALL);
                     self.answer(call, reply);
                 }
@@ -280,7 +280,7 @@ impl<'a> Listener<'a> {
             }
             Call::Flush => queue.push_behind_messages(Control::Flush(reply)),
             Call::Split => {
-                // What a part still waits for belongs to it.
+                // What a part still waits for belongs to that part.
                 self.readers.end_echoes();
                 self.readers.hand_over();
                 queue.push_behind_messages(Control::Split(reply));
@@ -326,8 +326,8 @@ impl Readers<'_> {
         self.list.iter().flat_map(|counted| counted.reader.subscriptions())
     }
 
-    /// Takes what has arrived on the topics of these subscriptions, by their place in
-    /// [`subscriptions`](Self::subscriptions), in order.
+    /// Takes what has arrived on these subscriptions, in order. `ready` holds their places in
+    /// [`subscriptions`](Self::subscriptions).
     fn drain(&mut self, ready: &[usize]) -> usize {
         let (mut first, mut ready) = (0, ready.iter().copied().peekable());
         let mut taken = 0;
@@ -368,13 +368,13 @@ impl Readers<'_> {
             }
         });
         taken.unwrap_or_else(|error| {
-            // Those that it could not hand over show as gaps.
+            // Messages that it could not hand over show up as gaps.
             tracing::error!("{}: messages could not be taken: {error}", reader.topic());
             0
         })
     }
 
-    /// Gives the recorder what was gathered, and tells it what is missing.
+    /// Hands the collected messages to the recorder and reports what is missing.
     fn hand_over(&mut self) {
         let Self { list, queue, batch, batch_bytes, queue_full, .. } = self;
         *batch_bytes = 0;
@@ -398,7 +398,7 @@ impl Readers<'_> {
         }
     }
 
-    /// Of what was gathered, what arrived at this system time or later.
+    /// Takes the collected messages that arrived at or after this system time.
     fn take_batch_since(&mut self, nanos: i64) -> Vec<RawMessage> {
         let all = std::mem::take(&mut self.batch);
         let (later, before) = all.into_iter().partition(|message| message.arrived_nanos >= nanos);
@@ -430,8 +430,8 @@ impl Readers<'_> {
         }
     }
 
-    /// Messages are left out from now on, or taken again. Latched ones that came meanwhile are recorded
-    /// then: they would never come otherwise. Returns true if that is a change.
+    /// Pauses or resumes. On resume, latched messages that came meanwhile are recorded, since they
+    /// would not come again. Returns true if the state changed.
     fn set_paused(&mut self, paused: bool) -> bool {
         let is_change = std::mem::replace(&mut self.paused, paused) != paused;
         if is_change && !paused {

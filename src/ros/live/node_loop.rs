@@ -1,5 +1,5 @@
-//! The node's own thread: services, parameters, diagnostics and the log, by way of r2r. Messages are not
-//! its business; if it fails, the recording goes on without it.
+//! The node's thread: services, parameters, diagnostics and the log, through r2r. It handles no
+//! messages; if it fails, the recording continues without it.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use super::services::Services;
 use super::{NodeName, NodeSettings, RosError, StopFlag, parameters};
 use crate::record::StatusBoard;
 
-/// A request ends a spin at once; this bounds how late the log and the diagnostics are published.
+/// A request ends a spin at once. This bounds the delay of the log and the diagnostics.
 const SPIN: Duration = Duration::from_millis(200);
-/// While an answer is awaited, which ends no spin.
+/// While an answer is pending, because an answer does not end a spin.
 const SPIN_FOR_ANSWER: Duration = Duration::from_millis(5);
 
-/// Everything that lives on the node's thread.
+/// The state of the node's thread.
 pub(super) struct NodeLoop<'a> {
     node: r2r::Node,
     queue: &'a MessageQueue<Control>,
@@ -58,7 +58,7 @@ impl<'a> NodeLoop<'a> {
         Ok(Self { node, queue, calls, stop, services, reports, rosout, parameters, use_sim_time })
     }
 
-    /// Until the recording ends.
+    /// Runs until the recording ends.
     pub(super) fn run(mut self) {
         while !self.stop.is_set() {
             let is_awaited = self.services.has_unanswered();
@@ -73,7 +73,7 @@ impl<'a> NodeLoop<'a> {
         self.publish_log();
     }
 
-    /// ROS time, nanoseconds.
+    /// ROS time in nanoseconds.
     fn now_nanos(&self) -> i64 {
         let clock = self.node.get_ros_clock();
         let mut clock = clock.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! Listens to the graph for a while, subscribed as a recording would be, and tells what it heard.
+//! Listens to the graph for a while, with the subscriptions of a recording, and reports what it
+//! heard.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,16 +9,16 @@ use super::reader::TopicReader;
 use super::{GraphReport, GraphTopic, Mapped, RecordedTopic, RosError, StopFlag};
 use crate::ros::rcl::{Context, GuardCondition, Node, RclError, Ready, WaitSet};
 
-/// How long the graph must have brought nothing new before the listening begins.
+/// How long the graph must be stable before listening begins.
 const QUIET: Duration = Duration::from_secs(1);
-/// How long a graph may take to show its first topic, and go on bringing new ones.
+/// How long to wait for a graph to show its first topic and become stable.
 const SETTLE_AT_MOST: Duration = Duration::from_secs(10);
-/// How often rates are taken and the end is looked for.
+/// How often to take rates and check for the end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What every node publishes: no sign that another one is there.
+/// Topics of every node: no sign of another node.
 const OF_ANY_NODE: [&str; 2] = ["/rosout", "/parameter_events"];
 
-/// A topic that is listened to, by its name on the graph.
+/// A topic being listened to, by its name on the graph.
 struct Heard {
     reader: TopicReader,
     count: u64,
@@ -26,7 +27,7 @@ struct Heard {
     span: Option<(Instant, Instant)>,
 }
 
-/// The graph while it is looked at.
+/// Observes the graph.
 pub(super) struct Observer {
     node: Node,
     wait_set: WaitSet,
@@ -55,10 +56,10 @@ impl Observer {
         })
     }
 
-    /// Waits until the graph is known, then listens for so long, or until `stop` is set.
+    /// Waits until the graph is known, then listens for the given time, or until `stop` is set.
     ///
     /// # Errors
-    /// Waiting failed.
+    /// Fails if waiting failed.
     pub(super) fn observe(
         mut self,
         listen: Duration,
@@ -88,7 +89,7 @@ impl Observer {
         Ok(())
     }
 
-    /// Looks at the graph if it has changed, and takes what arrives for a moment.
+    /// Looks at the graph if it has changed, and takes messages for a moment.
     fn listen(&mut self) -> Result<(), RosError> {
         if std::mem::take(&mut self.is_graph_new) {
             self.discover();
@@ -182,7 +183,7 @@ impl Heard {
         }
     }
 
-    /// How much of something came in a second, between the first message and the last.
+    /// The amount per second, between the first message and the last.
     fn rate(&self, much: impl Fn(&Self) -> u64) -> Option<f64> {
         let (first, last) = self.span.filter(|_| self.count > 1)?;
         let secs = last.duration_since(first).as_secs_f64();

@@ -1,4 +1,5 @@
-//! The node's parameters, as `ros2 param` shows them: what the run uses, fixed while it lasts.
+//! The node's parameters, as `ros2 param` shows them: the settings of the run, fixed while it
+//! lasts.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,15 +10,15 @@ use r2r::{Parameter, ParameterValue, RosParams};
 use crate::ros::EffectiveSettings;
 
 const USE_SIM_TIME: &str = "use_sim_time";
-/// Those of this node, as the command line or a parameter file may give them.
+/// The parameters of this node, from the command line or a parameter file.
 const NAMES: [&str; 6] = ["config", "experiment", "root", "remote", "start_paused", USE_SIM_TIME];
-/// What any node may be given, whether it makes use of it or not.
+/// Parameters that any node may get, even if it does not use them.
 const OF_ANY_NODE: [&str; 2] = ["qos_overrides.", "start_type_description_service"];
 
-/// Parameters with their values; nobody may change them.
+/// Read-only parameters with their values.
 struct Fixed(Vec<(&'static str, ParameterValue, &'static str)>);
 
-/// Says of parameters that were given and that this node does not have: a mistyped name would go unnoticed.
+/// Warns about unknown parameters, so that a mistyped name is noticed.
 pub(super) fn warn_of_others(node: &r2r::Node) {
     let given = node.params.lock().unwrap_or_else(PoisonError::into_inner);
     let is_of_any = |name: &str| OF_ANY_NODE.iter().any(|start| name.starts_with(start));
@@ -32,13 +33,13 @@ pub(super) fn warn_of_others(node: &r2r::Node) {
     }
 }
 
-/// Whether receive times are those of `/clock`, as it is set now.
+/// Whether receive times currently come from `/clock`.
 pub(super) fn use_sim_time(node: &r2r::Node) -> bool {
     let params = node.params.lock().unwrap_or_else(PoisonError::into_inner);
     matches!(params.get(USE_SIM_TIME), Some(Parameter { value: ParameterValue::Bool(true), .. }))
 }
 
-/// What answers `ros2 param`, and switches to simulated time.
+/// Answers `ros2 param` and switches to simulated time.
 pub(super) fn serve(
     node: &mut r2r::Node,
     settings: &EffectiveSettings,
@@ -91,7 +92,7 @@ impl RosParams for Fixed {
         Ok(())
     }
 
-    /// Those that are registered are answered by r2r itself.
+    /// r2r itself answers for registered parameters.
     fn get_parameter(&mut self, name: &str) -> r2r::Result<ParameterValue> {
         Err(r2r::Error::InvalidParameterName { name: name.to_owned() })
     }

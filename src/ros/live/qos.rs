@@ -1,5 +1,5 @@
-//! What subscriptions ask for, so that every publisher on the topic may answer: a request for more than a
-//! publisher offers gets nothing from it.
+//! Chooses the QoS of subscriptions so that every publisher on a topic can match. A subscription
+//! gets nothing from a publisher that offers less than it requests.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,32 +8,32 @@ use crate::mapping::{Durability, Qos, Reliability};
 use crate::ros::NodeName;
 use crate::ros::rcl::{self, PublisherInfo, QosProfile};
 
-/// Messages that the middleware keeps until the node takes them. Below this, bursts are lost
-/// inside DDS even though every subscription is drained at once (measured at 20,000/s).
+/// History depth in the middleware. With less, DDS drops bursts even though every subscription is
+/// drained at once (measured at 20,000/s).
 const DEFAULT_DEPTH: u32 = 1_000;
 
 /// What one publisher offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Offer {
-    /// The node that publishes.
+    /// The publishing node.
     pub(super) node: String,
     pub(super) reliability: Reliability,
     pub(super) durability: Durability,
 }
 
-/// What the subscriptions to a topic ask for.
+/// The QoS that the subscriptions to a topic request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChosenQos {
     pub(super) reliability: Reliability,
     pub(super) durability: Durability,
     pub(super) depth: u32,
-    /// What a second subscription asks for: latched messages, where only some publishers keep them; or
-    /// reliable delivery, where nobody publishes yet and it may be either kind that comes.
+    /// What a second subscription requests: latched messages, if only some publishers keep them; or
+    /// reliable delivery, if nobody publishes yet and either kind may come.
     second: Option<(Reliability, Durability)>,
 }
 
 impl Offer {
-    /// What a publisher offers.
+    /// The offer of a publisher.
     pub(super) fn of(publisher: &PublisherInfo) -> Self {
         Self {
             node: NodeName::new(&publisher.node, &publisher.namespace).full_name(),
@@ -54,9 +54,9 @@ impl Offer {
 }
 
 impl ChosenQos {
-    /// As the mapping says, and where it leaves it open the most that all publishers offer: reliable if
-    /// all are, latched messages if all keep them. Where only some keep them, these are asked for by a
-    /// second subscription.
+    /// Follows the mapping. Where the mapping leaves it open, requests the most that all publishers
+    /// offer: reliable if all are, latched messages if all keep them. If only some keep them, a
+    /// second subscription requests these.
     pub(super) fn adapted(wanted: &Qos, offers: &[Offer]) -> Self {
         let most_reliable = |mut offers: std::slice::Iter<'_, Offer>| {
             let all = offers.len() > 0 && offers.all(|o| o.reliability == Reliability::Reliable);
@@ -86,18 +86,18 @@ impl ChosenQos {
         }
     }
 
-    /// What the subscription asks for that every message comes by.
+    /// The profile of the subscription that gets every message.
     pub(super) fn profile(&self) -> QosProfile {
         self.profile_of(self.reliability, self.durability)
     }
 
-    /// What the one beside it asks for, if there is one.
+    /// The profile of the second subscription, if there is one.
     pub(super) fn second_profile(&self) -> Option<QosProfile> {
         let (reliability, durability) = self.second?;
         Some(self.profile_of(reliability, durability))
     }
 
-    /// What asks for latched messages, whichever of the two that is; `None` if none does.
+    /// The profile that requests latched messages, of either subscription; `None` if neither does.
     pub(super) fn latching_profile(&self) -> Option<QosProfile> {
         let both = self.second_profile().into_iter().chain([self.profile()]);
         both.into_iter().find(|profile| profile.durability == rcl::Durability::TransientLocal)
@@ -117,7 +117,7 @@ impl ChosenQos {
         }
     }
 
-    /// Whether a publisher that offers this will send to a subscription that asks for `self`.
+    /// Returns true if a publisher with this offer matches a subscription that requests `self`.
     pub(super) fn is_served_by(&self, offer: &Offer) -> bool {
         let reliability = self.reliability == Reliability::BestEffort
             || offer.reliability == Reliability::Reliable;
@@ -128,13 +128,13 @@ impl ChosenQos {
 }
 
 impl ChosenQos {
-    /// The nodes that a subscription which asks for this gets nothing from.
+    /// The nodes whose publishers don't match a subscription with this QoS.
     pub(super) fn deaf_to<'o>(&self, offers: &'o [Offer]) -> BTreeSet<&'o str> {
         let offers = offers.iter().filter(|offer| !self.is_served_by(offer));
         offers.map(|offer| offer.node.as_str()).collect()
     }
 
-    /// Why these and no others, for people.
+    /// The reasons for this choice, for people.
     pub(super) fn reasons(&self, wanted: &Qos, offers: &[Offer]) -> Vec<String> {
         let nodes = |fits: fn(&Offer) -> bool| nodes(offers.iter().filter(|offer| fits(offer)));
         let mut reasons = Vec::new();
@@ -177,7 +177,7 @@ impl ChosenQos {
     }
 }
 
-/// The nodes behind some offers, as a text; `None` without any.
+/// The nodes of some offers as text; `None` if there are none.
 fn nodes<'o>(offers: impl Iterator<Item = &'o Offer>) -> Option<String> {
     let nodes: BTreeSet<&str> = offers.map(|offer| offer.node.as_str()).collect();
     (!nodes.is_empty()).then(|| nodes.into_iter().collect::<Vec<_>>().join(", "))

@@ -1,9 +1,10 @@
-//! Messages on their way from the node to the recorder: bounded in bytes, never blocking the node.
+//! The message queue from the node to the recorder. It is limited in bytes and never blocks the
+//! node.
 //!
-//! Two lanes, so that large messages can't starve small ones: a topic that has sent one above
-//! [`HEAVY_MESSAGE_BYTES`] goes by the heavy lane, whose bound is its own and which is served after the
-//! light one. A topic moves to it once and for good, behind what it has in the light lane, so its
-//! messages keep their order.
+//! It has two lanes, so that large messages can't starve small ones. A topic that has sent a
+//! message above [`HEAVY_MESSAGE_BYTES`] uses the heavy lane, which has its own limit and is served
+//! after the light one. A topic moves there once and for good, behind its messages in the light
+//! lane, so its messages stay in order.
 
 use std::collections::VecDeque;
 
@@ -11,43 +12,43 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::record::{HEAVY_MESSAGE_BYTES, QueueFill};
 
-/// The recorder takes light messages in batches of this size at most.
+/// The maximum size of a batch of light messages.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// A message as it came off the wire.
+/// A message as received.
 #[derive(Debug)]
 pub(super) struct RawMessage {
     pub(super) topic: usize,
-    /// CDR, encapsulation header first.
+    /// CDR, starting with the encapsulation header.
     pub(super) cdr: Vec<u8>,
-    /// When it was received, in ROS time; `None` while a simulated clock does not run.
+    /// Receive time in ROS time; `None` while a simulated clock does not run.
     pub(super) received_nanos: Option<i64>,
-    /// When it was published, by the publisher's clock; `None` where the middleware does not tell.
+    /// Publish time by the publisher's clock; `None` if the middleware does not report it.
     pub(super) source_nanos: Option<i64>,
-    /// When it arrived, by the system clock.
+    /// Arrival time by the system clock.
     pub(super) arrived_nanos: i64,
 }
 
 impl RawMessage {
-    /// What it takes of the queue's bound.
+    /// The bytes that it counts against the queue's limit.
     fn cost(&self) -> usize {
         self.cdr.len() + size_of::<Self>()
     }
 }
 
-/// What the recorder takes off the queue.
+/// What the recorder takes from the queue.
 #[derive(Debug)]
 pub(super) enum Taken<C> {
-    /// Something other than a message; before any message that was pushed after it, and after those
-    /// before it if it was pushed behind them.
+    /// A command. It comes before any message pushed after it. If it was pushed behind messages, it
+    /// comes after those pushed before it.
     Control(C),
-    /// Messages, the oldest of the lane whose turn it is first: they are in the buffer.
+    /// Messages in the buffer, the oldest of the lane whose turn it is.
     Messages,
     /// Closed and empty.
     Closed,
 }
 
-/// The bounded queue; `C` is what the node tells the recorder besides messages.
+/// The bounded queue. `C` is the type of commands from the node to the recorder.
 #[derive(Debug)]
 pub(super) struct MessageQueue<C> {
     state: Mutex<State<C>>,
@@ -59,18 +60,18 @@ pub(super) struct MessageQueue<C> {
 #[derive(Debug)]
 struct State<C> {
     control: VecDeque<Told<C>>,
-    /// Messages that were pushed so far.
+    /// Number of messages pushed so far.
     pushed: u64,
     light: Lane,
     heavy: Lane,
-    /// By topic number: whether it goes by the heavy lane.
+    /// By topic number: whether it uses the heavy lane.
     heavy_topics: Vec<bool>,
     closed: bool,
-    /// Whether the recorder sleeps; waking it costs a system call.
+    /// Whether the recorder sleeps. Waking it costs a system call.
     waiting: bool,
 }
 
-/// What is told, and the number of messages that go first.
+/// A command, and the number of messages that go first.
 #[derive(Debug)]
 struct Told<C> {
     control: C,
@@ -92,7 +93,7 @@ impl Lane {
         limit_bytes: usize,
     ) -> Result<(), RawMessage> {
         let cost = message.cost();
-        // One message larger than the bound is let through alone rather than never.
+        // Lets one message larger than the limit through alone rather than never.
         if self.bytes > 0 && self.bytes + cost > limit_bytes {
             return Err(message);
         }
@@ -134,7 +135,7 @@ impl<C> State<C> {
 }
 
 impl<C> MessageQueue<C> {
-    /// A queue that holds at most these many bytes a lane.
+    /// Creates a queue with these limits in bytes for each lane.
     pub(super) fn new(light_limit_bytes: usize, heavy_limit_bytes: usize) -> Self {
         Self {
             state: Mutex::new(State {
@@ -152,8 +153,8 @@ impl<C> MessageQueue<C> {
         }
     }
 
-    /// Queues messages in their order and empties `batch`; never waits. `full` is called with the topic of
-    /// each that its lane had no room for.
+    /// Queues messages in order and empties `batch`; never waits. Calls `full` with the topic of
+    /// each message that did not fit in its lane.
     pub(super) fn push_all(&self, batch: &mut Vec<RawMessage>, mut full: impl FnMut(usize)) {
         if batch.is_empty() {
             return;
@@ -168,12 +169,12 @@ impl<C> MessageQueue<C> {
         self.wake(&mut state);
     }
 
-    /// Tells the recorder something; it takes no part in the bound.
+    /// Sends a command to the recorder. Commands do not count against the limit.
     pub(super) fn push_control(&self, control: C) {
         self.tell(control, |_| 0);
     }
 
-    /// As [`push_control`](Self::push_control), once all messages pushed so far are taken.
+    /// Like [`push_control`](Self::push_control), but after all messages pushed so far are taken.
     pub(super) fn push_behind_messages(&self, control: C) {
         self.tell(control, |pushed| pushed);
     }
@@ -185,7 +186,7 @@ impl<C> MessageQueue<C> {
         self.wake(&mut state);
     }
 
-    /// What waits.
+    /// The fill level of the queue.
     pub(super) fn fill(&self) -> QueueFill {
         let state = self.state.lock();
         QueueFill {
@@ -197,15 +198,15 @@ impl<C> MessageQueue<C> {
         }
     }
 
-    /// Nothing is pushed from now on.
+    /// Closes the queue: nothing more is pushed.
     pub(super) fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
         self.wake(&mut state);
     }
 
-    /// Waits for the next thing to do. Messages are put into `messages`: as many light ones as there are,
-    /// up to [`BATCH_BYTES`], or one heavy one, after which light ones have their turn again.
+    /// Waits for the next thing to do. Puts messages into `messages`: the available light ones, up
+    /// to [`BATCH_BYTES`], or one heavy one, after which light ones are served again.
     pub(super) fn take(&self, messages: &mut Vec<RawMessage>) -> Taken<C> {
         let mut state = self.state.lock();
         loop {
@@ -257,7 +258,7 @@ mod tests {
         }
     }
 
-    /// Pushes messages, topic and length of each; the topics that there was no room for.
+    /// Pushes messages, given by topic and length. Returns the topics of those that did not fit.
     fn push<C>(queue: &MessageQueue<C>, messages: &[(usize, usize)]) -> Vec<usize> {
         let mut full = Vec::new();
         let mut batch = messages.iter().map(|(topic, len)| message(*topic, *len)).collect();

@@ -1,7 +1,7 @@
-//! One topic's subscriptions: hands over each message once and counts those that never came.
+//! The subscriptions of one topic: hands over each message once and counts those that never came.
 //!
-//! Usually there is one. There are two when some publishers keep messages for who comes late and others
-//! do not, and for a second after the QoS was adapted: the old subscription is listened to until the new
+//! Usually there is one subscription. There are two if only some publishers keep messages for late
+//! joiners, and for a second after the QoS was adapted: the old subscription stays until the new
 //! one is surely matched.
 
 use std::collections::{HashMap, HashSet};
@@ -15,42 +15,42 @@ use crate::ros::rcl::{Gid, MessageInfo, Node, QosProfile, RclError, Subscription
 
 /// Longer than discovery takes to match a subscription.
 const OVERLAP: Duration = Duration::from_secs(1);
-/// Messages that are taken in one go before others have their turn.
+/// Messages to take at once before other topics have their turn.
 const TURN: usize = 4_096;
 
 /// All subscriptions to one topic.
 pub(super) struct TopicReader {
-    /// On the graph.
+    /// The name on the graph.
     topic: String,
     node: Node,
     type_support: TypeSupport,
     qos: ChosenQos,
     main: Source,
-    /// Beside `main`, for what that does not ask for; see [`ChosenQos`].
+    /// A second subscription for what `main` does not request; see [`ChosenQos`].
     second: Option<Source>,
-    /// Until what replaced them is surely matched.
+    /// Old subscriptions, kept until their replacements are surely matched.
     retiring: Vec<(Source, Instant)>,
     has_heard: bool,
-    /// Asks publishers once more for what they keep.
+    /// Requests latched messages from publishers again.
     echo: Option<Echo>,
     sequences: Sequences,
     recent: Recent,
     latched: Latched,
 }
 
-/// A subscription and when it was made, nanoseconds since 1970.
+/// A subscription and its creation time, in nanoseconds since 1970.
 struct Source {
     subscription: Subscription,
     made_nanos: i64,
 }
 
-/// A subscription that is there to have latched messages again, for the next part of a recording.
+/// A subscription that requests latched messages again, for the next part of a recording.
 struct Echo {
     source: Source,
     until: Instant,
-    /// The highest number that had come from a publisher by then.
+    /// The highest number received from each publisher by then.
     highest: HashMap<Gid, u64>,
-    /// Publishers that something came from.
+    /// Publishers from which something was received.
     heard: HashSet<Gid>,
 }
 
@@ -77,7 +77,7 @@ impl TopicReader {
     /// Subscribes to `topic`, its name on the graph.
     ///
     /// # Errors
-    /// A type that is not installed; a middleware that refuses.
+    /// Fails if the type is not installed or the middleware refuses.
     pub(super) fn new(
         node: &Node,
         topic: &str,
@@ -107,12 +107,12 @@ impl TopicReader {
         &self.topic
     }
 
-    /// Whether any message has come.
+    /// Returns true if any message has come.
     pub(super) fn has_heard(&self) -> bool {
         self.has_heard
     }
 
-    /// What is asked for.
+    /// The requested QoS.
     pub(super) fn qos(&self) -> &ChosenQos {
         &self.qos
     }
@@ -124,10 +124,11 @@ impl TopicReader {
         all.chain(self.echo.iter().map(|echo| &echo.source)).map(|source| &source.subscription)
     }
 
-    /// Asks for `qos` from now on. What comes by the old and by the new subscription is taken once.
+    /// Switches to `qos`. A message that comes by both the old and the new subscription is taken
+    /// once.
     ///
     /// # Errors
-    /// The middleware's; the topic is heard as before then.
+    /// Returns the middleware's error. The topic then keeps its old subscriptions.
     pub(super) fn adapt(&mut self, qos: ChosenQos) -> Result<(), RclError> {
         let make = |profile| Source::new(&self.node, &self.topic, self.type_support, profile);
         let until = Instant::now() + OVERLAP;
@@ -147,11 +148,11 @@ impl TopicReader {
         Ok(())
     }
 
-    /// Asks publishers for what they keep, to be recorded once more: a new part of the recording has
-    /// begun. What publishers kept that have left comes from here.
+    /// Requests the kept messages of publishers again, to record them in a new part of the
+    /// recording. For publishers that have left, the copies kept here are used.
     ///
     /// # Errors
-    /// The middleware's.
+    /// Returns the middleware's error.
     pub(super) fn repeat_latched(&mut self) -> Result<(), RclError> {
         let Some(profile) = self.qos.latching_profile() else { return Ok(()) };
         let source = Source::new(&self.node, &self.topic, self.type_support, profile)?;
@@ -168,14 +169,14 @@ impl TopicReader {
         Ok(())
     }
 
-    /// When something is to be done about these subscriptions though no message comes.
+    /// When these subscriptions need attention even if no message comes.
     pub(super) fn due_at(&self) -> Option<Instant> {
         let retiring = self.retiring.iter().map(|(_, until)| *until);
         retiring.chain(self.echo.as_ref().map(|echo| echo.until)).min()
     }
 
-    /// Ends subscriptions whose time is over. Latched messages of publishers that did not send theirs
-    /// again go to `take`. Returns true if the subscriptions have changed.
+    /// Ends subscriptions whose time is over. Latched messages of publishers that did not send
+    /// theirs again go to `take`. Returns true if the subscriptions changed.
     pub(super) fn retire(&mut self, now: Instant, take: impl FnMut(Arrival<'_>)) -> bool {
         let before = self.retiring.len();
         self.retiring.retain(|(_, until)| now < *until);
@@ -186,7 +187,7 @@ impl TopicReader {
         is_echo_over || self.retiring.len() < before
     }
 
-    /// Gives up waiting for latched messages: those that did not come again go to `take`.
+    /// Stops waiting for latched messages. Those that did not come again go to `take`.
     pub(super) fn end_echo(&mut self, mut take: impl FnMut(Arrival<'_>)) {
         if let Some(echo) = self.echo.take() {
             for KeptMessage { cdr, info, .. } in self.latched.of_others(&echo.heard) {
@@ -195,18 +196,18 @@ impl TopicReader {
         }
     }
 
-    /// Latched messages that came while the recording was paused go to `take`.
+    /// Passes latched messages that came while the recording was paused to `take`.
     pub(super) fn take_left_out(&mut self, mut take: impl FnMut(Arrival<'_>)) {
         for KeptMessage { cdr, info, .. } in self.latched.take_left_out() {
             take(Arrival { cdr: &cdr, info });
         }
     }
 
-    /// Takes what has arrived, each message once, and returns how many came. Others have their turn
-    /// before a flood of one topic ends.
+    /// Takes what has arrived, each message once, and returns how many came. Stops after a while,
+    /// so that one topic's flood can't starve others.
     ///
     /// # Errors
-    /// The middleware's: a message that it could not hand over.
+    /// Returns the middleware's error for a message that it could not hand over.
     pub(super) fn drain(
         &mut self,
         is_paused: bool,
@@ -217,7 +218,7 @@ impl TopicReader {
         let Self { main, second, retiring, echo, sequences, recent, latched, .. } = self;
         let mut heard = Heard { sequences, recent, has_several };
         let mut taken = 0;
-        // The old subscription first: what came by it is older.
+        // The old subscription first: its messages are older.
         let live = retiring.iter_mut().map(|(source, _)| source).chain([main]).chain(second);
         for source in live {
             for _ in 0..TURN {
@@ -239,7 +240,8 @@ impl TopicReader {
                 let (cdr, info) = (message.cdr, message.info);
                 publishers.insert(info.publisher);
                 let is_new = heard.hear(&info, cdr) == Seen::New;
-                // Known before the part began, or fresh and come by another subscription already?
+                // Known before the part began, or fresh and already received by another
+                // subscription?
                 let is_wanted_again = match (info.sequence, highest.get(&info.publisher)) {
                     (Some(number), Some(highest)) => number <= *highest,
                     (Some(_), None) => false,
@@ -258,18 +260,18 @@ impl TopicReader {
         Ok(taken)
     }
 
-    /// By how much the number of messages that never came has changed since the last call.
+    /// The change in the number of lost messages since the last call.
     pub(super) fn take_lost_change(&mut self) -> i64 {
         self.sequences.take_lost_change()
     }
 
-    /// Whether it has newly shown that the middleware does not number messages, so that losses can't be
+    /// Returns true once the middleware turns out not to number messages, so that losses can't be
     /// known.
     pub(super) fn take_unnumbered(&mut self) -> bool {
         std::mem::take(&mut self.recent.is_unnumbered) && self.sequences.note_unknown()
     }
 
-    /// Publishers that were newly found to offer less than is asked for.
+    /// The number of publishers newly found to offer less than requested.
     pub(super) fn take_incompatible(&mut self) -> usize {
         self.main.subscription.take_incompatible_qos().unwrap_or_else(|error| {
             tracing::debug!("{}: {error}", self.topic);
@@ -278,7 +280,7 @@ impl TopicReader {
     }
 }
 
-/// Tells messages that came from those that come again.
+/// Recognizes messages that come again.
 struct Heard<'a> {
     sequences: &'a mut Sequences,
     recent: &'a mut Recent,
@@ -322,7 +324,7 @@ impl Recent {
     }
 }
 
-/// Whether a message was sent before the subscription that it came by was made.
+/// Returns true if a message was sent before its subscription was made.
 fn is_old(info: &MessageInfo, made_nanos: i64) -> bool {
     info.source_nanos.is_some_and(|sent| sent < made_nanos)
 }

@@ -1,4 +1,4 @@
-//! Once a second: has the recorder look at how everything stands, and publishes `/diagnostics`.
+//! Once a second: has the recorder post its status, and publishes `/diagnostics`.
 
 use std::time::{Duration, Instant};
 
@@ -13,19 +13,19 @@ use crate::record::StatusBoard;
 use crate::ros::{Diagnostic, NodeName, diagnostics, hanging, host_name};
 
 const EVERY: Duration = Duration::from_secs(1);
-/// A recorder that says nothing for so long is reported.
+/// A recorder that does not respond for this long is reported.
 const HANGS_AFTER: Duration = Duration::from_secs(5);
 
-/// The looks and what is published of them.
+/// Requests the status and publishes it.
 pub(super) struct Reports {
     publisher: Publisher<DiagnosticArray>,
     board: StatusBoard,
     node: String,
     host: String,
     look_at: Instant,
-    /// The last look that was asked for and has not been taken.
+    /// When the pending request was made; `None` if none is pending.
     asked_at: Option<Instant>,
-    /// The number of the last status that was published.
+    /// The number of the last published status.
     published: u64,
 }
 
@@ -47,7 +47,7 @@ impl Reports {
         })
     }
 
-    /// Does what is due; `now_nanos` is ROS time.
+    /// Does what is due. `now_nanos` is ROS time.
     pub(super) fn poll(&mut self, queue: &MessageQueue<Control>, now_nanos: i64) {
         if let Some((number, status)) = self.board.latest()
             && number > self.published
@@ -60,7 +60,7 @@ impl Reports {
         if now < self.look_at {
             return;
         }
-        // From when it was due, so that spins of the node don't add up.
+        // Counted from when it was due, so that delays of the node don't add up.
         self.look_at = (self.look_at + EVERY).max(now);
         match self.asked_at {
             None => {

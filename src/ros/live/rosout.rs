@@ -1,5 +1,5 @@
-//! The log on `/rosout`. Since Jazzy it is for each client library to publish it, and r2r does not;
-//! before, rcl does so for its own lines, which ours are not among: nothing comes twice.
+//! Publishes the log on `/rosout`. Since Jazzy each client library must publish it, and r2r does
+//! not. Before Jazzy, rcl publishes only its own lines and not ours, so nothing appears twice.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -10,15 +10,15 @@ use tracing::Level;
 
 use crate::ros::{LogQueue, LogRecord, NodeName};
 
-/// As rcl's own: late listeners get the last lines.
+/// rcl's own depth: late listeners get the last lines.
 const DEPTH: usize = 1_000;
 
-/// Publishes what the log queue holds.
+/// Publishes the lines in the log queue.
 pub(super) struct Rosout {
     publisher: Publisher<Log>,
     logs: LogQueue,
     logger: String,
-    /// Lines that nobody got, not told of yet.
+    /// Lines that were lost and not reported yet.
     lost: u64,
 }
 
@@ -35,7 +35,8 @@ impl Rosout {
         Ok(Self { publisher, logs, logger, lost: 0 })
     }
 
-    /// Publishes what has come. Its own failures are counted and not logged: they would come back.
+    /// Publishes new lines. Its own failures are counted and not logged, since they would come back
+    /// here.
     pub(super) fn publish(&mut self) {
         let (records, left_out) = self.logs.fetch();
         self.lost += left_out;

@@ -1,26 +1,26 @@
-//! What the publishers' sequence numbers tell: which messages came twice, and how many never came. Pure.
+//! Uses the publishers' sequence numbers to find repeated and lost messages. Pure.
 //!
-//! A publisher counts its messages without gaps, so a gap is a loss: in the network, in the middleware's
-//! history, or at the publisher. What was published before the first message that came was not for this
-//! subscriber and is no loss; a latched message from before it is welcome all the same.
+//! A publisher numbers its messages without gaps, so a gap is a loss: in the network, in the
+//! middleware's history, or at the publisher. Messages published before the first one received do
+//! not count as lost. A latched message from before it is still accepted.
 
 use std::collections::HashMap;
 
 use crate::ros::rcl::Gid;
 
-/// Publishers that are remembered for one topic. Of those beyond, the longest silent is forgotten.
+/// Maximum number of publishers per topic. Beyond it, the one silent longest is dropped.
 const MAX_PUBLISHERS: usize = 4_096;
-/// Separate runs of numbers that are remembered for one publisher; older gaps are final.
+/// Maximum number of separate runs of numbers per publisher; older gaps are final.
 const MAX_RUNS: usize = 256;
 
-/// The numbers of one topic's messages, by publisher.
+/// The sequence numbers of one topic, by publisher.
 #[derive(Debug, Default)]
 pub(super) struct Sequences {
     publishers: HashMap<Gid, Numbers>,
-    /// Change of the number of lost messages since it was last asked for. A message that comes late, by
-    /// a second subscription, takes a loss back.
+    /// The change in the number of lost messages since the last query. A late message, by a second
+    /// subscription, reverts a loss.
     lost_change: i64,
-    /// Counts all messages, to tell which publisher was silent longest.
+    /// Counts all messages, to find the publisher that was silent longest.
     clock: u64,
     is_unknown: bool,
 }
@@ -32,23 +32,23 @@ pub(super) enum Seen {
     Repeat,
 }
 
-/// The numbers of one publisher that came.
+/// The numbers received from one publisher.
 #[derive(Debug, Default)]
 struct Numbers {
-    /// Below the first one that came; gaps here are no loss.
+    /// Numbers below the first one received; gaps here are no loss.
     before: Runs,
     since: Runs,
-    /// The first one that came.
+    /// The first number received.
     first: u64,
     last_heard: u64,
 }
 
-/// Numbers as runs without gaps, in order, first and last of each.
+/// Runs of numbers without gaps, in order, each with its first and last number.
 #[derive(Debug, Default)]
 struct Runs(Vec<(u64, u64)>);
 
 impl Sequences {
-    /// Takes a message's number.
+    /// Notes a message's number.
     pub(super) fn receive(&mut self, publisher: Gid, number: u64) -> Seen {
         self.clock += 1;
         let clock = self.clock;
@@ -67,17 +67,17 @@ impl Sequences {
         seen
     }
 
-    /// Notes that the middleware gives no numbers; whether that is news.
+    /// Notes that the middleware gives no numbers. Returns true the first time.
     pub(super) fn note_unknown(&mut self) -> bool {
         !std::mem::replace(&mut self.is_unknown, true)
     }
 
-    /// By how much the number of lost messages has changed since the last call.
+    /// The change in the number of lost messages since the last call.
     pub(super) fn take_lost_change(&mut self) -> i64 {
         std::mem::take(&mut self.lost_change)
     }
 
-    /// The highest number that came from a publisher.
+    /// The highest number received from a publisher.
     pub(super) fn highest(&self, publisher: Gid) -> Option<u64> {
         let numbers = self.publishers.get(&publisher)?;
         numbers.since.0.last().map(|(_, last)| *last)
@@ -95,8 +95,8 @@ impl Sequences {
 }
 
 impl Runs {
-    /// Adds a number; whether it was there, and by how much the numbers missing between the first and the
-    /// last have changed.
+    /// Adds a number. Returns whether it was there, and the change in how many numbers are missing
+    /// between the first and the last.
     fn insert(&mut self, number: u64) -> (Seen, i64) {
         let Some((_, last)) = self.0.last_mut() else {
             self.0.push((number, number));
@@ -110,13 +110,13 @@ impl Runs {
             let gap = number - *last - 1;
             self.0.push((number, number));
             if self.0.len() > MAX_RUNS {
-                // The gap between the two oldest is final: both become one run.
+                // The gap between the two oldest runs becomes final: both become one run.
                 let (first, _) = self.0.remove(0);
                 self.0[0].0 = first;
             }
             return (Seen::New, i64::try_from(gap).unwrap_or(i64::MAX));
         }
-        // The first run that ends at or behind it; there is one, the last.
+        // The first run that ends at or after it; at the latest the last one.
         let at = self.0.partition_point(|(_, last)| *last < number);
         if self.0[at].0 <= number {
             return (Seen::Repeat, 0);
@@ -132,7 +132,7 @@ impl Runs {
             (false, true) => self.0[at].0 = number,
             (false, false) => self.0.insert(at, (number, number)),
         }
-        // Before all others it opens a gap, elsewhere it fills one.
+        // Before all others it opens a gap; elsewhere it fills one.
         (Seen::New, if at == 0 { 0 } else { -1 })
     }
 }
@@ -148,7 +148,7 @@ mod tests {
     const A: Gid = Gid([1; size_of::<Gid>()]);
     const B: Gid = Gid([2; size_of::<Gid>()]);
 
-    /// Lost messages once all of these numbers of one publisher have come.
+    /// The number of lost messages after all of these numbers of one publisher came.
     fn lost(numbers: &[u64]) -> i64 {
         let mut sequences = Sequences::default();
         for number in numbers {
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn what_was_sent_before_the_subscription_is_no_loss() {
         assert_eq!(lost(&[5_000, 5_001]), 0);
-        // A latched message that comes by a second subscription, later.
+        // A latched message that comes later, by a second subscription.
         assert_eq!(lost(&[5_000, 4_000, 4_002, 5_001]), 0);
     }
 

@@ -1,6 +1,6 @@
-//! The node's services, all of type `std_srvs/Trigger`: `~/pause`, `~/resume`, `~/flush`, `~/split`,
-//! `~/status`. The listening thread and the recorder answer, in order with the messages; the node does not
-//! wait for them.
+//! The node's services, all of type `std_srvs/Trigger`: `~/pause`, `~/resume`, `~/flush`,
+//! `~/split`, `~/status`. The listening thread and the recorder answer, in order with the messages;
+//! the node does not wait for them.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ use r2r::{QosProfile, ServiceRequest};
 
 use super::calls::{Calls, Request};
 
-/// An answer that takes longer is given up on.
+/// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Requests that may be unanswered at a time.
+/// Maximum number of unanswered requests.
 const MAX_UNANSWERED: usize = 64;
 
 const SERVICES: [(&str, Call); 5] = [
@@ -27,7 +27,7 @@ const SERVICES: [(&str, Call); 5] = [
 
 type TriggerRequest = ServiceRequest<Trigger::Service>;
 
-/// What is asked for.
+/// The requested service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Pause,
@@ -41,11 +41,11 @@ pub(super) enum Call {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) success: bool,
-    /// What was done, or why not; of `~/status`, JSON.
+    /// What was done, or why not; JSON for `~/status`.
     pub(super) message: String,
 }
 
-/// Where it says so.
+/// Where the answer goes.
 pub(super) type Reply = oneshot::Sender<Answer>;
 
 /// All services.
@@ -71,7 +71,7 @@ impl Services {
         Ok(Self { offered, unanswered: Vec::new() })
     }
 
-    /// Passes on the requests that have arrived.
+    /// Passes on new requests.
     pub(super) fn pass_requests(&mut self, calls: &Calls) {
         while let Some((call, request)) = self.next() {
             if self.unanswered.len() >= MAX_UNANSWERED {
@@ -85,7 +85,7 @@ impl Services {
         }
     }
 
-    /// Whether an answer is to be passed on as soon as it is there.
+    /// Returns true if an answer is pending.
     pub(super) fn has_unanswered(&self) -> bool {
         !self.unanswered.is_empty()
     }
@@ -97,7 +97,7 @@ impl Services {
         })
     }
 
-    /// Passes on the answers that are there by now.
+    /// Passes on the answers that have arrived.
     pub(super) fn pass_answers(&mut self) {
         let now = Instant::now();
         for Unanswered { request, answer: mut awaited, until } in
@@ -125,7 +125,7 @@ impl Answer {
     }
 }
 
-/// Sends an answer; a client that went away is nobody's loss.
+/// Sends an answer. A client that is gone does not matter.
 pub(super) fn answer(request: TriggerRequest, answer: Answer) {
     let Answer { success, message } = answer;
     if let Err(error) = request.respond(Trigger::Response { success, message }) {

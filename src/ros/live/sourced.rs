@@ -1,24 +1,24 @@
-//! Whether a ROS 2 is sourced. The program starts without one, for what it does without a graph; a node
-//! would fail somewhere inside.
+//! Checks that ROS 2 is sourced. The program starts without it, for commands that need no graph.
+//! Creating a node would then fail somewhere inside.
 
 use std::env;
 use std::path::Path;
 
 use super::RosError;
 
-/// What names the workspaces that are sourced.
+/// Lists the sourced workspaces.
 const PREFIXES: &str = "AMENT_PREFIX_PATH";
 
-/// That a ROS 2 is sourced; `distro` is the one that this was built against.
+/// Checks that a ROS 2 is sourced. `distro` is the one that this program was built for.
 ///
 /// # Errors
-/// None is: says what to source.
+/// If none is sourced, says what to source.
 pub(super) fn check(distro: &str) -> Result<(), RosError> {
     if env::var_os(PREFIXES).is_some_and(|prefixes| !prefixes.is_empty()) {
         return Ok(());
     }
     let setup = format!("/opt/ros/{distro}/setup.bash");
-    // A checkout that brought its own ROS 2 has a script for it.
+    // A checkout with its own ROS 2 has a script for it.
     let wrapper = env::current_exe().ok().and_then(|program| {
         let wrapper = program.ancestors().nth(3)?.join("scripts/with-ros");
         wrapper.is_file().then(|| wrapper.display().to_string())

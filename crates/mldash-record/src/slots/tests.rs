@@ -1,4 +1,5 @@
-//! Slots over a store that is a map: what becomes of messages in whatever order their times come.
+//! Tests slots over a map as the store: what happens to messages, in whatever order their times
+//! come.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -9,17 +10,17 @@ use super::*;
 
 const TODAY: f64 = 1.7e9;
 
-/// What the topics said that lead into a track; `None` where a topic has nothing in a row.
+/// The content of each topic in a row; `None` if a topic has none there.
 type Content = [Option<u8>; 2];
 
-/// A message: its topic, when it is, and what it says.
+/// A message: its topic, time and content.
 type Message = (u32, Timestamp, u8);
 
-/// A track on disk, the rows of which are never forgotten.
+/// A track on disk. Its rows are never forgotten.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Store {
     rows: BTreeMap<Timestamp, Content>,
-    /// Whether the topics have the same columns, so that the later one's are what a row holds.
+    /// Whether the topics have the same columns, so that a row holds the later one's.
     is_mixed: bool,
 }
 
@@ -29,7 +30,7 @@ struct Run<'a> {
     slots: Slots,
     is_written_over: bool,
     rule: SameStamp,
-    /// By message, the row that it is in.
+    /// The row of each message.
     rows_of: BTreeMap<(Timestamp, u32, u8), Timestamp>,
     looks: usize,
     stored: usize,
@@ -60,7 +61,7 @@ impl Store {
         self.rows.entry(at).or_default()[column] = Some(content);
     }
 
-    /// Records messages from its beginning, as a process does that is started for it.
+    /// Records messages in a newly started process.
     fn record(&mut self, rule: SameStamp, messages: &[Message]) -> Run<'_> {
         let slots = Slots::behind(self.rows.keys().next_back().copied());
         let is_written_over = self.is_mixed && !self.rows.is_empty();
@@ -228,13 +229,12 @@ fn what_could_not_be_stored_is_no_repeat_when_it_comes_again() {
     assert_eq!(slots.place(first, SameStamp::Keep, nothing), Ok(Place::Repeat));
 }
 
-/// Times that are close: the same, neighbours, and near enough to be remembered.
+/// Close times: equal, adjacent, or near enough to be remembered.
 fn close_time() -> impl Strategy<Value = Timestamp> {
     (0..4_u32, 0..5_u32).prop_map(|(group, ticks)| at(TODAY + f64::from(group) * 1.5, ticks))
 }
 
-/// Times that come from anywhere: back and forth between stretches that are too far apart for both to be
-/// remembered.
+/// Any times: back and forth between stretches that are too far apart for both to be remembered.
 fn any_time() -> impl Strategy<Value = Timestamp> {
     (0..4_u32, 0..5_u32).prop_map(|(group, ticks)| at(TODAY + f64::from(group) * 17.0, ticks))
 }
@@ -274,7 +274,7 @@ proptest! {
         }
         for ((ts, topic, content), row) in rows_of {
             prop_assert_eq!(store.rows[&row][topic as usize], Some(content));
-            // On the way to it nothing is free.
+            // No earlier time is free.
             let mut slot = ts;
             while slot < row {
                 prop_assert!(store.rows.contains_key(&slot));
@@ -289,7 +289,7 @@ proptest! {
         messages in messages(1, prop_oneof![close_time(), any_time()]),
         earlier in messages(1, prop_oneof![close_time(), any_time()]),
     ) {
-        // Also where something else was recorded before.
+        // Also after other messages were recorded.
         let mut store = keep(&earlier);
         store.record(SameStamp::Keep, &messages);
         assert_same_once_more(&store, &messages);
@@ -327,7 +327,7 @@ proptest! {
     fn topics_of_the_same_columns_merge_the_same_way_each_time(
         messages in prop::collection::vec((0..2_u32, 0..30_u32), 0..60),
     ) {
-        // Each message of its own content, at times that are not neighbours.
+        // Messages with distinct contents, at times that are not adjacent.
         let messages: Vec<Message> = messages
             .into_iter()
             .zip(0..)

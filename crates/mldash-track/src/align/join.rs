@@ -1,5 +1,5 @@
-//! One track that is joined to another: goes forward with the other's times, and reads what is in a
-//! row only when it is wanted.
+//! Reads one joined track. It moves forward with the other track's times, and parses a row only
+//! when it is needed.
 
 use std::mem;
 
@@ -16,14 +16,14 @@ pub(super) struct Joined {
     rows: Rows,
     method: AlignMethod,
     tolerance_secs: f64,
-    /// The last row that is not after the time asked for.
+    /// The last row at or before the requested time.
     below: Option<Found>,
     /// The first row after it.
     above: Option<Found>,
     names: JoinedNames,
 }
 
-/// A row, and its columns under their joined names once they were wanted.
+/// A row, with its columns under their joined names once they were needed.
 struct Found {
     raw: RawRow,
     fields: Option<Fields>,
@@ -46,7 +46,7 @@ impl Joined {
         }
     }
 
-    /// Adds what this track held at `ts`, which is later than any asked for before.
+    /// Adds the values of this track at `ts`, which is later than in any call before.
     pub(super) fn add_to(&mut self, fields: &mut Fields, ts: Timestamp) -> Result<(), TrackError> {
         self.advance(ts)?;
         let below = self.below.as_ref().map(|found| found.raw.ts);
@@ -68,7 +68,7 @@ impl Joined {
         Ok(())
     }
 
-    /// Goes forward until the next row is after `ts`.
+    /// Moves forward until the next row is after `ts`.
     fn advance(&mut self, ts: Timestamp) -> Result<(), TrackError> {
         loop {
             if self.above.is_none() {
@@ -83,11 +83,11 @@ impl Joined {
     }
 }
 
-/// The joined names of the columns of rows that tend to carry the same.
+/// The joined names of columns, for rows that mostly have the same ones.
 struct JoinedNames {
     prefix: Prefix,
     timestamp: Column,
-    /// Of the row before, in its order: the column's own name and the joined one.
+    /// The columns of the row before, in order: own name and joined name.
     recent: Vec<(Column, Column)>,
 }
 

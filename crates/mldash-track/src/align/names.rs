@@ -1,4 +1,4 @@
-//! What the columns of a joined track are called.
+//! The names of a joined track's columns.
 
 use std::collections::HashMap;
 
@@ -6,18 +6,18 @@ use super::AlignError;
 use crate::row::{Column, TIMESTAMP_COLUMN};
 use crate::rows::Selection;
 
-/// What stands before the columns of a joined track.
+/// The prefix of a joined track's columns.
 #[derive(Clone, Debug)]
 pub(super) struct Prefix {
     topic: String,
     separator: char,
 }
 
-/// Between track and column: as flattened dicts are written, else as no ROS field can be called.
+/// Between track and column: `.` as in flattened dicts, else `:`, which no ROS field name contains.
 const SEPARATORS: [char; 2] = ['.', ':'];
 
 impl Prefix {
-    /// Whether a column's name begins with it.
+    /// Returns true if a column's name begins with the prefix.
     pub(super) fn is_of(&self, column: &str) -> bool {
         let rest = column.strip_prefix(&self.topic);
         rest.is_some_and(|rest| rest.starts_with(self.separator))
@@ -29,7 +29,7 @@ impl Prefix {
     }
 }
 
-/// Prefixes under which every column of the joined rows comes from one track.
+/// Chooses prefixes such that no two tracks share a column name.
 pub(super) fn prefixes(on: &Selection, with: &[Selection]) -> Result<Vec<Prefix>, AlignError> {
     let mut givers: HashMap<Column, &str> = HashMap::new();
     givers.extend(on.columns().into_iter().map(|column| (column.into(), on.topic())));

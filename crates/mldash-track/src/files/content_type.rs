@@ -1,4 +1,4 @@
-//! Media types by extension, those that the Python SDK gives; what it does not know is bytes.
+//! Media types by extension, as in the Python SDK. An unknown extension means bytes.
 
 const TYPES: [(&str, &str); 36] = [
     ("avi", "video/x-msvideo"),
@@ -39,7 +39,7 @@ const TYPES: [(&str, &str); 36] = [
     ("zip", "application/zip"),
 ];
 
-/// Of a file called `filename`.
+/// The media type of a file called `filename`.
 pub(super) fn of(filename: &str) -> &'static str {
     let extension = filename.rsplit_once('.').map_or("", |(_, extension)| extension);
     let known = TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension));

@@ -1,5 +1,5 @@
-//! `csv`: one line a row and one cell a column, for spreadsheets and tools that know nothing of lists.
-//! RFC 4180 as the `csv` crate writes it, with `\n` at the end of every line.
+//! `csv`: one line per row and one cell per column, for spreadsheets and tools without lists. RFC
+//! 4180 as the `csv` crate writes it, with `\n` at the end of every line.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::error::TrackError;
 use crate::json::{NonFinite, RowShape, ScanError, Scanner};
 use crate::row::TIMESTAMP_COLUMN;
 
-/// Writes the rows of `source` to `out`, the names of the columns first.
+/// Writes the rows of `source` to `out` after a line of column names.
 pub(super) fn write(
     source: &impl RowSource,
     non_finite: NonFinite,
@@ -51,10 +51,10 @@ pub(super) fn write(
 /// The cells of one row.
 struct Cells {
     places: Places,
-    /// Of each column the number of its cell.
+    /// The cell number of each column.
     shape: RowShape<usize>,
     text: Vec<u8>,
-    /// Where each cell lies in `text`: the time, then the columns by their places.
+    /// The range of each cell in `text`: the time, then the columns in order.
     cells: Vec<Range<usize>>,
 }
 
@@ -73,7 +73,7 @@ impl Cells {
             if name == TIMESTAMP_COLUMN {
                 return Ok(0);
             }
-            // The survey has seen every column.
+            // The survey saw every column.
             let place = places.find(name, hint).ok_or(ScanError(0))?;
             hint = place + 1;
             Ok(hint)
@@ -91,7 +91,7 @@ impl Cells {
     }
 }
 
-/// The next value as a cell: a text as it is, nothing for null, all else as in JSON.
+/// Appends the next value as a cell: text as it is, nothing for null, JSON for the rest.
 fn push_cell(scanner: &mut Scanner<'_>, cell: &mut Vec<u8>) -> Result<(), ScanError> {
     match scanner.peek() {
         Some(b'n') => scanner.expect_word(b"null")?,
@@ -106,7 +106,7 @@ fn push_cell(scanner: &mut Scanner<'_>, cell: &mut Vec<u8>) -> Result<(), ScanEr
     Ok(())
 }
 
-/// Errors of the writer are those of its destination, or else bugs.
+/// The writer's errors come from its destination; any other is a bug.
 fn failed(error: csv::Error) -> TrackError {
     TrackError::Export(match error.into_kind() {
         csv::ErrorKind::Io(error) => error,

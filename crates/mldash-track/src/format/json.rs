@@ -25,7 +25,7 @@ pub(super) fn write_jsonl(
     write_rows(rows, row_text, b'\n', out).map(|_| ())
 }
 
-/// Returns how many there were.
+/// Writes the rows and returns how many there were.
 fn write_rows(
     mut rows: impl RowStream,
     row_text: RowText,
@@ -36,11 +36,11 @@ fn write_rows(
     let mut lines = Vec::new();
     while let Some(read) = rows.next_lines(row_text, &mut lines) {
         read?;
-        // No text within a row has a line end; the first byte may be what ended the row before.
+        // A row's text contains no line end, but the first byte may end the row before.
         let ended = usize::from(count > 0);
         count += memchr::memchr_iter(b'\n', &lines[ended..]).count() as u64;
         lines.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = separator);
-        // The last separator goes out before the next row, if there is one.
+        // The last separator is written before the next row, if there is one.
         out.write_all(lines.strip_suffix(&[separator]).unwrap_or(&lines))
             .map_err(TrackError::Export)?;
         lines.clear();

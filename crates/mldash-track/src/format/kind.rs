@@ -1,5 +1,5 @@
-//! What kind of values a column holds, over all its rows: the type that fits every one of them
-//! without loss, or none.
+//! The kind of values that a column holds over all its rows: the type that fits all of them without
+//! loss, or none.
 
 use jiter::{Jiter, JiterError, Peek};
 
@@ -12,7 +12,7 @@ const EXACT_IN_F64: u64 = 1 << f64::MANTISSA_DIGITS;
 /// A dict with more keys than this is a table of its own, not a type.
 const MAX_DICT_KEYS: usize = 256;
 
-/// What is known of a column's values so far. Nulls fit every kind.
+/// What is known of a column's values so far. Null fits every kind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Kind {
     /// Nulls only.
@@ -39,7 +39,7 @@ pub(super) struct Numbers {
 }
 
 impl Kind {
-    /// Takes in one more value: the one that comes next.
+    /// Notes the next value.
     pub(super) fn note(&mut self, scanner: &mut Scanner<'_>) -> Result<(), ScanError> {
         let start = scanner.at();
         match scanner.peek() {
@@ -56,7 +56,7 @@ impl Kind {
             }
             Some(b'[') if self.note_numbers(scanner)? => Ok(()),
             _ => {
-                // What was noted of it already is noted once more, which changes nothing.
+                // Values noted before are noted again, which changes nothing.
                 scanner.seek(start);
                 scanner.by_jiter(|jiter| {
                     let peek = jiter.peek()?;
@@ -66,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// Takes in a list of numbers, if that is what the column has had so far and what comes next.
+    /// Notes a list of numbers, if the column has only had such lists and another one comes next.
     fn note_numbers(&mut self, scanner: &mut Scanner<'_>) -> Result<bool, ScanError> {
         let Self::List(items) = self else { return Ok(false) };
         let Self::Number(numbers) = &mut **items else { return Ok(false) };
@@ -132,7 +132,7 @@ impl Kind {
         }
     }
 
-    /// Takes in what is known of further values.
+    /// Adds what is known of further values.
     pub(super) fn merge(&mut self, other: Self) {
         match (self, other) {
             (_, Self::Nothing) => {}
@@ -159,12 +159,12 @@ impl Kind {
         }
     }
 
-    /// The type that holds every value noted.
+    /// The type that holds every noted value.
     pub(super) fn column_type(&self) -> ColumnType {
         self.common_type().unwrap_or(ColumnType::Json)
     }
 
-    /// As [`column_type`](Self::column_type); `None` where only their JSON text holds them all.
+    /// Like [`column_type`](Self::column_type); `None` if only JSON text holds all values.
     pub(super) fn common_type(&self) -> Option<ColumnType> {
         Some(match self {
             Self::Nothing => ColumnType::Null,
@@ -190,7 +190,7 @@ impl Kind {
         }
     }
 
-    /// The numbers, if numbers are what this holds.
+    /// The numbers, if this holds numbers.
     fn as_numbers(&mut self) -> Option<&mut Numbers> {
         match self {
             Self::Nothing => *self = Self::Number(Numbers::default()),
@@ -200,7 +200,7 @@ impl Kind {
         if let Self::Number(numbers) = self { Some(numbers) } else { None }
     }
 
-    /// The kind of a list's items, if lists are what this holds.
+    /// The kind of a list's items, if this holds lists.
     fn as_list(&mut self) -> Option<&mut Self> {
         match self {
             Self::Nothing => *self = Self::List(Box::default()),
@@ -210,7 +210,7 @@ impl Kind {
         if let Self::List(items) = self { Some(items) } else { None }
     }
 
-    /// The kinds of a dict's entries, if dicts are what this holds.
+    /// The kinds of a dict's entries, if this holds dicts.
     fn as_dict(&mut self) -> Option<&mut Vec<(Column, Self)>> {
         match self {
             Self::Nothing => *self = Self::Dict(Vec::new()),
@@ -221,11 +221,11 @@ impl Kind {
     }
 }
 
-/// Whether a dict's keys can be those of a type.
+/// Whether a dict's keys can be the fields of a type.
 #[derive(PartialEq)]
 enum Keys {
     Fit,
-    /// There are too many, or one comes twice.
+    /// There are too many keys, or one occurs twice.
     Unfit,
 }
 
@@ -254,7 +254,7 @@ fn note_dict(
 }
 
 impl Numbers {
-    /// Takes in a JSON number, or Python's token for one that is not finite.
+    /// Notes a JSON number, or Python's token for a non-finite one.
     fn note(&mut self, text: &[u8]) {
         if !text.iter().all(|b| matches!(b, b'0'..=b'9' | b'-')) {
             self.floats = true;
@@ -269,7 +269,7 @@ impl Numbers {
             self.ints = true;
             self.highest = self.highest.max(value);
         } else {
-            // What no integer type holds is read as the nearest float.
+            // A number that no integer type holds is read as the nearest float.
             self.floats = true;
         }
     }
@@ -284,11 +284,11 @@ impl Numbers {
     fn common_type(self) -> Option<ColumnType> {
         let types = [ColumnType::Int, ColumnType::UInt, ColumnType::Float];
         let mut fitting = types.into_iter().filter(|ty| self.fit(ty));
-        // Integers are not made floats of for being small enough.
+        // Integers do not become floats just because they are small enough.
         fitting.find(|ty| self.floats || *ty != ColumnType::Float)
     }
 
-    /// Whether a column of type `ty` holds them all without loss.
+    /// Returns true if a column of type `ty` holds all of them without loss.
     pub(super) fn fit(self, ty: &ColumnType) -> bool {
         match ty {
             ColumnType::Int => !self.floats && i64::try_from(self.highest).is_ok(),

@@ -1,4 +1,4 @@
-//! `mcap`: the track as one channel of JSON messages with a JSON Schema, as Foxglove plots them.
+//! `mcap`: the track as one channel of JSON messages with a JSON Schema, which Foxglove can plot.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -56,8 +56,8 @@ fn nanos(ts: Timestamp) -> Result<u64, TrackError> {
     Ok(secs.trunc() as u64 * 1_000_000_000 + (secs.fract() * 1e9).round() as u64)
 }
 
-/// The columns' types. What Foxglove has no type for is left out: it shows it all the same, but
-/// refuses a channel whose schema names it.
+/// The columns' types. Types that Foxglove lacks are left out: it shows those values anyway, but
+/// refuses a channel whose schema names them.
 fn schema(columns: &[(Column, ColumnType)]) -> Json {
     let timestamp = (TIMESTAMP_COLUMN.to_owned(), json!({ "type": "number" }));
     let columns = columns.iter().filter_map(|(name, ty)| Some((name.to_string(), json_type(ty)?)));
@@ -86,7 +86,7 @@ fn object(properties: Map<String, Json>) -> Json {
     json!({ "type": "object", "properties": properties })
 }
 
-/// Errors of the writer are those of its destination, or else bugs.
+/// The writer's errors come from its destination; any other is a bug.
 fn failed(error: McapError) -> TrackError {
     TrackError::Export(match error {
         McapError::Io(error) => error,

@@ -1,5 +1,5 @@
-//! `mocap`: motion capture frames as the Python SDK 0.11.0 returns them, with what is known of the
-//! track in front.
+//! `mocap`: motion capture frames as the Python SDK 0.11.0 returns them, after a description of the
+//! track.
 
 use std::io::Write;
 

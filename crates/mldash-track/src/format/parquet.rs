@@ -1,5 +1,5 @@
-//! `parquet`: typed columns, `timestamp` first, zstd. A first pass over the rows finds the types,
-//! a second one writes them, so that memory holds one row group whatever the track's size.
+//! `parquet`: typed columns, `timestamp` first, zstd. A first pass over the rows finds the types
+//! and a second one writes them. So memory holds one row group, whatever the track's size.
 
 mod batch;
 mod builder;
@@ -40,7 +40,7 @@ pub(super) fn write(
     let properties = properties(&columns);
     let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
     let batch = Batch::new(schema, &columns);
-    // Reading rows and encoding columns are about as much work.
+    // Reading rows and encoding columns take about the same time.
     thread::scope(|scope| {
         let (full, batches) = mpsc::sync_channel(BATCHES_AHEAD);
         let reader = thread::Builder::new().name("parquet-rows".into());
@@ -59,7 +59,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Sends the rows of `source` in batches, until the end, a failure, or nobody takes them any more.
+/// Sends the rows of `source` in batches until the end, a failure, or a closed receiver.
 fn gather(
     source: &impl RowSource,
     text: RowText,
@@ -81,11 +81,11 @@ fn gather(
             return;
         }
     }
-    // An error here means that the receiver has failed, and says why itself.
+    // An error here means that the receiver failed, and it reports why itself.
     let _ = full.send(batch.take());
 }
 
-/// Floats are split into streams of their bytes: smaller and faster to write than any other way.
+/// Byte stream split for floats: smaller and faster to write than any other encoding.
 fn properties(columns: &[(Column, ColumnType)]) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -102,7 +102,7 @@ fn properties(columns: &[(Column, ColumnType)]) -> WriterProperties {
     properties.build()
 }
 
-/// The paths of the columns of floats that a column at `path` is stored as.
+/// Adds the paths of the float columns that a column at `path` is stored as.
 fn push_float_paths(ty: &ColumnType, path: Vec<String>, floats: &mut Vec<Vec<String>>) {
     let below = |names: &[&str]| {
         path.iter().cloned().chain(names.iter().map(|name| (*name).to_owned())).collect()
@@ -128,7 +128,7 @@ fn schema(columns: &[(Column, ColumnType)]) -> Schema {
     Schema::new([timestamp].into_iter().chain(columns).collect::<Fields>())
 }
 
-/// The types and names that pyarrow gives the same rows. Everything may be null.
+/// The types and names that pyarrow gives the same rows. Everything is nullable.
 fn data_type(ty: &ColumnType) -> DataType {
     match ty {
         ColumnType::Null => DataType::Null,
@@ -142,7 +142,7 @@ fn data_type(ty: &ColumnType) -> DataType {
     }
 }
 
-/// What a list is made of, under the name that Parquet gives it.
+/// The item field of a list, under the name that Parquet gives it.
 fn element(items: &ColumnType) -> Field {
     Field::new("element", data_type(items), true)
 }
@@ -151,7 +151,7 @@ fn entries(dict: &[(Column, ColumnType)]) -> Fields {
     dict.iter().map(|(key, ty)| Field::new(&**key, data_type(ty), true)).collect()
 }
 
-/// Errors of the writer are those of its destination, or else bugs.
+/// The writer's errors come from its destination; any other is a bug.
 fn failed(error: ParquetError) -> TrackError {
     TrackError::Export(match error {
         ParquetError::External(source) => match source.downcast::<io::Error>() {

@@ -1,5 +1,5 @@
-//! A first pass over rows, for the formats that must know before the first row what will come:
-//! how many rows, from when to when, which columns of which types.
+//! A first pass over the rows, for formats that must know these before the first row: the number of
+//! rows, the time span, and the columns with their types.
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
@@ -11,26 +11,26 @@ use crate::error::TrackError;
 use crate::json::{NonFinite, RowShape, ScanError};
 use crate::row::{Column, TIMESTAMP_COLUMN};
 
-/// More would only wait for the disk.
+/// More threads would only wait for the disk.
 const MAX_THREADS: usize = 4;
 
-/// What a pass over all rows has shown.
+/// What a pass over all rows found.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// The text whose objects are flat and have each key once.
+    /// The form of text in which the objects are flat and have each key once.
     text: RowText,
     rows: u64,
-    /// The first and the last time, seconds.
+    /// The first and the last time, in seconds.
     span: Option<(f64, f64)>,
     places: Places,
     kinds: Vec<Kind>,
-    /// For each column, the number of the row that had it last.
+    /// For each column, the number of the last row that had it.
     seen: Vec<u64>,
 }
 
 /// Why a survey ends before the last row.
 enum Halt {
-    /// A row's text has a dict in place of columns, or a column twice.
+    /// A row has a dict in place of columns, or a column twice.
     NotFlat,
     Malformed(ScanError),
     Failed(TrackError),
@@ -43,9 +43,9 @@ impl From<ScanError> for Halt {
 }
 
 impl Survey {
-    /// Of all rows of `source`.
+    /// Surveys all rows of `source`.
     pub(super) fn of(source: &impl RowSource) -> Result<Self, TrackError> {
-        // Neither we nor the SDK write other than flat rows, so that they need not be rebuilt.
+        // We and the SDK only write flat rows, so they need not be rebuilt.
         match Self::of_text(source, RowText::AsStored)? {
             Some(survey) => Ok(survey),
             None => Self::of_text(source, RowText::Rebuilt(NonFinite::Tokens))
@@ -105,7 +105,7 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Takes in what the rows after these have shown.
+    /// Adds the findings of the rows after these.
     fn append(&mut self, later: Self) {
         self.rows += later.rows;
         self.span = match (self.span, later.span) {
@@ -158,7 +158,7 @@ impl Survey {
         })
     }
 
-    /// The text to ask for when going through the rows again.
+    /// The form of text to ask for in the next pass.
     pub(super) fn text(&self) -> RowText {
         self.text
     }
@@ -168,12 +168,12 @@ impl Survey {
         self.rows
     }
 
-    /// The first and the last time, seconds.
+    /// The first and the last time, in seconds.
     pub(super) fn span(&self) -> Option<(f64, f64)> {
         self.span
     }
 
-    /// Columns in the order they first appear in.
+    /// Columns in order of first appearance.
     pub(super) fn columns(&self) -> impl Iterator<Item = &Column> {
         self.places.names.iter()
     }
@@ -184,7 +184,7 @@ impl Survey {
     }
 }
 
-/// Columns by name; quick when rows carry them in one order.
+/// Columns by name; fast when rows carry them in one order.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     names: Vec<Column>,
@@ -192,7 +192,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// The place of the column called `name`, which may well be `hint`.
+    /// The place of the column called `name`, which is probably `hint`.
     pub(super) fn find(&self, name: &str, hint: usize) -> Option<usize> {
         match self.names.get(hint) {
             Some(known) if **known == *name => Some(hint),
@@ -200,17 +200,17 @@ impl Places {
         }
     }
 
-    /// How many there are.
+    /// Number of columns.
     pub(super) fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// The place of the column called `name`, which is added if it is not known yet.
+    /// The place of the column called `name`, added if it is new.
     pub(super) fn find_or_push(&mut self, name: &str, hint: usize) -> usize {
         self.find(name, hint).unwrap_or_else(|| self.push(name.into()))
     }
 
-    /// Adds a column that is not known yet; returns its place.
+    /// Adds a new column and returns its place.
     fn push(&mut self, name: Column) -> usize {
         self.names.push(name.clone());
         self.by_name.insert(name, self.names.len() - 1);

@@ -1,13 +1,14 @@
-//! The columns of an export: of the types that were declared, where the values fit them, else of the
-//! types of the values.
+//! The columns of an export. Each has its declared type if the values fit it, else the type of its
+//! values.
 
 use super::RowSource;
 use super::kind::Kind;
 use super::survey::Survey;
 use crate::row::{Column, ColumnType};
 
-/// The columns of the rows that `survey` has seen: those declared in their order, whether a row has them
-/// or not, then the others in the order they first appear in. What does not fit its declaration is told.
+/// The columns of the rows that `survey` saw: declared ones first, in order, whether a row has them
+/// or not, then the others in order of first appearance. Logs each column that does not fit its
+/// declaration.
 pub(super) fn columns(source: &impl RowSource, survey: &Survey) -> Vec<(Column, ColumnType)> {
     let mut columns = source.declared();
     let declared = columns.len();
@@ -31,7 +32,7 @@ pub(super) fn columns(source: &impl RowSource, survey: &Survey) -> Vec<(Column, 
     columns
 }
 
-/// The names of these columns.
+/// The names of the columns of an export.
 pub(super) fn names(source: &impl RowSource, survey: &Survey) -> Vec<Column> {
     let mut names: Vec<Column> = source.declared().into_iter().map(|(name, _)| name).collect();
     let declared = names.len();
@@ -44,8 +45,8 @@ pub(super) fn names(source: &impl RowSource, survey: &Survey) -> Vec<Column> {
     names
 }
 
-/// The declared type if it holds all values of `kind`, else one that does; `None` where only their JSON
-/// text holds them all.
+/// The declared type if it holds all values of `kind`, else one that does; `None` if only JSON text
+/// holds them all.
 fn settle(kind: &Kind, declared: &ColumnType) -> Option<ColumnType> {
     Some(match (kind, declared) {
         (Kind::Mixed, _) | (_, ColumnType::Json) => return None,

@@ -1,4 +1,4 @@
-//! JSON text to rows: whole ones, their times alone, or some of their columns as they stand.
+//! Parses JSON text to rows: whole rows, only their times, or some columns as raw text.
 
 use super::values::{WalkError, next_value, reader, walk_object};
 use super::writer::token;
@@ -11,12 +11,12 @@ pub enum Columns {
     /// Every column.
     #[default]
     All,
-    /// These, where a row has them.
+    /// These columns, where a row has them.
     Named(Vec<String>),
 }
 
 impl Columns {
-    /// Whether a column of this name is kept.
+    /// Returns true if a column of this name is kept.
     pub fn keeps(&self, name: &str) -> bool {
         match self {
             Self::All => true,
@@ -25,37 +25,37 @@ impl Columns {
     }
 }
 
-/// Reads rows from JSON texts that tend to carry the same columns, whose names it shares.
+/// Parses rows that mostly have the same columns, and shares the column names between them.
 #[derive(Debug)]
 pub struct RowParser {
     time_key: String,
-    /// The columns of the row before, in its order.
+    /// The columns of the row before, in order.
     recent: Vec<Column>,
-    /// Whether these are columns each, none of them twice and none a dict of columns.
+    /// Whether these are distinct, and none is a dict of columns.
     recent_is_flat: bool,
 }
 
 impl Default for RowParser {
-    /// For the store's lines, whose time stands under `timestamp`.
+    /// For the store's lines, which have their time under `timestamp`.
     fn default() -> Self {
         Self::new(TIMESTAMP_COLUMN)
     }
 }
 
 impl RowParser {
-    /// For rows whose time stands under `time_key`.
+    /// For rows that have their time under `time_key`.
     pub fn new(time_key: &str) -> Self {
         Self { time_key: time_key.to_owned(), recent: Vec::new(), recent_is_flat: false }
     }
 
-    /// The row that `text` holds, with the columns that `columns` keeps.
+    /// Parses the row in `text`, with the columns that `columns` keeps.
     ///
     /// # Errors
-    /// Text that is not one JSON object, or whose time is absent, not a number or not finite.
+    /// Fails if the text is not one JSON object, or its time is absent, not a number or not finite.
     pub fn row(&mut self, text: &[u8], columns: &Columns) -> Result<Row, JsonRowError> {
         let mut ts = None;
         let mut pairs: Vec<(Column, Value)> = Vec::with_capacity(self.recent.len());
-        // Whether the columns are those of the row before, which were told apart already.
+        // Whether the columns are those of the row before, which are known to be distinct.
         let mut as_before = std::mem::take(&mut self.recent_is_flat);
         let Self { time_key, recent, .. } = self;
         let mut jiter = reader(text);
@@ -104,7 +104,8 @@ impl RowParser {
     }
 }
 
-/// `name` as a column, shared with the row before if that has it at `place` too, and whether so.
+/// Returns `name` as a column, shared with the row before if that has it at `place` too, and
+/// whether it was shared.
 fn shared_name(recent: &mut Vec<Column>, place: usize, name: &str) -> (Column, bool) {
     match recent.get_mut(place) {
         Some(known) if **known == *name => (known.clone(), true),

@@ -1,5 +1,6 @@
-//! Rows that mostly look alike, read quickly: the names of one row are expected in the next, numbers are
-//! taken as they stand, and whatever is not plain is left to `jiter`. Takes the same texts as `jiter`.
+//! A fast scanner for rows that mostly look alike. It expects the names of one row in the next,
+//! keeps numbers as text, and leaves anything unusual to `jiter`. It accepts the same texts as
+//! `jiter`.
 
 use std::borrow::Cow;
 
@@ -7,29 +8,29 @@ use jiter::{Jiter, JiterError};
 
 use super::values::reader;
 
-/// A text that is not what it was taken for; where, in bytes.
+/// The text is not what the scanner expects; holds the byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unexpected text at byte {0}")]
 pub(crate) struct ScanError(pub(crate) usize);
 
-/// A place in a row's text.
+/// A position in a row's text.
 pub(crate) struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
 }
 
 impl<'a> Scanner<'a> {
-    /// At the start of `text`.
+    /// Starts at the beginning of `text`.
     pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 
-    /// Bytes before this place.
+    /// Number of bytes before this position.
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
-    /// Goes back, or forward, to a place where the scanner was.
+    /// Moves to a position where the scanner was before.
     pub(crate) fn seek(&mut self, at: usize) {
         self.at = at;
     }
@@ -39,7 +40,7 @@ impl<'a> Scanner<'a> {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    /// The byte that comes next, space aside.
+    /// The next byte, after any white space.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         loop {
@@ -50,7 +51,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Goes past `expected`, if that comes next.
+    /// Skips `expected`, if it is next.
     #[inline]
     pub(crate) fn skip(&mut self, expected: &[u8]) -> bool {
         let is_next = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(expected));
@@ -60,7 +61,7 @@ impl<'a> Scanner<'a> {
         is_next
     }
 
-    /// Goes past `byte`, space before it aside.
+    /// Skips `byte` and white space before it.
     #[inline]
     pub(crate) fn expect(&mut self, byte: u8) -> Result<(), ScanError> {
         if self.peek() != Some(byte) {
@@ -70,12 +71,12 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Goes past `word`, with which the next value begins.
+    /// Skips `word`, with which the next value begins.
     pub(crate) fn expect_word(&mut self, word: &[u8]) -> Result<(), ScanError> {
         if self.skip(word) { Ok(()) } else { Err(self.error()) }
     }
 
-    /// Whether there is another item in the list or dict that ends with `close`, and goes to it.
+    /// Returns true if the list or dict that ends with `close` has another item, and moves to it.
     #[inline]
     pub(crate) fn next_item(&mut self, is_first: bool, close: u8) -> Result<bool, ScanError> {
         let next = self.peek();
@@ -89,7 +90,7 @@ impl<'a> Scanner<'a> {
         Ok(true)
     }
 
-    /// A number, or Python's token for one that is not finite, as it stands.
+    /// A number as text, or Python's token for a non-finite one.
     #[inline]
     pub(crate) fn number(&mut self) -> Result<&'a [u8], ScanError> {
         self.peek();
@@ -99,7 +100,7 @@ impl<'a> Scanner<'a> {
         Ok(&rest[..len])
     }
 
-    /// A text without its escapes.
+    /// A string with its escapes resolved.
     pub(crate) fn text(&mut self) -> Result<Cow<'a, str>, ScanError> {
         self.expect(b'"')?;
         let rest = self.text.get(self.at..).unwrap_or_default();
@@ -116,7 +117,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The name of a dict's next entry, with the scanner at its value; `None` behind the last.
+    /// The name of a dict's next entry, with the scanner at its value; `None` after the last.
     pub(crate) fn key(&mut self, is_first: bool) -> Result<Option<Cow<'a, str>>, ScanError> {
         if !self.next_item(is_first, b'}')? {
             return Ok(None);
@@ -127,7 +128,7 @@ impl<'a> Scanner<'a> {
         Ok(Some(key))
     }
 
-    /// Lets `jiter` read the value that comes next.
+    /// Lets `jiter` read the next value.
     pub(crate) fn by_jiter<T, E: From<JiterError>>(
         &mut self,
         read: impl FnOnce(&mut Jiter<'a>) -> Result<T, E>,
@@ -138,19 +139,20 @@ impl<'a> Scanner<'a> {
         Ok(value)
     }
 
-    /// The error that this place is.
+    /// The error for this position.
     pub(crate) fn error(&self) -> ScanError {
         ScanError(self.at)
     }
 }
 
-/// Whether there is a character that JSON only takes escaped, besides quote and backslash.
+/// Returns true if there is a control character, which JSON only accepts escaped.
 fn has_control(text: &[u8]) -> bool {
-    // Without a way out halfway this looks at many bytes at once.
+    // Without an early exit, this checks many bytes at once.
     text.iter().fold(false, |any, byte| any | (*byte < 0x20))
 }
 
-/// How long the number is that `text` begins with, if it does: JSON's grammar, and Python's tokens.
+/// The length of the number at the start of `text`, if there is one: JSON's grammar plus Python's
+/// tokens.
 #[inline]
 fn number_len(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| {
@@ -184,15 +186,15 @@ fn number_len(text: &[u8]) -> Option<usize> {
     Some(end)
 }
 
-/// What stood before each value of the rows so far, and what it is the name of.
+/// The text before each value in the rows so far, and the name that it stands for.
 #[derive(Debug, Default)]
 pub(crate) struct RowShape<T> {
     keys: Vec<(Vec<u8>, T)>,
 }
 
 impl<T: Copy> RowShape<T> {
-    /// Goes through a row: `name` says what a column is that the row before did not have there, `value`
-    /// takes what comes next.
+    /// Walks through a row. `name` gives the meaning of a column that the row before did not have
+    /// at that place; `value` reads the next value.
     pub(crate) fn walk<E: From<ScanError>>(
         &mut self,
         row: &[u8],
@@ -234,7 +236,7 @@ mod tests {
     use super::super::values::walk_object;
     use super::*;
 
-    /// The values of a row as they stand, under their names.
+    /// The values of a row as text, with their names.
     fn walked(
         shape: &mut RowShape<usize>,
         names: &mut Vec<String>,
@@ -311,7 +313,7 @@ mod tests {
         assert_eq!(Scanner::new(b"  null").number(), Err(ScanError(2)));
     }
 
-    /// What `jiter` finds at the start of a text with `next`, and where that ends.
+    /// What `jiter` finds with `next` at the start of a text, and where that ends.
     fn by_jiter<T: PartialEq + std::fmt::Debug>(
         text: &[u8],
         next: impl FnOnce(&mut Jiter<'_>) -> Result<T, JiterError>,
@@ -321,7 +323,7 @@ mod tests {
         Some((value, jiter.current_index()))
     }
 
-    /// What a scanner finds there.
+    /// What the scanner finds there.
     fn scanned<'a, T>(
         text: &'a [u8],
         next: impl FnOnce(&mut Scanner<'a>) -> Result<T, ScanError>,

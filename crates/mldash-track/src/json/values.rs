@@ -1,14 +1,14 @@
-//! JSON text to values: one pass, no tree beside the values themselves, nesting bounded.
+//! Parses JSON text to values in one pass, without an intermediate tree and with limited nesting.
 
 use jiter::{Jiter, JiterError, NumberAny, NumberInt, Peek};
 
 use super::JsonRowError;
 use crate::row::{Column, ListBuilder, Value};
 
-/// Levels of lists and objects that a value may nest; bounds the parser's stack.
+/// How many levels of lists and objects a value may nest. Limits the parser's stack.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// What can go wrong inside a text; becomes a [`JsonRowError`] where the text is at hand.
+/// An error inside a text. Becomes a [`JsonRowError`] where the text is at hand.
 pub enum WalkError {
     /// It is not JSON.
     Json(JiterError),
@@ -23,7 +23,7 @@ impl From<JiterError> for WalkError {
 }
 
 impl WalkError {
-    /// With the place in the text that `jiter` read.
+    /// Adds the position in the text that `jiter` read.
     pub fn at(self, jiter: &Jiter<'_>) -> JsonRowError {
         match self {
             Self::Json(error) => JsonRowError::Syntax(error.description(jiter)),
@@ -32,12 +32,12 @@ impl WalkError {
     }
 }
 
-/// A reader of one text in the store's dialect.
+/// A reader for one text in the store's dialect.
 pub(crate) fn reader(text: &[u8]) -> Jiter<'_> {
     Jiter::new(text).with_allow_inf_nan()
 }
 
-/// Calls `entry` for each key of the object that is all of a text; it consumes the value.
+/// Calls `entry` for each key of an object that is the whole text; `entry` consumes the value.
 pub fn walk_object<E: From<JiterError>>(
     jiter: &mut Jiter<'_>,
     mut entry: impl FnMut(&mut Jiter<'_>, &str) -> Result<(), E>,
@@ -78,7 +78,7 @@ pub(crate) fn known_value(
     })
 }
 
-/// Integers past `i64`: as `u64` where they fit, else as the nearest float.
+/// Integers beyond `i64`: `u64` if they fit, else the nearest float.
 fn big_int(number: NumberInt) -> Value {
     let exact = match &number {
         NumberInt::BigInt(big) => u64::try_from(big).ok(),

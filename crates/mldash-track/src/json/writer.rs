@@ -1,16 +1,16 @@
-//! Values and rows to JSON text.
+//! Writes values and rows as JSON text.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::row::{Array, Fields, Timestamp, Value};
 
-/// How a float that is not finite is written.
+/// How to write a non-finite float.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NonFinite {
     /// `NaN`, `Infinity`, `-Infinity`: what Python's `json` writes and reads.
     Tokens,
-    /// `null`: JSON as its standard has it.
+    /// `null`: standard JSON.
     Null,
 }
 
@@ -23,7 +23,7 @@ pub struct JsonWriter<'a> {
 }
 
 impl<'a> JsonWriter<'a> {
-    /// Writes behind what `out` already holds.
+    /// Appends to `out`.
     pub fn new(out: &'a mut Vec<u8>, non_finite: NonFinite) -> Self {
         Self { out, non_finite, nulled: 0 }
     }
@@ -33,7 +33,7 @@ impl<'a> JsonWriter<'a> {
         self.nulled
     }
 
-    /// One row as an object, its time first under `time_key`; no line end.
+    /// Writes one row as an object, with its time first under `time_key` and no line end.
     pub fn row(&mut self, time_key: &str, ts: Timestamp, fields: &Fields) {
         self.out.push(b'{');
         self.string(time_key);
@@ -48,7 +48,7 @@ impl<'a> JsonWriter<'a> {
         self.out.push(b'}');
     }
 
-    /// One value.
+    /// Writes one value.
     pub fn value(&mut self, value: &Value) {
         match value {
             Value::Null => self.out.extend_from_slice(b"null"),
@@ -131,13 +131,14 @@ impl<'a> JsonWriter<'a> {
         push_short(self.out, zmij::Buffer::new().format_finite(value).as_bytes());
     }
 
-    /// A float without a fraction, which sensors send often: a third of the work of any other.
+    /// Writes a float without a fraction. Sensors send these often, and this takes a third of the
+    /// work.
     fn whole_float(&mut self, whole: u32) {
         let digit = |unit: u32| b'0' + (whole / unit % 10) as u8;
         let text = [digit(100), digit(10), digit(1), b'.', b'0', 0, 0, 0];
         let leading_zeros = 2 - usize::from(whole >= 10) - usize::from(whole >= 100);
         let text = u64::from_le_bytes(text) >> (8 * leading_zeros);
-        // Eight bytes take one instruction, any other number of them a call.
+        // Copying eight bytes takes one instruction; any other number takes a call.
         self.out.extend_from_slice(&text.to_le_bytes());
         self.out.truncate(self.out.len() - 3 - leading_zeros);
     }
@@ -152,12 +153,12 @@ impl<'a> JsonWriter<'a> {
         }
     }
 
-    /// Text with JSON's escapes.
+    /// Writes a string with JSON's escapes.
     pub fn string(&mut self, text: &str) {
         let escaped = |b: &u8| *b < 0x20 || *b == b'"' || *b == b'\\';
         let mut rest = text.as_bytes();
         self.out.push(b'"');
-        // Most text has nothing to escape; without a way out halfway this looks at many bytes at once.
+        // Most text has nothing to escape. Without an early exit, this checks many bytes at once.
         let any_escaped = rest.iter().fold(false, |any, b| any | escaped(b));
         while any_escaped && let Some(at) = rest.iter().position(escaped) {
             let (head, tail) = rest.split_at(at);
@@ -182,19 +183,19 @@ impl<'a> JsonWriter<'a> {
     }
 }
 
-/// Floats without a fraction are written the quick way below this.
+/// Floats without a fraction below this are written the quick way.
 const SMALL: u32 = 1_000;
 
-/// The integer that a float is, if that is a small one. -0.0 is not: its sign would be gone.
+/// The integer that a float equals, if it is a small one. Not for -0.0, which would lose its sign.
 #[inline]
 fn small_whole(value: f64) -> Option<u32> {
-    // Beyond a u32 the nearest one, which is not small.
+    // Beyond `u32` the cast gives the nearest one, which is not small.
     let whole = value as u32;
     let is_same = f64::from(whole).to_bits() == value.to_bits();
     (is_same && whole < SMALL).then_some(whole)
 }
 
-/// Appends a number's text. Copies of a fixed length take no call, as one of any length does.
+/// Appends a number's text. Copies of fixed length need no call; others do.
 #[inline]
 fn push_short(out: &mut Vec<u8>, text: &[u8]) {
     match text.len() {
@@ -204,7 +205,7 @@ fn push_short(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Appends `N` to twice `N` bytes: the first `N` and the last `N`, which may be in part the same.
+/// Appends `N` to twice `N` bytes: the first `N` and the last `N`, which may overlap.
 #[inline]
 fn push_overlapping<const N: usize>(out: &mut Vec<u8>, text: &[u8]) {
     let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {

@@ -1,4 +1,4 @@
-//! The writing half of a track: appends flushed rows, keeps the index in step, and leaves the file
+//! The write half of a track: appends flushed rows, keeps the index up to date, and leaves the file
 //! sorted and merged when it closes.
 
 use std::fs::{File, OpenOptions};
@@ -21,22 +21,22 @@ use crate::json::{JsonWriter, NonFinite, scan_row};
 use crate::name::TrackName;
 use crate::row::{Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, TrackSchema};
 
-/// While recording, `metadata.json` is brought up to date this often.
+/// How often `metadata.json` is updated while recording.
 const METADATA_EVERY: Duration = Duration::from_secs(2);
 
-/// Lines are written once they are this long together.
+/// Lines are written in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// What a finished track holds and what this writer brought to it.
+/// What a finished track holds and what this writer added to it.
 #[derive(Clone, Debug)]
 pub(crate) struct TrackClosed {
-    /// The track as it lies on disk.
+    /// The track as stored on disk.
     pub(crate) info: TrackInfo,
     /// Rows appended by this writer that turned out to share their time with a row on disk.
     pub(crate) merged_on_disk: u64,
 }
 
-/// Appends to one track. There is one at a time: the experiment's lock sees to that.
+/// Appends to one track. The experiment's lock ensures that there is one at a time.
 #[derive(Debug)]
 pub(crate) struct TrackAppender {
     folder: PathBuf,
@@ -46,23 +46,23 @@ pub(crate) struct TrackAppender {
     metadata: TrackMetadata,
     metadata_saved: Instant,
     schema: TrackSchema,
-    /// Whether the schema holds what its file lacks.
+    /// Whether the schema has declarations that its file lacks.
     is_schema_new: bool,
-    /// Rows on disk that other writers or earlier runs brought.
+    /// Rows on disk from other writers or earlier runs.
     rows_before: u64,
     rows_appended: u64,
-    /// Flushed since the last sync.
+    /// Whether rows were flushed since the last sync.
     unsynced: bool,
     /// The columns of the last row, by identity: the next one usually has the same.
     last_columns: Vec<Column>,
-    /// Lines that are being made.
+    /// Buffer for lines being formatted.
     piece: Vec<u8>,
     finder: Finder,
 }
 
 impl TrackAppender {
-    /// Makes the track's folder or continues what is in it, after mending what a crash left:
-    /// a torn last line is cut, unsorted rows are sorted and merged.
+    /// Creates the track's folder, or continues an existing one after repairing what a crash left:
+    /// it cuts a torn last line, and sorts and merges unsorted rows.
     pub(crate) fn open(experiment: &ExperimentDir, name: &TrackName) -> Result<Self, StoreError> {
         let folder = experiment.track_folder(name);
         let metadata = Self::claim_folder(experiment, name, &folder)?;
@@ -93,7 +93,7 @@ impl TrackAppender {
         Ok(appender)
     }
 
-    /// The folder with the topic's name in it before any row: a row's topic is never in doubt.
+    /// Writes the topic's name into the folder before any row, so that every row has a known topic.
     fn claim_folder(
         experiment: &ExperimentDir,
         name: &TrackName,
@@ -109,7 +109,7 @@ impl TrackAppender {
         Ok(metadata)
     }
 
-    /// Notes what the rows to come can hold; in its file before the next of them.
+    /// Declares columns of coming rows. They are in the file before the next row.
     pub(crate) fn declare(&mut self, rows: &RowSchema) {
         self.is_schema_new |= self.schema.declare(rows);
     }
@@ -121,7 +121,7 @@ impl TrackAppender {
         match schema_file::save(&self.folder, &self.schema) {
             Ok(()) => self.is_schema_new = false,
             Err(error) => {
-                // Rows go on without: the next flush tries again.
+                // Store rows without it. The next flush tries again.
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(
                     error,
@@ -132,10 +132,11 @@ impl TrackAppender {
         }
     }
 
-    /// Appends a flush's rows. When it returns, other processes see them and `kill -9` keeps them.
+    /// Appends a flush's rows. When it returns, other processes can read them and they survive
+    /// `kill -9`.
     ///
     /// # Errors
-    /// The file is as it was before; the rows are still the caller's.
+    /// The file is as it was before, and the caller keeps the rows.
     pub(crate) fn append(&mut self, rows: &[(Timestamp, Fields)]) -> Result<(), StoreError> {
         self.save_schema();
         self.take_in_foreign_rows()?;
@@ -157,14 +158,16 @@ impl TrackAppender {
         if self.metadata_saved.elapsed() >= METADATA_EVERY
             && let Err(error) = self.save_metadata()
         {
-            // The rows are stored: to fail here would have them stored again. Closing saves it too.
+            // The rows are stored, and an error would make the caller store them again. Close saves
+            // it too.
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, "what metadata.json says of the track is not up to date");
         }
         Ok(())
     }
 
-    /// Writes rows as lines, in pieces that a processor's cache holds; how long each line is.
+    /// Writes rows as lines, in pieces that fit a processor's cache. Returns the length of each
+    /// line.
     fn write_rows(
         &mut self,
         mut data: &File,
@@ -187,8 +190,8 @@ impl TrackAppender {
         Ok(line_lens)
     }
 
-    /// Rows that another program appended meanwhile (the Python SDK takes no notice of our lock)
-    /// are kept and indexed; a torn write of our own that could not be cut back is cut now.
+    /// Indexes rows that another program appended meanwhile (the Python SDK ignores our lock). Cuts
+    /// a torn write of our own that could not be cut back before.
     fn take_in_foreign_rows(&mut self) -> Result<(), StoreError> {
         let data = self.data()?;
         let len = data.metadata().map_err(StoreError::io("read", &self.data_path))?.len();
@@ -201,7 +204,7 @@ impl TrackAppender {
         Ok(())
     }
 
-    /// The data file, open for as long as the handle is held.
+    /// The data file. It stays open while the handle is held.
     fn data(&self) -> Result<Arc<File>, StoreError> {
         self.data.get().map_err(StoreError::io("open", &self.data_path))
     }
@@ -215,7 +218,7 @@ impl TrackAppender {
         }
     }
 
-    /// Takes over what `notes` says of the track.
+    /// Stores `notes` for the track.
     pub(crate) fn annotate(&mut self, notes: TrackNotes) -> Result<(), StoreError> {
         self.save_schema();
         self.metadata.annotate(notes);
@@ -227,18 +230,18 @@ impl TrackAppender {
         self.index.span().and_then(|(_, last)| Timestamp::new(last).ok())
     }
 
-    /// What is said of the track.
+    /// The track's notes.
     pub(crate) fn notes(&self) -> TrackNotes {
         self.metadata.notes()
     }
 
-    /// The row on disk of exactly this time.
+    /// The row on disk with exactly this time.
     pub(crate) fn row_at(&mut self, ts: Timestamp) -> Result<Option<RawRow>, StoreError> {
         let data = self.data()?;
         self.finder.row(&data, &self.data_path, &self.index, ts)
     }
 
-    /// Carries flushed rows through a power cut.
+    /// Makes flushed rows survive a power cut.
     pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
         if self.unsynced {
             self.data()?.sync_data().map_err(StoreError::io("sync", &self.data_path))?;
@@ -264,7 +267,7 @@ impl TrackAppender {
         Ok(closed)
     }
 
-    /// Rewrites the file sorted and merged, if it is not.
+    /// Rewrites the file sorted and merged, if needed.
     fn tidy(&mut self) -> Result<(), StoreError> {
         if self.index.is_tidy() {
             return Ok(());
@@ -312,7 +315,7 @@ fn kept(data: File, path: &Path) -> Result<KeptFile, StoreError> {
         .map_err(StoreError::io("open", path))
 }
 
-/// Indexes what follows the index's end. A last row without its line end gets one; a torn one is cut.
+/// Indexes what follows the index's end. Adds a missing line end to the last row; cuts a torn one.
 fn mend_tail(data: &File, path: &Path, index: &mut Index) -> Result<(), StoreError> {
     let rest = extend_index(data, index).map_err(StoreError::io("read", path))?;
     if rest.is_empty() {
@@ -329,7 +332,7 @@ fn mend_tail(data: &File, path: &Path, index: &mut Index) -> Result<(), StoreErr
     data.set_len(index.end()).map_err(StoreError::io("mend", path))
 }
 
-/// Brings a track that its last writer left in disorder in order, without waiting for an append.
+/// Sorts and merges a track that its last writer left untidy, without waiting for an append.
 pub(super) fn recover(experiment: &ExperimentDir, name: &TrackName) -> Result<(), StoreError> {
     let folder = experiment.track_folder(name);
     let data_path = folder.join(DATA_FILE);

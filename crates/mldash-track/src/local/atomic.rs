@@ -1,4 +1,4 @@
-//! Replacing small files whole: a reader sees the old text or the new one, never a part.
+//! Replaces small files atomically: a reader sees the old text or the new one, never a part.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 use super::error::StoreError;
 use super::handles;
 
-/// Puts `contents` at `path` by way of a temporary neighbour.
+/// Writes `contents` to a temporary file beside `path`, then renames it to `path`.
 pub fn replace_file(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
     let temporary = temporary_beside(path);
     let written = handles::with_room(|| File::create(&temporary))
         .and_then(|mut file| file.write_all(contents))
         .and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {
-        // What remains of a failed try is of no use to anybody; the error is the first one.
+        // The rest of a failed try is useless; report the first error.
         let _ = fs::remove_file(&temporary);
         StoreError::Io { action: "write", path: path.to_owned(), source }
     })
 }
 
-/// As [`replace_file`], and in its place also after a power cut.
+/// Like [`replace_file`], and survives a power cut.
 pub(super) fn replace_file_durably(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
     replace_file(path, contents)?;
     let folder = path.parent().unwrap_or(path);
@@ -30,7 +30,7 @@ pub(super) fn replace_file_durably(path: &Path, contents: &[u8]) -> Result<(), S
         .map_err(StoreError::io("sync", path))
 }
 
-/// A hidden name in the same folder, this process's own.
+/// A hidden name in the same folder, unique to this process.
 pub(super) fn temporary_beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))

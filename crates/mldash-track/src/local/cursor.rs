@@ -1,5 +1,5 @@
-//! Rows in the order of time out of a file in the order of arrival: blocks whose times overlap are
-//! merged, the others stream by one at a time. Lines of one time come together, in file order.
+//! Reads rows in order of time from a file in order of arrival. Blocks whose times overlap are
+//! merged; the others stream one at a time. Lines of one time come together, in file order.
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
@@ -15,14 +15,14 @@ use super::snapshot::DataFile;
 use crate::json::{Columns, JsonRowError, RowParser, scan_row};
 use crate::row::{Row, Timestamp};
 
-/// An iterator over [`RawRow`]s by rising time; each time comes once.
+/// An iterator over [`RawRow`]s in order of time. Each time occurs once.
 pub(crate) struct Cursor {
     data: Arc<DataFile>,
     start: f64,
     end: f64,
-    /// Not loaded yet, by their smallest time.
+    /// Blocks not loaded yet, by their smallest time.
     waiting: VecDeque<Block>,
-    /// Loaded and not used up, the one with the earliest next line on top.
+    /// Loaded blocks with lines left, the one with the earliest next line on top.
     loaded: BinaryHeap<Reverse<LoadedBlock>>,
 }
 
@@ -47,18 +47,18 @@ impl Line {
 }
 
 impl RawRow {
-    /// Of the lines of one time in file order; `None` without any.
+    /// Makes a row from the lines of one time in file order; `None` if there are no lines.
     pub(super) fn new(ts: Timestamp, lines: impl Iterator<Item = Line>) -> Option<Self> {
         let mut lines = lines.into_iter();
         Some(Self { ts, first: lines.next()?, later: lines.collect() })
     }
 
-    /// The line, when there is just one and so nothing to merge.
+    /// The line, if there is just one and nothing to merge.
     pub(crate) fn single_line(&self) -> Option<&[u8]> {
         self.later.is_empty().then(|| self.first.bytes())
     }
 
-    /// The merged row with the columns that `columns` keeps.
+    /// Parses the merged row with the columns that `columns` keeps.
     pub(crate) fn parse(
         &self,
         parser: &mut RowParser,
@@ -73,7 +73,7 @@ impl RawRow {
 }
 
 impl Cursor {
-    /// Over those of `blocks` that reach into `start..=end`.
+    /// Iterates over those of `blocks` that overlap `start..=end`.
     pub(super) fn new(
         data: Arc<DataFile>,
         blocks: impl Iterator<Item = Block>,
@@ -106,10 +106,10 @@ impl Cursor {
         Ok(())
     }
 
-    /// Reads the next block of lines into `lines`, if nothing has to be told apart in it: it is wholly within
-    /// the range, its rows are in order, no other block reaches into it, and there is nothing else in it.
+    /// Reads the next block of lines into `lines` if it can be copied whole: it is wholly within
+    /// the range, its rows are in order, no other block overlaps it, and it contains nothing else.
     ///
-    /// Returns how many rows it has; none where the next row is to be asked for.
+    /// Returns its number of rows, or 0 if the caller must ask for the next row instead.
     pub(crate) fn next_block(&mut self, lines: &mut Vec<u8>) -> Result<u64, StoreError> {
         let Some(block) = self.waiting.front().filter(|_| self.loaded.is_empty()) else {
             return Ok(0);
@@ -161,7 +161,7 @@ impl Iterator for Cursor {
     }
 }
 
-/// A block in memory with the places of its rows, by time and then by place.
+/// A block in memory, with the places of its rows sorted by time and then by place.
 #[derive(Debug)]
 pub(super) struct LoadedBlock {
     offset: u64,
@@ -171,7 +171,7 @@ pub(super) struct LoadedBlock {
 }
 
 impl LoadedBlock {
-    /// With the first row at `start` or after it as the next.
+    /// Reads a block. The next row is the first one at or after `start`.
     pub(super) fn read(file: &File, block: &Block, start: f64) -> std::io::Result<Self> {
         let mut bytes = vec![0; block.len as usize];
         file.read_exact_at(&mut bytes, block.offset)?;
@@ -179,7 +179,7 @@ impl LoadedBlock {
         let mut from = 0;
         while from < bytes.len() {
             let to = memchr::memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |at| from + at);
-            // Where every line is known to be a row, its time is read off its head.
+            // If every line is known to be a row, its time can be read from its start.
             let quick = if block.bad == 0 { leading_timestamp(&bytes[from..to]) } else { None };
             if let Some(ts) = quick.or_else(|| scan_row(&bytes[from..to], |_| {}).ok()) {
                 rows.push((ts, from..to));
@@ -193,18 +193,18 @@ impl LoadedBlock {
         Ok(Self { offset: block.offset, bytes: Arc::new(bytes), rows, next })
     }
 
-    /// Whether it is this block, as long as it is there.
+    /// Returns true if this is `block`, as long as it is kept.
     pub(super) fn is_of(&self, block: &Block) -> bool {
         self.offset == block.offset && self.bytes.len() as u64 == block.len
     }
 
-    /// The largest time that is not after `secs`.
+    /// The largest time at or before `secs`.
     pub(super) fn floor(&self, secs: f64) -> Option<Timestamp> {
         let above = self.rows.partition_point(|(ts, _)| ts.as_secs() <= secs);
         Some(self.rows.get(above.checked_sub(1)?)?.0)
     }
 
-    /// The smallest time that is not before `secs`.
+    /// The smallest time at or after `secs`.
     pub(super) fn ceil(&self, secs: f64) -> Option<Timestamp> {
         let from = self.rows.partition_point(|(ts, _)| ts.as_secs() < secs);
         Some(self.rows.get(from)?.0)
@@ -256,7 +256,7 @@ impl PartialEq for LoadedBlock {
 
 impl Eq for LoadedBlock {}
 
-/// Whether these lines are `rows` objects with nothing before, between or behind them but line ends.
+/// Returns true if these lines are `rows` objects with nothing around them but line ends.
 fn are_bare_rows(lines: &[u8], rows: u64) -> bool {
     let mut start = 0;
     let mut found = 0;
@@ -271,7 +271,7 @@ fn are_bare_rows(lines: &[u8], rows: u64) -> bool {
     start == lines.len() && found == rows
 }
 
-/// The time of a line that starts as ours and the SDK's do.
+/// The time of a line that starts as our lines and the SDK's do.
 fn leading_timestamp(line: &[u8]) -> Option<Timestamp> {
     let rest = line.strip_prefix(br#"{"timestamp":"#)?.trim_ascii_start();
     let end = rest.iter().position(|b| matches!(b, b',' | b'}'))?;

@@ -1,31 +1,31 @@
-//! What can go wrong between rows and disk.
+//! Errors between rows and disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::handles;
 
-/// An operation on the local store that failed.
+/// A failed operation on the local store.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The operating system refused; the text says at what and where.
+    /// The operating system refused. The text names the operation and the path.
     #[error("can't {action} {}", path.display())]
     Io {
-        /// What was tried: `create`, `append to`, `sync`…
+        /// The operation: `create`, `append to`, `sync`…
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The operating system's word.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// Two topics whose names differ only in `/` and `_` want one folder.
+    /// Two topics whose names differ only in `/` and `_` map to one folder.
     #[error(
         "track `{requested}` would share the folder {} with track `{existing}`, since ML-Dash \
          replaces '/' by '_'; give one of them another name", folder.display()
     )]
     FolderCollision {
-        /// The topic that was asked for.
+        /// The requested topic.
         requested: String,
         /// The topic that the folder holds.
         existing: String,
@@ -37,7 +37,7 @@ pub enum StoreError {
     Locked {
         /// The experiment's folder.
         experiment: PathBuf,
-        /// Who holds the lock: process, host and start, as it wrote them.
+        /// Who holds the lock: process, host and start time, as the holder wrote them.
         holder: String,
     },
     /// A JSON file of the layout that can't be read.
@@ -51,18 +51,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// For `map_err`: names what was tried on which path.
+    /// For `map_err`: adds the operation and the path.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// Whether the disk is full, over quota or out of inodes: worth another try when space returns.
+    /// Returns true if the disk is full, over quota or out of inodes: retry when there is space.
     pub fn is_out_of_space(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
     }
 
-    /// Whether the process, or the system, has as many files open as it may.
+    /// Returns true if the process or the system is at its limit of open files.
     pub fn is_out_of_handles(&self) -> bool {
         matches!(self, Self::Io { source, .. } if handles::is_out_of_handles(source))
     }

@@ -1,4 +1,4 @@
-//! Where an experiment's files are, and what tracks lie there.
+//! Where an experiment's files are, and which tracks are there.
 
 use std::collections::HashSet;
 use std::fs;
@@ -21,14 +21,14 @@ pub(crate) struct ExperimentDir {
     path: PathBuf,
 }
 
-/// An experiment opened for writing; the lock goes with it.
+/// An experiment opened for writing. It owns the lock.
 #[derive(Debug)]
 pub(crate) struct WriteAccess {
     _lock: WriterLock,
 }
 
 impl ExperimentDir {
-    /// The place of `name` under `root`, whether anything is there or not.
+    /// The place of `name` under `root`, whether anything exists there or not.
     pub(crate) fn new(root: &Path, name: &ExperimentName) -> Self {
         Self { path: root.join(name.as_str()) }
     }
@@ -38,7 +38,7 @@ impl ExperimentDir {
         &self.path
     }
 
-    /// The folder that holds one folder a track.
+    /// The folder that holds one folder per track.
     pub(crate) fn tracks_folder(&self) -> PathBuf {
         self.path.join("tracks")
     }
@@ -48,12 +48,13 @@ impl ExperimentDir {
         self.tracks_folder().join(name.folder())
     }
 
-    /// Whether an experiment was recorded here.
+    /// Returns true if an experiment was recorded here.
     pub(crate) fn exists(&self) -> bool {
         experiment_file::exists(&self.path) || self.tracks_folder().exists()
     }
 
-    /// Makes the experiment or continues it: takes the writer's lock and mends what a crash left.
+    /// Creates the experiment or continues it: takes the writer's lock and repairs what a crash
+    /// left.
     pub(crate) fn open_for_writing(
         &self,
         name: &ExperimentName,
@@ -76,7 +77,7 @@ impl ExperimentDir {
         self.path.ancestors().nth(name.segments().count()).unwrap_or(&self.path)
     }
 
-    /// The writer's lock, unless somebody has it.
+    /// Takes the writer's lock, unless somebody holds it.
     pub(crate) fn try_lock(&self) -> Result<Option<WriteAccess>, StoreError> {
         match WriterLock::acquire(&self.path) {
             Ok(lock) => Ok(Some(WriteAccess { _lock: lock })),
@@ -85,17 +86,17 @@ impl ExperimentDir {
         }
     }
 
-    /// Whether somebody has it open for writing.
+    /// Returns true if somebody has it open for writing.
     pub(crate) fn is_being_written(&self) -> Result<bool, StoreError> {
         WriterLock::is_held(&self.path)
     }
 
-    /// What is said of the experiment.
+    /// The experiment's notes.
     pub(crate) fn notes(&self) -> Result<ExperimentNotes, StoreError> {
         experiment_file::load(&self.path)
     }
 
-    /// Takes over what `change` says of the experiment, in view of what was noted before.
+    /// Stores the notes that `change` derives from the notes before.
     pub(crate) fn annotate(
         &self,
         name: &ExperimentName,
@@ -104,8 +105,8 @@ impl ExperimentDir {
         experiment_file::annotate(&self.path, name, change)
     }
 
-    /// With the writer's lock in hand: makes `experiment.json`, or says in it that a run which is
-    /// said to record does not.
+    /// With the writer's lock held: creates `experiment.json`, or corrects a run in it that is
+    /// marked as running and is not.
     fn take_over(&self, name: &ExperimentName, last_run: LastRun) -> Result<(), StoreError> {
         self.annotate(name, |notes| {
             let mut run = RunNotes::from(notes);
@@ -117,7 +118,7 @@ impl ExperimentDir {
         })
     }
 
-    /// What tracks there are whose topic `wanted` accepts, by topic.
+    /// Lists the tracks whose topic `wanted` accepts, by topic.
     pub(crate) fn tracks(
         &self,
         wanted: impl Fn(&str) -> bool,
@@ -131,7 +132,7 @@ impl ExperimentDir {
         Ok(tracks)
     }
 
-    /// The topics of the tracks whose folders are not in `seen`, and are then.
+    /// The topics of the tracks whose folders are not yet in `seen`. Adds those folders to `seen`.
     pub(crate) fn new_topics(
         &self,
         seen: &mut HashSet<PathBuf>,

@@ -1,5 +1,5 @@
-//! `experiment.json`, as the Python SDK 0.11.0 writes it, and what ML-Dash's server knows of an
-//! experiment besides: its status. Keys that we don't know are kept.
+//! `experiment.json`, as the Python SDK 0.11.0 writes it, plus the status that ML-Dash's server
+//! keeps. Unknown keys are kept.
 
 use std::fs::{self, OpenOptions};
 use std::path::Path;
@@ -12,16 +12,16 @@ use super::metadata::{Extra, load_json, save_json, utc_now};
 use crate::name::ExperimentName;
 
 const EXPERIMENT_FILE: &str = "experiment.json";
-/// The Python SDK holds this one while it changes the file.
+/// The Python SDK holds this lock while it changes the file.
 const LOCK_FILE: &str = ".experiment.lock";
 
-/// How far a run has come, in ML-Dash's words.
+/// The status of a run, in ML-Dash's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum RunStatus {
     /// It is being recorded.
     Running,
-    /// It ended as meant.
+    /// It ended normally.
     Completed,
     /// It ended with an error.
     Failed,
@@ -38,7 +38,7 @@ impl RunStatus {
     /// Every status.
     pub const ALL: [Self; 4] = [Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
 
-    /// ML-Dash's word for it.
+    /// ML-Dash's name for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "RUNNING",
@@ -48,7 +48,7 @@ impl RunStatus {
         }
     }
 
-    /// Whether nothing more is to come.
+    /// Returns true if the run is over.
     pub fn is_final(self) -> bool {
         self != Self::Running
     }
@@ -63,22 +63,22 @@ impl FromStr for RunStatus {
     }
 }
 
-/// What is said of an experiment. Where it is given to be noted, what is `None` stays as it was.
+/// Notes on an experiment. When stored, a `None` field keeps its stored value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExperimentNotes {
-    /// What it is.
+    /// A description.
     pub description: Option<String>,
-    /// Words to find it by.
+    /// Tags for search.
     pub tags: Option<Vec<String>>,
     /// ML-Dash's collections that it is in.
     pub bindrs: Option<Vec<String>>,
-    /// Whatever else belongs to it.
+    /// Any other metadata.
     pub metadata: Option<serde_json::Value>,
-    /// Whether its owner wants it left as it is.
+    /// Whether the owner protects it from changes.
     pub write_protected: Option<bool>,
-    /// How far it has come.
+    /// The status of its run.
     pub status: Option<RunStatus>,
-    /// When it was made, UTC, ISO 8601; never changed by a note.
+    /// When it was created, UTC, ISO 8601. Storing notes never changes it.
     pub created_at: Option<String>,
 }
 
@@ -140,19 +140,19 @@ impl ExperimentFile {
     }
 }
 
-/// Whether there is one in `folder`.
+/// Returns true if `folder` has the file.
 pub(super) fn exists(folder: &Path) -> bool {
     folder.join(EXPERIMENT_FILE).exists()
 }
 
-/// What is said of the experiment in `folder`; nothing where it has no file.
+/// The notes on the experiment in `folder`; empty if it has no file.
 pub(super) fn load(folder: &Path) -> Result<ExperimentNotes, StoreError> {
     let file: Option<ExperimentFile> = load_json(&folder.join(EXPERIMENT_FILE))?;
     Ok(file.map(|file| file.notes()).unwrap_or_default())
 }
 
-/// Takes over what `change` says of the experiment `name`, whose folder is there, in view of what
-/// was noted before.
+/// Stores the notes that `change` derives from the notes before, for the experiment `name` in an
+/// existing folder.
 pub(super) fn annotate(
     folder: &Path,
     name: &ExperimentName,
@@ -172,7 +172,7 @@ pub(super) fn annotate(
     save_json(&path, &file).map(|_| ())
 }
 
-/// What is no experiment's file, one that the SDK left torn, say, is put aside: it must not keep a
+/// Puts aside a file that can't be parsed, such as one that the SDK left torn: it must not keep a
 /// robot from recording.
 fn load_or_put_aside(path: &Path) -> Result<Option<ExperimentFile>, StoreError> {
     match load_json(path) {

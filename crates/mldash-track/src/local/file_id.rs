@@ -1,17 +1,17 @@
-//! Ids of files, as the Python SDK makes them locally: milliseconds since 1970 and 12 bits below, so
-//! that later ids are larger, whoever made them.
+//! File ids as the Python SDK makes them locally: milliseconds since 1970, then 12 low bits. Later
+//! ids are larger, whoever made them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-/// The SDK fills them with a random number, we count.
+/// The SDK fills these bits with a random number; we count.
 const COUNTER_BITS: u32 = 12;
 
 static LAST: Mutex<u64> = Mutex::new(0);
 
-/// An id that this process has not given yet, also when the clock goes back or gives more files than
-/// a millisecond has ids.
+/// An id that this process has not used yet. This holds even if the clock goes back, or there are
+/// more files than ids in a millisecond.
 pub(super) fn next() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let mut last = LAST.lock();

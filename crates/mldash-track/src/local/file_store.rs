@@ -2,18 +2,18 @@
 //! `files/.files_metadata.json`.
 //!
 //! What is durable when:
-//! 1. A file that [`FileStore::save`] returned for is whole and listed: other processes see it,
-//!    `kill -9` keeps it. Its data lies under an id of its own before its line is in the journal.
-//! 2. The journal is folded into `.files_metadata.json` whenever it has grown to a quarter of it,
-//!    and at close: n files cost in the order of n writes, not n². The Python SDK, which knows
-//!    nothing of the journal, sees a file at the latest when the experiment is closed.
-//! 3. Folding sets the journal aside, replaces the metadata whole under the SDK's own lock, removes
-//!    the data of files that were saved over, then removes what was set aside. After a crash between
-//!    any two it is done again: what is listed already, or has no data any more, is passed over.
-//! 4. Close syncs the file system, so that a power cut takes nothing. Before, it may take what the
-//!    operating system had not written yet; the checksum tells.
+//! 1. Once [`FileStore::save`] returns, the file is whole and listed: other processes see it, and
+//!    it survives `kill -9`. Its data is stored under its own id before its line is in the journal.
+//! 2. The journal is folded into `.files_metadata.json` at close, and whenever it has grown to a
+//!    quarter of that file: n files cost in the order of n writes, not n². The Python SDK, which
+//!    does not know the journal, sees a file at the latest when the experiment is closed.
+//! 3. Folding sets the journal aside, replaces the whole metadata under the SDK's own lock, removes
+//!    the data of files that were saved over, then removes the journal set aside. After a crash in
+//!    between it runs again, and skips what is already listed or no longer has data.
+//! 4. Close syncs the file system, so that nothing is lost in a power cut. Before that, a power cut
+//!    may lose what the operating system had not written yet; the checksum shows it.
 //!
-//! Readers look at the journal, at what is set aside and at the metadata in this order, so that no
+//! Readers look at the journal, the journal set aside and the metadata, in this order, so that no
 //! fold in between can hide a file from them.
 
 mod folding;
@@ -48,7 +48,7 @@ const COPY_BYTES: usize = 256 << 10;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct FileInfo {
-    /// A number, larger for later files, as text.
+    /// A number as text; larger for later files.
     pub id: String,
     /// The experiment, as ML-Dash names it locally.
     #[serde(default)]
@@ -57,10 +57,10 @@ pub struct FileInfo {
     pub path: String,
     /// The name in that folder.
     pub filename: String,
-    /// What it is, for people.
+    /// A description.
     #[serde(default)]
     pub description: Option<String>,
-    /// Words to find it by.
+    /// Tags for search.
     #[serde(default)]
     pub tags: Vec<String>,
     /// ML-Dash's collections that it is in.
@@ -73,13 +73,13 @@ pub struct FileInfo {
     pub size_bytes: u64,
     /// SHA-256 in hexadecimal.
     pub checksum: String,
-    /// Whatever else belongs to it.
+    /// Any other metadata.
     #[serde(default)]
     pub metadata: Option<serde_json::Value>,
     /// When it was saved, UTC, ISO 8601.
     #[serde(default)]
     pub uploaded_at: Option<String>,
-    /// When it or what is said here of it last changed.
+    /// When the file or its notes last changed.
     #[serde(default)]
     pub updated_at: Option<String>,
     /// When it was deleted.
@@ -89,7 +89,7 @@ pub struct FileInfo {
     extra: Extra,
 }
 
-/// What is said of a file when it is saved.
+/// Notes on a file, given when it is saved.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileDescription {
     pub(crate) content_type: String,
@@ -98,12 +98,12 @@ pub(crate) struct FileDescription {
     pub(crate) metadata: Option<serde_json::Value>,
 }
 
-/// A file that lies on the store's file system already, and what is known of it.
+/// A file that is already on the store's file system, and what is known of it.
 #[derive(Debug)]
 pub struct WholeFile {
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
-    /// How long it is.
+    /// Its size.
     pub size_bytes: u64,
     /// SHA-256 in hexadecimal.
     pub checksum: String,
@@ -124,7 +124,7 @@ pub(crate) struct FileStore {
 }
 
 impl FileStore {
-    /// Of the experiment in `experiment`, whether it has files or not.
+    /// The files of the experiment in `experiment`, whether it has any or not.
     pub(crate) fn new(experiment: &Path, name: &ExperimentName) -> Self {
         let folder = experiment.join("files");
         Self {
@@ -138,7 +138,7 @@ impl FileStore {
         }
     }
 
-    /// Stores what `source` holds, over a file of the same place if there is one. `None` once closed.
+    /// Stores the contents of `source`, replacing a file at the same place. `None` once closed.
     ///
     /// # Errors
     /// Nothing is left behind.
@@ -152,7 +152,7 @@ impl FileStore {
         self.save_by(place, about, |data| write_hashed(data, source, source_path))
     }
 
-    /// As [`save`](Self::save), for a file that is moved where it belongs.
+    /// Like [`save`](Self::save), for a file that is moved into place.
     pub(crate) fn adopt(
         &self,
         place: &FilePath,
@@ -165,7 +165,7 @@ impl FileStore {
         })
     }
 
-    /// Has `put` bring the data to the path it is given; it returns the size and the checksum.
+    /// Calls `put` with the path for the data. `put` returns the size and the checksum.
     fn save_by(
         &self,
         place: &FilePath,
@@ -177,7 +177,7 @@ impl FileStore {
             .map(|(size_bytes, checksum)| self.describe(id, place, about, size_bytes, checksum))
             .and_then(|info| Ok(self.journal.lock().append(&info)?.then_some(info)));
         if !matches!(saved, Ok(Some(_))) {
-            // Half a file under an id that nothing names is of no use.
+            // Half a file under an unlisted id is useless.
             let _ = fs::remove_dir_all(&data_folder);
         } else {
             self.saved.fetch_add(1, Ordering::Relaxed);
@@ -213,7 +213,7 @@ impl FileStore {
         }
     }
 
-    /// A new id and the folder that is its own.
+    /// Claims a new id and its folder.
     fn claim_id(&self, place: &FilePath) -> Result<(u64, PathBuf), StoreError> {
         let parent = self.folder.join(place.folder());
         fs::create_dir_all(&parent).map_err(StoreError::io("create", &parent))?;
@@ -222,17 +222,17 @@ impl FileStore {
             let folder = parent.join(id.to_string());
             match fs::create_dir(&folder) {
                 Ok(()) => return Ok((id, folder)),
-                // From a run whose clock was ahead.
+                // Left by a run whose clock was ahead.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(StoreError::io("create", &folder)(error)),
             }
         }
     }
 
-    /// Where a file's data lies.
+    /// The path of a file's data.
     ///
     /// # Errors
-    /// A place outside of the experiment, as only a foreign hand writes it.
+    /// Fails for a place outside of the experiment, which only another program would write.
     pub(crate) fn data_path(&self, info: &FileInfo) -> Result<PathBuf, StoreError> {
         Ok(self.data_folder(info)?.join(&info.filename))
     }
@@ -253,14 +253,14 @@ impl FileStore {
         Ok(self.folder.join(place).join(&info.id))
     }
 
-    /// Whether the journal has grown to what is worth a fold.
+    /// Returns true if the journal is large enough for a fold.
     pub(crate) fn is_fold_due(&self) -> bool {
         let waiting = self.journal.lock().bytes();
         waiting > 0 && waiting.saturating_mul(4) >= self.metadata_bytes.load(Ordering::Relaxed)
     }
 
-    /// Takes no more files, lists all that were saved, and carries them through a power cut. Returns
-    /// how many there were.
+    /// Accepts no more files, lists all saved ones, and makes them survive a power cut. Returns
+    /// their number.
     pub(crate) fn close(&self) -> Result<u64, StoreError> {
         self.journal.lock().close();
         self.fold()?;
@@ -274,7 +274,7 @@ impl FileStore {
     }
 }
 
-/// Copies `source` into a new file; returns its size and its SHA-256.
+/// Copies `source` into a new file. Returns its size and its SHA-256.
 fn write_hashed(
     path: &Path,
     source: &mut dyn Read,
@@ -305,7 +305,7 @@ pub(crate) fn checksum(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-/// In hexadecimal, as checksums are written.
+/// Hexadecimal, as checksums are written.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -326,7 +326,7 @@ mod tests {
         store.save(&place, about, &mut &*bytes, Path::new(name)).unwrap().unwrap()
     }
 
-    /// Names and contents, as a process sees them that starts now.
+    /// Names and contents, as a newly started process sees them.
     fn seen(root: &Path) -> Vec<(String, String)> {
         let store = store(root);
         let read = |file: FileInfo| {
@@ -336,7 +336,8 @@ mod tests {
         store.list().unwrap().iter().cloned().map(read).collect()
     }
 
-    /// As two runs leave it, the second of which saved over a file of the first and of its own.
+    /// The state after two runs. The second run saved over a file of the first and over one of its
+    /// own.
     fn recorded(root: &Path) -> [(String, String); 3] {
         let first = store(root);
         save(&first, "a", b"a1");
@@ -365,15 +366,15 @@ mod tests {
         let files = root.path().join("files");
         let (journal, aside) =
             (files.join(".files_journal.jsonl"), files.join(".files_journal.aside.jsonl"));
-        // Set aside, nothing more.
+        // Only set aside.
         fs::rename(&journal, &aside).unwrap();
         assert_eq!(seen(root.path()), expected);
-        // All done but for removing what was set aside.
+        // All done except removing the journal set aside.
         let text = fs::read(&aside).unwrap();
         store(root.path()).fold().unwrap();
         fs::write(&aside, &text).unwrap();
         assert_eq!(seen(root.path()), expected);
-        // The same, and recording went on.
+        // The same, with more recorded since.
         let third = store(root.path());
         save(&third, "b", b"b2");
         third.fold().unwrap();

@@ -1,16 +1,18 @@
-//! Reading a track's file as it grows, for somebody who takes its lines elsewhere and must miss none.
+//! Follows a track's file as it grows, for a caller that takes its lines elsewhere and must miss
+//! none.
 //!
-//! What was taken is a prefix of the file, and known by its CRC:
-//! 1. A remembered prefix counts only for a file that begins with the same bytes; else nothing of it was
-//!    taken. So it survives restarts and copies, and no rewrite can be mistaken for what was there before.
-//! 2. When the file is replaced while it is followed (a tidy at close), the old one is still at hand. What
-//!    sorting it gives, up to the earliest row that was not taken, is compared with the new file; as much as
-//!    is the same was taken, the rest was not. Where too many files are open, the old one may be closed
+//! The taken part is a prefix of the file, identified by its CRC:
+//! 1. A remembered prefix counts only for a file that begins with the same bytes; otherwise nothing
+//!    counts as taken. So it survives restarts and copies, and a rewritten file is never mistaken
+//!    for the old one.
+//! 2. When the file is replaced while it is followed (a tidy at close), the old one is still open.
+//!    Its rows, sorted up to the earliest row not taken, are compared with the new file. What is
+//!    equal was taken; the rest was not. If too many files are open, the old one may be closed
 //!    already: then rule 1 decides.
-//! 3. A write that failed is cut back by its writer, and other rows may follow in its place. The lines taken
-//!    last are looked at again before others are read, and taken anew when they changed.
+//! 3. The writer cuts back a failed write, and other rows may follow in its place. The lines taken
+//!    last are checked before more are read, and taken again if they changed.
 //!
-//! Lines come whole. A last row that lacks its line end, as an editor may leave it, comes too.
+//! Lines come whole. A last row without a line end, as an editor may leave it, comes too.
 
 #[cfg(test)]
 mod tests;
@@ -52,17 +54,17 @@ pub(crate) struct Follower {
     taken: Prefix,
     /// What was taken before the last step.
     taken_before: Prefix,
-    /// A last row without line end that was taken: it begins where `taken` ends and has so many bytes.
+    /// A taken last row without a line end: it starts where `taken` ends and has this many bytes.
     unended_taken: Option<(Prefix, u64)>,
-    /// Up to where line ends are counted.
+    /// Line ends are counted up to here.
     counted_bytes: u64,
-    /// Whole lines from what was taken to there.
+    /// Whole lines between the taken part and `counted_bytes`.
     lines_waiting: u64,
-    /// What the file looked like when it was last found to begin with what was taken.
+    /// The file's state when it was last found to begin with the taken part.
     looked_at: Option<Look>,
 }
 
-/// Tells whether a file may have changed.
+/// Shows whether a file may have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Look {
     len: u64,
@@ -79,26 +81,26 @@ pub(crate) struct Waiting {
 /// Lines to take next.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lines {
-    /// Whole lines, or one row that lacks its line end.
+    /// Whole lines, or one row without a line end.
     pub(crate) text: Vec<u8>,
-    /// What the file begins with, up to `text`.
+    /// The file's prefix up to the start of `text`.
     pub(crate) after: Prefix,
 }
 
 impl Prefix {
-    /// With what follows.
+    /// This prefix, extended by `following`.
     pub(crate) fn and(self, following: &[u8]) -> Self {
         let mut hasher = crc32fast::Hasher::new_with_initial_len(self.crc, self.bytes);
         hasher.update(following);
         Self { bytes: self.bytes + following.len() as u64, crc: hasher.finalize() }
     }
 
-    /// Whether `file` begins with it.
+    /// Returns true if `file` begins with this prefix.
     pub(crate) fn is_of(self, file: &File) -> io::Result<bool> {
         Ok(Self::default().extended_to(self.bytes, file)? == Some(self))
     }
 
-    /// With what follows in `file` up to `end`; `None` when the file is too short.
+    /// This prefix, extended by the bytes of `file` up to `end`; `None` if the file is too short.
     fn extended_to(self, end: u64, file: &File) -> io::Result<Option<Self>> {
         let mut prefix = self;
         let mut chunk = chunk_for(end.saturating_sub(self.bytes));
@@ -115,7 +117,7 @@ impl Prefix {
 }
 
 impl Follower {
-    /// Of the track in `folder`, of which `taken` was taken earlier.
+    /// Follows the track in `folder`, of which `taken` was taken earlier.
     pub(crate) fn new(folder: &Path, taken: Prefix) -> Self {
         Self {
             path: Self::data_path(folder),
@@ -139,12 +141,12 @@ impl Follower {
         self.taken
     }
 
-    /// Begins anew: nothing was taken.
+    /// Starts again: nothing was taken.
     pub(crate) fn forget(&mut self) {
         self.restart_at(Prefix::default());
     }
 
-    /// Looks at the file as it is now.
+    /// Checks the file's current state.
     pub(crate) fn look(&mut self) -> Result<Waiting, StoreError> {
         self.find_file()?;
         let Some(data) = self.data()? else {
@@ -168,15 +170,15 @@ impl Follower {
         Ok(waiting)
     }
 
-    /// Lines of a write that failed may have been counted, and others lie in their place by now: their
-    /// number is as good as that, but whether there are any is certain.
+    /// The count may include lines of a failed write that others have replaced. The number is then
+    /// an estimate, but whether there are any is certain.
     fn whole_lines_waiting(&self) -> Waiting {
         let bytes = self.counted_bytes.saturating_sub(self.taken.bytes);
         Waiting { lines: if bytes == 0 { 0 } else { self.lines_waiting.max(1) }, bytes }
     }
 
-    /// The next whole lines, at most `max_bytes` of them but for a single line that is longer; none when
-    /// there are none. Of what [`look`](Self::look) saw.
+    /// The next whole lines that [`look`](Self::look) saw: at most `max_bytes`, unless a single
+    /// line is longer. Empty if there are none.
     pub(crate) fn read(&self, max_bytes: usize) -> Result<Lines, StoreError> {
         let Some(data) = self.data()? else {
             return Ok(Lines::default());
@@ -189,9 +191,9 @@ impl Follower {
         Ok(Lines { text, after: self.taken })
     }
 
-    /// The first `taken` bytes of the text of `lines`, whole lines, need not come again.
+    /// Marks the first `taken` bytes of the text of `lines`, whole lines, as taken.
     pub(crate) fn take(&mut self, lines: &Lines, taken: usize) {
-        // What was read before the file turned out to be another says nothing of this one.
+        // Lines read before the file was found to be another one do not count for this one.
         if lines.after != self.taken {
             return;
         }
@@ -224,7 +226,7 @@ impl Follower {
         if same {
             return Ok(());
         }
-        // One that had to be closed meanwhile can't be read any more.
+        // A file that had to be closed meanwhile can't be read any more.
         let old = self.data.take().and_then(|old| old.get().ok());
         let taken = match old {
             None => self.taken,
@@ -243,7 +245,7 @@ impl Follower {
         Ok(())
     }
 
-    /// The file that was found; `None` also when it had to be closed and is gone from its place.
+    /// The file that was found; `None` also if it had to be closed and is gone from its place.
     fn data(&self) -> Result<Option<Arc<File>>, StoreError> {
         match self.data.as_ref().map(KeptFile::get).transpose() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -257,7 +259,7 @@ impl Follower {
         (self.unended_taken, self.looked_at) = (None, None);
     }
 
-    /// Takes back what was taken last if the file has other bytes there now.
+    /// Undoes the last step if the file now has other bytes there.
     fn check_taken(&mut self, file: &File, len: u64) -> io::Result<()> {
         let unchanged = self.taken_before.extended_to(self.taken.bytes, file)? == Some(self.taken);
         if unchanged && len >= self.counted_bytes {
@@ -291,7 +293,7 @@ impl Follower {
         let waiting = self.counted_bytes.saturating_sub(self.taken.bytes);
         let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
         let mut text = Vec::new();
-        // A line that is longer than what was asked for is read in steps until it ends.
+        // A line longer than `max_bytes` is read in steps until it ends.
         let mut wanted = max_bytes.min(waiting);
         while text.len() < wanted {
             let from = text.len();
@@ -310,10 +312,10 @@ impl Follower {
         Ok(Vec::new())
     }
 
-    /// The row behind the last line end, unless it was taken or is none.
+    /// The row after the last line end, unless it was taken or is not a row.
     fn unended_row(&self, file: &File) -> io::Result<Option<Vec<u8>>> {
         let len = file.metadata()?.len();
-        // Not before all that precede it.
+        // Not before everything ahead of it.
         if self.counted_bytes != self.taken.bytes || len <= self.counted_bytes {
             return Ok(None);
         }
@@ -328,14 +330,14 @@ impl Follower {
     }
 }
 
-/// Removes the rows of the track in `folder`; what is said of it stays.
+/// Removes the rows of the track in `folder`. Its notes stay.
 pub(crate) fn remove_track_data(folder: &Path) -> Result<(), StoreError> {
     index_file::remove(folder)?;
     let path = Follower::data_path(folder);
     std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))
 }
 
-/// How much of `new` was taken when `taken` was of `old`, the file in whose place it is.
+/// How much of `new` counts as taken, if `taken` was taken of `old`, the file that it replaced.
 fn carried_over(old: &Arc<DataFile>, taken: Prefix, new: &File) -> Result<Prefix, StoreError> {
     let read = || StoreError::io("read", &old.path);
     if taken.bytes == 0 || taken.is_of(new).map_err(read())? {
@@ -374,7 +376,7 @@ impl Look {
     }
 }
 
-/// For so many bytes at most.
+/// A buffer for at most this many bytes.
 fn chunk_for(bytes: u64) -> Vec<u8> {
     vec![0; usize::try_from(bytes).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)]
 }

@@ -1,6 +1,6 @@
-//! Files that stay open between uses, as many as the process may have: when they become too many, those
-//! are closed that were not used for longest, and opened again when they are needed. A recording with more
-//! tracks than the system allows open files is slower for it and loses nothing.
+//! Files that stay open between uses, up to a share of the process's limit. Above it, the least
+//! recently used ones are closed, and reopened when needed. A recording with more tracks than the
+//! system allows open files is slower but loses nothing.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -14,17 +14,17 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-/// Of the files that the process may have open, this part; the rest is for connections, pictures, ROS.
+/// Use one in this many of the process's open files; the rest is for connections, images and ROS.
 const SHARE: u64 = 2;
-/// How few are kept open at least, and how many at most.
+/// The minimum and maximum number of files kept open.
 const KEPT: std::ops::RangeInclusive<u64> = 4..=4_096;
 
-/// Files that are open, or were until their owner let them go.
+/// Files that are open, or were until their owner dropped them.
 static OPEN: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
 /// Counts uses.
 static USES: AtomicU64 = AtomicU64::new(0);
 
-/// A file that is open while there is room for it.
+/// A file that is kept open while there is room for it.
 #[derive(Debug)]
 pub(super) struct KeptFile {
     path: PathBuf,
@@ -39,20 +39,21 @@ struct Slot {
     last_use: AtomicU64,
 }
 
-/// Tells a file from another that has taken its place.
+/// Distinguishes a file from another one in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
-    /// Inodes are given again. Unknown on some file systems.
+    /// Inodes are reused, so compare this too. Unknown on some file systems.
     created: Option<SystemTime>,
 }
 
 impl KeptFile {
-    /// Keeps `file`, which was opened at `path`; `options` open it again and do not create another.
+    /// Keeps `file`, which was opened at `path`. `options` reopen it and must not create another
+    /// one.
     ///
     /// # Errors
-    /// The operating system's.
+    /// Returns the operating system's error.
     pub(super) fn of(file: File, path: &Path, options: &OpenOptions) -> io::Result<Self> {
         let identity = Identity::of(&file)?;
         let slot = Arc::new(Slot { file: Mutex::default(), last_use: AtomicU64::new(0) });
@@ -61,11 +62,11 @@ impl KeptFile {
         Ok(kept)
     }
 
-    /// The file, open until the returned handle is dropped.
+    /// The file. It stays open until the returned handle is dropped.
     ///
     /// # Errors
-    /// The operating system's; `NotFound` for a file that was closed here and has been removed or replaced
-    /// since.
+    /// Returns the operating system's error; `NotFound` if the file was closed here and then
+    /// removed or replaced.
     pub(super) fn get(&self) -> io::Result<Arc<File>> {
         self.slot.note_use();
         let open = self.slot.file.lock().clone();
@@ -81,10 +82,10 @@ impl KeptFile {
         Ok(file)
     }
 
-    /// Whether `file` is the same one.
+    /// Returns true if `file` is the same one.
     ///
     /// # Errors
-    /// The operating system's.
+    /// Returns the operating system's error.
     pub(super) fn is(&self, file: &File) -> io::Result<bool> {
         Ok(Identity::of(file)? == self.identity)
     }
@@ -115,8 +116,8 @@ impl Identity {
     }
 }
 
-/// Does what opens a file. Where the process, or the system, has no room for it, files that are kept open
-/// are closed first.
+/// Calls `open`, which opens a file. If the process or the system is out of file handles, closes
+/// kept files and retries.
 pub(super) fn with_room<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match open() {
@@ -126,18 +127,18 @@ pub(super) fn with_room<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Resul
     }
 }
 
-/// Whether the process, or the system, has as many files open as it may.
+/// Returns true if the process or the system is at its limit of open files.
 pub(super) fn is_out_of_handles(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-/// How many files may be kept open now; the limit can change at any time.
+/// How many files may be kept open now. The limit can change at any time.
 fn room() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     (limit / SHARE).clamp(*KEPT.start(), *KEPT.end()) as usize
 }
 
-/// Returns whether any was closed.
+/// Returns true if any was closed.
 fn close_half() -> bool {
     let mut open = OPEN.lock();
     forget_closed(&mut open);
@@ -147,7 +148,7 @@ fn close_half() -> bool {
     is_any
 }
 
-/// Closes files that were not used for longest until no more than `count` are open.
+/// Closes the least recently used files until no more than `count` are open.
 fn close_down_to(open: &mut Vec<Weak<Slot>>, count: usize) {
     forget_closed(open);
     if open.len() <= count {
@@ -158,7 +159,7 @@ fn close_down_to(open: &mut Vec<Weak<Slot>>, count: usize) {
     });
     let surplus = open.len() - count;
     for slot in open.drain(..surplus).filter_map(|slot| slot.upgrade()) {
-        // Who uses it at this moment has a handle of their own.
+        // Whoever uses it now has their own handle.
         slot.file.lock().take();
     }
 }
@@ -217,7 +218,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = [0, 1, 2, 3].map(|i| appended(&folder.path().join(i.to_string())));
         files[0].get().unwrap();
-        // A list of its own: other tests open files too.
+        // A separate list: other tests open files too.
         let mut open: Vec<_> = files.iter().map(|file| Arc::downgrade(&file.slot)).collect();
         let in_use = files[1].get().unwrap();
         close_down_to(&mut open, 2);

@@ -1,5 +1,5 @@
-//! Where in `data.jsonl` which times are: a block for every 64 KiB of lines, so that a range read
-//! touches its own part of the file only. Pure data over lines; `snapshot` and `appender` feed it.
+//! Which times are where in `data.jsonl`: one block for every 64 KiB of lines, so that a range read
+//! touches only its part of the file. Pure data over lines; `snapshot` and `appender` feed it.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(super) struct Block {
     pub len: u64,
     /// Lines that are rows.
     pub rows: u64,
-    /// Lines that are not.
+    /// Lines that are not rows.
     pub bad: u64,
     /// Smallest timestamp; meaningless without rows.
     pub min: f64,
@@ -31,7 +31,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Whether a row of this time may be in it.
+    /// Returns true if a row of this time may be in the block.
     pub(super) fn may_hold(&self, secs: f64) -> bool {
         self.rows > 0 && self.min <= secs && secs <= self.max
     }
@@ -46,7 +46,7 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// From blocks that were stored, if they are of one piece.
+    /// Builds an index from stored blocks; `None` if they are not contiguous.
     pub(super) fn from_parts(blocks: Vec<Block>, columns: BTreeSet<Column>) -> Option<Self> {
         let mut end = 0;
         for block in &blocks {
@@ -58,12 +58,12 @@ impl Index {
         Some(Self { blocks, columns, end })
     }
 
-    /// Of what follows `offset` in a file, a line end.
+    /// An empty index that starts at `offset` in a file, which must be a line end.
     pub(super) fn starting_at(offset: u64) -> Self {
         Self { end: offset, ..Self::default() }
     }
 
-    /// In file order.
+    /// The blocks in file order.
     pub(super) fn blocks(&self) -> &[Block] {
         &self.blocks
     }
@@ -73,12 +73,12 @@ impl Index {
         &self.columns
     }
 
-    /// Bytes covered; a line end.
+    /// Bytes covered. The last one is a line end.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Lines that are rows; rows of one time count each.
+    /// Lines that are rows. Several rows of one time count separately.
     pub(super) fn rows(&self) -> u64 {
         self.blocks.iter().map(|b| b.rows).sum()
     }
@@ -96,13 +96,13 @@ impl Index {
         Some((min, max))
     }
 
-    /// Whether the file is sorted and merged as it stands.
+    /// Returns true if the file is sorted and merged as it is.
     pub(super) fn is_tidy(&self) -> bool {
         self.blocks.iter().all(|b| b.ascending && b.bad == 0)
             && self.blocks.windows(2).all(|pair| pair[0].max < pair[1].min)
     }
 
-    /// Takes in the next line, without its end. Blank lines are nothing.
+    /// Adds the next line, given without its end. Ignores blank lines.
     pub(super) fn push_line(&mut self, line: &[u8], len: u64) {
         if line.trim_ascii().is_empty() {
             self.open_block().len += len;
@@ -120,7 +120,7 @@ impl Index {
         }
     }
 
-    /// Takes in the next row, whose line has `len` bytes with its end.
+    /// Adds the next row, whose line has `len` bytes with its end.
     pub(super) fn push_row(&mut self, ts: Timestamp, len: u64) {
         let secs = ts.as_secs();
         let block = self.open_block();
@@ -136,7 +136,7 @@ impl Index {
         self.end += len;
     }
 
-    /// Remembers a column's name.
+    /// Adds a column's name.
     pub(super) fn push_column(&mut self, name: &Column) {
         if !self.columns.contains(name) {
             self.columns.insert(name.clone());
@@ -154,7 +154,7 @@ impl Index {
         Ok(ts)
     }
 
-    /// The block that the next line goes to.
+    /// The block for the next line.
     fn open_block(&mut self) -> &mut Block {
         if self.blocks.last().is_none_or(|b| b.len >= BLOCK_BYTES) {
             self.blocks.push(Block {

@@ -1,5 +1,5 @@
-//! `.index.json`: the index of a data file as it was when somebody last read or closed it.
-//! It serves as long as the file only grew since; anything else makes it stale.
+//! `.index.json`: the index of a data file when somebody last read or closed it. It is valid as
+//! long as the file has only grown since; any other change makes it stale.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use crate::row::Column;
 const FILE_NAME: &str = ".index.json";
 const VERSION: u32 = 1;
 
-/// Bytes at each end of the covered part that must be the same for an index to fit its file.
+/// Bytes compared at each end of the covered part to check that an index fits its file.
 const PROBE_BYTES: u64 = 4096;
 
 #[derive(Serialize, Deserialize)]
@@ -28,13 +28,13 @@ struct IndexFile {
     blocks: Vec<Block>,
 }
 
-/// What tells the file that was indexed from another in its place.
+/// Distinguishes the indexed file from another one in its place.
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Fingerprint {
     end: u64,
     head_crc: u32,
     tail_crc: u32,
-    /// Tells an edit in place; only meaningful while the file has not grown.
+    /// Reveals an edit in place. Only meaningful while the file has not grown.
     modified_nanos: i64,
 }
 
@@ -62,7 +62,7 @@ fn crc_at(data: &File, offset: u64, len: u64) -> io::Result<u32> {
     Ok(crc32fast::hash(&probe))
 }
 
-/// The stored index of `data`, the data file in `folder`; `None` when absent, damaged or stale.
+/// The stored index of `data`, the data file in `folder`; `None` if it is absent, damaged or stale.
 pub(super) fn load(folder: &Path, data: &File) -> io::Result<Option<Index>> {
     let Ok(text) = fs::read(folder.join(FILE_NAME)) else {
         return Ok(None);
@@ -98,7 +98,7 @@ pub(super) fn save(folder: &Path, data: &File, index: &Index) -> Result<(), Stor
     replace_file(&path, &text)
 }
 
-/// Takes the stored index away, before the file it describes is replaced.
+/// Removes the stored index before the file that it describes is replaced.
 pub(super) fn remove(folder: &Path) -> Result<(), StoreError> {
     let path = folder.join(FILE_NAME);
     match fs::remove_file(&path) {

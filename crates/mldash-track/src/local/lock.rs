@@ -1,4 +1,4 @@
-//! One writer a time: an advisory lock on a file that names its holder.
+//! One writer at a time: an advisory lock on a file that names its holder.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -10,14 +10,14 @@ use jiff::Timestamp;
 
 use super::error::StoreError;
 
-/// Not ML-Dash's `.experiment.lock`: its SDK waits on that one, even to read.
+/// Not ML-Dash's `.experiment.lock`: its SDK waits for that one even to read.
 const LOCK_FILE: &str = ".writer.lock";
 
-/// Longer than a look at the lock takes, and how many of these are outwaited.
+/// Longer than a check of the lock takes, and how many checks to wait for.
 const LOOK: Duration = Duration::from_millis(10);
 const LOOKS_OUTWAITED: u32 = 5;
 
-/// Held as long as it lives; the operating system lets go when the process dies, however it dies.
+/// Held while this value lives. The operating system releases it when the process dies in any way.
 #[derive(Debug)]
 pub(super) struct WriterLock {
     file: File,
@@ -27,7 +27,7 @@ impl WriterLock {
     /// Takes the lock of the experiment in `folder`.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] with the holder's own words when another writer has it.
+    /// [`StoreError::Locked`] with the holder's own text if another writer holds it.
     pub(super) fn acquire(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(LOCK_FILE);
         let mut file = OpenOptions::new()
@@ -41,7 +41,7 @@ impl WriterLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // The holder's line helps a person; the lock itself is what counts.
+                // The holder's line is for people; only the lock itself counts.
                 let _ = file.read_to_string(&mut holder);
                 return Err(StoreError::Locked {
                     experiment: folder.to_owned(),
@@ -64,7 +64,7 @@ impl WriterLock {
     }
 }
 
-/// Somebody who only looks whether it is held has it for a moment.
+/// Retries, because a process that only checks the lock holds it for a moment.
 fn try_lock_patiently(file: &File) -> Result<(), TryLockError> {
     for _ in 0..LOOKS_OUTWAITED {
         match file.try_lock() {
@@ -76,7 +76,7 @@ fn try_lock_patiently(file: &File) -> Result<(), TryLockError> {
 }
 
 impl WriterLock {
-    /// Whether a writer has the lock of the experiment in `folder`.
+    /// Returns true if a writer holds the lock of the experiment in `folder`.
     pub(super) fn is_held(folder: &Path) -> Result<bool, StoreError> {
         let path = folder.join(LOCK_FILE);
         let file = match File::open(&path) {
@@ -95,10 +95,10 @@ impl WriterLock {
 }
 
 impl Drop for WriterLock {
-    /// A program that this process is just starting has a copy of the file until it runs; closing
-    /// ours alone would leave the lock with that.
+    /// Unlocks explicitly. A child process that is just starting has a copy of the file until its
+    /// program runs; closing only ours would leave that copy locked.
     fn drop(&mut self) {
-        // Without it the lock goes with the last copy, a moment later.
+        // If this fails, the lock ends with the last copy, a moment later.
         let _ = self.file.unlock();
     }
 }

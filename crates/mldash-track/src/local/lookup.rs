@@ -1,5 +1,5 @@
-//! Finding single rows by time: only the blocks that may hold them are read, and the last few are
-//! kept, since one look is mostly followed by another close by.
+//! Finds single rows by time. It reads only blocks that may hold them, and keeps the last few,
+//! since the next lookup is usually close by.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -12,16 +12,16 @@ use super::index::{Block, Index};
 use super::snapshot::DataFile;
 use crate::row::Timestamp;
 
-/// Neighbouring times meet in at most two blocks of a tidy file; the rest is for untidy ones.
+/// In a tidy file, neighbouring times span at most two blocks; the rest is for untidy files.
 const KEPT_BLOCKS: usize = 4;
 
-/// At most this many blocks are kept where the times of more than [`KEPT_BLOCKS`] overlap.
+/// At most this many blocks are kept if more than [`KEPT_BLOCKS`] overlap in time.
 const MAX_KEPT_BLOCKS: usize = 64;
 
-/// Blocks that were written since the others were sorted are searched one by one, up to so many.
+/// Up to this many blocks written since the last sort are searched one by one.
 const UNSORTED_BLOCKS: usize = 64;
 
-/// Rows by time, of a part of a data file.
+/// Finds rows by time in a part of a data file.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     data: Arc<DataFile>,
@@ -31,30 +31,30 @@ pub(crate) struct Lookup {
     kept: KeptBlocks,
 }
 
-/// Rows by their exact time, of a file that is being appended to.
+/// Finds rows by exact time in a file that is being appended to.
 #[derive(Debug, Default)]
 pub(super) struct Finder {
-    /// Those of the index's blocks that were full when they were sorted.
+    /// The index's blocks that were full when they were sorted.
     sorted: SortedBlocks,
     sorted_count: usize,
     kept: KeptBlocks,
 }
 
-/// Blocks in an order that tells which of them may hold a time.
+/// Blocks in an order that shows which of them may hold a time.
 #[derive(Debug, Default)]
 struct SortedBlocks {
-    /// By their smallest time.
+    /// Sorted by smallest time.
     blocks: Vec<Block>,
-    /// Of each block and all before it, the largest time.
+    /// The largest time of each block and all before it.
     max_through: Vec<f64>,
 }
 
-/// The blocks that were looked at last.
+/// The blocks used last.
 #[derive(Debug, Default)]
 struct KeptBlocks(VecDeque<Arc<LoadedBlock>>);
 
 impl Lookup {
-    /// Of the rows from `start` to `end`, both included.
+    /// Looks among the rows from `start` to `end`, both inclusive.
     pub(super) fn new(
         data: Arc<DataFile>,
         blocks: impl Iterator<Item = Block>,
@@ -65,12 +65,12 @@ impl Lookup {
         Self { data, blocks, start, end, kept: KeptBlocks::default() }
     }
 
-    /// The largest time that is not after `secs`.
+    /// The largest time at or before `secs`.
     pub(crate) fn floor(&mut self, secs: f64) -> Result<Option<Timestamp>, StoreError> {
         let secs = secs.min(self.end);
         let mut best = None;
         for i in (0..self.blocks.count_from(secs)).rev() {
-            // No block from here on down reaches further up.
+            // No block from here on down reaches a later time.
             if best.is_some_and(|best: Timestamp| best.as_secs() >= self.blocks.max_through[i]) {
                 break;
             }
@@ -80,7 +80,7 @@ impl Lookup {
         Ok(best.filter(|ts| ts.as_secs() >= self.start))
     }
 
-    /// The smallest time that is not before `secs`.
+    /// The smallest time at or after `secs`.
     pub(crate) fn ceil(&mut self, secs: f64) -> Result<Option<Timestamp>, StoreError> {
         let secs = secs.max(self.start);
         let above = self.blocks.count_from(secs);
@@ -95,7 +95,7 @@ impl Lookup {
         Ok(best.filter(|ts| ts.as_secs() <= self.end))
     }
 
-    /// The row of a time that [`floor`](Self::floor) or [`ceil`](Self::ceil) found.
+    /// The row of a time that [`floor`](Self::floor) or [`ceil`](Self::ceil) returned.
     pub(crate) fn row(&mut self, ts: Timestamp) -> Result<Option<RawRow>, StoreError> {
         let holders = self.blocks.holding(ts.as_secs());
         self.kept.row(&self.data.file, &self.data.path, holders, ts)
@@ -107,8 +107,8 @@ impl Lookup {
 }
 
 impl Finder {
-    /// The row of exactly this time in `file`, which lies at `path` and is indexed by `index`; `index` must
-    /// have grown out of the one that was given before.
+    /// The row of exactly this time in `file`, which is at `path` and indexed by `index`. Each
+    /// `index` must have grown from the one given before.
     pub(super) fn row(
         &mut self,
         file: &File,
@@ -117,7 +117,7 @@ impl Finder {
         ts: Timestamp,
     ) -> Result<Option<RawRow>, StoreError> {
         let blocks = index.blocks();
-        // The last block still grows.
+        // The last block is still growing.
         let full = blocks.len().saturating_sub(1);
         if full > self.sorted_count + UNSORTED_BLOCKS || self.sorted_count == 0 {
             self.sorted = SortedBlocks::new(blocks[..full].iter().copied());
@@ -142,12 +142,12 @@ impl SortedBlocks {
         Self { blocks, max_through }
     }
 
-    /// Blocks that begin at `secs` or before: all below the number returned.
+    /// The number of blocks that begin at or before `secs`.
     fn count_from(&self, secs: f64) -> usize {
         self.blocks.partition_point(|block| block.min <= secs)
     }
 
-    /// Those that may hold a row of this time.
+    /// The blocks that may hold a row of this time.
     fn holding(&self, secs: f64) -> Vec<Block> {
         let from = self.count_from(secs);
         let reaching = (0..from).rev().take_while(|i| self.max_through[*i] >= secs);
@@ -156,7 +156,7 @@ impl SortedBlocks {
 }
 
 impl KeptBlocks {
-    /// The row of a time, of the blocks that may hold it.
+    /// Finds the row of a time in the blocks that may hold it.
     fn row(
         &mut self,
         file: &File,
@@ -171,7 +171,7 @@ impl KeptBlocks {
         Ok(RawRow::new(ts, loaded.iter().flat_map(|block| block.lines(ts))))
     }
 
-    /// Loads a block unless it is kept, and keeps up to `kept` of them.
+    /// Loads a block unless it is kept. Keeps up to `kept` blocks.
     fn load(
         &mut self,
         file: &File,
@@ -180,7 +180,7 @@ impl KeptBlocks {
         kept: usize,
     ) -> Result<Arc<LoadedBlock>, StoreError> {
         if let Some(at) = self.0.iter().position(|kept| kept.is_of(block)) {
-            // To the front, so that it is the last to go.
+            // Move it to the front, so that it is evicted last.
             self.0.swap(0, at);
         } else {
             let loaded = LoadedBlock::read(file, block, f64::NEG_INFINITY)

@@ -1,5 +1,5 @@
-//! The JSON file that ML-Dash keeps beside a track's rows, `metadata.json`, as the Python SDK 0.11.0
-//! writes it, and what all such files share. Keys that we don't know are kept.
+//! `metadata.json`, which ML-Dash keeps beside a track's rows, as the Python SDK 0.11.0 writes it,
+//! and helpers for all such files. Unknown keys are kept.
 
 use std::fs;
 use std::io;
@@ -22,33 +22,33 @@ pub(super) type Extra = serde_json::Map<String, serde_json::Value>;
 pub struct TrackInfo {
     /// The track's topic.
     pub topic: String,
-    /// Rows, those of one time counted once.
+    /// Rows; several rows of one time count once.
     pub total_entries: u64,
-    /// Smallest timestamp, seconds; `None` without rows.
+    /// Smallest timestamp in seconds; `None` without rows.
     pub first_timestamp: Option<f64>,
-    /// Largest timestamp, seconds.
+    /// Largest timestamp in seconds.
     pub last_timestamp: Option<f64>,
     /// Names of the columns, sorted.
     pub columns: Vec<String>,
-    /// Size of the rows on disk, bytes.
+    /// Size of the rows on disk in bytes.
     pub size_bytes: u64,
-    /// When the track was made, UTC, ISO 8601.
+    /// When the track was created, UTC, ISO 8601.
     pub created_at: Option<String>,
-    /// What is said of it.
+    /// Its notes.
     #[serde(flatten)]
     pub notes: TrackNotes,
 }
 
-/// What is said of a track besides its rows, for people and for exports.
+/// Notes on a track besides its rows, for people and for exports.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrackNotes {
-    /// What it is.
+    /// A description.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Words to find it by.
+    /// Tags for search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// Whatever else belongs to it, such as `fps` and units.
+    /// Any other metadata, such as `fps` and units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
 }
@@ -88,12 +88,12 @@ impl TrackMetadata {
         }
     }
 
-    /// Of the track in `folder`; `None` when there is none.
+    /// Loads the metadata of the track in `folder`; `None` if there is none.
     pub(super) fn load(folder: &Path) -> Result<Option<Self>, StoreError> {
         load_json(&folder.join(TRACK_FILE))
     }
 
-    /// Of the track `topic` in `folder`, which may turn out to be another's.
+    /// Loads the metadata of the track `topic` in `folder`, which may belong to another topic.
     pub(crate) fn load_for(topic: &str, folder: &Path) -> Result<Option<Self>, StoreError> {
         match Self::load(folder)? {
             Some(metadata) if metadata.topic != topic => Err(StoreError::FolderCollision {
@@ -109,7 +109,7 @@ impl TrackMetadata {
         save_json(&folder.join(TRACK_FILE), self).map(|_| ())
     }
 
-    /// What is said of the track; what other programs left there in another shape is passed over.
+    /// The track's notes. Skips values of an unexpected type from other programs.
     pub(crate) fn notes(&self) -> TrackNotes {
         fn note<T: DeserializeOwned>(extra: &Extra, key: &str) -> Option<T> {
             extra.get(key).and_then(|value| T::deserialize(value).ok())
@@ -121,7 +121,7 @@ impl TrackMetadata {
         }
     }
 
-    /// Takes over what `notes` says; of the rest stays what was said before.
+    /// Stores `notes`. Everything else keeps its value.
     pub(super) fn annotate(&mut self, notes: TrackNotes) {
         let description = notes.description.map(serde_json::Value::from);
         let tags = notes.tags.map(serde_json::Value::from);
@@ -133,7 +133,7 @@ impl TrackMetadata {
     }
 }
 
-/// Now, as ML-Dash writes times: UTC ISO 8601, microseconds, `Z`.
+/// The current time in ML-Dash's format: UTC ISO 8601, microseconds, `Z`.
 pub(crate) fn utc_now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
@@ -147,7 +147,7 @@ pub(super) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, S
     serde_json::from_slice(&text).map(Some).map_err(|error| malformed(path, &error))
 }
 
-/// Returns how many bytes that were.
+/// Returns the number of bytes written.
 pub(super) fn save_json<T: Serialize>(path: &Path, value: &T) -> Result<u64, StoreError> {
     let text = serde_json::to_vec(value).map_err(|error| malformed(path, &error))?;
     replace_file(path, &text)?;

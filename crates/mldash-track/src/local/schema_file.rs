@@ -1,5 +1,5 @@
-//! `.schema.json`: what the sources of a track declared of its columns. A file of our own beside
-//! ML-Dash's, which its SDK takes no notice of; without it, columns have the types of their values.
+//! `.schema.json`: the columns that a track's sources declared. This file is ours; ML-Dash's SDK
+//! ignores it. Without it, columns have the types of their values.
 
 use std::path::Path;
 
@@ -13,7 +13,8 @@ use crate::row::{RowSchema, TrackSchema};
 const FILE_NAME: &str = ".schema.json";
 const VERSION: u32 = 1;
 
-/// On the wire it is in a track's metadata, under this key; ML-Dash has no other place for it.
+/// The key in a track's metadata that carries the schema to a server. ML-Dash has no other place
+/// for it.
 const NOTE: &str = "mldash_bridge.schema";
 
 #[derive(Serialize, Deserialize)]
@@ -22,7 +23,7 @@ struct SchemaFile<R> {
     rows: R,
 }
 
-/// What was declared of the track in `folder`.
+/// The declarations of the track in `folder`.
 pub(crate) fn load(folder: &Path) -> Result<TrackSchema, StoreError> {
     let path = folder.join(FILE_NAME);
     match load_json::<SchemaFile<Vec<RowSchema>>>(&path)? {
@@ -35,7 +36,7 @@ pub(crate) fn load(folder: &Path) -> Result<TrackSchema, StoreError> {
     }
 }
 
-/// As [`load`]. A file that can't be read costs types, never rows: it is told and passed over.
+/// Like [`load`], but logs a file that can't be read and continues: this loses types, never rows.
 pub(crate) fn load_if_readable(folder: &Path) -> TrackSchema {
     load(folder).unwrap_or_else(|error| {
         let error = &error as &dyn std::error::Error;
@@ -44,7 +45,7 @@ pub(crate) fn load_if_readable(folder: &Path) -> TrackSchema {
     })
 }
 
-/// Replaces what is stored in `folder`.
+/// Replaces the schema stored in `folder`.
 pub(super) fn save(folder: &Path, schema: &TrackSchema) -> Result<(), StoreError> {
     let file = SchemaFile { version: VERSION, rows: schema.rows() };
     let path = folder.join(FILE_NAME);
@@ -53,7 +54,7 @@ pub(super) fn save(folder: &Path, schema: &TrackSchema) -> Result<(), StoreError
     replace_file_durably(&path, &text)
 }
 
-/// Says in `notes`, which go to a server, what was declared of a track.
+/// Adds a track's declarations to `notes`, which go to a server.
 pub(crate) fn note(notes: &mut TrackNotes, schema: &TrackSchema) {
     let rows = schema.rows();
     if !rows.is_empty()
@@ -63,7 +64,7 @@ pub(crate) fn note(notes: &mut TrackNotes, schema: &TrackSchema) {
     }
 }
 
-/// What the `notes` of a client say was declared; they don't any more then. What can't be read stays.
+/// Removes a client's declarations from `notes` and returns them. Unreadable ones stay in `notes`.
 pub fn take_noted(notes: &mut TrackNotes) -> Vec<RowSchema> {
     let noted = notes.metadata.as_ref().and_then(|metadata| metadata.get(NOTE));
     let rows = noted.and_then(|rows| Vec::<RowSchema>::deserialize(rows).ok());

@@ -1,5 +1,5 @@
-//! A data file as it stands at one moment: what is indexed of it, brought up to its end.
-//! Readers take one without asking the writer, who only ever appends or renames.
+//! A data file at one moment, with its index brought up to the file's end. Readers take one without
+//! asking the writer, which only ever appends or renames.
 
 use std::fs::File;
 use std::io;
@@ -22,10 +22,10 @@ pub(super) const DATA_FILE: &str = "data.jsonl";
 /// Bytes read at a time while indexing.
 const SCAN_BYTES: usize = 1 << 20;
 
-/// A reader that indexed more than this leaves the index for the next one.
+/// A reader that indexed more than this saves the index for the next one.
 const WORTH_SAVING_BYTES: u64 = 1 << 20;
 
-/// A part of the rows has at least this many blocks: a few milliseconds of work.
+/// The minimum number of blocks in a part: a few milliseconds of work.
 const MIN_PART_BLOCKS: usize = 64;
 
 /// An open data file and where it was found.
@@ -35,17 +35,17 @@ pub(super) struct DataFile {
     pub(super) path: PathBuf,
 }
 
-/// A track's rows as of now.
+/// A track's rows at one moment.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     data: Arc<DataFile>,
     index: Index,
-    /// A last row that lacks its line end, as an editor may leave it.
+    /// A last row without a line end, as an editor may leave it.
     unended: Option<Block>,
 }
 
 impl Snapshot {
-    /// Of the track in `folder`; `None` when it has no data file.
+    /// Opens the track in `folder`; `None` if it has no data file.
     pub(crate) fn open(folder: &Path) -> Result<Option<Self>, StoreError> {
         let path = folder.join(DATA_FILE);
         let file = match handles::with_room(|| File::open(&path)) {
@@ -59,14 +59,14 @@ impl Snapshot {
         let known = index.end();
         let rest = extend_index(&file, &mut index).map_err(StoreError::io("read", &path))?;
         if index.end() - known > WORTH_SAVING_BYTES {
-            // A convenience for the next reader; a read-only disk is no reason to fail this one.
+            // This only helps the next reader; a read-only disk must not make this one fail.
             let _ = index_file::save(folder, &file, &index);
         }
         let unended = unended_row(&mut index, &rest);
         Ok(Some(Self { data: Arc::new(DataFile { file, path }), index, unended }))
     }
 
-    /// Of a file that is open, be it in its place still or not.
+    /// Takes a snapshot of an open file, whether it is still in its place or not.
     pub(super) fn of(data: Arc<DataFile>) -> Result<Self, StoreError> {
         let mut index = Index::default();
         let rest =
@@ -75,12 +75,12 @@ impl Snapshot {
         Ok(Self { data, index, unended })
     }
 
-    /// The rows from `start` to `end`, both included, sorted and merged.
+    /// The rows from `start` to `end`, both inclusive, sorted and merged.
     pub(crate) fn cursor(&self, start: f64, end: f64) -> Cursor {
         Cursor::new(self.data.clone(), self.blocks(), start, end)
     }
 
-    /// Single rows from `start` to `end`, both included, by their time.
+    /// Looks up single rows from `start` to `end`, both inclusive, by time.
     pub(crate) fn lookup(&self, start: f64, end: f64) -> Lookup {
         Lookup::new(self.data.clone(), self.blocks(), start, end)
     }
@@ -89,8 +89,8 @@ impl Snapshot {
         self.index.blocks().iter().copied().chain(self.unended)
     }
 
-    /// Times that cut the rows from `start` to `end` into up to `parts` parts of about the same size,
-    /// rising; none when there is too little to cut.
+    /// Ascending times that cut the rows from `start` to `end` into up to `parts` parts of similar
+    /// size. Empty if there is too little to cut.
     pub(crate) fn cuts(&self, start: f64, end: f64, parts: usize) -> Vec<f64> {
         let blocks = self.index.blocks().iter().filter(|b| b.rows > 0);
         let mut times: Vec<f64> =
@@ -108,7 +108,7 @@ impl Snapshot {
         &self.index
     }
 
-    /// Number of rows, those of one time counted once.
+    /// Number of rows; several rows of one time count once.
     pub(crate) fn count_rows(&self) -> Result<u64, StoreError> {
         if self.index.is_tidy() && self.unended.is_none() {
             return Ok(self.index.rows());
@@ -150,8 +150,7 @@ fn unended_row(index: &mut Index, rest: &[u8]) -> Option<Block> {
     })
 }
 
-/// Takes in the lines that `data` holds behind the index's end; what follows the last line end
-/// comes back.
+/// Indexes the lines of `data` after the index's end. Returns what follows the last line end.
 pub(super) fn extend_index(data: &File, index: &mut Index) -> io::Result<Vec<u8>> {
     let mut chunk = vec![0; SCAN_BYTES];
     let mut carry: Vec<u8> = Vec::new();

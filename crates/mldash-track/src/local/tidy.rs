@@ -1,4 +1,4 @@
-//! Putting a track's file in order: sorted by time, one line a time, all of it or nothing.
+//! Rewrites a track's file atomically: sorted by time, one line per time.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -14,10 +14,10 @@ use super::snapshot::{DATA_FILE, Snapshot};
 use crate::json::{Columns, JsonWriter, NonFinite, RowParser, scan_row};
 use crate::row::{TIMESTAMP_COLUMN, Timestamp};
 
-/// Lines that are not rows end up here rather than nowhere.
+/// Lines that are not rows are kept here.
 const BAD_LINES_FILE: &str = "data.jsonl.bad";
 
-/// Rewrites the data file in `folder` sorted and merged; returns the index of the new one.
+/// Rewrites the data file in `folder` sorted and merged. Returns the index of the new file.
 pub(super) fn rewrite(folder: &Path) -> Result<Index, StoreError> {
     let path = folder.join(DATA_FILE);
     let Some(snapshot) = Snapshot::open(folder)? else {
@@ -34,7 +34,7 @@ pub(super) fn rewrite(folder: &Path) -> Result<Index, StoreError> {
             Ok(index)
         })
         .inspect_err(|_| {
-            // The original is untouched; the failed copy only takes room.
+            // The original is untouched; the failed copy only takes space.
             let _ = fs::remove_file(&temporary);
         })?;
     tracing::debug!(path = %path.display(), rows = index.rows(), "sorted and merged");
@@ -61,7 +61,7 @@ fn write_sorted(snapshot: &Snapshot, temporary: &Path) -> Result<Index, StoreErr
     Ok(index)
 }
 
-/// The rows up to `end`, included, as the lines of a tidy file; `path` is what errors name.
+/// Calls back for the rows up to `end`, inclusive, as the lines of a tidy file. Errors name `path`.
 pub(super) fn for_each_line(
     snapshot: &Snapshot,
     end: f64,

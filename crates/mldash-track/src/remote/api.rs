@@ -1,5 +1,5 @@
-//! One call to an ML-Dash server: the token, the body, the answer, and what a failure means. Knows paths
-//! and HTTP; `session` knows what the calls mean.
+//! One call to an ML-Dash server: the token, the body, the answer, and what a failure means. It
+//! knows paths and HTTP; `session` knows what the calls mean.
 
 use std::error::Error;
 use std::io::Write;
@@ -18,16 +18,16 @@ use super::options::Remote;
 use super::token::{FoundToken, Token, TokenSources};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a line must carry at the least for a large body to get through in time.
+/// The minimum bandwidth at which a large body gets through in time.
 const SLOWEST_BYTES_PER_SEC: u64 = 32 << 10;
-/// Below this, packing costs more than it saves.
+/// Below this size, compression costs more than it saves.
 const WORTH_PACKING_BYTES: usize = 1024;
-/// How much of a server's words an error repeats.
+/// How much of a server's text an error repeats.
 const SHOWN_CHARS: usize = 300;
 /// Answers other than rows are small.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
-/// A server and the right to call it.
+/// A server and the credentials to call it.
 #[derive(Debug)]
 pub(super) struct Api {
     client: Client,
@@ -37,7 +37,7 @@ pub(super) struct Api {
     packing: AtomicU8,
 }
 
-/// Whether the server takes bodies packed with gzip: RFC 9110 leaves a client to try.
+/// Whether the server accepts gzip bodies. RFC 9110 lets a client try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Packing {
@@ -47,14 +47,14 @@ enum Packing {
 }
 
 impl Api {
-    /// Of the server that `remote` names, with the token of `owner` where several are at hand.
+    /// The API of the server that `remote` names, with the token of `owner` if there are several.
     pub(super) fn new(remote: &Remote, owner: &str) -> Result<Self, RemoteError> {
         let base = checked_url(&remote.url)?;
-        // Whoever was first has set the same one.
+        // An earlier caller has set the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .user_agent(concat!("mldash_bridge/", env!("CARGO_PKG_VERSION")))
-            // A POST would arrive as a GET, and elsewhere.
+            // A redirected POST would arrive as a GET, and somewhere else.
             .redirect(redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT.min(remote.request_timeout))
             .build()
@@ -73,7 +73,7 @@ impl Api {
         &self.base
     }
 
-    /// The data that a GraphQL query gives.
+    /// Returns the data of a GraphQL query.
     pub(super) async fn graphql(&self, query: &str, variables: Json) -> Result<Json, CallError> {
         let body = serde_json::json!({ "query": query, "variables": variables });
         let mut answer = self.json(Method::POST, "/graphql", &body).await?;
@@ -97,7 +97,7 @@ impl Api {
         self.answer(request, &token).await
     }
 
-    /// A call with a large JSON body, packed if the server takes it.
+    /// A call with a large JSON body, compressed if the server accepts that.
     pub(super) async fn large_json(&self, path: &str, body: Vec<u8>) -> Result<Json, CallError> {
         let packing = self.packing();
         if packing == Packing::Refused || body.len() < WORTH_PACKING_BYTES {
@@ -145,7 +145,7 @@ impl Api {
         self.answer(request.timeout(self.timeout_for(bytes)), &token).await
     }
 
-    /// What lies at `path`, as it comes.
+    /// Streams what is at `path`.
     pub(super) async fn get(
         &self,
         path: &str,
@@ -163,7 +163,7 @@ impl Api {
         Err(self.failure(response, &token).await)
     }
 
-    /// As [`get`](Self::get), for JSON.
+    /// Like [`get`](Self::get), for JSON.
     pub(super) async fn get_json(
         &self,
         path: &str,
@@ -173,7 +173,7 @@ impl Api {
         self.read_json(response).await
     }
 
-    /// The next part of what [`get`](Self::get) gave; `None` at the end.
+    /// The next part of a response of [`get`](Self::get); `None` at the end.
     pub(super) async fn next_part(
         &self,
         response: &mut Response,
@@ -193,7 +193,7 @@ impl Api {
         Err(self.failure(response, token).await)
     }
 
-    /// A 2xx is a server's only if it speaks JSON: what is between here and there may greet with a page.
+    /// Accepts a 2xx only with JSON: a proxy or portal may answer with a page of its own.
     async fn read_json(&self, mut response: Response) -> Result<Json, CallError> {
         let status = response.status();
         let mut body = Vec::new();
@@ -247,12 +247,12 @@ impl Api {
         self.tokens.find().map_err(|error| CallError::new(Fault::Token, with_causes(&error)))
     }
 
-    /// Whether there is a token now, and another one than `refused`.
+    /// Returns true if there is a token now and it is not `refused`.
     pub(super) fn has_other_token(&self, refused: Option<&Token>) -> bool {
         self.tokens.find().is_ok_and(|found| Some(&found.token) != refused)
     }
 
-    /// The token as of now, if there is one.
+    /// The current token, if there is one.
     pub(super) fn current_token(&self) -> Option<Token> {
         self.tokens.find().ok().map(|found| found.token)
     }
@@ -269,7 +269,7 @@ impl Api {
         }
     }
 
-    /// A server may say what it takes (RFC 9110, 12.5.3).
+    /// A server may say which encodings it accepts (RFC 9110, 12.5.3).
     fn note_packing(&self, headers: &HeaderMap) {
         let Some(accepted) = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok())
         else {
@@ -300,12 +300,12 @@ fn checked_url(text: &str) -> Result<String, RemoteError> {
 
 fn pack(body: &[u8]) -> Vec<u8> {
     let mut packer = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    // Memory takes what is written to it.
+    // Writing to memory can't fail.
     let _ = packer.write_all(body);
     packer.finish().unwrap_or_default()
 }
 
-/// What a server says is wrong: the message in its JSON, else all of it.
+/// The server's error text: the message in its JSON, else the whole body.
 fn words_of(body: &str) -> String {
     let json: Option<Json> = serde_json::from_str(body).ok();
     let message = json.as_ref().and_then(|json| {
@@ -333,7 +333,7 @@ fn network_error(error: reqwest::Error, token: &FoundToken) -> CallError {
     } else {
         Fault::Unreachable
     };
-    // The address stands before it wherever it is shown.
+    // Callers show the address before this text.
     let text = with_causes(&error.without_url());
     CallError::new(fault, text.replace(token.token.secret(), "…"))
 }

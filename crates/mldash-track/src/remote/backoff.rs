@@ -1,17 +1,17 @@
-//! When to try again: exponential, with jitter, never before a server's own word. Pure.
+//! When to retry: exponential with jitter, and never before the server's `Retry-After`. Pure.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::options::{EnvError, from_env};
 
-/// The settings, which are the SDK's.
+/// The settings, with the SDK's names and defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Backoff {
     /// The wait after the first failure (`ML_DASH_RETRY_BASE_DELAY`, seconds).
     pub(crate) base: Duration,
     /// The longest wait (`ML_DASH_RETRY_MAX_DELAY`, seconds).
     pub(crate) max: Duration,
-    /// Tries after the first, where trying ends (`ML_DASH_MAX_RETRIES`).
+    /// Retries after the first try, where retrying ends (`ML_DASH_MAX_RETRIES`).
     pub(crate) max_retries: u32,
 }
 
@@ -21,17 +21,17 @@ impl Default for Backoff {
     }
 }
 
-/// How often in a row something failed, and when it is due again.
+/// How many times in a row something failed, and when to retry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failures {
     count: u32,
     due: Option<Instant>,
-    /// The server's own word; not before.
+    /// The server's `Retry-After`: not before this.
     asked_for: Option<Instant>,
 }
 
 impl Failures {
-    /// Another failure; `random` is from 0 to 1, `retry_after` the server's word.
+    /// Notes a failure. `random` is from 0 to 1; `retry_after` comes from the server.
     pub(super) fn note(
         &mut self,
         backoff: &Backoff,
@@ -41,29 +41,30 @@ impl Failures {
     ) {
         let doubled = backoff.base.saturating_mul(1_u32 << self.count.min(20));
         let wait = doubled.min(backoff.max);
-        // Half of it is fixed, so that many clients come back one after another, and not at once.
+        // Half of the wait is fixed and half is random, so that many clients do not come back at
+        // once.
         let wait = wait.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0));
         self.count = self.count.saturating_add(1);
         self.asked_for = retry_after.and_then(|wait| now.checked_add(wait));
         self.due = now.checked_add(wait).max(self.asked_for);
     }
 
-    /// It worked.
+    /// Notes a success.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Somebody waits for it: it may be tried at once, or when the server said.
+    /// Somebody is waiting: retry at once, or when the server said.
     pub(super) fn hasten(&mut self, now: Instant) {
         self.due = self.due.map(|due| due.min(now).max(self.asked_for.unwrap_or(now)));
     }
 
-    /// How often in a row it failed.
+    /// How many times in a row it failed.
     pub(super) fn count(&self) -> u32 {
         self.count
     }
 
-    /// When it may be tried again; `None` at once.
+    /// When to retry; `None` means at once.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
@@ -73,7 +74,7 @@ impl Failures {
     }
 }
 
-/// `Retry-After` in both of its forms: seconds, or a date.
+/// Parses `Retry-After` in both of its forms: seconds, or a date.
 pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(secs) = value.parse::<u64>() {
@@ -84,7 +85,7 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 }
 
 impl Backoff {
-    /// From the SDK's variables, else the SDK's defaults.
+    /// Reads the SDK's variables, else uses the SDK's defaults.
     pub(crate) fn from_env() -> Result<Self, EnvError> {
         let secs = |name| {
             from_env(name, "a number of seconds", |text| {

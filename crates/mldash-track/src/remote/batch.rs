@@ -1,5 +1,5 @@
-//! Lines of the store → entries of the wire: strict JSON, each time once, bounded in rows. A row that names
-//! a file which the server does not have ends its batch. Pure; knows neither files nor the network.
+//! Turns stored lines into wire entries: strict JSON, each time once, limited in rows. A row that
+//! names a file which the server lacks ends its batch. Pure; knows neither files nor the network.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,13 +19,13 @@ const TAIL: &[u8] = b"]}";
 pub(super) struct Batch {
     rows: Vec<BatchRow>,
     json: Vec<u8>,
-    /// The lines they come from.
+    /// The lines that they come from.
     pub(super) lines: Lines,
-    /// How much of the lines' text is done with once the rows are.
+    /// How many bytes of the lines' text are done once the rows are sent.
     pub(super) taken_bytes: usize,
-    /// Lines among them that are not rows; no reader counts them either.
+    /// Lines among them that are not rows. Readers do not count them either.
     pub(super) not_rows: u64,
-    /// The files that the row behind the batch names and that the server does not have.
+    /// Files that the row after the batch names and the server lacks.
     pub(super) awaits: Vec<FileId>,
 }
 
@@ -39,7 +39,8 @@ struct BatchRow {
 }
 
 impl Batch {
-    /// The rows of `lines`, at most `max_rows`, up to the first that names one of `waiting`.
+    /// Collects the rows of `lines`, at most `max_rows`, up to the first that names one of
+    /// `waiting`.
     pub(super) fn new(lines: Lines, max_rows: usize, waiting: &FileNames) -> Self {
         let mut batch = Self { json: Vec::with_capacity(lines.text.len()), ..Self::default() };
         let mut places: HashMap<Timestamp, usize> = HashMap::new();
@@ -80,7 +81,7 @@ impl Batch {
         self.rows.push(BatchRow { ts, json: start..self.json.len(), lines: 1, nulled });
     }
 
-    /// Rows of one time are one row, later fields winning.
+    /// Merges rows of one time into one row; later fields win.
     fn merge(&mut self, place: usize, line: &[u8], parser: &mut RowParser) {
         let Some(row) = self.rows.get_mut(place) else { return };
         let known = self.json.get(row.json.clone()).unwrap_or_default();
@@ -95,7 +96,7 @@ impl Batch {
         row.lines += 1;
     }
 
-    /// How many rows there are.
+    /// Number of rows.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
@@ -118,14 +119,14 @@ impl Batch {
         self.rows.get(rows).unwrap_or_default().iter().map(|row| row.ts)
     }
 
-    /// Of some of the rows, how many lines they come from and how many floats became null.
+    /// For some of the rows: how many lines they come from and how many floats became null.
     pub(super) fn counts(&self, rows: Range<usize>) -> (u64, u64) {
         let rows = self.rows.get(rows).unwrap_or_default().iter();
         rows.fold((0, 0), |(lines, nulled), row| (lines + row.lines, nulled + row.nulled))
     }
 }
 
-/// `line`, a row of the store, as JSON's standard has it; returns how many floats became null.
+/// Writes `line`, a stored row, as strict JSON. Returns how many floats became null.
 fn write_strict(line: &[u8], parser: &mut RowParser, out: &mut Vec<u8>) -> u64 {
     let may_be_strict =
         ["NaN", "Infinity"].iter().all(|token| memmem::find(line, token.as_bytes()).is_none());

@@ -1,4 +1,4 @@
-//! A bound for what the local store takes while a server takes it over: looked at beside the recording.
+//! Limits the size of the local store while it is uploaded. Runs beside the recording.
 
 use std::io;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub(crate) struct LocalCap {
     thread: Option<JoinHandle<()>>,
 }
 
-/// The bound, and what happens there.
+/// The limit, and what happens when it is reached.
 #[derive(Clone, Debug)]
 pub(crate) struct CapSettings {
     pub(crate) max_bytes: u64,
     pub(crate) when_full: WhenLocalFull,
-    /// The server's address as progress knows it.
+    /// The server's address, as used in the progress files.
     pub(crate) url: String,
 }
 
@@ -65,7 +65,7 @@ impl Drop for LocalCap {
     }
 }
 
-/// Makes room if that may be, and stops the recording if it does not help.
+/// Makes room if that is allowed. Stops the recording if that does not help.
 fn enforce(shared: &Shared, settings: &CapSettings) {
     let root = shared.dir.root(&shared.name);
     let used = Usage::of(root).and_then(|usage| {

@@ -1,5 +1,5 @@
-//! The upload itself: looks at the store (`survey`), starts the calls that `plan` names, books what became
-//! of them (`settle`). It runs until it is told to stop, whatever the server does.
+//! The upload: looks at the store (`survey`), starts the calls that `plan` chooses, and handles
+//! their results (`settle`). It runs until it is told to stop, whatever the server does.
 
 mod settle;
 mod survey;
@@ -29,7 +29,7 @@ use crate::local::{ExperimentDir, Prefix, RunStatus, Waiting, utc_now};
 use crate::name::ExperimentName;
 use crate::row::Timestamp;
 
-/// How often the store is looked at when nobody calls for it.
+/// How often to look at the store when nobody asks for it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// What to upload, and how.
@@ -38,17 +38,17 @@ pub(super) struct Task {
     pub(super) name: ExperimentName,
     pub(super) dir: ExperimentDir,
     pub(super) backoff: Backoff,
-    /// What the server is told of the run; that it ended, only once it has everything.
+    /// The run status to report. A final status is sent only once the server has everything.
     pub(super) status: RunStatus,
     pub(super) purpose: Purpose,
 }
 
-/// What an upload is for.
+/// The purpose of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// It goes on beside a recording, whatever the server does.
+    /// Runs beside a recording, whatever the server does.
     Recording,
-    /// Somebody waits for it and is told how it ended; what was refused earlier is tried again.
+    /// Somebody waits for it and learns the result. Retries what was refused earlier.
     Request,
 }
 
@@ -63,20 +63,20 @@ pub(super) struct Engine {
     connection: Connection,
     jobs: JoinSet<Done>,
     looked_at: Option<Instant>,
-    /// Counts looks; tells a waiter whether one came after it.
+    /// Counts looks, so that a waiter knows whether one came after it.
     look: u64,
     failing: Option<Failing>,
-    /// What was refused earlier is still to be tried again.
+    /// Earlier refusals still have to be retried.
     retries_refused: bool,
-    /// The token that the server refused; the inner one is absent when there was none.
+    /// The token that the server refused. The inner value is `None` if there was no token.
     refused_token: Option<Option<Token>>,
-    /// Folders of tracks that are known.
+    /// Folders of known tracks.
     seen: HashSet<PathBuf>,
 }
 
-/// What is known of the experiment on the server.
+/// The connection to the experiment on the server.
 enum Connection {
-    /// Nothing yet, or nothing any more.
+    /// Not open yet, or closed again.
     Closed {
         under_way: bool,
     },
@@ -87,22 +87,22 @@ struct Open {
     session: Session,
     progress: ProgressFile,
     refused: Arc<Mutex<RefusedFile>>,
-    /// The nodes of the files' folders.
+    /// The node ids of the files' folders.
     folders: HashMap<Arc<str>, String>,
     status_under_way: bool,
     status_failures: Failures,
-    /// What was refused earlier is being tried again, and nothing else.
+    /// Only the retry of earlier refusals is running.
     trying_again: bool,
 }
 
 struct Track {
-    /// Absent while its rows are under way.
+    /// `None` while its rows are being sent.
     sender: Option<Sender>,
     waiting: Waiting,
     taken: Prefix,
-    /// The number of the look that `waiting` is from.
+    /// The number of the look that set `waiting`.
     looked: u64,
-    /// That the server refuses rows of it was said.
+    /// The refusal of this track's rows was logged.
     refusal_told: bool,
 }
 
@@ -111,7 +111,7 @@ struct Failing {
     reason: String,
 }
 
-/// What came back of a call.
+/// The result of a call.
 enum Done {
     Session(Result<Opened, CallError>),
     Rows(Box<Sender>, RowsDone),
@@ -120,7 +120,7 @@ enum Done {
     Again(Vec<(Sender, RowsDone)>),
 }
 
-/// The experiment on the server, and the rows of its tracks where the server tells.
+/// The experiment on the server, and the rows of its tracks if the server reports them.
 struct Opened {
     session: Session,
     tracks: Option<Vec<(String, Option<u64>)>>,
@@ -152,7 +152,7 @@ impl Engine {
         }
     }
 
-    /// Uploads until nobody is left to give commands.
+    /// Uploads until all command senders are dropped.
     pub(super) async fn run(mut self) {
         loop {
             if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
@@ -169,8 +169,8 @@ impl Engine {
                 },
                 Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => match done {
                     Ok(done) => block_in_place(|| self.settle(done)),
-                    // Only a panic does that. What the call had in hand is lost to it, so that going on
-                    // would leave a track out in silence.
+                    // Only a panic does that. It loses what the call held, so continuing would
+                    // silently leave out a track.
                     Err(error) => {
                         self.break_down(&error);
                         break;
@@ -220,7 +220,7 @@ impl Engine {
         match &mut self.connection {
             Connection::Closed { under_way: true } => {}
             Connection::Closed { under_way } => {
-                // Calls of the connection before may be under way still.
+                // Calls of the previous connection may still be running.
                 if self.plan.may_call(now) && self.jobs.is_empty() {
                     *under_way = true;
                     self.open_session();
@@ -236,7 +236,7 @@ impl Engine {
 
     fn open_session(&mut self) {
         let (shared, name) = (self.shared.clone(), self.task.name.clone());
-        // What can't be read is not told; the upload goes on without.
+        // Unreadable notes are not sent; the upload continues without them.
         let notes = block_in_place(|| self.task.dir.notes()).unwrap_or_default();
         self.jobs.spawn(async move {
             let opened = async {
@@ -255,7 +255,7 @@ impl Engine {
     fn start_rows_and_files(&mut self, now: Instant) {
         let Connection::Open(open) = &self.connection else { return };
         loop {
-            // One that fails waits for its turn; it must not be named again and again.
+            // A failing file waits for its retry and must not be chosen again at once.
             let next_file = self.shared.uploads.lock().has_next(now);
             match self.plan.start_next(now, next_file) {
                 None => return,
@@ -301,7 +301,7 @@ impl Engine {
         }
     }
 
-    /// That the run ended is said once the server has all of it.
+    /// Reports the end of the run once the server has all of it.
     fn start_status(&mut self, now: Instant) {
         let status = self.task.status;
         let is_drained = !status.is_final() || (self.is_drained() && self.jobs.is_empty());
@@ -318,7 +318,7 @@ impl Engine {
         self.jobs.spawn(async move {
             let told = async {
                 if status.is_final() {
-                    // What is said of the run may have grown since it began.
+                    // The run's notes may have changed since it began.
                     Session::open(&shared.api, &name, &notes).await?;
                 }
                 session.set_status(&shared.api, status).await
@@ -327,7 +327,7 @@ impl Engine {
         });
     }
 
-    /// Tries again what was refused before, each track's rows in the order of time.
+    /// Retries what was refused before, each track's rows in order of time.
     fn try_refused_again(&mut self) {
         let Connection::Open(open) = &mut self.connection else { return };
         let mut by_track: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();

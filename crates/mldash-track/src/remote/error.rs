@@ -1,14 +1,14 @@
-//! What can go wrong between here and a server: for users, and for whoever decides what comes next.
+//! Errors between here and a server, for users and for retry decisions.
 
 use std::time::Duration;
 
 use super::token::TokenError;
 
-/// Something with a server that failed. No text shows a token.
+/// A failed operation with a server. No text shows a token.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {
-    /// The address is none.
+    /// The address is invalid.
     #[error(
         "the remote's address can't be used: {reason}; write one such as https://api.example.org"
     )]
@@ -16,37 +16,37 @@ pub enum RemoteError {
         /// Why.
         reason: String,
     },
-    /// There is no token that can be used.
+    /// There is no usable token.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The server takes no token of ours.
+    /// The server rejects our token.
     #[error("{0}")]
     TokenRefused(String),
-    /// The server did not answer, or not as one that is well.
+    /// The server did not answer, or answered with a failure of its own.
     #[error("{url}: {reason}")]
     Failing {
         /// The server.
         url: String,
-        /// What it last was.
+        /// The last failure.
         reason: String,
     },
-    /// The server answered that it won't.
+    /// The server refused the request.
     #[error("{url} refuses: {answer}")]
     Refused {
         /// The server.
         url: String,
-        /// Its status and what it says.
+        /// Its status and text.
         answer: String,
     },
-    /// There is no such experiment on the server.
+    /// The server has no such experiment.
     #[error("there is no experiment `{name}` on {url}")]
     NoExperiment {
-        /// The name asked for.
+        /// The requested name.
         name: String,
         /// The server.
         url: String,
     },
-    /// The server does not have everything in the time given; what it lacks is stored here.
+    /// The server does not have everything within the given time. What it lacks is stored here.
     #[error(
         "{url} does not have {rows} rows and {files} files yet{}; they are stored here",
         reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
@@ -54,14 +54,14 @@ pub enum RemoteError {
     Behind {
         /// The server.
         url: String,
-        /// Rows that wait.
+        /// Rows that wait to be sent.
         rows: u64,
-        /// Files that wait.
+        /// Files that wait to be sent.
         files: u64,
         /// Why, if something is wrong.
         reason: Option<String>,
     },
-    /// The server refused rows or files for what is in them.
+    /// The server refused rows or files because of their content.
     #[error(
         "{url} refused {rows} rows and {files} files; they are stored here, and what it said lies in \
          {}; `mldash_bridge sync` tries them again", answers.display()
@@ -76,59 +76,59 @@ pub enum RemoteError {
         /// The file with the server's answers.
         answers: std::path::PathBuf,
     },
-    /// The upload's own thread or its connections could not be set up.
+    /// The upload thread or its connections could not be set up.
     #[error("can't set up the upload")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A call that did not do what it was made for.
+/// A failed call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CallError {
     pub(super) fault: Fault,
-    /// How long the server wants to be left alone.
+    /// The server's `Retry-After`.
     pub(super) retry_after: Option<Duration>,
-    /// Status and the server's words, or what the network said; on one line.
+    /// Status and the server's text, or the network error; on one line.
     pub(super) text: String,
 }
 
-/// What kind of failure a call met, by what comes next.
+/// The kind of a failure, by what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// No connection, or it broke: nothing else would come through either.
+    /// There is no connection, or it broke: no other call would get through either.
     Unreachable,
     /// No answer in time.
     TimedOut,
     /// 429, 503: the server wants fewer calls.
     Overloaded,
-    /// 5xx and what else passes.
+    /// 5xx and other temporary failures.
     Server,
     /// 401, 403, or no token to send.
     Token,
-    /// 404, 410: what was made before is not there.
+    /// 404, 410: something created before is gone.
     Absent,
-    /// 413: less at a time.
+    /// 413: send less at a time.
     TooLarge,
-    /// Any other 4xx: this will never do.
+    /// Any other 4xx: a retry can't succeed.
     Refused,
 }
 
 impl Fault {
-    /// Of a status that is not 2xx.
+    /// The kind for a status that is not 2xx.
     pub(super) fn of_status(status: u16) -> Self {
         match status {
             401 | 403 => Self::Token,
             404 | 410 => Self::Absent,
-            // 409: two that make the same at once; 423, 425: later.
+            // 409: two clients create the same at once; 423, 425: retry later.
             408 | 409 | 423 | 425 => Self::Server,
             413 => Self::TooLarge,
             429 | 503 => Self::Overloaded,
             400..500 => Self::Refused,
-            // 1xx and 3xx are not from an ML-Dash server, but from something on the way to it.
+            // 1xx and 3xx come from something in between, not from an ML-Dash server.
             _ => Self::Server,
         }
     }
 
-    /// Whether it stands in the way of every call, and not only of this one.
+    /// Returns true if it affects every call, not only this one.
     pub(super) fn is_of_the_server(self) -> bool {
         matches!(self, Self::Unreachable | Self::Overloaded | Self::Token)
     }
@@ -139,7 +139,7 @@ impl CallError {
         Self { fault, retry_after: None, text: text.into() }
     }
 
-    /// For users of calls that nobody tries again.
+    /// The error for users of calls without a retry.
     pub(super) fn for_user(self, url: &str) -> RemoteError {
         let url = url.to_owned();
         match self.fault {

@@ -1,4 +1,4 @@
-//! The names of files that the server does not have yet, as rows may name them.
+//! The names of files that the server lacks, as rows may name them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ impl FileNames {
         }
     }
 
-    /// The files that `text` may mean: their name, with all, some or none of their folders before it.
+    /// The files that `text` may name: a file name with all, some or none of its folders before it.
     pub(super) fn named_by(&self, text: &str) -> impl Iterator<Item = FileId> {
         let path = text.trim_start_matches('/');
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));

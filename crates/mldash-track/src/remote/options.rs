@@ -1,4 +1,4 @@
-//! Which server an experiment is uploaded to, and how.
+//! The server to upload an experiment to, and how to upload.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use super::token::{API_KEY_VARIABLE, TokenSources};
 use crate::name::ExperimentName;
 use crate::options::EnvError;
 
-/// As the SDK waits.
+/// The SDK's default.
 const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A server to upload to or to read from, and the token to do it with.
+/// A server to upload to or to read from, with its token.
 ///
-/// The token comes from the file, else the variable given here, else `ML_DASH_API_KEY`, else from where the
-/// Python SDK keeps it (`ML_DASH_CONFIG_DIR`, default `~/.dash`). It is looked up for every request: one that
-/// is replaced is picked up.
+/// The token comes from the file, else the variable given here, else `ML_DASH_API_KEY`, else from
+/// where the Python SDK keeps it (`ML_DASH_CONFIG_DIR`, default `~/.dash`). It is looked up for
+/// every request, so a replaced token is picked up.
 ///
 /// ```
 /// use mldash_track::{Options, Remote};
@@ -34,24 +34,24 @@ pub struct Remote {
     pub(crate) max_local: Option<(u64, WhenLocalFull)>,
 }
 
-/// What stays in the local store of what the server has.
+/// What to keep in the local store of data that the server has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
-    /// All of it.
+    /// Keep everything.
     #[default]
     All,
-    /// Nothing, once the experiment is closed: its rows and files are removed, its descriptions stay.
+    /// Remove the rows and files once the experiment is closed; keep the descriptions.
     Unsynced,
 }
 
-/// What happens when the local store has reached its bound.
+/// What to do when the local store reaches its limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenLocalFull {
-    /// Nothing more is recorded until there is room; appends are errors.
+    /// Stop recording until there is room; appends fail.
     #[default]
     Stop,
-    /// What the server has is removed, the oldest first: earlier experiments, then files of this one. What
-    /// it has not stays; where that is too much, as [`Stop`](Self::Stop).
+    /// Remove data that the server has, the oldest first: earlier experiments, then files of this
+    /// one. Data not yet uploaded stays; if that is too much, act as [`Stop`](Self::Stop).
     DropSynced,
 }
 
@@ -69,38 +69,38 @@ impl Remote {
         }
     }
 
-    /// The file that holds the token, alone or in a line `namespace token`.
+    /// Reads the token from this file, which holds it alone or in a line `namespace token`.
     pub fn token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.token_file = Some(path.into());
         self
     }
 
-    /// The environment variable that holds the token.
+    /// Reads the token from this environment variable.
     pub fn token_variable(mut self, name: impl Into<String>) -> Self {
         self.token_variable = Some(name.into());
         self
     }
 
-    /// How long a request may take; large bodies get more, by their size.
+    /// How long a request may take. Large bodies get more time, by size.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// The wait after a first failure, and the longest one; else as `ML_DASH_RETRY_BASE_DELAY` and
-    /// `ML_DASH_RETRY_MAX_DELAY` say, seconds, else 1 s and 30 s.
+    /// The wait after a first failure, and the longest wait. The defaults are
+    /// `ML_DASH_RETRY_BASE_DELAY` and `ML_DASH_RETRY_MAX_DELAY` in seconds, else 1 s and 30 s.
     pub fn retry_delays(mut self, base: Duration, max: Duration) -> Self {
         self.retry_delays = Some((base, max));
         self
     }
 
-    /// What stays in the local store of what the server has.
+    /// What to keep in the local store of data that the server has.
     pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = keep;
         self
     }
 
-    /// At most this many bytes in the local store, all its experiments together; measured every few
+    /// Limits the local store, all its experiments together, to this many bytes. Measured every few
     /// seconds.
     pub fn max_local(mut self, bytes: u64, when_full: WhenLocalFull) -> Self {
         self.max_local = Some((bytes, when_full));
@@ -120,7 +120,7 @@ impl Remote {
         &self.url
     }
 
-    /// What a shell takes to upload the experiment `name` under `root` with the same token.
+    /// The shell command to upload the experiment `name` under `root` with the same token.
     pub(crate) fn sync_command(&self, name: &ExperimentName, root: &Path) -> String {
         let root = root.display().to_string();
         let mut words = vec!["mldash_bridge", "sync", name.as_str(), "--root", &root];
@@ -145,7 +145,7 @@ impl Remote {
     }
 }
 
-/// As one word of a shell.
+/// Quotes `word` as one shell word.
 fn quoted(word: &str) -> Cow<'_, str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

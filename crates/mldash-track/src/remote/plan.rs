@@ -1,20 +1,20 @@
-//! Which call comes next. Pure: it knows of each track how much waits and when it may be tried, and of the
-//! server whether it is well; it makes no call.
+//! Decides which call comes next. Pure: it knows how much of each track waits, when each track may
+//! be tried, and whether the server is well. It makes no calls.
 //!
-//! 1. One call a track at a time, so that its rows arrive in the order of its file.
-//! 2. Tracks without files go before those whose rows name files, these before the files; among equals the
-//!    one served least recently goes first, so that a slow one holds back none.
-//! 3. A failure of one track's call delays that track. One of the server as a whole delays all, and then a
-//!    single call shows whether it is back.
+//! 1. One call per track at a time, so that its rows arrive in file order.
+//! 2. Tracks without files go first, then tracks whose rows name files, then the files. Among
+//!    equals, the one served least recently goes first, so that a slow one delays no other.
+//! 3. A failed call for one track delays only that track. A failure of the whole server delays
+//!    everything; then a single call tests whether the server is back.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, Failures};
 
-/// Calls that carry rows at once; each holds one batch in memory.
+/// Calls with rows in flight at once; each holds one batch in memory.
 pub(super) const MAX_ROW_CALLS: usize = 6;
-/// Files under way at once; they are read as they are sent.
+/// Files in flight at once; they are read while they are sent.
 pub(super) const MAX_FILE_CALLS: usize = 2;
 
 /// What to do next.
@@ -39,7 +39,7 @@ pub(super) struct Plan {
 struct TrackPlan {
     waits: bool,
     names_files: bool,
-    /// Its next row names a file that the server does not have.
+    /// Its next row names a file that the server lacks.
     awaits_file: bool,
     under_way: bool,
     failures: Failures,
@@ -47,7 +47,7 @@ struct TrackPlan {
 }
 
 impl Plan {
-    /// Whether anything of the track waits.
+    /// Notes whether the track has anything to send.
     pub(super) fn set_waiting(&mut self, topic: &str, waits: bool) {
         let track = self.tracks.entry(topic.to_owned()).or_default();
         track.waits = waits;
@@ -56,7 +56,7 @@ impl Plan {
         }
     }
 
-    /// The track's next row waits for a file, or does no more.
+    /// Notes whether the track's next row waits for a file.
     pub(super) fn set_awaits_file(&mut self, topic: &str, awaits: bool) {
         if let Some(track) = self.tracks.get_mut(topic) {
             track.names_files |= awaits;
@@ -64,8 +64,8 @@ impl Plan {
         }
     }
 
-    /// The next thing to do, which is then under way until [`end`](Self::end) or one of the failures is
-    /// told; `None` when nothing can be done now.
+    /// Starts the next thing to do. It is then in flight until [`end`](Self::end) or one of the
+    /// failure methods is called. `None` if nothing can be done now.
     pub(super) fn start_next(&mut self, now: Instant, files_wait: bool) -> Option<Work> {
         if !self.may_call(now) {
             return None;
@@ -83,7 +83,7 @@ impl Plan {
         None
     }
 
-    /// Whether the server may be called, apart from what for.
+    /// Returns true if the server may be called, for whatever purpose.
     pub(super) fn may_call(&self, now: Instant) -> bool {
         let probes = self.server.count() > 0;
         self.server.is_due(now) && !(probes && self.under_way() > 0)
@@ -100,12 +100,12 @@ impl Plan {
         first.map(|(topic, _)| topic.clone())
     }
 
-    /// Calls under way.
+    /// Calls in flight.
     fn under_way(&self) -> usize {
         self.tracks.values().filter(|track| track.under_way).count() + self.files_under_way
     }
 
-    /// A call came back.
+    /// A call ended.
     pub(super) fn end(&mut self, work: &Work) {
         match work {
             Work::Rows(topic) => {
@@ -117,12 +117,12 @@ impl Plan {
         }
     }
 
-    /// The server answered as one that is well.
+    /// The server answered normally.
     pub(super) fn server_is_well(&mut self) {
         self.server.clear();
     }
 
-    /// The track's rows came through.
+    /// The track's rows were accepted.
     pub(super) fn track_is_well(&mut self, topic: &str) {
         if let Some(track) = self.tracks.get_mut(topic) {
             track.failures.clear();
@@ -154,20 +154,20 @@ impl Plan {
         }
     }
 
-    /// Somebody waits: what failed is tried now, or when the server said.
+    /// Somebody is waiting: retry failed calls now, or when the server said.
     pub(super) fn hasten(&mut self, now: Instant) {
         self.server.hasten(now);
         self.tracks.values_mut().for_each(|track| track.failures.hasten(now));
     }
 
-    /// How often in a row the server, or the worst of the tracks, failed.
+    /// How many times in a row the server, or the worst of the tracks, failed.
     pub(super) fn worst(&self) -> u32 {
         let tracks = self.tracks.values().map(|track| track.failures.count());
         tracks.chain([self.server.count()]).max().unwrap_or(0)
     }
 
-    /// When the server, or the first of the tracks that failed, may be tried again; `None` when nothing
-    /// failed. It may have passed: of a server that is due again all tracks may still have to wait.
+    /// When to retry the server, or the first failed track; `None` if nothing failed. The time may
+    /// be past: the server may be due while all tracks still wait.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.server.due() {
             Some(due) => Some(due),
@@ -257,7 +257,7 @@ mod tests {
             let mut plan = plan(&topics.iter().map(String::as_str).collect::<Vec<_>>());
             let mut now = Instant::now();
             let mut under_way = Vec::new();
-            // Time goes on also where only the server is due, and the tracks are not.
+            // Time also moves on when only the server is due and the tracks are not.
             let later = |plan: &Plan, now: Instant| {
                 let due = plan.due().expect("something is due once nothing is under way");
                 due.max(now + Duration::from_secs(1))
@@ -285,7 +285,7 @@ mod tests {
                     settle(&mut plan, work, fails, now);
                 }
             }
-            // All is well from here on.
+            // Everything works from here on.
             let mut served = std::collections::HashSet::new();
             for _ in 0..3 * tracks + 40 {
                 now += Duration::from_secs(1);

@@ -1,6 +1,6 @@
-//! What a server has of an experiment, as it lies on disk: `.sync/` in the experiment's folder, for each
-//! server and namespace a file of its own, replaced whole. It may lag behind what the server has, never run
-//! ahead of it: it is written after a 2xx.
+//! What a server has of an experiment, stored in `.sync/` in the experiment's folder: one file for
+//! each server and namespace, replaced atomically. It may lag behind the server but never run ahead
+//! of it, because it is written after a 2xx.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::local::{Prefix, RunStatus, StoreError, hex, replace_file};
 
 pub(super) const FOLDER: &str = ".sync";
 const VERSION: u32 = 1;
-/// What a crash may cost is sent again, which is harmless; so it need not be written at every answer.
+/// A crash only causes this much to be sent again, which is harmless. So not every answer is saved.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 
 /// What a server has.
@@ -24,12 +24,12 @@ pub(super) struct Progress {
     version: u32,
     url: String,
     namespace: String,
-    /// The server's id of the experiment; another one is another experiment.
+    /// The server's id of the experiment. A different id means a different experiment.
     pub(super) experiment_id: Option<String>,
-    /// What the server was last told of the run.
+    /// The run status last reported to the server.
     #[serde(default)]
     pub(super) status: Option<RunStatus>,
-    /// Of each topic's file, what the server has.
+    /// What the server has of each topic's file.
     #[serde(default)]
     pub(super) tracks: BTreeMap<String, Prefix>,
 }
@@ -44,7 +44,8 @@ pub(super) struct ProgressFile {
 }
 
 impl ProgressFile {
-    /// Of the experiment in `experiment`, with the server at `url` and the namespace there.
+    /// Loads the progress of the experiment in `experiment` for the server at `url` and a
+    /// namespace.
     pub(super) fn load(experiment: &Path, url: &str, namespace: &str) -> Self {
         let path = place(experiment, url, namespace).with_extension("json");
         let fits = |progress: &Progress| {
@@ -59,23 +60,23 @@ impl ProgressFile {
         Self { path, saved: progress.clone(), progress, saved_at: None }
     }
 
-    /// What the server at `url` has when its namespace is not known yet: a guess, for show.
+    /// What the server at `url` has when its namespace is not known yet: a guess, for display.
     pub(super) fn guess(experiment: &Path, url: &str) -> Progress {
         known(experiment).filter(|progress| progress.url == url).last().unwrap_or_default()
     }
 
-    /// All of the experiment in `experiment` with the server at `url`, whatever the namespace.
+    /// All progress of the experiment in `experiment` with the server at `url`, for any namespace.
     pub(super) fn all(experiment: &Path, url: &str) -> Vec<Self> {
         let namespaces = known(experiment).filter(|progress| progress.url == url);
         namespaces.map(|progress| Self::load(experiment, url, &progress.namespace)).collect()
     }
 
-    /// Another file of the same server and namespace, beside it.
+    /// The path of another file for the same server and namespace.
     pub(super) fn beside(&self, extension: &str) -> PathBuf {
         self.path.with_extension(extension)
     }
 
-    /// Writes what is new, if that is due.
+    /// Writes changes, if it is time to.
     pub(super) fn save_if_due(&mut self) -> Result<(), RemoteError> {
         if self.saved_at.is_some_and(|at| at.elapsed() < SAVE_EVERY) {
             return Ok(());
@@ -83,7 +84,7 @@ impl ProgressFile {
         self.save()
     }
 
-    /// Writes what is new.
+    /// Writes changes.
     pub(super) fn save(&mut self) -> Result<(), RemoteError> {
         if self.progress == self.saved && self.saved_at.is_some() {
             return Ok(());
@@ -99,7 +100,7 @@ impl ProgressFile {
     }
 }
 
-/// Makes the folder that `path` lies in.
+/// Creates the parent folder of `path`.
 pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
@@ -111,11 +112,11 @@ fn known(experiment: &Path) -> impl Iterator<Item = Progress> {
 }
 
 fn read(path: &Path) -> Option<Progress> {
-    // What can't be read is as good as nothing: all is sent again.
+    // An unreadable file counts as absent: everything is sent again.
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// A name that no other server or namespace has.
+/// A path that is unique to this server and namespace.
 fn place(experiment: &Path, url: &str, namespace: &str) -> PathBuf {
     let digest = Sha256::digest(format!("{url}\n{namespace}"));
     experiment.join(FOLDER).join(hex(&digest[..8]))

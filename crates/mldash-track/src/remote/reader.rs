@@ -1,4 +1,4 @@
-//! Reading from a server: what tracks there are, and their rows as a file.
+//! Reads from a server: the list of tracks, and their rows as a file.
 
 use std::future::Future;
 use std::io::Write;
@@ -18,7 +18,7 @@ use crate::local::{TrackInfo, TrackNotes};
 use crate::name::ExperimentName;
 use crate::query::{Query, TopicFilter};
 
-/// An experiment on a server, to read.
+/// An experiment on a server, opened to read.
 ///
 /// ```no_run
 /// use mldash_track::{Format, Query, Remote, RemoteExperiment};
@@ -36,10 +36,12 @@ pub struct RemoteExperiment {
 }
 
 impl RemoteExperiment {
-    /// Looks the experiment up. Its first part is whose it is: the namespace is the token's.
+    /// Looks the experiment up. The first part of the name is the owner; the namespace is the
+    /// token's.
     ///
     /// # Errors
-    /// A name that can't be one, a server that can't be reached or refuses, no such experiment there.
+    /// Fails if the name is invalid, the server can't be reached or refuses, or there is no such
+    /// experiment.
     pub fn open(name: &str, remote: &Remote) -> Result<Self, TrackError> {
         let name: ExperimentName = name.parse()?;
         let api = Api::new(remote, name.owner())?;
@@ -57,10 +59,10 @@ impl RemoteExperiment {
         Ok(Self { runtime, api, backoff, id })
     }
 
-    /// What tracks there are that `filter` accepts, by topic.
+    /// Lists the tracks that `filter` accepts, by topic.
     ///
     /// # Errors
-    /// A server that can't be reached or refuses.
+    /// Fails if the server can't be reached or refuses.
     pub fn list_matching(&self, filter: &TopicFilter) -> Result<Vec<TrackInfo>, TrackError> {
         let listed = self.patiently(|| list_tracks(&self.api, &self.id, None))?;
         let mut tracks: Vec<TrackInfo> = listed.iter().filter_map(track_info).collect();
@@ -69,11 +71,11 @@ impl RemoteExperiment {
         Ok(tracks)
     }
 
-    /// Writes the rows that `query` asks for, as the server writes them; a limit is not the server's to
-    /// know.
+    /// Writes the rows that `query` selects, as the server formats them. The server does not apply
+    /// a limit.
     ///
     /// # Errors
-    /// A server that can't be reached, refuses, or breaks off; an `out` that can't be written.
+    /// Fails if the server can't be reached, refuses or breaks off, or `out` can't be written.
     pub fn export_to(
         &self,
         topic: &str,
@@ -105,7 +107,7 @@ impl RemoteExperiment {
     }
 }
 
-/// Tries again what passes, as often as the SDK does.
+/// Retries temporary failures as often as the SDK does.
 fn patiently<T, F>(
     runtime: &Runtime,
     backoff: &Backoff,
@@ -151,7 +153,7 @@ fn asked(query: &Query, format: Format) -> Vec<(&'static str, String)> {
     asked
 }
 
-/// A track as a server lists it; servers tell more or less of it.
+/// A track as a server lists it. Servers report more or fewer details.
 fn track_info(json: &Json) -> Option<TrackInfo> {
     let text = |key: &str| json.get(key).and_then(Json::as_str).map(str::to_owned);
     let number = |key: &str| json.get(key).and_then(Json::as_u64).unwrap_or_default();

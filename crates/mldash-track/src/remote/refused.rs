@@ -1,5 +1,5 @@
-//! What a server refused, with its answers: one line of JSON each in a file beside the progress. A row is
-//! kept by its time, so that trying it again sends what the store holds for that time by then.
+//! What a server refused, with its answers: one JSON line each in a file beside the progress. A row
+//! is identified by its time, so a retry sends what the store holds for that time by then.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -12,12 +12,12 @@ use super::progress::make_folder;
 use crate::local::{StoreError, replace_file};
 use crate::row::Timestamp;
 
-/// Something that was refused.
+/// A refused row or file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Refusal {
     #[serde(flatten)]
     pub(super) what: Refused,
-    /// The server's status and words.
+    /// The server's status and text.
     pub(super) answer: String,
 }
 
@@ -29,7 +29,7 @@ pub(super) enum Refused {
     File { file: u64 },
 }
 
-/// All that was refused and not taken since.
+/// Everything refused and not accepted since.
 #[derive(Debug)]
 pub(super) struct RefusedFile {
     path: PathBuf,
@@ -49,7 +49,7 @@ impl RefusedFile {
         refused
     }
 
-    /// Where the answers lie.
+    /// The path of the file with the answers.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -62,17 +62,17 @@ impl RefusedFile {
         self.files.len() as u64
     }
 
-    /// Whether rows of this track were refused.
+    /// Returns true if rows of this track were refused.
     pub(super) fn has_rows_of(&self, track: &str) -> bool {
         self.rows.keys().any(|(known, _)| known == track)
     }
 
-    /// The files that were refused.
+    /// The refused files.
     pub(super) fn file_ids(&self) -> Vec<u64> {
         self.files.keys().copied().collect()
     }
 
-    /// Keeps refusals; they are on disk when it returns.
+    /// Adds refusals. They are on disk when it returns.
     pub(super) fn add(&mut self, refusals: Vec<Refusal>) -> Result<(), StoreError> {
         let mut text = Vec::new();
         for refusal in refusals {
@@ -93,17 +93,17 @@ impl RefusedFile {
             .map_err(StoreError::io("append to", &self.path))
     }
 
-    /// Takes everything out, to be tried again; it stays on disk until [`save`](Self::save).
+    /// Takes out all rows for a retry. They stay on disk until [`save`](Self::save).
     pub(super) fn take_rows(&mut self) -> Vec<(String, Timestamp)> {
         std::mem::take(&mut self.rows).into_keys().collect()
     }
 
-    /// As [`take_rows`](Self::take_rows), for files.
+    /// Like [`take_rows`](Self::take_rows), for files.
     pub(super) fn take_files(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.files).into_keys().collect()
     }
 
-    /// Brings the file in line with what is refused still.
+    /// Rewrites the file with the current refusals.
     pub(super) fn save(&self) -> Result<(), StoreError> {
         if self.rows.is_empty() && self.files.is_empty() {
             return match std::fs::remove_file(&self.path) {
@@ -130,7 +130,7 @@ impl RefusedFile {
         replace_file(&self.path, &text)
     }
 
-    /// Whether it is new.
+    /// Returns true if it is new.
     fn insert(&mut self, refusal: Refusal) -> bool {
         match refusal.what {
             Refused::Row { track, timestamp } => Timestamp::new(timestamp)

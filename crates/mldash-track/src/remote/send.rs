@@ -1,5 +1,6 @@
-//! One track's next rows, one file: read from the store, sent, and what became of them. A batch that is
-//! refused is halved until the rows that are to blame are found; these are set aside, the others go on.
+//! Reads a track's next rows, or a file, from the store, sends them and handles the result. A
+//! refused batch is halved until the bad rows are found. These are set aside and the others are
+//! sent.
 
 use std::io;
 use std::ops::Range;
@@ -22,11 +23,11 @@ use crate::local::{
 };
 use crate::row::{TIMESTAMP_COLUMN, Timestamp, TrackSchema};
 
-/// What a request carries at the most; servers commonly take a megabyte.
+/// The maximum size of a request; servers commonly accept a megabyte.
 const MAX_BATCH_BYTES: usize = 512 << 10;
 const MIN_BATCH_BYTES: usize = 8 << 10;
 const MAX_BATCH_ROWS: usize = 2000;
-/// Calls spent on finding the bad rows of one batch.
+/// Maximum calls for finding the bad rows of one batch.
 const MAX_HALVINGS: u32 = 64;
 
 /// What all calls of an upload share.
@@ -36,35 +37,35 @@ pub(super) struct Shared {
     pub(super) uploads: Mutex<Uploads>,
 }
 
-/// A track on its way.
+/// A track being sent.
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) topic: String,
     folder: PathBuf,
     follower: Follower,
-    /// The server knows the track, and this of its columns.
+    /// Set once the server knows the track, with the declared columns that it knows.
     made: Option<TrackSchema>,
     size: BatchSize,
 }
 
-/// How much goes into a request: less after one that took too long, more after one that came through.
+/// The size of a request: smaller after a timeout, larger after a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct BatchSize {
     bytes: usize,
     rows: usize,
 }
 
-/// What became of a track's next rows.
+/// The result of sending a track's next rows.
 #[derive(Debug, Default)]
 pub(super) struct RowsDone {
     pub(super) rows: u64,
     pub(super) bytes: u64,
     pub(super) nulled: u64,
-    /// Those that the server refused.
+    /// The rows that the server refused.
     refusals: Vec<Refusal>,
-    /// How many it refused, and its last words on it.
+    /// How many rows it refused, and its last text on it.
     pub(super) refused: Option<(u64, String)>,
-    /// The files that the next row names and the server does not have.
+    /// Files that the next row names and the server lacks.
     pub(super) awaits: Vec<FileId>,
     /// Why the rest was not sent.
     pub(super) error: Option<CallError>,
@@ -84,17 +85,17 @@ impl Sender {
         &self.folder
     }
 
-    /// The server does not know the track.
+    /// The server does not know the track any more.
     pub(super) fn unmake(&mut self) {
         self.made = None;
     }
 
-    /// What waits.
+    /// Returns what waits.
     pub(super) fn look(&mut self) -> Result<Waiting, StoreError> {
         self.follower.look()
     }
 
-    /// Sends the next rows. What the server refused is in `refused`'s file before it counts as done.
+    /// Sends the next rows. A refusal is in `refused`'s file before it counts as done.
     pub(super) async fn send(
         &mut self,
         shared: &Shared,
@@ -103,7 +104,7 @@ impl Sender {
     ) -> RowsDone {
         let mut done = RowsDone::default();
         if let Err(error) = self.send_next(shared, session, refused, &mut done).await {
-            // Nothing counts that will be sent again.
+            // Rows that will be sent again do not count.
             done = RowsDone { error: Some(error), ..RowsDone::default() };
         }
         done
@@ -121,7 +122,7 @@ impl Sender {
         self.send_batch(&shared.api, session, &batch, done).await?;
         done.refused =
             done.refusals.last().map(|last| (done.refusals.len() as u64, last.answer.clone()));
-        // On disk before the rows count as done, or they would be nowhere.
+        // On disk before the rows count as done; otherwise a crash would lose them.
         block_in_place(|| refused.lock().add(std::mem::take(&mut done.refusals)))
             .map_err(|error| store_error(&error))?;
         done.bytes = batch.taken_bytes as u64;
@@ -130,7 +131,7 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends again what was refused: the rows of these times as the store has them now.
+    /// Sends refused rows again: the rows of these times, as the store has them now.
     pub(super) async fn send_again(
         &mut self,
         shared: &Shared,
@@ -161,13 +162,13 @@ impl Sender {
         done
     }
 
-    /// As lines.
+    /// The stored rows as lines.
     fn stored_rows(&self, times: &[Timestamp]) -> Result<Vec<u8>, StoreError> {
         let mut text = Vec::new();
         let Some(snapshot) = Snapshot::open(&self.folder)? else { return Ok(text) };
         let mut lookup = snapshot.lookup(f64::NEG_INFINITY, f64::INFINITY);
         for ts in times {
-            // A row that the store has no more is nobody's any more.
+            // Skip a row that is no longer in the store.
             let Some(raw) = lookup.row(*ts)? else { continue };
             match raw.single_line() {
                 Some(line) => text.extend_from_slice(line.trim_ascii()),
@@ -186,9 +187,9 @@ impl Sender {
         Ok(text)
     }
 
-    /// Makes the track on the server, unless it has it with all that is declared of it.
+    /// Creates the track on the server, unless the server has it with all its declarations.
     async fn make(&mut self, api: &Api, session: &Session) -> Result<(), CallError> {
-        // One that can't be read is told where the track is written or read.
+        // An unreadable schema is reported where the track is written or read.
         let schema = block_in_place(|| load_schema(&self.folder)).unwrap_or_default();
         if self.made.as_ref() == Some(&schema) {
             return Ok(());
@@ -199,7 +200,7 @@ impl Sender {
         note_schema(&mut notes, &schema);
         match session.make_track(api, &self.topic, &notes).await {
             Err(error) if matches!(error.fault, Fault::Refused | Fault::TooLarge) => {
-                // Its rows show whether it does without.
+                // Sending its rows shows whether they are accepted anyway.
                 tracing::warn!("{} takes no track `{}`: {}", api.url(), self.topic, error.text);
             }
             made => made?,
@@ -211,7 +212,8 @@ impl Sender {
     fn read(&mut self, uploads: &Mutex<Uploads>) -> Result<Batch, StoreError> {
         self.follower.look()?;
         let lines = self.follower.read(self.size.bytes)?;
-        // Files are saved before the rows that name them are: those of the rows just read are seen.
+        // Files are saved before the rows that name them, so this sees all files of the rows just
+        // read.
         let mut uploads = uploads.lock();
         uploads.look()?;
         Ok(Batch::new(lines, self.size.rows, uploads.names()))
@@ -250,7 +252,7 @@ impl Sender {
                             self.size = self.size.halved();
                         }
                         let middle = part.start + part.len() / 2;
-                        // The earlier half is on top: rows go in their order.
+                        // The earlier half is on top: rows are sent in order.
                         parts.extend([middle..part.end, part.start..middle]);
                     } else {
                         self.set_aside(batch, part, &error.text, done);
@@ -285,20 +287,20 @@ impl BatchSize {
     }
 }
 
-/// What became of a file.
+/// The result of sending a file.
 #[derive(Debug)]
 pub(super) enum FileDone {
-    /// The server has it: so many bytes.
+    /// The server has it; its size in bytes.
     Sent(u64),
-    /// The server won't have it.
+    /// The server refused it.
     Refused(String),
-    /// It is not there any more: deleted, or saved over.
+    /// It no longer exists: deleted or saved over.
     Gone,
-    /// It is to be tried again.
+    /// Retry it.
     Failed(CallError),
 }
 
-/// Sends a file into the folder of this node.
+/// Sends a file into the folder with this node id.
 pub(super) async fn send_file(
     api: &Api,
     session: &Session,
@@ -334,7 +336,7 @@ pub(super) async fn send_file(
 }
 
 impl FileDone {
-    /// What an error means for a file.
+    /// The result that an error means for a file.
     pub(super) fn of(error: CallError) -> Self {
         match error.fault {
             Fault::Refused | Fault::TooLarge => Self::Refused(error.text),
@@ -343,7 +345,7 @@ impl FileDone {
     }
 }
 
-/// A store that can't be read is tried again like a server that fails.
+/// An unreadable store is retried like a failing server.
 fn store_error(error: &StoreError) -> CallError {
     CallError::new(Fault::Server, one_line(error))
 }

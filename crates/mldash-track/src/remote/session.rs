@@ -1,4 +1,4 @@
-//! What the calls of the protocol mean: namespace, project, folders, experiment, tracks, rows, files.
+//! The protocol's calls: namespace, project, folders, experiment, tracks, rows, files.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Body, Method, multipart};
@@ -9,11 +9,11 @@ use super::error::{CallError, Fault};
 use crate::local::{ExperimentNotes, RunStatus, TrackNotes};
 use crate::name::ExperimentName;
 
-/// The parent of what lies in no folder.
+/// The parent of nodes outside any folder.
 const ROOT: &str = "ROOT";
 /// How deep the SDK looks for an experiment.
 const MAX_FOLDERS: usize = 10;
-/// Everything but what RFC 3986 calls unreserved: `/` too.
+/// Everything except RFC 3986's unreserved characters, so `/` too.
 const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// An experiment on a server.
@@ -28,7 +28,7 @@ pub(super) struct Session {
 /// A file to be saved on the server.
 #[derive(Debug)]
 pub(super) struct FileUpload<'a> {
-    /// The node of its folder.
+    /// The node id of its folder.
     pub(super) parent_id: &'a str,
     pub(super) name: &'a str,
     pub(super) content_type: &'a str,
@@ -40,7 +40,7 @@ pub(super) struct FileUpload<'a> {
 }
 
 impl Session {
-    /// Makes the experiment, or takes up the one that is there.
+    /// Creates the experiment, or opens the existing one.
     pub(super) async fn open(
         api: &Api,
         name: &ExperimentName,
@@ -91,13 +91,13 @@ impl Session {
         })
     }
 
-    /// Says how far the run has come.
+    /// Reports the status of the run.
     pub(super) async fn set_status(&self, api: &Api, status: RunStatus) -> Result<(), CallError> {
         let path = format!("/api/nodes/{}", encoded(&self.node_id));
         api.json(Method::PATCH, &path, &json!({"status": status.name()})).await.map(drop)
     }
 
-    /// Makes a track, or says anew what it is.
+    /// Creates a track, or updates its notes.
     pub(super) async fn make_track(
         &self,
         api: &Api,
@@ -112,7 +112,7 @@ impl Session {
         api.json(Method::POST, &tracks_path(&self.experiment_id), &track.into()).await.map(drop)
     }
 
-    /// Adds rows, as a body with `entries`.
+    /// Appends rows; the body holds `entries`.
     pub(super) async fn append(
         &self,
         api: &Api,
@@ -124,7 +124,7 @@ impl Session {
         api.large_json(&path, body).await.map(drop)
     }
 
-    /// The topics of the server's tracks, each with its number of rows where the server tells.
+    /// The topics of the server's tracks, each with its number of rows if the server reports it.
     pub(super) async fn tracks(&self, api: &Api) -> Result<Vec<(String, Option<u64>)>, CallError> {
         let tracks = list_tracks(api, &self.experiment_id, None).await?;
         let known = |track: &Json| {
@@ -134,8 +134,8 @@ impl Session {
         Ok(tracks.iter().filter_map(known).collect())
     }
 
-    /// The node of a folder of the experiment's files, made if it is not there; `folder` has no `/` at
-    /// its ends.
+    /// The node id of a folder of the experiment's files, created if needed. `folder` has no
+    /// leading or trailing `/`.
     pub(super) async fn make_folder(&self, api: &Api, folder: &str) -> Result<String, CallError> {
         let mut parent_id = self.node_id.clone();
         for name in folder.split('/').filter(|name| !name.is_empty()) {
@@ -181,8 +181,8 @@ impl Session {
     }
 }
 
-/// A token speaks for its own namespace, which a recording's first part need not be: it is said where an
-/// experiment then is.
+/// A token is bound to its own namespace, which may differ from the owner in the recording's name.
+/// Logs where the experiment then is.
 pub(super) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) {
     if namespace != name.owner() {
         tracing::warn!(
@@ -192,7 +192,7 @@ pub(super) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) 
     }
 }
 
-/// The id of an experiment to read; `None` when there is none.
+/// The id of an experiment to read; `None` if there is none.
 pub(super) async fn find_experiment(
     api: &Api,
     name: &ExperimentName,
@@ -219,7 +219,7 @@ pub(super) async fn list_tracks(
     }
 }
 
-/// Where a track's rows are read.
+/// The path for reading a track's rows.
 pub(super) fn data_path(experiment_id: &str, topic: &str) -> String {
     format!("{}/{}/data", tracks_path(experiment_id), encoded(topic))
 }
@@ -244,7 +244,7 @@ async fn make_node(api: &Api, namespace: &str, node: &Json) -> Result<Json, Call
     api.json(Method::POST, &nodes_path(namespace), node).await
 }
 
-/// The SDK's, which nests the levels by hand.
+/// The SDK's query, which nests the levels by hand.
 fn hierarchy_query() -> String {
     let node = "id name type experimentId";
     let nested =
@@ -292,7 +292,7 @@ fn insert(map: &mut Map<String, Json>, key: &str, value: Option<impl Into<Json>>
     }
 }
 
-/// An id is a text, or a number that stands for one.
+/// An id is a string, or a number that is converted to one.
 fn id_at(json: &Json, pointer: &str) -> Result<String, CallError> {
     match json.pointer(pointer) {
         Some(Json::String(id)) if !id.is_empty() => Ok(id.clone()),

@@ -1,4 +1,4 @@
-//! How far an upload is, for people and for whoever watches the recorder.
+//! The progress of an upload, for people and for programs that watch the recorder.
 
 use std::fmt;
 
@@ -6,63 +6,64 @@ use serde::Serialize;
 
 use super::error::RemoteError;
 
-/// How far an experiment's upload is. Counts are those of this process; what waits, waits on disk.
+/// The progress of an experiment's upload. Sent counts are those of this process; waiting data is
+/// on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SyncStatus {
     /// The server's address.
     pub url: String,
-    /// What goes on.
+    /// The current state.
     #[serde(flatten)]
     pub state: SyncState,
     /// Rows that the server does not have yet.
     pub rows_waiting: u64,
     /// Files that the server does not have yet.
     pub files_waiting: u64,
-    /// Bytes of the rows and files that wait.
+    /// Bytes of the waiting rows and files.
     pub bytes_waiting: u64,
-    /// Rows that the server has taken.
+    /// Rows that the server accepted.
     pub rows_sent: u64,
-    /// Files that the server has taken.
+    /// Files that the server accepted.
     pub files_sent: u64,
-    /// Bytes of the rows and files that the server has taken, as they lie on disk.
+    /// Bytes of the accepted rows and files, as stored on disk.
     pub bytes_sent: u64,
-    /// Rows that the server refused for what is in them; `mldash_bridge sync` tries them again.
+    /// Rows that the server refused because of their content; `mldash_bridge sync` retries them.
     pub rows_set_aside: u64,
     /// Files that the server refused.
     pub files_set_aside: u64,
-    /// Floats that are not finite, which JSON has no word for: the server has `null` instead.
+    /// Non-finite floats, which JSON can't represent: the server has `null` instead.
     pub nulled: u64,
 }
 
-/// What an upload is doing.
+/// The state of an upload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SyncState {
-    /// On its way; what waits is being sent.
+    /// Sending what waits.
     #[default]
     Sending,
     /// The server has everything.
     UpToDate,
-    /// The server can't be reached or is not well; it is tried again and again.
+    /// The server can't be reached or has failures; the upload keeps retrying.
     Failing {
         /// Since when, UTC, ISO 8601.
         since: String,
-        /// What it last was.
+        /// The last failure.
         reason: String,
     },
-    /// There is no token, or the server takes it no more; a new one is picked up.
+    /// There is no token, or the server no longer accepts it. A new one is picked up.
     TokenRefused {
-        /// Which token it was and what to do.
+        /// Which token it was, and what to do.
         reason: String,
     },
 }
 
-/// What became of an upload that was to send everything.
+/// The result of an upload of everything.
 #[derive(Debug)]
 pub struct Synced {
-    /// How far it came.
+    /// How far it got.
     pub status: SyncStatus,
-    /// Why no further, if something is left.
+    /// Why it stopped, if something is left.
     pub failure: Option<RemoteError>,
 }
 
@@ -86,7 +87,7 @@ impl fmt::Display for SyncStatus {
 }
 
 impl SyncStatus {
-    /// Whether the server has everything: nothing waits, nothing was set aside.
+    /// Returns true if the server has everything: nothing waits and nothing was refused.
     pub fn is_complete(&self) -> bool {
         let waiting = self.rows_waiting + self.files_waiting;
         waiting + self.rows_set_aside + self.files_set_aside == 0

@@ -1,4 +1,4 @@
-//! What an experiment has of the remote side: an upload while it is recorded, and one on request.
+//! An experiment's uploads: one while it is recorded, and one on request.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::local::RunStatus;
 use crate::options::Options;
 use crate::shared::Shared;
 
-/// Starts the upload that the options ask for, and what bounds the local store meanwhile.
+/// Starts the upload that the options ask for, and the limit on the local store.
 pub(crate) fn start_upload(
     shared: &Arc<Shared>,
     options: &Options,
@@ -33,12 +33,12 @@ pub(crate) fn start_upload(
 }
 
 impl Experiment {
-    /// How far the upload is; `None` for an experiment that is not uploaded.
+    /// The progress of the upload; `None` for an experiment without one.
     pub fn sync_status(&self) -> Option<SyncStatus> {
         self.shared.upload.get().map(|(upload, _)| upload.status())
     }
 
-    /// The upload's part of [`close`](Self::close), once all is at rest here.
+    /// The upload's part of [`close`](Self::close), once the local store is closed.
     pub(crate) fn close_upload(
         &self,
         mut closed: Result<Closed, CloseError>,
@@ -52,11 +52,11 @@ impl Experiment {
         closed
     }
 
-    /// The second half: the server is told that the run ended so, once it has everything. Returns how far
-    /// that came; nothing is sent after that.
+    /// The second half of the close: reports the final status of the run once the server has
+    /// everything. Returns the progress. Nothing is sent after that.
     pub fn end_upload(&self, status: RunStatus) -> Option<SyncStatus> {
         let (upload, timeout) = self.shared.upload.get()?;
-        // What was noted of the run goes before.
+        // The status in the run's notes takes precedence.
         let noted = self.notes().ok().and_then(|notes| notes.status).filter(|s| s.is_final());
         let hurry = &self.options.hurry;
         let go_on = |_: &SyncStatus| match hurry.load(Ordering::Relaxed) {
@@ -84,7 +84,7 @@ impl Experiment {
         remote.map(|remote| remote.sync_command(name, root)).unwrap_or_default()
     }
 
-    /// Removes what the server has, if nothing is missing there and that is wanted.
+    /// Removes what the server has, if it lacks nothing and the options ask for it.
     fn drop_synced(&self, remote: &Remote, status: &SyncStatus) {
         if remote.keep == Keep::All || !status.is_complete() {
             return;
@@ -95,11 +95,11 @@ impl Experiment {
         }
     }
 
-    /// Uploads what the server lacks, also of an experiment that is being recorded, and tries again what
-    /// it refused before. `show` is called now and then, and can end it.
+    /// Uploads what the server lacks and retries what it refused before. Also works while the
+    /// experiment is being recorded. Calls `show` now and then; `show` can end the upload.
     ///
     /// # Errors
-    /// An upload that can't be started. What becomes of it is in what is returned.
+    /// Fails if the upload can't be started. The returned value holds the upload's own result.
     pub fn sync(
         &self,
         remote: &Remote,
@@ -110,7 +110,7 @@ impl Experiment {
         let status = match dir.notes()?.status {
             _ if is_recorded => RunStatus::Running,
             Some(status) if status.is_final() => status,
-            // Whoever recorded it did not come to say how it ended.
+            // The recorder ended without noting how the run ended.
             Some(_) => RunStatus::Failed,
             None => RunStatus::Completed,
         };

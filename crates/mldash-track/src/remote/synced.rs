@@ -1,4 +1,4 @@
-//! Making room: what a server is proven to have is removed from the store, and nothing else.
+//! Makes room: removes from the store only what a server provably has.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -16,11 +16,11 @@ use crate::name::{ExperimentName, TrackName};
 #[derive(Debug)]
 pub(crate) struct Uploaded {
     pub(crate) name: ExperimentName,
-    /// When the server last took something of it.
+    /// When the server last accepted part of it.
     pub(crate) at: SystemTime,
 }
 
-/// What a folder tree takes, and which experiments of it were uploaded.
+/// The size of a folder tree, and the uploaded experiments in it.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     pub(crate) bytes: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// Of the root `root`.
+    /// Measures the root `root`.
     pub(crate) fn of(root: &Path) -> io::Result<Self> {
         let mut usage = Self::default();
         usage.add(root, root)?;
@@ -38,7 +38,7 @@ impl Usage {
 
     fn add(&mut self, folder: &Path, root: &Path) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
-            // What is removed meanwhile takes no room.
+            // What is removed meanwhile takes no space.
             let Ok((entry, metadata)) = entry.and_then(|entry| {
                 let metadata = entry.metadata()?;
                 Ok((entry, metadata))
@@ -67,8 +67,8 @@ impl Usage {
     }
 }
 
-/// Removes what the server at `url` has of an experiment that nobody records; returns how many bytes that
-/// were. Rows of a track go when the server has all of them.
+/// Removes what the server at `url` has of an experiment that nobody records. Returns the bytes
+/// freed. A track's rows are removed only if the server has all of them.
 pub(crate) fn remove_synced(
     name: &ExperimentName,
     dir: &ExperimentDir,
@@ -95,15 +95,15 @@ pub(crate) fn remove_synced(
             removed += store.remove(|info| is_among(info, &sent))?;
         }
         if let Err(error) = file.save() {
-            // It then says that the server has more than is here, which the next look corrects.
+            // Progress then claims more than is here; the next look corrects it.
             tracing::warn!("{error}");
         }
     }
     Ok(removed)
 }
 
-/// Removes the oldest files that the server at `url` has of an experiment that is being recorded, about
-/// `bytes` of them; returns how many bytes that were.
+/// Removes the oldest files, about `bytes` in total, that the server at `url` has of an experiment
+/// that is being recorded. Returns the bytes freed.
 pub(crate) fn remove_synced_files(
     dir: &ExperimentDir,
     store: &FileStore,

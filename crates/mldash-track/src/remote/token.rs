@@ -1,5 +1,5 @@
-//! Where the bearer token comes from. It is read anew for every call, so that one that is replaced on
-//! disk is picked up; it is never shown, logged or written.
+//! Finds the bearer token. It is read for every call, so that a token replaced on disk is picked
+//! up. It is never shown, logged or written.
 
 use std::env;
 use std::fmt;
@@ -12,25 +12,25 @@ use serde_json::Value as Json;
 
 pub(super) const API_KEY_VARIABLE: &str = "ML_DASH_API_KEY";
 const CONFIG_DIR_VARIABLE: &str = "ML_DASH_CONFIG_DIR";
-/// The SDK's key for it in its token files.
+/// The SDK's key for the token in its token files.
 const TOKEN_KEY: &str = "ml-dash-token";
 const PLAIN_FILE: &str = "tokens.json";
 const ENCRYPTED_FILE: &str = "tokens.encrypted";
 const KEY_FILE: &str = "encryption.key";
-/// Token files are small; what is larger is something else.
+/// Token files are small; a larger file is something else.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A bearer token. Its debug text hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Token(String);
 
-/// Where to look for a token, in order: the file given, the variable given, `ML_DASH_API_KEY`, the SDK's
-/// `tokens.json`, its `tokens.encrypted`.
+/// Where to look for a token, in order: the given file, the given variable, `ML_DASH_API_KEY`, the
+/// SDK's `tokens.json`, its `tokens.encrypted`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenSources {
     pub(crate) file: Option<PathBuf>,
     pub(crate) variable: Option<String>,
-    /// Whose token it is, in a file with several: the experiment's owner.
+    /// The experiment's owner, to select a token in a file with several.
     pub(crate) namespace: String,
 }
 
@@ -52,7 +52,7 @@ pub(crate) enum TokenSource {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// Nowhere.
+    /// There is no token anywhere.
     #[error(
         "there is no token: name a file with --token-file, set {}{API_KEY_VARIABLE}, or log in with \
          `ml-dash login`; looked in {} and {} too",
@@ -70,10 +70,10 @@ pub enum TokenError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The operating system's word.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A token file holds something else.
+    /// A token file has invalid contents.
     #[error("{}: {problem}", path.display())]
     Malformed {
         /// The file.
@@ -91,14 +91,14 @@ pub enum TokenError {
 
 impl Token {
     fn new(text: &str, source: &TokenSource) -> Result<Self, TokenError> {
-        // What HTTP lets into a header's value.
+        // The characters that HTTP allows in a header value.
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TokenError::NotAToken { found_in: source.to_string() });
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// The text itself, for the header of a request and nothing else.
+    /// The text itself. Use it only for the header of a request.
     pub(crate) fn secret(&self) -> &str {
         &self.0
     }
@@ -120,7 +120,7 @@ impl fmt::Display for TokenSource {
 }
 
 impl TokenSources {
-    /// The token as of now, from the first source that has one.
+    /// The current token, from the first source that has one.
     pub(crate) fn find(&self) -> Result<FoundToken, TokenError> {
         if let Some(path) = &self.file {
             let text =
@@ -149,7 +149,7 @@ impl TokenSources {
         Err(TokenError::Missing { variable: self.variable.clone(), config_dir })
     }
 
-    /// A file with one token, or with a line `namespace token` for each namespace.
+    /// Reads a file with one token, or with a line `namespace token` for each namespace.
     fn of_lines<'t>(&self, text: &'t str, path: &Path) -> Result<&'t str, TokenError> {
         let malformed = |problem| TokenError::Malformed { path: path.to_owned(), problem };
         let lines: Vec<Vec<&str>> = text
@@ -181,7 +181,7 @@ fn plain(text: Vec<u8>, _config_dir: &Path) -> Result<Vec<u8>, TokenError> {
     Ok(text)
 }
 
-/// As the SDK encrypts it, with the key beside it.
+/// Decrypts the SDK's format; the key is beside the file.
 fn decrypted(text: Vec<u8>, config_dir: &Path) -> Result<Vec<u8>, TokenError> {
     let malformed = |file, problem| TokenError::Malformed { path: config_dir.join(file), problem };
     let key = read(&config_dir.join(KEY_FILE))?
@@ -209,7 +209,7 @@ fn found(text: &str, source: TokenSource) -> Result<FoundToken, TokenError> {
     Ok(FoundToken { token: Token::new(text, &source)?, source })
 }
 
-/// `None` when there is no such file.
+/// `None` if there is no such file.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, TokenError> {
     match fs::metadata(path) {
         Ok(metadata) if metadata.len() > MAX_FILE_BYTES => {

@@ -1,4 +1,4 @@
-//! An upload as its owner sees it: a thread of its own, told what to do, asked how far it is.
+//! The owner's handle of an upload: a thread that takes commands and reports its progress.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -22,27 +22,27 @@ use crate::error::TrackError;
 use crate::local::{ExperimentDir, FileFollower, RunStatus};
 use crate::name::ExperimentName;
 
-/// Those who may wait at once.
+/// How many callers may wait at once.
 const MAX_WAITING: usize = 64;
-/// How often somebody who waits is shown how far it is.
+/// How often a waiting caller gets the progress.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
-/// What calls under way get when the upload ends.
+/// Time for calls in flight when the upload ends.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// An upload that goes on in the background until this is dropped.
+/// A background upload that runs until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Upload {
     commands: Mutex<Option<mpsc::Sender<Command>>>,
     view: Arc<Mutex<SyncStatus>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// What was refused when somebody last waited; rows, files.
+    /// The refusals already reported to a waiting caller; rows, files.
     told_refused: Mutex<(u64, u64)>,
     folder: PathBuf,
     max_retries: u32,
 }
 
 impl Upload {
-    /// Starts to upload the experiment in `dir`, which is being recorded, or was.
+    /// Starts to upload the experiment in `dir`, which is or was being recorded.
     pub(crate) fn start(
         name: &ExperimentName,
         dir: &ExperimentDir,
@@ -66,7 +66,7 @@ impl Upload {
             .build()
             .map_err(|error| RemoteError::Setup(error.into()))?;
         let run = move || {
-            // A worker of its own, so that it may wait for the disk.
+            // A worker thread of its own, so that it may wait for the disk.
             let done = runtime.block_on(runtime.spawn(engine.run()));
             if let Err(error) = done {
                 tracing::error!(%error, "the upload ended early; what is not uploaded is stored");
@@ -88,7 +88,7 @@ impl Upload {
         })
     }
 
-    /// How far it is.
+    /// The current progress.
     pub(crate) fn status(&self) -> SyncStatus {
         self.view.lock().clone()
     }
@@ -102,8 +102,8 @@ impl Upload {
         self.tell_refused()
     }
 
-    /// As [`wait`](Self::wait), once nothing more comes and the run ended so; shows how far it is. Without
-    /// a timeout it gives up after as many failures in a row as the SDK does.
+    /// Like [`wait`](Self::wait), for a run that has ended with a status; shows the progress.
+    /// Without a timeout it gives up after as many failures in a row as the SDK does.
     pub(crate) fn end(
         &self,
         status: RunStatus,
@@ -113,7 +113,7 @@ impl Upload {
         let (answer, answered) = sync_channel(1);
         let is_failing =
             !matches!(self.view.lock().state, SyncState::Sending | SyncState::UpToDate);
-        // Who waited for it all along need not wait much longer.
+        // If the upload is failing already, do not wait through more failures.
         let max_failures = match timeout {
             _ if is_failing => Some(0),
             Some(_) => None,
@@ -159,7 +159,7 @@ impl Upload {
         RemoteError::Behind { url: status.url, rows, files, reason }
     }
 
-    /// An error for what was refused since somebody last waited.
+    /// Returns an error for what was refused since the last report.
     fn tell_refused(&self) -> Result<(), RemoteError> {
         let status = self.status();
         let now = (status.rows_set_aside, status.files_set_aside);
@@ -178,9 +178,9 @@ fn answers_folder(experiment: &Path) -> PathBuf {
 }
 
 impl Upload {
-    /// Sends nothing more; returns once that is so.
+    /// Stops sending. Returns once it has stopped.
     pub(crate) fn stop(&self) {
-        // Without anybody to tell it, it ends.
+        // It ends when the command sender is dropped.
         self.commands.lock().take();
         let thread = self.thread.lock().take();
         if let Some(thread) = thread

@@ -1,5 +1,5 @@
-//! The files that a server does not have yet: which there are, which is next, and the durable list of
-//! those it has. About 200 bytes of memory for each file that waits, 8 for each that was sent.
+//! The files that a server lacks: which they are, which is next, and the durable list of those it
+//! has. Needs about 200 bytes of memory for each waiting file and 8 for each sent one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, OpenOptions};
@@ -15,21 +15,21 @@ use super::names::{FileId, FileNames};
 use super::progress::make_folder;
 use crate::local::{FileFollower, FileInfo, FileNews, StoreError};
 
-/// A file that waits.
+/// A file that waits to be sent.
 #[derive(Clone, Debug)]
 pub(super) struct WaitingFile {
-    /// Without `/` at its ends.
+    /// Without a leading or trailing `/`.
     pub(super) folder: Arc<str>,
     pub(super) name: Box<str>,
     pub(super) path: PathBuf,
     pub(super) size_bytes: u64,
     pub(super) checksum: Box<str>,
     pub(super) content_type: Box<str>,
-    /// What few files have.
+    /// Details that few files have.
     pub(super) about: Option<Box<About>>,
 }
 
-/// What is said of a file.
+/// Notes on a file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct About {
     pub(super) description: Option<String>,
@@ -46,11 +46,11 @@ pub(super) struct Uploads {
     waiting_bytes: u64,
     /// Sent or refused: not to be sent.
     settled: HashSet<FileId>,
-    /// Those sent, a line each.
+    /// The list of sent files, one line each.
     list: Option<PathBuf>,
     under_way: HashSet<FileId>,
     failures: HashMap<FileId, Failures>,
-    /// What each track's next row waits for.
+    /// The files that each track's next row waits for.
     awaited: BTreeMap<String, Vec<FileId>>,
 }
 
@@ -69,7 +69,7 @@ impl Uploads {
         }
     }
 
-    /// From now on those in the file `list` are known to be sent, and `refused` not to be.
+    /// Marks the files in the file `list` as sent, and `refused` as not to be sent.
     pub(super) fn know(&mut self, list: PathBuf, refused: impl Iterator<Item = FileId>) {
         let text = fs::read_to_string(&list).unwrap_or_default();
         self.settled = text.lines().filter_map(|line| line.parse().ok()).chain(refused).collect();
@@ -79,7 +79,7 @@ impl Uploads {
         settled.into_iter().for_each(|id| self.drop_waiting(id));
     }
 
-    /// Takes in what was saved since.
+    /// Adds newly saved files.
     pub(super) fn look(&mut self) -> Result<(), StoreError> {
         match self.follower.look()? {
             FileNews::Same => {}
@@ -122,32 +122,32 @@ impl Uploads {
         self.waiting.insert(id, waiting);
     }
 
-    /// The names of those that wait.
+    /// The names of the waiting files.
     pub(super) fn names(&self) -> &FileNames {
         &self.names
     }
 
-    /// How many wait, and their bytes.
+    /// The number of waiting files and their bytes.
     pub(super) fn waiting(&self) -> (u64, u64) {
         (self.waiting.len() as u64, self.waiting_bytes)
     }
 
-    /// Whether one waits that was saved no later than `newest`.
+    /// Returns true if a file saved no later than `newest` waits.
     pub(super) fn waits_through(&self, newest: FileId) -> bool {
         self.waiting.first_key_value().is_some_and(|(id, _)| *id <= newest)
     }
 
-    /// The one saved last of those that wait.
+    /// The waiting file that was saved last.
     pub(super) fn newest(&self) -> Option<FileId> {
         self.waiting.last_key_value().map(|(id, _)| *id)
     }
 
-    /// The track's next row waits for these.
+    /// Notes the files that the track's next row waits for.
     pub(super) fn await_files(&mut self, topic: &str, files: Vec<FileId>) {
         self.awaited.insert(topic.to_owned(), files);
     }
 
-    /// The tracks whose next row waits for no file any more.
+    /// The tracks whose next row no longer waits for a file.
     pub(super) fn take_freed(&mut self) -> Vec<String> {
         let waiting = &self.waiting;
         let is_free =
@@ -155,19 +155,19 @@ impl Uploads {
         self.awaited.extract_if(.., is_free).map(|(topic, _)| topic).collect()
     }
 
-    /// Whether there is a file to send.
+    /// Returns true if there is a file to send now.
     pub(super) fn has_next(&self, now: Instant) -> bool {
         self.next(now).is_some()
     }
 
-    /// The next file to send, which is then under way.
+    /// Starts sending the next file.
     pub(super) fn start_next(&mut self, now: Instant) -> Option<(FileId, WaitingFile)> {
         let id = self.next(now)?;
         self.under_way.insert(id);
         Some((id, self.waiting.get(&id)?.clone()))
     }
 
-    /// Those that rows wait for go first, then the oldest.
+    /// Files that rows wait for go first, then the oldest.
     fn next(&self, now: Instant) -> Option<FileId> {
         let may_start = |id: &&FileId| {
             self.waiting.contains_key(id)
@@ -177,22 +177,22 @@ impl Uploads {
         self.awaited.values().flatten().chain(self.waiting.keys()).find(may_start).copied()
     }
 
-    /// When the first of those that failed may be tried again.
+    /// When to retry the first of the failed files.
     pub(super) fn due(&self) -> Option<Instant> {
         self.failures.values().filter_map(Failures::due).min()
     }
 
-    /// Somebody waits: what failed is tried now, or when the server said.
+    /// Somebody is waiting: retry failed files now, or when the server said.
     pub(super) fn hasten(&mut self, now: Instant) {
         self.failures.values_mut().for_each(|failures| failures.hasten(now));
     }
 
-    /// How often in a row the worst of them failed.
+    /// How many times in a row the worst file failed.
     pub(super) fn worst(&self) -> u32 {
         self.failures.values().map(Failures::count).max().unwrap_or(0)
     }
 
-    /// The server has it.
+    /// The server has the file.
     pub(super) fn sent(&mut self, id: FileId) -> Result<(), StoreError> {
         self.settle(id);
         let Some(list) = &self.list else { return Ok(()) };
@@ -203,14 +203,14 @@ impl Uploads {
             .map_err(StoreError::io("append to", list))
     }
 
-    /// It is not to be sent: refused, or gone.
+    /// The file is not to be sent: refused or gone.
     pub(super) fn settle(&mut self, id: FileId) {
         self.under_way.remove(&id);
         self.settled.insert(id);
         self.drop_waiting(id);
     }
 
-    /// It is to be tried again.
+    /// The file is to be retried.
     pub(super) fn failed(
         &mut self,
         id: FileId,

@@ -1,4 +1,4 @@
-//! Those who wait until the server has what the store holds.
+//! Callers that wait until the server has what the store holds.
 
 use std::collections::HashMap;
 use std::sync::mpsc::SyncSender;
@@ -7,23 +7,24 @@ use super::error::RemoteError;
 use super::names::FileId;
 use crate::local::RunStatus;
 
-/// What the upload is told.
+/// A command to the upload.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Answer once the server has all that is in the store now.
+    /// Answer once the server has everything that is in the store now.
     Wait(Waiter),
-    /// Nothing more comes, and the run ended so: answer once the server has everything and knows.
+    /// The run ended with this status and nothing more comes: answer once the server has everything
+    /// and the status.
     End(RunStatus, Waiter),
 }
 
-/// Somebody who waits.
+/// A waiting caller.
 #[derive(Debug)]
 pub(super) struct Waiter {
     /// Where the answer goes.
     pub(super) answer: SyncSender<Result<(), RemoteError>>,
-    /// After so many more failures in a row the answer is an error; `None`: never.
+    /// Answer with an error after this many more failures in a row; `None` means never.
     pub(super) max_failures: Option<u32>,
-    /// Whether the server must know how the run ended.
+    /// Whether the server must have the final status.
     pub(super) wants_status: bool,
     /// Set when the wait begins.
     pub(super) targets: Option<Targets>,
@@ -36,9 +37,9 @@ pub(super) struct Targets {
     pub(super) tracks: HashMap<String, u64>,
     /// The last file saved.
     pub(super) newest_file: Option<FileId>,
-    /// The number of the look then.
+    /// The number of the look at that time.
     pub(super) look: u64,
-    /// How often in a row calls had failed by then.
+    /// How many times in a row calls had failed by then.
     pub(super) failures: u32,
 }
 

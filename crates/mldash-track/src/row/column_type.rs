@@ -1,4 +1,4 @@
-//! What all values of a column have in common, for the formats that type their columns.
+//! The common type of all values of a column, for formats with typed columns.
 
 use std::fmt;
 
@@ -8,23 +8,23 @@ use super::fields::Column;
 
 /// The type of a column. Every value may be absent.
 ///
-/// Integers and floats have one width each, whatever the width that a sensor sends: the store keeps
-/// numbers as text, and a definition that widens a field then leaves the column's type as it was.
+/// Integers and floats have one width each, whatever width a sensor sends. The store keeps numbers
+/// as text, so the column's type stays the same when a definition widens a field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnType {
-    /// No value was ever seen, and nothing said what it would be.
+    /// No value was seen and no type was declared.
     #[serde(rename = "null")]
     Null,
     /// True or false.
     #[serde(rename = "bool")]
     Bool,
-    /// Integers that an `i64` holds.
+    /// Integers that fit an `i64`.
     #[serde(rename = "int64")]
     Int,
-    /// Integers without a sign, up to those of `u64`.
+    /// Unsigned integers, up to the maximum of `u64`.
     #[serde(rename = "uint64")]
     UInt,
-    /// Double precision; integers among them are exact.
+    /// Double precision. Integers among them are exact.
     #[serde(rename = "double")]
     Float,
     /// Text.
@@ -36,7 +36,7 @@ pub enum ColumnType {
     /// Dicts, with the keys that any of them has.
     #[serde(rename = "struct")]
     Dict(Vec<(Column, ColumnType)>),
-    /// The JSON text of each value: they have no type in common.
+    /// The JSON text of each value, for values without a common type.
     #[serde(rename = "json")]
     Json,
 }
@@ -47,7 +47,7 @@ impl ColumnType {
         Self::List(Box::new(items))
     }
 
-    /// This type as formats can write it: a dict without keys has only its text.
+    /// This type as formats can write it: a dict without keys becomes JSON text.
     pub(crate) fn writable(self) -> Self {
         match self {
             Self::List(items) => match items.writable() {
@@ -65,8 +65,7 @@ impl ColumnType {
         }
     }
 
-    /// The type of a column that two sources fill. `None` if they are too different for one type to be
-    /// expected.
+    /// The common type of a column with two sources; `None` if their types differ too much.
     pub(crate) fn join(&self, other: &Self) -> Option<Self> {
         Some(match (self, other) {
             (a, b) if a == b => a.clone(),
@@ -90,7 +89,7 @@ impl ColumnType {
     }
 }
 
-/// As Arrow writes its types: `list<double>`.
+/// Formats types as Arrow does: `list<double>`.
 impl fmt::Display for ColumnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,17 +8,17 @@ use super::value::Value;
 /// A column's name, shared between the rows that carry it.
 pub type Column = Arc<str>;
 
-/// The column that holds a row's time in the store and in every format; no field may use it.
+/// The column for a row's time in the store and in every format. No field may use this name.
 pub const TIMESTAMP_COLUMN: &str = "timestamp";
 
-/// The key that holds a row's time where it is appended as one dict; no field may use it.
+/// The key for a row's time in an appended dict. No field may use this name.
 pub const TIMESTAMP_KEY: &str = "_ts";
 
-/// Above this many columns a merge looks names up in a map.
+/// Above this many columns, a merge looks names up in a map.
 const LINEAR_COLUMNS: usize = 32;
 
-/// Named values in order. Nested dicts are flattened with dots on the way in, as ML-Dash does;
-/// a name given twice keeps its place and takes the later value.
+/// Named values in order. Nested dicts are flattened with dots on insertion, as ML-Dash does. A
+/// name given twice keeps its place and takes the later value.
 ///
 /// ```
 /// use mldash_track::{fields, Value};
@@ -39,7 +39,8 @@ impl Fields {
         Self(Vec::with_capacity(columns))
     }
 
-    /// Of columns that the caller knows to be distinct and no dicts, without looking.
+    /// Builds fields without checks, from columns that the caller knows to be distinct and not
+    /// dicts.
     pub(crate) fn from_distinct(columns: Vec<(Column, Value)>) -> Self {
         debug_assert!(
             columns
@@ -50,7 +51,7 @@ impl Fields {
         Self(columns)
     }
 
-    /// Sets a column, flattening a non-empty dict into `name.key` columns.
+    /// Sets a column. Flattens a non-empty dict into `name.key` columns.
     pub fn insert(&mut self, name: impl Into<Column>, value: impl Into<Value>) {
         match (name.into(), value.into()) {
             (name, Value::Map(entries)) if !entries.is_empty() => {
@@ -65,15 +66,16 @@ impl Fields {
         }
     }
 
-    /// Appends a leaf column that the caller knows to be new, without looking.
+    /// Appends a column without checks. The caller knows that it is new and a leaf.
     ///
-    /// For decoders, whose columns were made distinct when they were compiled.
+    /// For decoders: they make their columns distinct when they are compiled.
     pub fn push_distinct(&mut self, name: Column, value: Value) {
         debug_assert!(self.get(&name).is_none(), "column {name} pushed twice");
         self.0.push((name, value));
     }
 
-    /// Lets `later` overwrite: its columns replace those of the same name, its new ones follow.
+    /// Merges `later` into these fields. Its columns replace those of the same name; its new ones
+    /// are appended.
     pub fn merge(&mut self, later: Fields) {
         if self.0.len().max(later.0.len()) <= LINEAR_COLUMNS {
             for (name, value) in later.0 {
@@ -96,17 +98,17 @@ impl Fields {
         }
     }
 
-    /// The value of a column.
+    /// Returns the value of a column.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.iter().find(|(n, _)| &**n == name).map(|(_, v)| v)
     }
 
-    /// Columns and values in order.
+    /// Iterates over columns and values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Column, &Value)> {
         self.0.iter().map(|(n, v)| (n, v))
     }
 
-    /// Keeps the columns that `keep` accepts.
+    /// Keeps only the columns that `keep` accepts.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         self.0.retain(|(n, _)| keep(n));
     }
@@ -116,7 +118,7 @@ impl Fields {
         self.0.len()
     }
 
-    /// Whether there are no columns.
+    /// Returns true if there are no columns.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -190,7 +192,7 @@ macro_rules! __fields_into {
     };
     ($fields:ident, $prefix:expr; $name:literal : $value:expr $(, $($rest:tt)*)?) => {
         {
-            // One name for all rows made here: nothing to allocate, and quick to compare.
+            // One name for all rows made here: no allocation, and quick to compare.
             static NAME: ::std::sync::LazyLock<$crate::Column> =
                 ::std::sync::LazyLock::new(|| concat!($prefix, $name).into());
             $fields.insert(NAME.clone(), $value);

@@ -1,5 +1,5 @@
-//! Lists as they come in, value by value: of one kind of number they become typed arrays, all others
-//! stay lists of values.
+//! Builds lists value by value. Lists of one kind of number become typed arrays; all others stay
+//! lists of values.
 
 use super::value::{Array, Value};
 
@@ -33,7 +33,7 @@ impl ListBuilder {
         }
     }
 
-    /// The list.
+    /// Returns the finished list.
     pub(crate) fn finish(self) -> Value {
         match self {
             Self::Ints(ints) => Value::Array(Array::I64(ints)),

@@ -1,14 +1,14 @@
-//! What rows can hold, as far as it is known before they come: the columns of a message definition.
+//! The columns of rows, as far as a message definition declares them.
 
 use serde::{Deserialize, Serialize};
 
 use super::column_type::ColumnType;
 use super::fields::Column;
 
-/// The columns that rows of one source, such as a ROS topic, can have, and their types.
+/// The columns that rows of one source, such as a ROS topic, can have, with their types.
 ///
-/// A type that is declared is that of the column in Parquet also where no value shows it: lists of
-/// doubles stay lists of doubles in a recording in which all of them were empty. See
+/// A declared type is the column's type in Parquet even if no value shows it. Lists of doubles stay
+/// lists of doubles in a recording in which all of them were empty. See
 /// [`Track::with_schema`](crate::Track::with_schema).
 ///
 /// ```
@@ -27,7 +27,7 @@ pub struct RowSchema {
 }
 
 impl RowSchema {
-    /// Of the rows that `source` gives; no columns yet.
+    /// Creates a schema without columns, for rows from `source`.
     pub fn new(source: impl Into<String>) -> Self {
         Self { source: source.into(), type_name: None, columns: Vec::new() }
     }
@@ -38,8 +38,7 @@ impl RowSchema {
         self
     }
 
-    /// Adds a column behind those before. A name that is there already keeps its place and takes the
-    /// later type.
+    /// Appends a column. A name that exists keeps its place and takes the later type.
     pub fn column(mut self, name: impl Into<Column>, ty: ColumnType) -> Self {
         let name = name.into();
         match self.columns.iter_mut().find(|(known, _)| *known == name) {
@@ -55,21 +54,21 @@ impl RowSchema {
     }
 }
 
-/// More definitions than a track has in all its life.
+/// More definitions than a track ever has.
 const MAX_DECLARATIONS: usize = 256;
 
 /// What all sources of a track declared.
 ///
-/// Every declaration is kept, so that a definition that changes from one run to the next leaves both.
+/// Every declaration is kept. A definition that changes between runs leaves both versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TrackSchema {
-    /// By source, and then in the order they came in: the same topics give the same order of columns,
-    /// whichever of them was heard first.
+    /// Sorted by source, then by arrival. So the same topics give the same column order, whichever
+    /// was heard first.
     rows: Vec<RowSchema>,
 }
 
 impl TrackSchema {
-    /// Adds a declaration; returns whether it is a new one, for which there is room.
+    /// Adds a declaration. Returns true if it is new and there is room for it.
     pub(crate) fn declare(&mut self, rows: &RowSchema) -> bool {
         if self.rows.contains(rows) || self.rows.len() >= MAX_DECLARATIONS {
             return false;
@@ -84,8 +83,8 @@ impl TrackSchema {
         &self.rows
     }
 
-    /// The columns in order, each once. A column of two declarations has the type that holds the values
-    /// of both; where there is none, it is not declared: its values tell.
+    /// The columns in order, each once. A column declared twice gets the type that holds the values
+    /// of both. If there is none, the column counts as undeclared and its values decide.
     pub(crate) fn columns(&self) -> Vec<(Column, ColumnType)> {
         let mut columns: Vec<(Column, Option<ColumnType>)> = Vec::new();
         for (name, ty) in self.rows.iter().flat_map(|rows| &rows.columns) {
@@ -134,7 +133,7 @@ mod tests {
         let first = arm("/a", &[("x", ColumnType::Int), ("y", ColumnType::Text)]);
         let second = arm("/a", &[("x", ColumnType::Float), ("y", ColumnType::Bool)]);
         assert_eq!(columns(&[first.clone(), second.clone()]), [("x".into(), "double".into())]);
-        // The first one again does not bring back what was given up.
+        // Declaring the first one again does not bring back the dropped column.
         assert_eq!(columns(&[first.clone(), second, first]).len(), 1);
     }
 

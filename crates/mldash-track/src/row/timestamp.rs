@@ -1,10 +1,10 @@
-//! The time of a row: float seconds, always finite.
+//! The time of a row: seconds as a float, always finite.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// Seconds since the epoch of the experiment's clock; finite, so that rows have one order.
+/// Seconds since the epoch of the experiment's clock. Always finite, so rows have a total order.
 ///
 /// The resolution is that of `f64`: about 240 ns for today's Unix time.
 ///
@@ -22,28 +22,29 @@ pub struct Timestamp(f64);
 pub struct TimestampError(pub f64);
 
 impl Timestamp {
-    /// From float seconds.
+    /// Converts from seconds.
     ///
     /// # Errors
-    /// NaN and infinities have no place on a time axis.
+    /// Fails for NaN and infinities.
     pub fn new(secs: f64) -> Result<Self, TimestampError> {
-        // `+ 0.0` turns -0.0 into 0.0: one instant, one key.
+        // `+ 0.0` turns -0.0 into 0.0, so that one instant has one key.
         if secs.is_finite() { Ok(Self(secs + 0.0)) } else { Err(TimestampError(secs)) }
     }
 
-    /// From a `builtin_interfaces/msg/Time`: seconds and nanoseconds.
+    /// Converts from a `builtin_interfaces/msg/Time`: seconds and nanoseconds.
     pub fn from_sec_nanosec(sec: i32, nanosec: u32) -> Self {
         Self(f64::from(sec) + f64::from(nanosec) / 1e9)
     }
 
-    /// From integer nanoseconds since the epoch, as MCAP and rcl count.
+    /// Converts from integer nanoseconds since the epoch, as MCAP and rcl use.
     pub fn from_nanos(nanos: i64) -> Self {
-        // Both of one sign, so that nothing cancels out.
+        // Both have the same sign, so nothing cancels out.
         let (sec, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
         Self(sec as f64 + rest as f64 / 1e9)
     }
 
-    /// The next time that there is: about 0.24 µs later for today's Unix time. `None` after the last.
+    /// The next representable time: about 0.24 µs later for today's Unix time. `None` after the
+    /// last.
     ///
     /// ```
     /// use mldash_track::Timestamp;
@@ -54,7 +55,7 @@ impl Timestamp {
         Self::new(self.0.next_up()).ok()
     }
 
-    /// Float seconds.
+    /// The time in seconds.
     pub fn as_secs(self) -> f64 {
         self.0
     }

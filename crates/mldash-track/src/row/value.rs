@@ -1,5 +1,5 @@
-//! Field values: JSON's kinds, plus what JSON lacks and robots send
-//! (typed numeric arrays, f32, non-finite floats, bytes).
+//! Field values: JSON's kinds, plus those that robots send and JSON lacks (typed numeric arrays,
+//! f32, non-finite floats, bytes).
 
 use super::fields::Column;
 
@@ -12,9 +12,9 @@ pub enum Value {
     Bool(bool),
     /// A signed integer.
     Int(i64),
-    /// An unsigned integer; used above `i64::MAX`, equal in meaning to `Int` below.
+    /// An unsigned integer. Used above `i64::MAX`; below, it means the same as `Int`.
     UInt(u64),
-    /// Single precision, kept apart so that it is written in its own shortest form.
+    /// Single precision. Kept apart so that it is written in its own shortest form.
     F32(f32),
     /// Double precision; may be NaN or infinite.
     F64(f64),
@@ -22,11 +22,11 @@ pub enum Value {
     Text(String),
     /// Raw bytes; base64 text in JSON.
     Bytes(Vec<u8>),
-    /// Numbers of one type, without a heap value for each.
+    /// Numbers of one type, without one heap value each.
     Array(Array),
-    /// Anything, in order.
+    /// Any values, in order.
     List(Vec<Value>),
-    /// A dict, in order. As a field of a row it is flattened with dots; inside a list it stays.
+    /// A dict, in order. Flattened with dots as a field of a row; kept as it is inside a list.
     Map(Vec<(Column, Value)>),
 }
 
@@ -74,7 +74,7 @@ impl Array {
         with_array!(self, v => v.len())
     }
 
-    /// Whether there are no elements.
+    /// Returns true if there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -85,7 +85,7 @@ impl Array {
 }
 
 impl Value {
-    /// Whether lists and dicts stand in one another more than `levels` deep.
+    /// Returns true if lists and dicts nest more than `levels` deep.
     pub(crate) fn nests_deeper_than(&self, levels: usize) -> bool {
         let rest = levels.checked_sub(1);
         let too_deep = |item: &Self| rest.is_none_or(|rest| item.nests_deeper_than(rest));

@@ -1,4 +1,4 @@
-//! Rows, gathered into the columns of a record batch.
+//! Collects rows into the columns of a record batch.
 
 use std::io;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN};
 
 /// A batch is full with this many rows…
 const BATCH_ROWS: usize = 8 << 10;
-/// …or this many bytes of them.
+/// …or this many bytes.
 const BATCH_BYTES: usize = 4 << 20;
-/// Arrow's offsets have 31 bits, and a batch may hold nearly this and one row more.
+/// Arrow's offsets have 31 bits. A batch may hold almost this much plus one row.
 const MAX_ROW_BYTES: usize = 1 << 30;
 
 /// Columns that fill up row by row.
 pub(super) struct Batch {
     schema: Arc<Schema>,
     places: Places,
-    /// The time's place is none.
+    /// The time has no place.
     shape: RowShape<Option<usize>>,
     times: Vec<f64>,
     columns: Vec<Builder>,
@@ -32,7 +32,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// With `columns`, which `schema` describes.
+    /// Creates a batch with `columns`, which `schema` describes.
     pub(super) fn new(schema: Arc<Schema>, columns: &[(Column, ColumnType)]) -> Self {
         Self {
             schema,
@@ -44,7 +44,7 @@ impl Batch {
         }
     }
 
-    /// Adds a row that the survey has seen: its text.
+    /// Adds the text of a row that the survey saw.
     pub(super) fn push(&mut self, row: &[u8]) -> Result<(), TrackError> {
         if row.len() > MAX_ROW_BYTES {
             return Err(refused(format!(
@@ -54,7 +54,7 @@ impl Batch {
             )));
         }
         self.push_columns(row).map_err(|Unfit| {
-            // The second pass met what the first did not.
+            // The second pass found what the first did not.
             refused("the track's file was edited while it was exported; try again".to_owned())
         })?;
         self.bytes += row.len();
@@ -88,12 +88,12 @@ impl Batch {
         if self.times.len() == rows + 1 { Ok(()) } else { Err(Unfit) }
     }
 
-    /// Whether it is time to [`take`](Self::take).
+    /// Returns true when it is time to [`take`](Self::take).
     pub(super) fn is_full(&self) -> bool {
         self.times.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }
 
-    /// What has been gathered.
+    /// Returns the collected rows.
     pub(super) fn take(&mut self) -> Result<RecordBatch, TrackError> {
         self.bytes = 0;
         let times: ArrayRef = Arc::new(Float64Array::from(std::mem::take(&mut self.times)));

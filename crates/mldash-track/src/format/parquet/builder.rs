@@ -1,4 +1,4 @@
-//! One column on its way into Arrow: values in, an array out.
+//! Builds one Arrow column: values in, an array out.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::format::float;
 use crate::json::{self, MAX_DEPTH, ScanError, Scanner};
 use crate::row::{Column, ColumnType};
 
-/// A text that is not of the columns' types, or not JSON.
+/// A text that is not JSON or does not fit the columns' types.
 #[derive(Debug)]
 pub(super) struct Unfit;
 
@@ -36,16 +36,16 @@ pub(super) enum Builder {
     Dict(DictBuilder),
 }
 
-/// Lists, their items one after another in one column.
+/// Lists, with the items of all lists in one column.
 pub(super) struct ListBuilder {
     field: Arc<Field>,
     items: Box<Builder>,
-    /// Where each list ends in `items`; the first is where none has begun.
+    /// Where each list ends in `items`. The first entry is the start of the first list.
     offsets: Vec<i32>,
     present: NullBufferBuilder,
 }
 
-/// Dicts, a column for each key.
+/// Dicts, with one column for each key.
 pub(super) struct DictBuilder {
     fields: Fields,
     keys: Vec<Column>,
@@ -54,7 +54,7 @@ pub(super) struct DictBuilder {
 }
 
 impl Builder {
-    /// An empty column of type `ty`.
+    /// Creates an empty column of type `ty`.
     pub(super) fn new(ty: &ColumnType) -> Self {
         match ty {
             ColumnType::Null => Self::Null(0),
@@ -69,7 +69,7 @@ impl Builder {
         }
     }
 
-    /// Adds the value that comes next: one of the column's type, or null.
+    /// Adds the next value: one of the column's type, or null.
     pub(super) fn push(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Unfit> {
         if scanner.peek() == Some(b'n') {
             scanner.expect_word(b"null")?;
@@ -100,7 +100,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds nothing, where a row lacks the column.
+    /// Adds null, for a row that lacks the column.
     pub(super) fn push_null(&mut self) {
         match self {
             Self::Null(rows) => *rows += 1,
@@ -114,7 +114,7 @@ impl Builder {
         }
     }
 
-    /// Values so far, nulls included.
+    /// Number of values so far, nulls included.
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Null(rows) => *rows,
@@ -128,7 +128,7 @@ impl Builder {
         }
     }
 
-    /// The values so far as an array; the column is empty again.
+    /// Returns the values so far as an array and empties the column.
     pub(super) fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         Ok(match self {
             Self::Null(rows) => Arc::new(NullArray::new(std::mem::take(rows))),

@@ -1,4 +1,4 @@
-//! Bringing the list of all files up to date.
+//! Updates the list of all files.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -14,7 +14,7 @@ use crate::local::error::StoreError;
 use crate::local::metadata::{Extra, load_json, save_json, utc_now};
 
 const METADATA_FILE: &str = ".files_metadata.json";
-/// The Python SDK holds this one while it rewrites the metadata.
+/// The Python SDK holds this lock while it rewrites the metadata.
 const LOCK_FILE: &str = ".files_metadata.lock";
 
 /// `.files_metadata.json`.
@@ -27,7 +27,7 @@ pub(super) struct FilesMetadata {
 }
 
 impl FileStore {
-    /// Marks as deleted what `unwanted` accepts; the data stays, as the SDK leaves it.
+    /// Marks the files that `unwanted` accepts as deleted. Their data stays, as with the SDK.
     pub(crate) fn delete(
         &self,
         unwanted: impl Fn(&FileInfo) -> bool,
@@ -35,7 +35,7 @@ impl FileStore {
         self.change(unwanted, |file| file.deleted_at = Some(utc_now()))
     }
 
-    /// Changes what is said of the files that `wanted` accepts; returns them as they are then.
+    /// Changes the notes of the files that `wanted` accepts. Returns these files after the change.
     pub(crate) fn change(
         &self,
         wanted: impl Fn(&FileInfo) -> bool,
@@ -57,7 +57,8 @@ impl FileStore {
         })
     }
 
-    /// Takes off the list what `unwanted` accepts, and removes its data; returns how many bytes that were.
+    /// Removes the files that `unwanted` accepts from the list and deletes their data. Returns the
+    /// bytes freed.
     pub(crate) fn remove(&self, unwanted: impl Fn(&FileInfo) -> bool) -> Result<u64, StoreError> {
         let _one_at_a_time = self.folding.lock();
         self.fold_waiting()?;
@@ -79,7 +80,7 @@ impl FileStore {
         Ok(removed_bytes)
     }
 
-    /// Brings the metadata up to date with what was saved.
+    /// Adds saved files to the metadata.
     pub(crate) fn fold(&self) -> Result<(), StoreError> {
         let _one_at_a_time = self.folding.lock();
         self.fold_waiting()
@@ -106,7 +107,7 @@ impl FileStore {
         self.journal.lock().forget_aside()
     }
 
-    /// Adds `new` to `files`, of each place the last; returns those that gave way.
+    /// Adds `new` to `files`, keeping the last file of each place. Returns the replaced files.
     pub(super) fn take_in(&self, files: &mut Vec<FileInfo>, new: Vec<FileInfo>) -> Vec<FileInfo> {
         let place = |file: &FileInfo| (file.path.clone(), file.filename.clone());
         let known: HashSet<String> = files.iter().map(|file| file.id.clone()).collect();
@@ -119,7 +120,7 @@ impl FileStore {
             if last.get(&place(&file)) != Some(&i) {
                 gave_way.push(file);
             } else if known.contains(&file.id) || !has_data() {
-                // Folded before a crash, and maybe saved over since.
+                // Folded before a crash, and perhaps saved over since.
             } else if let Some(&at) = places.get(&place(&file)) {
                 gave_way.push(std::mem::replace(&mut files[at], file));
             } else {
@@ -130,7 +131,7 @@ impl FileStore {
         gave_way
     }
 
-    /// Rewrites the metadata with the SDK kept out.
+    /// Rewrites the metadata under the SDK's lock.
     fn update<T>(&self, change: impl FnOnce(&mut Vec<FileInfo>) -> T) -> Result<T, StoreError> {
         let _lock = self.keep_sdk_out()?;
         let mut metadata = self.load()?;
@@ -140,7 +141,7 @@ impl FileStore {
         Ok(result)
     }
 
-    /// For as long as what is returned lives.
+    /// Holds the SDK's lock as long as the returned value lives.
     pub(super) fn keep_sdk_out(&self) -> Result<File, StoreError> {
         let path = self.folder.join(LOCK_FILE);
         let lock = OpenOptions::new()
@@ -161,7 +162,7 @@ impl FileStore {
     }
 }
 
-/// The file, and the folder that its id gave it, unless a folder of other files is called so too.
+/// Removes the file and its id's folder, unless that folder also holds other files.
 fn remove_data(path: &Path) -> io::Result<()> {
     fs::remove_file(path)?;
     match path.parent().map(fs::remove_dir) {

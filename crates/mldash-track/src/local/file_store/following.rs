@@ -1,5 +1,5 @@
-//! Which files were saved since one last looked: read off the journal's end while it only grows, else off
-//! the list of all.
+//! Finds files saved since the last look: from the journal's end if it only grew, else from the
+//! list of all files.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -12,38 +12,38 @@ use super::{FileInfo, FileStore};
 use crate::local::error::StoreError;
 use crate::name::ExperimentName;
 
-/// Looks at an experiment's files again and again.
+/// Polls an experiment's files.
 #[derive(Debug)]
 pub(crate) struct FileFollower {
     store: FileStore,
     stamps: Option<[Stamp; 3]>,
-    /// How much of the journal was read.
+    /// Bytes of the journal already read.
     journal_bytes: u64,
 }
 
-/// What a look shows.
+/// The result of a look.
 #[derive(Debug)]
 pub(crate) enum FileNews {
     /// Nothing new.
     Same,
-    /// These came.
+    /// These files are new.
     More(Vec<FileInfo>),
-    /// These are there, whatever was before.
+    /// These are all files; forget what was known before.
     All(Vec<FileInfo>),
 }
 
 impl FileFollower {
-    /// Of the experiment in `experiment`.
+    /// Follows the experiment in `experiment`.
     pub(crate) fn new(experiment: &Path, name: &ExperimentName) -> Self {
         Self { store: FileStore::new(experiment, name), stamps: None, journal_bytes: 0 }
     }
 
-    /// Where a file's data lies.
+    /// The path of a file's data.
     pub(crate) fn data_path(&self, info: &FileInfo) -> Result<PathBuf, StoreError> {
         self.store.data_path(info)
     }
 
-    /// What is new.
+    /// Returns what is new.
     pub(crate) fn look(&mut self) -> Result<FileNews, StoreError> {
         let stamps = self.store.stamps();
         if self.stamps == Some(stamps) {
@@ -63,14 +63,14 @@ impl FileFollower {
                 return Ok(FileNews::More(files));
             }
         }
-        // What comes while it is read is seen at the next look: the stamps are older.
+        // The stamps are older than the read, so the next look sees what arrives meanwhile.
         self.journal_bytes = stamps[0].map_or(0, |(_, len, ..)| len);
         let files = self.store.read_list()?;
         self.stamps = Some(stamps);
         Ok(FileNews::All(files))
     }
 
-    /// The journal's new whole lines; `None` if it is another file by now.
+    /// The journal's new whole lines; `None` if it was replaced by another file.
     fn read_journal(&mut self, path: &Path, inode: u64) -> io::Result<Option<Vec<u8>>> {
         let mut file = match File::open(path) {
             Ok(file) => file,

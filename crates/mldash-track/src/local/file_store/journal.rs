@@ -1,4 +1,4 @@
-//! Files that were saved and are not in the metadata yet, one line of JSON each.
+//! Saved files that are not in the metadata yet, one JSON line each.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -8,10 +8,10 @@ use super::FileInfo;
 use crate::local::error::StoreError;
 
 const JOURNAL_FILE: &str = ".files_journal.jsonl";
-/// The journal while it is folded.
+/// The journal while it is being folded.
 const ASIDE_FILE: &str = ".files_journal.aside.jsonl";
 
-/// The writing half.
+/// The write half.
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
@@ -28,7 +28,7 @@ impl Journal {
         Self { path, aside: folder.join(ASIDE_FILE), file: None, bytes, closed: false }
     }
 
-    /// Takes in a file; `false` once closed.
+    /// Appends a file. Returns `false` once closed.
     pub(super) fn append(&mut self, info: &FileInfo) -> Result<bool, StoreError> {
         if self.closed {
             return Ok(false);
@@ -49,7 +49,7 @@ impl Journal {
             ),
         };
         if let Err(source) = file.write_all(&line) {
-            // All of the line or none of it; a torn one is passed over by readers.
+            // Write the whole line or nothing. Readers skip a torn line.
             let _ = file.set_len(self.bytes);
             return Err(StoreError::io("append to", &self.path)(source));
         }
@@ -62,17 +62,18 @@ impl Journal {
         self.bytes
     }
 
-    /// Takes no more from now on.
+    /// Accepts no more files.
     pub(super) fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Whether a fold was begun and not finished.
+    /// Returns true if a fold started and did not finish.
     pub(super) fn is_set_aside(&self) -> bool {
         self.aside.exists()
     }
 
-    /// Sets what waits aside to be folded, and begins anew; whether there is anything.
+    /// Sets the journal aside for folding and starts a new one. Returns true if there is anything
+    /// to fold.
     pub(super) fn set_aside(&mut self) -> Result<bool, StoreError> {
         if self.bytes == 0 {
             return Ok(false);
@@ -82,7 +83,7 @@ impl Journal {
         Ok(true)
     }
 
-    /// What was set aside is in the metadata now.
+    /// Removes the journal set aside, which is now in the metadata.
     pub(super) fn forget_aside(&self) -> Result<(), StoreError> {
         fs::remove_file(&self.aside).map_err(StoreError::io("remove", &self.aside))
     }
@@ -95,12 +96,12 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// Where it lies in `folder`.
+    /// The paths in `folder`.
     pub(super) fn paths(folder: &Path) -> [PathBuf; 2] {
         [JOURNAL_FILE, ASIDE_FILE].map(|name| folder.join(name))
     }
 
-    /// The journal first: what is set aside between the two reads is then in both.
+    /// Reads the journal first: what is set aside between the two reads is then in both.
     pub(super) fn read(folder: &Path) -> Result<Self, StoreError> {
         let journal = read_lines(&folder.join(JOURNAL_FILE))?;
         Ok(Self { journal, aside: read_aside(folder)? })
@@ -111,7 +112,7 @@ pub(super) fn read_aside(folder: &Path) -> Result<Vec<FileInfo>, StoreError> {
     read_lines(&folder.join(ASIDE_FILE))
 }
 
-/// A last line that a crash has torn is no file.
+/// Skips a last line that a crash tore.
 fn read_lines(path: &Path) -> Result<Vec<FileInfo>, StoreError> {
     let text = match fs::read(path) {
         Ok(text) => text,

@@ -1,5 +1,5 @@
-//! Reading the list of all files; what was read is kept for as long as nothing changed on disk, so
-//! that files can be read by name one after another.
+//! Reads the list of all files. The list is cached until something changes on disk, so that reading
+//! many files by name is fast.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,17 +10,17 @@ use super::journal::Waiting;
 use super::{FileInfo, FileStore};
 use crate::local::error::StoreError;
 
-/// The files that there are, by folder and name.
+/// The existing files, by folder and name.
 pub(crate) type Listing = Arc<Vec<FileInfo>>;
 
-/// What was read, and what the files on disk looked like just before.
+/// What was read, and the stamps of the files on disk just before.
 #[derive(Debug, Default)]
 pub(super) struct KeptListing {
     stamps: [Stamp; 3],
     files: Option<Listing>,
 }
 
-/// Tells a file from what was in its place before; `None` without one.
+/// Distinguishes a file from an earlier one in its place; `None` if there is no file.
 pub(super) type Stamp = Option<(u64, u64, i64, i64)>;
 
 fn stamp(path: &Path) -> Stamp {
@@ -29,7 +29,7 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 impl FileStore {
-    /// The files that there are.
+    /// The existing files.
     pub(crate) fn list(&self) -> Result<Listing, StoreError> {
         let mut kept = self.kept.lock();
         let stamps = self.stamps();
@@ -41,7 +41,7 @@ impl FileStore {
         Ok(files)
     }
 
-    /// What the journal, what is set aside of it and the metadata look like.
+    /// The stamps of the journal, the journal set aside and the metadata.
     pub(super) fn stamps(&self) -> [Stamp; 3] {
         let [journal, aside] = Waiting::paths(&self.folder);
         [&journal, &aside, &self.metadata_path()].map(|path| stamp(path))
@@ -49,7 +49,8 @@ impl FileStore {
 
     pub(super) fn read_list(&self) -> Result<Vec<FileInfo>, StoreError> {
         let waiting = Waiting::read(&self.folder)?;
-        // The SDK writes in place: what can't be read may be half written, and whole a moment later.
+        // The SDK writes in place: an unreadable file may be half written, and whole a moment
+        // later.
         let mut metadata = self.load().or_else(|error| match self.keep_sdk_out() {
             Ok(_lock) => self.load(),
             Err(_) => Err(error),

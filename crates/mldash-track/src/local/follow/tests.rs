@@ -1,4 +1,5 @@
-//! Whatever is appended, sorted, cut back and restarted: who takes the lines as they come has the rows.
+//! Whatever is appended, sorted, cut back and restarted, a follower that takes lines as they come
+//! ends up with the track's rows.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -20,17 +21,17 @@ type Rows = BTreeMap<Timestamp, Fields>;
 enum Step {
     /// A flush of rows at these times.
     Append(Vec<i8>),
-    /// Closed, which sorts, and opened again.
+    /// Closes the track, which sorts it, and opens it again.
     Reopen,
     /// The Python SDK appends a row.
     Foreign(i8),
-    /// A write that failed: rows are there for a moment and cut back.
+    /// A failed write: rows are there for a moment and are cut back.
     FailedWrite(Vec<i8>, bool),
-    /// So many bytes are asked for, and so many of the lines taken.
+    /// Asks for this many bytes and takes this many of the lines.
     Take(usize, usize),
-    /// Whoever takes lines is restarted with what was remembered, now or earlier.
+    /// Restarts the follower with what was remembered, now or earlier.
     Restart { remembered_now: bool },
-    /// What is taken is remembered.
+    /// Remembers what was taken.
     Remember,
 }
 
@@ -47,7 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A track, and somebody who takes its lines to where rows merge.
+/// A track, and a follower that takes its lines to a place where rows merge.
 struct World {
     dir: ExperimentDir,
     name: TrackName,
@@ -101,7 +102,7 @@ impl World {
                     self.take(10_000, 100);
                 }
                 OpenOptions::new().write(true).open(&path).unwrap().set_len(before).unwrap();
-                // The next try has what came since, too.
+                // The next try also contains what came since.
                 let mut again: Rows = rows.into_iter().collect();
                 for (ts, fields) in self.rows(&times[..1]) {
                     again.entry(ts).or_default().merge(fields);
@@ -137,7 +138,7 @@ impl World {
         file.write_all(text).unwrap();
     }
 
-    /// Takes some of the next lines; whether there were any.
+    /// Takes some of the next lines. Returns true if there were any.
     fn take(&mut self, max_bytes: usize, max_lines: usize) -> bool {
         self.follower.look().unwrap();
         let lines = self.follower.read(max_bytes).unwrap();
@@ -182,7 +183,7 @@ proptest! {
         while world.take(1000, usize::MAX) {}
         prop_assert_eq!(sorted(&world.there), sorted(&world.here()));
         prop_assert_eq!(world.follower.look().unwrap(), Waiting::default());
-        // Also once all is sorted, and nothing comes twice.
+        // Also after everything is sorted; nothing comes twice.
         world.appender.take().unwrap().close().unwrap();
         prop_assert_eq!(world.follower.look().unwrap(), Waiting::default());
     }
@@ -233,7 +234,7 @@ fn what_was_taken_of_another_file_counts_for_nothing() {
 fn lines_that_were_counted_and_cut_back_are_not_waited_for() {
     let (folder, mut follower) = with_file("{\"timestamp\":1}\n{\"timestamp\":2}\n");
     assert_eq!(follower.look().unwrap(), Waiting { lines: 2, bytes: 32 });
-    // In place, as a writer does whose write failed: one row where two were.
+    // In place, as after a failed write: one row where there were two.
     let longer = format!("{{\"timestamp\":1,\"q\":\"{}\"}}\n", "x".repeat(40));
     fs::write(folder.path().join(DATA_FILE), &longer).unwrap();
     follower.look().unwrap();

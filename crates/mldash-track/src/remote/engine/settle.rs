@@ -1,4 +1,4 @@
-//! Booking what became of a call.
+//! Handles the result of a call.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +24,7 @@ impl Engine {
             Done::Session(Err(error)) => {
                 self.connection = Connection::Closed { under_way: false };
                 if !self.call_failed(&error) {
-                    // Without a session nothing else can be called.
+                    // Without a session no other call can be made.
                     self.server_failed(&error);
                 }
             }
@@ -56,7 +56,7 @@ impl Engine {
             );
             file.progress.tracks.clear();
             file.progress.status = None;
-            // Without it the files are sent again, which is what is wanted.
+            // Without the list the files are sent again, which is intended here.
             let _ = std::fs::remove_file(file.beside("files"));
         }
         for (topic, taken) in &mut file.progress.tracks {
@@ -115,7 +115,7 @@ impl Engine {
         if let Connection::Open(open) = &mut self.connection {
             open.trying_again = false;
             let mut refused = open.refused.lock();
-            // Those that are refused again come back one by one.
+            // Files that are refused again are added one by one.
             refused.take_files();
             if let Err(error) = refused.save() {
                 tracing::warn!("{}", one_line(&error));
@@ -131,7 +131,7 @@ impl Engine {
         self.plan.set_awaits_file(&topic, !done.awaits.is_empty());
         if !done.awaits.is_empty() {
             self.shared.uploads.lock().await_files(&topic, done.awaits);
-            // They may have gone through since the rows were read.
+            // The files may have been sent since the rows were read.
             self.free_rows();
         }
         match &done.error {
@@ -206,7 +206,7 @@ impl Engine {
         self.free_rows();
     }
 
-    /// The tracks whose files the server has by now go on.
+    /// Resumes the tracks whose files the server now has.
     pub(super) fn free_rows(&mut self) {
         let freed = self.shared.uploads.lock().take_freed();
         freed.iter().for_each(|topic| self.plan.set_awaits_file(topic, false));
@@ -232,7 +232,7 @@ impl Engine {
                 self.server_is_well();
             }
             Err(error) if error.fault == Fault::Refused => {
-                // A server without it is no reason to hold anything back.
+                // A server without a status must not hold anything up.
                 tracing::warn!("{} takes no status: {}", self.shared.api.url(), error.text);
                 open.progress.progress.status = Some(status);
             }
@@ -245,11 +245,12 @@ impl Engine {
         }
     }
 
-    /// Notes a failure; whether it is of the server as a whole, which is then left alone for a while.
+    /// Notes a failure. Returns true if it affects the whole server, which is then left alone for a
+    /// while.
     fn call_failed(&mut self, error: &CallError) -> bool {
         self.note_failure(error);
         if error.fault == Fault::Absent {
-            // What was made is not there any more: it is made anew.
+            // Something created before is gone; create it again.
             self.connection = Connection::Closed { under_way: false };
         }
         let is_of_the_server = error.fault.is_of_the_server();
@@ -283,7 +284,7 @@ impl Engine {
                     (Fault::Token, Purpose::Recording) => {
                         tracing::error!("not uploading: {reason}; recording goes on");
                     }
-                    // It ends with that, and who waits is told.
+                    // The upload ends here, and the waiting caller gets the error.
                     (Fault::Token, Purpose::Request) => {}
                     (_, Purpose::Recording) => tracing::warn!(
                         "uploading to {url} fails: {reason}; recording goes on, it is tried again"

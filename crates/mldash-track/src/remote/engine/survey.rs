@@ -1,4 +1,5 @@
-//! Looking at the store: which tracks there are, what waits, and who may be told that nothing does.
+//! Looks at the store: which tracks exist, what waits, and which callers can be told that nothing
+//! does.
 
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::remote::status::SyncState;
 use crate::remote::waiter::{Targets, Waiter};
 
 impl Engine {
-    /// Looks at all that is not under way.
+    /// Looks at everything that is not in flight.
     pub(super) fn survey(&mut self) {
         self.look += 1;
         if let Err(error) = self.find_tracks() {
@@ -63,7 +64,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Looks at a track, unless it is under way.
+    /// Looks at a track, unless it is in flight.
     pub(super) fn look_at(&mut self, topic: &str) {
         let Some(track) = self.tracks.get_mut(topic) else { return };
         let Some(sender) = &mut track.sender else { return };
@@ -83,13 +84,13 @@ impl Engine {
         self.plan.set_waiting(topic, waits);
     }
 
-    /// Whether nothing waits and nothing is under way.
+    /// Returns true if nothing waits and nothing is in flight.
     pub(super) fn is_drained(&self) -> bool {
         let at_rest = |track: &Track| track.sender.is_some() && track.waiting.lines == 0;
         self.tracks.values().all(at_rest) && self.shared.uploads.lock().waiting().0 == 0
     }
 
-    /// What there is now is what those who just began to wait wait for.
+    /// Callers that just began to wait now wait for the current contents of the store.
     pub(super) fn set_targets(&mut self) {
         let failures = self.worst();
         let dir = &self.task.dir;
@@ -124,7 +125,7 @@ impl Engine {
             {
                 tracing::warn!("{}", one_line(&error));
             }
-            // Who waits no longer has been told already.
+            // A caller that no longer waits was told already.
             let _ = waiter.answer.try_send(answer);
         }
     }
@@ -158,7 +159,7 @@ impl Engine {
         }
     }
 
-    /// How often in a row the worst call failed.
+    /// How many times in a row the worst call failed.
     pub(super) fn worst(&self) -> u32 {
         let status = match &self.connection {
             Connection::Open(open) => open.status_failures.count(),
@@ -167,7 +168,7 @@ impl Engine {
         self.plan.worst().max(self.shared.uploads.lock().worst()).max(status)
     }
 
-    /// Shows how far it is.
+    /// Publishes the progress.
     pub(super) fn publish(&self) {
         let (files, file_bytes) = self.shared.uploads.lock().waiting();
         let waiting = self.tracks.values().map(|track| track.waiting);
