@@ -189,6 +189,7 @@ fn resolve_field(
 #[cfg(test)]
 mod tests {
     use super::super::testing::{fields, install, name};
+    use super::super::texts::installed;
     use super::*;
 
     #[test]
