@@ -44,8 +44,8 @@ lint: setup  ## formatting, clippy and documentation in both feature sets, scrip
 	cargo fmt --check
 	$(WITH_ROS) $(CLIPPY) -- -D warnings
 	$(NO_ROS) $(CLIPPY) $(NO_FEATURES) -- -D warnings
-	@# What another Rust program may take alone.
-	$(NO_ROS) cargo clippy --locked --quiet -p mldash-track -- -D warnings
+	@# Each crate alone, as another program takes it: together they lend each other features.
+	for crate in crates/mldash-*; do $(NO_ROS) cargo clippy --locked --quiet -p "$${crate#crates/}" -- -D warnings; done
 	$(WITH_ROS) env $(DOC)
 	$(NO_ROS) $(DOC) $(NO_FEATURES)
 	scripts/lint-features
