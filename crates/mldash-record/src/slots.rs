@@ -257,7 +257,8 @@ impl Slots {
                 None => return Ok(Place::Refused),
             }
         };
-        if way.steps > LONG_WAY {
+        // A chain has to know all rows that it skips, or it takes their messages' repeats for new.
+        if known.is_some() || way.steps > LONG_WAY {
             self.remember(arrival, slot, way, place);
         }
         let is_home_anybodys = || {

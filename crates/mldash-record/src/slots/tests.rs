@@ -213,6 +213,22 @@ fn a_stamp_that_stands_still_costs_the_same_for_every_message() {
 }
 
 #[test]
+fn a_search_that_begins_anew_at_a_repeat_knows_the_rows_behind_it() {
+    let t = at(TODAY, 0);
+    let mut messages: Vec<Message> = (0..13).map(|content| (0, t, content)).collect();
+    // So many other searches that the one for `t` is no longer remembered.
+    for group in 1..=MAX_CHAINS as u32 {
+        let other = at(TODAY + f64::from(group), 0);
+        messages.extend((0..13).map(|content| (0, other, content)));
+    }
+    let count = messages.len();
+    messages.extend([(0, t, 9), (0, t, 99), (0, t, 11)]);
+    let mut store = Store::default();
+    let run = store.record(SameStamp::Keep, &messages);
+    assert_eq!((run.stored, run.repeats), (count + 1, 2));
+}
+
+#[test]
 fn what_could_not_be_stored_is_no_repeat_when_it_comes_again() {
     let t = at(TODAY, 0);
     let mut slots = Slots::behind(None);
