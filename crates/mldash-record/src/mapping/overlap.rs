@@ -35,8 +35,7 @@ fn identity(topic: &TopicPattern) -> (Scope, &str) {
 /// Whether `first` leaves nothing for `later`, which is for the same topic or glob. Globs can differ
 /// in the type they are for.
 fn hides(first: &Rule, later: &Rule) -> bool {
-    let takes_all = first.message_type().is_none_or(|t| later.message_type() == Some(t));
-    takes_all || !first.topic().is_glob()
+    first.takes_types_of(later) || !first.topic().is_glob()
 }
 
 fn report_repeated_topic(first: &Rule, later: &Rule, problems: &mut Problems) {

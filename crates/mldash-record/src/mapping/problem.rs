@@ -13,6 +13,11 @@ pub struct Place {
     pub column: usize,
 }
 
+impl Place {
+    /// The start of the text.
+    pub(super) const START: Self = Self { line: 1, column: 1 };
+}
+
 /// One thing that is wrong with a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -79,6 +84,13 @@ impl Problem {
 pub(super) struct Spot {
     pub(super) place: Place,
     pub(super) key_path: String,
+}
+
+impl Spot {
+    /// A place of the text as a whole, below no key.
+    pub(super) fn of_text(place: Place) -> Self {
+        Self { place, key_path: String::new() }
+    }
 }
 
 /// A value and where it stands.

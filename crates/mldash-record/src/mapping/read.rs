@@ -44,7 +44,6 @@ const TOPIC: &str =
     "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`";
 const SIZE: &str = "write a number and a unit: B, kB, KiB, MB, MiB, GB, GiB, TB or TiB";
 const TYPE: &str = "write a type such as `geometry_msgs/msg/PoseStamped`";
-const START: Place = Place { line: 1, column: 1 };
 
 /// The mapping that `text` means; `None` only with a problem.
 pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
@@ -52,7 +51,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
         Some(root) if !root.is_null() => root,
         Some(_) | None => {
             if problems.is_empty() {
-                let spot = Spot { place: START, key_path: String::new() };
+                let spot = Spot::of_text(Place::START);
                 problems.add(&spot, "the mapping is empty", Some(NO_TOPICS.to_owned()));
             }
             return None;
@@ -111,7 +110,7 @@ fn root_folder(item: &Item<'_>, problems: &mut Problems) -> Option<PathBuf> {
 }
 
 fn remote(item: &Item<'_>, problems: &mut Problems) -> Option<Remote> {
-    if item.is_scalar() {
+    if item.is_scalar() && !item.is_null() {
         let hint = format!("write `remote: {{url: {}}}`", item.text(problems)?);
         item.mismatch("a mapping", Some(&hint), problems);
         return None;

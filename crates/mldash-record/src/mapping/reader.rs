@@ -36,7 +36,7 @@ pub(super) struct Entry<'n> {
 impl<'n> Item<'n> {
     /// The whole text's value.
     pub(super) fn root(node: &'n Node) -> Self {
-        Self { node, spot: Spot { place: node.place, key_path: String::new() } }
+        Self { node, spot: Spot::of_text(node.place) }
     }
 
     /// The keys and values of a mapping, each key once.
@@ -99,7 +99,7 @@ impl<'n> Item<'n> {
     /// How this, which is no list, is written as one.
     fn as_list(&self) -> Option<String> {
         match &self.node.kind {
-            Kind::Scalar(scalar) if !self.node.is_null() => {
+            Kind::Scalar(scalar) if !self.is_null() => {
                 Some(format!("write a list of one: `[{}]`", shorten(&scalar.text)))
             }
             Kind::Map(entries) => {
@@ -126,7 +126,7 @@ impl<'n> Item<'n> {
                 );
                 None
             }
-            Some(text) if !self.node.is_null() && !text.is_empty() => Some(text),
+            Some(text) if !self.is_null() && !text.is_empty() => Some(text),
             _ => {
                 let is_nested = matches!(self.node.kind, Kind::Map(_) | Kind::List(_));
                 self.mismatch("a text", is_nested.then_some(QUOTE), problems);
@@ -212,6 +212,11 @@ impl<'n> Item<'n> {
         Placed { value, spot: self.spot.clone() }
     }
 
+    /// Whether nothing stands after the key.
+    pub(super) fn is_null(&self) -> bool {
+        self.node.is_null()
+    }
+
     /// Whether it is a list or mapping with nothing in it.
     pub(super) fn is_empty(&self) -> bool {
         match &self.node.kind {
@@ -224,7 +229,7 @@ impl<'n> Item<'n> {
     /// Notes that something else was expected.
     pub(super) fn mismatch(&self, expected: &str, hint: Option<&str>, problems: &mut Problems) {
         let found = match &self.node.kind {
-            Kind::Scalar(_) if self.node.is_null() => "nothing".to_owned(),
+            Kind::Scalar(_) if self.is_null() => "nothing".to_owned(),
             Kind::Scalar(scalar) if scalar.text.is_empty() => "an empty text".to_owned(),
             Kind::Scalar(scalar) if scalar.is_plain => format!("`{}`", shorten(&scalar.text)),
             Kind::Scalar(scalar) => format!("the text \"{}\"", shorten(&scalar.text)),
@@ -232,7 +237,7 @@ impl<'n> Item<'n> {
             Kind::Map(_) => "a mapping".to_owned(),
         };
         let message = format!("expected {expected}, found {found}");
-        let hint = hint.or(self.node.is_null().then_some(OPEN));
+        let hint = hint.or(self.is_null().then_some(OPEN));
         problems.add(&self.spot, message, hint.map(str::to_owned));
     }
 }

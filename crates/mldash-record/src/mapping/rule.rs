@@ -52,6 +52,11 @@ impl Rule {
         self.message_type.as_ref().map(|message_type| &message_type.value)
     }
 
+    /// Returns true if it takes every type that `other` takes.
+    pub(super) fn takes_types_of(&self, other: &Self) -> bool {
+        self.message_type().is_none_or(|ty| other.message_type() == Some(ty))
+    }
+
     /// Its topic as it is written, with the type where it says one: several entries may be for the
     /// same wildcard.
     pub fn label(&self) -> String {

@@ -147,13 +147,12 @@ impl TopicPattern {
     pub(super) fn covers(&self, other: &Self) -> bool {
         // In no name, so that only a wildcard takes it.
         const ANY: &str = "\u{1}";
-        let mut examples = ["", ANY, "\u{1}/\u{1}"].map(|parts| {
-            let parts = other.absolute.replace("**", parts).replace(['*', '?'], ANY);
-            plain(&parts).into_owned()
+        let examples = ["", ANY, "\u{1}/\u{1}"].map(|parts| {
+            let name = other.absolute.replace("**", parts).replace(['*', '?'], ANY);
+            plain(&name).into_owned()
         });
-        examples.sort();
         let mut taken = examples.iter().filter(|name| other.captures(name).is_some()).peekable();
-        taken.peek().is_some() && taken.all(|name| self.is_glob() && self.captures(name).is_some())
+        taken.peek().is_some() && taken.all(|name| self.captures(name).is_some())
     }
 
     /// How many wildcards there are.

@@ -4,8 +4,6 @@ use super::Mapping;
 use super::problem::{Place, Problem, Problems, Spot};
 use super::rule::Rule;
 
-const START: Place = Place { line: 1, column: 1 };
-
 impl Mapping {
     /// What is probably not meant so, in the text's order: an entry that never gets a topic since an earlier
     /// one takes them all, an environment variable that `env` does not know, no experiment.
@@ -20,7 +18,7 @@ impl Mapping {
                 }
             }
             None => {
-                let spot = Spot { place: START, key_path: String::new() };
+                let spot = Spot::of_text(Place::START);
                 let hint =
                     "write `experiment: owner/project/{date}-{time}`, or start with `--experiment`";
                 found.add(&spot, "no `experiment`", Some(hint.to_owned()));
@@ -41,8 +39,8 @@ impl Mapping {
 
 /// Whether no topic comes to `later`, a glob behind `first`. A topic's own name goes before all globs.
 fn leaves_nothing(first: &Rule, later: &Rule) -> bool {
-    let takes_types = first.message_type().is_none_or(|ty| later.message_type() == Some(ty));
-    takes_types && later.topic().is_glob() && first.topic().covers(later.topic())
+    let is_hidden = later.topic().is_glob() && first.topic().covers(later.topic());
+    is_hidden && first.takes_types_of(later)
 }
 
 #[cfg(test)]

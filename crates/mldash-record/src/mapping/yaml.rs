@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     match Builder::default().build(text) {
         Ok(root) => root,
         Err(error) => {
-            let spot = Spot { place: error.place, key_path: String::new() };
+            let spot = Spot::of_text(error.place);
             problems.add(&spot, error.message, error.hint);
             None
         }
