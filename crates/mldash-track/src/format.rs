@@ -55,7 +55,7 @@ pub enum Format {
 
 /// A text that names no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a format; there are json, jsonl, parquet, mocap, mcap and csv")]
+#[error("`{0}` is not a format; there are {known}", known = known_formats())]
 pub struct FormatError(String);
 
 impl Format {
@@ -108,6 +108,15 @@ impl Format {
             #[cfg(feature = "mcap")]
             Self::Mcap => false,
         }
+    }
+}
+
+/// The names of all formats, as a sentence lists them.
+fn known_formats() -> String {
+    let names: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+    match names.split_last() {
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 

@@ -114,11 +114,7 @@ impl Survey {
         };
         for (hint, (name, kind)) in later.places.names.iter().zip(later.kinds).enumerate() {
             let place = self.places.find_or_push(name, hint);
-            if self.kinds.len() <= place {
-                self.kinds.push(Kind::default());
-                self.seen.push(0);
-            }
-            self.kinds[place].merge(kind);
+            make_room(&mut self.kinds, place).merge(kind);
         }
     }
 
@@ -146,15 +142,11 @@ impl Survey {
                 last_time.extend_from_slice(time);
                 return Ok(());
             };
-            if kinds.len() <= place {
-                kinds.push(Kind::default());
-                seen.push(0);
-            }
-            let is_twice = std::mem::replace(&mut seen[place], *rows) == *rows;
+            let is_twice = std::mem::replace(make_room(seen, place), *rows) == *rows;
             if is_twice || (scanner.peek() == Some(b'{') && *text == RowText::AsStored) {
                 return Err(Halt::NotFlat);
             }
-            Ok(kinds[place].note(scanner)?)
+            Ok(make_room(kinds, place).note(scanner)?)
         })
     }
 
@@ -226,4 +218,12 @@ impl FromIterator<Column> for Places {
         });
         places
     }
+}
+
+/// The item at `place`, which may be the next one to come.
+fn make_room<T: Default>(items: &mut Vec<T>, place: usize) -> &mut T {
+    if items.len() <= place {
+        items.resize_with(place + 1, T::default);
+    }
+    &mut items[place]
 }

@@ -120,9 +120,8 @@ impl Cursor {
             return Ok(0);
         }
         let start = lines.len();
-        lines.resize(start + block.len as usize, 0);
-        let read = self.data.file.read_exact_at(&mut lines[start..], block.offset);
-        read.map_err(StoreError::io("read", &self.data.path))?;
+        read_block(&self.data.file, block, lines)
+            .map_err(StoreError::io("read", &self.data.path))?;
         if !are_bare_rows(&lines[start..], block.rows) {
             lines.truncate(start);
             return Ok(0);
@@ -173,8 +172,8 @@ pub(super) struct LoadedBlock {
 impl LoadedBlock {
     /// Reads a block. The next row is the first one at or after `start`.
     pub(super) fn read(file: &File, block: &Block, start: f64) -> std::io::Result<Self> {
-        let mut bytes = vec![0; block.len as usize];
-        file.read_exact_at(&mut bytes, block.offset)?;
+        let mut bytes = Vec::new();
+        read_block(file, block, &mut bytes)?;
         let mut rows = Vec::with_capacity(block.rows as usize);
         let mut from = 0;
         while from < bytes.len() {
@@ -255,6 +254,13 @@ impl PartialEq for LoadedBlock {
 }
 
 impl Eq for LoadedBlock {}
+
+/// Appends a block's text to `out`.
+fn read_block(file: &File, block: &Block, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let start = out.len();
+    out.resize(start + block.len as usize, 0);
+    file.read_exact_at(&mut out[start..], block.offset)
+}
 
 /// Returns true if these lines are `rows` objects with nothing around them but line ends.
 fn are_bare_rows(lines: &[u8], rows: u64) -> bool {
