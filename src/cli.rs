@@ -184,7 +184,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Inserts `run` if no subcommand is named, as in `mldash_bridge --config F`. clap handles an
 /// unknown word and suggests the nearest command; `run` handles a mapping given as a word.
 fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
-    const OTHER: [&str; 5] = ["help", "-h", "--help", "-V", "--version"];
+    const OTHER: [&str; 4] = ["-h", "--help", "-V", "--version"];
     let mut first = 1;
     if args.get(first).is_some_and(|arg| arg == "--log-level") {
         first += 2;

@@ -70,16 +70,29 @@ impl Destination {
         let exp = Experiment::open(&self.experiment, self.options)?;
         exp.start_run(details)?;
         tracing::info!("recording experiment {} into {}", exp.name(), exp.folder().display());
-        let before: Vec<u64> = exp.list()?.iter().map(|track| track.total_entries).collect();
-        let rows: u64 = before.iter().sum();
-        if rows > 0 {
-            let tracks = before.len();
-            tracing::info!("it has {rows} rows in {tracks} tracks already; this run adds to them");
-        }
+        tell_what_is_there(&exp);
         if let Some(sync) = exp.sync_status() {
             tracing::info!("uploading it to {}", sync.url);
         }
         Ok(exp)
+    }
+}
+
+/// Logs that a run adds to rows that are there. A recording starts even if that can't be read.
+fn tell_what_is_there(exp: &Experiment) {
+    let tracks = match exp.list() {
+        Ok(tracks) => tracks,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "can't tell what {} holds already", exp.name());
+            return;
+        }
+    };
+    let rows: Vec<u64> =
+        tracks.iter().map(|track| track.total_entries).filter(|rows| *rows > 0).collect();
+    if !rows.is_empty() {
+        let (tracks, rows) = (rows.len(), rows.iter().sum::<u64>());
+        tracing::info!("it has {rows} rows in {tracks} tracks already; this run adds to them");
     }
 }
 

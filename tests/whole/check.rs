@@ -115,6 +115,7 @@ fn what_is_nearly_a_mapping_is_told_how_to_write_it() {
         ("topics:\n  - topic: /*/x\n    track: {1}/x\n", "`\"{1}/x\"`"),
         ("topics:\n  - {topic: /odom\n  - topic: /x\n", "the `{` in line 2 is not closed"),
         ("topics:\n  - topic: “/odom”\n", "straight quotes"),
+        ("remote:\ntopics: [{topic: /a}]\n", "write a value, or leave the key out"),
     ] {
         assert!(hint(text).contains(told), "{text}: {}", hint(text));
     }

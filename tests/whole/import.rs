@@ -94,6 +94,8 @@ fn a_bag_is_imported_whole_and_twice_is_the_same_rows() {
     let again = import(&[Path::new(BAG), Path::new(BAG)], Path::new(CONFIG), dir.path());
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert_eq!(tracks.map(|track| format!("{:?}", rows(dir.path(), track))), before);
+    let adds = "already; this run adds to them";
+    assert!(!done.stderr.contains(adds) && again.stderr.contains(adds), "{}", again.stderr);
 }
 
 #[test]
