@@ -1,7 +1,7 @@
 //! The ROS side: a node that finds topics, subscribes to them and hands their bytes to the recorder.
 //!
-//! The one place that knows whether ROS 2 was there at build time: `live` talks to it, `absent`
-//! has the same surface and says that it can't. Knows nothing of rows and files.
+//! This is the only place that knows whether the program was built with ROS 2. `live` uses it; `absent`
+//! has the same functions, and they fail. Knows nothing about rows and files.
 
 #[cfg(not(feature = "ros"))]
 mod absent;
@@ -38,7 +38,7 @@ use parking_lot::Mutex;
 
 use crate::mapping::ClockJump;
 
-/// What the node was given as ROS parameters; an empty text is the same as not given.
+/// Settings given as ROS parameters. An empty text counts as not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RosParameters {
     /// The mapping file.
@@ -53,18 +53,18 @@ pub struct RosParameters {
     pub start_paused: Option<bool>,
 }
 
-/// What a node needs to know besides what it records.
+/// Settings of a node besides what it records.
 #[derive(Clone, Debug, Default)]
 pub struct NodeSettings {
-    /// What the run uses, shown as the node's parameters.
+    /// The settings in use, shown as the node's parameters.
     pub shown: EffectiveSettings,
-    /// The log, to be published on `/rosout`.
+    /// The log for `/rosout`; `None` if it is not published.
     pub logs: Option<LogQueue>,
     /// What to do when the ROS clock jumps back.
     pub clock_jump: ClockJump,
 }
 
-/// What a run uses, wherever it was said.
+/// The settings in use, whether given by flag, parameter or mapping.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EffectiveSettings {
     /// The mapping file.
@@ -73,18 +73,18 @@ pub struct EffectiveSettings {
     pub experiment: String,
     /// The local store's root.
     pub root: String,
-    /// The server to sync to; empty without one.
+    /// The server to sync to; empty if there is none.
     pub remote: String,
     /// Whether the recording starts paused.
     pub start_paused: bool,
 }
 
-/// This machine's name.
+/// This machine's host name.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Tells a recording to come to its end, when asked to or when its time is over.
+/// Tells a recording to end, on request or when its duration is over.
 #[derive(Clone, Default)]
 pub struct StopFlag {
     stopped: Arc<AtomicBool>,
@@ -93,7 +93,7 @@ pub struct StopFlag {
     sleepers: Arc<Mutex<Vec<WakeUp>>>,
 }
 
-/// Wakes somebody who sleeps.
+/// Wakes a sleeping thread.
 type WakeUp = Box<dyn Fn() + Send + Sync>;
 
 impl fmt::Debug for StopFlag {
@@ -103,47 +103,47 @@ impl fmt::Debug for StopFlag {
 }
 
 impl StopFlag {
-    /// The same flag, which from now on is set after `duration` too, if there is one.
+    /// Returns the same flag. It is also set after `duration` from now, if given.
     pub fn after(&self, duration: Option<Duration>) -> Self {
         let deadline = duration.and_then(|duration| Instant::now().checked_add(duration));
         Self { deadline, ..self.clone() }
     }
 
-    /// The recording takes what is queued and ends.
+    /// Asks the recording to take what is queued and end.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
         self.sleepers.lock().iter().for_each(|wake_up| wake_up());
     }
 
-    /// Calls `wake_up` when the recording is to end because it was told to; who sleeps looks at
-    /// [`deadline`](Self::deadline) too.
+    /// Calls `wake_up` when the recording is asked to end. It is not called at the
+    /// [`deadline`](Self::deadline), so sleeping threads must also observe that.
     pub fn call_when_set(&self, wake_up: impl Fn() + Send + Sync + 'static) {
         self.sleepers.lock().push(Box::new(wake_up));
     }
 
-    /// When its time is over, if it has one.
+    /// When the duration is over, if there is one.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// The recording ends at once: what is queued is counted and left out, what was recorded is
+    /// Asks the recording to end at once: queued messages are counted and left out, recorded rows are
     /// written.
     pub fn hurry(&self) {
         self.hurried.store(true, Ordering::Relaxed);
         self.stop();
     }
 
-    /// What is set once it is to end at once.
+    /// The flag that [`hurry`](Self::hurry) sets.
     pub fn hurry_flag(&self) -> Arc<AtomicBool> {
         self.hurried.clone()
     }
 
-    /// Whether it is to end at once.
+    /// Returns true if the recording must end at once.
     pub fn is_hurried(&self) -> bool {
         self.hurried.load(Ordering::Relaxed)
     }
 
-    /// Whether it is to end.
+    /// Returns true if the recording must end.
     pub fn is_set(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
             || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)

@@ -1,4 +1,4 @@
-//! The ROS side of a program that was built without ROS: it can't start.
+//! The ROS side of a program built without ROS. It can't start.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::mapping::Mapping;
 use crate::message::Definitions;
 use crate::record::Recorder;
 
-/// A node that there can't be.
+/// A node that can't exist.
 #[derive(Debug)]
 pub struct RosNode(Infallible);
 
@@ -16,38 +16,38 @@ impl RosNode {
     /// Always [`RosError::NotBuilt`].
     ///
     /// # Errors
-    /// Always.
+    /// Always fails.
     pub fn start(_default_name: &str, _args: &RosArguments) -> Result<Self, RosError> {
         Err(RosError::NotBuilt)
     }
 
-    /// Never called: there is no such node.
+    /// Never called, since no such node exists.
     pub fn name(&self) -> &NodeName {
         match self.0 {}
     }
 
-    /// Never called: there is no such node.
+    /// Never called, since no such node exists.
     pub fn distro(&self) -> &'static str {
         match self.0 {}
     }
 
-    /// Never called: there is no such node.
+    /// Never called, since no such node exists.
     pub fn middleware(&self) -> String {
         match self.0 {}
     }
 
-    /// Never called: there is no such node.
+    /// Never called, since no such node exists.
     ///
     /// # Errors
-    /// None.
+    /// Never fails.
     pub fn parameters(&self) -> Result<RosParameters, RosError> {
         match self.0 {}
     }
 
-    /// Never called: there is no such node.
+    /// Never called, since no such node exists.
     ///
     /// # Errors
-    /// None.
+    /// Never fails.
     pub fn observe(
         self,
         _mapping: Mapping,
@@ -58,7 +58,7 @@ impl RosNode {
         match self.0 {}
     }
 
-    /// Never called: there is no such node.
+    /// Never called, since no such node exists.
     pub fn record(
         self,
         _mapping: Mapping,

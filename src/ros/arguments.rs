@@ -1,6 +1,6 @@
-//! `--ros-args …`: what ROS 2 puts on every node's command line. rcl acts on them; they are read
-//! here too, because r2r panics on malformed ones and does not tell the names it remaps to.
-//! Needs no ROS to build.
+//! `--ros-args …`, the arguments that ROS 2 adds to every node's command line. rcl applies them. They are
+//! also parsed here because r2r panics on malformed ones and does not expose the remapped names.
+//! Builds without ROS.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,11 +16,11 @@ pub struct RosArguments {
     pub namespace: Option<String>,
     /// `--log-level LEVEL`.
     pub log_level: Option<String>,
-    /// `from:=to`, in order; the first that fits a name applies.
+    /// `from:=to`, in order. The first one that matches a name applies.
     pub remaps: Vec<Remap>,
-    /// Whether the log goes to `/rosout` too, as it does unless `--disable-rosout-logs` is there.
+    /// Whether the log also goes to `/rosout`. False with `--disable-rosout-logs`.
     pub rosout: bool,
-    /// `--enclave PATH`: the node's identity where ROS security is on.
+    /// `--enclave PATH`: the node's identity under ROS security.
     pub enclave: Option<String>,
     params_files: Vec<PathBuf>,
 }
@@ -28,7 +28,7 @@ pub struct RosArguments {
 /// One remap rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remap {
-    /// Only for the node of this name.
+    /// Applies only to the node of this name.
     node: Option<String>,
     from: String,
     to: String,
@@ -38,23 +38,23 @@ pub struct Remap {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RosArgumentError {
-    /// Not one that ROS 2 knows.
+    /// ROS 2 has no such argument.
     #[error("`{0}` is not a ROS argument; see `ros2 run --help` for what may follow --ros-args")]
     Unknown(String),
     /// Its value is missing.
     #[error("`{0}` needs a value")]
     NoValue(String),
-    /// Not `name:=value`.
+    /// It is not `name:=value`.
     #[error("`{flag} {text}`: expected `{expected}`")]
     Malformed {
         /// The argument.
         flag: String,
         /// Its value.
         text: String,
-        /// What it should look like.
+        /// The expected form.
         expected: &'static str,
     },
-    /// A parameter file that is not there.
+    /// The parameter file does not exist.
     #[error("parameter file {} does not exist", .0.display())]
     NoParamsFile(PathBuf),
 }
@@ -74,10 +74,10 @@ impl Default for RosArguments {
 }
 
 impl RosArguments {
-    /// Parts the program's own arguments from ROS's: those between `--ros-args` and `--`.
+    /// Separates the program's own arguments from those of ROS, which are between `--ros-args` and `--`.
     ///
     /// # Errors
-    /// ROS arguments that rcl would refuse, where r2r panics.
+    /// Fails on ROS arguments that rcl would refuse, since r2r panics on them.
     pub fn split(
         args: impl IntoIterator<Item = OsString>,
     ) -> Result<(Vec<OsString>, Self), RosArgumentError> {
@@ -152,7 +152,7 @@ impl RosArguments {
         Ok(())
     }
 
-    /// What the topic `name`, expanded, is called on the graph of `node`.
+    /// The name of a topic on the graph. `name` is its expanded name in `node`.
     pub fn remapped(&self, name: &str, node: &NodeName) -> String {
         let fits = |rule: &&Remap| {
             rule.node.as_ref().is_none_or(|n| n == node.base_name())

@@ -1,4 +1,5 @@
-//! What `/diagnostics` says of a recording: levels and texts from its status. Pure; `live` publishes it.
+//! The levels and texts on `/diagnostics`, derived from the status of a recording. Pure; `live` publishes
+//! them.
 
 use std::fmt::Display;
 
@@ -8,32 +9,32 @@ use crate::record::{
 };
 use crate::track::{SyncState, SyncStatus};
 
-/// The queue is filling up from here on, of 1.
+/// From this fill level of the queue on, 1 being full, it is filling up.
 const QUEUE_WARN: f64 = 0.5;
-/// Messages are about to be lost.
+/// From this fill level on, messages are about to be lost.
 const QUEUE_ERROR: f64 = 0.9;
 
 /// A level of `diagnostic_msgs/DiagnosticStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// As it should be.
+    /// All is well.
     Ok = 0,
-    /// Worth a look.
+    /// Needs attention.
     Warn = 1,
     /// Something is lost or missing.
     Error = 2,
-    /// It used to come and has stopped.
+    /// A topic has stopped coming.
     Stale = 3,
 }
 
-/// One thing that is reported on.
+/// One entry of the report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnostic {
     /// `node: thing`, as `diagnostic_updater` writes it.
     pub name: String,
-    /// How it stands.
+    /// The level.
     pub level: Level,
-    /// The same for people.
+    /// The level in words.
     pub message: String,
     /// The figures.
     pub values: Vec<(String, String)>,
@@ -50,7 +51,7 @@ impl Diagnostic {
     }
 }
 
-/// Everything that there is to say; `node` is the node's name without its leading '/'.
+/// All entries. `node` is the node's name without its leading '/'.
 pub fn diagnostics(node: &str, status: &Status) -> Vec<Diagnostic> {
     let mut all = vec![recording(node, status), queue(node, &status.queue)];
     all.extend(status.disk.as_ref().map(|status| disk(node, status)));
@@ -75,7 +76,7 @@ pub fn diagnostics(node: &str, status: &Status) -> Vec<Diagnostic> {
     all
 }
 
-/// The recording side has said nothing for so long: it hangs, on a store that takes no rows, say.
+/// The entry for a recorder that has not responded for this long, for example because its store hangs.
 pub fn hanging(node: &str, silent_secs: f64) -> Diagnostic {
     let message = format!("the recorder has not answered for {silent_secs:.0} s");
     Diagnostic::new(node, "recording", Level::Error, message)

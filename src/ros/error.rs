@@ -1,6 +1,6 @@
-//! What can go wrong on the ROS side.
+//! Errors of the ROS side.
 
-/// The ROS side could not start, or ended.
+/// The ROS side could not start or failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RosError {
@@ -24,12 +24,12 @@ pub enum RosError {
     Parameter {
         /// The parameter.
         name: &'static str,
-        /// What it must be.
+        /// The expected type.
         expected: &'static str,
-        /// r2r's word.
+        /// r2r's error text.
         reason: String,
     },
-    /// The node ended by itself.
+    /// The node failed.
     #[error("the ROS node failed: {0}")]
     Node(String),
     /// A thread could not be started.

@@ -1,5 +1,4 @@
-//! What is on the graph, held against a mapping: plain data for people and for `init`. Needs no ROS to
-//! build.
+//! The graph compared with a mapping, as plain data for `init` and `check --graph`. Builds without ROS.
 
 use std::time::Duration;
 
@@ -7,58 +6,58 @@ use serde::Serialize;
 
 use crate::mapping::Rule;
 
-/// The topics of a graph and what a mapping makes of them.
+/// The topics of a graph, each with what a mapping does with it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct GraphReport {
-    /// How long was listened for rates.
+    /// How long it listened, for the rates.
     #[serde(rename = "listened_secs", serialize_with = "as_secs")]
     pub listened: Duration,
-    /// By name.
+    /// Sorted by name.
     pub topics: Vec<GraphTopic>,
-    /// Entries of the mapping that no topic was found for.
+    /// Entries of the mapping without a topic.
     pub unmatched: Vec<UnmatchedEntry>,
 }
 
-/// A topic of the graph.
+/// A topic on the graph.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GraphTopic {
     /// Its name on the graph.
     pub topic: String,
-    /// The type that is recorded, else the first that it has.
+    /// The recorded type; if it is not recorded, its first type.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// Types that it has besides.
+    /// Its other types.
     pub other_types: Vec<String>,
     /// The nodes that publish it.
     pub publishers: Vec<String>,
-    /// What the mapping makes of it.
+    /// What the mapping does with it.
     #[serde(flatten)]
     pub mapped: Mapped,
 }
 
-/// What a mapping makes of a topic.
+/// What a mapping does with a topic.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "mapped")]
 pub enum Mapped {
     /// It is recorded.
     Recorded(RecordedTopic),
-    /// It would be, as soon as somebody publishes it.
+    /// It will be recorded as soon as somebody publishes it.
     Awaited {
         /// The entry's line in the mapping.
         line: usize,
     },
-    /// An entry means it, and it can't be recorded.
+    /// An entry matches it, but it can't be recorded.
     Refused {
         /// The entry's line in the mapping.
         line: usize,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// No entry means it.
+    /// No entry matches it.
     Unmapped {
-        /// Whether `exclude` does.
+        /// Whether `exclude` matches it.
         excluded: bool,
-        /// Whether it is one of the hidden topics of actions and services.
+        /// Whether it is a hidden topic of an action or a service.
         hidden: bool,
     },
 }
@@ -68,34 +67,34 @@ pub enum Mapped {
 pub struct RecordedTopic {
     /// The entry's line in the mapping.
     pub line: usize,
-    /// The name of the track; `{fields}` of the message still stand for themselves.
+    /// The name of the track, with placeholders such as `{child_frame_id}` for fields of messages.
     pub track: String,
-    /// What the subscription asks for.
+    /// The QoS that the subscription requests.
     pub qos: String,
-    /// Why it asks for that.
+    /// The reasons for that QoS.
     pub qos_reasons: Vec<String>,
-    /// Messages that came while listening.
+    /// The number of messages while listening.
     pub messages: u64,
-    /// How often they came; `None` when too few came to tell.
+    /// Messages per second; `None` if too few came.
     pub rate_hz: Option<f64>,
-    /// Their bytes a second; likewise.
+    /// Bytes per second; `None` if too few messages came.
     pub bytes_per_sec: Option<f64>,
 }
 
-/// An entry of the mapping that no topic was found for.
+/// An entry of the mapping without a topic.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UnmatchedEntry {
-    /// Its topic as it is written, with the type where it says one.
+    /// Its topic as written, with its type if it has one.
     pub topic: String,
-    /// Where it stands.
+    /// Its place in the mapping.
     pub line: usize,
-    /// Whether it names the topic, without wildcards.
+    /// Whether its topic is a name without wildcards.
     pub is_named: bool,
 }
 
 impl GraphReport {
-    /// What keeps a mapping from recording all that it names: topics that can't be recorded, and
-    /// entries for a topic by name that nobody publishes.
+    /// The problems that keep the mapping from recording everything it names: topics that can't be
+    /// recorded, and named topics that nobody publishes.
     pub fn shortcomings(&self) -> usize {
         let refused =
             self.topics.iter().filter(|topic| matches!(topic.mapped, Mapped::Refused { .. }));
@@ -104,7 +103,7 @@ impl GraphReport {
 }
 
 impl UnmatchedEntry {
-    /// An entry.
+    /// Describes an entry of the mapping.
     pub fn of(rule: &Rule) -> Self {
         Self { topic: rule.label(), line: rule.place().line, is_named: !rule.topic().is_glob() }
     }

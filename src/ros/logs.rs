@@ -1,5 +1,5 @@
-//! Log records on their way to `/rosout`: a tracing layer that keeps them, bounded, until the node's
-//! thread fetches them. Needs no ROS.
+//! Queues log records for `/rosout`: a tracing layer that keeps a bounded number of them until the
+//! node's thread fetches them. Builds without ROS.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
@@ -12,29 +12,29 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// What may wait; the newest beyond it are left out and counted.
+/// Maximum size of the queue. Records that don't fit are dropped and counted.
 const MAX_BYTES: usize = 1 << 20;
-/// A longer text is cut.
+/// Longer texts are truncated.
 const MAX_TEXT_BYTES: usize = 16 << 10;
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogRecord {
-    /// When it was written.
+    /// Time of logging.
     pub at: SystemTime,
-    /// How severe it is.
+    /// The severity.
     pub level: Level,
-    /// What it says.
+    /// The message with its fields.
     pub text: String,
-    /// Where it is from.
+    /// The module that logged it.
     pub module: String,
     /// The source file.
     pub file: String,
-    /// The line in it.
+    /// The line in the source file.
     pub line: u32,
 }
 
-/// Records that wait to be fetched. As a layer, it takes every event that reaches it.
+/// The queue of log records. As a layer, it takes every event that reaches it.
 #[derive(Clone, Debug, Default)]
 pub struct LogQueue(Arc<Mutex<Waiting>>);
 
@@ -46,7 +46,7 @@ struct Waiting {
 }
 
 impl LogQueue {
-    /// What has come since the last call, and how many did not fit.
+    /// Returns the records since the last call, and the number of those that did not fit.
     pub fn fetch(&self) -> (Vec<LogRecord>, u64) {
         let mut waiting = self.0.lock();
         waiting.bytes = 0;

@@ -1,16 +1,16 @@
-//! Names on the graph: relative and private ones expanded as rcl does.
+//! Names on the graph. Expands relative and private names as rcl does.
 //! Source: "Topic and service names", design.ros2.org.
 
 /// A node's name and namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeName {
     base: String,
-    /// With a leading '/', without a trailing one; empty for the root.
+    /// With a leading and without a trailing '/'; empty for the root.
     namespace: String,
 }
 
 impl NodeName {
-    /// From a name and a namespace, with or without its slashes.
+    /// Creates it from a name and a namespace. The namespace may lack its slashes.
     pub fn new(base: &str, namespace: &str) -> Self {
         let namespace = namespace.trim_matches('/');
         let namespace = if namespace.is_empty() { String::new() } else { format!("/{namespace}") };
@@ -27,12 +27,12 @@ impl NodeName {
         &self.namespace
     }
 
-    /// Namespace and name together.
+    /// The namespace and the name.
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.base)
     }
 
-    /// `name` as an absolute one: `/a` stays, `a` goes into the namespace, `~/a` below the node.
+    /// Makes `name` absolute: `/a` stays, `a` goes into the namespace, `~/a` below the node.
     pub fn expand(&self, name: &str) -> String {
         if name.starts_with('/') {
             return name.to_owned();

@@ -1,5 +1,5 @@
-//! A small safe layer over `rcl`, the C library under all ROS 2 client libraries: one thin type for each
-//! handle, ended by its `Drop`, every return code turned into an [`RclError`] in one place.
+//! A small safe layer over `rcl`, the C library below all ROS 2 client libraries. Each handle has a thin
+//! type that finalizes it on drop. Every return code becomes an [`RclError`] in one place.
 //!
 //! ```text
 //! Context ◀── Node ◀── Subscription, Publisher ◀── WaitSet waits for them
@@ -11,8 +11,8 @@
 //! runs. It knows nothing of mappings, messages or rows. r2r has a context of its own beside this one; rcl
 //! allows several in one process.
 //!
-//! Every handle keeps what it stands on alive, so they may be dropped in any order. There is no other
-//! `unsafe` in this package.
+//! Every handle keeps the handles that it needs alive, so they may be dropped in any order. No other
+//! module of this package has `unsafe`.
 
 mod context;
 mod error;

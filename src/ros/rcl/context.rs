@@ -1,4 +1,4 @@
-//! `rcl_context_t`: one participation in the graph.
+//! `rcl_context_t`: one participant in the graph.
 //!
 //! Nodes and guard conditions hold an `Arc` of the inner handle; the context is shut down and finalized
 //! when the last of them is gone.
@@ -28,7 +28,7 @@ pub fn middleware() -> String {
     name.map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// A context of its own, in the domain that `ROS_DOMAIN_ID` names.
+/// An rcl context. Contexts of one process are independent.
 #[derive(Clone)]
 pub struct Context(pub(super) Arc<ContextHandle>);
 
@@ -46,15 +46,15 @@ impl Context {
     /// `["--ros-args", "--enclave", "/robot"]`.
     ///
     /// # Errors
-    /// No middleware, a bad domain id, arguments that rcl refuses.
+    /// Fails without a middleware, with a bad domain id, or with arguments that rcl refuses.
     pub fn new(arguments: &[&str]) -> Result<Self, RclError> {
         Self::start(arguments, None)
     }
 
-    /// Joins the graph of a domain, whatever `ROS_DOMAIN_ID` says.
+    /// Joins the graph of a given domain instead of the one in `ROS_DOMAIN_ID`.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// The same as for [`new`](Self::new).
     pub fn in_domain(id: usize) -> Result<Self, RclError> {
         Self::start(&[], Some(id))
     }

@@ -15,10 +15,10 @@ pub enum RclError {
         call: &'static str,
         /// Its return code; `types.h` of rcl and `ret_types.h` of rmw list them.
         code: i32,
-        /// What rcl says of it.
+        /// rcl's error text.
         message: String,
     },
-    /// A name that C can't hold.
+    /// A name with a NUL byte, which C strings can't hold.
     #[error("{0:?} contains a NUL byte")]
     Nul(String),
     /// The type's library is missing or can't be loaded.
@@ -36,8 +36,8 @@ pub(super) fn null(call: &'static str) -> RclError {
     RclError::Call { call, code: -1, message: take_error_text() }
 }
 
-/// Forgets rcl's error text after a code that is no error (a timeout, nothing to take): rcl would print
-/// a complaint when the next one overwrites it.
+/// Clears rcl's error text after a code that is no error, such as a timeout. Otherwise rcl prints a
+/// warning when the next text overwrites it.
 pub(super) fn reset_error() {
     // SAFETY: clears a thread-local buffer; callable at any time.
     unsafe { r2r_rcl::rcutils_reset_error() };
@@ -52,7 +52,7 @@ fn take_error_text() -> String {
     text.to_string_lossy().into_owned()
 }
 
-/// `text` for C.
+/// Returns `text` as a C string.
 pub(super) fn c_string(text: &str) -> Result<CString, RclError> {
     CString::new(text).map_err(|_| RclError::Nul(text.to_owned()))
 }

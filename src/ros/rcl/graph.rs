@@ -1,4 +1,4 @@
-//! What is on the graph: topics, their types, their publishers.
+//! Queries of the graph: topics, their types, their publishers.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
@@ -15,29 +15,29 @@ use super::node::Node;
 use super::qos::QosProfile;
 use super::subscription::Gid;
 
-/// Topics by name, each with its types: `package/msg/Type`.
+/// The types of each topic, such as `std_msgs/msg/String`, by topic name.
 pub type TopicTypes = BTreeMap<String, Vec<String>>;
 
-/// Somebody who publishes a topic.
+/// A publisher of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublisherInfo {
     /// The node's name, without its namespace.
     pub node: String,
-    /// Its namespace.
+    /// The node's namespace.
     pub namespace: String,
-    /// What it publishes the topic as.
+    /// The type that it publishes.
     pub type_name: String,
-    /// What it offers.
+    /// The QoS that it offers.
     pub qos: QosProfile,
-    /// Its id. Not every middleware gives messages the same one.
+    /// Its id. With some middlewares, messages carry a different one.
     pub gid: Gid,
 }
 
 impl Node {
-    /// All topics that anybody publishes or subscribes to.
+    /// All topics with at least one publisher or subscription.
     ///
     /// # Errors
-    /// The middleware's.
+    /// Returns the middleware's error.
     pub fn topics(&self) -> Result<TopicTypes, RclError> {
         // SAFETY: plain values.
         let (mut allocator, mut list) = unsafe {
@@ -57,10 +57,10 @@ impl Node {
         Ok(topics)
     }
 
-    /// Who publishes `topic`, its full name on the graph.
+    /// The publishers of `topic`, which is the full name on the graph.
     ///
     /// # Errors
-    /// The middleware's.
+    /// Returns the middleware's error.
     pub fn publishers(&self, topic: &str) -> Result<Vec<PublisherInfo>, RclError> {
         let topic = c_string(topic)?;
         // SAFETY: plain values.
@@ -115,7 +115,7 @@ fn text(pointer: *const c_char) -> String {
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
 }
 
-/// An array of C's; empty where the pointer is null.
+/// A C array as a slice; empty if the pointer is null.
 ///
 /// # Safety
 /// Unless it is null, `data` points to `size` valid values that outlive the slice.

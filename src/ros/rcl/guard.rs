@@ -1,4 +1,4 @@
-//! `rcl_guard_condition_t`: wakes a thread that waits, from any other thread.
+//! `rcl_guard_condition_t`: wakes a waiting thread from any other thread.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use r2r_rcl::{
 use super::context::{Context, ContextHandle};
 use super::error::{RclError, check};
 
-/// A condition to wait for. Clones are the same condition; any thread may set it, as often as it likes:
-/// several settings before the waiting thread looks are one.
+/// A condition to wait for. Clones share it, and any thread may set it. Setting it several times before
+/// the waiting thread wakes has the effect of setting it once.
 #[derive(Clone)]
 pub struct GuardCondition(Arc<GuardHandle>);
 
 struct GuardHandle {
     guard: Box<rcl_guard_condition_t>,
-    /// Ended after the guard condition.
+    /// Must outlive the guard condition.
     _context: Arc<ContextHandle>,
 }
 
@@ -29,10 +29,10 @@ unsafe impl Send for GuardHandle {}
 unsafe impl Sync for GuardHandle {}
 
 impl GuardCondition {
-    /// A condition that is not set.
+    /// Creates a condition that is not set.
     ///
     /// # Errors
-    /// The middleware refuses.
+    /// Returns the middleware's error.
     pub fn new(context: &Context) -> Result<Self, RclError> {
         // SAFETY: a plain value.
         let mut guard = Box::new(unsafe { rcl_get_zero_initialized_guard_condition() });
@@ -51,7 +51,7 @@ impl GuardCondition {
     /// Sets it.
     ///
     /// # Errors
-    /// The context was shut down.
+    /// Fails if the context was shut down.
     pub fn trigger(&self) -> Result<(), RclError> {
         let guard = self.as_ptr().cast_mut();
         // SAFETY: valid as long as `self`; the function changes only what lies behind the middleware's

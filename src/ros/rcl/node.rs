@@ -1,4 +1,4 @@
-//! `rcl_node_t`: what subscriptions, publishers and graph queries hang on.
+//! `rcl_node_t`: owns subscriptions and publishers, and answers graph queries.
 //!
 //! Subscriptions and publishers hold an `Arc` of the inner handle; it is finalized when the last of them
 //! is gone, before its context.
@@ -20,7 +20,7 @@ pub struct Node(pub(super) Arc<NodeHandle>);
 
 pub(super) struct NodeHandle {
     node: Mutex<Box<rcl_node_t>>,
-    /// Ended after the node.
+    /// Must outlive the node.
     context: Arc<ContextHandle>,
 }
 
@@ -30,11 +30,11 @@ unsafe impl Send for NodeHandle {}
 unsafe impl Sync for NodeHandle {}
 
 impl Node {
-    /// A node of this name and namespace. Only the arguments that the context was given can rename it or
-    /// its topics, not those of the process.
+    /// Creates a node. Arguments of its context can rename it or its topics; arguments of the process
+    /// can't.
     ///
     /// # Errors
-    /// A name that ROS does not allow; a middleware that refuses.
+    /// Fails if ROS does not allow the name or the middleware refuses the node.
     pub fn new(context: &Context, name: &str, namespace: &str) -> Result<Self, RclError> {
         let (name, namespace) = (c_string(name)?, c_string(namespace)?);
         // SAFETY: plain values.
@@ -64,7 +64,7 @@ impl NodeHandle {
         &self.context
     }
 
-    /// What wakes whoever waits for a change of the graph. Valid as long as the node.
+    /// The guard condition that rcl sets when the graph changes. Valid as long as the node.
     pub(super) fn graph_guard_condition(&self) -> Result<*const rcl_guard_condition_t, RclError> {
         // SAFETY: the node is valid; the function returns a pointer into it, or null.
         let guard = self.with(|node| unsafe { rcl_node_get_graph_guard_condition(node) });

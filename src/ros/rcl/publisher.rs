@@ -19,7 +19,7 @@ use super::type_support::TypeSupport;
 /// A publisher on one topic.
 pub struct Publisher {
     publisher: Box<rcl_publisher_t>,
-    /// Ended after the publisher.
+    /// Must outlive the publisher.
     node: Arc<NodeHandle>,
 }
 
@@ -27,10 +27,10 @@ pub struct Publisher {
 unsafe impl Send for Publisher {}
 
 impl Publisher {
-    /// Publishes on `topic`, its full name on the graph.
+    /// Publishes on `topic`, which is the full name on the graph.
     ///
     /// # Errors
-    /// A name that ROS does not allow; a type or a QoS that the middleware refuses.
+    /// Fails if ROS does not allow the name, or the middleware refuses the type or the QoS.
     pub fn new(
         node: &Node,
         topic: &str,
@@ -62,7 +62,7 @@ impl Publisher {
     /// Publishes a message: CDR, encapsulation header first.
     ///
     /// # Errors
-    /// The middleware refuses it.
+    /// Returns the middleware's error.
     pub fn publish(&self, cdr: &[u8]) -> Result<(), RclError> {
         let message = rcutils_uint8_array_t {
             buffer: cdr.as_ptr().cast_mut(),
@@ -77,10 +77,10 @@ impl Publisher {
         })
     }
 
-    /// Subscriptions that it sends to.
+    /// The number of matched subscriptions.
     ///
     /// # Errors
-    /// The middleware's.
+    /// Returns the middleware's error.
     pub fn subscription_count(&self) -> Result<usize, RclError> {
         let mut count = 0;
         // SAFETY: both pointers are valid for the call.

@@ -1,20 +1,20 @@
-//! `rmw_qos_profile_t`: the part of it that decides who hears whom.
+//! `rmw_qos_profile_t`: the policies that decide whether publisher and subscription match.
 
 use r2r_rcl::{
     rmw_qos_durability_policy_t, rmw_qos_history_policy_t, rmw_qos_profile_t,
     rmw_qos_reliability_policy_t,
 };
 
-/// Whether a lost packet is sent again.
+/// Whether lost packets are sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reliability {
-    /// It is.
+    /// They are.
     Reliable,
-    /// It is not.
+    /// They are not.
     BestEffort,
 }
 
-/// Whether a publisher keeps messages for subscribers that come later.
+/// Whether a publisher keeps messages for late joiners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Durability {
     /// It does.
@@ -23,19 +23,20 @@ pub enum Durability {
     Volatile,
 }
 
-/// What a subscription asks for, or a publisher offers. The history keeps the last `depth` messages.
+/// The QoS that a subscription requests or a publisher offers, with a history of the last `depth`
+/// messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QosProfile {
     /// See [`Reliability`].
     pub reliability: Reliability,
     /// See [`Durability`].
     pub durability: Durability,
-    /// Messages that are kept until they are taken; 0 where a middleware does not tell.
+    /// Number of messages kept until they are taken; 0 if the middleware does not report it.
     pub depth: usize,
 }
 
 impl QosProfile {
-    /// For rcl, starting from its defaults for topics.
+    /// As rcl's type, based on its defaults for topics.
     pub(super) fn to_rmw(self, mut defaults: rmw_qos_profile_t) -> rmw_qos_profile_t {
         defaults.history = rmw_qos_history_policy_t::RMW_QOS_POLICY_HISTORY_KEEP_LAST;
         defaults.depth = self.depth;
@@ -56,7 +57,7 @@ impl QosProfile {
         defaults
     }
 
-    /// From rmw. A policy that is unknown counts as the one that promises less.
+    /// Converts from rmw's type. An unknown policy counts as the weaker one.
     pub(super) fn from_rmw(profile: &rmw_qos_profile_t) -> Self {
         let is_reliable = profile.reliability
             == rmw_qos_reliability_policy_t::RMW_QOS_POLICY_RELIABILITY_RELIABLE;

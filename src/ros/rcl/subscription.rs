@@ -29,40 +29,40 @@ pub struct Subscription {
     subscription: Box<rcl_subscription_t>,
     /// `None` where the middleware does not report it.
     incompatible_qos: Option<Box<rcl_event_t>>,
-    /// Where messages are taken into, one after the other.
+    /// Reused for each taken message.
     buffer: Buffer,
-    /// Ended after the subscription.
+    /// Must outlive the subscription.
     node: Arc<NodeHandle>,
 }
 
 // SAFETY: rcl binds a subscription to no thread. All calls that change it take `&mut self`.
 unsafe impl Send for Subscription {}
 
-/// A message as it came off the wire.
+/// A serialized message.
 #[derive(Debug)]
 pub struct TakenMessage<'a> {
     /// CDR, encapsulation header first.
     pub cdr: &'a [u8],
-    /// Where it came from and when.
+    /// Its origin and times.
     pub info: MessageInfo,
 }
 
-/// What the middleware knows of a message.
+/// What the middleware reports about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageInfo {
-    /// When it was published, by the publisher's clock: nanoseconds since 1970. `None` where the
-    /// middleware does not tell.
+    /// Publish time by the publisher's clock, in nanoseconds since 1970. `None` if the middleware does
+    /// not report it.
     pub source_nanos: Option<i64>,
-    /// When it arrived here, by the system clock: nanoseconds since 1970. Taking it later does not change
-    /// it. `None` where the middleware does not tell.
+    /// Arrival time by this machine's system clock, in nanoseconds since 1970, no matter when it is
+    /// taken. `None` if the middleware does not report it.
     pub received_nanos: Option<i64>,
-    /// Counts the publisher's messages without gaps; `None` where the middleware does not.
+    /// The publisher's count of its messages, without gaps; `None` if the middleware does not count.
     pub sequence: Option<u64>,
     /// Its publisher.
     pub publisher: Gid,
 }
 
-/// A publisher's id, unique in the graph: a node that starts again has new ones.
+/// A publisher's id, unique in the graph. A restarted node has new ones.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Gid(pub [u8; RMW_GID_STORAGE_SIZE as usize]);
 
@@ -73,10 +73,10 @@ impl fmt::Debug for Gid {
 }
 
 impl Subscription {
-    /// Subscribes to `topic`, its full name on the graph.
+    /// Subscribes to `topic`, which is the full name on the graph.
     ///
     /// # Errors
-    /// A name that ROS does not allow; a type or a QoS that the middleware refuses.
+    /// Fails if ROS does not allow the name, or the middleware refuses the type or the QoS.
     pub fn new(
         node: &Node,
         topic: &str,
@@ -123,10 +123,10 @@ impl Subscription {
         unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
     }
 
-    /// Publishers that send to this subscription.
+    /// The number of matched publishers.
     ///
     /// # Errors
-    /// The middleware's.
+    /// Returns the middleware's error.
     pub fn publisher_count(&self) -> Result<usize, RclError> {
         let mut count = 0;
         // SAFETY: both pointers are valid for the call.
@@ -136,10 +136,10 @@ impl Subscription {
         Ok(count)
     }
 
-    /// The oldest message that has arrived, without waiting.
+    /// Takes the oldest message that has arrived. Does not wait.
     ///
     /// # Errors
-    /// The middleware's: a message that it could not hand over.
+    /// Returns the middleware's error for a message that it could not hand over.
     pub fn take(&mut self) -> Result<Option<TakenMessage<'_>>, RclError> {
         let mut info = rmw_message_info_t::default();
         // SAFETY: the subscription and the buffer are valid; the call resizes the buffer by its own
@@ -160,11 +160,11 @@ impl Subscription {
         Ok(Some(TakenMessage { cdr: self.buffer.bytes(), info: message_info(&info) }))
     }
 
-    /// How many publishers were newly found that offer less than this subscription asks for; nothing comes
-    /// from them.
+    /// The number of publishers newly found to offer less than this subscription requests. It gets
+    /// nothing from them.
     ///
     /// # Errors
-    /// The middleware's.
+    /// Returns the middleware's error.
     pub fn take_incompatible_qos(&mut self) -> Result<usize, RclError> {
         let Some(event) = &self.incompatible_qos else { return Ok(0) };
         let mut status = rmw_qos_incompatible_event_status_t {
@@ -188,7 +188,7 @@ impl Subscription {
     }
 }
 
-/// The event of a publisher that offers too little, where the middleware has it.
+/// The event for incompatible publishers, if the middleware supports it.
 fn incompatible_qos_event(subscription: &rcl_subscription_t) -> Option<Box<rcl_event_t>> {
     // SAFETY: a plain value.
     let mut event = Box::new(unsafe { rcl_get_zero_initialized_event() });
@@ -239,7 +239,7 @@ impl Drop for Subscription {
     }
 }
 
-/// A byte array of C's; it grows to the largest message and keeps that size.
+/// A C byte array. It grows to the size of the largest message and is reused.
 struct Buffer(rcutils_uint8_array_t);
 
 impl Buffer {

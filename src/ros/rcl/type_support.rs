@@ -1,8 +1,7 @@
-//! Type support by `dlopen`: what rcl needs to know of a message type, from the library that the type's
-//! package installs. So any type can be subscribed to that is installed when the program runs.
+//! Type support by `dlopen`: loads what rcl needs to know about a message type from the library that
+//! the type's package installs. This allows any type that is installed when the program runs.
 //!
-//! A loaded library stays loaded to the process's end: the middleware keeps pointers into it as long as
-//! it pleases.
+//! A loaded library stays loaded until the process ends, because the middleware keeps pointers into it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -21,14 +20,14 @@ unsafe impl Send for TypeSupport {}
 // SAFETY: as above.
 unsafe impl Sync for TypeSupport {}
 
-/// Why there is none.
+/// Why a type support can't be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TypeSupportError {
-    /// Not `package/msg/Type`, `package/srv/Type_Event`, `package/action/Type_FeedbackMessage`, ….
+    /// The name is not `package/msg/Type`, `package/srv/Type_Event`, `package/action/Type_FeedbackMessage`, ….
     #[error("`{0}` is not the name of a message type, such as `std_msgs/msg/String`")]
     Name(String),
-    /// No package of that name.
+    /// No such package is installed.
     #[error(
         "package `{package}` of type {type_name} is not installed in the ROS environment of this process; \
          source the workspace that has it and start again"
@@ -49,10 +48,10 @@ pub enum TypeSupportError {
         type_name: String,
         /// Its package.
         package: String,
-        /// The loader's word.
+        /// The loader's error text.
         reason: String,
     },
-    /// The package is there and has no such type.
+    /// The package is installed but has no such type.
     #[error("package `{package}` as it is installed has no type {type_name}")]
     NoSuchType {
         /// The type.
@@ -62,7 +61,7 @@ pub enum TypeSupportError {
     },
 }
 
-/// Libraries that are loaded, by package.
+/// The loaded libraries, by package.
 static LOADED: LazyLock<Mutex<HashMap<String, &'static Library>>> = LazyLock::new(Mutex::default);
 
 type GetHandle = unsafe extern "C" fn() -> *const rosidl_message_type_support_t;
@@ -71,7 +70,7 @@ impl TypeSupport {
     /// Loads the type support of `type_name`, `package/msg/Type`.
     ///
     /// # Errors
-    /// A package that is not installed, and the other cases of [`TypeSupportError`].
+    /// See [`TypeSupportError`].
     pub fn load(type_name: &str) -> Result<Self, TypeSupportError> {
         let (package, kind, name) =
             split(type_name).ok_or_else(|| TypeSupportError::Name(type_name.to_owned()))?;

@@ -1,7 +1,7 @@
 //! `rcl_wait_set_t`: sleeps until something is ready.
 //!
-//! The set is made once and grows as needed. What is waited for is put into it anew for each wait, as rcl
-//! demands, and only borrowed for that long.
+//! The set is created once and grows as needed. rcl requires it to be filled again for each wait; what
+//! it holds is borrowed for that wait only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,19 +22,19 @@ use super::subscription::Subscription;
 /// Waits for subscriptions, for changes of the graph, and for a guard condition.
 pub struct WaitSet {
     set: Box<rcl_wait_set_t>,
-    /// Subscriptions that there is room for.
+    /// The number of subscriptions that fit.
     room: usize,
-    /// Ended after the set, and with it the context.
+    /// Must outlive the set, and so must its context.
     node: Arc<NodeHandle>,
 }
 
 // SAFETY: rcl binds a wait set to no thread. All calls take `&mut self`.
 unsafe impl Send for WaitSet {}
 
-/// What a wait ended by.
+/// What ended a wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ready {
-    /// Subscriptions with messages, by their place in what was waited for.
+    /// The indices of subscriptions with messages, in the order they were passed.
     pub subscriptions: Vec<usize>,
     /// The graph has changed.
     pub graph: bool,
@@ -42,14 +42,14 @@ pub struct Ready {
     pub woken: bool,
 }
 
-/// The graph's and one's own.
+/// The graph's and the caller's.
 const GUARD_CONDITIONS: usize = 2;
 
 impl WaitSet {
-    /// An empty set; the graph is that of `node`.
+    /// Creates an empty set that also watches the graph of `node`.
     ///
     /// # Errors
-    /// rcl's.
+    /// Returns rcl's error.
     pub fn new(node: &Node) -> Result<Self, RclError> {
         // SAFETY: a plain value.
         let mut set = Box::new(unsafe { rcl_get_zero_initialized_wait_set() });
@@ -66,10 +66,10 @@ impl WaitSet {
     }
 
     /// Sleeps until one of `subscriptions` has messages, the graph has changed, `guard` is set or
-    /// `timeout` is over (`None`: never), and writes into `ready` which of these it was.
+    /// `timeout` is over (`None` means no timeout). Writes the reasons into `ready`.
     ///
     /// # Errors
-    /// rcl's.
+    /// Returns rcl's error.
     pub fn wait<'s>(
         &mut self,
         subscriptions: impl ExactSizeIterator<Item = &'s Subscription>,
@@ -103,7 +103,7 @@ impl WaitSet {
         Ok(())
     }
 
-    /// Puts what is waited for into the set; how many subscriptions, and where the guard conditions are.
+    /// Fills the set. Returns the number of subscriptions and the indices of the guard conditions.
     fn fill<'s>(
         &mut self,
         subscriptions: impl ExactSizeIterator<Item = &'s Subscription>,
