@@ -1,13 +1,18 @@
 //! Where a recording comes from, noted under `metadata` in `experiment.json`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::{env, fs};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::ros::{RosNode, host_name};
 use mldash_bridge::track::Metadata;
 use serde_json::{Value, json};
+
+/// How long git may take. A large checkout or a network drive must not hold up a recording.
+const GIT_AT_MOST: Duration = Duration::from_secs(3);
 
 /// Details of a live recording.
 pub(super) fn of_node(node: &RosNode, mapping: &Mapping) -> Metadata {
@@ -71,14 +76,46 @@ fn workspace_revision(mapping: &Path) -> Option<(PathBuf, String)> {
 fn revision(checkout: &Path) -> Option<String> {
     let mut git = Command::new("git");
     git.args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]);
-    let done = git.current_dir(checkout).output().ok()?;
-    let revision = String::from_utf8(done.stdout).ok()?;
-    (done.status.success() && !revision.trim().is_empty()).then(|| revision.trim().to_owned())
+    let revision = short_output(git.current_dir(checkout), GIT_AT_MOST)?;
+    (!revision.trim().is_empty()).then(|| revision.trim().to_owned())
+}
+
+/// What a command prints, if that fits in a pipe's buffer. `None` if it fails or is not done in time.
+fn short_output(command: &mut Command, at_most: Duration) -> Option<String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    let deadline = Instant::now() + at_most;
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            Ok(None) | Err(_) => {
+                let program = command.get_program().display();
+                tracing::warn!("{program} did not answer in {at_most:?}; going on without it");
+                // It may have ended meanwhile.
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+        }
+    };
+    let mut text = String::new();
+    child.stdout?.read_to_string(&mut text).ok()?;
+    status.success().then_some(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_that_does_not_end_is_given_up() {
+        let mut sleeping = Command::new("sleep");
+        assert_eq!(short_output(sleeping.arg("600"), Duration::from_millis(20)), None);
+        let mut echo = Command::new("echo");
+        let said = short_output(echo.arg("v1"), Duration::from_secs(60));
+        assert_eq!(said.as_deref(), Some("v1\n"));
+    }
 
     #[test]
     fn a_checkout_has_the_revision_that_git_says() {
