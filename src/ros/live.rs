@@ -8,6 +8,7 @@ mod control;
 mod discovery;
 mod latched;
 mod listener;
+mod listening;
 mod node_loop;
 mod observe;
 mod parameters;
@@ -25,7 +26,6 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::rcl::{Context, Node, RclError};
 use super::{
     GraphReport, GraphTopic, Mapped, NodeName, NodeSettings, RecordedTopic, RosArguments, RosError,
     RosParameters, StopFlag,
@@ -38,6 +38,7 @@ use calls::Calls;
 use control::{Control, record_queue};
 use discovery::Discovery;
 use listener::Listener;
+use listening::Nodes;
 use node_loop::NodeLoop;
 use observe::Observer;
 use queue::MessageQueue;
@@ -56,15 +57,6 @@ pub struct RosNode {
     args: RosArguments,
 }
 
-/// The nodes that subscribe, each in its own context. r2r does not share its context, and a context
-/// can have a topic as one type only (Fast DDS refuses a second).
-struct Nodes {
-    name: NodeName,
-    enclave: Option<String>,
-    /// The first one looks at the graph; the others are for topics of several types.
-    list: Vec<(Context, Node)>,
-}
-
 /// Settings of the listening thread, besides what it records.
 #[derive(Clone, Copy, Debug)]
 struct ListenSettings {
@@ -72,41 +64,6 @@ struct ListenSettings {
     gather: Duration,
     use_sim_time: bool,
     start_paused: bool,
-}
-
-impl Nodes {
-    fn start(name: &NodeName, args: &RosArguments) -> Result<Self, RclError> {
-        let (name, enclave) = (name.clone(), args.enclave.clone());
-        let mut nodes = Self { name, enclave, list: Vec::new() };
-        nodes.of_type(0)?;
-        Ok(nodes)
-    }
-
-    fn first(&self) -> &Node {
-        &self.list[0].1
-    }
-
-    fn context(&self) -> &Context {
-        &self.list[0].0
-    }
-
-    /// The node for a topic's type of this number, counted from 0.
-    fn of_type(&mut self, number: usize) -> Result<&Node, RclError> {
-        while self.list.len() <= number {
-            // Names are remapped before they get here, so rcl gets no rules.
-            let enclave = self.enclave.as_deref();
-            let arguments = enclave.map(|enclave| ["--ros-args", "--enclave", enclave]);
-            let context = Context::new(arguments.as_ref().map_or(&[], |arguments| arguments))?;
-            let suffix = match self.list.len() {
-                0 => "listener".to_owned(),
-                further => format!("listener_{}", further + 1),
-            };
-            let name = format!("{}_{suffix}", self.name.base_name());
-            let node = Node::new(&context, &name, self.name.namespace())?;
-            self.list.push((context, node));
-        }
-        Ok(&self.list[number].1)
-    }
 }
 
 impl RosNode {
@@ -190,9 +147,7 @@ impl RosNode {
         stop: &StopFlag,
     ) -> Result<GraphReport, RosError> {
         let discovery = Discovery::new(mapping, definitions, self.args, self.name);
-        let nodes = self.listening;
-        let observer = Observer::new(nodes.context(), nodes.first().clone(), discovery)?;
-        observer.observe(listen, stop)
+        Observer::new(self.listening, discovery)?.observe(listen, stop)
     }
 
     /// Records what `mapping`, resolved for this node, asks for until `stop` is set; then records

@@ -36,11 +36,11 @@ pub struct LogRecord {
 
 /// The queue of log records. As a layer, it takes every event that reaches it.
 #[derive(Clone, Debug, Default)]
-pub struct LogQueue(Arc<Mutex<Waiting>>);
+pub struct LogQueue(Arc<Mutex<Records>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    records: VecDeque<LogRecord>,
+struct Records {
+    list: VecDeque<LogRecord>,
     bytes: usize,
     left_out: u64,
 }
@@ -48,20 +48,20 @@ struct Waiting {
 impl LogQueue {
     /// Returns the records since the last call, and the number of those that did not fit.
     pub fn fetch(&self) -> (Vec<LogRecord>, u64) {
-        let mut waiting = self.0.lock();
-        waiting.bytes = 0;
-        (std::mem::take(&mut waiting.records).into(), std::mem::take(&mut waiting.left_out))
+        let mut records = self.0.lock();
+        records.bytes = 0;
+        (std::mem::take(&mut records.list).into(), std::mem::take(&mut records.left_out))
     }
 
     fn push(&self, record: LogRecord) {
         let bytes = size_of::<LogRecord>() + record.text.len();
-        let mut waiting = self.0.lock();
-        if waiting.bytes + bytes > MAX_BYTES {
-            waiting.left_out += 1;
+        let mut records = self.0.lock();
+        if records.bytes + bytes > MAX_BYTES {
+            records.left_out += 1;
             return;
         }
-        waiting.bytes += bytes;
-        waiting.records.push_back(record);
+        records.bytes += bytes;
+        records.list.push_back(record);
     }
 }
 

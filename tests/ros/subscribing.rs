@@ -70,11 +70,20 @@ fn two_types_on_the_last_topic_of_the_graph_are_told_apart() {
 fn a_topic_that_changes_its_type_is_recorded_in_a_track_for_each() {
     let graph = Graph::new();
     let (mut operator, mut second) = (graph.operator(), graph.operator());
-    let bridge = graph.bridge("topics:\n  - {topic: /mode, on_type_change: split_track}\n");
+    let mapping = "topics:\n  - {topic: /mode, on_type_change: split_track}\n";
+    let bridge = graph.bridge(mapping);
     offer(&mut operator, "texts", "/mode", STRING, "reliable");
     send(&mut operator, "texts", &["a", "b"]);
     offer(&mut second, "numbers", "/mode", INT, "reliable");
     second.ask(&json!({"send": "numbers", "data": [1, 2, 3]}));
+    // Who compares the mapping with the graph at this moment is told the same.
+    let file = graph.file("m.yaml", mapping);
+    let args = ["check", file.to_str().unwrap(), "--graph", "--json", "--for", "8"];
+    let check = graph.bare_bridge(&args).end().ended;
+    let report: Value = serde_json::from_str(&check.stdout).unwrap();
+    let topics = report["topics"].as_array().unwrap();
+    let mode = topics.iter().find(|topic| topic["topic"] == "/mode").unwrap();
+    assert_eq!(mode["mapped"], "recorded", "{mode:#}");
     operator.ask(&json!({"withdraw": "texts"}));
     let recording = bridge.interrupt();
     assert_eq!(data(&recording, "tests/ros/run", "mode"), ["a", "b"]);

@@ -23,7 +23,7 @@ pub(super) enum Control {
     /// Whether messages are left out from now on.
     Paused(bool),
     /// Time to post the status.
-    Look(QueueFill),
+    PostStatus(QueueFill),
     /// `~/flush`.
     Flush(Reply),
     /// `~/split`.
@@ -77,7 +77,7 @@ impl Control {
             Self::LossUnknown { topic } => recorder.set_loss_unknown(topic),
             Self::Unmatched(entries) => recorder.set_unmatched(entries),
             Self::Paused(paused) => recorder.set_paused(paused),
-            Self::Look(queue) => recorder.post_status(queue),
+            Self::PostStatus(queue) => recorder.post_status(queue),
             Self::Flush(reply) => send(reply, flush(recorder)),
             Self::Split(reply) => send(reply, split(recorder, part_started)),
             // `split` reports a failure itself.

@@ -8,13 +8,14 @@ use super::calls::{Calls, Request};
 use super::clock::ReceiveClock;
 use super::control::Control;
 use super::discovery::{Discovery, NewTopic};
+use super::listening::{Listened, Listening, Nodes};
 use super::queue::{MessageQueue, RawMessage};
-use super::reader::{Arrival, TopicReader};
+use super::reader::Arrival;
 use super::services::{Answer, Call, Reply};
-use super::{ListenSettings, Nodes, RosError, StopFlag, qos::ChosenQos};
+use super::{ListenSettings, RosError, StopFlag, qos::ChosenQos};
 use crate::mapping::ClockJump;
 use crate::record::DropReason;
-use crate::ros::rcl::{RclError, Ready, Subscription, WaitSet};
+use crate::ros::rcl::{RclError, Ready};
 
 /// How often to look at a graph that keeps changing.
 const DISCOVER_EVERY: Duration = Duration::from_millis(50);
@@ -31,8 +32,6 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// The state of the listening thread.
 pub(super) struct Listener<'a> {
-    nodes: Nodes,
-    wait_set: WaitSet,
     ready: Ready,
     discovery: Discovery,
     readers: Readers<'a>,
@@ -44,8 +43,7 @@ pub(super) struct Listener<'a> {
 
 /// The recorded topics and their path to the recorder.
 struct Readers<'a> {
-    /// By topic number.
-    list: Vec<Counted>,
+    listening: Listening<LeftOut>,
     queue: &'a MessageQueue<Control>,
     clock: ReceiveClock,
     batch: Vec<RawMessage>,
@@ -55,10 +53,9 @@ struct Readers<'a> {
     paused: bool,
 }
 
-/// A topic's reader, and what was left out since the last report.
-struct Counted {
-    reader: TopicReader,
-    type_name: String,
+/// Messages of a topic that were left out since the last report.
+#[derive(Default)]
+struct LeftOut {
     paused: u64,
 }
 
@@ -75,15 +72,12 @@ impl<'a> Listener<'a> {
         queue: &'a MessageQueue<Control>,
         stop: &'a StopFlag,
     ) -> Result<Self, RosError> {
-        let wait_set =
-            WaitSet::new(nodes.first()).map_err(|error| RosError::Node(error.to_string()))?;
+        let listening = Listening::new(nodes).map_err(|error| RosError::Node(error.to_string()))?;
         let mut listener = Self {
-            nodes,
-            wait_set,
             ready: Ready::default(),
             discovery,
             readers: Readers {
-                list: Vec::new(),
+                listening,
                 queue,
                 clock: ReceiveClock::default(),
                 batch: Vec::new(),
@@ -117,7 +111,8 @@ impl<'a> Listener<'a> {
                 tracing::error!("waiting for messages failed, trying again: {error}");
                 thread::sleep(RETRY_AFTER);
                 // Take what has arrived anyway.
-                self.ready.subscriptions = (0..self.readers.subscriptions().count()).collect();
+                self.ready.subscriptions =
+                    (0..self.readers.listening.subscriptions().count()).collect();
             }
             if self.ready.graph {
                 let soonest = discovered.map_or(Instant::now(), |last| last + DISCOVER_EVERY);
@@ -135,8 +130,8 @@ impl<'a> Listener<'a> {
         self.readers.end_echoes();
         self.readers.hand_over();
         // A publisher may have come and gone between two looks at the graph.
-        for counted in self.readers.list.iter().filter(|counted| counted.reader.has_heard()) {
-            self.discovery.note_published(counted.reader.topic(), &counted.type_name);
+        for topic in self.readers.listening.topics.iter().filter(|topic| topic.reader.has_heard()) {
+            self.discovery.note_published(topic.reader.topic(), &topic.type_name);
         }
         self.readers.queue.push_control(Control::Unmatched(self.discovery.unmatched()));
     }
@@ -154,15 +149,15 @@ impl<'a> Listener<'a> {
 
     /// Sleeps until there is something to do.
     fn wait(&mut self, discover_at: Option<Instant>) -> Result<(), RclError> {
-        let due = self.readers.list.iter().filter_map(|counted| counted.reader.due_at());
+        let topics = &self.readers.listening.topics;
+        let due = topics.iter().filter_map(|topic| topic.reader.due_at());
         let due = due.chain(discover_at).chain(self.stop.deadline()).min();
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         let timeout = match self.readers.clock.is_simulated() {
             true => Some(timeout.map_or(CLOCK_EVERY, |timeout| timeout.min(CLOCK_EVERY))),
             false => timeout,
         };
-        let subscriptions: Vec<_> = self.readers.subscriptions().collect();
-        self.wait_set.wait(subscriptions.into_iter(), self.calls.guard(), timeout, &mut self.ready)
+        self.readers.listening.wait(self.calls.guard(), timeout, &mut self.ready)
     }
 
     /// Hands over everything that the middleware holds now.
@@ -176,14 +171,14 @@ impl<'a> Listener<'a> {
     }
 
     fn discover(&mut self) {
-        for found in self.discovery.scan(self.nodes.first()) {
+        for found in self.discovery.scan(self.readers.listening.graph()) {
             self.deal_with(found);
         }
-        for counted in &mut self.readers.list {
-            let publishers = counted.reader.take_incompatible();
+        for topic in &mut self.readers.listening.topics {
+            let publishers = topic.reader.take_incompatible();
             if publishers > 0 {
                 // Discovery has named the nodes, or will once it knows them.
-                let topic = counted.reader.topic();
+                let topic = topic.reader.topic();
                 tracing::debug!("{topic}: {publishers} publishers offer less than was asked for");
             }
         }
@@ -192,15 +187,10 @@ impl<'a> Listener<'a> {
     fn deal_with(&mut self, found: NewTopic) {
         match found {
             NewTopic::Record { topic, type_name, qos, plan } => {
-                let types = self.readers.list.iter().filter(|c| c.reader.topic() == topic).count();
-                let reader = self
-                    .nodes
-                    .of_type(types)
-                    .and_then(|node| TopicReader::new(node, &topic, &type_name, qos));
-                match reader {
-                    Ok(reader) => {
+                match self.readers.listening.subscribe(&topic, &type_name, qos) {
+                    Ok(()) => {
                         tracing::info!("recording {} ({type_name}; {qos})", plan.mapped_topic());
-                        self.readers.add(reader, type_name);
+                        self.readers.queue_full.push(0);
                         self.readers.queue.push_control(Control::AddTopic(plan));
                     }
                     Err(error) => {
@@ -217,8 +207,7 @@ impl<'a> Listener<'a> {
     }
 
     fn adapt(&mut self, topic: &str, type_name: &str, qos: ChosenQos) {
-        let Some(reader) = self.readers.of(topic, type_name) else { return };
-        match reader.adapt(qos) {
+        match self.readers.listening.adapt(topic, type_name, qos) {
             Ok(()) => tracing::info!("{topic}: publishers changed, now asking for {qos}"),
             Err(error) => tracing::error!("{topic}: can't subscribe again: {error}"),
         }
@@ -295,7 +284,8 @@ impl<'a> Listener<'a> {
         }
         let topic = self.discovery.name_on_graph("/clock");
         let topic = use_sim_time.then_some(topic.as_str());
-        if let Err(error) = self.readers.clock.set_simulated(self.nodes.first(), topic) {
+        if let Err(error) = self.readers.clock.set_simulated(self.readers.listening.graph(), topic)
+        {
             tracing::error!("can't listen to /clock; receive times are the system's: {error}");
         }
     }
@@ -311,31 +301,16 @@ impl<'a> Listener<'a> {
 }
 
 impl Readers<'_> {
-    fn add(&mut self, reader: TopicReader, type_name: String) {
-        self.list.push(Counted { reader, type_name, paused: 0 });
-        self.queue_full.push(0);
-    }
-
-    fn of(&mut self, topic: &str, type_name: &str) -> Option<&mut TopicReader> {
-        let mut list = self.list.iter_mut();
-        let counted = list.find(|c| c.reader.topic() == topic && c.type_name == type_name)?;
-        Some(&mut counted.reader)
-    }
-
-    fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
-        self.list.iter().flat_map(|counted| counted.reader.subscriptions())
-    }
-
     /// Takes what has arrived on these subscriptions, in order. `ready` holds their places in
-    /// [`subscriptions`](Self::subscriptions).
+    /// [`Listening::subscriptions`].
     fn drain(&mut self, ready: &[usize]) -> usize {
         let (mut first, mut ready) = (0, ready.iter().copied().peekable());
         let mut taken = 0;
-        for topic in 0..self.list.len() {
+        for topic in 0..self.listening.topics.len() {
             if ready.peek().is_none() {
                 break;
             }
-            let end = first + self.list[topic].reader.subscriptions().count();
+            let end = first + self.listening.topics[topic].reader.subscriptions().count();
             let mut is_ready = false;
             while ready.next_if(|index| *index < end).is_some() {
                 is_ready = true;
@@ -349,15 +324,15 @@ impl Readers<'_> {
     }
 
     fn drain_every(&mut self) -> usize {
-        (0..self.list.len()).map(|topic| self.drain_topic(topic)).sum()
+        (0..self.listening.topics.len()).map(|topic| self.drain_topic(topic)).sum()
     }
 
     fn drain_topic(&mut self, topic: usize) -> usize {
-        let Self { list, queue, clock, batch, batch_bytes, queue_full, paused } = self;
-        let Counted { reader, paused: left_out, .. } = &mut list[topic];
+        let Self { listening, queue, clock, batch, batch_bytes, queue_full, paused } = self;
+        let Listened { reader, tally: left_out, .. } = &mut listening.topics[topic];
         let taken = reader.drain(*paused, |arrival| {
             if *paused {
-                *left_out += 1;
+                left_out.paused += 1;
                 return;
             }
             *batch_bytes += arrival.cdr.len();
@@ -376,10 +351,10 @@ impl Readers<'_> {
 
     /// Hands the collected messages to the recorder and reports what is missing.
     fn hand_over(&mut self) {
-        let Self { list, queue, batch, batch_bytes, queue_full, .. } = self;
+        let Self { listening, queue, batch, batch_bytes, queue_full, .. } = self;
         *batch_bytes = 0;
         queue.push_all(batch, |topic| queue_full[topic] += 1);
-        for (topic, (counted, full)) in list.iter_mut().zip(queue_full).enumerate() {
+        for (topic, (listened, full)) in listening.topics.iter_mut().zip(queue_full).enumerate() {
             let report = |count: &mut u64, reason| {
                 let messages = std::mem::take(count);
                 if messages > 0 {
@@ -387,12 +362,12 @@ impl Readers<'_> {
                 }
             };
             report(full, DropReason::QueueFull);
-            report(&mut counted.paused, DropReason::Paused);
-            let change = counted.reader.take_lost_change();
+            report(&mut listened.tally.paused, DropReason::Paused);
+            let change = listened.reader.take_lost_change();
             if change != 0 {
                 queue.push_control(Control::Lost { topic, change });
             }
-            if counted.reader.take_unnumbered() {
+            if listened.reader.take_unnumbered() {
                 queue.push_control(Control::LossUnknown { topic });
             }
         }
@@ -408,23 +383,23 @@ impl Readers<'_> {
 
     fn retire(&mut self) {
         let now = Instant::now();
-        let Self { list, clock, batch, .. } = self;
-        for (topic, counted) in list.iter_mut().enumerate() {
-            counted.reader.retire(now, |arrival| batch.push(raw_message(topic, &arrival, clock)));
+        let Self { listening, clock, batch, .. } = self;
+        for (topic, listened) in listening.topics.iter_mut().enumerate() {
+            listened.reader.retire(now, |arrival| batch.push(raw_message(topic, &arrival, clock)));
         }
     }
 
     fn end_echoes(&mut self) {
-        let Self { list, clock, batch, .. } = self;
-        for (topic, counted) in list.iter_mut().enumerate() {
-            counted.reader.end_echo(|arrival| batch.push(raw_message(topic, &arrival, clock)));
+        let Self { listening, clock, batch, .. } = self;
+        for (topic, listened) in listening.topics.iter_mut().enumerate() {
+            listened.reader.end_echo(|arrival| batch.push(raw_message(topic, &arrival, clock)));
         }
     }
 
     fn repeat_latched(&mut self) {
-        for counted in &mut self.list {
-            if let Err(error) = counted.reader.repeat_latched() {
-                let topic = counted.reader.topic();
+        for listened in &mut self.listening.topics {
+            if let Err(error) = listened.reader.repeat_latched() {
+                let topic = listened.reader.topic();
                 tracing::error!("{topic}: can't ask for latched messages again: {error}");
             }
         }
@@ -435,9 +410,9 @@ impl Readers<'_> {
     fn set_paused(&mut self, paused: bool) -> bool {
         let is_change = std::mem::replace(&mut self.paused, paused) != paused;
         if is_change && !paused {
-            let Self { list, clock, batch, .. } = self;
-            for (topic, counted) in list.iter_mut().enumerate() {
-                counted
+            let Self { listening, clock, batch, .. } = self;
+            for (topic, listened) in listening.topics.iter_mut().enumerate() {
+                listened
                     .reader
                     .take_left_out(|arrival| batch.push(raw_message(topic, &arrival, clock)));
             }

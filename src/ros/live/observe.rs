@@ -5,22 +5,22 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::discovery::{Discovery, NewTopic};
-use super::reader::TopicReader;
+use super::listening::{Listened, Listening, Nodes};
 use super::{GraphReport, GraphTopic, Mapped, RecordedTopic, RosError, StopFlag};
-use crate::ros::rcl::{Context, GuardCondition, Node, RclError, Ready, WaitSet};
+use crate::ros::rcl::{GuardCondition, RclError, Ready};
 
 /// How long the graph must be stable before listening begins.
 const QUIET: Duration = Duration::from_secs(1);
 /// How long to wait for a graph to show its first topic and become stable.
-const SETTLE_AT_MOST: Duration = Duration::from_secs(10);
-/// How often to take rates and check for the end.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const AWAIT_GRAPH_AT_MOST: Duration = Duration::from_secs(10);
+/// How often to check for the end while nothing comes.
+const WAKE_EVERY: Duration = Duration::from_millis(20);
 /// Topics of every node: no sign of another node.
 const OF_ANY_NODE: [&str; 2] = ["/rosout", "/parameter_events"];
 
-/// A topic being listened to, by its name on the graph.
+/// What came on a topic.
+#[derive(Default)]
 struct Heard {
-    reader: TopicReader,
     count: u64,
     bytes: u64,
     /// When the first and the last message came.
@@ -29,31 +29,21 @@ struct Heard {
 
 /// Observes the graph.
 pub(super) struct Observer {
-    node: Node,
-    wait_set: WaitSet,
+    listening: Listening<Heard>,
     guard: GuardCondition,
     discovery: Discovery,
-    heard: HashMap<String, Heard>,
     refused: HashMap<String, String>,
     is_graph_new: bool,
 }
 
 impl Observer {
-    pub(super) fn new(
-        context: &Context,
-        node: Node,
-        discovery: Discovery,
-    ) -> Result<Self, RosError> {
+    /// # Errors
+    /// Fails if rcl can't wait.
+    pub(super) fn new(nodes: Nodes, discovery: Discovery) -> Result<Self, RosError> {
         let failed = |error: RclError| RosError::Node(error.to_string());
-        Ok(Self {
-            wait_set: WaitSet::new(&node).map_err(failed)?,
-            guard: GuardCondition::new(context).map_err(failed)?,
-            node,
-            discovery,
-            heard: HashMap::new(),
-            refused: HashMap::new(),
-            is_graph_new: true,
-        })
+        let guard = GuardCondition::new(nodes.context()).map_err(failed)?;
+        let listening = Listening::new(nodes).map_err(failed)?;
+        Ok(Self { listening, guard, discovery, refused: HashMap::new(), is_graph_new: true })
     }
 
     /// Waits until the graph is known, then listens for the given time, or until `stop` is set.
@@ -65,7 +55,7 @@ impl Observer {
         listen: Duration,
         stop: &StopFlag,
     ) -> Result<GraphReport, RosError> {
-        self.settle(stop)?;
+        self.await_graph(stop)?;
         let until = Instant::now() + listen;
         while Instant::now() < until && !stop.is_set() {
             self.listen()?;
@@ -73,12 +63,12 @@ impl Observer {
         Ok(self.report(listen))
     }
 
-    fn settle(&mut self, stop: &StopFlag) -> Result<(), RosError> {
+    fn await_graph(&mut self, stop: &StopFlag) -> Result<(), RosError> {
         let started = Instant::now();
         let (mut known, mut quiet_since) = (0, started);
-        while started.elapsed() < SETTLE_AT_MOST && !stop.is_set() {
+        while started.elapsed() < AWAIT_GRAPH_AT_MOST && !stop.is_set() {
             self.listen()?;
-            let names = self.discovery.topics(&self.node);
+            let names = self.discovery.topics(self.listening.graph());
             let others = names.keys().filter(|name| !OF_ANY_NODE.contains(&name.as_str())).count();
             if others != known {
                 (known, quiet_since) = (others, Instant::now());
@@ -94,35 +84,27 @@ impl Observer {
         if std::mem::take(&mut self.is_graph_new) {
             self.discover();
         }
-        let subscriptions: Vec<_> =
-            self.heard.values().flat_map(|heard| heard.reader.subscriptions()).collect();
         let mut ready = Ready::default();
-        self.wait_set
-            .wait(subscriptions.into_iter(), &self.guard, Some(LOOK_EVERY), &mut ready)
+        self.listening
+            .wait(&self.guard, Some(WAKE_EVERY), &mut ready)
             .map_err(|error| RosError::Node(error.to_string()))?;
         self.is_graph_new = ready.graph;
         if !ready.subscriptions.is_empty() {
-            self.heard.values_mut().for_each(Heard::drain);
+            self.listening.topics.iter_mut().for_each(drain);
         }
         Ok(())
     }
 
     fn discover(&mut self) {
-        for found in self.discovery.scan(&self.node) {
+        for found in self.discovery.scan(self.listening.graph()) {
             match found {
                 NewTopic::Record { topic, type_name, qos, .. } => {
-                    match TopicReader::new(&self.node, &topic, &type_name, qos) {
-                        Ok(reader) => {
-                            let heard = Heard { reader, count: 0, bytes: 0, span: None };
-                            self.heard.entry(topic).or_insert(heard);
-                        }
-                        Err(error) => drop(self.refused.insert(topic, error.to_string())),
+                    if let Err(error) = self.listening.subscribe(&topic, &type_name, qos) {
+                        self.refused.insert(topic, error.to_string());
                     }
                 }
-                NewTopic::Resubscribe { topic, qos, .. } => {
-                    if let Some(heard) = self.heard.get_mut(&topic)
-                        && let Err(error) = heard.reader.adapt(qos)
-                    {
+                NewTopic::Resubscribe { topic, type_name, qos } => {
+                    if let Err(error) = self.listening.adapt(&topic, &type_name, qos) {
                         tracing::warn!("{topic}: can't subscribe again: {error}");
                     }
                 }
@@ -132,7 +114,7 @@ impl Observer {
     }
 
     fn report(&self, listened: Duration) -> GraphReport {
-        let names = self.discovery.topics(&self.node);
+        let names = self.discovery.topics(self.listening.graph());
         let topics = names.into_iter().map(|(name, listed)| self.topic(name, &listed));
         GraphReport {
             listened,
@@ -142,22 +124,26 @@ impl Observer {
     }
 
     fn topic(&self, name: String, listed: &[String]) -> GraphTopic {
-        let seen = self.discovery.look_at(&self.node, &name, listed);
-        let mapped = match (seen.rule, self.refused.get(&name), self.heard.get(&name)) {
+        let seen = self.discovery.look_at(self.listening.graph(), &name, listed);
+        let listened = self.listening.of(&name, &seen.type_name);
+        let mapped = match (seen.rule, self.refused.get(&name), listened) {
             (None, ..) => Mapped::Unmapped { excluded: seen.is_excluded, hidden: is_hidden(&name) },
             (Some(rule), Some(reason), _) => {
                 Mapped::Refused { line: rule.line, reason: reason.clone() }
             }
             (Some(rule), None, None) => Mapped::Awaited { line: rule.line },
-            (Some(rule), None, Some(heard)) => Mapped::Recorded(RecordedTopic {
-                line: rule.line,
-                track: rule.track,
-                qos: heard.reader.qos().to_string(),
-                qos_reasons: heard.reader.qos().reasons(&rule.wanted_qos, &seen.offers),
-                messages: heard.count,
-                rate_hz: heard.rate(|heard| heard.count - 1),
-                bytes_per_sec: heard.rate(|heard| heard.bytes / heard.count * (heard.count - 1)),
-            }),
+            (Some(rule), None, Some(Listened { reader, tally: heard, .. })) => {
+                Mapped::Recorded(RecordedTopic {
+                    line: rule.line,
+                    track: rule.track,
+                    qos: reader.qos().to_string(),
+                    qos_reasons: reader.qos().reasons(&rule.wanted_qos, &seen.offers),
+                    messages: heard.count,
+                    rate_hz: heard.rate(|heard| heard.count - 1),
+                    bytes_per_sec: heard
+                        .rate(|heard| heard.bytes / heard.count * (heard.count - 1)),
+                })
+            }
         };
         GraphTopic {
             topic: name,
@@ -169,20 +155,20 @@ impl Observer {
     }
 }
 
-impl Heard {
-    fn drain(&mut self) {
-        let Self { reader, count, bytes, span } = self;
-        let taken = reader.drain(false, |arrival| {
-            let now = Instant::now();
-            *count += 1;
-            *bytes += arrival.cdr.len() as u64;
-            *span = Some((span.map_or(now, |(first, _)| first), now));
-        });
-        if let Err(error) = taken {
-            tracing::warn!("{}: messages could not be taken: {error}", reader.topic());
-        }
+fn drain(listened: &mut Listened<Heard>) {
+    let Listened { reader, tally: Heard { count, bytes, span }, .. } = listened;
+    let taken = reader.drain(false, |arrival| {
+        let now = Instant::now();
+        *count += 1;
+        *bytes += arrival.cdr.len() as u64;
+        *span = Some((span.map_or(now, |(first, _)| first), now));
+    });
+    if let Err(error) = taken {
+        tracing::warn!("{}: messages could not be taken: {error}", reader.topic());
     }
+}
 
+impl Heard {
     /// The amount per second, between the first message and the last.
     fn rate(&self, much: impl Fn(&Self) -> u64) -> Option<f64> {
         let (first, last) = self.span.filter(|_| self.count > 1)?;

@@ -64,7 +64,7 @@ impl Reports {
         self.look_at = (self.look_at + EVERY).max(now);
         match self.asked_at {
             None => {
-                queue.push_control(Control::Look(queue.fill()));
+                queue.push_control(Control::PostStatus(queue.fill()));
                 self.asked_at = Some(now);
             }
             Some(asked_at) if now - asked_at >= HANGS_AFTER => {

@@ -1,0 +1,153 @@
+//! The topics being listened to, as discovery finds them. Recording and observing share it; each
+//! keeps its own tally for a topic.
+
+use std::time::Duration;
+
+use super::qos::ChosenQos;
+use super::reader::TopicReader;
+use crate::ros::rcl::{Context, GuardCondition, Node, RclError, Ready, Subscription, WaitSet};
+use crate::ros::{NodeName, RosArguments};
+
+/// The nodes that subscribe, each in its own context. r2r does not share its context, and a context
+/// can have a topic as one type only (Fast DDS refuses a second).
+pub(super) struct Nodes {
+    name: NodeName,
+    enclave: Option<String>,
+    /// The first one looks at the graph; the others are for topics of several types.
+    list: Vec<(Context, Node)>,
+}
+
+/// The topics, and the nodes that subscribe to them.
+pub(super) struct Listening<T> {
+    nodes: Nodes,
+    wait_set: WaitSet,
+    /// By topic number.
+    pub(super) topics: Vec<Listened<T>>,
+}
+
+/// A topic as one type.
+pub(super) struct Listened<T> {
+    pub(super) reader: TopicReader,
+    pub(super) type_name: String,
+    pub(super) tally: T,
+}
+
+impl Nodes {
+    /// Starts the first node.
+    ///
+    /// # Errors
+    /// Fails if the middleware refuses it.
+    pub(super) fn start(name: &NodeName, args: &RosArguments) -> Result<Self, RclError> {
+        let (name, enclave) = (name.clone(), args.enclave.clone());
+        let mut nodes = Self { name, enclave, list: Vec::new() };
+        nodes.of_type(0)?;
+        Ok(nodes)
+    }
+
+    pub(super) fn first(&self) -> &Node {
+        &self.list[0].1
+    }
+
+    pub(super) fn context(&self) -> &Context {
+        &self.list[0].0
+    }
+
+    /// The node for a topic's type of this number, counted from 0.
+    fn of_type(&mut self, number: usize) -> Result<&Node, RclError> {
+        while self.list.len() <= number {
+            // Names are remapped before they get here, so rcl gets no rules.
+            let enclave = self.enclave.as_deref();
+            let arguments = enclave.map(|enclave| ["--ros-args", "--enclave", enclave]);
+            let context = Context::new(arguments.as_ref().map_or(&[], |arguments| arguments))?;
+            let suffix = match self.list.len() {
+                0 => "listener".to_owned(),
+                further => format!("listener_{}", further + 1),
+            };
+            let name = format!("{}_{suffix}", self.name.base_name());
+            let node = Node::new(&context, &name, self.name.namespace())?;
+            self.list.push((context, node));
+        }
+        Ok(&self.list[number].1)
+    }
+}
+
+impl<T: Default> Listening<T> {
+    /// Listens to nothing yet.
+    ///
+    /// # Errors
+    /// Fails if rcl can't wait.
+    pub(super) fn new(nodes: Nodes) -> Result<Self, RclError> {
+        let wait_set = WaitSet::new(nodes.first())?;
+        Ok(Self { nodes, wait_set, topics: Vec::new() })
+    }
+
+    /// The node to query the graph with.
+    pub(super) fn graph(&self) -> &Node {
+        self.nodes.first()
+    }
+
+    /// Subscribes to a topic, which gets the next number.
+    ///
+    /// # Errors
+    /// Fails if the type is not installed or the middleware refuses.
+    pub(super) fn subscribe(
+        &mut self,
+        topic: &str,
+        type_name: &str,
+        qos: ChosenQos,
+    ) -> Result<(), RclError> {
+        let types = self.topics.iter().filter(|known| known.reader.topic() == topic).count();
+        let node = self.nodes.of_type(types)?;
+        let reader = TopicReader::new(node, topic, type_name, qos)?;
+        let (type_name, tally) = (type_name.to_owned(), T::default());
+        self.topics.push(Listened { reader, type_name, tally });
+        Ok(())
+    }
+
+    /// Subscribes to a topic again, with another QoS.
+    ///
+    /// # Errors
+    /// Returns the middleware's error. The topic then keeps its old subscriptions.
+    pub(super) fn adapt(
+        &mut self,
+        topic: &str,
+        type_name: &str,
+        qos: ChosenQos,
+    ) -> Result<(), RclError> {
+        let mut topics = self.topics.iter_mut();
+        let known = topics.find(|known| known.is_of(topic, type_name));
+        known.map_or(Ok(()), |known| known.reader.adapt(qos))
+    }
+
+    /// A topic as one type.
+    pub(super) fn of(&self, topic: &str, type_name: &str) -> Option<&Listened<T>> {
+        self.topics.iter().find(|known| known.is_of(topic, type_name))
+    }
+
+    /// All subscriptions, in order of the topics.
+    pub(super) fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.topics.iter().flat_map(|known| known.reader.subscriptions())
+    }
+
+    /// Sleeps as [`WaitSet::wait`] does. `ready` then holds indices of subscriptions in order of the
+    /// topics.
+    ///
+    /// # Errors
+    /// Returns rcl's error.
+    pub(super) fn wait(
+        &mut self,
+        guard: &GuardCondition,
+        timeout: Option<Duration>,
+        ready: &mut Ready,
+    ) -> Result<(), RclError> {
+        let topics = self.topics.iter();
+        let subscriptions: Vec<_> = topics.flat_map(|known| known.reader.subscriptions()).collect();
+        self.wait_set.wait(subscriptions.into_iter(), guard, timeout, ready)
+    }
+}
+
+impl<T> Listened<T> {
+    fn is_of(&self, topic: &str, type_name: &str) -> bool {
+        self.reader.topic() == topic && self.type_name == type_name
+    }
+}
