@@ -13,13 +13,9 @@ NO_FEATURES := --no-default-features
 # What is built and installed; tests say `PROFILE=dev`, which they have compiled by then.
 PROFILE := release
 
-# One build from nothing: no incremental files, and debug information only for line numbers.
+# One build from nothing needs no incremental files.
 ifdef CI
 export CARGO_INCREMENTAL := 0
-export CARGO_PROFILE_DEV_DEBUG := line-tables-only
-# Said too, so that what macros and build scripts stand on is compiled once for them, for the program and for both feature
-# sets: left open, cargo decides by who else needs it.
-export CARGO_PROFILE_DEV_BUILD_OVERRIDE_DEBUG := line-tables-only
 endif
 # The ML-Dash SDK asks the Python index for newer releases at every import.
 export ML_DASH_NO_VERSION_CHECK := 1
@@ -34,25 +30,30 @@ build: setup  ## the release program, target/release/mldash_bridge
 	@$(WITH_ROS) cargo build --locked --profile $(PROFILE)
 
 test: lint  ## all checks: lint, tests with and without ROS, installation
-	$(NO_ROS) cargo test --locked $(NO_FEATURES) --quiet
+	$(NO_ROS) cargo test --locked --workspace $(NO_FEATURES) --quiet
 	@# What a build with ROS can break; the crates' tests, tests/whole and the documentation's examples have run by now. Tests run the examples.
 	$(WITH_ROS) cargo build --locked --quiet --examples
-	$(WITH_ROS) cargo test --locked --quiet -p mldash_bridge --lib --bins --test ros
+	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros
 	tests/install.sh
 
 lint: setup  ## formatting, clippy and documentation in both feature sets, scripts
-	cargo fmt --check
+	cargo fmt --all --check
+	@# With ROS the root package alone: the crates know no ROS, and their tests would give r2r's dependencies other features.
 	$(WITH_ROS) $(CLIPPY) -- -D warnings
-	$(NO_ROS) $(CLIPPY) $(NO_FEATURES) -- -D warnings
+	$(NO_ROS) $(CLIPPY) --workspace $(NO_FEATURES) -- -D warnings
 	@# Each crate alone, as another program takes it: together they lend each other features.
 	for crate in crates/mldash-*; do $(NO_ROS) cargo clippy --locked --quiet -p "$${crate#crates/}" -- -D warnings; done
 	$(WITH_ROS) env $(DOC)
-	$(NO_ROS) $(DOC) $(NO_FEATURES)
+	$(NO_ROS) $(DOC) --workspace $(NO_FEATURES)
 	scripts/lint-features
 	scripts/lint-scripts
 
-demo: setup  ## play a robot's recording on a live ROS graph and record it, in under 30 s
-	@$(WITH_ROS) cargo build --locked --release --bins --example play_bag
+demo:  ## play a robot's recording on a live ROS graph and record it, in under 30 s
+	@# Not optimised: that takes half the time to compile and is quick enough for one robot. What needs no ROS is compiled while
+	@# ROS is downloaded; if that fails, the build after it says why.
+	@$(NO_ROS) cargo build --locked --quiet $(NO_FEATURES) --lib 2>/dev/null & build=$$!; \
+		scripts/setup || { kill $$build; exit 1; }; wait $$build || true
+	@$(WITH_ROS) cargo build --locked --bins --example play_bag
 	@scripts/demo
 
 install: prefix-given build  ## with PREFIX=DIR: a prefix that `ros2 launch` and `ros2 run` accept

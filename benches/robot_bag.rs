@@ -21,7 +21,8 @@ pub const HALF_GIGABYTE_SECS: u32 = 1_860;
 const START_SECS: u32 = 1_700_000_000;
 /// Every topic's rate divides it.
 const TICKS_HZ: u32 = 200;
-const RAYS: usize = 1_080;
+/// Of each scan.
+pub const RAYS: usize = 1_080;
 
 const PACKAGES: &str = "\
     ===\nMSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\nstring frame_id\n\
