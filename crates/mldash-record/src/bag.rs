@@ -127,7 +127,7 @@ fn record_batch(batch: Batch<DecodedMessage>, recorder: &mut Recorder, numbers: 
         if let Some(topic) = numbers.get(message.topic) {
             let received = message.log_time.map_or(Received::Unknown, Received::At);
             let receipt = Receipt { received, sent_nanos: message.send_time };
-            recorder.record_decoded(*topic, message.decoded, receipt);
+            recorder.record(*topic, message.decoded, receipt);
         }
     }
 }

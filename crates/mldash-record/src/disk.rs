@@ -4,12 +4,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::mapping::Bytes;
+use mldash_track::Repeating;
 
 /// Messages above this make their topic one of large messages.
 pub const HEAVY_MESSAGE_BYTES: usize = 64 << 10;
@@ -48,17 +48,17 @@ pub struct DiskStatus {
 /// and no system call.
 #[derive(Debug)]
 pub struct DiskGuard {
-    watch: Arc<Watch>,
-    thread: Option<JoinHandle<()>>,
+    status: Arc<Mutex<DiskStatus>>,
+    _checking: Repeating,
 }
 
+/// The disk that is watched.
 #[derive(Debug)]
-struct Watch {
+struct WatchedDisk {
     folder: PathBuf,
-    status: Mutex<DiskStatus>,
-    /// Ends the thread.
-    stop: Mutex<bool>,
-    stopped: Condvar,
+    status: Arc<Mutex<DiskStatus>>,
+    /// Whether the last check could read the free space.
+    is_readable: bool,
 }
 
 impl DiskGuard {
@@ -72,61 +72,33 @@ impl DiskGuard {
         let default = DEFAULT_MIN_FREE.min(Bytes::new(space.total.get() / DEFAULT_PART));
         let min_free = min_free.unwrap_or(default);
         let status = DiskStatus { free: space.free, min_free, level: DiskLevel::Enough };
-        let watch = Arc::new(Watch {
-            folder: folder.to_owned(),
-            status: Mutex::new(status),
-            stop: Mutex::new(false),
-            stopped: Condvar::new(),
-        });
-        watch.note(space.free);
-        let run = {
-            let watch = watch.clone();
-            move || watch.run()
-        };
-        let thread = thread::Builder::new().name("disk-guard".into()).spawn(run)?;
-        Ok(Self { watch, thread: Some(thread) })
+        let status = Arc::new(Mutex::new(status));
+        let folder = folder.to_owned();
+        let mut disk = WatchedDisk { folder, status: status.clone(), is_readable: true };
+        disk.note(space.free);
+        let checking = Repeating::start("disk-guard", CHECK_EVERY, move || disk.check())?;
+        Ok(Self { status, _checking: checking })
     }
 
     /// The disk as it was last looked at.
     pub fn status(&self) -> DiskStatus {
-        *self.watch.status.lock()
+        *self.status.lock()
     }
 }
 
-impl Drop for DiskGuard {
-    fn drop(&mut self) {
-        *self.watch.stop.lock() = true;
-        self.watch.stopped.notify_one();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
+impl WatchedDisk {
+    fn check(&mut self) {
+        let space = Space::of(&self.folder);
+        // This is no reason to stop the recording: a store that fails reports that itself.
+        if let Err(error) = &space
+            && self.is_readable
         {
-            tracing::error!("the thread that watches the disk panicked");
+            let folder = self.folder.display();
+            tracing::warn!("can't read the free disk space at {folder}: {error}");
         }
-    }
-}
-
-impl Watch {
-    fn run(&self) {
-        let mut was_known = true;
-        let mut stop = self.stop.lock();
-        loop {
-            let next = Instant::now() + CHECK_EVERY;
-            while !*stop && !self.stopped.wait_until(&mut stop, next).timed_out() {}
-            if *stop {
-                return;
-            }
-            let space = Space::of(&self.folder);
-            // A disk that can't be asked is no reason to stop: a store that fails says so itself.
-            if let Err(error) = &space
-                && was_known
-            {
-                let folder = self.folder.display();
-                tracing::warn!("can't ask for the space that is free at {folder}: {error}");
-            }
-            was_known = space.is_ok();
-            if let Ok(space) = space {
-                self.note(space.free);
-            }
+        self.is_readable = space.is_ok();
+        if let Ok(space) = space {
+            self.note(space.free);
         }
     }
 

@@ -8,9 +8,9 @@ mod account;
 pub mod bag;
 pub mod blob;
 mod blobs;
+mod candidate;
 mod change;
 mod clock;
-mod decode;
 mod description;
 mod disk;
 mod frames;
@@ -21,6 +21,7 @@ mod ledger;
 pub mod mapping;
 mod meter;
 mod parts;
+mod payload;
 mod plan;
 mod required;
 mod schema;
@@ -36,10 +37,11 @@ mod tracks;
 mod workers;
 
 pub use account::{Account, DropReason, Lost, Note, TopicAccount};
-pub use decode::Decoded;
+pub use candidate::{Candidate, Decision};
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 pub use frames::WhenBehind;
 pub use parts::{PartAccount, SplitError};
+pub use payload::{Decoded, Payload};
 pub use plan::{PlanError, TopicPlan};
 pub use required::{RequiredAccount, RequiredState};
 pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
@@ -81,7 +83,7 @@ pub struct Recorder {
 }
 
 /// Where rows and files go.
-struct Destination<'a> {
+struct Output<'a> {
     exp: &'a Experiment,
     frames: &'a mut Frames,
     tracks: &'a mut Tracks,
@@ -154,38 +156,25 @@ impl Recorder {
         self.topics.len() - 1
     }
 
-    /// Records a message of the topic with this number: CDR with its encapsulation header, and its
-    /// receive and send times. A message that needs a receive time is held until the ROS clock
-    /// runs.
-    pub fn record(&mut self, topic: usize, cdr: Vec<u8>, receipt: impl Into<Receipt>) {
-        let receipt = receipt.into();
-        self.take(topic, receipt.received, |topic, to, disk| topic.record(to, cdr, receipt, disk));
-    }
-
-    /// Like [`record`](Self::record), for a message that the topic's plan has already decoded.
-    pub fn record_decoded(&mut self, topic: usize, message: Decoded, receipt: impl Into<Receipt>) {
-        let receipt = receipt.into();
-        self.take(topic, receipt.received, |topic, to, disk| {
-            topic.record_decoded(to, message, receipt, disk);
-        });
-    }
-
-    /// Records a message, after the checks that run on every message.
-    fn take(
+    /// Records a message of the topic with this number, and its receive and send times. The message
+    /// is CDR with its encapsulation header, or [decoded](Decoded) by the topic's plan. A message that
+    /// needs a receive time is held until the ROS clock runs.
+    pub fn record(
         &mut self,
         topic: usize,
-        received: Received,
-        record: impl FnOnce(&mut TopicRecorder, &mut Destination<'_>, Option<DiskStatus>),
+        message: impl Into<Payload>,
+        receipt: impl Into<Receipt>,
     ) {
+        let receipt = receipt.into();
         let disk = self.disk();
         self.session.count(topic, 1);
-        let mut to = Destination {
+        let mut to = Output {
             exp: &self.exp,
             frames: &mut self.frames,
             tracks: &mut self.tracks,
             clocks: &mut self.session.clocks,
         };
-        match received {
+        match receipt.received {
             Received::At(nanos) if self.is_clock_awaited => {
                 self.is_clock_awaited = false;
                 self.topics.iter_mut().for_each(|topic| topic.release_held(&mut to, nanos));
@@ -194,7 +183,7 @@ impl Recorder {
             Received::At(_) | Received::Unknown => {}
         }
         if let Some(topic) = self.topics.get_mut(topic) {
-            record(topic, &mut to, disk);
+            topic.record(&mut to, message.into(), receipt, disk);
         }
     }
 

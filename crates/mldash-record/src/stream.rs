@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Destination;
+use super::Output;
 use super::account::{DropReason, Note};
 use super::blobs::RawBytes;
 use super::change::same_fields;
@@ -107,12 +107,7 @@ impl Stream {
     }
 
     /// Records a message, and books what became of it.
-    pub(super) fn record(
-        &mut self,
-        to: &mut Destination<'_>,
-        mut message: Message,
-        ledger: &Ledger,
-    ) {
+    pub(super) fn record(&mut self, to: &mut Output<'_>, mut message: Message, ledger: &Ledger) {
         let ts = message.row.ts;
         let raw: Vec<RawBytes> = message.parts.iter().map(|part| part.raw.clone()).collect();
         let still = self.stillness.step(ts);
@@ -164,7 +159,7 @@ impl Stream {
     /// Sends a row on to where it is stored, at once or behind its files; whether it goes there.
     fn send(
         &self,
-        to: &mut Destination<'_>,
+        to: &mut Output<'_>,
         message: Message,
         given: GivenTime,
         ledger: &Ledger,

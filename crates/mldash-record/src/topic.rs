@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::Destination;
+use super::Output;
 use super::account::{DropReason, Note, TopicAccount};
 use super::blobs::Refusal;
 use super::clock::{Compared, Distance, SaidOfClocks};
-use super::decode::Decoded;
 use super::description::RobotDescription;
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 use super::frames::FramePart;
 use super::held::{Held, HeldMessage};
 use super::identity;
 use super::ledger::Ledger;
+use super::payload::{Decoded, Payload};
 use super::plan::TopicPlan;
 use super::stream::{Message, Sink, Stream};
 use super::time::{Receipt, Received, RowTime};
@@ -105,37 +105,18 @@ impl TopicRecorder {
         self.ledger.account()
     }
 
-    /// Records one message: CDR with its encapsulation header. A message that needs a receive time
-    /// is held while the ROS clock does not run.
+    /// Records one message. If it needs a receive time, it is held while the ROS clock does not run.
     pub(super) fn record(
         &mut self,
-        to: &mut Destination<'_>,
-        cdr: Vec<u8>,
+        to: &mut Output<'_>,
+        message: Payload,
         receipt: Receipt,
         disk: Option<DiskStatus>,
     ) {
-        if self.admits(cdr.len(), disk) {
-            let space = std::mem::take(&mut self.elements);
-            let message = Decoded::in_space(&self.plan, cdr, space);
-            self.take_sent(to, message, receipt);
+        if !self.admits(message.cdr_bytes(), disk) {
+            return;
         }
-    }
-
-    /// Like [`record`](Self::record), for a message that is already decoded.
-    pub(super) fn record_decoded(
-        &mut self,
-        to: &mut Destination<'_>,
-        message: Decoded,
-        receipt: Receipt,
-        disk: Option<DiskStatus>,
-    ) {
-        if self.admits(message.cdr.len(), disk) {
-            self.take_sent(to, message, receipt);
-        }
-    }
-
-    /// Records a message's elements, at the time when it was sent if the mapping says so.
-    fn take_sent(&mut self, to: &mut Destination<'_>, mut message: Decoded, receipt: Receipt) {
+        let mut message = message.decode(&self.plan, std::mem::take(&mut self.elements));
         if let Some(nanos) = receipt.sent_nanos.filter(|_| self.plan.times.is_by_send_time()) {
             for element in &mut message.elements {
                 element.stamp = Some(Timestamp::from_nanos(nanos));
@@ -173,7 +154,7 @@ impl TopicRecorder {
     /// Records a message's elements, each with `remarks`.
     fn take(
         &mut self,
-        to: &mut Destination<'_>,
+        to: &mut Output<'_>,
         message: Decoded,
         received: Received,
         remarks: &[Note],
@@ -250,7 +231,7 @@ impl TopicRecorder {
 
     fn record_element(
         &mut self,
-        to: &mut Destination<'_>,
+        to: &mut Output<'_>,
         arrived: Arrived,
         cdr: &Arc<Vec<u8>>,
         remarks: &[Note],
@@ -297,7 +278,7 @@ impl TopicRecorder {
     /// The stream to the track that a message's values select.
     fn stream(
         &mut self,
-        to: &mut Destination<'_>,
+        to: &mut Output<'_>,
         names: Vec<Option<String>>,
     ) -> Result<&mut Stream, Refusal> {
         match self.streams.entry(names) {
@@ -322,7 +303,7 @@ impl TopicRecorder {
     }
 
     /// Records the held messages: the ROS clock runs, and this is its time.
-    pub(super) fn release_held(&mut self, to: &mut Destination<'_>, received_nanos: i64) {
+    pub(super) fn release_held(&mut self, to: &mut Output<'_>, received_nanos: i64) {
         for message in self.held.take() {
             let mut message = Decoded::new(&self.plan, message.cdr);
             // Their real times are unknown. That they get the same time now makes none of them a

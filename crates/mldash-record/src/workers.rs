@@ -9,6 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
+use mldash_track::ByteBound;
+
 /// Something to be done on a worker.
 pub(super) trait Job: Send + 'static {
     /// What it holds in memory until its work is done.
@@ -27,14 +29,13 @@ pub(super) trait Job: Send + 'static {
 /// The threads, started when there is something to do.
 #[derive(Debug)]
 pub(super) struct Workers<J: Job> {
-    shared: Arc<Shared<J>>,
+    pool: Arc<Pool<J>>,
     threads: Vec<JoinHandle<()>>,
     max_threads: usize,
-    limit_bytes: usize,
 }
 
 #[derive(Debug)]
-struct Shared<J> {
+struct Pool<J> {
     state: Mutex<State<J>>,
     submitted: Condvar,
     progressed: Condvar,
@@ -45,8 +46,8 @@ struct Shared<J> {
 struct State<J> {
     queue: VecDeque<(u64, J)>,
     next_number: u64,
-    /// Of the jobs whose work is not done.
-    bytes: usize,
+    /// The bytes of jobs whose work is not done.
+    bytes: ByteBound,
     /// Jobs that are not committed.
     unfinished: usize,
     closed: bool,
@@ -65,73 +66,69 @@ impl<J: Job> Workers<J> {
         let state = State {
             queue: VecDeque::new(),
             next_number: 0,
-            bytes: 0,
+            bytes: ByteBound::new(limit_bytes),
             unfinished: 0,
             closed: false,
         };
-        let shared = Shared {
+        let pool = Pool {
             state: Mutex::new(state),
             submitted: Condvar::new(),
             progressed: Condvar::new(),
             order: Mutex::new(Order { done: BTreeMap::new(), next: 0 }),
         };
-        Self { shared: Arc::new(shared), threads: Vec::new(), max_threads, limit_bytes }
+        Self { pool: Arc::new(pool), threads: Vec::new(), max_threads }
     }
 
     /// What the jobs may hold whose work is not done.
     pub(super) fn limit_bytes(&self) -> usize {
-        self.limit_bytes
+        self.pool.state.lock().bytes.limit_bytes()
     }
 
     /// Bounds them anew; those that are there stay.
     pub(super) fn set_limit_bytes(&mut self, limit_bytes: usize) {
-        self.limit_bytes = limit_bytes;
+        self.pool.state.lock().bytes.set_limit_bytes(limit_bytes);
     }
 
     /// What the jobs hold whose work is not done.
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.shared.state.lock().bytes
+        self.pool.state.lock().bytes.used_bytes()
     }
 
     /// Whether a job of so many bytes fits. One larger than the bound is let through alone rather
     /// than never.
     pub(super) fn has_room(&self, cost_bytes: usize) -> bool {
-        self.fits(&self.shared.state.lock(), cost_bytes)
+        self.pool.state.lock().bytes.has_room(cost_bytes)
     }
 
     /// Returns once a job of so many bytes fits.
     pub(super) fn wait_for_room(&self, cost_bytes: usize) {
-        let mut state = self.shared.state.lock();
-        while !self.fits(&state, cost_bytes) {
-            self.shared.progressed.wait(&mut state);
+        let mut state = self.pool.state.lock();
+        while !state.bytes.has_room(cost_bytes) {
+            self.pool.progressed.wait(&mut state);
         }
-    }
-
-    fn fits(&self, state: &State<J>, cost_bytes: usize) -> bool {
-        state.bytes == 0 || state.bytes.saturating_add(cost_bytes) <= self.limit_bytes
     }
 
     /// Hands a job to the threads. Whether there is room is for the caller to ask before.
     pub(super) fn submit(&mut self, job: J) {
         {
-            let mut state = self.shared.state.lock();
+            let mut state = self.pool.state.lock();
             let number = state.next_number;
             state.next_number += 1;
-            state.bytes += job.cost_bytes();
+            state.bytes.add(job.cost_bytes());
             state.unfinished += 1;
             state.queue.push_back((number, job));
         }
-        self.shared.submitted.notify_one();
+        self.pool.submitted.notify_one();
         if self.threads.len() < self.max_threads {
-            let shared = self.shared.clone();
+            let pool = self.pool.clone();
             let thread = thread::Builder::new().name("frames".into());
-            match thread.spawn(move || shared.run(|| shared.wait_for_job())) {
+            match thread.spawn(move || pool.run(|| pool.wait_for_job())) {
                 Ok(thread) => self.threads.push(thread),
                 Err(error) if self.threads.is_empty() => {
                     tracing::warn!(
                         "no thread for files ({error}): they are made by the recorder's own"
                     );
-                    self.shared.run(|| self.shared.state.lock().queue.pop_front());
+                    self.pool.run(|| self.pool.state.lock().queue.pop_front());
                 }
                 Err(_) => {}
             }
@@ -140,17 +137,17 @@ impl<J: Job> Workers<J> {
 
     /// Returns once everything that was submitted is done and committed.
     pub(super) fn wait_until_idle(&self) {
-        let mut state = self.shared.state.lock();
+        let mut state = self.pool.state.lock();
         while state.unfinished > 0 {
-            self.shared.progressed.wait(&mut state);
+            self.pool.progressed.wait(&mut state);
         }
     }
 }
 
 impl<J: Job> Drop for Workers<J> {
     fn drop(&mut self) {
-        self.shared.state.lock().closed = true;
-        self.shared.submitted.notify_all();
+        self.pool.state.lock().closed = true;
+        self.pool.submitted.notify_all();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread for files ended by a panic");
@@ -159,7 +156,7 @@ impl<J: Job> Drop for Workers<J> {
     }
 }
 
-impl<J: Job> Shared<J> {
+impl<J: Job> Pool<J> {
     /// Does jobs until there are none.
     fn run(&self, next: impl Fn() -> Option<(u64, J)>) {
         while let Some((number, mut job)) = next() {
@@ -167,7 +164,7 @@ impl<J: Job> Shared<J> {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.work())) {
                 job.panicked(panic_text(&*panic));
             }
-            self.state.lock().bytes -= bytes;
+            self.state.lock().bytes.release(bytes);
             self.progressed.notify_all();
             let committed = self.commit(number, job);
             self.state.lock().unfinished -= committed;

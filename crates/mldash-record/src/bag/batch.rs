@@ -13,6 +13,7 @@ use super::file::BagMessage;
 use super::merge::Merge;
 use super::topics::{BagTopics, News};
 use crate::Decoded;
+use mldash_track::ByteBound;
 
 /// What is read at once.
 const BATCH_BYTES: usize = 256 << 10;
@@ -102,7 +103,7 @@ pub(super) fn on_threads(
     decoders: usize,
     mut record: impl FnMut(Batch<DecodedMessage>) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    let gate = Gate::default();
+    let gate = Gate::new();
     let (jobs, to_decode) = sync_channel(IN_FLIGHT_BATCHES);
     let (in_order, ordered) = sync_channel(IN_FLIGHT_BATCHES);
     let to_decode = Mutex::new(to_decode);
@@ -158,35 +159,36 @@ fn decode_jobs(jobs: &Mutex<Receiver<Job>>) {
 }
 
 /// Bounds what is in flight, in bytes.
-#[derive(Default)]
 struct Gate {
     state: Mutex<GateState>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct GateState {
-    in_flight_bytes: usize,
+    in_flight: ByteBound,
     is_closed: bool,
 }
 
 impl Gate {
-    /// Waits for room; whether there is still anybody to go on for. What is larger than the bound goes
-    /// alone.
+    fn new() -> Self {
+        let in_flight = ByteBound::new(IN_FLIGHT_BYTES);
+        Self {
+            state: Mutex::new(GateState { in_flight, is_closed: false }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Waits for room. Returns false if the gate is closed.
     fn enter(&self, bytes: usize) -> bool {
         let mut state = self.state.lock();
-        while !state.is_closed
-            && state.in_flight_bytes > 0
-            && state.in_flight_bytes + bytes > IN_FLIGHT_BYTES
-        {
+        while !state.is_closed && !state.in_flight.try_add(bytes) {
             self.changed.wait(&mut state);
         }
-        state.in_flight_bytes += bytes;
         !state.is_closed
     }
 
     fn leave(&self, bytes: usize) {
-        self.state.lock().in_flight_bytes -= bytes;
+        self.state.lock().in_flight.release(bytes);
         self.changed.notify_one();
     }
 

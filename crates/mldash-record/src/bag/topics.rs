@@ -1,12 +1,12 @@
-//! The topics of bags, held against the mapping as a live graph's are.
+//! The topics of bags: which of them are recorded, and the messages of the others counted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::TopicPlan;
 use crate::mapping::{Mapping, Place};
+use crate::{Candidate, Decision, TopicPlan};
 use mldash_message::{Definitions, MessageType, RecordedDefinition, TypeName};
 
 /// What the messages of all recorded topics together may have of fields: each takes memory until the end.
@@ -20,8 +20,8 @@ pub(super) struct BagTopics<'a> {
     known: HashMap<Meeting, Met>,
     /// By type and definition, so that none is read twice.
     resolved: HashMap<(TypeName, Option<DefinitionId>), Result<Arc<MessageType>, String>>,
-    /// The type that a topic is recorded as.
-    types: HashMap<String, TypeName>,
+    /// By topic, the type that it is recorded as; the first if there are several.
+    types: HashMap<String, String>,
     matched: HashSet<Place>,
     news: Vec<News>,
     numbers: usize,
@@ -89,14 +89,6 @@ struct Meeting {
     definition: Option<DefinitionId>,
 }
 
-/// What the mapping makes of a topic.
-enum Wanted {
-    No,
-    Record(Arc<TopicPlan>, TypeName),
-    /// It can't be recorded, and why.
-    Refuse(String),
-}
-
 impl<'a> BagTopics<'a> {
     pub(super) fn new(mapping: &'a Mapping, definitions: &'a Definitions) -> Self {
         Self {
@@ -122,17 +114,21 @@ impl<'a> BagTopics<'a> {
             return known.clone();
         }
         let topic = channel.topic;
-        let met = match self.consider(&channel, meeting.definition) {
-            Wanted::No => self.leave_out(topic, &channel, false),
-            Wanted::Record(plan, type_name) => {
-                tracing::info!("importing {} ({type_name})", topic.escape_debug());
-                self.types.insert(topic.to_owned(), type_name);
+        let met = match self.decide(&channel, meeting.definition) {
+            Decision::NotAskedFor => self.leave_out(topic, &channel, false),
+            Decision::Record { plan, entry, .. } => {
+                self.matched.insert(entry);
+                tracing::info!("importing {} ({})", topic.escape_debug(), channel.type_name);
+                let types = self.types.entry(topic.to_owned());
+                types.or_insert_with(|| channel.type_name.to_owned());
+                let plan: Arc<TopicPlan> = plan.into();
                 self.news.push(News::Topic(plan.clone()));
                 let number = self.numbers;
                 self.numbers += 1;
                 Met::Recorded(Recorded { number, plan })
             }
-            Wanted::Refuse(reason) => {
+            Decision::Refuse { reason, entry } => {
+                self.matched.insert(entry);
                 tracing::error!("{} is not imported: {reason}", topic.escape_debug());
                 let is_second = self.types.contains_key(topic) && !channel.type_name.is_empty();
                 let name = is_second.then(|| format!("{topic} ({})", channel.type_name));
@@ -194,46 +190,30 @@ impl<'a> BagTopics<'a> {
         Met::LeftOut(number)
     }
 
-    fn consider(&mut self, channel: &Channel<'_>, definition: Option<DefinitionId>) -> Wanted {
-        let named = channel.type_name;
-        let Ok(type_name) = named.parse::<TypeName>() else {
-            let Some(rule) = self.mapping.rule_naming(channel.topic) else { return Wanted::No };
-            self.matched.insert(rule.place());
-            return Wanted::Refuse(if named.is_empty() {
-                "the bag does not say what type it has".to_owned()
-            } else {
-                format!("its type `{}` is not one of ROS 2", named.escape_debug())
-            });
+    fn decide(&mut self, channel: &Channel<'_>, definition: Option<DefinitionId>) -> Decision {
+        let recorded_as = self.types.get(channel.topic).cloned();
+        let candidate = Candidate {
+            topic: channel.topic,
+            mapped_topic: channel.topic,
+            type_name: channel.type_name,
+            recorded_as: recorded_as.as_deref(),
         };
-        let Some(rule) = self.mapping.rule_for(channel.topic, &type_name) else {
-            return Wanted::No;
-        };
-        self.matched.insert(rule.rule.place());
-        if let Some(other) = self.types.get(channel.topic)
-            && *other != type_name
-        {
-            return Wanted::Refuse(format!(
-                "it is {type_name} here and {other} elsewhere in the bags; messages of {other} are \
-                 imported, these are not"
-            ));
-        }
-        let message = match self.message_type(&type_name, channel, definition) {
-            Ok(message) => message,
-            Err(reason) => return Wanted::Refuse(reason),
-        };
-        let Some(left) = self.fields_left.checked_sub(message.leaves()) else {
-            return Wanted::Refuse(format!(
-                "with the topics before, its messages have more than {MAX_FIELDS} fields; import fewer \
-                 topics at once"
-            ));
-        };
-        match TopicPlan::new(channel.topic, channel.topic, &message, &rule) {
-            Ok(plan) => {
-                self.fields_left = left;
-                Wanted::Record(Arc::new(plan), type_name)
+        let mut fields = 0;
+        let decision = candidate.decide(self.mapping, |type_name| {
+            let message = self.message_type(type_name, channel, definition)?;
+            fields = message.leaves();
+            if fields > self.fields_left {
+                return Err(format!(
+                    "with the topics before, its messages have more than {MAX_FIELDS} fields; import \
+                     fewer topics at once"
+                ));
             }
-            Err(error) => Wanted::Refuse(error.to_string()),
+            Ok(message)
+        });
+        if let Decision::Record { .. } = decision {
+            self.fields_left -= fields;
         }
+        decision
     }
 
     /// The type of a channel whose messages are CDR; else why it is not known.

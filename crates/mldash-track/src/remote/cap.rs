@@ -2,14 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
+use std::time::Duration;
 
 use super::options::WhenLocalFull;
 use super::synced::{Usage, remove_synced, remove_synced_files};
 use crate::local::{ExperimentDir, StoreError};
+use crate::repeating::Repeating;
 use crate::shared::Shared;
 
 /// How often the store is measured.
@@ -18,8 +16,7 @@ const MEASURE_EVERY: Duration = Duration::from_secs(5);
 /// Watches the store's size until it is dropped.
 #[derive(Debug)]
 pub(crate) struct LocalCap {
-    end: Arc<(Mutex<bool>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
+    _measuring: Repeating,
 }
 
 /// The limit, and what happens when it is reached.
@@ -34,34 +31,8 @@ pub(crate) struct CapSettings {
 impl LocalCap {
     pub(crate) fn start(shared: Arc<Shared>, settings: CapSettings) -> io::Result<Self> {
         enforce(&shared, &settings);
-        let end = Arc::new((Mutex::new(false), Condvar::new()));
-        let waits = end.clone();
-        let run = move || {
-            let (ended, changed) = &*waits;
-            let mut ended = ended.lock();
-            loop {
-                let next = Instant::now() + MEASURE_EVERY;
-                while !*ended && !changed.wait_until(&mut ended, next).timed_out() {}
-                if *ended {
-                    return;
-                }
-                enforce(&shared, &settings);
-            }
-        };
-        let thread = thread::Builder::new().name("local-cap".into()).spawn(run)?;
-        Ok(Self { end, thread: Some(thread) })
-    }
-}
-
-impl Drop for LocalCap {
-    fn drop(&mut self) {
-        *self.end.0.lock() = true;
-        self.end.1.notify_one();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that watches the store's size panicked");
-        }
+        let measure = move || enforce(&shared, &settings);
+        Ok(Self { _measuring: Repeating::start("local-cap", MEASURE_EVERY, measure)? })
     }
 }
 
