@@ -7,7 +7,7 @@ mod error;
 mod fault;
 mod layer;
 mod paths;
-mod plan;
+mod program;
 mod reader;
 mod row;
 mod types;
@@ -25,7 +25,7 @@ use super::path::Slice;
 use super::type_name::TypeName;
 use error::Fault;
 use mldash_track::{Column, ColumnType, Fields, Timestamp, Value};
-use plan::Plan;
+use program::Program;
 use reader::{Reader, WideRead, WideUnits};
 use row::{Columns, RowBuilder};
 
@@ -53,11 +53,11 @@ const ZEROS_PADDED_TO_BYTES: usize = 8;
 pub struct Decoder {
     type_name: TypeName,
     /// Up to the array of `each`; else nothing.
-    before: Plan,
+    before: Program,
     each: Option<Each>,
     /// What becomes a row: the message, or an element of the array.
-    rows: Plan,
-    after: Plan,
+    rows: Program,
+    after: Program,
     columns: Columns,
     names: usize,
     has_stamp_source: bool,

@@ -13,7 +13,7 @@ pub struct Layout {
     /// Where a row's time comes from.
     pub stamp: StampSource,
     /// The columns.
-    pub fields: Selection,
+    pub fields: FieldSelection,
     /// Values wanted as text besides the columns, for the names of tracks.
     pub names: Vec<FieldPath>,
     /// What happens to byte arrays of variable length.
@@ -38,7 +38,7 @@ pub enum StampSource {
 
 /// The columns of a row.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Selection {
+pub enum FieldSelection {
     /// Every field under its own path.
     #[default]
     All,

@@ -18,7 +18,7 @@ pub use definition::{
     Arity, DefinitionError, Definitions, ElementType, Field, FieldType, Lack, LookedIn,
     MessageType, Origin, Primitive, RecordedDefinition, Reference, SyntaxProblem, TextKind,
 };
-pub use layout::{ByteArrays, Layout, SelectedField, Selection, StampSource};
+pub use layout::{ByteArrays, FieldSelection, Layout, SelectedField, StampSource};
 pub use nearest::nearest;
 pub use path::{FieldPath, PathError, Slice, Step};
 pub use type_name::{TypeName, TypeNameError};

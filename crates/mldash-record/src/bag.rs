@@ -21,7 +21,7 @@ pub use mcap_file::McapDamage;
 
 use crate::mapping::Mapping;
 use crate::{DiskLevel, DropReason, Receipt, Received, Recorder, WhenBehind};
-use batch::{Batch, BatchReader, DecodedMessage};
+use batch::{BatchReader, DecodedMessage, MessageBatch};
 use file::BagFile;
 use merge::Merge;
 use mldash_message::Definitions;
@@ -93,7 +93,7 @@ impl Bags {
         let mut reader = BatchReader::new(Merge::new(self.bags), topics);
         let mut numbers = Vec::new();
         let mut ended = None;
-        let record = |batch: Batch<DecodedMessage>| {
+        let record = |batch: MessageBatch<DecodedMessage>| {
             let read_bytes = batch.read_bytes;
             record_batch(batch, recorder, &mut numbers);
             ended = trouble(recorder);
@@ -111,7 +111,7 @@ impl Bags {
         let (mut topics, errors) = reader.finish();
         record_news(topics.take_news(), recorder, &mut numbers);
         recorder.set_unmatched(topics.unmatched());
-        settle(&topics, recorder, &numbers);
+        account_for_left_out(&topics, recorder, &numbers);
         match ended {
             Some(error) => Err(error),
             None if errors.is_empty() => Ok(()),
@@ -121,7 +121,11 @@ impl Bags {
 }
 
 /// `numbers` are the recorder's ones of the topics so far.
-fn record_batch(batch: Batch<DecodedMessage>, recorder: &mut Recorder, numbers: &mut Vec<usize>) {
+fn record_batch(
+    batch: MessageBatch<DecodedMessage>,
+    recorder: &mut Recorder,
+    numbers: &mut Vec<usize>,
+) {
     record_news(batch.news, recorder, numbers);
     for message in batch.messages {
         if let Some(topic) = numbers.get(message.topic) {
@@ -142,7 +146,7 @@ fn record_news(news: Vec<News>, recorder: &mut Recorder, numbers: &mut Vec<usize
 }
 
 /// Accounts for the messages that never came to the recorder.
-fn settle(topics: &BagTopics<'_>, recorder: &mut Recorder, numbers: &[usize]) {
+fn account_for_left_out(topics: &BagTopics<'_>, recorder: &mut Recorder, numbers: &[usize]) {
     for left_out in topics.left_out() {
         let LeftOut { topic, type_name, messages, bytes, is_refused } = left_out;
         match is_refused {

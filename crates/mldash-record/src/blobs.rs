@@ -9,8 +9,8 @@ use super::frames::FramePart;
 use crate::blob::{Blob, BlobError, BlobKind, FileFormats};
 use crate::mapping::{Blobs, BlobsTo};
 use mldash_message::{
-    Arity, ByteArrays, Decoder, Element, FieldType, Layout, LeftOut, LeftOutColumn, MessageType,
-    SelectedField, Selection, StampSource,
+    Arity, ByteArrays, Decoder, Element, FieldSelection, FieldType, Layout, LeftOut, LeftOutColumn,
+    MessageType, SelectedField, StampSource,
 };
 use mldash_track::{Fields, Value, one_line};
 
@@ -280,7 +280,7 @@ fn about(root: &Arc<MessageType>, kind: BlobKind, prefix: &str) -> Option<Decode
     let fields = kind.fields().iter().map(|name| field(name)).collect::<Option<Vec<_>>>()?;
     let layout = Layout {
         stamp: StampSource::None,
-        fields: Selection::Only(fields),
+        fields: FieldSelection::Only(fields),
         byte_arrays: ByteArrays::LeaveOut,
         ..Layout::default()
     };

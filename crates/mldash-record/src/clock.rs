@@ -19,12 +19,12 @@ const STILL_MESSAGES: u64 = 10;
 
 /// The times of one track's rows from one topic, in the order they came.
 #[derive(Clone, Debug)]
-pub(super) struct Progress {
+pub(super) struct JumpDetector {
     last: Option<Timestamp>,
     jumps: u64,
 }
 
-impl Progress {
+impl JumpDetector {
     /// For a topic whose clock has jumped back so often before.
     pub(super) fn after(jumps: u64) -> Self {
         Self { last: None, jumps }
@@ -42,19 +42,19 @@ impl Progress {
     }
 
     /// How often it has.
-    pub(super) fn jumps(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.jumps
     }
 }
 
 /// Whether the stamp of one track's messages from one topic goes on.
 #[derive(Debug, Default)]
-pub(super) struct Stillness {
+pub(super) struct StandstillDetector {
     last: Option<Timestamp>,
     messages: u64,
 }
 
-impl Stillness {
+impl StandstillDetector {
     /// Takes the next message's time; how many messages are found by it to be of a stamp that stands still:
     /// with the tenth all ten, then one by one.
     pub(super) fn step(&mut self, ts: Timestamp) -> u64 {
@@ -72,7 +72,7 @@ impl Stillness {
 
 /// Compares a topic's stamps with its receive times.
 #[derive(Debug, Default)]
-pub(super) struct Distance {
+pub(super) struct FarClockDetector {
     last_far: Option<Timestamp>,
     far_messages: u32,
 }
@@ -89,7 +89,7 @@ pub(super) enum Compared {
     Far,
 }
 
-impl Distance {
+impl FarClockDetector {
     /// Takes the stamp of a message that was received at another time.
     pub(super) fn compare(&mut self, stamp: Timestamp, received: Timestamp) -> Compared {
         let ahead_secs = stamp.as_secs() - received.as_secs();
@@ -146,23 +146,23 @@ mod tests {
 
     #[test]
     fn a_restart_is_one_jump_and_a_straggler_none() {
-        let mut progress = Progress::after(0);
+        let mut detector = JumpDetector::after(0);
         let jumps: Vec<bool> = [100.0, 100.1, 99.2, 100.2, 0.0, 0.1, 0.05, 0.2]
-            .map(|secs| progress.step(at(secs)))
+            .map(|secs| detector.step(at(secs)))
             .into();
         assert_eq!(jumps, [false, false, false, false, true, false, false, false]);
-        assert_eq!(progress.jumps(), 1);
+        assert_eq!(detector.count(), 1);
     }
 
     #[test]
     fn time_that_stands_still_is_no_jump() {
-        let mut progress = Progress::after(0);
-        assert!([5.0, 5.0, 5.0].iter().all(|secs| !progress.step(at(*secs))));
+        let mut detector = JumpDetector::after(0);
+        assert!([5.0, 5.0, 5.0].iter().all(|secs| !detector.step(at(*secs))));
     }
 
     #[test]
     fn a_stamp_stands_still_from_its_tenth_message_on() {
-        let mut stillness = Stillness::default();
+        let mut stillness = StandstillDetector::default();
         let times = [[1.0; 9].as_slice(), &[2.0; 12], &[3.0]].concat();
         let found: Vec<u64> = times.into_iter().map(|secs| stillness.step(at(secs))).collect();
         assert_eq!(found, [[0; 18].as_slice(), &[10, 1, 1, 0]].concat());
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_far_clock_is_found_once_and_then_counted() {
-        let mut distance = Distance::default();
+        let mut distance = FarClockDetector::default();
         let compared: Vec<Compared> =
             (1..=12).map(|i| distance.compare(at(f64::from(i)), at(1e9 + f64::from(i)))).collect();
         assert!(compared[..9].iter().all(|c| *c == Compared::Near));
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn latched_messages_are_old_and_no_clock() {
-        let mut distance = Distance::default();
+        let mut distance = FarClockDetector::default();
         for _ in 0..100 {
             assert_eq!(distance.compare(at(3.0), at(1e3)), Compared::Near);
         }
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_slow_network_is_no_clock() {
-        let mut distance = Distance::default();
+        let mut distance = FarClockDetector::default();
         for i in 0..100 {
             let sent = f64::from(i);
             assert_eq!(distance.compare(at(sent), at(sent + 9.0)), Compared::Near);

@@ -37,7 +37,7 @@ pub enum WhenBehind {
 /// Makes files of byte arrays, and numbers them.
 #[derive(Debug)]
 pub(super) struct Frames {
-    workers: Workers<WaitingFrame>,
+    workers: Workers<QueuedFrame>,
     when_behind: WhenBehind,
     /// Set once what waits is to be left out.
     hurried: Arc<AtomicBool>,
@@ -74,7 +74,7 @@ pub(super) struct Frame {
 
 /// A row that waits for its files.
 #[derive(Debug)]
-struct WaitingFrame {
+struct QueuedFrame {
     row: Row,
     notes: Vec<Note>,
     sink: Sink,
@@ -152,7 +152,7 @@ impl Frames {
         let Frame { row, parts, notes, ledger, sink, hash, given } = frame;
         let cost_bytes = held_bytes(&parts);
         let parts = self.number(exp, &sink, parts, hash)?;
-        self.workers.submit(WaitingFrame {
+        self.workers.submit(QueuedFrame {
             row,
             notes,
             sink,
@@ -216,7 +216,7 @@ impl Frames {
     }
 
     /// Returns once all files are saved and their rows handed on.
-    pub(super) fn settle(&self) {
+    pub(super) fn wait_until_saved(&self) {
         self.workers.wait_until_idle();
     }
 
@@ -246,7 +246,7 @@ fn first_free(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
     Ok(numbers.max().map_or(0, |last| last.saturating_add(1)))
 }
 
-impl WaitingFrame {
+impl QueuedFrame {
     fn save_all(&mut self) -> Result<(), Failed> {
         if self.hurried.load(Ordering::Relaxed) {
             return Err(Failed::LeftOut);
@@ -272,7 +272,7 @@ impl WaitingFrame {
     }
 }
 
-impl Job for WaitingFrame {
+impl Job for QueuedFrame {
     fn cost_bytes(&self) -> usize {
         self.cost_bytes
     }

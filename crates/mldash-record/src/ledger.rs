@@ -256,7 +256,7 @@ impl Ledger {
     }
 
     /// Takes rows that were stored as merged ones.
-    pub(super) fn settle(&self, rows: u64) {
+    pub(super) fn count_as_merged(&self, rows: u64) {
         let mut account = self.account.lock();
         account.stored -= rows;
         account.merged += rows;

@@ -258,7 +258,7 @@ impl Recorder {
     /// Call this about once a second.
     pub fn post_status(&mut self, queue: QueueFill) {
         let now = Instant::now();
-        let topics = self.session.look(now, &mut self.topics);
+        let topics = self.session.collect_status(now, &mut self.topics);
         let (file_bytes, file_limit_bytes) = self.frames.fill();
         self.session.board.post(Status {
             experiment: self.exp.name().to_string(),
@@ -278,7 +278,7 @@ impl Recorder {
     /// # Errors
     /// Returns the error of the first track that could not be written; its rows are retried.
     pub fn flush(&self) -> Result<(), TrackError> {
-        self.frames.settle();
+        self.frames.wait_until_saved();
         self.exp.flush_store()
     }
 
@@ -345,7 +345,7 @@ impl Recorder {
     /// # Errors
     /// Fails if the store could not be closed or the account could not be written.
     pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
-        self.frames.settle();
+        self.frames.wait_until_saved();
         self.session.end(&self.topics);
         let mut account = self.account();
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
@@ -360,7 +360,7 @@ impl Recorder {
         };
         for track in &closed.tracks {
             book(&topics, track.merged_on_disk, |topic, rows| {
-                topic.settle(&track.info.topic, rows)
+                topic.count_as_merged(&track.info.topic, rows)
             });
         }
         for lost in &lost {
@@ -368,7 +368,7 @@ impl Recorder {
         }
         account.topics = accounts(&topics, &self.refused_topics);
         account.failure = failure.or_else(|| failed.as_ref().map(|error| one_line(error)));
-        account.settle();
+        account.conclude();
         let (earlier_parts, parts_closed) = self.session.parts.finish();
         account.earlier_parts = earlier_parts;
         let mut written = write_account(&account, &account_file);

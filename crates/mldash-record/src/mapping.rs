@@ -285,7 +285,7 @@ impl Mapping {
                 Some((rule, rule.topic().captures(topic).filter(|_| fits)?))
             })?,
         };
-        let settings = self.keys_of(rule, Some(ty)).settle();
+        let settings = self.keys_of(rule, Some(ty)).with_defaults();
         Some(RuleMatch { rule, captures, settings, type_conflict: rule.type_conflict(topic, ty) })
     }
 

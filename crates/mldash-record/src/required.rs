@@ -54,26 +54,26 @@ pub(super) enum Turn {
     Better(String),
 }
 
-/// A required topic under watch.
+/// A required topic under monitor.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(super) struct RequiredMonitor {
     required: Required,
     since: Instant,
-    looked_at: Instant,
+    checked_at: Instant,
     account: RequiredAccount,
 }
 
-impl Watch {
+impl RequiredMonitor {
     pub(super) fn new(required: &Required, now: Instant) -> Self {
         let account = RequiredAccount {
             topic: required.topic().to_owned(),
             min_rate: required.min_rate().map(Hz::get),
             ..RequiredAccount::default()
         };
-        Self { required: required.clone(), since: now, looked_at: now, account }
+        Self { required: required.clone(), since: now, checked_at: now, account }
     }
 
-    /// The same watch for the next part of a recording.
+    /// The same monitor for the next part of a recording.
     pub(super) fn next_part(&self) -> Self {
         let account = RequiredAccount { times_short: 0, short_secs: 0.0, ..self.account.clone() };
         Self { account, ..self.clone() }
@@ -109,13 +109,13 @@ impl Watch {
     }
 
     /// How it stands now; `reading` is `None` as long as nobody publishes it.
-    pub(super) fn look(&mut self, now: Instant, reading: Option<Reading>) -> Option<Turn> {
+    pub(super) fn check(&mut self, now: Instant, reading: Option<Reading>) -> Option<Turn> {
         let before = self.account.state;
         let state = self.state(now, reading);
         if matches!(state, RequiredState::Short | RequiredState::Missing) {
-            self.account.short_secs += (now - self.looked_at).as_secs_f64();
+            self.account.short_secs += (now - self.checked_at).as_secs_f64();
         }
-        self.looked_at = now;
+        self.checked_at = now;
         self.account.state = state;
         if state == before {
             return None;
@@ -164,19 +164,19 @@ mod tests {
         let text = format!("topics: [{{topic: /imu}}]\nrequired: [{required}]");
         let mapping = Mapping::parse(&text, "test.yaml").unwrap();
         let start = Instant::now();
-        let mut watch = Watch::new(&mapping.required()[0], start);
-        let mut meter = Meter::new(start, watch.window());
+        let mut monitor = RequiredMonitor::new(&mapping.required()[0], start);
+        let mut meter = Meter::new(start, monitor.window());
         let mut told = Vec::new();
         for (i, messages) in counts.iter().enumerate() {
             let now = start + Duration::from_secs(i as u64 + 1);
-            let reading = meter.look(now, *messages, 0);
-            match watch.look(now, Some(reading)) {
+            let reading = meter.measure(now, *messages, 0);
+            match monitor.check(now, Some(reading)) {
                 Some(Turn::Worse(text)) => told.push((i + 1, format!("worse: {text}"))),
                 Some(Turn::Better(text)) => told.push((i + 1, format!("better: {text}"))),
                 None => {}
             }
         }
-        (told, watch.account().clone())
+        (told, monitor.account().clone())
     }
 
     /// Counts that grow by these many a second.
@@ -230,10 +230,10 @@ mod tests {
     fn a_recording_that_ends_early_says_whether_it_came() {
         let mapping =
             Mapping::parse("topics: [{topic: /imu}]\nrequired: [/imu]", "t.yaml").unwrap();
-        let mut watch = Watch::new(&mapping.required()[0], Instant::now());
-        let mut other = watch.clone();
-        assert!(!watch.end(true));
-        assert_eq!(watch.account().state, RequiredState::Met);
+        let mut monitor = RequiredMonitor::new(&mapping.required()[0], Instant::now());
+        let mut other = monitor.clone();
+        assert!(!monitor.end(true));
+        assert_eq!(monitor.account().state, RequiredState::Met);
         assert!(other.end(false) && !other.end(false), "told once");
         assert_eq!(other.account().state, RequiredState::Missing);
     }

@@ -7,7 +7,7 @@ use super::Output;
 use super::account::{DropReason, Note};
 use super::blobs::RawBytes;
 use super::change::same_fields;
-use super::clock::{Progress, Stillness};
+use super::clock::{JumpDetector, StandstillDetector};
 use super::frames::{Frame, FramePart};
 use super::ledger::Ledger;
 use super::plan::TopicPlan;
@@ -24,8 +24,8 @@ pub(super) struct Stream {
     rule: SameStamp,
     /// Whether no row has gone this way.
     is_fresh: bool,
-    progress: Progress,
-    stillness: Stillness,
+    jumps: JumpDetector,
+    standstill: StandstillDetector,
     throttle: Option<Throttle>,
     /// Under `on_change`, what was stored last.
     on_change: Option<LastStored>,
@@ -90,8 +90,8 @@ impl Stream {
             way,
             rule: plan.same_stamp,
             is_fresh: true,
-            progress: Progress::after(jumps),
-            stillness: Stillness::default(),
+            jumps: JumpDetector::after(jumps),
+            standstill: StandstillDetector::default(),
             throttle: plan.max_rate.map(Throttle::new),
             on_change: plan.on_change.then(last_stored),
         }
@@ -99,7 +99,7 @@ impl Stream {
 
     /// How often the clock has jumped back.
     pub(super) fn jumps(&self) -> u64 {
-        self.progress.jumps()
+        self.jumps.count()
     }
 
     pub(super) fn sink(&self) -> &Sink {
@@ -110,7 +110,7 @@ impl Stream {
     pub(super) fn record(&mut self, to: &mut Output<'_>, mut message: Message, ledger: &Ledger) {
         let ts = message.row.ts;
         let raw: Vec<RawBytes> = message.parts.iter().map(|part| part.raw.clone()).collect();
-        let still = self.stillness.step(ts);
+        let still = self.standstill.step(ts);
         if still > 0 {
             ledger.note_still(still, ts, to.clocks);
         }
@@ -223,7 +223,7 @@ impl Stream {
 
     /// Another stretch of time begins with a row, whatever the last one ended with.
     fn step(&mut self, ts: Timestamp) {
-        if self.progress.step(ts) {
+        if self.jumps.step(ts) {
             self.throttle.iter_mut().for_each(Throttle::restart);
             self.on_change.iter_mut().for_each(|last| last.row = None);
         }
@@ -249,7 +249,7 @@ impl Sink {
     }
 
     /// Takes up to `merged` of the late rows as merged ones; how many there were.
-    pub(super) fn settle(&self, merged: u64) -> u64 {
+    pub(super) fn count_as_merged(&self, merged: u64) -> u64 {
         let settled = take_up_to(&self.tally.late, merged);
         take_up_to(&self.tally.stored, settled)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Output;
 use super::account::{DropReason, Note, TopicAccount};
 use super::blobs::Refusal;
-use super::clock::{Compared, Distance, SaidOfClocks};
+use super::clock::{Compared, FarClockDetector, SaidOfClocks};
 use super::description::RobotDescription;
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 use super::frames::FramePart;
@@ -36,7 +36,7 @@ pub(super) struct TopicRecorder {
     held: Held,
     /// How many held messages were released.
     released: u64,
-    distance: Distance,
+    far_clock: FarClockDetector,
     /// How often the topic's clock jumped back: the maximum over its tracks.
     jumps: u64,
     /// The largest receive time minus stamp since the last query.
@@ -63,7 +63,7 @@ impl TopicRecorder {
             is_heavy: false,
             held: Held::default(),
             released: 0,
-            distance: Distance::default(),
+            far_clock: FarClockDetector::default(),
             jumps: 0,
             lag_secs: None,
             description: RobotDescription::default(),
@@ -204,10 +204,10 @@ impl TopicRecorder {
     }
 
     /// Counts up to `merged` of the rows stored in `track` as merged instead. Returns how many.
-    pub(super) fn settle(&self, track: &str, merged: u64) -> u64 {
-        let settled = self.part_of(track, merged, Sink::settle);
-        self.ledger.settle(settled);
-        settled
+    pub(super) fn count_as_merged(&self, track: &str, merged: u64) -> u64 {
+        let counted = self.part_of(track, merged, Sink::count_as_merged);
+        self.ledger.count_as_merged(counted);
+        counted
     }
 
     /// Counts up to `lost` of the rows stored in `track` as dropped instead, since they never left
@@ -346,7 +346,7 @@ impl TopicRecorder {
         let (Some(stamp), Some(nanos)) = (stamp, received.nanos()) else { return };
         let lag_secs = Timestamp::from_nanos(nanos).as_secs() - stamp.as_secs();
         self.lag_secs = Some(self.lag_secs.map_or(lag_secs, |largest| largest.max(lag_secs)));
-        match self.distance.compare(stamp, Timestamp::from_nanos(nanos)) {
+        match self.far_clock.compare(stamp, Timestamp::from_nanos(nanos)) {
             Compared::Near => {}
             Compared::Far => self.ledger.note_far(1),
             Compared::Found { messages, ahead_secs } => {

@@ -230,15 +230,15 @@ impl TrackInUse {
                 && leading.columns.is_subset(&self.merged_columns),
         };
         let beside = Beside { row, parts, columns: &leading.columns, merged: &self.merged_columns };
-        let look = |at| {
+        let stored_at = |at| {
             if self.has_frames {
                 // Rows on their way are not in the store yet.
-                frames.settle();
+                frames.wait_until_saved();
             }
             let is_row_of = |has: &Fields| frames.is_row_of(exp, parts, has, hash);
-            beside.look(&self.track, at, is_row_of)
+            beside.stored_at(&self.track, at, is_row_of)
         };
-        let place = slots.place(arrival, rule, look)?;
+        let place = slots.place(arrival, rule, stored_at)?;
         let at = match place {
             Place::Free(at) => at,
             Place::Join | Place::Over => row.ts,
@@ -301,7 +301,7 @@ struct Beside<'a> {
 
 impl Beside<'_> {
     /// What the store holds at a time.
-    fn look(
+    fn stored_at(
         &self,
         track: &Track,
         at: Timestamp,

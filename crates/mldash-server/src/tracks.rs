@@ -21,8 +21,6 @@ use mldash_track::{
     TrackName, TrackNotes, take_noted_schema,
 };
 
-type Shared = State<Arc<App>>;
-
 /// The body of a track's making.
 #[derive(Deserialize)]
 pub(super) struct NewTrack {
@@ -33,7 +31,7 @@ pub(super) struct NewTrack {
 
 /// POST `/api/experiments/{id}/tracks`: makes a track, or says more of one.
 pub(super) async fn create(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments(id): Segments<String>,
     body: WholeBody,
@@ -57,7 +55,7 @@ pub(super) async fn create(
 
 /// POST `/api/experiments/{id}/tracks/{topic}/append`: one row.
 pub(super) async fn append(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
     body: WholeBody,
@@ -76,7 +74,7 @@ pub(super) async fn append(
 
 /// POST `/api/experiments/{id}/tracks/{topic}/append_batch`: rows, all or none of them.
 pub(super) async fn append_batch(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
     body: WholeBody,
@@ -113,7 +111,7 @@ pub(super) struct ListParams {
 
 /// GET `/api/experiments/{id}/tracks`: what tracks there are.
 pub(super) async fn list(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments(id): Segments<String>,
     Params(params): Params<ListParams>,
@@ -165,7 +163,7 @@ impl ReadParams {
 
 /// GET `/api/experiments/{id}/tracks/{topic}/data`: rows in one of the formats.
 pub(super) async fn read(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
     Params(params): Params<ReadParams>,

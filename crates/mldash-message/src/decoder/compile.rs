@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::definition::{Arity, ElementType, MessageType, TextKind};
-use super::super::layout::{Layout, SelectedField, Selection, StampSource};
+use super::super::layout::{FieldSelection, Layout, SelectedField, StampSource};
 use super::super::path::FieldPath;
 use super::fault::{LayoutFault, LayoutPart, LayoutProblem};
 use super::layer::{BODY_ALIGN, Layer};
 use super::paths::{
     self, Followed, HeaderHops, StampKind, can_be_name, follow, follow_in_element, leaves,
 };
-use super::plan::{StampPart, Target};
+use super::program::{StampPart, Target};
 use super::reader::Hop;
 use super::row::{ColumnOrder, Columns};
 use super::types::{byte_array, column_type};
@@ -54,10 +54,10 @@ pub(super) fn compile(
     let mut has_stamp_source = wanted.has_stamp_source;
     let mut decoder = Decoder {
         type_name: message.name().clone(),
-        before: Layer::default().plan(BODY_ALIGN),
+        before: Layer::default().program(BODY_ALIGN),
         each: None,
-        rows: Layer::default().plan(BODY_ALIGN),
-        after: Layer::default().plan(BODY_ALIGN),
+        rows: Layer::default().program(BODY_ALIGN),
+        after: Layer::default().program(BODY_ALIGN),
         columns: Columns { names: wanted.columns, types, byte_arrays, order: wanted.order },
         names: layout.names.len(),
         has_stamp_source,
@@ -66,7 +66,7 @@ pub(super) fn compile(
         byte_arrays: layout.byte_arrays,
     };
     let Some(each) = each else {
-        decoder.rows = rows.plan(BODY_ALIGN);
+        decoder.rows = rows.program(BODY_ALIGN);
         return Ok(decoder);
     };
     let mut around = Layer::of(message);
@@ -79,11 +79,11 @@ pub(super) fn compile(
         decoder.notes_stamp = true;
     }
     if let Some((before, ty, path, after)) = around.split_at(&each.hops) {
-        decoder.before = before.plan(BODY_ALIGN);
+        decoder.before = before.program(BODY_ALIGN);
         decoder.each = Some(Each { ty, path });
-        decoder.after = after.plan(1);
+        decoder.after = after.program(1);
     }
-    decoder.rows = rows.plan(1);
+    decoder.rows = rows.program(1);
     decoder.has_stamp_source = has_stamp_source;
     Ok(decoder)
 }
@@ -199,8 +199,8 @@ impl Wanted {
 
     fn columns(&mut self, element: &MessageType, layout: &Layout) {
         match &layout.fields {
-            Selection::All => self.all_columns(element),
-            Selection::Only(fields) => self.selected(element, fields, layout.each.as_ref()),
+            FieldSelection::All => self.all_columns(element),
+            FieldSelection::Only(fields) => self.selected(element, fields, layout.each.as_ref()),
         }
     }
 

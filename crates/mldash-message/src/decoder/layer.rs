@@ -1,11 +1,11 @@
 //! A message laid out as the parts that its bytes are, each with what is wanted of it; from them
-//! the plan.
+//! the program.
 
 use std::collections::HashMap;
 
 use super::super::definition::{Arity, ElementType, FieldType, MessageType, Primitive, Role};
 use super::super::path::Slice;
-use super::plan::{Block, BlockPart, BlockRead, Part, PartUse, Plan, Step, Target};
+use super::program::{Block, BlockPart, BlockRead, Part, PartUse, Program, Step, Target};
 use super::reader::Hop;
 
 /// The largest alignment in CDR, and that of a message's first byte.
@@ -96,7 +96,7 @@ impl Layer {
     }
 
     /// The steps over the parts, the first of which lies at a multiple of `align`.
-    pub(super) fn plan(self, align: usize) -> Plan {
+    pub(super) fn program(self, align: usize) -> Program {
         let mut steps = Vec::new();
         let mut block = Block::at(align);
         for part in self.parts {
@@ -117,7 +117,7 @@ impl Layer {
             }
         }
         block.close(&mut steps);
-        Plan { steps }
+        Program { steps }
     }
 }
 

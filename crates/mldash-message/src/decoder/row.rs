@@ -1,6 +1,6 @@
-//! Collects what a plan yields into an element.
+//! Collects what a program yields into an element.
 
-use super::plan::{StampPart, Target};
+use super::program::{StampPart, Target};
 use super::{Element, LeftOut, LeftOutColumn};
 use mldash_track::{Column, ColumnType, Fields, Timestamp, Value};
 

@@ -113,7 +113,7 @@ fn number(primitive: Primitive) -> ColumnType {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ByteArrays, Decoder, Layout, MessageType, SelectedField, Selection};
+    use crate::{ByteArrays, Decoder, FieldSelection, Layout, MessageType, SelectedField};
 
     const POSE: &str = "std_msgs/Header header\nPose[] poses\nuint64 seq\nuint8[] data\nbool ok\n\
         geometry_msgs/Point at\nEmpty none\nEmpty[] nones\n\
@@ -133,7 +133,7 @@ mod tests {
     fn selected(paths: &[&str]) -> Vec<String> {
         let field =
             |path: &&str| SelectedField { column: (*path).to_owned(), path: path.parse().unwrap() };
-        let fields = Selection::Only(paths.iter().map(field).collect());
+        let fields = FieldSelection::Only(paths.iter().map(field).collect());
         columns(&Layout { fields, ..Layout::default() })
     }
 

@@ -22,7 +22,7 @@ const IN_FLIGHT_BYTES: usize = 32 << 20;
 const IN_FLIGHT_BATCHES: usize = 64;
 
 /// Messages in the order of the bags, and what the recorder is to know before them.
-pub(super) struct Batch<M> {
+pub(super) struct MessageBatch<M> {
     pub(super) news: Vec<News>,
     pub(super) messages: Vec<M>,
     /// Bytes on disk that were read of all bags by then.
@@ -50,7 +50,7 @@ impl<'a> BatchReader<'a> {
         Self { messages, topics }
     }
 
-    fn next(&mut self) -> Option<Batch<BagMessage>> {
+    fn next(&mut self) -> Option<MessageBatch<BagMessage>> {
         let (mut messages, mut held_bytes) = (Vec::new(), 0);
         while held_bytes < BATCH_BYTES {
             let Some(message) = self.messages.next(&mut self.topics) else { break };
@@ -60,7 +60,7 @@ impl<'a> BatchReader<'a> {
         let news = self.topics.take_news();
         let read_bytes = self.messages.read_bytes();
         let is_end = messages.is_empty() && news.is_empty();
-        (!is_end).then_some(Batch { news, messages, read_bytes, held_bytes })
+        (!is_end).then_some(MessageBatch { news, messages, read_bytes, held_bytes })
     }
 
     /// What became of the bags' topics, and what could not be read.
@@ -69,22 +69,22 @@ impl<'a> BatchReader<'a> {
     }
 }
 
-impl Batch<BagMessage> {
-    fn decode(self) -> Batch<DecodedMessage> {
+impl MessageBatch<BagMessage> {
+    fn decode(self) -> MessageBatch<DecodedMessage> {
         let decode = |message: BagMessage| {
             let BagMessage { topic, plan, log_time, send_time, cdr } = message;
             DecodedMessage { topic, log_time, send_time, decoded: Decoded::new(&plan, cdr) }
         };
         let Self { news, messages, read_bytes, held_bytes } = self;
         let messages = messages.into_iter().map(decode).collect();
-        Batch { news, messages, read_bytes, held_bytes }
+        MessageBatch { news, messages, read_bytes, held_bytes }
     }
 }
 
 /// Has everything recorded, until `record` breaks off; all on the calling thread.
 pub(super) fn one_after_another(
     reader: &mut BatchReader<'_>,
-    mut record: impl FnMut(Batch<DecodedMessage>) -> ControlFlow<()>,
+    mut record: impl FnMut(MessageBatch<DecodedMessage>) -> ControlFlow<()>,
 ) {
     while let Some(batch) = reader.next() {
         if record(batch.decode()).is_break() {
@@ -101,7 +101,7 @@ pub(super) fn one_after_another(
 pub(super) fn on_threads(
     reader: &mut BatchReader<'_>,
     decoders: usize,
-    mut record: impl FnMut(Batch<DecodedMessage>) -> ControlFlow<()>,
+    mut record: impl FnMut(MessageBatch<DecodedMessage>) -> ControlFlow<()>,
 ) -> io::Result<()> {
     let gate = Gate::new();
     let (jobs, to_decode) = sync_channel(IN_FLIGHT_BATCHES);
@@ -130,13 +130,13 @@ pub(super) fn on_threads(
 }
 
 /// A batch and where it goes once it is decoded.
-type Job = (Batch<BagMessage>, SyncSender<Batch<DecodedMessage>>);
+type Job = (MessageBatch<BagMessage>, SyncSender<MessageBatch<DecodedMessage>>);
 
 fn read_jobs(
     reader: &mut BatchReader<'_>,
     gate: &Gate,
     jobs: SyncSender<Job>,
-    in_order: SyncSender<Receiver<Batch<DecodedMessage>>>,
+    in_order: SyncSender<Receiver<MessageBatch<DecodedMessage>>>,
 ) {
     while let Some(batch) = reader.next() {
         let (done, decoded) = sync_channel(1);

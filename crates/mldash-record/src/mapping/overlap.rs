@@ -93,7 +93,7 @@ fn report_shared_track(
 
 /// The one track that a rule for one topic has, and what that name depends on.
 fn fixed_track(mapping: &Mapping, rule: &Rule) -> Option<(Scope, TrackName)> {
-    let pattern = mapping.keys_of(rule, rule.message_type()).settle().track;
+    let pattern = mapping.keys_of(rule, rule.message_type()).with_defaults().track;
     if rule.topic().is_glob() || !pattern.fields().is_empty() {
         return None;
     }

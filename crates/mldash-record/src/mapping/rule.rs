@@ -74,7 +74,7 @@ impl Rule {
     /// What it says, the built-in defaults filling in. [`RuleMatch::settings`] knows its type's
     /// defaults too.
     pub fn settings(&self) -> Settings {
-        self.keys.settle()
+        self.keys.with_defaults()
     }
 
     pub(super) fn type_conflict(&self, topic: &str, found: &TypeName) -> Option<TypeConflict> {

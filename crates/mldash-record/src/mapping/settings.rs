@@ -9,7 +9,7 @@ use super::problem::{Placed, Problems, Spot};
 use super::qos::Qos;
 use super::reader::{Item, Section};
 use super::track_pattern::TrackPattern;
-use mldash_message::{Decoder, FieldPath, Layout, SelectedField, Selection, StampSource};
+use mldash_message::{Decoder, FieldPath, FieldSelection, Layout, SelectedField, StampSource};
 
 /// How things are written, for whoever wrote them otherwise.
 pub(super) const TRACK: &str = "write a name such as `robot/pose`; `{topic}`, a wildcard's `{1}` and fields such as `{child_frame_id}` fill in";
@@ -36,7 +36,7 @@ pub struct Settings {
     /// What is added to the time that `stamp` names.
     pub stamp_offset: StampOffset,
     /// The columns.
-    pub fields: Selection,
+    pub fields: FieldSelection,
     /// Columns for times besides.
     pub time_columns: TimeColumns,
     /// At most so many rows a second, by their stamps.
@@ -307,7 +307,7 @@ impl Keys {
     }
 
     /// With the built-in defaults for what is left open.
-    pub(super) fn settle(&self) -> Settings {
+    pub(super) fn with_defaults(&self) -> Settings {
         fn value<T: Clone>(placed: &Option<Placed<T>>) -> Option<T> {
             placed.as_ref().map(|placed| placed.value.clone())
         }
@@ -319,8 +319,8 @@ impl Keys {
                 receive_ts: value(&self.receive_ts).unwrap_or_default(),
                 stamp_ns: value(&self.stamp_ns).unwrap_or_default(),
             },
-            fields: value(&self.fields).map_or(Selection::All, |fields| {
-                Selection::Only(fields.into_iter().map(|field| field.value).collect())
+            fields: value(&self.fields).map_or(FieldSelection::All, |fields| {
+                FieldSelection::Only(fields.into_iter().map(|field| field.value).collect())
             }),
             max_rate: self.max_rate,
             on_change: self.on_change.unwrap_or_default(),

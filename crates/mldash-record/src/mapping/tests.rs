@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::blob::{CloudFormat, FileFormats, ImageFormat, Quality};
-use mldash_message::{FieldPath, SelectedField, Selection, StampSource};
+use mldash_message::{FieldPath, FieldSelection, SelectedField, StampSource};
 
 const IMU: &str = "sensor_msgs/msg/Imu";
 const TF: &str = "tf2_msgs/msg/TFMessage";
@@ -103,7 +103,7 @@ exclude: [/rosout, /parameter_events]
         stamp: Stamp::Receive,
         stamp_offset: StampOffset::from_secs(-0.035).unwrap(),
         time_columns: TimeColumns { receive_ts: true, stamp_ns: true },
-        fields: Selection::Only(vec![
+        fields: FieldSelection::Only(vec![
             column("q", "pose.orientation"),
             column("e", "pose.position"),
         ]),
@@ -188,7 +188,7 @@ topics:
     ));
     let arm = mapping.rule_for("/arm/imu", &ty(IMU)).unwrap().settings;
     assert_eq!((arm.max_rate, arm.track.to_string()), (Hz::new(10.0), "imu/{topic}".to_owned()));
-    assert_ne!(arm.fields, Selection::All);
+    assert_ne!(arm.fields, FieldSelection::All);
     let other = mapping.rule_for("/imu", &ty(IMU)).unwrap().settings;
     assert_eq!(other.max_rate, Hz::new(50.0));
     assert_eq!(mapping.rule_for("/tf", &ty(TF)).unwrap().settings, Settings::default());

@@ -34,7 +34,7 @@ impl Mapping {
         });
         let defaults = self.types.iter().map(|(name, keys)| (name, keys.value.clone(), &keys.spot));
         for (message_type, keys, type_spot) in typed_rules.chain(defaults) {
-            for fault in check(message_type, &keys.settle()) {
+            for fault in check(message_type, &keys.with_defaults()) {
                 let spot = keys.spot(fault.key, fault.item).unwrap_or(type_spot);
                 problems.add(spot, fault.message, fault.hint);
             }

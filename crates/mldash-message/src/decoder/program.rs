@@ -14,7 +14,7 @@ const FEW_BYTES: usize = 1 << 10;
 
 /// Steps over consecutive parts of a message.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct Program {
     pub(super) steps: Vec<Step>,
 }
 
@@ -90,7 +90,7 @@ pub(super) enum StampPart {
     FloatSecs,
 }
 
-impl Plan {
+impl Program {
     pub(super) fn run<const LITTLE: bool>(
         &self,
         reader: &mut Reader<'_, LITTLE>,
