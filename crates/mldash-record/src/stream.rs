@@ -10,6 +10,7 @@ use super::change::same_fields;
 use super::clock::{JumpDetector, StandstillDetector};
 use super::frames::{Frame, FramePart};
 use super::ledger::Ledger;
+use super::numbers::Origin;
 use super::plan::TopicPlan;
 use super::throttle::Throttle;
 use super::tracks::{Answer, Asking, GivenTime, Way};
@@ -118,8 +119,9 @@ impl Stream {
             return ledger.book(passed_over, &message.notes);
         }
         let Message { row, parts, hash, .. } = &message;
+        let origin = Origin::new(*hash, ts);
         let (exp, frames, rule, hash) = (to.exp, &mut *to.frames, self.rule, *hash);
-        let asking = Asking { exp, frames, rule, row, parts, hash };
+        let asking = Asking { exp, frames, rule, row, parts, hash, origin };
         let answer = match to.tracks.ask(&self.way, asking) {
             Ok(answer) => answer,
             Err(error) => return ledger.drop_refused(&error),
@@ -151,7 +153,7 @@ impl Stream {
                 ledger.note_changed(&changed);
             }
         }
-        if self.send(to, message, given, ledger) {
+        if self.send(to, message, origin, given, ledger) {
             self.keep(kept);
         }
     }
@@ -161,10 +163,11 @@ impl Stream {
         &self,
         to: &mut Output<'_>,
         message: Message,
+        origin: Origin,
         given: GivenTime,
         ledger: &Ledger,
     ) -> bool {
-        let Message { row, parts, notes, hash } = message;
+        let Message { row, parts, notes, .. } = message;
         if parts.is_empty() {
             let outcome = self.sink.append(row, given.is_new());
             let is_stored = !matches!(outcome, Outcome::Refused(_));
@@ -181,7 +184,7 @@ impl Stream {
         }
         to.tracks.take(&self.way, &given);
         let frame =
-            Frame { row, parts, notes, ledger: ledger.clone(), sink, hash, given: given.clone() };
+            Frame { row, parts, notes, ledger: ledger.clone(), sink, origin, given: given.clone() };
         match to.frames.take(to.exp, frame) {
             Ok(()) => true,
             Err(error) => {
