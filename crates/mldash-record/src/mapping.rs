@@ -132,7 +132,7 @@ pub struct Remote {
 /// When rows are written; `None` where the mapping leaves it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flush {
-    /// Time between flushes.
+    /// Time between flushes: 10 ms to a day.
     pub interval: Option<Duration>,
     /// Rows of one track that trigger a flush; at least 1.
     pub batch: Option<usize>,

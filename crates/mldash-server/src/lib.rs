@@ -54,7 +54,7 @@ const LOCK_FILE: &str = ".serve.lock";
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 const SPARE_THREADS: usize = 16;
 
-/// Bounds on what clients may ask for.
+/// Bounds on what clients may ask for. A time longer than a year counts as a year.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -84,6 +84,24 @@ pub struct Limits {
     pub idle_close: Duration,
     /// How long requests under way may take when the server stops.
     pub grace: Duration,
+}
+
+/// The longest time that a limit can be: a year.
+const LONGEST: Duration = Duration::from_secs(31_536_000);
+
+impl Limits {
+    /// Brings the times into a range in which sums of them make sense.
+    fn with_times_in_range(mut self) -> Self {
+        for time in [
+            &mut self.header_timeout,
+            &mut self.body_timeout,
+            &mut self.idle_close,
+            &mut self.grace,
+        ] {
+            *time = (*time).min(LONGEST);
+        }
+        self
+    }
 }
 
 impl Default for Limits {
@@ -169,6 +187,7 @@ impl Server {
         token_file: &Path,
         limits: Limits,
     ) -> Result<Self, ServeError> {
+        let limits = limits.with_times_in_range();
         let tokens = Tokens::load(token_file)?;
         let lock = lock_root(root)?;
         let in_root = |source| ServeError::Root { root: root.to_owned(), source };

@@ -13,7 +13,7 @@ use super::settings::{self, Keys};
 use super::topic::TopicPattern;
 use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, yaml};
 use mldash_message::TypeName;
-use mldash_track::{Keep, WhenLocalFull};
+use mldash_track::{Keep, Options, WhenLocalFull};
 
 const TOP_KEYS: [&str; 14] = [
     "experiment",
@@ -165,11 +165,8 @@ fn variable(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
 
 fn flush(item: &Item<'_>, problems: &mut Problems) -> Option<Flush> {
     let section = item.section(&["interval", "batch", "fsync"], problems)?;
-    let mut seconds = |key: &str| {
-        let accept = |secs| Duration::try_from_secs_f64(secs).ok();
-        let item = section.get(key)?;
-        item.number("a number of seconds, 0 or more", accept, problems)
-    };
+    let mut seconds =
+        |key: &str| section.get(key)?.number(Options::INTERVALS, Options::interval, problems);
     let (interval, fsync) = (seconds("interval"), seconds("fsync"));
     let batch = section.get("batch").and_then(|item| {
         item.number("a number of rows, at least 1", |n: usize| (n > 0).then_some(n), problems)

@@ -495,3 +495,16 @@ fn what_is_required_is_relative_to_the_node_as_topics_are() {
     let mapping = mapping("topics: [{topic: imu}]\nrequired: [imu]").resolve("/robot1", "bridge");
     assert_eq!(mapping.required()[0].topic(), "/robot1/imu");
 }
+
+#[test]
+fn intervals_that_would_spin_or_never_end_are_problems_with_the_range() {
+    for value in ["0", "1e-9", "-1", "1e19", "nan", "1 hour"] {
+        for key in ["interval", "fsync"] {
+            let found = problems(&format!("topics: [{{topic: /a}}]\nflush: {{{key}: {value}}}\n"));
+            let expected =
+                format!("flush.{key}: expected a number of seconds from 0.01 to 86400, found");
+            let is_told = found[0].starts_with("2:") && found[0].contains(&expected);
+            assert!(is_told && found.len() == 1, "{found:?}");
+        }
+    }
+}
