@@ -186,5 +186,5 @@ fn a_column_of_the_message_is_never_written_over_by_a_time() {
     bag.add("/x", STAMPED, 1, &stamped(SEC, 0.0));
     let imported = bag.import("topics: [{topic: /x, fields: {receive_ts: x}, receive_ts: true}]");
     let refused = imported.account()["refused"]["/x"].as_str().unwrap().to_owned();
-    assert!(refused.contains("column `receive_ts` already"), "{refused}");
+    assert!(refused.contains("already have a field for the column `receive_ts`"), "{refused}");
 }

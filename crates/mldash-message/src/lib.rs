@@ -1,6 +1,6 @@
 //! CDR bytes and a message definition in, rows out. Knows neither the graph nor the store.
 //!
-//! [`Definitions`] finds what a [`TypeName`] stands for, a [`Decoder`] is compiled once from that
+//! [`Definitions`] finds the definition of a [`TypeName`]. A [`Decoder`] is compiled once from that
 //! and a [`Layout`], and turns each message into [`Element`]s.
 
 mod decoder;

@@ -301,7 +301,7 @@ impl Account {
         }
         let lost: u64 = self.topics.iter().map(|topic| topic.lost.known()).sum();
         if lost > 0 {
-            missing.push(format!("lost before they came here: {lost}"));
+            missing.push(format!("lost before they were received: {lost}"));
         }
         missing
     }

@@ -124,7 +124,7 @@ impl Recorder {
         match DiskGuard::watch(self.exp.folder(), min_free) {
             Ok(guard) => self.disk = Some(guard),
             // A full disk is then noticed only when the store fails.
-            Err(error) => tracing::warn!("the disk's free space is not watched: {error}"),
+            Err(error) => tracing::warn!("free disk space is not monitored: {error}"),
         }
     }
 
@@ -305,7 +305,7 @@ impl Recorder {
         let before = self.exp.name().clone();
         let (name, number) = self.session.parts.next_name(&before, self.exp.folder());
         let next = self.exp.continue_in(&name).map_err(SplitError::Open)?;
-        tracing::info!("going on in {name}, {}", next.folder().display());
+        tracing::info!("continuing in {name}, {}", next.folder().display());
         let ended = self.session.start_part(&self.topics);
         let session = std::mem::replace(&mut self.session, ended);
         let mut next = Self::in_session(next, session);

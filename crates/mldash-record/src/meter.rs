@@ -1,16 +1,16 @@
-//! How a topic comes in, looked at about once a second: its rate, whether it fell silent, whether
-//! something of it was lost lately. Pure: the caller brings the time.
+//! How a topic's messages arrive, measured about once a second: its rate, whether it fell silent,
+//! whether any were lost lately. Pure: the caller brings the time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Over how long a rate is measured.
+/// The window over which a rate is measured.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
-/// A loss counts as trouble for so long.
+/// How long a loss counts as recent.
 const LATELY: Duration = Duration::from_secs(10);
-/// Fewer messages say nothing about how often a topic comes.
+/// Fewer messages tell nothing about the usual interval.
 const FEW_MESSAGES: u64 = 5;
-/// A topic is silent when it is overdue by so many of its usual intervals, and by [`WINDOW`].
+/// A topic is silent when it is overdue by this many of its usual intervals, and by [`WINDOW`].
 const OVERDUE_INTERVALS: u32 = 5;
 /// Bounds the samples that are kept, whatever the window.
 const MAX_SAMPLES: usize = 3_600;
@@ -19,7 +19,7 @@ const MAX_SAMPLES: usize = 3_600;
 #[derive(Debug)]
 pub(super) struct Meter {
     window: Duration,
-    /// Oldest first; they span the window.
+    /// Oldest first. They span the window.
     samples: VecDeque<Sample>,
     first_at: Option<Instant>,
     last_at: Option<Instant>,
@@ -33,35 +33,35 @@ struct Sample {
     lost: u64,
 }
 
-/// What a look shows.
+/// What a measurement shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Reading {
     pub(super) messages: u64,
-    /// Messages a second, over the window or as much of it as there is.
+    /// Messages per second, over the window or the part of it that has passed.
     pub(super) rate_hz: f64,
-    /// Whether the rate is one over a whole window.
+    /// Whether the rate is over a whole window.
     pub(super) is_settled: bool,
-    /// Since the last message; `None` before the first.
+    /// Time since the last message; `None` before the first.
     pub(super) silent: Option<Duration>,
-    /// It used to come and has stopped.
+    /// Messages used to come and have stopped.
     pub(super) is_stale: bool,
-    /// Something was lost lately.
+    /// Messages were lost lately.
     pub(super) is_losing: bool,
 }
 
 impl Meter {
-    /// Starts at `now` with nothing; rates are measured over `window`.
+    /// Starts at `now` with no messages. Rates are measured over `window`.
     pub(super) fn new(now: Instant, window: Duration) -> Self {
         let start = Sample { at: now, messages: 0, lost: 0 };
         Self { window, samples: [start].into(), first_at: None, last_at: None, lost_at: None }
     }
 
-    /// Takes the counts as they are at `now`.
+    /// Takes the counts at `now`.
     pub(super) fn measure(&mut self, now: Instant, messages: u64, lost: u64) -> Reading {
         let before = self.samples.back().copied();
         if before.is_none_or(|before| messages > before.messages) {
             if self.first_at.is_none() {
-                // The silence before the first message is no part of its rate.
+                // The silence before the first message does not count for its rate.
                 self.samples.drain(..self.samples.len().saturating_sub(1));
                 self.first_at = Some(now);
             }
@@ -71,7 +71,7 @@ impl Meter {
             self.lost_at = Some(now);
         }
         self.samples.push_back(Sample { at: now, messages, lost });
-        // The second one reaches back far enough: the first is not needed any more.
+        // The second sample reaches back far enough, so the first is not needed.
         while self.samples.len() > MAX_SAMPLES
             || self.samples.get(1).is_some_and(|second| now - second.at >= self.window)
         {
@@ -95,7 +95,7 @@ impl Meter {
         }
     }
 
-    /// How long a silence is none yet.
+    /// How long the topic may be silent before it is overdue.
     fn overdue_after(&self, messages: u64) -> Duration {
         let (Some(first_at), Some(last_at)) = (self.first_at, self.last_at) else {
             return Duration::MAX;

@@ -1,5 +1,5 @@
-//! Required topics, watched while recording: told once when one has not come or falls short, and
-//! once when it is back. Pure: the caller brings the time and what the topic's meter shows.
+//! Monitors required topics while recording. Reports once when a topic is missing or too slow, and
+//! once when it is back. Pure: the caller brings the time and the topic's readings.
 
 use std::time::{Duration, Instant};
 
@@ -8,26 +8,26 @@ use serde::Serialize;
 use super::meter::{Reading, WINDOW};
 use crate::mapping::{Hz, Required};
 
-/// How long a topic may take to come.
+/// How long a topic may take to appear.
 const GRACE: Duration = Duration::from_secs(5);
-/// What a rate may lie below the required one: clocks and windows are no finer.
+/// How far below the required rate a rate may be: clocks and windows are no more precise.
 const TOLERANCE: f64 = 0.05;
-/// A rate is measured over at least so many periods.
+/// A rate is measured over at least this many periods.
 const PERIODS: f64 = 3.0;
 
-/// How a required topic stands.
+/// The state of a required topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RequiredState {
-    /// Too early to say.
+    /// Too early to tell.
     #[default]
     Waiting,
-    /// It comes as it should.
+    /// It arrives as required.
     Met,
-    /// It comes too seldom, or stopped.
+    /// It arrives too seldom, or has stopped.
     Short,
-    /// It has not come at all.
+    /// It has not arrived at all.
     Missing,
 }
 
@@ -36,10 +36,10 @@ pub enum RequiredState {
 pub struct RequiredAccount {
     /// The topic, as the mapping names it.
     pub topic: String,
-    /// How often it must come, Hz; without, that it comes is enough.
+    /// The required rate in Hz; without one, it is enough that the topic arrives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_rate: Option<f64>,
-    /// How it stands, or stood at the end.
+    /// Its state now, or at the end.
     pub state: RequiredState,
     /// How often it fell short.
     pub times_short: u64,
@@ -47,7 +47,7 @@ pub struct RequiredAccount {
     pub short_secs: f64,
 }
 
-/// What is to be told of a required topic.
+/// A change to report about a required topic.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Turn {
     Worse(String),
@@ -79,7 +79,7 @@ impl RequiredMonitor {
         Self { account, ..self.clone() }
     }
 
-    /// Whether a topic, as the mapping calls it, is the one that is watched.
+    /// Returns true if this is the monitored topic, by the mapping's name for it.
     pub(super) fn is_of(&self, mapped_topic: &str) -> bool {
         self.required.names(mapped_topic)
     }
@@ -92,8 +92,8 @@ impl RequiredMonitor {
         &self.account
     }
 
-    /// The recording ends: what was too early to say is said. Whether the topic has not come at all
-    /// and nobody was told.
+    /// Ends the recording: decides what was too early to tell. Returns true if the topic has not
+    /// arrived and that was not reported.
     pub(super) fn end(&mut self, came: bool) -> bool {
         if self.account.state != RequiredState::Waiting {
             return false;
@@ -102,13 +102,13 @@ impl RequiredMonitor {
         !came
     }
 
-    /// Over how long this topic's rate must be measured.
+    /// The window over which this topic's rate must be measured.
     pub(super) fn window(&self) -> Duration {
         let periods = self.account.min_rate.map_or(0.0, |min_rate| PERIODS / min_rate);
         Duration::try_from_secs_f64(periods).map_or(Duration::MAX, |periods| periods.max(WINDOW))
     }
 
-    /// How it stands now; `reading` is `None` as long as nobody publishes it.
+    /// Updates the state; `reading` is `None` while nobody publishes the topic.
     pub(super) fn check(&mut self, now: Instant, reading: Option<Reading>) -> Option<Turn> {
         let before = self.account.state;
         let state = self.state(now, reading);

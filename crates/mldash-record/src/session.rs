@@ -1,5 +1,5 @@
-//! What of a recording outlives a split: how its topics come in, what is required of them, who
-//! looks at it.
+//! What lasts longer than one part of a recording: how topics arrive, which are required, and the
+//! status board.
 
 use std::time::Instant;
 
@@ -24,13 +24,13 @@ pub(super) struct Session {
     monitors: Vec<RequiredMonitor>,
 }
 
-/// How one topic comes in.
+/// How one topic's messages arrive.
 #[derive(Debug)]
 struct Arrivals {
     messages: u64,
     /// Messages or elements that were lost in earlier parts.
     lost_before: u64,
-    /// As it was when messages last came.
+    /// The lag when messages last arrived.
     lag_secs: Option<f64>,
     meter: Meter,
 }
@@ -53,21 +53,21 @@ impl Session {
         self.monitors.extend(required.iter().map(|required| RequiredMonitor::new(required, now)));
     }
 
-    /// A topic that the mapping calls `mapped_topic` is recorded from now on.
+    /// Adds a topic with this name in the mapping.
     pub(super) fn add_topic(&mut self, mapped_topic: &str) {
         let monitor = self.monitors.iter().find(|monitor| monitor.is_of(mapped_topic));
         let meter = Meter::new(Instant::now(), monitor.map_or(WINDOW, RequiredMonitor::window));
         self.arrivals.push(Arrivals { messages: 0, lost_before: 0, lag_secs: None, meter });
     }
 
-    /// Messages of a topic came, whatever becomes of them.
+    /// Counts messages of a topic, whatever happens to them.
     pub(super) fn count(&mut self, topic: usize, messages: u64) {
         if let Some(arrivals) = self.arrivals.get_mut(topic) {
             arrivals.messages += messages;
         }
     }
 
-    /// Looks at all topics, and tells what has changed with those that are required.
+    /// Measures all topics. Logs what has changed with the required ones.
     pub(super) fn collect_status(
         &mut self,
         now: Instant,
@@ -94,7 +94,7 @@ impl Session {
         measured.into_iter().map(|(status, _)| status).collect()
     }
 
-    /// The recording, or its part with these topics, ends.
+    /// Ends the recording, or its part with these topics.
     pub(super) fn end(&mut self, topics: &[TopicRecorder]) {
         for monitor in &mut self.monitors {
             let came = topics
@@ -110,7 +110,7 @@ impl Session {
         self.monitors.iter().map(|monitor| monitor.account().clone()).collect()
     }
 
-    /// The accounts start anew; `topics` are those of the part that ends, which keeps what is
+    /// Starts the accounts again. `topics` are those of the part that ends; it keeps what is
     /// returned.
     pub(super) fn start_part(&mut self, topics: &[TopicRecorder]) -> Self {
         let next = self.monitors.iter().map(RequiredMonitor::next_part).collect();

@@ -138,13 +138,14 @@ impl TopicRecorder {
         }
         self.is_heavy |= bytes > HEAVY_MESSAGE_BYTES;
         if let Some(disk) = disk.filter(|disk| self.is_stopped_at(disk.level)) {
-            let why = || format!("{} free of {} that `min_free` wants", disk.free, disk.min_free);
+            let why = || format!("{} are free, and `min_free` is {}", disk.free, disk.min_free);
             self.ledger.drop_one(DropReason::DiskLow, why);
             return false;
         }
         if self.plan.blobs.drops_messages() {
             self.ledger.drop_one(DropReason::BlobsOff, || {
-                "`blobs: drop`, as the mapping says; `file` keeps them as files".to_owned()
+                "dropped by `blobs: drop` in the mapping; `blobs: file` stores them as files"
+                    .to_owned()
             });
             return false;
         }
@@ -325,11 +326,11 @@ impl TopicRecorder {
         let (reason, why) = match received {
             Received::Unknown => (
                 DropReason::NoTime,
-                "it has no stamp, and its log time lies beyond what nanoseconds in 64 bits can count",
+                "it has no stamp, and its log time does not fit in 64-bit nanoseconds",
             ),
             Received::At(_) | Received::BeforeClock => (
                 DropReason::NoClock,
-                "it needs the receive time and the ROS clock stands at 0; is /clock published?",
+                "it needs the receive time, and the ROS clock has not started; is /clock published?",
             ),
         };
         self.ledger.drop_many(reason, elements as u64, || why.to_owned());

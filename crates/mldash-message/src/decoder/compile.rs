@@ -1,4 +1,4 @@
-//! From a message type and a layout to a decoder, or everything that does not fit.
+//! Compiles a message type and a layout into a decoder, or finds everything that does not fit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ pub(super) fn compile(
     if matches!(layout.stamp, StampSource::Header | StampSource::Aside)
         && let Some(header) = paths::header_of(message)
     {
-        // The time of the whole serves elements that have none.
+        // The message's time is used for elements that have none.
         want_time(&header.stamp, &mut |hops, to| around.want(&hops, to));
         has_stamp_source = layout.stamp == StampSource::Header;
         decoder.notes_stamp = true;
@@ -114,14 +114,14 @@ fn want_time(stamp: &[Hop], want: &mut impl FnMut(Vec<Hop>, Target)) {
     }
 }
 
-/// What a layout wants of an element, and what it can't have.
+/// What a layout selects of an element, and what does not fit.
 struct Wanted {
     hops: Vec<(Vec<Hop>, Target)>,
     columns: Vec<Column>,
     order: ColumnOrder,
     has_stamp_source: bool,
     notes_stamp: bool,
-    /// The stamp that is no column, being the row's time.
+    /// The stamp that is no column, since it is the row's time.
     spent_stamp: Option<Vec<Hop>>,
     faults: Vec<LayoutFault>,
 }
@@ -272,7 +272,7 @@ impl Wanted {
     }
 }
 
-/// Whether a message has a wstring anywhere, wanted or not.
+/// Returns true if a message has a wstring anywhere, selected or not.
 fn has_wide_text(message: &MessageType) -> bool {
     message.fields().iter().any(|field| match &field.ty.element {
         ElementType::Text(kind) => *kind == TextKind::Wide,
@@ -301,7 +301,7 @@ fn follow_stamp(
     }
 }
 
-/// Whether columns are met in their own order when a message is read from front to back.
+/// Returns true if reading a message from front to back gives the columns in order.
 fn in_wire_order(hops: &[(Vec<Hop>, Target)]) -> bool {
     let fields = |hops: &[Hop]| hops.iter().map(|hop| hop.field).collect::<Vec<_>>();
     hops.iter()

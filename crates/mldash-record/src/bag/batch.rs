@@ -1,5 +1,5 @@
-//! Messages on their way from bags to the recorder: read in batches, decoded on the calling thread or
-//! on others, and handed on in the order of the bags either way.
+//! Messages on their way from bags to the recorder: read in batches, decoded on the calling thread
+//! or on others, and passed on in the order of the bags either way.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -15,13 +15,13 @@ use super::topics::{BagTopics, News};
 use crate::Decoded;
 use mldash_track::ByteBound;
 
-/// What is read at once.
+/// The size of a batch.
 const BATCH_BYTES: usize = 256 << 10;
-/// What may lie between reading and recording.
+/// The limit on what lies between reading and recording.
 const IN_FLIGHT_BYTES: usize = 32 << 20;
 const IN_FLIGHT_BATCHES: usize = 64;
 
-/// Messages in the order of the bags, and what the recorder is to know before them.
+/// Messages in the order of the bags, and what the recorder must know before them.
 pub(super) struct MessageBatch<M> {
     pub(super) news: Vec<News>,
     pub(super) messages: Vec<M>,
@@ -30,10 +30,10 @@ pub(super) struct MessageBatch<M> {
     held_bytes: usize,
 }
 
-/// A message whose turn to be recorded has come.
+/// A message ready to be recorded.
 pub(super) struct DecodedMessage {
     pub(super) topic: usize,
-    /// Nanoseconds since the epoch; `None` beyond what they can count.
+    /// Nanoseconds since the epoch; `None` if they don't fit in 64 bits.
     pub(super) log_time: Option<i64>,
     pub(super) send_time: Option<i64>,
     pub(super) decoded: Decoded,
@@ -63,7 +63,7 @@ impl<'a> BatchReader<'a> {
         (!is_end).then_some(MessageBatch { news, messages, read_bytes, held_bytes })
     }
 
-    /// What became of the bags' topics, and what could not be read.
+    /// The bags' topics, and what could not be read.
     pub(super) fn finish(self) -> (BagTopics<'a>, Vec<BagError>) {
         (self.topics, self.messages.into_errors())
     }
@@ -81,7 +81,7 @@ impl MessageBatch<BagMessage> {
     }
 }
 
-/// Has everything recorded, until `record` breaks off; all on the calling thread.
+/// Records everything on the calling thread, until `record` breaks off.
 pub(super) fn one_after_another(
     reader: &mut BatchReader<'_>,
     mut record: impl FnMut(MessageBatch<DecodedMessage>) -> ControlFlow<()>,
@@ -93,11 +93,12 @@ pub(super) fn one_after_another(
     }
 }
 
-/// As [`one_after_another`], with a thread that reads and so many that decode. `record` is called on the
-/// calling thread with the same batches in the same order.
+/// Like [`one_after_another`], with a thread that reads and this many that decode. Calls `record`
+/// on the calling thread with the same batches in the same order.
 ///
 /// # Errors
-/// Threads that can't be started.
+///
+/// Fails if the threads can't be started.
 pub(super) fn on_threads(
     reader: &mut BatchReader<'_>,
     decoders: usize,
@@ -107,7 +108,7 @@ pub(super) fn on_threads(
     let (jobs, to_decode) = sync_channel(IN_FLIGHT_BATCHES);
     let (in_order, ordered) = sync_channel(IN_FLIGHT_BATCHES);
     let to_decode = Mutex::new(to_decode);
-    // Each thread ends when a channel's other side is gone, in whatever order that happens.
+    // Each thread ends when the other side of a channel is gone, in whatever order that happens.
     thread::scope(|scope| {
         for _ in 0..decoders.max(1) {
             let decode = || decode_jobs(&to_decode);
@@ -116,7 +117,7 @@ pub(super) fn on_threads(
         let read = || read_jobs(reader, &gate, jobs, in_order);
         thread::Builder::new().name("bag-read".into()).spawn_scoped(scope, read)?;
         for decoded in ordered {
-            // Nothing comes of a decoder that panicked, which the scope tells.
+            // A decoder that panicked sends nothing. The scope reports the panic.
             let Ok(batch) = Receiver::recv(&decoded) else { break };
             let held_bytes = batch.held_bytes;
             if record(batch).is_break() {
@@ -129,7 +130,7 @@ pub(super) fn on_threads(
     })
 }
 
-/// A batch and where it goes once it is decoded.
+/// A batch, and where it goes once it is decoded.
 type Job = (MessageBatch<BagMessage>, SyncSender<MessageBatch<DecodedMessage>>);
 
 fn read_jobs(
@@ -153,12 +154,12 @@ fn decode_jobs(jobs: &Mutex<Receiver<Job>>) {
     loop {
         let job = jobs.lock().recv();
         let Ok((batch, done)) = job else { return };
-        // Nobody waits for it any more when the import was ended.
+        // Nobody waits for it if the import has ended.
         let _ = done.send(batch.decode());
     }
 }
 
-/// Bounds what is in flight, in bytes.
+/// Limits what is in flight, in bytes.
 struct Gate {
     state: Mutex<GateState>,
     changed: Condvar,

@@ -1,8 +1,8 @@
 //! What a mapping says of topics, and what is said of a wrong one.
 
+use super::type_check::SettingFault;
 use super::problem::Problems;
 use super::settings::SettingKey;
-use super::type_check::SettingFault;
 use std::num::NonZeroU32;
 use std::time::Duration;
 

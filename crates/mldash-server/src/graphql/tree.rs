@@ -1,4 +1,4 @@
-//! What lies under a root: a namespace's projects, a project's folders and experiments.
+//! What lies under a root: a namespace's projects, and a project's folders and experiments.
 
 use std::fs;
 use std::io;
@@ -10,9 +10,9 @@ use crate::id::FolderPath;
 use crate::shape;
 use mldash_track::{Experiment, ExperimentName, StoreError, TrackError};
 
-/// Folders in folders that a tree is followed down, as far as the SDK asks for.
+/// How deep a tree of folders is followed, as far as the SDK asks for.
 const MAX_DEPTH: usize = 10;
-/// Inside an experiment these are the store's own.
+/// Folders that belong to the store within an experiment.
 const OF_THE_STORE: [&str; 4] = ["files", "logs", "metrics", "tracks"];
 
 /// A namespace's projects, by name.
@@ -35,7 +35,7 @@ fn below(
     let Some(depth) = depth.checked_sub(1) else { return Ok(Vec::new()) };
     let mut nodes = Vec::new();
     for name in folders(&root.join(path.as_str()))? {
-        // What can't be a name was put there by other hands.
+        // Other programs put folders here whose names are not valid.
         let Ok(path) = format!("{}/{name}", path.as_str()).parse::<FolderPath>() else { continue };
         if except.contains(&path.name()) {
             continue;
@@ -63,7 +63,7 @@ fn node(root: &Path, path: &FolderPath, depth: usize) -> Result<Value, TrackErro
     Ok(node)
 }
 
-/// The folders in a folder, by name; none where it is not there.
+/// The folders in a folder, by name; none if it does not exist.
 fn folders(path: &Path) -> Result<Vec<String>, TrackError> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
