@@ -9,10 +9,8 @@ mod cloud;
 mod compressed;
 mod error;
 mod image;
-mod jpeg;
 mod npy;
 mod pixels;
-mod png;
 mod yuv;
 
 use std::borrow::Cow;

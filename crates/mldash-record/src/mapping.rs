@@ -23,7 +23,6 @@ mod template;
 mod tests;
 mod topic;
 mod track_pattern;
-mod type_check;
 mod warnings;
 mod yaml;
 

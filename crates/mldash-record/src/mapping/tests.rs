@@ -1,6 +1,6 @@
 //! What a mapping says of topics, and what is said of a wrong one.
 
-use super::type_check::SettingFault;
+use super::definitions::SettingFault;
 use super::problem::Problems;
 use super::settings::SettingKey;
 use std::num::NonZeroU32;
