@@ -262,7 +262,7 @@ impl Ledger {
         account.merged += rows;
     }
 
-    /// Takes rows that were stored as dropped ones, which never left memory.
+    /// Takes rows that were stored as dropped ones, which the store did not keep.
     pub(super) fn take_back(&self, rows: u64) {
         if rows == 0 {
             return;
@@ -273,7 +273,7 @@ impl Ledger {
             account.received -= rows;
         }
         self.drop_many(DropReason::StoreFull, rows, || {
-            "the store took no rows until the end of the recording".to_owned()
+            "the store took no rows until the end, or what was stored was removed".to_owned()
         });
     }
 }
