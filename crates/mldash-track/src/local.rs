@@ -32,6 +32,7 @@
 
 mod appender;
 mod atomic;
+mod blocks;
 mod cursor;
 mod damage;
 mod disk;
@@ -57,7 +58,8 @@ mod track_sync;
 
 pub(crate) use appender::{TrackAppender, TrackClosed};
 pub use atomic::replace_file;
-pub(crate) use cursor::{Cursor, RawRow};
+pub(crate) use blocks::RawRow;
+pub(crate) use cursor::Cursor;
 pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
 pub use experiment_file::{ExperimentNotes, RunStatus, RunStatusError};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cursor::RawRow;
+use super::blocks::RawRow;
 use super::disk;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
