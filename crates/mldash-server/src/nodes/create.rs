@@ -21,7 +21,7 @@ use mldash_track::{ExperimentName, ExperimentNotes, FilePath, RunStatus, StoreEr
 
 /// What the store itself keeps in an experiment's folder; an experiment in another one can't be
 /// called so.
-const RESERVED: [&str; 2] = ["files", "tracks"];
+const RESERVED: [&str; 4] = ["account.json", "experiment.json", "files", "tracks"];
 /// The parent of what lies directly in a project or in an experiment.
 const ROOT: &str = "ROOT";
 
