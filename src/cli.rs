@@ -162,7 +162,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Tracks(args) => done(tracks::run(&args)),
         Command::Read(args) => done(read::run(&args)),
         Command::Align(args) => done(align::run(&args)),
-        Command::Append(args) => done(append::run(&args)),
+        Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),
         Command::Serve(args) => done(serve::run(&args)),
     };

@@ -19,7 +19,8 @@ pub enum DropReason {
     Undecodable,
     /// The queue between the ROS side and the recorder was full.
     QueueFull,
-    /// The store could not take rows (disk full, unwritable) until the buffer was full too.
+    /// The store could not take rows (disk full, unwritable) until the buffer was full too, or its
+    /// files were removed while they were recorded into.
     StoreFull,
     /// Less disk space is free than the mapping's `min_free`.
     DiskLow,

@@ -260,7 +260,7 @@ impl Ledger {
         account.merged += rows;
     }
 
-    /// Counts stored rows as dropped ones, since they never left memory.
+    /// Counts stored rows as dropped ones, since the store did not keep them.
     pub(super) fn take_back(&self, rows: u64) {
         if rows == 0 {
             return;
@@ -271,7 +271,7 @@ impl Ledger {
             account.received -= rows;
         }
         self.drop_many(DropReason::StoreFull, rows, || {
-            "the store could not write rows until the end of the recording".to_owned()
+            "the store took no rows until the end, or what was stored was removed".to_owned()
         });
     }
 }

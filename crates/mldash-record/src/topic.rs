@@ -211,8 +211,8 @@ impl TopicRecorder {
         counted
     }
 
-    /// Counts up to `lost` of the rows stored in `track` as dropped instead, since they never left
-    /// memory. Returns how many.
+    /// Counts up to `lost` of the rows stored in `track` as dropped instead, since the store did not
+    /// keep them. Returns how many.
     pub(super) fn take_back(&self, track: &str, lost: u64) -> u64 {
         let taken = self.part_of(track, lost, Sink::take_back);
         self.ledger.take_back(taken);

@@ -15,6 +15,7 @@ const BUSY_RETRY_SECS: u32 = 1;
 const LOCKED_RETRY_SECS: u32 = 5;
 
 const OUT_OF_HANDLES: &str = "out_of_handles";
+const REMOVED: &str = "removed";
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -97,6 +98,11 @@ impl ApiError {
         self.code == OUT_OF_HANDLES
     }
 
+    /// The experiment must be opened again, since its files were removed while it was open.
+    pub(super) fn wants_reopening(&self) -> bool {
+        self.code == REMOVED
+    }
+
     /// The server failed. `cause` only goes to its log.
     pub(super) fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!("{}", one_line(cause));
@@ -147,6 +153,11 @@ impl From<TrackError> for ApiError {
                 tracing::warn!("{}", one_line(&error));
                 let message = "the server's limit on open files is reached; try again later";
                 Self { code: OUT_OF_HANDLES, ..Self::busy(message) }
+            }
+            TrackError::Store(store) if store.is_removed() => {
+                tracing::warn!("{}", one_line(&error));
+                let message = "the recording was removed on the server meanwhile; send it again";
+                Self { code: REMOVED, ..Self::busy(message) }
             }
             TrackError::Store(store) if store.is_out_of_space() => {
                 tracing::error!("{}", one_line(&error));

@@ -50,6 +50,13 @@ struct Open {
     _counted: OwnedSemaphorePermit,
 }
 
+/// What became of a write.
+enum Written<T, W> {
+    Done(T),
+    /// It was not begun: the experiment's folder was removed.
+    Removed(W),
+}
+
 impl Experiments {
     /// At most `max_open` experiments are open at the same time.
     pub(super) fn new(root: &Path, max_open: usize) -> Self {
@@ -61,13 +68,45 @@ impl Experiments {
         &self.root
     }
 
-    /// Runs `work` on an experiment that is open for writing.
+    /// Runs `work` on an experiment that is open for writing. One whose folder was removed while it
+    /// was open is opened anew, as if the server had just started.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         name: &ExperimentName,
         if_absent: IfAbsent,
         work: impl FnOnce(&Experiment) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        let mut work = work;
+        let done = loop {
+            match self.write_where_it_is(name, if_absent, work).await {
+                Ok(Written::Done(done)) => break Ok(done),
+                Ok(Written::Removed(undone)) => work = undone,
+                Err(error) => break Err(error),
+            }
+            tracing::warn!("the folder of {name} was removed while it was open");
+            self.close(name).await;
+        };
+        if let Err(error) = &done {
+            if error.wants_handles() {
+                // Each track that is written to holds a file open.
+                self.close_least_used().await;
+            } else if error.wants_reopening() {
+                self.close(name).await;
+            }
+        }
+        done
+    }
+
+    async fn write_where_it_is<T, W>(
+        &self,
+        name: &ExperimentName,
+        if_absent: IfAbsent,
+        work: W,
+    ) -> Result<Written<T, W>, ApiError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Experiment) -> Result<T, ApiError> + Send + 'static,
+    {
         let slot = self.slot(name);
         let mut open = slot.open.clone().read_owned().await;
         while open.is_none() {
@@ -76,17 +115,13 @@ impl Experiments {
             open = self.open(name, if_absent, writing).await?.downgrade();
         }
         *slot.used.lock() = Instant::now();
-        let done = blocking(move || match &*open {
-            Some(open) => work(&open.experiment),
+        blocking(move || match &*open {
+            Some(open) if open.experiment.check_in_place().is_err() => Ok(Written::Removed(work)),
+            Some(open) => work(&open.experiment).map(Written::Done),
             // It was there a line above, and the lock is still held.
             None => Err(ApiError::busy("the experiment was just closed; try again")),
         })
-        .await;
-        if done.as_ref().is_err_and(ApiError::wants_handles) {
-            // Each track that is written to holds a file open.
-            self.close_least_used().await;
-        }
-        done
+        .await
     }
 
     /// Runs `work` on an experiment as it is on disk, whoever writes it.

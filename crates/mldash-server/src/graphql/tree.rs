@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::id::FolderPath;
 use crate::shape;
-use mldash_track::{Experiment, ExperimentName, StoreError, TrackError};
+use mldash_track::{Experiment, ExperimentName, StoreError, TrackError, one_line};
 
 /// How deep a tree of folders is followed, as far as the SDK asks for.
 const MAX_DEPTH: usize = 10;
@@ -40,7 +40,12 @@ fn below(
         if except.contains(&path.name()) {
             continue;
         }
-        nodes.push(node(root, &path, depth)?);
+        // One folder that can't be read must not hide the others.
+        match node(root, &path, depth) {
+            Ok(node) => nodes.push(node),
+            Err(TrackError::Store(error)) if error.is_out_of_handles() => return Err(error.into()),
+            Err(error) => tracing::error!("{} is not listed: {}", path.as_str(), one_line(&error)),
+        }
     }
     Ok(nodes)
 }

@@ -19,9 +19,9 @@ use crate::token::Namespace;
 use crate::upload;
 use mldash_track::{ExperimentName, ExperimentNotes, FilePath, RunStatus, StoreError};
 
-/// Folders that the store uses in an experiment. An experiment within another one can't have these
-/// names.
-const RESERVED: [&str; 2] = ["files", "tracks"];
+/// Names that the store uses in an experiment's folder. An experiment within another one can't have
+/// them.
+const RESERVED: [&str; 4] = ["account.json", "experiment.json", "files", "tracks"];
 /// The parent of what lies directly in a project or an experiment.
 const ROOT: &str = "ROOT";
 
