@@ -6,6 +6,7 @@
 //! written before the file, in the order of the numbers, and derived: without it, a picture that
 //! comes again is stored again, as a row of its own.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -18,6 +19,12 @@ use mldash_track::{Experiment, Timestamp, TrackError};
 /// Not a file of the experiment: a name that starts with a dot can't be one.
 const FILE_NAME: &str = ".messages";
 const KEY_BYTES: u64 = 8;
+/// Keys of earlier runs that are kept in memory: pictures of 38 hours at 30 Hz. Later pictures are
+/// stored again if they come again. This also bounds what a file with a large number as its name,
+/// from another program, can cost.
+const MAX_KEYS: u64 = 1 << 22;
+/// A file with a larger number is not one of ours.
+const MAX_NUMBER: u64 = 1 << 48;
 
 /// The message that a file is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,12 +101,9 @@ impl FrameNumbers {
     }
 
     fn folder(&mut self, exp: &Experiment, folder: &str) -> Result<&mut Folder, TrackError> {
-        if !self.folders.contains_key(folder) {
-            self.folders.insert(folder.to_owned(), Folder::open(exp, folder)?);
-        }
-        match self.folders.get_mut(folder) {
-            Some(open) => Ok(open),
-            None => Err(TrackError::Closed(exp.name().to_string())),
+        match self.folders.entry(folder.to_owned()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => Ok(new.insert(Folder::open(exp, folder)?)),
         }
     }
 }
@@ -140,9 +144,9 @@ fn open_list(folder: &Path) -> io::Result<(File, Vec<u64>)> {
     fs::create_dir_all(folder)?;
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
-    let mut list = options.open(folder.join(FILE_NAME))?;
+    let list = options.open(folder.join(FILE_NAME))?;
     let mut bytes = Vec::new();
-    list.read_to_end(&mut bytes)?;
+    (&list).take(MAX_KEYS * KEY_BYTES).read_to_end(&mut bytes)?;
     let keys = bytes.as_chunks().0.iter().map(|key| u64::from_le_bytes(*key));
     Ok((list, keys.collect()))
 }
@@ -152,10 +156,10 @@ fn first_free(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
     let files = exp.files(folder).list()?;
     let here = files.iter().filter(|file| file.path.trim_matches('/') == folder);
     let numbers = here.filter_map(|file| number_of(&file.filename));
-    Ok(numbers.max().map_or(0, |last| last.saturating_add(1)))
+    Ok(numbers.max().map_or(0, |last| last + 1))
 }
 
 /// The number in the name of a file such as `000012.png`.
 fn number_of(filename: &str) -> Option<u64> {
-    filename.split('.').next()?.parse().ok()
+    filename.split('.').next()?.parse().ok().filter(|number| *number <= MAX_NUMBER)
 }

@@ -131,6 +131,20 @@ fn pictures_that_come_again_keep_their_files_under_merge_too() {
 }
 
 #[test]
+fn a_file_with_a_huge_number_as_its_name_costs_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["4000000000.png", "18446744073709551615.png"] {
+        let exp = Experiment::open("tests/frames/run", Options::local(root.path())).unwrap();
+        exp.files("camera").save_bytes(b"of another program", name).unwrap();
+        exp.close().unwrap();
+        record_pictures(root.path(), "");
+    }
+    let names: Vec<String> = stored(root.path()).1.into_iter().map(|(path, _)| path).collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!(names.iter().filter(|name| name.contains("/400000000")).count(), 5, "{names:?}");
+}
+
+#[test]
 fn in_a_hurry_what_waits_is_counted_and_left_out() {
     let (_root, mut recorder) = recorder();
     let camera = camera(&mut recorder);
