@@ -6,6 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use mldash_bridge::fields;
+use mldash_bridge::mapping::Mapping;
+use mldash_bridge::message::MessageType;
+use mldash_bridge::record::{DropReason, Received, Recorder, TopicPlan};
 use mldash_bridge::track::{
     CloseError, ColumnType, Experiment, Options, Query, RowSchema, TrackError,
 };
@@ -215,6 +218,31 @@ fn an_experiment_that_is_removed_while_it_is_recorded_is_never_called_stored() {
         assert_eq!([of("arm"), of("other")], rows_lost, "{removed}");
         assert!(!gone.exists(), "nothing is made anew in silence");
     }
+}
+
+#[test]
+fn a_run_whose_folder_is_removed_ends_as_failed_and_its_messages_are_dropped_ones() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    let folder = exp.folder().to_owned();
+    let mut recorder = Recorder::new(exp);
+    let mapping = Mapping::parse("topics: [{topic: /*, stamp: receive}]", "test.yaml").unwrap();
+    let type_name = "std_msgs/msg/Bool".parse().unwrap();
+    let bool_type = MessageType::from_bundle(&type_name, "bool data").unwrap();
+    let rule = mapping.rule_for("/light", &type_name).unwrap();
+    recorder.add_topic(TopicPlan::new("/light", "/light", &bool_type, &rule).unwrap());
+    let mut record = |nanos| recorder.record(0, vec![0, 1, 0, 0, 1], Received::At(nanos));
+    (1..=3).for_each(|secs| record(secs * 1_000_000_000));
+    recorder.flush().unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    recorder.record(0, vec![0, 1, 0, 0, 1], Received::At(4_000_000_000));
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap_err();
+    let topic = &account.topics[0];
+    assert!(account.adds_up() && !account.complete, "{account:#?}");
+    assert_eq!((topic.received, topic.stored), (4, 0));
+    assert_eq!(topic.dropped[&DropReason::StoreFull], 4);
+    assert!(account.failure.unwrap().contains("was removed"));
 }
 
 fn make(client: &Client, name: &str) -> String {

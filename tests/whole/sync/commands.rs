@@ -79,11 +79,9 @@ fn what_is_no_track_and_metadata_that_is_damaged_keep_no_row_from_the_server() {
 #[test]
 fn rows_that_did_not_reach_the_server_are_no_success_of_append() {
     let lab = Lab::new();
-    // The two topics would share a folder there.
-    let there = Experiment::open(RUN, Options::local(lab.server_root())).unwrap();
-    append(&there, "robot_arm", 0..1);
-    there.close().unwrap();
-    let done = append_row(&lab, r#"{"_ts": 1, "q": 1}"#);
+    // More than the server takes in one request.
+    let row = format!("{{\"_ts\": 1, \"text\": \"{}\"}}", "x".repeat(33 << 20));
+    let done = append_row(&lab, &row);
     assert_eq!(done.code, 3, "{}", done.stderr);
     assert_eq!(lab.here("robot/arm").len(), 1);
 }

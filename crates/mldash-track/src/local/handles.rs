@@ -95,7 +95,17 @@ impl KeptFile {
     /// # Errors
     /// Returns the operating system's error.
     pub(super) fn is_in_place(&self) -> io::Result<bool> {
-        self.identity.is_at(&self.path)
+        let found = match fs::metadata(&self.path) {
+            Ok(found) if Identity::from(&found) == self.identity => return Ok(true),
+            Err(error) if is_absent(&error) => return Ok(false),
+            found => found?,
+        };
+        // Some network file systems give a file another inode when it is looked up again.
+        match self.get().and_then(|file| file.metadata()) {
+            Ok(held) => Ok(state(&held) == state(&found)),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn keep(&self, file: Arc<File>) {
@@ -130,7 +140,6 @@ impl Identity {
     pub(super) fn is_at(self, path: &Path) -> io::Result<bool> {
         match Self::at(path) {
             Ok(found) => Ok(found == self),
-            // A part of the path may have become a file.
             Err(error) if is_absent(&error) => Ok(false),
             Err(error) => Err(error),
         }
@@ -144,6 +153,12 @@ impl From<&Metadata> for Identity {
     }
 }
 
+/// What two different files are unlikely to share.
+fn state(metadata: &Metadata) -> (u64, i64, i64) {
+    (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
+}
+
+/// Returns true if a path leads nowhere, also because a part of it has become a file.
 fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -1,6 +1,6 @@
 //! One writer at a time: an advisory lock on a file that names its holder.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -24,6 +24,8 @@ pub(super) struct WriterLock {
     file: File,
     folder: PathBuf,
     identity: Identity,
+    /// What the file says.
+    holder: String,
 }
 
 impl WriterLock {
@@ -61,7 +63,7 @@ impl WriterLock {
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(StoreError::io("write", &path))?;
         let identity = Identity::at(folder).map_err(StoreError::io("look at", folder))?;
-        Ok(Self { file, folder: folder.to_owned(), identity })
+        Ok(Self { file, folder: folder.to_owned(), identity, holder })
     }
 
     /// Fails if the experiment's folder was removed or replaced meanwhile: then the lock protects
@@ -69,9 +71,17 @@ impl WriterLock {
     pub(super) fn check(&self) -> Result<(), StoreError> {
         match self.identity.is_at(&self.folder) {
             Ok(true) => Ok(()),
+            // Some network file systems give a folder another inode when it is looked up again.
+            Ok(false) if self.is_our_file_there() => Ok(()),
             Ok(false) => Err(StoreError::Removed { path: self.folder.clone(), rows: 0 }),
             Err(error) => Err(StoreError::io("look at", &self.folder)(error)),
         }
+    }
+}
+
+impl WriterLock {
+    fn is_our_file_there(&self) -> bool {
+        fs::read_to_string(self.folder.join(LOCK_FILE)).is_ok_and(|text| text == self.holder)
     }
 }
 
