@@ -64,6 +64,9 @@ impl Doorbell {
     }
 }
 
+/// What a thread does until the doorbell tells it to stop.
+type Work = fn(&Shared);
+
 /// The threads. They end when the doorbell says so.
 #[derive(Debug)]
 pub(super) struct Upkeep(Vec<JoinHandle<()>>);
@@ -72,7 +75,7 @@ impl Upkeep {
     /// Starts the threads.
     pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
         let mut started = Self(Vec::new());
-        let works: [(&str, fn(&Shared)); 3] =
+        let works: [(&str, Work); 3] =
             [("track-flush", flush), ("track-sync", sync), ("track-describe", describe)];
         for (name, work) in works {
             let own = shared.clone();

@@ -23,7 +23,7 @@
 //! 9. Each track stands alone: what is no track in `tracks/`, or one that can't be read, is reported
 //!    and holds up no other.
 //! 10. A data file that is removed or replaced while it is written is noticed at the next flush or
-//!    sync ([`StoreError::Removed`]). No flush returns success for rows that went into it.
+//!     sync ([`StoreError::Removed`]). No flush returns success for rows that went into it.
 //!
 //! `power_cut` replays a power cut after every change of a recording. All changes therefore go
 //! through `disk`.
