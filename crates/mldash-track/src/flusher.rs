@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::shared::Shared;
+use super::state::ExperimentState;
 
 /// Wakes the flush thread.
 #[derive(Debug, Default)]
@@ -56,11 +56,11 @@ impl Doorbell {
     }
 }
 
-pub(super) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
+pub(super) fn start(shared: Arc<ExperimentState>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("track-flush".into()).spawn(move || run(&shared))
 }
 
-fn run(shared: &Shared) {
+fn run(shared: &ExperimentState) {
     let buffering = &shared.buffering;
     let tick = buffering.flush_interval.min(buffering.sync_interval);
     let mut flush_at = Instant::now() + buffering.flush_interval;

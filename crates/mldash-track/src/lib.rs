@@ -198,8 +198,8 @@ pub mod row;
 mod rows;
 mod run;
 mod serialize;
-mod shared;
 mod slice;
+mod state;
 mod track;
 
 pub use align::{Align, AlignError, AlignMethod, Aligned, AlignedRows};

@@ -15,36 +15,25 @@
 //! 6. The token is read for each call and appears in no text, file or log.
 //!
 //! So once both sides are up and everything waiting is sent, the server's rows equal the local
-//! ones. `plan` decides what is next; `batch`, `backoff`, `names` and `progress` are plain code
-//! too. `engine` drives them, and `session` and `api` speak the protocol.
+//! ones. `plan` decides what is next and is pure; `send` makes the calls; `state` knows what the
+//! server has. `upload` runs them as one state machine (`upload/engine.rs`). `room` makes room in
+//! the local store, `reader` reads from the server.
 
-mod api;
-mod backoff;
-mod batch;
-mod cap;
-mod engine;
 mod error;
-mod names;
 mod options;
 mod plan;
-mod progress;
 mod reader;
-mod refused;
+mod room;
 mod send;
-mod session;
-mod status;
+mod state;
 mod sync;
-mod synced;
-mod token;
 mod upload;
-mod uploads;
-mod waiter;
 
-pub(super) use cap::LocalCap;
 pub use error::RemoteError;
 pub use options::{Keep, Remote, WhenLocalFull};
 pub use reader::RemoteExperiment;
-pub use status::{SyncState, SyncStatus, Synced};
+pub(super) use room::LocalCap;
+pub use send::TokenError;
+pub use state::{SyncState, SyncStatus, Synced};
 pub(super) use sync::start_upload;
-pub use token::TokenError;
 pub(super) use upload::Upload;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::AlignError;
 use crate::row::{Column, TIMESTAMP_COLUMN};
-use crate::rows::Selection;
+use crate::rows::SelectedRows;
 
 /// The prefix of a joined track's columns.
 #[derive(Clone, Debug)]
@@ -30,7 +30,10 @@ impl Prefix {
 }
 
 /// Chooses prefixes such that no two tracks share a column name.
-pub(super) fn prefixes(on: &Selection, with: &[Selection]) -> Result<Vec<Prefix>, AlignError> {
+pub(super) fn prefixes(
+    on: &SelectedRows,
+    with: &[SelectedRows],
+) -> Result<Vec<Prefix>, AlignError> {
     let mut givers: HashMap<Column, &str> = HashMap::new();
     givers.extend(on.columns().into_iter().map(|column| (column.into(), on.topic())));
     let mut prefixes: Vec<Prefix> = Vec::new();

@@ -73,7 +73,7 @@ struct Look {
 
 /// What there is to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(crate) struct Backlog {
     pub(crate) lines: u64,
     pub(crate) bytes: u64,
 }
@@ -147,15 +147,15 @@ impl Follower {
     }
 
     /// Checks the file's current state.
-    pub(crate) fn look(&mut self) -> Result<Waiting, StoreError> {
+    pub(crate) fn refresh(&mut self) -> Result<Backlog, StoreError> {
         self.find_file()?;
         let Some(data) = self.data()? else {
-            return Ok(Waiting::default());
+            return Ok(Backlog::default());
         };
-        self.look_into(&data).map_err(StoreError::io("read", &self.path))
+        self.refresh_from(&data).map_err(StoreError::io("read", &self.path))
     }
 
-    fn look_into(&mut self, file: &File) -> io::Result<Waiting> {
+    fn refresh_from(&mut self, file: &File) -> io::Result<Backlog> {
         let look = Look::at(file)?;
         if self.looked_at != Some(look) {
             self.check_taken(file, look.len)?;
@@ -172,12 +172,12 @@ impl Follower {
 
     /// The count may include lines of a failed write that others have replaced. The number is then
     /// an estimate, but whether there are any is certain.
-    fn whole_lines_waiting(&self) -> Waiting {
+    fn whole_lines_waiting(&self) -> Backlog {
         let bytes = self.counted_bytes.saturating_sub(self.taken.bytes);
-        Waiting { lines: if bytes == 0 { 0 } else { self.lines_waiting.max(1) }, bytes }
+        Backlog { lines: if bytes == 0 { 0 } else { self.lines_waiting.max(1) }, bytes }
     }
 
-    /// The next whole lines that [`look`](Self::look) saw: at most `max_bytes`, unless a single
+    /// The next whole lines that [`refresh`](Self::refresh) saw: at most `max_bytes`, unless a single
     /// line is longer. Empty if there are none.
     pub(crate) fn read(&self, max_bytes: usize) -> Result<Lines, StoreError> {
         let Some(data) = self.data()? else {

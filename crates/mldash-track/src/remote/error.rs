@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::token::TokenError;
+use super::send::TokenError;
 
 /// A failed operation with a server. No text shows a token.
 #[derive(Debug, thiserror::Error)]

@@ -7,11 +7,10 @@ use std::time::Instant;
 use serde_json::Value as Json;
 use tokio::runtime::{Builder, Runtime};
 
-use super::api::Api;
-use super::backoff::{Backoff, Failures};
 use super::error::{CallError, Fault, RemoteError};
 use super::options::Remote;
-use super::session::{data_path, find_experiment, list_tracks};
+use super::plan::{Backoff, Failures};
+use super::send::{Api, data_path, find_experiment, list_tracks};
 use crate::error::TrackError;
 use crate::format::Format;
 use crate::local::{TrackInfo, TrackNotes};

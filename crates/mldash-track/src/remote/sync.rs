@@ -4,21 +4,19 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::cap::{CapSettings, LocalCap};
-use super::engine::Purpose;
 use super::options::{Keep, Remote};
-use super::status::{SyncStatus, Synced};
-use super::synced::remove_synced;
-use super::upload::Upload;
+use super::room::{CapSettings, LocalCap, remove_synced};
+use super::state::{SyncStatus, Synced};
+use super::upload::{Purpose, Upload};
 use crate::error::{TrackError, one_line};
 use crate::experiment::{CloseError, Closed, Experiment};
 use crate::local::RunStatus;
 use crate::options::Options;
-use crate::shared::Shared;
+use crate::state::ExperimentState;
 
 /// Starts the upload that the options ask for, and the limit on the local store.
 pub(crate) fn start_upload(
-    shared: &Arc<Shared>,
+    shared: &Arc<ExperimentState>,
     options: &Options,
 ) -> Result<Option<LocalCap>, TrackError> {
     let Some(remote) = &options.remote else { return Ok(None) };

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::journal::Waiting;
+use super::journal::UnfoldedFiles;
 use super::listing::Stamp;
 use super::{FileInfo, FileStore};
 use crate::local::error::StoreError;
@@ -44,12 +44,12 @@ impl FileFollower {
     }
 
     /// Returns what is new.
-    pub(crate) fn look(&mut self) -> Result<FileNews, StoreError> {
+    pub(crate) fn refresh(&mut self) -> Result<FileNews, StoreError> {
         let stamps = self.store.stamps();
         if self.stamps == Some(stamps) {
             return Ok(FileNews::Same);
         }
-        let [journal, _] = Waiting::paths(&self.store.folder);
+        let [journal, _] = UnfoldedFiles::paths(&self.store.folder);
         let grown = self.stamps.is_some_and(|before| {
             let same_journal = before[0].zip(stamps[0]).is_some_and(|(a, b)| a.0 == b.0);
             same_journal && before[1..] == stamps[1..]
@@ -112,19 +112,19 @@ mod tests {
         let store = FileStore::new(root.path(), &name);
         let mut follower = FileFollower::new(root.path(), &name);
         save(&store, "a");
-        let Ok(FileNews::All(files)) = follower.look() else { panic!() };
+        let Ok(FileNews::All(files)) = follower.refresh() else { panic!() };
         assert_eq!(names(files), ["a"]);
-        assert!(matches!(follower.look(), Ok(FileNews::Same)));
+        assert!(matches!(follower.refresh(), Ok(FileNews::Same)));
         save(&store, "b");
         save(&store, "c");
-        let Ok(FileNews::More(files)) = follower.look() else { panic!() };
+        let Ok(FileNews::More(files)) = follower.refresh() else { panic!() };
         assert_eq!(names(files), ["b", "c"]);
         store.fold().unwrap();
-        let Ok(FileNews::All(files)) = follower.look() else { panic!() };
+        let Ok(FileNews::All(files)) = follower.refresh() else { panic!() };
         assert_eq!(names(files), ["a", "b", "c"]);
         save(&store, "d");
-        assert!(matches!(follower.look(), Ok(FileNews::All(files)) if files.len() == 4));
+        assert!(matches!(follower.refresh(), Ok(FileNews::All(files)) if files.len() == 4));
         save(&store, "e");
-        assert!(matches!(follower.look(), Ok(FileNews::More(files)) if files.len() == 1));
+        assert!(matches!(follower.refresh(), Ok(FileNews::More(files)) if files.len() == 1));
     }
 }

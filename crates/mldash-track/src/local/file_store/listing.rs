@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::journal::Waiting;
+use super::journal::UnfoldedFiles;
 use super::{FileInfo, FileStore};
 use crate::local::error::StoreError;
 
@@ -43,12 +43,12 @@ impl FileStore {
 
     /// The stamps of the journal, the journal set aside and the metadata.
     pub(super) fn stamps(&self) -> [Stamp; 3] {
-        let [journal, aside] = Waiting::paths(&self.folder);
+        let [journal, aside] = UnfoldedFiles::paths(&self.folder);
         [&journal, &aside, &self.metadata_path()].map(|path| stamp(path))
     }
 
     pub(super) fn read_list(&self) -> Result<Vec<FileInfo>, StoreError> {
-        let waiting = Waiting::read(&self.folder)?;
+        let waiting = UnfoldedFiles::read(&self.folder)?;
         // The SDK writes in place: an unreadable file may be half written, and whole a moment
         // later.
         let mut metadata = self.load().or_else(|error| match self.keep_sdk_out() {

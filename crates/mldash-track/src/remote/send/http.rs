@@ -12,10 +12,10 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value as Json;
 
-use super::backoff::retry_after;
-use super::error::{CallError, Fault, RemoteError};
-use super::options::Remote;
 use super::token::{FoundToken, Token, TokenSources};
+use crate::remote::error::{CallError, Fault, RemoteError};
+use crate::remote::options::Remote;
+use crate::remote::plan::retry_after;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The minimum bandwidth at which a large body gets through in time.
@@ -29,7 +29,7 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// A server and the credentials to call it.
 #[derive(Debug)]
-pub(super) struct Api {
+pub(crate) struct Api {
     client: Client,
     base: String,
     tokens: TokenSources,
@@ -48,7 +48,7 @@ enum Packing {
 
 impl Api {
     /// The API of the server that `remote` names, with the token of `owner` if there are several.
-    pub(super) fn new(remote: &Remote, owner: &str) -> Result<Self, RemoteError> {
+    pub(crate) fn new(remote: &Remote, owner: &str) -> Result<Self, RemoteError> {
         let base = checked_url(&remote.url)?;
         // An earlier caller has set the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -69,12 +69,12 @@ impl Api {
     }
 
     /// The server's address, without a trailing `/`.
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.base
     }
 
     /// Returns the data of a GraphQL query.
-    pub(super) async fn graphql(&self, query: &str, variables: Json) -> Result<Json, CallError> {
+    pub(crate) async fn graphql(&self, query: &str, variables: Json) -> Result<Json, CallError> {
         let body = serde_json::json!({ "query": query, "variables": variables });
         let mut answer = self.json(Method::POST, "/graphql", &body).await?;
         if let Some(errors) = answer.get("errors").and_then(Json::as_array) {
@@ -86,7 +86,7 @@ impl Api {
     }
 
     /// A call with a small JSON body.
-    pub(super) async fn json(
+    pub(crate) async fn json(
         &self,
         method: Method,
         path: &str,
@@ -98,7 +98,7 @@ impl Api {
     }
 
     /// A call with a large JSON body, compressed if the server accepts that.
-    pub(super) async fn large_json(&self, path: &str, body: Vec<u8>) -> Result<Json, CallError> {
+    pub(crate) async fn large_json(&self, path: &str, body: Vec<u8>) -> Result<Json, CallError> {
         let packing = self.packing();
         if packing == Packing::Refused || body.len() < WORTH_PACKING_BYTES {
             return self.send_body(path, body, false).await;
@@ -134,7 +134,7 @@ impl Api {
     }
 
     /// A call with a form of `bytes` bytes.
-    pub(super) async fn form(
+    pub(crate) async fn form(
         &self,
         path: &str,
         form: reqwest::multipart::Form,
@@ -146,7 +146,7 @@ impl Api {
     }
 
     /// Streams what is at `path`.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         path: &str,
         query: &[(&str, String)],
@@ -164,7 +164,7 @@ impl Api {
     }
 
     /// Like [`get`](Self::get), for JSON.
-    pub(super) async fn get_json(
+    pub(crate) async fn get_json(
         &self,
         path: &str,
         query: &[(&str, String)],
@@ -174,7 +174,7 @@ impl Api {
     }
 
     /// The next part of a response of [`get`](Self::get); `None` at the end.
-    pub(super) async fn next_part(
+    pub(crate) async fn next_part(
         &self,
         response: &mut Response,
     ) -> Result<Option<Vec<u8>>, CallError> {
@@ -248,12 +248,12 @@ impl Api {
     }
 
     /// Returns true if there is a token now and it is not `refused`.
-    pub(super) fn has_other_token(&self, refused: Option<&Token>) -> bool {
+    pub(crate) fn has_other_token(&self, refused: Option<&Token>) -> bool {
         self.tokens.find().is_ok_and(|found| Some(&found.token) != refused)
     }
 
     /// The current token, if there is one.
-    pub(super) fn current_token(&self) -> Option<Token> {
+    pub(crate) fn current_token(&self) -> Option<Token> {
         self.tokens.find().ok().map(|found| found.token)
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use fernet::Fernet;
 use serde_json::Value as Json;
 
-pub(super) const API_KEY_VARIABLE: &str = "ML_DASH_API_KEY";
+pub(crate) const API_KEY_VARIABLE: &str = "ML_DASH_API_KEY";
 const CONFIG_DIR_VARIABLE: &str = "ML_DASH_CONFIG_DIR";
 /// The SDK's key for the token in its token files.
 const TOKEN_KEY: &str = "ml-dash-token";

@@ -1,5 +1,7 @@
 //! Limits the size of the local store while it is uploaded. Runs beside the recording.
 
+mod removal;
+
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -7,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+pub(super) use self::removal::remove_synced;
+use self::removal::{Usage, remove_synced_files};
 use super::options::WhenLocalFull;
-use super::synced::{Usage, remove_synced, remove_synced_files};
 use crate::local::{ExperimentDir, StoreError};
-use crate::shared::Shared;
+use crate::state::ExperimentState;
 
 /// How often the store is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
@@ -32,7 +35,7 @@ pub(crate) struct CapSettings {
 }
 
 impl LocalCap {
-    pub(crate) fn start(shared: Arc<Shared>, settings: CapSettings) -> io::Result<Self> {
+    pub(crate) fn start(shared: Arc<ExperimentState>, settings: CapSettings) -> io::Result<Self> {
         enforce(&shared, &settings);
         let end = Arc::new((Mutex::new(false), Condvar::new()));
         let waits = end.clone();
@@ -66,7 +69,7 @@ impl Drop for LocalCap {
 }
 
 /// Makes room if that is allowed. Stops the recording if that does not help.
-fn enforce(shared: &Shared, settings: &CapSettings) {
+fn enforce(shared: &ExperimentState, settings: &CapSettings) {
     let root = shared.dir.root(&shared.name);
     let used = Usage::of(root).and_then(|usage| {
         if usage.bytes <= settings.max_bytes || settings.when_full == WhenLocalFull::Stop {
@@ -81,7 +84,7 @@ fn enforce(shared: &Shared, settings: &CapSettings) {
     }
 }
 
-fn make_room(shared: &Shared, settings: &CapSettings, usage: &Usage) {
+fn make_room(shared: &ExperimentState, settings: &CapSettings, usage: &Usage) {
     let root = shared.dir.root(&shared.name);
     let mut surplus = usage.bytes - settings.max_bytes;
     let note = |removed: Result<u64, StoreError>, of: &str| {

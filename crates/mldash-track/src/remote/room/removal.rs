@@ -6,11 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::names::FileId;
-use super::progress::{FOLDER, ProgressFile};
-use super::refused::RefusedFile;
 use crate::local::{ExperimentDir, FileInfo, FileStore, Follower, StoreError, remove_track_data};
 use crate::name::{ExperimentName, TrackName};
+use crate::remote::plan::FileId;
+use crate::remote::state::{CheckpointFile, FOLDER, Refusals};
 
 /// An experiment that was uploaded, at least in part.
 #[derive(Debug)]
@@ -76,17 +75,17 @@ pub(crate) fn remove_synced(
 ) -> Result<u64, StoreError> {
     let Some(_lock) = dir.try_lock()? else { return Ok(0) };
     let mut removed = 0;
-    for mut file in ProgressFile::all(dir.path(), url) {
-        let refused = RefusedFile::load(file.beside("refused.jsonl"));
-        let tracks: Vec<String> = file.progress.tracks.keys().cloned().collect();
+    for mut file in CheckpointFile::all(dir.path(), url) {
+        let refused = Refusals::load(file.beside("refused.jsonl"));
+        let tracks: Vec<String> = file.current.tracks.keys().cloned().collect();
         for topic in tracks.into_iter().filter(|topic| !refused.has_rows_of(topic)) {
-            let Some(sent) = file.progress.tracks.get(&topic) else { continue };
+            let Some(sent) = file.current.tracks.get(&topic) else { continue };
             let Ok(track) = topic.parse::<TrackName>() else { continue };
             let folder = dir.track_folder(&track);
             if is_all_of(sent.bytes, |data| sent.is_of(data), &Follower::data_path(&folder))? {
                 remove_track_data(&folder)?;
                 removed += sent.bytes;
-                file.progress.tracks.remove(&topic);
+                file.current.tracks.remove(&topic);
             }
         }
         let sent = sent_files(&file.beside("files"));
@@ -111,7 +110,7 @@ pub(crate) fn remove_synced_files(
     bytes: u64,
 ) -> Result<u64, StoreError> {
     let mut sent: HashSet<FileId> = HashSet::new();
-    for file in ProgressFile::all(dir.path(), url) {
+    for file in CheckpointFile::all(dir.path(), url) {
         sent.extend(sent_files(&file.beside("files")));
     }
     let files = store.list()?;

@@ -1,6 +1,8 @@
 //! State that an experiment's handles, tracks and flush thread share: buffers, appenders, files,
 //! and whether writing is allowed.
 
+mod close;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 #[cfg(feature = "remote")]
@@ -15,11 +17,9 @@ use serde_json::Value;
 use super::at_once::at_once;
 use super::buffer::{Appended, ByteBudget, TrackBuffer};
 use super::error::{TrackError, one_line};
-use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
 use super::flusher::Doorbell;
 use super::local::{
-    ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackClosed, TrackNotes,
-    WriteAccess, utc_now,
+    ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackNotes, WriteAccess, utc_now,
 };
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
@@ -30,7 +30,7 @@ use super::run::{Metadata, Run, RunNotes};
 
 /// State that the handles, the tracks and the flush thread share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ExperimentState {
     pub(super) name: ExperimentName,
     pub(super) dir: ExperimentDir,
     pub(super) buffering: Buffering,
@@ -80,7 +80,7 @@ impl TrackState {
     }
 }
 
-impl Shared {
+impl ExperimentState {
     pub(super) fn new(
         name: ExperimentName,
         dir: ExperimentDir,
@@ -370,56 +370,6 @@ impl Shared {
             Some(appender) => Ok(appender.sync()?),
             None => Ok(()),
         }))
-    }
-
-    /// Closes every track. Continues after a failure and returns the first one.
-    pub(super) fn close_all(&self) -> Result<Closed, CloseError> {
-        // No track can be created from here on, so none is missed.
-        let mut access = self.access.lock();
-        let mut closed = Closed::default();
-        let mut lost = Vec::new();
-        let mut failed = None;
-        let tracks = self.all_tracks();
-        // Most of the time goes to writing what waits and waiting for the disk.
-        let ended = at_once(&tracks, |track| self.close_track(track));
-        for (track, ended) in tracks.iter().zip(ended) {
-            match ended {
-                Ok(track) => closed
-                    .tracks
-                    .push(ClosedTrack { info: track.info, merged_on_disk: track.merged_on_disk }),
-                Err(error) => {
-                    let rows = track.buffer.lock().len() as u64;
-                    if rows > 0 {
-                        lost.push(LostRows { topic: track.name.to_string(), rows });
-                    }
-                    failed = failed.or(Some(error));
-                }
-            }
-        }
-        match self.files.close() {
-            Ok(files) => closed.files = files,
-            Err(error) => failed = failed.or(Some(error.into())),
-        }
-        if let Err(error) = self.end_run(failed.as_ref()) {
-            failed = failed.or(Some(error.into()));
-        }
-        *access = Access::Closed;
-        closed.tracks.sort_by(|a, b| a.info.topic.cmp(&b.info.topic));
-        match failed {
-            None => Ok(closed),
-            Some(source) => Err(CloseError { closed, lost, source: source.into() }),
-        }
-    }
-
-    fn close_track(&self, track: &TrackState) -> Result<TrackClosed, TrackError> {
-        // Write what was appended since the last flush before the buffer closes.
-        while !track.buffer.lock().close_if_empty() {
-            self.flush(track)?;
-        }
-        match track.appender.lock().take() {
-            Some(mut appender) => Ok(appender.close()?),
-            None => Err(TrackError::Closed(self.name.to_string())),
-        }
     }
 
     fn all_tracks(&self) -> Vec<Arc<TrackState>> {

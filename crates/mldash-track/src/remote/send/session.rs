@@ -4,10 +4,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Body, Method, multipart};
 use serde_json::{Map, Value as Json, json};
 
-use super::api::Api;
-use super::error::{CallError, Fault};
+use super::http::Api;
 use crate::local::{ExperimentNotes, RunStatus, TrackNotes};
 use crate::name::ExperimentName;
+use crate::remote::error::{CallError, Fault};
 
 /// The parent of nodes outside any folder.
 const ROOT: &str = "ROOT";
@@ -18,30 +18,30 @@ const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(
 
 /// An experiment on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Session {
-    pub(super) namespace: String,
-    pub(super) experiment_id: String,
+pub(crate) struct Session {
+    pub(crate) namespace: String,
+    pub(crate) experiment_id: String,
     project_id: String,
     node_id: String,
 }
 
 /// A file to be saved on the server.
 #[derive(Debug)]
-pub(super) struct FileUpload<'a> {
+pub(crate) struct FileUpload<'a> {
     /// The node id of its folder.
-    pub(super) parent_id: &'a str,
-    pub(super) name: &'a str,
-    pub(super) content_type: &'a str,
-    pub(super) checksum: &'a str,
-    pub(super) size_bytes: u64,
-    pub(super) description: Option<&'a str>,
-    pub(super) tags: &'a [String],
-    pub(super) metadata: Option<&'a Json>,
+    pub(crate) parent_id: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) content_type: &'a str,
+    pub(crate) checksum: &'a str,
+    pub(crate) size_bytes: u64,
+    pub(crate) description: Option<&'a str>,
+    pub(crate) tags: &'a [String],
+    pub(crate) metadata: Option<&'a Json>,
 }
 
 impl Session {
     /// Creates the experiment, or opens the existing one.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         api: &Api,
         name: &ExperimentName,
         notes: &ExperimentNotes,
@@ -92,13 +92,13 @@ impl Session {
     }
 
     /// Reports the status of the run.
-    pub(super) async fn set_status(&self, api: &Api, status: RunStatus) -> Result<(), CallError> {
+    pub(crate) async fn set_status(&self, api: &Api, status: RunStatus) -> Result<(), CallError> {
         let path = format!("/api/nodes/{}", encoded(&self.node_id));
         api.json(Method::PATCH, &path, &json!({"status": status.name()})).await.map(drop)
     }
 
     /// Creates a track, or updates its notes.
-    pub(super) async fn make_track(
+    pub(crate) async fn make_track(
         &self,
         api: &Api,
         topic: &str,
@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// Appends rows; the body holds `entries`.
-    pub(super) async fn append(
+    pub(crate) async fn append(
         &self,
         api: &Api,
         topic: &str,
@@ -125,7 +125,7 @@ impl Session {
     }
 
     /// The topics of the server's tracks, each with its number of rows if the server reports it.
-    pub(super) async fn tracks(&self, api: &Api) -> Result<Vec<(String, Option<u64>)>, CallError> {
+    pub(crate) async fn tracks(&self, api: &Api) -> Result<Vec<(String, Option<u64>)>, CallError> {
         let tracks = list_tracks(api, &self.experiment_id, None).await?;
         let known = |track: &Json| {
             let topic = track.get("topic")?.as_str()?.to_owned();
@@ -136,7 +136,7 @@ impl Session {
 
     /// The node id of a folder of the experiment's files, created if needed. `folder` has no
     /// leading or trailing `/`.
-    pub(super) async fn make_folder(&self, api: &Api, folder: &str) -> Result<String, CallError> {
+    pub(crate) async fn make_folder(&self, api: &Api, folder: &str) -> Result<String, CallError> {
         let mut parent_id = self.node_id.clone();
         for name in folder.split('/').filter(|name| !name.is_empty()) {
             let folder = json!({
@@ -149,7 +149,7 @@ impl Session {
     }
 
     /// Saves a file.
-    pub(super) async fn save_file(
+    pub(crate) async fn save_file(
         &self,
         api: &Api,
         file: &FileUpload<'_>,
@@ -183,7 +183,7 @@ impl Session {
 
 /// A token is bound to its own namespace, which may differ from the owner in the recording's name.
 /// Logs where the experiment then is.
-pub(super) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) {
+pub(crate) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) {
     if namespace != name.owner() {
         tracing::warn!(
             "the token is of namespace `{namespace}`: there, not in `{}`, is `{name}` on {url}",
@@ -193,7 +193,7 @@ pub(super) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) 
 }
 
 /// The id of an experiment to read; `None` if there is none.
-pub(super) async fn find_experiment(
+pub(crate) async fn find_experiment(
     api: &Api,
     name: &ExperimentName,
 ) -> Result<Option<String>, CallError> {
@@ -206,7 +206,7 @@ pub(super) async fn find_experiment(
 }
 
 /// Tracks as the server lists them.
-pub(super) async fn list_tracks(
+pub(crate) async fn list_tracks(
     api: &Api,
     experiment_id: &str,
     filter: Option<String>,
@@ -220,7 +220,7 @@ pub(super) async fn list_tracks(
 }
 
 /// The path for reading a track's rows.
-pub(super) fn data_path(experiment_id: &str, topic: &str) -> String {
+pub(crate) fn data_path(experiment_id: &str, topic: &str) -> String {
     format!("{}/{}/data", tracks_path(experiment_id), encoded(topic))
 }
 
