@@ -40,7 +40,8 @@ pub enum Keep {
     /// Keep everything.
     #[default]
     All,
-    /// Remove the rows and files once the experiment is closed; keep the descriptions.
+    /// Remove the rows and files once the experiment is closed and the server returns them; keep the
+    /// descriptions.
     Unsynced,
 }
 

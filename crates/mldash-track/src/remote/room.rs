@@ -1,8 +1,12 @@
-//! Limits the size of the local store while it is uploaded. Runs beside the recording.
+//! Makes room in the local store: keeps it within its size limit while it is uploaded (`LocalCap`,
+//! beside the recording), and removes what a server provably has (`removal`, `server_copy`).
 
 mod removal;
+mod server_copy;
 
+use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -11,18 +15,29 @@ use parking_lot::{Condvar, Mutex};
 
 pub(super) use self::removal::remove_synced;
 use self::removal::{Usage, remove_synced_files};
-use super::options::WhenLocalFull;
-use crate::local::{ExperimentDir, StoreError};
+pub(super) use self::server_copy::Patience;
+use super::options::{Remote, WhenLocalFull};
+use crate::error::one_line;
+use crate::local::ExperimentDir;
+use crate::name::ExperimentName;
 use crate::state::ExperimentState;
 
 /// How often the store is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+/// How long to leave an experiment alone whose copy on the server could not be confirmed.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// Watches the store's size until it is dropped.
 #[derive(Debug)]
 pub(crate) struct LocalCap {
-    end: Arc<(Mutex<bool>, Condvar)>,
+    end: Arc<End>,
     thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct End {
+    ended: Mutex<bool>,
+    changed: Condvar,
 }
 
 /// The limit, and what happens when it is reached.
@@ -30,25 +45,35 @@ pub(crate) struct LocalCap {
 pub(crate) struct CapSettings {
     pub(crate) max_bytes: u64,
     pub(crate) when_full: WhenLocalFull,
-    /// The server's address, as used in the progress files.
+    pub(crate) remote: Remote,
+    /// The server's address, as used in the checkpoints.
     pub(crate) url: String,
+}
+
+/// Keeps the store within its limit.
+struct Keeper {
+    shared: Arc<ExperimentState>,
+    settings: CapSettings,
+    end: Arc<End>,
+    /// Experiments whose copy on the server could not be confirmed, and when to ask again.
+    unconfirmed: HashMap<ExperimentName, Instant>,
 }
 
 impl LocalCap {
     pub(crate) fn start(shared: Arc<ExperimentState>, settings: CapSettings) -> io::Result<Self> {
-        enforce(&shared, &settings);
-        let end = Arc::new((Mutex::new(false), Condvar::new()));
-        let waits = end.clone();
+        let end = Arc::new(End::default());
+        let mut keeper = Keeper { shared, settings, end: end.clone(), unconfirmed: HashMap::new() };
+        // The server may take long to answer, and recording does not wait for that.
+        let mut is_settled = keeper.measure_first();
         let run = move || {
-            let (ended, changed) = &*waits;
-            let mut ended = ended.lock();
             loop {
-                let next = Instant::now() + MEASURE_EVERY;
-                while !*ended && !changed.wait_until(&mut ended, next).timed_out() {}
-                if *ended {
+                if !is_settled {
+                    keeper.enforce();
+                }
+                is_settled = false;
+                if keeper.end.waits_until(Instant::now() + MEASURE_EVERY) {
                     return;
                 }
-                enforce(&shared, &settings);
             }
         };
         let thread = thread::Builder::new().name("local-cap".into()).spawn(run)?;
@@ -56,10 +81,19 @@ impl LocalCap {
     }
 }
 
+impl End {
+    /// Waits for the end, or until `deadline`. Returns true at the end.
+    fn waits_until(&self, deadline: Instant) -> bool {
+        let mut ended = self.ended.lock();
+        while !*ended && !self.changed.wait_until(&mut ended, deadline).timed_out() {}
+        *ended
+    }
+}
+
 impl Drop for LocalCap {
     fn drop(&mut self) {
-        *self.end.0.lock() = true;
-        self.end.1.notify_one();
+        *self.end.ended.lock() = true;
+        self.end.changed.notify_one();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -68,46 +102,93 @@ impl Drop for LocalCap {
     }
 }
 
-/// Makes room if that is allowed. Stops the recording if that does not help.
-fn enforce(shared: &ExperimentState, settings: &CapSettings) {
-    let root = shared.dir.root(&shared.name);
-    let used = Usage::of(root).and_then(|usage| {
-        if usage.bytes <= settings.max_bytes || settings.when_full == WhenLocalFull::Stop {
-            return Ok(usage.bytes);
-        }
-        make_room(shared, settings, &usage);
-        Ok(Usage::of(root)?.bytes)
-    });
-    match used {
-        Ok(used_bytes) => shared.note_local_use(used_bytes, settings.max_bytes),
-        Err(error) => tracing::warn!("can't measure {}: {error}", root.display()),
+impl Keeper {
+    fn root(&self) -> &Path {
+        self.shared.dir.root(&self.shared.name)
     }
-}
 
-fn make_room(shared: &ExperimentState, settings: &CapSettings, usage: &Usage) {
-    let root = shared.dir.root(&shared.name);
-    let mut surplus = usage.bytes - settings.max_bytes;
-    let note = |removed: Result<u64, StoreError>, of: &str| {
-        let removed = removed.inspect_err(|error| {
-            let error = error as &dyn std::error::Error;
-            tracing::error!(error, "making room in the store");
-        });
-        let bytes = removed.unwrap_or(0);
-        if bytes > 0 {
-            tracing::info!("removed {bytes} bytes of {of}, which {} has", settings.url);
+    /// Measures the store before anything is recorded. Returns false if something may have to be
+    /// removed first.
+    fn measure_first(&self) -> bool {
+        let used = Usage::of(self.root());
+        if let Ok(usage) = &used
+            && self.may_make_room(usage)
+        {
+            return false;
         }
-        bytes
-    };
-    for uploaded in usage.uploaded.iter().filter(|uploaded| uploaded.name != shared.name) {
-        if surplus == 0 {
-            return;
-        }
-        let dir = ExperimentDir::new(root, &uploaded.name);
-        let removed = remove_synced(&uploaded.name, &dir, &settings.url);
-        surplus = surplus.saturating_sub(note(removed, uploaded.name.as_str()));
+        self.note(used.map(|usage| usage.bytes));
+        true
     }
-    if surplus > 0 {
-        let removed = remove_synced_files(&shared.dir, &shared.files, &settings.url, surplus);
-        note(removed, "this recording's files");
+
+    /// Makes room if that is allowed. Stops the recording if that does not help.
+    fn enforce(&mut self) {
+        let used = Usage::of(self.root()).and_then(|usage| {
+            if !self.may_make_room(&usage) {
+                return Ok(usage.bytes);
+            }
+            self.make_room(&usage);
+            Ok(Usage::of(self.root())?.bytes)
+        });
+        self.note(used);
+    }
+
+    fn may_make_room(&self, usage: &Usage) -> bool {
+        usage.bytes > self.settings.max_bytes
+            && self.settings.when_full == WhenLocalFull::DropSynced
+            && !usage.uploaded.is_empty()
+    }
+
+    fn note(&self, used: io::Result<u64>) {
+        match used {
+            Ok(used_bytes) => self.shared.note_local_use(used_bytes, self.settings.max_bytes),
+            Err(error) => tracing::warn!("can't measure {}: {error}", self.root().display()),
+        }
+    }
+
+    fn make_room(&mut self, usage: &Usage) {
+        let mut surplus = usage.bytes - self.settings.max_bytes;
+        let own = self.shared.name.clone();
+        let others = usage.uploaded.iter().map(|uploaded| &uploaded.name);
+        for name in others.filter(|name| **name != own) {
+            surplus = surplus.saturating_sub(self.remove_from(name, surplus));
+        }
+        self.remove_from(&own, surplus);
+    }
+
+    /// Removes what the server has of an experiment, if there is a surplus. Returns the bytes freed.
+    fn remove_from(&mut self, name: &ExperimentName, surplus: u64) -> u64 {
+        let now = Instant::now();
+        if surplus == 0 || self.unconfirmed.get(name).is_some_and(|until| now < *until) {
+            return 0;
+        }
+        let (shared, CapSettings { remote, url, .. }) = (&self.shared, &self.settings);
+        // This comes round again, so a failed call is not retried.
+        let goes_on = || !*self.end.ended.lock();
+        let patience = Patience { retries: false, goes_on: &goes_on };
+        let removed = if *name == shared.name {
+            let (dir, files) = (&shared.dir, &shared.files);
+            remove_synced_files(name, dir, files, remote, url, surplus, patience)
+        } else {
+            let dir = ExperimentDir::new(shared.dir.root(&shared.name), name);
+            remove_synced(name, &dir, remote, url, patience)
+        };
+        let removal = match removed {
+            Ok(removal) => removal,
+            Err(error) => {
+                tracing::error!("can't make room in the store: {}", one_line(&error));
+                return 0;
+            }
+        };
+        for failure in &removal.failures {
+            tracing::error!("no room is made in `{name}`: {}", one_line(failure));
+        }
+        if !removal.failures.is_empty() {
+            self.unconfirmed.insert(name.clone(), now + ASK_AGAIN_AFTER);
+        }
+        if removal.bytes > 0 {
+            let bytes = removal.bytes;
+            tracing::info!("removed {bytes} bytes of `{name}`, which {url} has");
+        }
+        removal.bytes
     }
 }

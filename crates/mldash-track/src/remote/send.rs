@@ -8,7 +8,10 @@ mod track_sender;
 
 pub(super) use file_sender::{FileOutcome, send_file};
 pub(super) use http::Api;
-pub(super) use session::{Session, data_path, find_experiment, list_tracks, tell_namespace};
+pub(super) use session::{
+    ListedFile, Session, data_path, find_experiment, list_files, list_tracks, number_at,
+    tell_namespace,
+};
 pub use token::TokenError;
 pub(super) use token::{API_KEY_VARIABLE, Token, TokenSources};
 pub(super) use track_sender::{RowsOutcome, SendContext, TrackSender};

@@ -6,7 +6,7 @@ mod file_queue;
 mod refusals;
 mod status;
 
-pub(super) use checkpoint::{CheckpointFile, FOLDER};
+pub(super) use checkpoint::{CheckpointFile, FOLDER, sent_files};
 pub(super) use file_queue::{FileQueue, QueuedFile};
 pub(super) use refusals::{Refusal, Refusals, Refused};
 pub use status::{SyncState, SyncStatus, Synced};

@@ -11,6 +11,8 @@ use crate::remote::error::{CallError, Fault};
 
 /// The parent of nodes outside any folder.
 const ROOT: &str = "ROOT";
+/// The SDK's number of files per page.
+const FILES_PER_PAGE: usize = 500;
 /// How deep the SDK looks for an experiment.
 const MAX_FOLDERS: usize = 10;
 /// Everything except RFC 3986's unreserved characters, so `/` too.
@@ -112,16 +114,18 @@ impl Session {
         api.json(Method::POST, &tracks_path(&self.experiment_id), &track.into()).await.map(drop)
     }
 
-    /// Appends rows; the body holds `entries`.
+    /// Appends rows; the body holds `entries`, `rows` of them. Succeeds only if the server says
+    /// that it took that many.
     pub(crate) async fn append(
         &self,
         api: &Api,
         topic: &str,
         body: Vec<u8>,
+        rows: usize,
     ) -> Result<(), CallError> {
         let tracks = tracks_path(&self.experiment_id);
         let path = format!("{tracks}/{}/append_batch", encoded(topic));
-        api.large_json(&path, body).await.map(drop)
+        confirm_rows(&api.large_json(&path, body).await?, topic, rows)
     }
 
     /// The topics of the server's tracks, each with its number of rows if the server reports it.
@@ -129,7 +133,7 @@ impl Session {
         let tracks = list_tracks(api, &self.experiment_id, None).await?;
         let known = |track: &Json| {
             let topic = track.get("topic")?.as_str()?.to_owned();
-            Some((topic, track.get("totalEntries").and_then(Json::as_u64)))
+            Some((topic, number_at(track, "/totalEntries")))
         };
         Ok(tracks.iter().filter_map(known).collect())
     }
@@ -148,7 +152,8 @@ impl Session {
         Ok(parent_id)
     }
 
-    /// Saves a file.
+    /// Saves a file. Succeeds only if the server names the file that it saved, with the checksum
+    /// and size of this one where it gives them.
     pub(crate) async fn save_file(
         &self,
         api: &Api,
@@ -177,7 +182,8 @@ impl Session {
             form = form.text("metadata", metadata.to_string());
         }
         let path = nodes_path(&self.namespace);
-        api.form(&path, form.part("file", part), file.size_bytes).await.map(drop)
+        let answer = api.form(&path, form.part("file", part), file.size_bytes).await?;
+        confirm_file(&answer, file)
     }
 }
 
@@ -217,6 +223,38 @@ pub(crate) async fn list_tracks(
         Some(Json::Array(tracks)) => Ok(tracks),
         _ => Err(unexpected("tracks")),
     }
+}
+
+/// A file as the server lists it. What the server leaves out is empty.
+#[derive(Debug)]
+pub(crate) struct ListedFile {
+    pub(crate) name: String,
+    pub(crate) checksum: String,
+}
+
+/// A page of an experiment's files, from the file at `offset` on, and whether there are more.
+pub(crate) async fn list_files(
+    api: &Api,
+    experiment_id: &str,
+    offset: usize,
+) -> Result<(Vec<ListedFile>, bool), CallError> {
+    let query = "query ListExperimentFilesPaginated($experimentId: ID!, $limit: Int!, $offset: Int!) { \
+                 experimentById(id: $experimentId) { \
+                 filesPaginated(limit: $limit, offset: $offset) { \
+                 files { name physicalFile { checksum } } hasMore } } }";
+    let variables =
+        json!({"experimentId": experiment_id, "limit": FILES_PER_PAGE, "offset": offset});
+    let data = api.graphql(query, variables).await?;
+    let page = data.pointer("/experimentById/filesPaginated");
+    let page = page.ok_or_else(|| unexpected("filesPaginated"))?;
+    let text = |json: Option<&Json>| json.and_then(Json::as_str).unwrap_or_default().to_owned();
+    let listed = |file: &Json| ListedFile {
+        name: text(file.get("name")),
+        checksum: text(file.pointer("/physicalFile/checksum")),
+    };
+    let files = page.get("files").and_then(Json::as_array).ok_or_else(|| unexpected("files"))?;
+    let has_more = page.get("hasMore").and_then(Json::as_bool).unwrap_or(false);
+    Ok((files.iter().map(listed).collect(), has_more && !files.is_empty()))
 }
 
 /// The path for reading a track's rows.
@@ -301,6 +339,48 @@ fn id_at(json: &Json, pointer: &str) -> Result<String, CallError> {
     }
 }
 
+/// A number. Some servers write large numbers as text, since JavaScript can't represent them all.
+pub(crate) fn number_at(json: &Json, pointer: &str) -> Option<u64> {
+    match json.pointer(pointer)? {
+        Json::Number(number) => number.as_u64(),
+        Json::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+fn confirm_rows(answer: &Json, topic: &str, rows: usize) -> Result<(), CallError> {
+    let said = match number_at(answer, "/count") {
+        Some(count) if count == rows as u64 => return Ok(()),
+        Some(count) => format!("answers that it took {count}"),
+        None => "does not answer how many it took (`count`)".to_owned(),
+    };
+    let text = format!(
+        "track `{topic}`: the server got {rows} rows and {said}; they stay here; check that the address \
+         is that of an ML-Dash server"
+    );
+    Err(CallError::new(Fault::Unconfirmed, text))
+}
+
+fn confirm_file(answer: &Json, file: &FileUpload<'_>) -> Result<(), CallError> {
+    let checksum = answer.pointer("/physicalFile/checksum").and_then(Json::as_str);
+    let size_bytes = number_at(answer, "/physicalFile/sizeBytes");
+    let said = if id_at(answer, "/node/id").is_err() {
+        "does not answer where it saved it (`node.id`)"
+    } else if checksum.is_some_and(|checksum| !checksum.eq_ignore_ascii_case(file.checksum))
+        || size_bytes.is_some_and(|bytes| bytes != file.size_bytes)
+    {
+        "answers with another size or checksum"
+    } else {
+        return Ok(());
+    };
+    let text = format!(
+        "file `{}`: the server got it and {said}; it stays here; check that the address is that of an \
+         ML-Dash server",
+        file.name
+    );
+    Err(CallError::new(Fault::Unconfirmed, text))
+}
+
 fn unexpected(lacking: &str) -> CallError {
     CallError::new(Fault::Server, format!("the answer lacks `{}`", lacking.trim_matches('/')))
 }
@@ -313,6 +393,48 @@ mod tests {
     fn a_topic_is_one_part_of_a_path() {
         let path = data_path("7", "robot/arm pose/ä");
         assert_eq!(path, "/api/experiments/7/tracks/robot%2Farm%20pose%2F%C3%A4/data");
+    }
+
+    #[test]
+    fn rows_are_confirmed_only_by_their_number() {
+        let confirmed =
+            |answer: Json| confirm_rows(&answer, "arm", 300).map_err(|error| error.text);
+        assert_eq!(confirmed(json!({"count": 300, "trackId": "7"})), Ok(()));
+        assert_eq!(confirmed(json!({"count": "300"})), Ok(()));
+        for (answer, said) in [
+            (json!({}), "does not answer how many"),
+            (json!([]), "does not answer how many"),
+            (json!({"count": null}), "does not answer how many"),
+            (json!({"count": -300}), "does not answer how many"),
+            (json!({"count": 0}), "took 0"),
+            (json!({"count": 299}), "took 299"),
+            (json!({"count": 301}), "took 301"),
+        ] {
+            let error = confirmed(answer.clone()).unwrap_err();
+            assert!(error.contains("track `arm`") && error.contains(said), "{answer}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_confirmed_by_its_node_and_never_by_another_files_checksum() {
+        let file = FileUpload {
+            parent_id: "1",
+            name: "a.jpg",
+            content_type: "image/jpeg",
+            checksum: "c0ffee",
+            size_bytes: 7,
+            description: None,
+            tags: &[],
+            metadata: None,
+        };
+        let is_confirmed = |answer: Json| confirm_file(&answer, &file).is_ok();
+        let node = json!({"id": "12345678901234567"});
+        assert!(is_confirmed(json!({"node": node})));
+        let data = json!({"checksum": "C0FFEE", "sizeBytes": "7"});
+        assert!(is_confirmed(json!({"node": node, "physicalFile": data})));
+        assert!(!is_confirmed(json!({})));
+        assert!(!is_confirmed(json!({"node": node, "physicalFile": {"checksum": "bad"}})));
+        assert!(!is_confirmed(json!({"node": node, "physicalFile": {"sizeBytes": 0}})));
     }
 
     #[test]

@@ -226,7 +226,8 @@ impl TrackSender {
         let mut parts = Vec::from_iter((batch.len() > 0).then_some(0..batch.len()));
         let mut halvings = 0;
         while let Some(part) = parts.pop() {
-            match session.append(api, &self.topic, batch.body(part.clone())).await {
+            let body = batch.body(part.clone());
+            match session.append(api, &self.topic, body, part.len()).await {
                 Ok(()) => {
                     let (lines, nulled) = batch.counts(part);
                     done.rows += lines;

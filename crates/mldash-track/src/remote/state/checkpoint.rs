@@ -2,7 +2,7 @@
 //! each server and namespace, replaced atomically. It may lag behind the server but never run ahead
 //! of it, because it is written after a 2xx.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::local::{Prefix, RunStatus, StoreError, hex, replace_file};
 use crate::remote::error::RemoteError;
+use crate::remote::plan::FileId;
 
 pub(crate) const FOLDER: &str = ".sync";
 const VERSION: u32 = 1;
@@ -76,6 +77,15 @@ impl CheckpointFile {
         self.path.with_extension(extension)
     }
 
+    /// Makes the files `missing` count as not sent.
+    pub(crate) fn forget_files(&self, missing: &HashSet<FileId>) -> Result<(), StoreError> {
+        let list = self.beside("files");
+        let mut sent: Vec<FileId> = sent_files(&list).difference(missing).copied().collect();
+        sent.sort_unstable();
+        let text: String = sent.iter().map(|id| format!("{id}\n")).collect();
+        replace_file(&list, text.as_bytes())
+    }
+
     /// Writes changes, if it is time to.
     pub(crate) fn save_if_due(&mut self) -> Result<(), RemoteError> {
         if self.saved_at.is_some_and(|at| at.elapsed() < SAVE_EVERY) {
@@ -98,6 +108,13 @@ impl CheckpointFile {
         self.saved = self.current.clone();
         Ok(())
     }
+}
+
+/// The files in the file `list`, one id a line. An unreadable list counts as empty: its files are
+/// sent again.
+pub(crate) fn sent_files(list: &Path) -> HashSet<FileId> {
+    let text = fs::read_to_string(list).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
 /// Creates the parent folder of `path`.

@@ -2,7 +2,7 @@
 //! has. Needs about 200 bytes of memory for each waiting file and 8 for each sent one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use super::checkpoint::make_folder;
+use super::checkpoint::{make_folder, sent_files};
 use crate::local::{FileFollower, FileInfo, FileNews, StoreError};
 use crate::remote::plan::{Backoff, Failures, FileId, FileNames};
 
@@ -70,8 +70,8 @@ impl FileQueue {
 
     /// Marks the files in the file `list` as sent, and `refused` as not to be sent.
     pub(crate) fn know(&mut self, list: PathBuf, refused: impl Iterator<Item = FileId>) {
-        let text = fs::read_to_string(&list).unwrap_or_default();
-        self.finished = text.lines().filter_map(|line| line.parse().ok()).chain(refused).collect();
+        self.finished = sent_files(&list);
+        self.finished.extend(refused);
         self.list = Some(list);
         let finished: Vec<FileId> =
             self.waiting.keys().copied().filter(|id| self.finished.contains(id)).collect();
