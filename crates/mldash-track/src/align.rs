@@ -96,10 +96,12 @@ pub enum AlignError {
         existing: Vec<String>,
     },
     /// A track would be joined twice.
-    #[error("track `{0}` is to be joined twice; name it once")]
+    #[error("track `{0}` is named twice; name it once")]
     Twice(String),
     /// Two columns of the joined rows would have one name.
-    #[error("column `{column}` would come from track `{first}` and from track `{second}`")]
+    #[error(
+        "tracks `{first}` and `{second}` would both give column `{column}`; join them separately"
+    )]
     ColumnTwice {
         /// Its name in the joined rows.
         column: String,

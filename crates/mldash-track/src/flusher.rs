@@ -87,7 +87,7 @@ fn run(shared: &ExperimentState) {
             sync_at = now + buffering.sync_interval;
             if let Err(error) = shared.sync_all() {
                 let error = &error as &dyn std::error::Error;
-                tracing::error!(error, "syncing to disk");
+                tracing::error!(error, "can't sync to disk; retrying");
             }
         }
     }

@@ -27,6 +27,7 @@ mod error;
 mod experiment_dir;
 mod experiment_file;
 mod file_id;
+mod file_stamp;
 mod file_store;
 #[cfg(feature = "remote")]
 mod follow;
@@ -46,6 +47,7 @@ pub(crate) use cursor::{Cursor, RawRow};
 pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
 pub use experiment_file::{ExperimentNotes, RunStatus, RunStatusError};
+pub use file_stamp::FileStamp;
 pub(crate) use file_store::{FileDescription, FileStore, checksum};
 #[cfg(feature = "remote")]
 pub(crate) use file_store::{FileFollower, FileNews};

@@ -74,7 +74,7 @@ pub enum FindError {
         nearest: Timestamp,
     },
     /// The requested time is NaN.
-    #[error("track `{topic}`: NaN is no time to look for")]
+    #[error("track `{topic}`: can't look up the time NaN; give a number of seconds")]
     NotANumber {
         /// The track.
         topic: String,

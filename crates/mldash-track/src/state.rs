@@ -1,7 +1,7 @@
 //! State that an experiment's handles, tracks and flush thread share: buffers, appenders, files,
 //! and whether writing is allowed.
 
-mod close;
+mod run;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,21 +12,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use serde_json::Value;
 
 use super::at_once::at_once;
 use super::buffer::{Appended, ByteBudget, TrackBuffer};
 use super::error::{TrackError, one_line};
+use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
 use super::flusher::Doorbell;
 use super::local::{
-    ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackNotes, WriteAccess, utc_now,
+    ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackClosed, TrackNotes,
+    WriteAccess,
 };
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
 #[cfg(feature = "remote")]
 use super::remote::Upload;
 use super::row::{Fields, Row, RowSchema, Timestamp};
-use super::run::{Metadata, Run, RunNotes};
+use super::run::Run;
 
 /// State that the handles, the tracks and the flush thread share.
 #[derive(Debug)]
@@ -101,48 +102,6 @@ impl ExperimentState {
             tracks: RwLock::default(),
             run: Mutex::default(),
         }
-    }
-
-    /// Starts a run and notes it in `experiment.json`.
-    pub(super) fn start_run(&self, details: Metadata) -> Result<(), TrackError> {
-        self.check_writing()?;
-        self.change_run(|run| run.start(&details, utc_now()))?;
-        *self.run.lock() = Some(Run { details, failure: None });
-        Ok(())
-    }
-
-    /// The details that this process's run was started with, if there is one.
-    pub(super) fn run_details(&self) -> Option<Metadata> {
-        self.run.lock().as_ref().map(|run| run.details.clone())
-    }
-
-    /// Makes the run end as failed. The first reason is kept.
-    pub(super) fn fail_run(&self, reason: &str) {
-        if let Some(run) = self.run.lock().as_mut() {
-            run.failure.get_or_insert_with(|| reason.to_owned());
-        }
-    }
-
-    /// Sets one key of the metadata.
-    pub(super) fn set_metadata(&self, key: &str, value: Value) -> Result<(), TrackError> {
-        self.check_writing()?;
-        Ok(self.change_run(|run| drop(run.metadata.insert(key.to_owned(), value)))?)
-    }
-
-    fn end_run(&self, failed: Option<&TrackError>) -> Result<(), StoreError> {
-        let Some(ended) = self.run.lock().take() else {
-            return Ok(());
-        };
-        let failure = ended.failure.or_else(|| failed.map(|error| one_line(error)));
-        self.change_run(|run| run.end(failure.as_deref(), utc_now()))
-    }
-
-    fn change_run(&self, change: impl FnOnce(&mut RunNotes)) -> Result<(), StoreError> {
-        self.dir.annotate(&self.name, |notes| {
-            let mut run = RunNotes::from(notes);
-            change(&mut run);
-            run.into()
-        })
     }
 
     /// Returns the track's state, creating it at the first append.
@@ -245,7 +204,7 @@ impl ExperimentState {
             Ok(()) => {
                 self.budget.release(batch.bytes);
                 if self.budget.set_failure(None).is_some() {
-                    tracing::info!("the store takes rows again; nothing that waited is lost");
+                    tracing::info!("rows can be written again; none was lost");
                 }
                 Ok(())
             }
@@ -253,7 +212,9 @@ impl ExperimentState {
                 track.buffer.lock().restore(batch);
                 let reason = one_line(&error);
                 if self.budget.set_failure(Some(reason.clone())).is_none() {
-                    tracing::error!("the store takes no rows: {reason}; keeping them in memory");
+                    tracing::error!(
+                        "can't write rows to the store: {reason}; they stay in memory and are retried"
+                    );
                 }
                 Err(error.into())
             }
@@ -310,7 +271,7 @@ impl ExperimentState {
         match (was_full, is_full) {
             (false, true) => tracing::error!("{}", self.local_full(max_bytes)),
             (true, false) => {
-                tracing::info!("there is room in {} again: recording goes on", root.display())
+                tracing::info!("there is room in {} again; recording continues", root.display())
             }
             _ => {}
         }
@@ -359,8 +320,7 @@ impl ExperimentState {
     /// journal.
     pub(super) fn fold_files(&self) {
         if let Err(error) = self.files.fold() {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "bringing the list of files up to date");
+            tracing::error!("can't update the list of files: {}; retrying", one_line(&error));
         }
     }
 
@@ -370,6 +330,56 @@ impl ExperimentState {
             Some(appender) => Ok(appender.sync()?),
             None => Ok(()),
         }))
+    }
+
+    /// Closes every track. Continues after a failure and returns the first one.
+    pub(super) fn close_all(&self) -> Result<Closed, CloseError> {
+        // No track can be created from here on, so none is missed.
+        let mut access = self.access.lock();
+        let mut closed = Closed::default();
+        let mut lost = Vec::new();
+        let mut failed = None;
+        let tracks = self.all_tracks();
+        // Most of the time goes to writing what waits and waiting for the disk.
+        let ended = at_once(&tracks, |track| self.close_track(track));
+        for (track, ended) in tracks.iter().zip(ended) {
+            match ended {
+                Ok(track) => closed
+                    .tracks
+                    .push(ClosedTrack { info: track.info, merged_on_disk: track.merged_on_disk }),
+                Err(error) => {
+                    let rows = track.buffer.lock().len() as u64;
+                    if rows > 0 {
+                        lost.push(LostRows { topic: track.name.to_string(), rows });
+                    }
+                    failed = failed.or(Some(error));
+                }
+            }
+        }
+        match self.files.close() {
+            Ok(files) => closed.files = files,
+            Err(error) => failed = failed.or(Some(error.into())),
+        }
+        if let Err(error) = self.end_run(failed.as_ref()) {
+            failed = failed.or(Some(error.into()));
+        }
+        *access = Access::Closed;
+        closed.tracks.sort_by(|a, b| a.info.topic.cmp(&b.info.topic));
+        match failed {
+            None => Ok(closed),
+            Some(source) => Err(CloseError { closed, lost, source: source.into() }),
+        }
+    }
+
+    fn close_track(&self, track: &TrackState) -> Result<TrackClosed, TrackError> {
+        // Write what was appended since the last flush before the buffer closes.
+        while !track.buffer.lock().close_if_empty() {
+            self.flush(track)?;
+        }
+        match track.appender.lock().take() {
+            Some(mut appender) => Ok(appender.close()?),
+            None => Err(TrackError::Closed(self.name.to_string())),
+        }
     }
 
     fn all_tracks(&self) -> Vec<Arc<TrackState>> {

@@ -53,7 +53,7 @@ pub(super) fn prefixes(
             [None, _] => &options[0],
             [Some((column, first)), None] => {
                 tracing::info!(
-                    "column `{column}` is there already, of track `{first}`: those of track `{topic}` are \
+                    "track `{first}` already has column `{column}`, so columns of track `{topic}` are \
                      called `{}` and so on",
                     options[1].joined(
                         column.strip_prefix(topic).unwrap_or(&column).trim_start_matches('.')

@@ -63,8 +63,8 @@ pub enum RemoteError {
     },
     /// The server refused rows or files because of their content.
     #[error(
-        "{url} refused {rows} rows and {files} files; they are stored here, and what it said lies in \
-         {}; `mldash_bridge sync` tries them again", answers.display()
+        "{url} refused {rows} rows and {files} files; they are stored here, and its answers are in {}; \
+         `mldash_bridge sync` retries them", answers.display()
     )]
     SetAside {
         /// The server.

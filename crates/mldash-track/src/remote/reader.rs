@@ -62,11 +62,7 @@ impl RemoteExperiment {
     ) -> Result<Self, TrackError> {
         let api = Api::new(remote, name.owner())?;
         let backoff = remote.backoff()?;
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| RemoteError::Setup(error.into()))?;
-        Ok(Self { runtime, api, backoff, id })
+        Ok(Self { runtime: runtime()?, api, backoff, id })
     }
 
     /// Makes calls fail at once instead of retrying them.
@@ -116,38 +112,54 @@ impl RemoteExperiment {
         }
     }
 
-    /// Makes a call, and retries temporary failures as often as the SDK does.
     fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, TrackError>
     where
         F: Future<Output = Result<T, CallError>>,
     {
-        let mut failures = Failures::default();
-        let made = self.runtime.block_on(async {
-            loop {
-                let error = match call().await {
-                    Ok(value) => return Ok(value),
-                    Err(error) => error,
-                };
-                let passes = matches!(
-                    error.fault,
-                    Fault::Unreachable | Fault::TimedOut | Fault::Overloaded | Fault::Server
-                );
-                if !passes || failures.count() >= self.backoff.max_retries {
-                    return Err(error);
-                }
-                failures.note(&self.backoff, Instant::now(), error.retry_after, fastrand::f64());
-                tracing::debug!("{}; trying again", error.text);
-                if let Some(due) = failures.due() {
-                    tokio::time::sleep_until(due.into()).await;
-                }
-            }
-        });
-        made.map_err(|error| self.for_user(error))
+        patiently(&self.runtime, &self.backoff, call).map_err(|error| self.for_user(error))
     }
 
     fn for_user(&self, error: CallError) -> TrackError {
         error.for_user(self.api.url()).into()
     }
+}
+
+/// A runtime on the calling thread.
+pub(super) fn runtime() -> Result<Runtime, RemoteError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| RemoteError::Setup(error.into()))
+}
+
+/// Retries temporary failures as often as the SDK does.
+pub(super) fn patiently<T, F>(
+    runtime: &Runtime,
+    backoff: &Backoff,
+    call: impl Fn() -> F,
+) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    let mut failures = Failures::default();
+    runtime.block_on(async {
+        loop {
+            let error = match call().await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let passes = matches!(
+                error.fault,
+                Fault::Unreachable | Fault::TimedOut | Fault::Overloaded | Fault::Server
+            );
+            if !passes || failures.count() >= backoff.max_retries {
+                return Err(error);
+            }
+            failures.note(backoff, Instant::now(), error.retry_after, fastrand::f64());
+            tracing::debug!("{}; trying again", error.text);
+            if let Some(due) = failures.due() {
+                tokio::time::sleep_until(due.into()).await;
+            }
+        }
+    })
 }
 
 fn asked(query: &Query, format: Format) -> Vec<(&'static str, String)> {

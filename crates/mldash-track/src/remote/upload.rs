@@ -71,7 +71,7 @@ impl Upload {
             // A worker thread of its own, so that it may wait for the disk.
             let done = runtime.block_on(runtime.spawn(engine.run()));
             if let Err(error) = done {
-                tracing::error!(%error, "the upload ended early; what is not uploaded is stored");
+                tracing::error!(%error, "the upload ended early; what is not uploaded is still stored here");
             }
             runtime.shutdown_timeout(GRACE);
         };
@@ -188,7 +188,9 @@ impl Upload {
         if let Some(thread) = thread
             && thread.join().is_err()
         {
-            tracing::error!("the upload's thread panicked; what is not uploaded is stored");
+            tracing::error!(
+                "the upload thread panicked; what is not uploaded is still stored here"
+            );
         }
     }
 }

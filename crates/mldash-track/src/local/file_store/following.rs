@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::journal::UnfoldedFiles;
-use super::listing::Stamp;
 use super::{FileInfo, FileStore};
+use crate::local::FileStamp;
 use crate::local::error::StoreError;
 use crate::name::ExperimentName;
 
@@ -16,7 +16,7 @@ use crate::name::ExperimentName;
 #[derive(Debug)]
 pub(crate) struct FileFollower {
     store: FileStore,
-    stamps: Option<[Stamp; 3]>,
+    stamps: Option<[FileStamp; 3]>,
     /// Bytes of the journal already read.
     journal_bytes: u64,
 }
@@ -51,10 +51,9 @@ impl FileFollower {
         }
         let [journal, _] = UnfoldedFiles::paths(&self.store.folder);
         let grown = self.stamps.is_some_and(|before| {
-            let same_journal = before[0].zip(stamps[0]).is_some_and(|(a, b)| a.0 == b.0);
-            same_journal && before[1..] == stamps[1..]
+            before[0].inode() == stamps[0].inode() && before[1..] == stamps[1..]
         });
-        if grown && let Some((inode, ..)) = stamps[0] {
+        if grown && let Some(inode) = stamps[0].inode() {
             let read = StoreError::io("read", &journal);
             if let Some(text) = self.read_journal(&journal, inode).map_err(read)? {
                 self.stamps = Some(stamps);
@@ -64,7 +63,7 @@ impl FileFollower {
             }
         }
         // The stamps are older than the read, so the next look sees what arrives meanwhile.
-        self.journal_bytes = stamps[0].map_or(0, |(_, len, ..)| len);
+        self.journal_bytes = stamps[0].bytes();
         let files = self.store.read_list()?;
         self.stamps = Some(stamps);
         Ok(FileNews::All(files))

@@ -1,13 +1,11 @@
 //! Reads the list of all files. The list is cached until something changes on disk, so that reading
 //! many files by name is fast.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::journal::UnfoldedFiles;
 use super::{FileInfo, FileStore};
+use crate::local::FileStamp;
 use crate::local::error::StoreError;
 
 /// The existing files, by folder and name.
@@ -16,16 +14,8 @@ pub(crate) type Listing = Arc<Vec<FileInfo>>;
 /// What was read, and the stamps of the files on disk just before.
 #[derive(Debug, Default)]
 pub(super) struct KeptListing {
-    stamps: [Stamp; 3],
+    stamps: [FileStamp; 3],
     files: Option<Listing>,
-}
-
-/// Distinguishes a file from an earlier one in its place; `None` if there is no file.
-pub(super) type Stamp = Option<(u64, u64, i64, i64)>;
-
-fn stamp(path: &Path) -> Stamp {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
 impl FileStore {
@@ -42,9 +32,9 @@ impl FileStore {
     }
 
     /// The stamps of the journal, the journal set aside and the metadata.
-    pub(super) fn stamps(&self) -> [Stamp; 3] {
+    pub(super) fn stamps(&self) -> [FileStamp; 3] {
         let [journal, aside] = UnfoldedFiles::paths(&self.folder);
-        [&journal, &aside, &self.metadata_path()].map(|path| stamp(path))
+        [&journal, &aside, &self.metadata_path()].map(|path| FileStamp::of(path))
     }
 
     pub(super) fn read_list(&self) -> Result<Vec<FileInfo>, StoreError> {

@@ -82,18 +82,27 @@ impl<'a> ServerCopy<'a> {
             while times.awaited.len() < ROWS_PER_REQUEST
                 && let Some(raw) = stored.next_raw()
             {
-                times.add(raw?.ts);
+                times.awaited.insert(raw?.ts);
             }
-            let Some((from, to)) = times.span else { break };
-            if !(self.patience.goes_on)() {
-                return Ok(Compared::Interrupted);
+            if times.awaited.is_empty() {
+                break;
             }
             rows += times.awaited.len() as u64;
-            let query = Query::range(from.as_secs()..=to.as_secs()).columns([TIMESTAMP_COLUMN]);
-            self.experiment.export_to(topic, &query, Format::Jsonl, &mut times)?;
-            times.end_line();
+            // A server may return only so many rows at a time: ask for the rest while some come.
+            let mut awaited = usize::MAX;
+            while let Some((from, to)) = times.span()
+                && times.awaited.len() < awaited
+            {
+                if !(self.patience.goes_on)() {
+                    return Ok(Compared::Interrupted);
+                }
+                awaited = times.awaited.len();
+                let query = Query::range(from.as_secs()..=to.as_secs()).columns([TIMESTAMP_COLUMN]);
+                self.experiment.export_to(topic, &query, Format::Jsonl, &mut times)?;
+                times.end_line();
+            }
             missing += times.awaited.len() as u64;
-            first = first.or(times.awaited.iter().min().copied());
+            first = first.or(times.span().map(|(first, _)| first));
         }
         Ok(match first {
             None => Compared::Same,
@@ -136,17 +145,15 @@ impl<'a> ServerCopy<'a> {
 #[derive(Debug, Default)]
 struct AwaitedTimes {
     awaited: HashSet<Timestamp>,
-    span: Option<(Timestamp, Timestamp)>,
     /// The beginning of the current line.
     line: Vec<u8>,
     is_overlong: bool,
 }
 
 impl AwaitedTimes {
-    fn add(&mut self, ts: Timestamp) {
-        self.awaited.insert(ts);
-        let (first, last) = self.span.unwrap_or((ts, ts));
-        self.span = Some((first.min(ts), last.max(ts)));
+    /// The first and the last.
+    fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((self.awaited.iter().min().copied()?, self.awaited.iter().max().copied()?))
     }
 
     fn end_line(&mut self) {
@@ -189,7 +196,7 @@ mod tests {
     fn only_rows_that_the_server_returns_are_no_longer_awaited() {
         let ts = |secs| Timestamp::new(secs).unwrap();
         let mut times = AwaitedTimes::default();
-        [1.0, 2.5, 3.0, 1_700_000_000.033].into_iter().for_each(|secs| times.add(ts(secs)));
+        times.awaited.extend([1.0, 2.5, 3.0, 1_700_000_000.033].map(ts));
         // In any order and in any pieces, the last line without its end.
         for piece in
             ["{\"timestamp\": 2", ".5}\n{\"timestamp\":1.7000000", "00033e9, \"q\": 1}\nno row\n"]
@@ -199,6 +206,6 @@ mod tests {
         times.write_all(b"{\"timestamp\":1}").unwrap();
         times.end_line();
         assert_eq!(times.awaited, HashSet::from([ts(3.0)]));
-        assert_eq!(times.span, Some((ts(1.0), ts(1_700_000_000.033))));
+        assert_eq!(times.span(), Some((ts(3.0), ts(3.0))));
     }
 }

@@ -30,10 +30,7 @@ pub(crate) async fn send_file(
     let data = match tokio::fs::File::open(&file.path).await {
         Ok(data) => data,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            tracing::info!(
-                "not uploaded: {} was deleted or saved over before",
-                file.path.display()
-            );
+            tracing::info!("not uploaded: {} was deleted or replaced first", file.path.display());
             return FileOutcome::Gone;
         }
         Err(error) => return FileOutcome::Failed(CallError::new(Fault::Server, error.to_string())),

@@ -109,7 +109,7 @@ impl Api {
                 let sent = self.send_body(path, body, false).await;
                 if sent.is_ok() {
                     self.packing.store(Packing::Refused as u8, Ordering::Relaxed);
-                    tracing::debug!("{} takes no gzip: {}", self.base, error.text);
+                    tracing::debug!("{} does not accept gzip: {}", self.base, error.text);
                 }
                 sent
             }
@@ -206,7 +206,9 @@ impl Api {
         match serde_json::from_slice(&body) {
             Ok(json @ (Json::Object(_) | Json::Array(_))) => Ok(json),
             _ => {
-                let text = format!("{status}, but not as an ML-Dash server answers");
+                let text = format!(
+                    "{status}, but the answer is not JSON, so it is not from an ML-Dash server"
+                );
                 Err(CallError::new(Fault::Server, text))
             }
         }
@@ -228,7 +230,7 @@ impl Api {
         }
         if fault == Fault::Token {
             text = format!(
-                "{} refuses the token from {} ({text}); put a new one there, it is picked up",
+                "{} refuses the token from {} ({text}); replace it there, no restart is needed",
                 self.base, token.source
             );
         }
@@ -290,10 +292,12 @@ fn checked_url(text: &str) -> Result<String, RemoteError> {
         return Err(wrong("it is not http or https"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("it holds a user or a password; a token goes elsewhere"));
+        return Err(wrong(
+            "it contains a user or a password; pass a token by file or environment variable",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("nothing may follow its path"));
+        return Err(wrong("it must end after the path, without `?` or `#`"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }

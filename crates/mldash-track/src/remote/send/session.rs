@@ -192,7 +192,7 @@ impl Session {
 pub(crate) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) {
     if namespace != name.owner() {
         tracing::warn!(
-            "the token is of namespace `{namespace}`: there, not in `{}`, is `{name}` on {url}",
+            "the token belongs to namespace `{namespace}`, so on {url} `{name}` is there and not in `{}`",
             name.owner()
         );
     }

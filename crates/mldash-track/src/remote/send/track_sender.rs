@@ -1,6 +1,5 @@
-//! Reads a track's next rows, or a file, from the store, sends them and handles the result. A
-//! refused batch is halved until the bad rows are found. These are set aside and the others are
-//! sent.
+//! Reads a track's next rows from the store, sends them and handles the result. A refused request is
+//! halved until the bad rows are found. They are set aside, and the others are sent.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -198,7 +197,12 @@ impl TrackSender {
         match session.make_track(api, &self.topic, &notes).await {
             Err(error) if matches!(error.fault, Fault::Refused | Fault::TooLarge) => {
                 // Sending its rows shows whether they are accepted anyway.
-                tracing::warn!("{} takes no track `{}`: {}", api.url(), self.topic, error.text);
+                tracing::warn!(
+                    "{} rejects track `{}`: {}; its rows are sent anyway",
+                    api.url(),
+                    self.topic,
+                    error.text
+                );
             }
             made => made?,
         }

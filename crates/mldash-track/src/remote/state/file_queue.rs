@@ -96,7 +96,10 @@ impl FileQueue {
 
     fn take_in(&mut self, file: FileInfo) {
         let (Ok(id), Ok(path)) = (file.id.parse::<FileId>(), self.follower.data_path(&file)) else {
-            tracing::warn!(file = file.filename, "a file of another program's is not uploaded");
+            tracing::warn!(
+                "not uploaded: file `{}`, whose id or path in the list of files is invalid",
+                file.filename
+            );
             return;
         };
         if self.finished.contains(&id) || self.waiting.contains_key(&id) {

@@ -184,7 +184,7 @@ impl Engine {
 
     fn break_down(&self, error: &JoinError) {
         let reason =
-            format!("the upload broke down: {error}; `mldash_bridge sync` uploads the rest");
+            format!("the upload crashed: {error}; upload the rest with `mldash_bridge sync`");
         tracing::error!("{reason}");
         self.view.lock().state = SyncState::Failing { since: utc_now(), reason };
     }

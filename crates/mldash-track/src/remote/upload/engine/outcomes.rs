@@ -48,7 +48,7 @@ impl Engine {
         let is_another = known.is_some_and(|known| known != opened.session.experiment_id);
         if is_another {
             tracing::warn!(
-                "{url} has lost the experiment or has another one in its place: all is sent again"
+                "{url} has lost the experiment or has another one in its place; everything is sent again"
             );
             file.current.tracks.clear();
             file.current.status = None;
@@ -60,7 +60,7 @@ impl Engine {
                 tracks.iter().find(|(known, _)| known == topic).map(|(_, rows)| rows.unwrap_or(1))
             });
             if matches!(rows, Some(None | Some(0))) && taken.bytes > 0 {
-                tracing::warn!("{url} has lost track `{topic}`: it is sent again");
+                tracing::warn!("{url} has lost track `{topic}`; it is sent again");
                 *taken = Default::default();
             }
         }
@@ -82,7 +82,7 @@ impl Engine {
         self.context.files.lock().know(file.beside("files"), kept.into_iter());
         if refused.rows() + refused.files() > 0 {
             tracing::warn!(
-                "{} rows and {} files were refused by {url} before; its answers are in {}",
+                "{} rows and {} files were refused by {url} earlier; its answers are in {}",
                 refused.rows(),
                 refused.files(),
                 refused.path().display()
@@ -154,7 +154,7 @@ impl Engine {
         if !std::mem::replace(&mut track.refusal_told, true) {
             let url = self.context.api.url();
             tracing::warn!(
-                "{url} refuses {rows} rows of track `{topic}`: {answer}; they are set aside, the rest goes on"
+                "{url} refuses {rows} rows of track `{topic}`: {answer}; they are set aside, and the other rows are sent"
             );
         }
     }
@@ -209,7 +209,7 @@ impl Engine {
     }
 
     fn refuse_file(&mut self, id: FileId, answer: String) {
-        tracing::warn!("{} refuses a file: {answer}", self.context.api.url());
+        tracing::warn!("{} refuses a file: {answer}; it is set aside", self.context.api.url());
         let Connection::Open(open) = &self.connection else { return };
         let refusal = Refusal { what: Refused::File { file: id }, answer };
         if let Err(error) = open.refused.lock().add(vec![refusal]) {
@@ -229,7 +229,11 @@ impl Engine {
             }
             Err(error) if error.fault == Fault::Refused => {
                 // A server without a status must not hold anything up.
-                tracing::warn!("{} takes no status: {}", self.context.api.url(), error.text);
+                tracing::warn!(
+                    "{} rejects the run's status: {}; the upload continues",
+                    self.context.api.url(),
+                    error.text
+                );
                 open.checkpoint.current.status = Some(status);
             }
             Err(error) => {
@@ -278,15 +282,15 @@ impl Engine {
                 let url = self.context.api.url();
                 match (error.fault, self.task.purpose) {
                     (Fault::Token, Purpose::Recording) => {
-                        tracing::error!("not uploading: {reason}; recording goes on");
+                        tracing::error!("not uploading: {reason}; recording continues");
                     }
                     // The upload ends here, and the waiting caller gets the error.
                     (Fault::Token, Purpose::Request) => {}
                     (_, Purpose::Recording) => tracing::warn!(
-                        "uploading to {url} fails: {reason}; recording goes on, it is tried again"
+                        "can't upload to {url}: {reason}; recording continues, and the upload is retried"
                     ),
                     (_, Purpose::Request) => {
-                        tracing::warn!("uploading to {url} fails: {reason}; it is tried again");
+                        tracing::warn!("can't upload to {url}: {reason}; retrying");
                     }
                 }
                 *none = Some(Failing { since: utc_now(), reason });
@@ -300,7 +304,7 @@ impl Engine {
         {
             let waiting: u64 = self.tracks.values().map(|track: &Track| track.waiting.lines).sum();
             tracing::info!(
-                "uploading to {} works again, after failing since {}; {waiting} rows wait",
+                "the upload to {} works again, after failing since {}; {waiting} rows are left to send",
                 self.context.api.url(),
                 failing.since
             );
