@@ -8,8 +8,35 @@ use std::thread;
 
 use flate2::read::GzDecoder;
 
-/// What a lie answers to a request's body.
-pub type Answer = fn(body: &[u8]) -> String;
+use crate::http::exchange;
+
+/// What a lie answers to a request.
+pub type Answer = fn(&Request) -> String;
+
+/// A request, and the true server.
+pub struct Request {
+    head: String,
+    body: Vec<u8>,
+    upstream: SocketAddr,
+}
+
+impl Request {
+    /// As it goes to the true server, which closes the connection behind its answer.
+    fn bytes(&self) -> Vec<u8> {
+        let (line, rest) = self.head.split_once("\r\n").unwrap();
+        // The answer is to be readable here.
+        let is_kept = |line: &&str| !line.to_ascii_lowercase().starts_with("accept-encoding:");
+        let rest: String = rest.split_inclusive("\r\n").filter(is_kept).collect();
+        let mut bytes = format!("{line}\r\nConnection: close\r\n{rest}").into_bytes();
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    /// What the true server answers.
+    fn true_answer(&self) -> String {
+        exchange(&self.upstream.to_string(), &self.bytes()).text()
+    }
+}
 
 /// A running liar.
 pub struct Liar {
@@ -50,13 +77,18 @@ impl Liar {
     }
 }
 
-/// The answer of a server that took all rows of a body.
-pub fn right_count(body: &[u8]) -> String {
+/// The answer of a server that took all rows.
+pub fn right_count(request: &Request) -> String {
     let mut text = String::new();
-    if GzDecoder::new(body).read_to_string(&mut text).is_err() {
-        text = String::from_utf8(body.to_vec()).unwrap();
+    if GzDecoder::new(&*request.body).read_to_string(&mut text).is_err() {
+        text = String::from_utf8(request.body.clone()).unwrap();
     }
     format!("{{\"count\":{}}}", text.matches("\"timestamp\"").count())
+}
+
+/// The answer of a server that returns no more than 100 rows at a time.
+pub fn first_hundred_lines(request: &Request) -> String {
+    request.true_answer().split_inclusive('\n').take(100).collect()
 }
 
 fn answer(
@@ -81,8 +113,9 @@ fn answer(
     let mut body = Vec::new();
     (&mut client).take(length.unwrap_or(0)).read_to_end(&mut body)?;
     let lie = *lie.lock().unwrap();
-    if let Some((_, answer)) = lie.filter(|(to, _)| head.contains(to)) {
-        let json = answer(&body);
+    let request = Request { head, body, upstream };
+    if let Some((_, answer)) = lie.filter(|(to, _)| request.head.contains(to)) {
+        let json = answer(&request);
         write!(
             client,
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
@@ -92,9 +125,7 @@ fn answer(
         return client.shutdown(Shutdown::Both);
     }
     let mut server = TcpStream::connect(upstream)?;
-    let (line, rest) = head.split_once("\r\n").unwrap();
-    write!(server, "{line}\r\nConnection: close\r\n{rest}")?;
-    server.write_all(&body)?;
+    server.write_all(&request.bytes())?;
     io::copy(&mut server, &mut client)?;
     client.shutdown(Shutdown::Both)
 }

@@ -9,7 +9,7 @@ use mldash_bridge::track::{
 };
 
 use super::lab::{Lab, RUN, append, await_status};
-use super::liar::{Answer, Liar, right_count};
+use super::liar::{Answer, Liar, first_hundred_lines, right_count};
 
 /// A lab whose robot knows the server by a liar's address.
 struct LyingLab {
@@ -85,7 +85,7 @@ fn rows_whose_number_the_server_does_not_confirm_are_never_removed_and_sent_agai
         assert!(error.contains("track `arm`") && error.contains("300 rows"), "{error}");
         assert_eq!((lying.lab.here("arm").len(), synced.status.rows_sent), (300, 0));
         lying.liar.tell_the_truth();
-        lying.assert_moved(300 * (round as usize + 1), answer(b"").as_str());
+        lying.assert_moved(300 * (round as usize + 1), "the server counts right again");
     }
 }
 
@@ -114,6 +114,17 @@ fn a_server_that_answers_reads_with_nothing_gets_nothing_removed() {
     assert_eq!(lying.lab.here("arm").len(), 300);
     lying.liar.tell_the_truth();
     lying.assert_moved(300, "the server reads again");
+}
+
+#[test]
+fn a_server_that_returns_few_rows_at_a_time_is_asked_for_the_rest_and_believed() {
+    let lying = LyingLab::new();
+    lying.liar.lie("/data?", first_hundred_lines);
+    let exp = lying.record();
+    append(&exp, "arm", 0..300);
+    let sync = exp.close().unwrap().sync.unwrap();
+    assert!(sync.is_complete() && sync.state == SyncState::UpToDate, "{sync}");
+    assert_eq!((lying.lab.here("arm").len(), lying.lab.on_server("arm").len()), (0, 300));
 }
 
 #[test]

@@ -1,16 +1,17 @@
 //! Sending: HTTP, the protocol's calls, and the rows and files that they carry.
 
+mod answer;
 mod file_sender;
 mod http;
 mod session;
 mod token;
 mod track_sender;
 
+pub(super) use answer::number_at;
 pub(super) use file_sender::{FileOutcome, send_file};
 pub(super) use http::Api;
 pub(super) use session::{
-    ListedFile, Session, data_path, find_experiment, list_files, list_tracks, number_at,
-    tell_namespace,
+    ListedFile, Session, data_path, find_experiment, list_files, list_tracks, tell_namespace,
 };
 pub use token::TokenError;
 pub(super) use token::{API_KEY_VARIABLE, Token, TokenSources};

@@ -12,6 +12,7 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value as Json;
 
+use super::answer::{shorten, words_of};
 use super::token::{FoundToken, Token, TokenSources};
 use crate::remote::error::{CallError, Fault, RemoteError};
 use crate::remote::options::Remote;
@@ -22,8 +23,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SLOWEST_BYTES_PER_SEC: u64 = 32 << 10;
 /// Below this size, compression costs more than it saves.
 const WORTH_PACKING_BYTES: usize = 1024;
-/// How much of a server's text an error repeats.
-const SHOWN_CHARS: usize = 300;
 /// Answers other than rows are small.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
@@ -309,24 +308,6 @@ fn pack(body: &[u8]) -> Vec<u8> {
     packer.finish().unwrap_or_default()
 }
 
-/// The server's error text: the message in its JSON, else the whole body.
-fn words_of(body: &str) -> String {
-    let json: Option<Json> = serde_json::from_str(body).ok();
-    let message = json.as_ref().and_then(|json| {
-        ["message", "detail", "error"].iter().find_map(|key| json.get(key)?.as_str())
-    });
-    shorten(message.unwrap_or(body))
-}
-
-fn shorten(text: &str) -> String {
-    let mut shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = shown.char_indices().nth(SHOWN_CHARS) {
-        shown.truncate(end);
-        shown.push('…');
-    }
-    shown
-}
-
 fn timed_out(timeout: Duration) -> CallError {
     CallError::new(Fault::TimedOut, format!("no answer in {} s", timeout.as_secs_f64()))
 }
@@ -360,16 +341,6 @@ mod tests {
             let error = checked(wrong).unwrap_err();
             assert!(!error.contains("s3cret"), "{error}");
         }
-    }
-
-    #[test]
-    fn a_server_s_words_are_short_and_on_one_line() {
-        assert_eq!(
-            words_of(r#"{"error":"Bad Request","message":"no\ntimestamp"}"#),
-            "no timestamp"
-        );
-        assert_eq!(words_of("<html>\n oops"), "<html> oops");
-        assert_eq!(words_of(&"x".repeat(1000)).chars().count(), SHOWN_CHARS + 1);
     }
 
     #[test]
