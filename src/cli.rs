@@ -29,6 +29,7 @@ mod tracks;
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -161,7 +162,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Tracks(args) => done(tracks::run(&args)),
         Command::Read(args) => done(read::run(&args)),
         Command::Align(args) => done(align::run(&args)),
-        Command::Append(args) => done(append::run(&args)),
+        Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),
         Command::Serve(args) => done(serve::run(&args)),
     };
@@ -174,11 +175,12 @@ fn done(result: Result<(), Failure>) -> Result<ExitCode, Failure> {
     result.map(|()| ExitCode::Done)
 }
 
-/// A number of seconds above 0.
+/// A number of seconds: at least a millisecond, at most a year.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let secs = text.parse::<f64>().ok().filter(|secs| *secs > 0.0);
+    const SECS: RangeInclusive<f64> = 0.001..=31_536_000.0;
+    let secs = text.parse::<f64>().ok().filter(|secs| SECS.contains(secs));
     secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok())
-        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+        .ok_or_else(|| "expected a number of seconds from 0.001 to 31536000 (a year)".to_owned())
 }
 
 /// Inserts `run` if no subcommand is named, as in `mldash_bridge --config F`. clap handles an

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::remote::TokenArgs;
 use super::target::{self, IfThere};
-use super::{ExperimentArgs, Failure, parse_track, stdin};
+use super::{ExitCode, ExperimentArgs, Failure, parse_track, stdin};
 
 #[derive(Debug, Args)]
 pub(crate) struct AppendArgs {
@@ -35,7 +35,7 @@ struct Summary<'a> {
     bad: u64,
 }
 
-pub(crate) fn run(args: &AppendArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &AppendArgs) -> Result<ExitCode, Failure> {
     // An invalid name must not leave a new experiment behind.
     let topic: TrackName = args.track.parse().map_err(TrackError::from)?;
     let input = stdin::until_stopped()?;
@@ -61,11 +61,14 @@ pub(crate) fn run(args: &AppendArgs) -> Result<(), Failure> {
         serde_json::to_writer(&mut *out, &summary).map_err(std::io::Error::from)?;
         Ok(writeln!(out)?)
     })?;
-    match lines.bad {
-        0 => Ok(()),
-        bad => Err(Failure::Failed(
-            format!("{bad} of {} lines are not rows; the others are stored", bad + lines.appended)
-                .into(),
-        )),
+    if lines.bad > 0 {
+        let all = lines.bad + lines.appended;
+        let text = format!("{} of {all} lines are not rows; the others are stored", lines.bad);
+        return Err(Failure::Failed(text.into()));
+    }
+    // What to do about it was logged.
+    match closed.sync {
+        Some(sync) if !sync.is_complete() => Ok(ExitCode::Missing),
+        _ => Ok(ExitCode::Done),
     }
 }

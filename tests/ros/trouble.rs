@@ -77,7 +77,7 @@ fn a_disk_that_runs_low_stops_the_recording_until_there_is_space_again() {
         graph.run_example("flood", &["--topics", "1", "--rate", "100", "--duration", "1"]);
     };
     disk.fill_but(2 << 20);
-    bridge.wait_for_log("`min_free` wants 8 MiB: all topics are stopped until there is more");
+    bridge.wait_for_log("`min_free` is 8 MiB: nothing is recorded until there is more");
     flood();
     disk.clear();
     bridge.wait_for_log("again: all topics are recorded");

@@ -64,3 +64,23 @@ fn a_track_can_be_named_by_its_topic() {
     let done = program(align).arg(root.path()).run();
     assert_eq!(done.code, 0, "{}", done.stderr);
 }
+
+#[test]
+fn times_that_would_spin_or_never_end_are_wrong_usage_with_the_range() {
+    for secs in ["0", "1e-9", "1e19", "inf", "nan"] {
+        for flag in ["--body-timeout", "--header-timeout", "--idle-close", "--grace"] {
+            let done = program(["serve", "--token-file", "none", flag, secs]).run();
+            assert_is_usage(&done, &format!("'{flag} <SECONDS>'"));
+            assert_is_usage(&done, "from 0.001 to 31536000");
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    for (variable, secs) in [("ML_DASH_FLUSH_INTERVAL", "1e19"), ("ML_DASH_FLUSH_INTERVAL", "1e-9")]
+    {
+        let append = program(["append", RUN, "odom", "--root"]).arg(root.path());
+        let done = append.env(variable, secs).stdin("{\"_ts\": 1}\n").run();
+        assert_ne!(done.code, 0);
+        let told = format!("{variable}: `{secs}` is not a number of seconds from 0.01 to 86400");
+        assert!(done.stderr.contains(&told), "{}", done.stderr);
+    }
+}

@@ -12,7 +12,7 @@ mod wrong_bytes;
 use std::sync::Arc;
 
 use mldash_bridge::message::{
-    ByteArrays, Decoder, Element, Layout, MessageType, SelectedField, Selection, StampSource,
+    ByteArrays, Decoder, Element, FieldSelection, Layout, MessageType, SelectedField, StampSource,
 };
 
 /// A type from its name and the text that a bag carries.
@@ -31,7 +31,7 @@ fn only(columns: &[&str]) -> Layout {
         let (column, path) = text.split_once('=').unwrap_or((text, text));
         SelectedField { column: column.to_owned(), path: path.parse().unwrap() }
     };
-    Layout { fields: Selection::Only(columns.iter().map(field).collect()), ..everything() }
+    Layout { fields: FieldSelection::Only(columns.iter().map(field).collect()), ..everything() }
 }
 
 fn each(path: &str, layout: Layout) -> Layout {

@@ -115,7 +115,7 @@ fn large_messages_stop_first_then_all_and_both_go_on_when_space_returns() {
     assert_eq!(counts(LIGHT), (4, 3, Some(1)));
     assert_eq!(counts(HEAVY), (5, 2, Some(3)));
     let error = account.topics[HEAVY].errors.join("\n");
-    assert!(error.contains("free of 8 MiB that `min_free` wants"), "{error}");
+    assert!(error.contains("are free, and `min_free` is 8 MiB"), "{error}");
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn what_is_no_bag_or_no_mapping_is_wrong_usage_and_nothing_is_written() {
     for (bag, config, word) in [
         (&*text, Path::new(CONFIG), "is neither an MCAP nor a SQLite file"),
         (&*ros1, Path::new(CONFIG), "rosbags-convert"),
-        (&*empty, Path::new(CONFIG), "no bag is in the folder"),
+        (&*empty, Path::new(CONFIG), "contains no bag"),
         (bag, &*wrong, "topcs"),
     ] {
         let done = import(&[bag], config, &root);

@@ -56,7 +56,8 @@ pub fn header(encoder: &mut Encoder, stamp_nanos: i64) -> &mut Encoder {
 pub struct MadeBag {
     folder: tempfile::TempDir,
     writer: mcap::Writer<std::io::BufWriter<File>>,
-    channels: BTreeMap<String, u16>,
+    /// By topic and type.
+    channels: BTreeMap<(String, &'static str), u16>,
 }
 
 /// What became of it.
@@ -76,11 +77,12 @@ impl MadeBag {
 
     /// Adds a message that was logged at `log_nanos`.
     pub fn add(&mut self, topic: &str, (name, definition): Type, log_nanos: u64, cdr: &[u8]) {
-        let known = self.channels.get(topic).copied();
+        let key = (topic.to_owned(), name);
+        let known = self.channels.get(&key).copied();
         let channel_id = known.unwrap_or_else(|| {
             let schema = self.writer.add_schema(name, "ros2msg", definition.as_bytes()).unwrap();
             let channel = self.writer.add_channel(schema, topic, "cdr", &BTreeMap::new()).unwrap();
-            self.channels.insert(topic.to_owned(), channel);
+            self.channels.insert(key, channel);
             channel
         });
         let header = mcap::records::MessageHeader {

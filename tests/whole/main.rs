@@ -8,6 +8,7 @@ mod blobs;
 mod check;
 mod clocks;
 mod command_line;
+mod damage;
 mod decode;
 mod disk;
 mod files;

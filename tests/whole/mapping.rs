@@ -186,5 +186,23 @@ fn a_column_of_the_message_is_never_written_over_by_a_time() {
     bag.add("/x", STAMPED, 1, &stamped(SEC, 0.0));
     let imported = bag.import("topics: [{topic: /x, fields: {receive_ts: x}, receive_ts: true}]");
     let refused = imported.account()["refused"]["/x"].as_str().unwrap().to_owned();
-    assert!(refused.contains("column `receive_ts` already"), "{refused}");
+    assert!(refused.contains("already have a field for the column `receive_ts`"), "{refused}");
+}
+
+#[test]
+fn a_second_type_of_a_topic_in_a_bag_is_refused_or_gets_its_own_track() {
+    let bag = || {
+        let mut bag = MadeBag::new();
+        bag.add("/mode", TEXT, 1, &text("a"));
+        bag.add("/mode", STAMPED, 2, &stamped(SEC, 1.0));
+        bag
+    };
+    let refused = bag().import("topics: [{topic: /mode}]");
+    let reason = refused.account()["refused"]["/mode (made_msgs/msg/Stamped)"].clone();
+    assert!(reason.as_str().unwrap().contains("`on_type_change: split_track`"), "{reason}");
+    assert_eq!(refused.rows("mode").len(), 1);
+    let split = bag().import("topics: [{topic: /mode, on_type_change: split_track}]");
+    assert_eq!(split.rows("mode").len(), 1);
+    assert_eq!(split.rows("mode.made_msgs.Stamped").len(), 1);
+    assert!(split.is_complete(), "{:#}", split.account());
 }

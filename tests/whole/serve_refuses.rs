@@ -343,7 +343,7 @@ fn what_is_not_there_is_said_to_be_not_there() {
     let unknown = lab.alice.post("/graphql", &json!({"query": "{ me { password } }"}));
     assert_eq!(
         unknown.json()["errors"][0]["message"],
-        "this server answers no field `password` of User"
+        "this server has no field `password` of User"
     );
     let cycle = "{ me { ...A } } fragment A on User { ...A }";
     assert!(lab.alice.post("/graphql", &json!({"query": cycle})).json()["errors"].is_array());

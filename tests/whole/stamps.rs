@@ -290,8 +290,16 @@ fn merge_and_drop_do_what_they_are_called() {
     assert_eq!((count(&drop, "stored"), count(&drop, "merged")), (1, 1));
     assert_eq!(drop["dropped"], serde_json::json!({ "same_stamp": 2 }));
     let stderr = &imported.done.stderr;
-    assert_eq!(stderr.matches("/merge: several messages have one stamp").count(), 1, "{stderr}");
-    assert_eq!(stderr.matches("/keep: several messages have one stamp").count(), 1, "{stderr}");
+    assert_eq!(
+        stderr.matches("/merge: several messages have the same stamp").count(),
+        1,
+        "{stderr}"
+    );
+    assert_eq!(
+        stderr.matches("/keep: several messages have the same stamp").count(),
+        1,
+        "{stderr}"
+    );
     let again = imported.again(mapping);
     assert_eq!(numbers(&again.rows("merge"), "x"), [1.0]);
     assert_eq!(numbers(&again.rows("drop"), "x"), [1.0]);

@@ -1,5 +1,5 @@
-//! CDR bytes to rows: compiled once for a message type and a layout, then one pass over each
-//! message. Fields that nobody wants are stepped over.
+//! Turns CDR bytes into rows: compiled once for a message type and a layout, then one pass over
+//! each message. Fields that the layout does not select are skipped.
 
 mod cdr;
 mod compile;
@@ -7,7 +7,7 @@ mod error;
 mod fault;
 mod layer;
 mod paths;
-mod plan;
+mod program;
 mod reader;
 mod row;
 mod types;
@@ -25,19 +25,19 @@ use super::path::Slice;
 use super::type_name::TypeName;
 use error::Fault;
 use mldash_track::{Column, ColumnType, Fields, Timestamp, Value};
-use plan::Plan;
+use program::Program;
 use reader::{Reader, WideRead, WideUnits};
 use row::{Columns, RowBuilder};
 
 const HEADER_BYTES: usize = 4;
 
-/// Middlewares pad a message to a multiple of so many bytes, with whatever was there.
+/// Middlewares pad a message to a multiple of this many bytes, with any content.
 const PADDED_TO_BYTES: usize = 4;
 
-/// Some pad to more, with zeros.
+/// Some pad to a larger multiple, with zeros.
 const ZEROS_PADDED_TO_BYTES: usize = 8;
 
-/// Decodes messages of one type into what a layout wants of them.
+/// Decodes messages of one type into what a layout selects.
 ///
 /// ```
 /// use mldash_message::{Decoder, Layout, MessageType};
@@ -52,12 +52,12 @@ const ZEROS_PADDED_TO_BYTES: usize = 8;
 #[derive(Debug)]
 pub struct Decoder {
     type_name: TypeName,
-    /// Up to the array of `each`; else nothing.
-    before: Plan,
+    /// Up to the array of `each`; empty without `each`.
+    before: Program,
     each: Option<Each>,
     /// What becomes a row: the message, or an element of the array.
-    rows: Plan,
-    after: Plan,
+    rows: Program,
+    after: Program,
     columns: Columns,
     names: usize,
     has_stamp_source: bool,
@@ -73,32 +73,32 @@ struct Each {
     path: String,
 }
 
-/// What became of a message, or of an element under [`Layout::each`].
+/// A decoded message, or an element of it under [`Layout::each`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Element {
-    /// Its own time. None: the type or the element has none, or it is not usable: zero, negative
-    /// seconds, a second and more of nanoseconds; as a float NaN, infinite or zero. Under
-    /// [`Layout::each`] and [`StampSource::Header`](super::StampSource::Header) the message's own
-    /// header serves elements without a usable time.
+    /// Its own time. `None` if the type or the element has none, or the time is not usable: zero,
+    /// negative seconds, a second or more of nanoseconds; as a float, NaN, infinite or zero. Under
+    /// [`Layout::each`] and [`StampSource::Header`](super::StampSource::Header), elements without a
+    /// usable time get that of the message's own header.
     pub stamp: Option<Timestamp>,
-    /// The stamp as it came, usable or not, in whole nanoseconds; exact where the message has it as a
-    /// `Time`. None: there is none, or it is float seconds that nanoseconds can't count. Where `stamp` is
-    /// the message's own header's, so is this.
+    /// The stamp as it came, usable or not, in whole nanoseconds; exact if the message has it as a
+    /// `Time`. `None` if there is none, or it is float seconds beyond what 64-bit nanoseconds can
+    /// hold. If `stamp` comes from the message's own header, so does this.
     pub stamp_nanos: Option<i64>,
     /// The columns.
     pub fields: Fields,
-    /// The values of [`Layout::names`], one for each; none where an array has no such element.
+    /// The values of [`Layout::names`], one for each; `None` if an array has no such element.
     pub names: Vec<Option<String>>,
     /// Byte arrays that [`Layout::byte_arrays`] kept out of the columns, in the order of the bytes.
     pub left_out: Vec<LeftOut>,
-    /// Whether a text was not valid and got replacement characters.
+    /// Whether a text was invalid and got replacement characters.
     pub repaired_text: bool,
 }
 
-/// A byte array that is not in its row, and where it is instead.
+/// A byte array that is not in its row, and its position in the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeftOut {
-    /// The column that it would be; none within a list of messages, which as a whole is a column.
+    /// The column that it would be; `None` within a list of messages, which is a column as a whole.
     pub column: Option<LeftOutColumn>,
     place: Range<usize>,
     slice: Option<Slice>,
@@ -109,29 +109,29 @@ pub struct LeftOut {
 pub struct LeftOutColumn {
     /// Its name.
     pub name: Column,
-    /// The fields that lead to it, joined by dots: `left.image.data`. Under [`Layout::each`] they
-    /// start at the element.
+    /// The path to it, joined by dots: `left.image.data`. Under [`Layout::each`] it starts at the
+    /// element.
     pub path: Arc<str>,
 }
 
 impl LeftOut {
-    /// How many bytes the row would have.
+    /// The number of bytes that the row would have.
     pub fn len(&self) -> usize {
         self.slice.map_or(self.place.len(), |slice| slice.indices(self.place.len()).count())
     }
 
-    /// Whether there are none.
+    /// Returns true if there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where in the message its bytes are, the encapsulation header counted; `None` where a slice
-    /// takes only some of them.
+    /// The position of its bytes in the message, including the encapsulation header; `None` if a
+    /// slice takes only some of them.
     pub fn place(&self) -> Option<Range<usize>> {
         self.slice.is_none().then(|| self.place.clone())
     }
 
-    /// Its bytes, of the message that it was left out of.
+    /// Its bytes. `cdr` is the message that it was left out of.
     pub fn bytes<'m>(&self, cdr: &'m [u8]) -> Cow<'m, [u8]> {
         let whole = cdr.get(self.place.clone()).unwrap_or_default();
         match self.slice {
@@ -144,11 +144,12 @@ impl LeftOut {
 }
 
 impl Decoder {
-    /// A decoder of messages of type `message` for what `layout` wants of them.
+    /// Compiles a decoder for messages of type `message` and what `layout` selects.
     ///
     /// # Errors
-    /// All that is in the layout but not in the type, in the order of the layout's parts: stamp,
-    /// names, fields. A wrong `each` alone, as what is below it can't be known then.
+    ///
+    /// Returns everything in the layout that the type lacks, in the order stamp, names, fields. A
+    /// wrong `each` is returned alone, since nothing below it can be checked.
     pub fn compile(message: &Arc<MessageType>, layout: &Layout) -> Result<Self, Vec<LayoutFault>> {
         compile::compile(message, layout)
     }
@@ -158,7 +159,7 @@ impl Decoder {
         &self.type_name
     }
 
-    /// The columns of a row, in order; a row lacks those whose byte array was left out.
+    /// The columns of a row, in order. A row lacks those whose byte array was left out.
     pub fn columns(&self) -> &[Column] {
         &self.columns.names
     }
@@ -168,29 +169,32 @@ impl Decoder {
         &self.columns.types
     }
 
-    /// The columns that are byte arrays of variable length, which [`Layout::byte_arrays`] may keep out of
-    /// rows.
+    /// The columns that are byte arrays of variable length, which [`Layout::byte_arrays`] may keep
+    /// out of rows.
     pub fn byte_array_columns(&self) -> &[LeftOutColumn] {
         &self.columns.byte_arrays
     }
 
-    /// Whether messages have a time of their own. Without one no [`Element::stamp`] is ever set.
+    /// Returns true if messages have a time of their own. Otherwise [`Element::stamp`] is never
+    /// set.
     pub fn has_stamp(&self) -> bool {
         self.has_stamp_source
     }
 
-    /// Whether messages have a stamp that [`Element::stamp_nanos`] tells of, be it their time or not.
+    /// Returns true if messages have a stamp for [`Element::stamp_nanos`], used as their time or
+    /// not.
     pub fn notes_stamp(&self) -> bool {
         self.notes_stamp
     }
 
-    /// Decodes a message, its 4-byte encapsulation header first, into `out`, whose former content
-    /// is cleared. Memory stays in proportion to the bytes, whatever lengths they claim.
+    /// Decodes a message, which starts with its 4-byte encapsulation header, into `out`, which is
+    /// cleared first. Memory use is proportional to the bytes, whatever lengths they claim.
     ///
-    /// Fields that the layout does not want are stepped over unread.
+    /// Fields that the layout does not select are skipped unread.
     ///
     /// # Errors
-    /// Bytes that are not a message of this type; `out` is empty then.
+    ///
+    /// Fails if the bytes are not a message of this type. `out` is empty then.
     pub fn decode(&self, cdr: &[u8], out: &mut Vec<Element>) -> Result<(), DecodeError> {
         let decoded = match self.decode_with(WideUnits::Four, cdr, out) {
             Ok(WideRead { is_beyond_unicode: false }) => Ok(()),
@@ -209,9 +213,9 @@ impl Decoder {
         })
     }
 
-    /// Whether wstrings are in units of two bytes, since with units of four, which gave `four` and `out`,
-    /// the bytes are no message, or a text has units that no text has. A message of two-byte units is too
-    /// short for one of four: that one fits by chance is next to impossible.
+    /// Tries wstrings in units of two bytes. With units of four, which gave `four` and `out`, the
+    /// bytes are not a message, or a text has invalid units. A message with two-byte units is too
+    /// short for four-byte ones, so it is very unlikely to fit by chance.
     #[cold]
     fn try_two_byte_units(
         &self,
@@ -325,7 +329,7 @@ fn check_end<const LITTLE: bool>(reader: &Reader<'_, LITTLE>) -> Result<(), Box<
     Err(Fault::new(reader.cdr.at(), DecodeProblem::TrailingBytes { extra_bytes: rest.len() }))
 }
 
-/// A fault, and what comes before the bytes that it counts.
+/// A fault, and the number of bytes before those that it counts.
 struct Failed {
     header_bytes: usize,
     fault: Box<Fault>,

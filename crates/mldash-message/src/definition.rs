@@ -1,7 +1,7 @@
-//! What a message type is made of: fields with their types, nested types resolved.
-//! Knows nothing of bytes; [`parse`] reads `.msg` texts and [`idl`] IDL, [`bundle`] parts what bags
-//! carry, [`interface`] knows what services and actions stand for, [`texts`] finds texts and [`resolve`]
-//! joins them.
+//! What a message type consists of: fields with their types, and nested types. Knows nothing of
+//! bytes. [`parse`] reads `.msg` texts and [`idl`] IDL, [`bundle`] splits the texts in bags,
+//! [`interface`] knows the messages of services and actions, [`texts`] finds texts and [`resolve`]
+//! combines them.
 
 mod bundle;
 mod error;
@@ -23,21 +23,21 @@ pub use resolve::Definitions;
 
 use super::type_name::TypeName;
 
-/// Messages within each other, and whatever else a definition nests: nobody writes more, and those who
-/// read it go as deep.
+/// The limit on nesting, of messages and everything else in a definition. Nobody writes more, and
+/// recursive code goes as deep.
 const MAX_NESTED: usize = 64;
 
-/// A message type with all that it is made of.
+/// A message type with everything that it consists of.
 #[derive(Debug)]
 pub struct MessageType {
     name: TypeName,
     fields: Vec<Field>,
-    /// Fewest bytes that a message of this type takes; at least 1.
+    /// The least bytes that a message of this type takes; at least 1.
     min_bytes: usize,
-    /// Set when all of it, nested messages included, is numbers of one type in a row.
+    /// Set if all of it, including nested messages, is consecutive numbers of one type.
     uniform: Option<Uniform>,
     role: Role,
-    /// Single values and arrays below it, for a bound on what may be compiled.
+    /// The number of single values and arrays in it, to limit what may be compiled.
     leaves: usize,
 }
 
@@ -50,7 +50,7 @@ pub struct Field {
     pub ty: FieldType,
 }
 
-/// What a definition is written in.
+/// The language of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Language {
     /// `.msg`
@@ -74,12 +74,12 @@ impl Language {
     }
 }
 
-/// The type of a field: one or many of an element.
+/// The type of a field: one or several of an element.
 #[derive(Clone, Debug)]
 pub struct FieldType {
-    /// What there is one of, or many.
+    /// The element.
     pub element: ElementType,
-    /// How many.
+    /// How many of it.
     pub arity: Arity,
 }
 
@@ -103,12 +103,12 @@ pub enum Arity {
     Fixed(usize),
     /// `T[]`, or `T[<=max]`
     Variable {
-        /// The bound, if there is one.
+        /// The limit, if there is one.
         max: Option<usize>,
     },
 }
 
-/// Numbers and bool; `byte` and `char` are `uint8` on the wire.
+/// Numbers and bool. `byte` and `char` are `uint8` in the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the variants are the primitive types of their names")]
 pub enum Primitive {
@@ -141,11 +141,11 @@ pub(super) struct Uniform {
     pub(super) count: usize,
 }
 
-/// Message types that rows treat in a way of their own.
+/// Message types that rows treat in their own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Plain,
-    /// A point, vector or quaternion: an array of its components in rows.
+    /// A point, vector or quaternion: in rows, an array of its components.
     Vector(Uniform),
     /// `builtin_interfaces/msg/Time`.
     Time,
@@ -154,7 +154,7 @@ pub(super) enum Role {
 }
 
 impl MessageType {
-    /// A type of these fields. The caller resolved what they refer to.
+    /// A type with these fields. The caller has resolved what they refer to.
     pub(super) fn new(name: TypeName, fields: Vec<Field>) -> Self {
         let uniform = uniform(&fields);
         let role = role(&name, &fields, uniform);
@@ -174,7 +174,7 @@ impl MessageType {
         &self.fields
     }
 
-    /// How many single values and arrays it has, those of messages within it counted in.
+    /// The number of single values and arrays in it, including those of nested messages.
     pub fn leaves(&self) -> usize {
         self.leaves
     }
@@ -217,7 +217,7 @@ fn uniform(fields: &[Field]) -> Option<Uniform> {
     whole
 }
 
-/// By name and by content: a bag may carry another definition under a well-known name.
+/// By name and content: a bag may have another definition under a well-known name.
 fn role(name: &TypeName, fields: &[Field], uniform: Option<Uniform>) -> Role {
     let are = |expected: &[(&str, Primitive)]| {
         fields.len() == expected.len()
@@ -262,7 +262,7 @@ impl FieldType {
         }
     }
 
-    /// Whether it is bytes of variable length: an image, a cloud, a file.
+    /// Returns true if it is bytes of variable length: an image, a cloud, a file.
     pub(super) fn is_byte_array(&self) -> bool {
         matches!(self.element, ElementType::Primitive(Primitive::U8))
             && matches!(self.arity, Arity::Variable { .. })
@@ -282,7 +282,7 @@ impl FieldType {
 }
 
 impl ElementType {
-    /// Fewest bytes that one takes, padding aside; at least 1.
+    /// The least bytes that one takes, without padding; at least 1.
     pub(super) fn min_bytes(&self) -> usize {
         match self {
             Self::Primitive(p) => p.size_bytes(),
@@ -293,7 +293,7 @@ impl ElementType {
 }
 
 impl Primitive {
-    /// Bytes on the wire, and what its place there is a multiple of.
+    /// Bytes in the message; its position there is a multiple of this.
     pub(super) fn size_bytes(self) -> usize {
         match self {
             Self::Bool | Self::I8 | Self::U8 => 1,

@@ -1,10 +1,10 @@
-//! What of a message becomes a row: plain data, made by whoever knows the mapping.
+//! What of a message becomes a row: plain data, made by a caller that knows the mapping.
 
 use super::path::FieldPath;
 
 /// Which parts of a message become rows.
 ///
-/// Under `each`, paths start at the array's element; one that starts with the path of `each`
+/// Under `each`, paths start at the array's element. A path that starts with the path of `each`
 /// itself is understood too.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
@@ -13,24 +13,24 @@ pub struct Layout {
     /// Where a row's time comes from.
     pub stamp: StampSource,
     /// The columns.
-    pub fields: Selection,
-    /// Values wanted as text besides the columns, for the names of tracks.
+    pub fields: FieldSelection,
+    /// Values needed as text besides the columns, for the names of tracks.
     pub names: Vec<FieldPath>,
     /// What happens to byte arrays of variable length.
     pub byte_arrays: ByteArrays,
 }
 
-/// Where in a message its time is.
+/// Where the time of a message is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum StampSource {
-    /// `header.stamp`, where the type has one; it leaves the columns then.
+    /// `header.stamp`, if the type has one. It is then not a column.
     #[default]
     Header,
     /// A `builtin_interfaces/msg/Time`, or a float in seconds. An array on the way stands for its
     /// first element.
     Field(FieldPath),
-    /// Nowhere: rows have no time of their own. Where the type has a `header.stamp`, that stays a column
-    /// and is [`Element::stamp_nanos`](super::Element::stamp_nanos) besides.
+    /// Nowhere: rows have no time of their own. If the type has a `header.stamp`, it stays a column
+    /// and is also [`Element::stamp_nanos`](super::Element::stamp_nanos).
     Aside,
     /// Nowhere: rows have no time of their own.
     None,
@@ -38,7 +38,7 @@ pub enum StampSource {
 
 /// The columns of a row.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Selection {
+pub enum FieldSelection {
     /// Every field under its own path.
     #[default]
     All,
@@ -49,7 +49,7 @@ pub enum Selection {
 /// A part of a message and the column it goes to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SelectedField {
-    /// The column; a message below it spreads into `column.field` columns.
+    /// The column. A message below it is expanded into `column.field` columns.
     pub column: String,
     /// The part.
     pub path: FieldPath,
@@ -61,9 +61,9 @@ pub enum ByteArrays {
     /// They are numbers like any others.
     #[default]
     Keep,
-    /// Those above so many bytes are left out of the row, and reported.
+    /// Arrays over this size are left out of the row, and reported.
     KeepUpTo {
-        /// The largest that stays.
+        /// The largest size that stays.
         max_bytes: usize,
     },
     /// They are left out of the row, and reported.

@@ -1,6 +1,6 @@
 //! CDR bytes and a message definition in, rows out. Knows neither the graph nor the store.
 //!
-//! [`Definitions`] finds what a [`TypeName`] stands for, a [`Decoder`] is compiled once from that
+//! [`Definitions`] finds the definition of a [`TypeName`]. A [`Decoder`] is compiled once from that
 //! and a [`Layout`], and turns each message into [`Element`]s.
 
 mod decoder;
@@ -18,7 +18,7 @@ pub use definition::{
     Arity, DefinitionError, Definitions, ElementType, Field, FieldType, Lack, LookedIn,
     MessageType, Origin, Primitive, RecordedDefinition, Reference, SyntaxProblem, TextKind,
 };
-pub use layout::{ByteArrays, Layout, SelectedField, Selection, StampSource};
+pub use layout::{ByteArrays, FieldSelection, Layout, SelectedField, StampSource};
 pub use nearest::nearest;
 pub use path::{FieldPath, PathError, Slice, Step};
 pub use type_name::{TypeName, TypeNameError};

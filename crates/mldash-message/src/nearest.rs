@@ -1,11 +1,11 @@
-//! Which word was meant.
+//! Finds the word that was meant.
 
-/// How alike two words are, of 1, for one to be a slip of the other.
+/// How similar two words must be, from 0 to 1, for one to be a typo of the other.
 const SIMILAR: f64 = 0.8;
 /// How long a part of a word must be to mean the word: `rate` for `max_rate`.
 const MIN_PART_BYTES: usize = 3;
 
-/// The known word that `word` is a slip, or a part, of.
+/// The known word of which `word` is a typo or a part.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let word = plain(word);

@@ -19,7 +19,8 @@ pub enum DropReason {
     Undecodable,
     /// The queue between the ROS side and the recorder was full.
     QueueFull,
-    /// The store could not take rows (disk full, unwritable) until the buffer was full too.
+    /// The store could not take rows (disk full, unwritable) until the buffer was full too, or its
+    /// files were removed while they were recorded into.
     StoreFull,
     /// Less disk space is free than the mapping's `min_free`.
     DiskLow,
@@ -267,7 +268,7 @@ pub struct Account {
 
 impl Account {
     /// Notes what is missing, once everything is counted.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn conclude(&mut self) {
         self.missing = self.find_missing();
         self.complete = self.failure.is_none() && self.missing.is_empty();
     }
@@ -301,7 +302,7 @@ impl Account {
         }
         let lost: u64 = self.topics.iter().map(|topic| topic.lost.known()).sum();
         if lost > 0 {
-            missing.push(format!("lost before they came here: {lost}"));
+            missing.push(format!("lost before they were received: {lost}"));
         }
         missing
     }
@@ -331,14 +332,14 @@ mod tests {
             Account { topics: vec![TopicAccount::new("/x", "t")], ..Account::default() };
         account.topics[0].drop_received(DropReason::Paused, 1);
         account.topics[0].drop_received(DropReason::SameStamp, 1);
-        account.settle();
+        account.conclude();
         assert!(account.complete && account.missing.is_empty());
 
         account.topics.push(TopicAccount::new("/y", "t"));
         account.topics[0].drop_received(DropReason::Undecodable, 2);
         account.topics[1].drop_received(DropReason::Undecodable, 3);
         account.topics[1].drop_received(DropReason::QueueFull, 1);
-        account.settle();
+        account.conclude();
         assert!(!account.complete);
         assert_eq!(account.missing, ["dropped: 5 undecodable, 1 queue_full"]);
 
@@ -346,12 +347,12 @@ mod tests {
             ["/a", "/b", "/c", "/d", "/e"].map(|topic| (topic.to_owned(), "no".to_owned()));
         account.refused = refused.into();
         account.topics.clear();
-        account.settle();
+        account.conclude();
         assert_eq!(account.missing, ["not recorded: /a, /b, /c and 2 more"]);
         let mut counted = TopicAccount::new("/a", "t");
         counted.drop_received(DropReason::Refused, 7);
         account.topics.push(counted);
-        account.settle();
+        account.conclude();
         assert_eq!(account.missing, ["not recorded: /a, /b, /c and 2 more, 7 messages"]);
     }
 

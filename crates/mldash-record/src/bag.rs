@@ -1,6 +1,6 @@
-//! Bags: recordings in MCAP and rosbag2's SQLite files, taken through the same mapping and recorder as
-//! a live graph. The receive time of their messages is the log time. Knows nothing of ROS and of how
-//! rows are stored.
+//! Bags: MCAP files and rosbag2's SQLite files, recorded through the same mapping and recorder as a
+//! live graph. A message's receive time is its log time. Knows nothing of ROS and of how rows are
+//! stored.
 
 mod batch;
 mod error;
@@ -21,66 +21,69 @@ pub use mcap_file::McapDamage;
 
 use crate::mapping::Mapping;
 use crate::{DiskLevel, DropReason, Receipt, Received, Recorder, WhenBehind};
-use batch::{Batch, BatchReader, DecodedMessage};
+use batch::{BatchReader, DecodedMessage, MessageBatch};
 use file::BagFile;
 use merge::Merge;
 use mldash_message::Definitions;
 use topics::{BagTopics, LeftOut, News};
 
-/// More threads than this have nothing to do: reading and recording are one thread each.
+/// More threads would have nothing to do: reading and recording take one thread each.
 const MAX_DECODERS: usize = 4;
 
 /// Bags that are read side by side, in the order of their messages' log times.
 ///
-/// A bag is a file or rosbag2's folder of several, which are read one after another. A file is read from
-/// its start to its end, so that indexes are not needed, and in a bounded part of memory. Within a bag
-/// messages come in the order of their log times as far as 32 MiB of messages reach; a message that was
-/// written later than that comes when it is read.
+/// A bag is a file, or rosbag2's folder of files that are read one after another. A file is read
+/// from its start to its end in bounded memory, and needs no index. Messages of a bag are sorted by
+/// log time within 32 MiB of messages. A message that was written later than that comes when it is
+/// read.
 pub struct Bags {
     bags: Vec<Vec<BagFile>>,
     decoders: usize,
 }
 
 impl Bags {
-    /// Finds their files; nothing is read but what tells bags from other files.
+    /// Finds the files of the bags. Reads only enough to tell bags from other files.
     ///
     /// # Errors
-    /// The first that can't be read or is not a bag.
+    ///
+    /// Fails with the first path that can't be read or is not a bag.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, BagError> {
         let bags = paths.into_iter().map(|path| folder::files(path.as_ref()));
         let cores = available_parallelism().map_or(1, usize::from);
         Ok(Self {
             bags: bags.collect::<Result<_, _>>()?,
-            // Recording and writing rows keep two busy.
+            // Recording and writing rows keep two cores busy.
             decoders: cores.saturating_sub(2).min(MAX_DECODERS),
         })
     }
 
-    /// Decodes on so many threads beside the one that reads and the calling one, which records; with 0
-    /// the calling one does it all. The rows are the same. As many as there are cores for, unless this
-    /// is called.
+    /// Decodes on this many threads, besides the one that reads and the calling one, which records.
+    /// With 0 the calling thread does everything. The rows are the same. The default is the number
+    /// of cores that are free.
     pub fn decoders(mut self, threads: usize) -> Self {
         self.decoders = threads;
         self
     }
 
-    /// Bytes of all of them on disk.
+    /// The size on disk of all bags, in bytes.
     pub fn size_bytes(&self) -> u64 {
         self.bags.iter().flatten().map(BagFile::size_bytes).sum()
     }
 
-    /// How many files they have.
+    /// The number of files.
     pub fn files(&self) -> usize {
         self.bags.iter().map(Vec::len).sum()
     }
 
     /// Records every message that `mapping` asks for, and notes in `recorder` what can't be
-    /// recorded and what was not there. Types that a bag does not define are taken from `definitions`.
-    /// `on_progress` is told the bytes that are read, every few hundred KiB, and may end the import.
+    /// recorded and what was not there. Types that a bag does not define are taken from
+    /// `definitions`. Calls `on_progress` with the bytes read so far, every few hundred KiB; it may
+    /// end the import.
     ///
     /// # Errors
-    /// Bags that are cut off or damaged: what can be read of them is recorded, and so are the other
-    /// bags. A disk that runs low, a store that takes no rows, an import that was ended.
+    ///
+    /// Fails if a bag is cut off or damaged: its readable parts are recorded, and so are the other
+    /// bags. Also fails if the disk runs low, the store takes no rows, or the import was stopped.
     pub fn import(
         self,
         mapping: &Mapping,
@@ -93,7 +96,7 @@ impl Bags {
         let mut reader = BatchReader::new(Merge::new(self.bags), topics);
         let mut numbers = Vec::new();
         let mut ended = None;
-        let record = |batch: Batch<DecodedMessage>| {
+        let record = |batch: MessageBatch<DecodedMessage>| {
             let read_bytes = batch.read_bytes;
             record_batch(batch, recorder, &mut numbers);
             ended = trouble(recorder);
@@ -111,7 +114,7 @@ impl Bags {
         let (mut topics, errors) = reader.finish();
         record_news(topics.take_news(), recorder, &mut numbers);
         recorder.set_unmatched(topics.unmatched());
-        settle(&topics, recorder, &numbers);
+        account_for_left_out(&topics, recorder, &numbers);
         match ended {
             Some(error) => Err(error),
             None if errors.is_empty() => Ok(()),
@@ -120,14 +123,18 @@ impl Bags {
     }
 }
 
-/// `numbers` are the recorder's ones of the topics so far.
-fn record_batch(batch: Batch<DecodedMessage>, recorder: &mut Recorder, numbers: &mut Vec<usize>) {
+/// `numbers` are the recorder's numbers of the topics so far.
+fn record_batch(
+    batch: MessageBatch<DecodedMessage>,
+    recorder: &mut Recorder,
+    numbers: &mut Vec<usize>,
+) {
     record_news(batch.news, recorder, numbers);
     for message in batch.messages {
         if let Some(topic) = numbers.get(message.topic) {
             let received = message.log_time.map_or(Received::Unknown, Received::At);
             let receipt = Receipt { received, sent_nanos: message.send_time };
-            recorder.record_decoded(*topic, message.decoded, receipt);
+            recorder.record(*topic, message.decoded, receipt);
         }
     }
 }
@@ -141,8 +148,8 @@ fn record_news(news: Vec<News>, recorder: &mut Recorder, numbers: &mut Vec<usize
     }
 }
 
-/// Accounts for the messages that never came to the recorder.
-fn settle(topics: &BagTopics<'_>, recorder: &mut Recorder, numbers: &[usize]) {
+/// Accounts for messages that never reached the recorder.
+fn account_for_left_out(topics: &BagTopics<'_>, recorder: &mut Recorder, numbers: &[usize]) {
     for left_out in topics.left_out() {
         let LeftOut { topic, type_name, messages, bytes, is_refused } = left_out;
         match is_refused {
@@ -157,7 +164,7 @@ fn settle(topics: &BagTopics<'_>, recorder: &mut Recorder, numbers: &[usize]) {
     }
 }
 
-/// Why to go on would only drop messages, which a bag still has later.
+/// Why the import should end: otherwise messages would be dropped that the bag still has later.
 fn trouble(recorder: &Recorder) -> Option<ImportError> {
     if let Some(disk) = recorder.disk().filter(|disk| disk.level != DiskLevel::Enough) {
         return Some(ImportError::DiskLow(disk.complaint(recorder.experiment().folder())));

@@ -1,18 +1,16 @@
-//! What large byte arrays become: pictures, clouds and other bytes as files that common tools read,
-//! small clouds as columns. Plain functions of a message's fields and bytes; knows nothing of ROS,
+//! Turns large byte arrays into files that common tools read (pictures, clouds, other bytes), and
+//! small clouds into columns. Pure functions of a message's fields and bytes. Knows nothing of ROS,
 //! the mapping and the store.
 //!
-//! [`Blob::new`] looks at the fields and holds the sizes against the bytes, at no cost worth
-//! mentioning; [`Blob::encode`] does the work.
+//! [`Blob::new`] reads the fields and compares the sizes with the bytes, which is cheap.
+//! [`Blob::encode`] does the work.
 
 mod cloud;
 mod compressed;
 mod error;
 mod image;
-mod jpeg;
 mod npy;
 mod pixels;
-mod png;
 mod yuv;
 
 use std::borrow::Cow;
@@ -24,21 +22,21 @@ pub use image::{Image, ImageFormat, Quality};
 
 use mldash_track::{ColumnType, Fields, Value};
 
-/// The extension of bytes that are nothing in particular.
+/// The extension of bytes of unknown kind.
 const BYTES_EXTENSION: &str = "bin";
 
 /// How files are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileFormats {
-    /// Pictures that come as pixels.
+    /// The format of pictures that come as pixels.
     pub image: ImageFormat,
-    /// Of JPEG.
+    /// The quality of JPEG.
     pub quality: Quality,
-    /// Point clouds.
+    /// The format of point clouds.
     pub cloud: CloudFormat,
 }
 
-/// What a byte array is, by the message that it is in.
+/// What a byte array is, by the message that contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlobKind {
     /// The pixels of a `sensor_msgs/msg/Image`.
@@ -51,7 +49,7 @@ pub enum BlobKind {
     Bytes,
 }
 
-/// A byte array that is known to fit what its message says of it.
+/// A byte array whose size fits the fields of its message.
 #[derive(Clone, Debug)]
 pub enum Blob {
     /// Pixels.
@@ -64,22 +62,22 @@ pub enum Blob {
     Bytes,
 }
 
-/// What is written to a file.
+/// The content of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoded<'a> {
     /// The file's content.
     pub bytes: Cow<'a, [u8]>,
     /// The file's extension, without a dot.
     pub extension: &'static str,
-    /// What a row says of it.
+    /// What a row says about it.
     pub facts: Fields,
 }
 
 impl BlobKind {
-    /// Those that come in messages of a type of their own.
+    /// The kinds that come in messages of their own type.
     pub const TYPED: [Self; 3] = [Self::Image, Self::CompressedImage, Self::Cloud];
 
-    /// The type of the messages that hold it.
+    /// The type of the messages that contain it.
     pub fn message_type(self) -> Option<&'static str> {
         match self {
             Self::Image => Some("sensor_msgs/msg/Image"),
@@ -89,7 +87,7 @@ impl BlobKind {
         }
     }
 
-    /// What a row says of a file made of it besides the file's name and size: the most that it can say.
+    /// The columns with which a row can describe a file, besides its name and size.
     pub fn fact_types(self) -> Vec<(&'static str, ColumnType)> {
         let size = [("width", ColumnType::Int), ("height", ColumnType::Int)];
         let encoding = ("encoding", ColumnType::Text);
@@ -107,7 +105,7 @@ impl BlobKind {
         }
     }
 
-    /// The fields of the message that say what the bytes are.
+    /// The fields of the message that describe the bytes.
     pub fn fields(self) -> &'static [&'static str] {
         match self {
             Self::Image => &["height", "width", "encoding", "is_bigendian", "step"],
@@ -122,7 +120,8 @@ impl Blob {
     /// What `bytes` bytes in a message with these `fields` are.
     ///
     /// # Errors
-    /// Sizes that contradict each other, fields that are not there.
+    ///
+    /// Fails if sizes contradict each other or fields are missing.
     pub fn new(kind: BlobKind, fields: &Fields, bytes: usize) -> Result<Self, BlobError> {
         Ok(match kind {
             BlobKind::Image => Self::Image(Image::new(fields, bytes)?),
@@ -132,10 +131,12 @@ impl Blob {
         })
     }
 
-    /// The file that `data` becomes.
+    /// Encodes `data` as a file.
     ///
     /// # Errors
-    /// `data` that is not of the size that [`new`](Self::new) was told, encoders that fail.
+    ///
+    /// Fails if `data` does not have the size that [`new`](Self::new) was given, or an encoder
+    /// fails.
     pub fn encode<'a>(
         &self,
         data: &'a [u8],
@@ -157,7 +158,7 @@ impl<'a> Encoded<'a> {
     }
 }
 
-/// A field that holds a whole number, not negative.
+/// A field with a whole number that is not negative.
 fn number(fields: &Fields, name: &'static str) -> Result<usize, BlobError> {
     fields.get(name).and_then(whole).ok_or(BlobError::NoField { name })
 }
@@ -177,7 +178,7 @@ fn text<'f>(fields: &'f Fields, name: &'static str) -> Result<&'f str, BlobError
     }
 }
 
-/// A bool, or a number that stands for one: `Image` has a `uint8`, `PointCloud2` a `bool`.
+/// A bool, or a number used as one: `Image` has a `uint8`, `PointCloud2` a `bool`.
 fn truth(fields: &Fields, name: &'static str) -> Result<bool, BlobError> {
     match fields.get(name) {
         Some(Value::Bool(b)) => Ok(*b),

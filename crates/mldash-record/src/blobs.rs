@@ -1,5 +1,5 @@
-//! What becomes of a topic's byte arrays: which of them are pictures and clouds, which stay in the
-//! row and which are for files.
+//! What happens to a topic's byte arrays: which of them are pictures and clouds, which stay in the
+//! row, and which become files.
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use super::frames::FramePart;
 use crate::blob::{Blob, BlobError, BlobKind, FileFormats};
 use crate::mapping::{Blobs, BlobsTo};
 use mldash_message::{
-    Arity, ByteArrays, Decoder, Element, FieldType, Layout, LeftOut, LeftOutColumn, MessageType,
-    SelectedField, Selection, StampSource,
+    Arity, ByteArrays, Decoder, Element, FieldSelection, FieldType, Layout, LeftOut, LeftOutColumn,
+    MessageType, SelectedField, StampSource,
 };
 use mldash_track::{Fields, Value, one_line};
 
-/// Byte arrays up to this stay in the row unless the mapping says otherwise. Pictures and clouds do
-/// not: rows of one topic look alike, whatever the size of each.
+/// Byte arrays up to this size stay in the row unless the mapping says otherwise. Pictures and
+/// clouds don't, whatever their size, so that rows of one topic look alike.
 const INLINE_BYTES: usize = 64 << 10;
-/// The field of a picture or a cloud that is its bytes.
+/// The field with the bytes of a picture or a cloud.
 const DATA: &str = "data";
-/// Pictures and clouds that a message of another type may hold.
+/// The limit on pictures and clouds within a message of another type.
 const MAX_NESTED: usize = 16;
 
 /// How a topic's byte arrays are treated.
@@ -27,7 +27,7 @@ const MAX_NESTED: usize = 16;
 pub(super) struct BlobPlan {
     to: BlobsTo,
     formats: FileFormats,
-    /// None: nothing stays in the row.
+    /// `None`: nothing stays in the row.
     max_inline_bytes: Option<usize>,
     /// What the whole message is.
     kind: BlobKind,
@@ -39,13 +39,13 @@ pub(super) struct BlobPlan {
 #[derive(Debug)]
 struct TypedBlob {
     kind: BlobKind,
-    /// The fields that lead to it.
+    /// The path to it.
     path: String,
-    /// Decodes what says what it is, whatever columns the mapping wants.
+    /// Decodes the fields that describe it, whatever columns the mapping selects.
     about: Decoder,
 }
 
-/// Bytes of a message, without a copy of their own.
+/// Bytes of a message, without a copy.
 #[derive(Clone, Debug)]
 pub(super) struct RawBytes {
     message: Arc<Vec<u8>>,
@@ -88,12 +88,13 @@ impl BlobPlan {
         }
     }
 
-    /// Whether messages are not recorded at all: they are little else than what is to be dropped.
+    /// Returns true if messages are not recorded at all: they contain little besides what is
+    /// dropped.
     pub(super) fn drops_messages(&self) -> bool {
         self.to == BlobsTo::Drop && self.kind != BlobKind::Bytes
     }
 
-    /// What the decoder of the rows is to leave to this plan.
+    /// What the decoder of the rows leaves to this plan.
     pub(super) fn byte_arrays(&self) -> ByteArrays {
         match (self.to, self.kind) {
             (BlobsTo::Drop, _) => ByteArrays::LeaveOut,
@@ -105,13 +106,13 @@ impl BlobPlan {
         }
     }
 
-    /// Whether what the decoder left out is to be gone.
+    /// Returns true if byte arrays that the decoder left out are dropped.
     pub(super) fn leaves_out(&self) -> bool {
         self.to == BlobsTo::Drop
     }
 
-    /// Whether `array` can be a column of a row. The points of a cloud are columns of their own, which
-    /// only its messages tell.
+    /// Returns true if `array` can be a column of a row. The points of a cloud become several
+    /// columns, which only its messages tell.
     pub(super) fn may_be_a_column(&self, array: &LeftOutColumn) -> bool {
         let stays = match self.to {
             BlobsTo::Inline => true,
@@ -121,7 +122,8 @@ impl BlobPlan {
         stays && self.kind_of(array) != BlobKind::Cloud
     }
 
-    /// What rows say of the file that `array` may become: the prefix of the columns, and what it is.
+    /// The prefix of the columns that describe the file of `array`, and its kind; `None` if it
+    /// becomes no file.
     pub(super) fn file_columns(&self, array: &LeftOutColumn) -> Option<(String, BlobKind)> {
         let is_typed = self.typed(array).is_some();
         (self.to == BlobsTo::File).then(|| (prefix(array, is_typed), self.kind_of(array)))
@@ -180,7 +182,7 @@ impl BlobPlan {
 impl TypedBlob {
     fn blob(&self, message: &[u8], bytes: usize) -> Result<Blob, BlobError> {
         let mut about = Vec::new();
-        // What the rows' decoder took is decodable.
+        // The rows' decoder has accepted these bytes.
         let _ = self.about.decode(message, &mut about);
         let fields = about.pop().map(|element| element.fields).unwrap_or_default();
         Blob::new(self.kind, &fields, bytes)
@@ -188,7 +190,7 @@ impl TypedBlob {
 }
 
 impl RawBytes {
-    /// What all of the message takes.
+    /// The size of the whole message.
     pub(super) fn message_bytes(&self) -> usize {
         self.message.len()
     }
@@ -213,14 +215,14 @@ impl Refusal {
 fn in_a_list(array: &LeftOut) -> Refusal {
     let bytes = array.len();
     let why = format!(
-        "a byte array of {bytes} bytes within a list of messages, which can't be a file of its own; \
-         say `blobs: inline` in the mapping to keep it in the row, `drop` to do without it"
+        "a byte array of {bytes} bytes within a list of messages can't become a file; set `blobs: \
+         inline` in the mapping to keep it in the row, or `drop` to leave it out"
     );
     Refusal { reason: DropReason::BlobTooLarge, why }
 }
 
-/// What the columns that tell of a file begin with: nothing where the whole message is a picture or
-/// a cloud, else the fields that lead to it.
+/// The prefix of the columns that describe a file: empty if the whole message is a picture or a
+/// cloud, else the path to it.
 fn prefix(column: &LeftOutColumn, is_typed: bool) -> String {
     if is_typed && &*column.path == DATA {
         return String::new();
@@ -232,7 +234,7 @@ fn prefix(column: &LeftOutColumn, is_typed: bool) -> String {
     }
 }
 
-/// Adds a column, under another name if there is one of it.
+/// Adds a column, under another name if its name is taken.
 pub(super) fn insert_beside(fields: &mut Fields, mut name: String, value: impl Into<Value>) {
     while fields.get(&name).is_some() {
         name.push('_');
@@ -255,7 +257,8 @@ fn find_typed(
 ) {
     let name = message.name().to_string();
     let kind = BlobKind::TYPED.into_iter().find(|kind| kind.message_type() == Some(&name));
-    // A bag may carry another definition under a well-known name: what lacks a field is no picture.
+    // A bag may have another definition under a well-known name. If it lacks a field, it is no
+    // picture.
     if let Some(kind) = kind
         && let Some(about) = about(root, kind, prefix)
         && found.len() < MAX_NESTED
@@ -271,7 +274,7 @@ fn find_typed(
     }
 }
 
-/// A decoder of the fields that say what the bytes are.
+/// A decoder of the fields that describe the bytes.
 fn about(root: &Arc<MessageType>, kind: BlobKind, prefix: &str) -> Option<Decoder> {
     let field = |name: &str| {
         let path = format!("{prefix}{name}").parse().ok()?;
@@ -280,7 +283,7 @@ fn about(root: &Arc<MessageType>, kind: BlobKind, prefix: &str) -> Option<Decode
     let fields = kind.fields().iter().map(|name| field(name)).collect::<Option<Vec<_>>>()?;
     let layout = Layout {
         stamp: StampSource::None,
-        fields: Selection::Only(fields),
+        fields: FieldSelection::Only(fields),
         byte_arrays: ByteArrays::LeaveOut,
         ..Layout::default()
     };

@@ -1,8 +1,9 @@
-//! `on_change`: whether a row says anything new.
+//! `on_change`: does a row say anything new?
 
 use mldash_track::{Array, Column, Fields, Value};
 
-/// Whether two rows hold the same, the message's own stamp and the columns `but` aside.
+/// Returns true if two rows hold the same values, apart from the message's own stamp and the
+/// columns in `but`.
 pub(super) fn same_fields(a: &Fields, b: &Fields, but: &[Column]) -> bool {
     let told =
         |fields| Fields::iter(fields).filter(|(name, _)| !is_stamp(name) && !but.contains(name));
@@ -10,12 +11,12 @@ pub(super) fn same_fields(a: &Fields, b: &Fields, but: &[Column]) -> bool {
         && told(a).zip(told(b)).all(|(a, b)| a.0 == b.0 && same_value(a.1, b.1))
 }
 
-/// A stamp that stays a column (`stamp: receive`) is not news.
+/// A stamp that stays a column (`stamp: receive`) is not a change.
 fn is_stamp(column: &str) -> bool {
     column.starts_with("header.stamp.")
 }
 
-/// Equality in which NaN is itself: a sensor that keeps saying NaN says nothing new.
+/// Compares values, with NaN equal to itself: a sensor that keeps sending NaN sends nothing new.
 fn same_value(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::F32(a), Value::F32(b)) => a == b || (a.is_nan() && b.is_nan()),

@@ -1,39 +1,40 @@
-//! What the times of messages say of the clocks behind them: one that was set back, one that runs far
-//! from the clock that messages are received by. Pure bookkeeping over times.
+//! What the times of messages tell about the clocks behind them: whether a clock was set back, or
+//! is far from the clock that measures receive times. Pure bookkeeping over times.
 
 use mldash_track::Timestamp;
 
-/// A row further back than this is no straggler: the clock was set back, a simulator started anew, a
-/// bag played from its start again.
+/// A row further back than this is not just late: the clock was set back, or a simulator or a bag
+/// was restarted.
 const JUMP_SECS: f64 = 1.0;
 
-/// A stamp further from the receive time than this is of another clock, not of a slow network.
+/// A stamp further from the receive time than this comes from another clock, not from a slow
+/// network.
 const FAR_SECS: f64 = 10.0;
 
-/// So many messages, each stamped later than the one before, show that a far stamp is a clock's.
-/// Latched messages are old too, but few, and come in no order.
+/// This many messages, each stamped later than the one before, show that the stamps come from
+/// another clock. Latched messages are old too, but they are few and come in any order.
 const FAR_MESSAGES: u32 = 10;
 
-/// So many messages in a row of one stamp show that it stands still.
+/// This many messages in a row with the same stamp show that the stamp stands still.
 const STILL_MESSAGES: u64 = 10;
 
-/// The times of one track's rows from one topic, in the order they came.
+/// Finds jumps back in the times of one track's rows from one topic.
 #[derive(Clone, Debug)]
-pub(super) struct Progress {
+pub(super) struct JumpDetector {
     last: Option<Timestamp>,
     jumps: u64,
 }
 
-impl Progress {
-    /// For a topic whose clock has jumped back so often before.
+impl JumpDetector {
+    /// For a topic whose clock has jumped back this many times before.
     pub(super) fn after(jumps: u64) -> Self {
         Self { last: None, jumps }
     }
 
-    /// Takes the next row's time; whether the clock has jumped back since the one before.
+    /// Takes the next row's time. Returns true if the clock has jumped back since the row before.
     pub(super) fn step(&mut self, ts: Timestamp) -> bool {
         let jumped = self.last.is_some_and(|last| ts.as_secs() < last.as_secs() - JUMP_SECS);
-        // A straggler is no news of how far the clock is.
+        // A late row says nothing about the clock.
         if jumped || self.last.is_none_or(|last| ts > last) {
             self.last = Some(ts);
         }
@@ -41,22 +42,22 @@ impl Progress {
         jumped
     }
 
-    /// How often it has.
-    pub(super) fn jumps(&self) -> u64 {
+    /// The number of jumps so far.
+    pub(super) fn count(&self) -> u64 {
         self.jumps
     }
 }
 
-/// Whether the stamp of one track's messages from one topic goes on.
+/// Finds stamps that stand still, for one track's messages from one topic.
 #[derive(Debug, Default)]
-pub(super) struct Stillness {
+pub(super) struct StandstillDetector {
     last: Option<Timestamp>,
     messages: u64,
 }
 
-impl Stillness {
-    /// Takes the next message's time; how many messages are found by it to be of a stamp that stands still:
-    /// with the tenth all ten, then one by one.
+impl StandstillDetector {
+    /// Takes the next message's time. Returns how many messages this shows to have a stamp that
+    /// stands still: all ten with the tenth message, then one at a time.
     pub(super) fn step(&mut self, ts: Timestamp) -> u64 {
         if self.last.replace(ts) != Some(ts) {
             self.messages = 0;
@@ -70,27 +71,27 @@ impl Stillness {
     }
 }
 
-/// Compares a topic's stamps with its receive times.
+/// Finds a topic whose stamps come from another clock than its receive times.
 #[derive(Debug, Default)]
-pub(super) struct Distance {
+pub(super) struct FarClockDetector {
     last_far: Option<Timestamp>,
     far_messages: u32,
 }
 
-/// What is known once a message is compared.
+/// The result of comparing a message's stamp with its receive time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Compared {
-    /// Near, or not enough messages to tell.
+    /// Near, or too few messages to tell.
     Near,
-    /// The stamps are another clock's, found at this message: those of so many messages lie
-    /// `ahead_secs` from the receive time.
+    /// This message shows that the stamps come from another clock. This many messages so far have
+    /// such stamps; they are `ahead_secs` ahead of the receive time.
     Found { messages: u64, ahead_secs: f64 },
-    /// They were found to be before, and this one is.
+    /// The stamps are known to come from another clock, and so does this one.
     Far,
 }
 
-impl Distance {
-    /// Takes the stamp of a message that was received at another time.
+impl FarClockDetector {
+    /// Takes a message's stamp and receive time.
     pub(super) fn compare(&mut self, stamp: Timestamp, received: Timestamp) -> Compared {
         let ahead_secs = stamp.as_secs() - received.as_secs();
         if ahead_secs.abs() <= FAR_SECS || self.last_far.is_some_and(|last| stamp <= last) {
@@ -106,7 +107,8 @@ impl Distance {
     }
 }
 
-/// What was said of clocks: topics of one far clock, as those of a played bag, are told as one.
+/// What the log already says about clocks. Topics of one far clock, as in a played bag, are
+/// reported as one.
 #[derive(Debug, Default)]
 pub(super) struct SaidOfClocks {
     ahead_secs: Vec<f64>,
@@ -115,7 +117,7 @@ pub(super) struct SaidOfClocks {
 }
 
 impl SaidOfClocks {
-    /// Whether a clock at this distance is news; it is none from now on.
+    /// Returns true the first time that a clock this far away is reported.
     pub(super) fn is_news_of_distance(&mut self, ahead_secs: f64) -> bool {
         let is_near = |said: &f64| (said - ahead_secs).abs() <= FAR_SECS;
         let is_news = !self.ahead_secs.iter().any(is_near);
@@ -125,12 +127,12 @@ impl SaidOfClocks {
         is_news
     }
 
-    /// Whether a jump back is news; no other is from now on.
+    /// Returns true for the first jump back.
     pub(super) fn is_news_of_jump(&mut self) -> bool {
         !std::mem::replace(&mut self.jumped_back, true)
     }
 
-    /// Whether a stamp that stands still is news; no other is from now on.
+    /// Returns true for the first stamp that stands still.
     pub(super) fn is_news_of_stillness(&mut self) -> bool {
         !std::mem::replace(&mut self.stood_still, true)
     }
@@ -146,23 +148,23 @@ mod tests {
 
     #[test]
     fn a_restart_is_one_jump_and_a_straggler_none() {
-        let mut progress = Progress::after(0);
+        let mut detector = JumpDetector::after(0);
         let jumps: Vec<bool> = [100.0, 100.1, 99.2, 100.2, 0.0, 0.1, 0.05, 0.2]
-            .map(|secs| progress.step(at(secs)))
+            .map(|secs| detector.step(at(secs)))
             .into();
         assert_eq!(jumps, [false, false, false, false, true, false, false, false]);
-        assert_eq!(progress.jumps(), 1);
+        assert_eq!(detector.count(), 1);
     }
 
     #[test]
     fn time_that_stands_still_is_no_jump() {
-        let mut progress = Progress::after(0);
-        assert!([5.0, 5.0, 5.0].iter().all(|secs| !progress.step(at(*secs))));
+        let mut detector = JumpDetector::after(0);
+        assert!([5.0, 5.0, 5.0].iter().all(|secs| !detector.step(at(*secs))));
     }
 
     #[test]
     fn a_stamp_stands_still_from_its_tenth_message_on() {
-        let mut stillness = Stillness::default();
+        let mut stillness = StandstillDetector::default();
         let times = [[1.0; 9].as_slice(), &[2.0; 12], &[3.0]].concat();
         let found: Vec<u64> = times.into_iter().map(|secs| stillness.step(at(secs))).collect();
         assert_eq!(found, [[0; 18].as_slice(), &[10, 1, 1, 0]].concat());
@@ -170,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_far_clock_is_found_once_and_then_counted() {
-        let mut distance = Distance::default();
+        let mut distance = FarClockDetector::default();
         let compared: Vec<Compared> =
             (1..=12).map(|i| distance.compare(at(f64::from(i)), at(1e9 + f64::from(i)))).collect();
         assert!(compared[..9].iter().all(|c| *c == Compared::Near));
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn latched_messages_are_old_and_no_clock() {
-        let mut distance = Distance::default();
+        let mut distance = FarClockDetector::default();
         for _ in 0..100 {
             assert_eq!(distance.compare(at(3.0), at(1e3)), Compared::Near);
         }
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_slow_network_is_no_clock() {
-        let mut distance = Distance::default();
+        let mut distance = FarClockDetector::default();
         for i in 0..100 {
             let sent = f64::from(i);
             assert_eq!(distance.compare(at(sent), at(sent + 9.0)), Compared::Near);

@@ -1,64 +1,64 @@
-//! Free space of the disk that is recorded to, looked at once a second beside the recording. When it
-//! runs low, topics of large messages stop first, then all; they go on when space returns.
+//! Checks the free space of the disk that is recorded to, once a second beside the recording. When it
+//! runs low, topics with large messages stop first, then all. They continue when space returns.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use crate::mapping::Bytes;
+use mldash_track::Repeating;
 
-/// Messages above this make their topic one of large messages.
+/// A topic with a message larger than this is one with large messages.
 pub const HEAVY_MESSAGE_BYTES: usize = 64 << 10;
 
-/// How often it is looked at.
+/// How often to check.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
-/// What is kept free where the mapping says nothing, but at most [`DEFAULT_PART`] of the disk.
+/// The space to keep free if the mapping does not say: this much, but at most one part in
+/// [`DEFAULT_PART`] of the disk.
 const DEFAULT_MIN_FREE: Bytes = Bytes::new(256 << 20);
 const DEFAULT_PART: u64 = 20;
 
-/// What may be recorded, by the space that is left.
+/// What may be recorded, by the free space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiskLevel {
     /// Everything.
     #[default]
     Enough,
-    /// Less than `min_free` is left: all but topics of large messages (images, clouds).
+    /// Less than `min_free` is left: only topics without large messages (images, clouds).
     LightOnly,
     /// Less than half of `min_free` is left: nothing.
     Nothing,
 }
 
-/// The disk as it was last looked at.
+/// The state of the disk at the last check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct DiskStatus {
-    /// What is free.
+    /// The free space.
     pub free: Bytes,
-    /// What is to stay free.
+    /// The space to keep free.
     pub min_free: Bytes,
     /// What may be recorded.
     pub level: DiskLevel,
 }
 
-/// Watches a disk until it is dropped. The state may be asked for at any time, which costs a lock
-/// and no system call.
+/// Checks a disk until it is dropped. Reading the state costs a lock and no system call.
 #[derive(Debug)]
 pub struct DiskGuard {
-    watch: Arc<Watch>,
-    thread: Option<JoinHandle<()>>,
+    status: Arc<Mutex<DiskStatus>>,
+    _checking: Repeating,
 }
 
+/// The disk that is checked.
 #[derive(Debug)]
-struct Watch {
+struct WatchedDisk {
     folder: PathBuf,
-    status: Mutex<DiskStatus>,
-    /// Ends the thread.
-    stop: Mutex<bool>,
-    stopped: Condvar,
+    status: Arc<Mutex<DiskStatus>>,
+    /// Whether the last check could read the free space.
+    is_readable: bool,
 }
 
 impl DiskGuard {
@@ -72,61 +72,33 @@ impl DiskGuard {
         let default = DEFAULT_MIN_FREE.min(Bytes::new(space.total.get() / DEFAULT_PART));
         let min_free = min_free.unwrap_or(default);
         let status = DiskStatus { free: space.free, min_free, level: DiskLevel::Enough };
-        let watch = Arc::new(Watch {
-            folder: folder.to_owned(),
-            status: Mutex::new(status),
-            stop: Mutex::new(false),
-            stopped: Condvar::new(),
-        });
-        watch.note(space.free);
-        let run = {
-            let watch = watch.clone();
-            move || watch.run()
-        };
-        let thread = thread::Builder::new().name("disk-guard".into()).spawn(run)?;
-        Ok(Self { watch, thread: Some(thread) })
+        let status = Arc::new(Mutex::new(status));
+        let folder = folder.to_owned();
+        let mut disk = WatchedDisk { folder, status: status.clone(), is_readable: true };
+        disk.note(space.free);
+        let checking = Repeating::start("disk-guard", CHECK_EVERY, move || disk.check())?;
+        Ok(Self { status, _checking: checking })
     }
 
     /// The disk as it was last looked at.
     pub fn status(&self) -> DiskStatus {
-        *self.watch.status.lock()
+        *self.status.lock()
     }
 }
 
-impl Drop for DiskGuard {
-    fn drop(&mut self) {
-        *self.watch.stop.lock() = true;
-        self.watch.stopped.notify_one();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
+impl WatchedDisk {
+    fn check(&mut self) {
+        let space = Space::of(&self.folder);
+        // This is no reason to stop the recording: a store that fails reports that itself.
+        if let Err(error) = &space
+            && self.is_readable
         {
-            tracing::error!("the thread that watches the disk panicked");
+            let folder = self.folder.display();
+            tracing::warn!("can't read the free disk space at {folder}: {error}");
         }
-    }
-}
-
-impl Watch {
-    fn run(&self) {
-        let mut was_known = true;
-        let mut stop = self.stop.lock();
-        loop {
-            let next = Instant::now() + CHECK_EVERY;
-            while !*stop && !self.stopped.wait_until(&mut stop, next).timed_out() {}
-            if *stop {
-                return;
-            }
-            let space = Space::of(&self.folder);
-            // A disk that can't be asked is no reason to stop: a store that fails says so itself.
-            if let Err(error) = &space
-                && was_known
-            {
-                let folder = self.folder.display();
-                tracing::warn!("can't ask for the space that is free at {folder}: {error}");
-            }
-            was_known = space.is_ok();
-            if let Ok(space) = space {
-                self.note(space.free);
-            }
+        self.is_readable = space.is_ok();
+        if let Ok(space) = space {
+            self.note(space.free);
         }
     }
 
@@ -140,7 +112,7 @@ impl Watch {
         } else if level < before.level {
             let records = match level {
                 DiskLevel::Enough => "all topics are",
-                DiskLevel::LightOnly | DiskLevel::Nothing => "all but topics of large messages are",
+                DiskLevel::LightOnly | DiskLevel::Nothing => "topics without large messages are",
             };
             let folder = self.folder.display();
             tracing::info!("{free} are free at {folder} again: {records} recorded");
@@ -149,15 +121,17 @@ impl Watch {
 }
 
 impl DiskStatus {
-    /// What is wrong, and what to do.
+    /// What is wrong, and what it means for the recording.
     pub(crate) fn complaint(&self, folder: &Path) -> String {
-        let stopped = match self.level {
-            DiskLevel::Enough => "nothing is",
-            DiskLevel::LightOnly => "topics of large messages (images, clouds) are",
-            DiskLevel::Nothing => "all topics are",
+        let consequence = match self.level {
+            DiskLevel::Enough => "everything is recorded",
+            DiskLevel::LightOnly => {
+                "topics with large messages (images, clouds) are not recorded until there is more"
+            }
+            DiskLevel::Nothing => "nothing is recorded until there is more",
         };
         format!(
-            "only {} are free at {}, `min_free` wants {}: {stopped} stopped until there is more",
+            "only {} are free at {}, and `min_free` is {}: {consequence}",
             self.free,
             folder.display(),
             self.min_free
@@ -166,8 +140,8 @@ impl DiskStatus {
 }
 
 impl DiskLevel {
-    /// What may be recorded when `free` is left. What was stopped goes on only when a tenth more
-    /// than its bound is free, so that it does not stop and go with every file that is deleted.
+    /// What may be recorded when `free` is left. Topics that were stopped continue only when a tenth
+    /// more than their limit is free, so that they don't stop and continue with every deleted file.
     fn next(self, free: Bytes, min_free: Bytes) -> Self {
         let is_short = |level: Self, bound: u64| {
             let margin = if self >= level { bound / 10 } else { 0 };

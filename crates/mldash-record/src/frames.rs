@@ -1,7 +1,6 @@
-//! Rows whose byte arrays become files: encoded and saved on threads of their own, the file before
-//! the row that names it. When those can't keep up, these messages are dropped and no others.
+//! Rows whose byte arrays become files. Threads of their own encode and save the files, each file
+//! before the row that names it. If they can't keep up, only these messages are dropped.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
@@ -9,41 +8,39 @@ use std::thread::available_parallelism;
 use super::account::{DropReason, Note};
 use super::blobs::{RawBytes, insert_beside};
 use super::ledger::Ledger;
-use super::sources::{Source, Sources};
+use super::numbers::{FrameNumbers, Origin};
 use super::stream::{Outcome, Sink};
 use super::tracks::GivenTime;
 use super::workers::{Job, Workers};
 use crate::blob::{Blob, BlobError, FileFormats};
 use mldash_track::{Experiment, Fields, Files, Row, TrackError, Value, one_line};
 
-/// What may wait to become files, in bytes as they were received.
+/// The limit on messages that wait to become files, in bytes as received.
 const LIMIT_BYTES: usize = 128 << 20;
-/// The same where the recorder waits: more would only be memory.
+/// The same where the recorder waits. More would only use memory.
 const WAITING_LIMIT_BYTES: usize = 32 << 20;
-/// More would not help: the disk is one.
+/// More threads don't help: there is one disk.
 const MAX_THREADS: usize = 4;
 const INDEX_DIGITS: usize = 6;
 
-/// What happens to messages whose files can't be written as fast as they come.
+/// What happens to messages whose files can't be written fast enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenBehind {
-    /// They are dropped and counted: a live robot does not wait.
+    /// Drop and count them: a live robot does not wait.
     #[default]
     DropNewest,
-    /// The recorder waits: a bag does.
+    /// Wait, as for a bag.
     Wait,
 }
 
 /// Makes files of byte arrays, and numbers them.
 #[derive(Debug)]
 pub(super) struct Frames {
-    workers: Workers<WaitingFrame>,
+    workers: Workers<QueuedFrame>,
     when_behind: WhenBehind,
-    /// Set once what waits is to be left out.
+    /// Once set, waiting messages are left out.
     hurried: Arc<AtomicBool>,
-    /// The next index, by folder.
-    next: HashMap<String, u64>,
-    sources: Sources,
+    numbers: FrameNumbers,
 }
 
 /// A byte array that becomes a file.
@@ -52,13 +49,13 @@ pub(super) struct FramePart {
     pub(super) blob: Blob,
     pub(super) raw: RawBytes,
     pub(super) formats: FileFormats,
-    /// Below the track's own folder; empty where it is that.
+    /// The folder below the track's own; empty for the track's own.
     pub(super) folder: String,
-    /// What the columns begin with that tell of it.
+    /// The prefix of the columns that describe it.
     pub(super) prefix: String,
 }
 
-/// A row and what becomes its files.
+/// A row, and the byte arrays that become its files.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) row: Row,
@@ -66,15 +63,15 @@ pub(super) struct Frame {
     pub(super) notes: Vec<Note>,
     pub(super) ledger: Ledger,
     pub(super) sink: Sink,
-    /// Of the message.
-    pub(super) hash: u64,
+    /// The message that it is made of.
+    pub(super) origin: Origin,
     /// To be given back if the row is not stored.
     pub(super) given: GivenTime,
 }
 
 /// A row that waits for its files.
 #[derive(Debug)]
-struct WaitingFrame {
+struct QueuedFrame {
     row: Row,
     notes: Vec<Note>,
     sink: Sink,
@@ -92,7 +89,6 @@ struct NumberedPart {
     part: FramePart,
     folder: String,
     index: u64,
-    source: Source,
 }
 
 /// Why a frame is not stored.
@@ -110,22 +106,21 @@ impl Frames {
             workers: Workers::new(threads, LIMIT_BYTES),
             when_behind: WhenBehind::default(),
             hurried: Arc::default(),
-            next: HashMap::new(),
-            sources: Sources::default(),
+            numbers: FrameNumbers::default(),
         }
     }
 
-    /// For the part of a recording that comes next; this one still writes what it has.
+    /// For the next part of a recording. This one still writes what it has.
     pub(super) fn next_part(&self) -> Self {
         Self { when_behind: self.when_behind, hurried: self.hurried.clone(), ..Self::new() }
     }
 
-    /// Once `hurried` is set, what waits is counted and left out.
+    /// Once `hurried` is set, waiting messages are counted and left out.
     pub(super) fn hurry_when(&mut self, hurried: Arc<AtomicBool>) {
         self.hurried = hurried;
     }
 
-    /// What waits to become files, in bytes as they were received, and what may.
+    /// The bytes, as received, that wait to become files, and their limit.
     pub(super) fn fill(&self) -> (usize, usize) {
         (self.workers.waiting_bytes(), self.workers.limit_bytes())
     }
@@ -138,21 +133,22 @@ impl Frames {
         });
     }
 
-    /// Whether there is room for what becomes these files; waits for it where the recorder is to wait.
+    /// Returns true if there is room for these files. Waits for room if the recorder waits.
     pub(super) fn has_room(&self, parts: &[FramePart]) -> bool {
         self.make_room(held_bytes(parts))
     }
 
-    /// Takes a message that there is room for. Once its files are in `exp`, the row is appended, and what
-    /// became of it is booked.
+    /// Takes a message for which there is room. Once its files are in `exp`, its row is appended
+    /// and counted.
     ///
     /// # Errors
-    /// Files that can't be numbered; the message is the caller's to count then.
+    ///
+    /// Fails if the files can't be numbered. The caller counts the message then.
     pub(super) fn take(&mut self, exp: &Experiment, frame: Frame) -> Result<(), TrackError> {
-        let Frame { row, parts, notes, ledger, sink, hash, given } = frame;
+        let Frame { row, parts, notes, ledger, sink, origin, given } = frame;
         let cost_bytes = held_bytes(&parts);
-        let parts = self.number(exp, &sink, parts, hash)?;
-        self.workers.submit(WaitingFrame {
+        let parts = self.number(exp, &sink, parts, origin)?;
+        self.workers.submit(QueuedFrame {
             row,
             notes,
             sink,
@@ -167,26 +163,37 @@ impl Frames {
         Ok(())
     }
 
-    /// Whether a stored row is that of a message of this hash: its first file was made of it.
+    /// Returns true if a stored row is that of this message: its first file was made of it.
     pub(super) fn is_row_of(
         &mut self,
         exp: &Experiment,
         parts: &[FramePart],
         row: &Fields,
-        hash: u64,
+        origin: Origin,
     ) -> bool {
-        let Some(first) = parts.first() else { return false };
-        let column = format!("{}path", first.prefix);
-        // Beside a field of the message that is called so too.
+        // Every part is asked for: that takes its number.
+        let of_parts = parts.iter().map(|part| self.is_file_of(exp, part, row, origin));
+        of_parts.collect::<Vec<_>>().first().copied().unwrap_or_default()
+    }
+
+    fn is_file_of(
+        &mut self,
+        exp: &Experiment,
+        part: &FramePart,
+        row: &Fields,
+        origin: Origin,
+    ) -> bool {
+        let column = format!("{}path", part.prefix);
+        // If a field of the message has that name too, the column has another.
         let names = std::iter::successors(Some(column), |name| Some(format!("{name}_")));
-        let paths = names.map_while(|name| row.get(&name));
-        paths.into_iter().any(|path| match path {
-            Value::Text(path) => self.sources.is_of(exp, path, hash),
+        let mut paths = names.map_while(|name| row.get(&name));
+        paths.any(|path| match path {
+            Value::Text(path) => self.numbers.is_of(exp, path, origin),
             _ => false,
         })
     }
 
-    /// Whether so many bytes can become files soon; waits for it where the recorder is to wait.
+    /// Returns true if this many bytes can become files soon. Waits for that if the recorder waits.
     fn make_room(&self, bytes: usize) -> bool {
         match self.when_behind {
             WhenBehind::DropNewest => self.workers.has_room(bytes),
@@ -202,62 +209,42 @@ impl Frames {
         exp: &Experiment,
         sink: &Sink,
         parts: Vec<FramePart>,
-        hash: u64,
+        origin: Origin,
     ) -> Result<Vec<NumberedPart>, TrackError> {
         let track = sink.track().topic();
         let number = |part: FramePart| {
             let slash = if part.folder.is_empty() { "" } else { "/" };
             let folder = format!("{track}{slash}{}", part.folder);
-            let index = self.index(exp, &folder)?;
-            let source = self.sources.source(exp, &folder, index, hash);
-            Ok(NumberedPart { part, folder, index, source })
+            let index = self.numbers.number(exp, &folder, origin)?;
+            Ok(NumberedPart { part, folder, index })
         };
         parts.into_iter().map(number).collect()
     }
 
-    /// Returns once all files are saved and their rows handed on.
-    pub(super) fn settle(&self) {
+    /// Returns once all files are saved and their rows appended.
+    pub(super) fn wait_until_saved(&self) {
         self.workers.wait_until_idle();
-    }
-
-    /// The next number in a folder: behind what is there already.
-    fn index(&mut self, exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
-        let next = match self.next.get(folder) {
-            Some(next) => *next,
-            None => first_free(exp, folder)?,
-        };
-        self.next.insert(folder.to_owned(), next + 1);
-        Ok(next)
     }
 }
 
-/// What these hold in memory: at least the message that they are parts of.
+/// The memory that these parts hold: at least the message that they are parts of.
 fn held_bytes(parts: &[FramePart]) -> usize {
     let raw = || parts.iter().map(|part| &part.raw);
     let of_parts: usize = raw().map(|raw| raw.len()).sum();
     raw().map(RawBytes::message_bytes).max().unwrap_or_default().max(of_parts)
 }
 
-/// The number behind those of the files that are in a folder.
-fn first_free(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
-    let files = exp.files(folder).list()?;
-    let here = files.iter().filter(|file| file.path.trim_matches('/') == folder);
-    let numbers = here.filter_map(|file| file.filename.split('.').next()?.parse::<u64>().ok());
-    Ok(numbers.max().map_or(0, |last| last.saturating_add(1)))
-}
-
-impl WaitingFrame {
+impl QueuedFrame {
     fn save_all(&mut self) -> Result<(), Failed> {
         if self.hurried.load(Ordering::Relaxed) {
             return Err(Failed::LeftOut);
         }
-        for NumberedPart { part, folder, index, source } in std::mem::take(&mut self.parts) {
+        for NumberedPart { part, folder, index } in std::mem::take(&mut self.parts) {
             let encode = |error: BlobError| Failed::Encode(one_line(&error));
             let encoded = part.blob.encode(&part.raw, &part.formats).map_err(encode)?;
             let name = format!("{index:0INDEX_DIGITS$}.{}", encoded.extension);
             let path = format!("{folder}/{name}");
             let saved = self.files.save_bytes(&encoded.bytes, &path).map_err(Failed::Save)?;
-            source.note();
             let fields = &mut self.row.fields;
             let column = |name: &str| format!("{}{name}", part.prefix);
             insert_beside(fields, column("path"), path);
@@ -272,7 +259,7 @@ impl WaitingFrame {
     }
 }
 
-impl Job for WaitingFrame {
+impl Job for QueuedFrame {
     fn cost_bytes(&self) -> usize {
         self.cost_bytes
     }
@@ -307,84 +294,4 @@ impl Job for WaitingFrame {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Received, Recorder, TopicPlan};
-    use super::*;
-    use crate::mapping::Mapping;
-    use mldash_message::MessageType;
-    use mldash_track::Options;
-
-    const HEADER: &str = "\n===\nMSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\nstring frame_id\n\
-                          ===\nMSG: builtin_interfaces/Time\nint32 sec\nuint32 nanosec\n";
-
-    fn topic(recorder: &mut Recorder, topic: &str, type_name: &str, fields: &str) -> usize {
-        let mapping = Mapping::parse(&format!("topics: [topic: {topic}]"), "m.yaml").unwrap();
-        let name = type_name.parse().unwrap();
-        let message: Arc<MessageType> =
-            MessageType::from_bundle(&name, &format!("std_msgs/Header header\n{fields}{HEADER}"))
-                .unwrap();
-        let rule = mapping.rule_for(topic, &name).unwrap();
-        recorder.add_topic(TopicPlan::new(topic, topic, &message, &rule).unwrap())
-    }
-
-    /// A header with this stamp and, behind an empty frame id, `rest`.
-    fn stamped(sec: u8, rest: &[&[u8]]) -> Vec<u8> {
-        let header = [0, 1, 0, 0, sec, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
-        [&header[..], &rest.concat()].concat()
-    }
-
-    fn recorder() -> (tempfile::TempDir, Recorder) {
-        let root = tempfile::tempdir().unwrap();
-        let exp = Experiment::open("tests/frames/run", Options::local(root.path())).unwrap();
-        (root, Recorder::new(exp))
-    }
-
-    fn camera(recorder: &mut Recorder) -> usize {
-        let fields = "string format\nuint8[] data";
-        topic(recorder, "/camera", "sensor_msgs/msg/CompressedImage", fields)
-    }
-
-    /// 600 bytes that call themselves a picture.
-    fn picture(sec: u8) -> Vec<u8> {
-        let length = 600_u32.to_le_bytes();
-        stamped(sec, &[&1_u32.to_le_bytes(), &[0, 0, 0, 0], &length, &[7; 600]])
-    }
-
-    #[test]
-    fn pictures_that_come_too_fast_are_dropped_counted_and_cost_other_topics_nothing() {
-        let (_root, mut recorder) = recorder();
-        // Nobody works: what is taken waits.
-        recorder.frames.workers = Workers::new(0, 1000);
-        let camera = camera(&mut recorder);
-        let arm = topic(&mut recorder, "/arm", "my_msgs/msg/Arm", "uint32 joint");
-
-        for sec in 1..=3 {
-            recorder.record(camera, picture(sec), Received::At(1));
-            recorder.record(arm, stamped(sec, &[&[5, 0, 0, 0]]), Received::At(1));
-        }
-        let account = recorder.account();
-        assert!(account.adds_up());
-        let [camera, arm] = &account.topics[..] else { panic!("{account:?}") };
-        // The first is in nobody's account before it is stored.
-        assert_eq!((camera.received, camera.stored), (2, 0));
-        assert_eq!(camera.dropped[&DropReason::BlobQueueFull], 2);
-        assert!(camera.errors[0].contains("max_rate"), "{:?}", camera.errors);
-        assert_eq!((arm.received, arm.stored), (3, 3));
-    }
-
-    #[test]
-    fn in_a_hurry_what_waits_is_counted_and_left_out() {
-        let (_root, mut recorder) = recorder();
-        let camera = camera(&mut recorder);
-        recorder.record(camera, picture(1), Received::At(1));
-        recorder.flush().unwrap();
-        assert_eq!(recorder.account().topics[0].stored, 1, "flushed is stored");
-        recorder.hurry_when(Arc::new(AtomicBool::new(true)));
-        recorder.record(camera, picture(2), Received::At(1));
-        let (account, closed) = recorder.finish(None);
-        closed.unwrap();
-        assert!(account.adds_up());
-        assert_eq!((account.topics[0].received, account.topics[0].stored), (2, 1));
-        assert_eq!(account.topics[0].dropped[&DropReason::Stopped], 1);
-    }
-}
+mod tests;

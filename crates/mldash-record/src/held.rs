@@ -1,10 +1,10 @@
-//! Messages that need the receive time while there is none: under `use_sim_time` until the first
-//! `/clock`. Latched ones (`/robot_description`, `/tf_static`) come before it and never again.
+//! Messages that need the receive time before there is one: under `use_sim_time`, until the first
+//! `/clock`. Latched messages (`/robot_description`, `/tf_static`) come before it, and only once.
 
-/// What may be held of one topic.
+/// The limit on messages held for one topic.
 const HELD_BYTES: usize = 4 << 20;
 
-/// What waits for the clock of one topic.
+/// The messages of one topic that wait for the clock.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     messages: Vec<HeldMessage>,
@@ -15,12 +15,12 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct HeldMessage {
     pub(super) cdr: Vec<u8>,
-    /// What the account counts it as.
+    /// How many messages the account counts it as.
     pub(super) elements: usize,
 }
 
 impl Held {
-    /// Holds a message; whether it still fits.
+    /// Holds a message. Returns true if it fits.
     pub(super) fn push(&mut self, message: HeldMessage) -> bool {
         let bytes = self.bytes + message.cdr.len() + size_of::<HeldMessage>();
         let fits = bytes <= HELD_BYTES;
@@ -35,7 +35,7 @@ impl Held {
         self.messages.is_empty()
     }
 
-    /// All of it, in the order it came.
+    /// Takes all messages out, in the order they came.
     pub(super) fn take(&mut self) -> Vec<HeldMessage> {
         self.bytes = 0;
         std::mem::take(&mut self.messages)

@@ -1,17 +1,18 @@
-//! Which messages are the same: a hash of their bytes. Of an element of a message, which begins and ends
-//! where alignment has it, of what it says.
+//! Tells which messages are the same: a hash of a message's bytes. The bytes of an element within a
+//! message depend on alignment, so its values are hashed instead.
 
 use twox_hash::XxHash3_64;
 
 use mldash_message::Element;
 use mldash_track::{Array, Timestamp, Value};
 
-/// Of a message.
+/// The hash of a message.
 pub(super) fn of_message(cdr: &[u8]) -> u64 {
     XxHash3_64::oneshot(cdr)
 }
 
-/// Of an element of the message `cdr`, before anything is done to its columns. `scratch` is any memory.
+/// The hash of an element of the message `cdr`, before any of its columns change. `scratch` is
+/// reused memory.
 pub(super) fn of_element(element: &Element, cdr: &[u8], scratch: &mut Vec<u8>) -> u64 {
     scratch.clear();
     push_number(scratch, 's', &element.stamp_nanos.unwrap_or_default().to_le_bytes());
@@ -28,13 +29,13 @@ pub(super) fn of_element(element: &Element, cdr: &[u8], scratch: &mut Vec<u8>) -
     XxHash3_64::oneshot(scratch)
 }
 
-/// The same for messages of one hash, one topic and one time only.
+/// A hash that is the same only for messages with the same hash, topic and time.
 pub(super) fn at(hash: u64, ts: Timestamp, topic: u32) -> u64 {
     let seed = ts.as_secs().to_bits() ^ u64::from(topic).rotate_right(8);
     XxHash3_64::oneshot_with_seed(seed, &hash.to_le_bytes())
 }
 
-/// A kind, a length, and so many bytes: nothing runs into what follows it.
+/// A kind, a length and that many bytes, so that values can't run into each other.
 fn push(out: &mut Vec<u8>, kind: char, bytes: &[u8]) {
     out.push(kind as u8);
     out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());

@@ -1,12 +1,12 @@
-//! What kind of values columns hold, to say when that changes: as with a message whose definition changed
-//! between two bags. Readers can then not take the column as one of numbers any more.
+//! What kind of values columns hold. Reports when that changes, as when a message's definition
+//! changed between two bags: readers can then no longer treat the column as numbers.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use mldash_track::{Array, Column, Fields, Value};
 
-/// A column's kind, as coarse as it is stored.
+/// A column's kind, as coarse as the store keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kind {
     is_list: bool,
@@ -36,7 +36,7 @@ pub(super) struct Changed {
 pub(super) struct Kinds(HashMap<Column, Kind>);
 
 impl Kinds {
-    /// Takes in a row; the columns that are of another kind than before.
+    /// Takes a row. Returns the columns whose kind changed.
     pub(super) fn take(&mut self, fields: &Fields) -> Vec<Changed> {
         let mut changed = Vec::new();
         for (column, value) in fields.iter() {
@@ -53,7 +53,7 @@ impl Kinds {
 }
 
 impl Kind {
-    /// `None` where the value does not tell: nothing, and an empty list as it is read back.
+    /// `None` if the value does not tell: null, and an empty list as it is read back.
     fn of(value: &Value) -> Option<Self> {
         let one = |of| Some(Self { is_list: false, of });
         let list = |of| Some(Self { is_list: true, of });
@@ -93,7 +93,7 @@ impl fmt::Display for Kind {
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { column, before, now } = self;
-        write!(f, "column `{column}` was {before} and is {now} from here on")
+        write!(f, "column `{column}` changed from {before} to {now}")
     }
 }
 
@@ -116,9 +116,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                "column `n` was int and is text from here on",
-                "column `x` was float and is int from here on",
-                "column `q` was list of float and is list of text from here on",
+                "column `n` changed from int to text",
+                "column `x` changed from float to int",
+                "column `q` changed from list of float to list of text",
             ]
         );
     }

@@ -1,5 +1,5 @@
-//! One topic's account while it is recorded: booked by the recording thread and by those that make
-//! files, read by whoever shows it.
+//! One topic's account while recording. The recording thread and the threads that make files write
+//! it; anybody may read it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::kinds::Changed;
 use super::stream::Outcome;
 use mldash_track::{StoreError, Timestamp, TrackError, one_line};
 
-/// A topic's account, shared.
+/// A topic's account, shared between threads.
 #[derive(Clone, Debug)]
 pub(super) struct Ledger {
     topic: Arc<str>,
@@ -21,22 +21,22 @@ pub(super) struct Ledger {
     told: Arc<Mutex<Told>>,
 }
 
-/// What was said of each reason to drop messages: one reason can have many causes.
+/// What the log already says about each reason to drop messages. One reason can have many causes.
 #[derive(Debug, Default)]
 struct Told(HashMap<DropReason, HashSet<String>>);
 
-/// More causes of one reason are only counted.
+/// Further causes of one reason are only counted.
 const MAX_CAUSES: usize = 16;
 
 impl Told {
-    /// What is to be said of a message that is dropped; `None` when it was said.
+    /// The text to report for a dropped message; `None` if it was reported before.
     fn news(&mut self, reason: DropReason, why: impl FnOnce() -> String) -> Option<String> {
         let causes = self.0.entry(reason).or_default();
         if causes.len() > MAX_CAUSES {
             return None;
         }
         let cause = match causes.len() {
-            MAX_CAUSES => "others for other causes, which are not told one by one".to_owned(),
+            MAX_CAUSES => "other messages for further causes, which are not listed".to_owned(),
             _ => why(),
         };
         causes.insert(cause.clone()).then(|| format!("{reason}: {cause}"))
@@ -49,22 +49,22 @@ impl Ledger {
         Self { topic: topic.into(), account, told: Arc::default() }
     }
 
-    /// Whether `other` is of the same topic, in one account with this one.
+    /// Returns true if `other` shares this account.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.account, &other.account)
     }
 
-    /// The account as it stands.
+    /// The account so far.
     pub(super) fn account(&self) -> TopicAccount {
         self.account.lock().clone()
     }
 
-    /// Whether any message was dropped for this reason.
+    /// Returns true if any message was dropped for this reason.
     pub(super) fn has_dropped(&self, reason: DropReason) -> bool {
         self.account.lock().dropped.contains_key(&reason)
     }
 
-    /// Counts a message's bytes; whether they are the first.
+    /// Counts a message's bytes. Returns true for the topic's first message.
     pub(super) fn add_bytes(&self, bytes: usize) -> bool {
         let mut account = self.account.lock();
         let is_first = account.bytes == 0;
@@ -72,7 +72,7 @@ impl Ledger {
         is_first
     }
 
-    /// Books what became of a row, and the remarks on it if it was taken.
+    /// Counts what happened to a row, and the remarks on it if it was taken.
     pub(super) fn book(&self, outcome: Outcome, notes: &[Note]) {
         let mut account = self.account.lock();
         match outcome {
@@ -93,27 +93,27 @@ impl Ledger {
         }
     }
 
-    /// Says what a remark means, when it is the topic's first of its kind.
+    /// Logs what a remark means, the first time it is made on the topic.
     fn say(&self, note: Note) {
         let topic = &self.topic;
         match note {
             Note::ReceiveTimeUsed => tracing::warn!(
-                "{topic}: messages without a usable header stamp lie on the receive time \
-                 (`stamp: receive` in the mapping says that this is meant)"
+                "{topic}: messages without a usable header stamp get the receive time; set `stamp: \
+                 receive` in the mapping if that is intended"
             ),
             Note::StampMoved => tracing::info!(
-                "{topic}: several messages have one stamp; each gets a row of its own, at the next free \
-                 time ({note}); `same_stamp: merge` in the mapping would make one row of them"
+                "{topic}: several messages have the same stamp; each gets its own row, at the next free \
+                 time ({note}); set `same_stamp: merge` in the mapping to merge them into one row"
             ),
             Note::StampShared => tracing::warn!(
-                "{topic}: several messages have one stamp; the later one's fields are written over the \
-                 earlier one's ({note}), as `same_stamp: merge` in the mapping says"
+                "{topic}: several messages have the same stamp; fields of the later ones overwrite those \
+                 of the earlier ones ({note}), as set by `same_stamp: merge`"
             ),
             _ => {}
         }
     }
 
-    /// Notes messages of a stamp that stands still.
+    /// Notes messages whose stamp stands still.
     pub(super) fn note_still(&self, messages: u64, ts: Timestamp, said: &mut SaidOfClocks) {
         if !self.account.lock().note(Note::StampStandsStill, messages) {
             return;
@@ -121,15 +121,15 @@ impl Ledger {
         let topic = &self.topic;
         if said.is_news_of_stillness() {
             tracing::warn!(
-                "{topic}: the stamp stands still: {messages} messages in a row have {ts} s (a clock that \
-                 does not run, a driver that does not set it?)"
+                "{topic}: the stamp stands still: {messages} messages in a row have {ts} s; is its clock \
+                 stopped, or does its driver not set the stamp?"
             );
         } else {
-            tracing::info!("{topic}: the stamp stands still at {ts} s, too");
+            tracing::info!("{topic}: the stamp stands still at {ts} s too");
         }
     }
 
-    /// Notes a column whose type changed.
+    /// Notes a column whose kind changed.
     pub(super) fn note_changed(&self, changed: &Changed) {
         tracing::warn!("{}: {changed}", self.topic);
         let mut account = self.account.lock();
@@ -137,25 +137,25 @@ impl Ledger {
         account.errors.push(format!("{}: {changed}", Note::ColumnTypeChanged));
     }
 
-    /// Notes messages whose stamps are those of another clock.
+    /// Notes messages whose stamps come from another clock.
     pub(super) fn note_far(&self, messages: u64) {
         self.account.lock().note(Note::FarFromClock, messages);
     }
 
-    /// As [`note_far`](Self::note_far), when that is found: they are `ahead_secs` from their receipt.
+    /// Like [`note_far`](Self::note_far), at the message that shows it. The stamps are `ahead_secs`
+    /// ahead of the receive time.
     pub(super) fn find_far(&self, messages: u64, ahead_secs: f64, said: &mut SaidOfClocks) {
         self.note_far(messages);
         self.account.lock().stamps_ahead_secs = Some(ahead_secs);
-        let (topic, apart_secs) = (&self.topic, ahead_secs.abs());
-        let side = if ahead_secs < 0.0 { "behind" } else { "ahead of" };
+        let (topic, apart) = (&self.topic, span_text(ahead_secs.abs()));
+        let side = if ahead_secs < 0.0 { "older" } else { "newer" };
         if said.is_news_of_distance(ahead_secs) {
             tracing::warn!(
-                "{topic}: stamps lie {apart_secs:.3} s {side} the time of their receipt; rows keep \
-                 them. A played bag does that; for a device's clock that is off there is \
-                 `stamp_offset`"
+                "{topic}: stamps are {apart} {side} than the receive time, and rows keep them; normal \
+                 when playing a bag. If a device's clock is off, set `stamp_offset` in the mapping"
             );
         } else {
-            tracing::info!("{topic}: stamps lie {apart_secs:.3} s {side} the time of receipt, too");
+            tracing::info!("{topic}: stamps are {apart} {side} than the receive time too");
         }
     }
 
@@ -167,11 +167,11 @@ impl Ledger {
         let topic = &self.topic;
         if said.is_news_of_jump() {
             tracing::warn!(
-                "{topic}: time jumped back to {ts} s (a simulator or a bag started anew?); rows are \
-                 sorted in between those of before. To keep recordings apart, give each an experiment"
+                "{topic}: time jumped back to {ts} s (was a simulator or a bag restarted?); rows are \
+                 sorted in among the earlier ones. Use one experiment per run to keep them apart"
             );
         } else {
-            tracing::info!("{topic}: time jumped back to {ts} s, too");
+            tracing::info!("{topic}: time jumped back to {ts} s too");
         }
     }
 
@@ -180,17 +180,17 @@ impl Ledger {
         self.drop_one(refusal_reason(error), || one_line(error));
     }
 
-    /// Counts a message that was lost or refused; the first of its reason is told with `why`.
+    /// Counts a message that was lost or refused. Logs `why` for the first of each cause.
     pub(super) fn drop_one(&self, reason: DropReason, why: impl FnOnce() -> String) {
         self.drop_many(reason, 1, why);
     }
 
-    /// As [`drop_one`](Self::drop_one), for what a refusal says.
+    /// Like [`drop_one`](Self::drop_one), for a refusal.
     pub(super) fn drop_by(&self, refusal: Refusal) {
         self.drop_one(refusal.reason, || refusal.why);
     }
 
-    /// As [`drop_one`](Self::drop_one), for several.
+    /// Like [`drop_one`](Self::drop_one), for several messages.
     pub(super) fn drop_many(
         &self,
         reason: DropReason,
@@ -202,7 +202,7 @@ impl Ledger {
         account.drop_received(reason, messages);
         if let Some(error) = self.told.lock().news(reason, why) {
             match reason {
-                // Said once for all topics, when it begins.
+                // Logged once for all topics when it starts.
                 DropReason::DiskLow => {}
                 _ if reason.is_loss() && is_first => {
                     tracing::error!("{}: dropped, {error}", self.topic);
@@ -214,23 +214,21 @@ impl Ledger {
         }
     }
 
-    /// Counts messages that were lost for want of time or of room, or left out as asked for.
+    /// Counts messages that were lost for lack of time or room, or left out on purpose.
     pub(super) fn drop_lost(&self, reason: DropReason, messages: u64) {
         let why = match reason {
-            DropReason::Paused => "as asked for; they are counted",
-            DropReason::Stopped => "the recording was ended in a hurry",
-            DropReason::TooLarge => {
-                "larger than 96 MiB, more than is taken of one message of a bag"
-            }
+            DropReason::Paused => "the recording is paused",
+            DropReason::Stopped => "the recording was stopped before they were written",
+            DropReason::TooLarge => "larger than 96 MiB, the limit for one message of a bag",
             DropReason::BlobQueueFull => {
-                "they came faster than files of them could be written; `max_rate` thins them out"
+                "they arrived faster than their files could be written; `max_rate` records fewer of them"
             }
-            _ => "messages came faster than they were decoded",
+            _ => "messages arrived faster than they could be decoded",
         };
         self.drop_many(reason, messages, || why.to_owned());
     }
 
-    /// The number of messages that never came has changed by so many; a late one takes a loss back.
+    /// Changes the number of lost messages. A message that arrives late takes a loss back.
     pub(super) fn count_lost(&self, change: i64) {
         let mut account = self.account.lock();
         let before = account.lost.known();
@@ -239,30 +237,30 @@ impl Ledger {
         drop(account);
         if before == 0 && lost > 0 {
             tracing::error!(
-                "{}: {lost} messages were lost before they came here (network, the middleware's history, \
-                 or a stopped process); the account counts them",
+                "{}: {lost} messages were lost before they were received (network, the middleware's \
+                 history, or a stopped process); the account counts them",
                 self.topic
             );
         }
     }
 
-    /// Notes that it can't be known how many messages never came.
+    /// Notes that the number of lost messages can't be known.
     pub(super) fn set_loss_unknown(&self) {
         self.account.lock().lost = Lost::Unknown;
         tracing::warn!(
-            "{}: the middleware does not number messages, so losses on the way can't be counted",
+            "{}: the middleware does not number messages, so losses before receipt can't be counted",
             self.topic
         );
     }
 
-    /// Takes rows that were stored as merged ones.
-    pub(super) fn settle(&self, rows: u64) {
+    /// Counts stored rows as merged ones.
+    pub(super) fn count_as_merged(&self, rows: u64) {
         let mut account = self.account.lock();
         account.stored -= rows;
         account.merged += rows;
     }
 
-    /// Takes rows that were stored as dropped ones, which never left memory.
+    /// Counts stored rows as dropped ones, since the store did not keep them.
     pub(super) fn take_back(&self, rows: u64) {
         if rows == 0 {
             return;
@@ -273,8 +271,23 @@ impl Ledger {
             account.received -= rows;
         }
         self.drop_many(DropReason::StoreFull, rows, || {
-            "the store took no rows until the end of the recording".to_owned()
+            "the store took no rows until the end, or what was stored was removed".to_owned()
         });
+    }
+}
+
+/// A span of time with a unit that suits its length.
+fn span_text(secs: f64) -> String {
+    const MINUTE: f64 = 60.0;
+    const HOUR: f64 = 60.0 * MINUTE;
+    const DAY: f64 = 24.0 * HOUR;
+    const YEAR: f64 = 365.25 * DAY;
+    match secs {
+        _ if secs < 2.0 * MINUTE => format!("{secs:.1} s"),
+        _ if secs < 2.0 * HOUR => format!("{:.1} min", secs / MINUTE),
+        _ if secs < 2.0 * DAY => format!("{:.1} h", secs / HOUR),
+        _ if secs < 2.0 * YEAR => format!("{:.1} days", secs / DAY),
+        _ => format!("{:.1} years", secs / YEAR),
     }
 }
 
@@ -285,5 +298,16 @@ fn refusal_reason(error: &TrackError) -> DropReason {
         TrackError::Closed(_) => DropReason::Stopped,
         TrackError::LocalFull { .. } => DropReason::LocalFull,
         _ => DropReason::StoreFull,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_shown_with_a_unit_that_suits_it() {
+        let shown = [12.34, 600.0, 86_400.0, 864_000.0, 658_062_543.699].map(span_text);
+        assert_eq!(shown, ["12.3 s", "10.0 min", "24.0 h", "10.0 days", "20.9 years"]);
     }
 }

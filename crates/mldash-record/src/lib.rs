@@ -8,10 +8,9 @@ mod account;
 pub mod bag;
 pub mod blob;
 mod blobs;
+mod candidate;
 mod change;
 mod clock;
-mod decode;
-mod description;
 mod disk;
 mod frames;
 mod held;
@@ -20,13 +19,15 @@ mod kinds;
 mod ledger;
 pub mod mapping;
 mod meter;
+mod numbers;
 mod parts;
+mod payload;
 mod plan;
 mod required;
+mod robot_description;
 mod schema;
 mod session;
 mod slots;
-mod sources;
 mod status;
 mod stream;
 mod throttle;
@@ -36,10 +37,11 @@ mod tracks;
 mod workers;
 
 pub use account::{Account, DropReason, Lost, Note, TopicAccount};
-pub use decode::Decoded;
+pub use candidate::{Candidate, Decision};
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 pub use frames::WhenBehind;
 pub use parts::{PartAccount, SplitError};
+pub use payload::{Decoded, Payload};
 pub use plan::{PlanError, TopicPlan};
 pub use required::{RequiredAccount, RequiredState};
 pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
@@ -81,7 +83,7 @@ pub struct Recorder {
 }
 
 /// Where rows and files go.
-struct Destination<'a> {
+struct Output<'a> {
     exp: &'a Experiment,
     frames: &'a mut Frames,
     tracks: &'a mut Tracks,
@@ -122,7 +124,7 @@ impl Recorder {
         match DiskGuard::watch(self.exp.folder(), min_free) {
             Ok(guard) => self.disk = Some(guard),
             // A full disk is then noticed only when the store fails.
-            Err(error) => tracing::warn!("the disk's free space is not watched: {error}"),
+            Err(error) => tracing::warn!("free disk space is not monitored: {error}"),
         }
     }
 
@@ -154,38 +156,25 @@ impl Recorder {
         self.topics.len() - 1
     }
 
-    /// Records a message of the topic with this number: CDR with its encapsulation header, and its
-    /// receive and send times. A message that needs a receive time is held until the ROS clock
-    /// runs.
-    pub fn record(&mut self, topic: usize, cdr: Vec<u8>, receipt: impl Into<Receipt>) {
-        let receipt = receipt.into();
-        self.take(topic, receipt.received, |topic, to, disk| topic.record(to, cdr, receipt, disk));
-    }
-
-    /// Like [`record`](Self::record), for a message that the topic's plan has already decoded.
-    pub fn record_decoded(&mut self, topic: usize, message: Decoded, receipt: impl Into<Receipt>) {
-        let receipt = receipt.into();
-        self.take(topic, receipt.received, |topic, to, disk| {
-            topic.record_decoded(to, message, receipt, disk);
-        });
-    }
-
-    /// Records a message, after the checks that run on every message.
-    fn take(
+    /// Records a message of the topic with this number, and its receive and send times. The message
+    /// is CDR with its encapsulation header, or [decoded](Decoded) by the topic's plan. A message that
+    /// needs a receive time is held until the ROS clock runs.
+    pub fn record(
         &mut self,
         topic: usize,
-        received: Received,
-        record: impl FnOnce(&mut TopicRecorder, &mut Destination<'_>, Option<DiskStatus>),
+        message: impl Into<Payload>,
+        receipt: impl Into<Receipt>,
     ) {
+        let receipt = receipt.into();
         let disk = self.disk();
         self.session.count(topic, 1);
-        let mut to = Destination {
+        let mut to = Output {
             exp: &self.exp,
             frames: &mut self.frames,
             tracks: &mut self.tracks,
             clocks: &mut self.session.clocks,
         };
-        match received {
+        match receipt.received {
             Received::At(nanos) if self.is_clock_awaited => {
                 self.is_clock_awaited = false;
                 self.topics.iter_mut().for_each(|topic| topic.release_held(&mut to, nanos));
@@ -194,7 +183,7 @@ impl Recorder {
             Received::At(_) | Received::Unknown => {}
         }
         if let Some(topic) = self.topics.get_mut(topic) {
-            record(topic, &mut to, disk);
+            topic.record(&mut to, message.into(), receipt, disk);
         }
     }
 
@@ -269,7 +258,7 @@ impl Recorder {
     /// Call this about once a second.
     pub fn post_status(&mut self, queue: QueueFill) {
         let now = Instant::now();
-        let topics = self.session.look(now, &mut self.topics);
+        let topics = self.session.collect_status(now, &mut self.topics);
         let (file_bytes, file_limit_bytes) = self.frames.fill();
         self.session.board.post(Status {
             experiment: self.exp.name().to_string(),
@@ -289,7 +278,7 @@ impl Recorder {
     /// # Errors
     /// Returns the error of the first track that could not be written; its rows are retried.
     pub fn flush(&self) -> Result<(), TrackError> {
-        self.frames.settle();
+        self.frames.wait_until_saved();
         self.exp.flush_store()
     }
 
@@ -316,7 +305,7 @@ impl Recorder {
         let before = self.exp.name().clone();
         let (name, number) = self.session.parts.next_name(&before, self.exp.folder());
         let next = self.exp.continue_in(&name).map_err(SplitError::Open)?;
-        tracing::info!("going on in {name}, {}", next.folder().display());
+        tracing::info!("continuing in {name}, {}", next.folder().display());
         let ended = self.session.start_part(&self.topics);
         let session = std::mem::replace(&mut self.session, ended);
         let mut next = Self::in_session(next, session);
@@ -356,7 +345,7 @@ impl Recorder {
     /// # Errors
     /// Fails if the store could not be closed or the account could not be written.
     pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
-        self.frames.settle();
+        self.frames.wait_until_saved();
         self.session.end(&self.topics);
         let mut account = self.account();
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
@@ -371,7 +360,7 @@ impl Recorder {
         };
         for track in &closed.tracks {
             book(&topics, track.merged_on_disk, |topic, rows| {
-                topic.settle(&track.info.topic, rows)
+                topic.count_as_merged(&track.info.topic, rows)
             });
         }
         for lost in &lost {
@@ -379,7 +368,7 @@ impl Recorder {
         }
         account.topics = accounts(&topics, &self.refused_topics);
         account.failure = failure.or_else(|| failed.as_ref().map(|error| one_line(error)));
-        account.settle();
+        account.conclude();
         let (earlier_parts, parts_closed) = self.session.parts.finish();
         account.earlier_parts = earlier_parts;
         let mut written = write_account(&account, &account_file);

@@ -1,7 +1,7 @@
-//! The mapping: which topics become which tracks, by which stamp, with which fields. Reads the
-//! YAML and answers questions about topics; knows nothing of the graph.
+//! The mapping: which topics become which tracks, with which stamp and fields. Reads the YAML and
+//! answers questions about topics. Knows nothing of the graph.
 //!
-//! A text becomes a tree whose nodes know their places (`yaml`), the tree is read with types
+//! A text becomes a tree whose nodes know their places (`yaml`). The tree is read with types
 //! (`reader`, `read`), and everything that is wrong is reported at once ([`MappingErrors`]).
 
 mod blobs;
@@ -23,7 +23,6 @@ mod template;
 mod tests;
 mod topic;
 mod track_pattern;
-mod type_check;
 mod warnings;
 mod yaml;
 
@@ -58,10 +57,11 @@ pub(crate) use yaml::texts_at;
 const NOT_ROS: &str = "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`; \
                        a topic of a bag that is called so is taken by `import`";
 
-/// A mapping is written by people.
+/// People write mappings; none is larger.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
 
-/// Measured: at 5,000 messages a second it saves a third of the CPU, and less gathering saves less.
+/// Measured: at 5,000 messages a second, this saves a third of the CPU, and shorter times save
+/// less.
 const DEFAULT_GATHER: Duration = Duration::from_millis(5);
 
 /// What to record, and how.
@@ -95,22 +95,22 @@ pub struct Mapping {
     start_paused: bool,
     clock_jump: ClockJump,
     gather: Option<Duration>,
-    /// What holds for all topics.
+    /// Defaults for all topics.
     defaults: Keys,
     text: String,
     path: PathBuf,
 }
 
-/// What holds for all topics of a type, where their rules leave it open.
+/// Defaults for all topics of a type.
 type TypeDefaults = BTreeMap<TypeName, Placed<Keys>>;
 
-/// What to do when the ROS clock jumps back, as a simulator's does that is started anew.
+/// What to do when the ROS clock jumps back, as when a simulator is restarted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClockJump {
-    /// Go on: rows are sorted in by their times.
+    /// Continue: rows are sorted in by their times.
     #[default]
     Sort,
-    /// Go on in a new experiment, so that times of different runs stay apart.
+    /// Continue in a new experiment, so that times of different runs stay apart.
     Split,
 }
 
@@ -119,24 +119,24 @@ pub enum ClockJump {
 pub struct Remote {
     /// Its address, http or https.
     pub url: String,
-    /// The environment variable that holds the token.
+    /// The environment variable with the token.
     pub token_env: Option<String>,
-    /// What stays here of what the server has.
+    /// What to keep here of the data that the server has.
     pub keep: Keep,
-    /// What the local store may take.
+    /// The limit on the local store.
     pub max_local: Option<Bytes>,
-    /// What happens when it takes that.
+    /// What happens at that limit.
     pub when_full: WhenLocalFull,
 }
 
-/// When rows are written; `None` where the mapping leaves it open.
+/// When rows are written; `None` if the mapping does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flush {
-    /// Time between flushes.
+    /// Time between flushes: 10 ms to a day.
     pub interval: Option<Duration>,
     /// Rows of one track that trigger a flush; at least 1.
     pub batch: Option<usize>,
-    /// Time between syncs to the disk itself.
+    /// Time between syncs to disk: 10 ms to a day.
     pub fsync: Option<Duration>,
 }
 
@@ -144,16 +144,18 @@ impl Mapping {
     /// Reads a mapping's file.
     ///
     /// # Errors
-    /// A file that can't be read, or everything that is wrong with it.
+    ///
+    /// Fails if the file can't be read, or with everything that is wrong in it.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, MappingErrors> {
         let path = path.as_ref();
         Self::parse(&Self::read(path)?, path)
     }
 
-    /// The mapping that a text means; messages call it `path`.
+    /// Parses a mapping. Messages call it `path`.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    ///
+    /// Fails with everything that is wrong in it.
     pub fn parse(text: &str, path: impl AsRef<Path>) -> Result<Self, MappingErrors> {
         let mut problems = Problems::default();
         let mapping = read::mapping(text, &mut problems);
@@ -162,12 +164,13 @@ impl Mapping {
         problems.none_or_all(path, mapping)
     }
 
-    /// As [`load`](Self::load), and compared with the message definitions at hand, so that what
-    /// is wrong with either is reported at once.
+    /// Like [`load`](Self::load), and also compares the mapping with the available message
+    /// definitions, so that everything wrong is reported at once.
     ///
     /// # Errors
-    /// A file that can't be read, or everything that is wrong with it: types that are not known
-    /// and fields that types lack, too.
+    ///
+    /// Fails if the file can't be read, or with everything that is wrong in it, including unknown
+    /// types and fields that types lack.
     pub fn load_checked(
         path: impl AsRef<Path>,
         definitions: &Definitions,
@@ -195,12 +198,12 @@ impl Mapping {
         problems.none_or_all(path, checked)
     }
 
-    /// How a recording is named.
+    /// The name of a recording.
     pub fn experiment(&self) -> Option<&ExperimentTemplate> {
         self.experiment.as_ref().map(|experiment| &experiment.value)
     }
 
-    /// The local store's root.
+    /// The root of the local store.
     pub fn root(&self) -> Option<&Path> {
         self.root.as_deref()
     }
@@ -215,7 +218,7 @@ impl Mapping {
         &self.flush
     }
 
-    /// What of the disk is to stay free.
+    /// The disk space to keep free.
     pub fn min_free(&self) -> Option<Bytes> {
         self.min_free
     }
@@ -225,17 +228,17 @@ impl Mapping {
         &self.rules
     }
 
-    /// Topics that a recording is not whole without.
+    /// Topics that a complete recording must have.
     pub fn required(&self) -> &[Required] {
         &self.required
     }
 
-    /// Whether a recording starts paused.
+    /// Returns true if a recording starts paused.
     pub fn start_paused(&self) -> bool {
         self.start_paused
     }
 
-    /// Whether globs are not to mean this topic.
+    /// Returns true if globs don't match this topic.
     pub fn excludes(&self, topic: &str) -> bool {
         self.exclude.iter().any(|excluded| excluded.value.captures(topic).is_some())
     }
@@ -245,23 +248,23 @@ impl Mapping {
         self.clock_jump
     }
 
-    /// How long messages may gather in the middleware under load before they are taken.
+    /// How long messages may collect in the middleware under load before they are taken.
     pub fn gather(&self) -> Duration {
         self.gather.unwrap_or(DEFAULT_GATHER)
     }
 
-    /// The text as it was written.
+    /// The mapping's text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What messages call it: its file.
+    /// The mapping's name in messages: its file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The same for a node: relative topics lie under `namespace`, `~/x` under the node `node` in
-    /// it.
+    /// The same for a node: relative topics are under `namespace`, and `~/x` is under the node
+    /// `node` in it.
     pub fn resolve(mut self, namespace: &str, node: &str) -> Self {
         let rules = self.rules.iter_mut().map(|rule| &mut rule.topic);
         let required = self.required.iter_mut().map(|required| &mut required.topic);
@@ -271,10 +274,11 @@ impl Mapping {
         self
     }
 
-    /// How messages of type `ty` on `topic`, a topic of a graph or a bag, are recorded, if at all.
+    /// How messages of type `ty` on `topic`, a topic of a graph or a bag, are recorded; `None` if
+    /// they are not.
     ///
     /// An entry with the topic's own name goes before globs, also for a topic that is excluded or
-    /// of another type. Of the globs the first counts whose `type`, if it has one, is `ty`.
+    /// has another type. Of the globs, the first one counts whose `type` is `ty` or not given.
     pub fn rule_for(&self, topic: &str, ty: &TypeName) -> Option<RuleMatch<'_>> {
         let named = self.rules.iter().find(|r| r.topic().names(topic));
         let (rule, captures) = match named {
@@ -285,11 +289,11 @@ impl Mapping {
                 Some((rule, rule.topic().captures(topic).filter(|_| fits)?))
             })?,
         };
-        let settings = self.keys_of(rule, Some(ty)).settle();
+        let settings = self.keys_of(rule, Some(ty)).with_defaults();
         Some(RuleMatch { rule, captures, settings, type_conflict: rule.type_conflict(topic, ty) })
     }
 
-    /// The entry that means `topic`, a topic of a graph or a bag, whatever its type is: for topics whose
+    /// The entry that matches `topic`, a topic of a graph or a bag, with any type: for topics whose
     /// type is not one of ROS 2.
     pub fn rule_naming(&self, topic: &str) -> Option<&Rule> {
         let named = self.rules.iter().find(|r| r.topic().names(topic));
@@ -299,17 +303,17 @@ impl Mapping {
         })
     }
 
-    /// The entries that stand nowhere in `matched`.
+    /// The entries that are at no place in `matched`.
     pub fn rules_not_at(&self, matched: &HashSet<Place>) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| !matched.contains(&rule.place()))
     }
 
-    /// The labels of the entries that stand nowhere in `matched`.
+    /// The labels of the entries that are at no place in `matched`.
     pub fn topics_not_at(&self, matched: &HashSet<Place>) -> Vec<String> {
         self.rules_not_at(matched).map(Rule::label).collect()
     }
 
-    /// Notes names that no graph has; only an import can do something with them.
+    /// Reports names that no graph has. Only an import can use them.
     fn check_names(&self, problems: &mut Problems) {
         let rules = self.rules.iter().map(|rule| &rule.topic);
         let required = self.required.iter().map(|required| &required.topic);
@@ -320,7 +324,8 @@ impl Mapping {
         }
     }
 
-    /// What a rule says of messages of a type, and where it leaves a key open, the type and the mapping.
+    /// The keys of a rule for messages of a type, completed by those of the type and of the
+    /// mapping.
     fn keys_of(&self, rule: &Rule, ty: Option<&TypeName>) -> Keys {
         match ty.and_then(|ty| self.types.get(ty)) {
             Some(of_type) => rule.keys.over(&of_type.value).over(&self.defaults),

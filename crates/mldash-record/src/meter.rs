@@ -1,68 +1,68 @@
-//! How a topic comes in, looked at about once a second: its rate, whether it fell silent, whether
-//! something of it was lost lately. Pure: the caller brings the time.
+//! How a topic's messages arrive, measured about once a second: its rate, whether it fell silent,
+//! whether any were lost lately. Pure: the caller brings the time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Over how long a rate is measured.
+/// The window over which a rate is measured.
 pub(super) const WINDOW: Duration = Duration::from_secs(5);
-/// A loss counts as trouble for so long.
+/// How long a loss counts as recent.
 const LATELY: Duration = Duration::from_secs(10);
-/// Fewer messages say nothing about how often a topic comes.
+/// Fewer messages tell nothing about the usual interval.
 const FEW_MESSAGES: u64 = 5;
-/// A topic is silent when it is overdue by so many of its usual intervals, and by [`WINDOW`].
+/// A topic is silent when it is overdue by this many of its usual intervals, and by [`WINDOW`].
 const OVERDUE_INTERVALS: u32 = 5;
-/// Bounds the looks that are kept, whatever the window.
-const MAX_LOOKS: usize = 3_600;
+/// Bounds the samples that are kept, whatever the window.
+const MAX_SAMPLES: usize = 3_600;
 
 /// A topic's counts over time.
 #[derive(Debug)]
 pub(super) struct Meter {
     window: Duration,
-    /// Oldest first; they span the window.
-    looks: VecDeque<Look>,
+    /// Oldest first. They span the window.
+    samples: VecDeque<Sample>,
     first_at: Option<Instant>,
     last_at: Option<Instant>,
     lost_at: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct Sample {
     at: Instant,
     messages: u64,
     lost: u64,
 }
 
-/// What a look shows.
+/// What a measurement shows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Reading {
     pub(super) messages: u64,
-    /// Messages a second, over the window or as much of it as there is.
+    /// Messages per second, over the window or the part of it that has passed.
     pub(super) rate_hz: f64,
-    /// Whether the rate is one over a whole window.
+    /// Whether the rate is over a whole window.
     pub(super) is_settled: bool,
-    /// Since the last message; `None` before the first.
+    /// Time since the last message; `None` before the first.
     pub(super) silent: Option<Duration>,
-    /// It used to come and has stopped.
+    /// Messages used to come and have stopped.
     pub(super) is_stale: bool,
-    /// Something was lost lately.
+    /// Messages were lost lately.
     pub(super) is_losing: bool,
 }
 
 impl Meter {
-    /// Starts at `now` with nothing; rates are measured over `window`.
+    /// Starts at `now` with no messages. Rates are measured over `window`.
     pub(super) fn new(now: Instant, window: Duration) -> Self {
-        let start = Look { at: now, messages: 0, lost: 0 };
-        Self { window, looks: [start].into(), first_at: None, last_at: None, lost_at: None }
+        let start = Sample { at: now, messages: 0, lost: 0 };
+        Self { window, samples: [start].into(), first_at: None, last_at: None, lost_at: None }
     }
 
-    /// Takes the counts as they are at `now`.
-    pub(super) fn look(&mut self, now: Instant, messages: u64, lost: u64) -> Reading {
-        let before = self.looks.back().copied();
+    /// Takes the counts at `now`.
+    pub(super) fn measure(&mut self, now: Instant, messages: u64, lost: u64) -> Reading {
+        let before = self.samples.back().copied();
         if before.is_none_or(|before| messages > before.messages) {
             if self.first_at.is_none() {
-                // The silence before the first message is no part of its rate.
-                self.looks.drain(..self.looks.len().saturating_sub(1));
+                // The silence before the first message does not count for its rate.
+                self.samples.drain(..self.samples.len().saturating_sub(1));
                 self.first_at = Some(now);
             }
             self.last_at = Some(now);
@@ -70,18 +70,18 @@ impl Meter {
         if before.is_some_and(|before| lost > before.lost) {
             self.lost_at = Some(now);
         }
-        self.looks.push_back(Look { at: now, messages, lost });
-        // The second one reaches back far enough: the first is not needed any more.
-        while self.looks.len() > MAX_LOOKS
-            || self.looks.get(1).is_some_and(|second| now - second.at >= self.window)
+        self.samples.push_back(Sample { at: now, messages, lost });
+        // The second sample reaches back far enough, so the first is not needed.
+        while self.samples.len() > MAX_SAMPLES
+            || self.samples.get(1).is_some_and(|second| now - second.at >= self.window)
         {
-            self.looks.pop_front();
+            self.samples.pop_front();
         }
         self.reading(now, messages)
     }
 
     fn reading(&self, now: Instant, messages: u64) -> Reading {
-        let oldest = self.looks.front().copied().unwrap_or(Look { at: now, messages, lost: 0 });
+        let oldest = self.samples.front().copied().unwrap_or(Sample { at: now, messages, lost: 0 });
         let span = now - oldest.at;
         let came = messages.saturating_sub(oldest.messages);
         let silent = self.last_at.map(|last_at| now - last_at);
@@ -95,7 +95,7 @@ impl Meter {
         }
     }
 
-    /// How long a silence is none yet.
+    /// How long the topic may be silent before it is overdue.
     fn overdue_after(&self, messages: u64) -> Duration {
         let (Some(first_at), Some(last_at)) = (self.first_at, self.last_at) else {
             return Duration::MAX;
@@ -113,18 +113,18 @@ mod tests {
     use super::*;
 
     /// Looks once a second at a topic that has had so many messages by then.
-    fn looks(meter: &mut Meter, start: Instant, counts: &[u64]) -> Vec<Reading> {
-        let look = |(i, messages): (usize, &u64)| {
-            meter.look(start + Duration::from_secs(i as u64 + 1), *messages, 0)
+    fn measure_each(meter: &mut Meter, start: Instant, counts: &[u64]) -> Vec<Reading> {
+        let measure = |(i, messages): (usize, &u64)| {
+            meter.measure(start + Duration::from_secs(i as u64 + 1), *messages, 0)
         };
-        counts.iter().enumerate().map(look).collect()
+        counts.iter().enumerate().map(measure).collect()
     }
 
     #[test]
     fn a_rate_is_that_of_the_last_five_seconds() {
         let start = Instant::now();
         let mut meter = Meter::new(start, WINDOW);
-        let readings = looks(&mut meter, start, &[50, 100, 150, 200, 250, 300, 300, 300]);
+        let readings = measure_each(&mut meter, start, &[50, 100, 150, 200, 250, 300, 300, 300]);
         assert_eq!(readings[1].rate_hz, 50.0);
         assert!(!readings[3].is_settled && readings[4].is_settled);
         assert_eq!(readings[5].rate_hz, 50.0);
@@ -137,8 +137,10 @@ mod tests {
         let start = Instant::now();
         let mut meter = Meter::new(start, WINDOW);
         let counts = [10, 20, 30, 30, 30, 30, 30, 30, 30, 40];
-        let stale: Vec<bool> =
-            looks(&mut meter, start, &counts).iter().map(|reading| reading.is_stale).collect();
+        let stale: Vec<bool> = measure_each(&mut meter, start, &counts)
+            .iter()
+            .map(|reading| reading.is_stale)
+            .collect();
         assert_eq!(stale.iter().position(|stale| *stale), Some(8), "{stale:?}");
         assert!(!stale[9]);
     }
@@ -147,10 +149,15 @@ mod tests {
     fn a_topic_that_speaks_seldom_is_not_stale_for_being_silent() {
         let start = Instant::now();
         let mut meter = Meter::new(start, WINDOW);
-        assert!(!looks(&mut meter, start, &[1; 100])[99].is_stale, "one message, latched perhaps");
+        assert!(
+            !measure_each(&mut meter, start, &[1; 100])[99].is_stale,
+            "one message, latched perhaps"
+        );
         let mut meter = Meter::new(start, WINDOW);
         let every_ten: Vec<u64> = (0..100).map(|i| i / 10 + 1).collect();
-        assert!(looks(&mut meter, start, &every_ten).iter().all(|reading| !reading.is_stale));
+        assert!(
+            measure_each(&mut meter, start, &every_ten).iter().all(|reading| !reading.is_stale)
+        );
     }
 
     #[test]
@@ -158,9 +165,9 @@ mod tests {
         let start = Instant::now();
         let mut meter = Meter::new(start, WINDOW);
         let at = |secs| start + Duration::from_secs(secs);
-        assert!(!meter.look(at(1), 10, 0).is_losing);
-        assert!(meter.look(at(2), 20, 3).is_losing);
-        assert!(meter.look(at(11), 20, 3).is_losing);
-        assert!(!meter.look(at(12), 20, 3).is_losing);
+        assert!(!meter.measure(at(1), 10, 0).is_losing);
+        assert!(meter.measure(at(2), 20, 3).is_losing);
+        assert!(meter.measure(at(11), 20, 3).is_losing);
+        assert!(!meter.measure(at(12), 20, 3).is_losing);
     }
 }

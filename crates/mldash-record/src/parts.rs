@@ -1,5 +1,5 @@
-//! A recording in parts: `split` goes on in the next experiment while the one before is closed on a
-//! thread of its own, since closing may take long.
+//! A recording in parts. `split` continues in the next experiment while a thread closes the one
+//! before, which may take long.
 
 use std::io;
 use std::path::Path;
@@ -11,18 +11,18 @@ use serde::Serialize;
 use super::account::{Account, TopicAccount};
 use mldash_track::{ExperimentName, TrackError};
 
-/// Parts that are being closed at a time; each may hold as much in memory as a store that fails
-/// lets wait.
+/// The limit on parts that are closed at the same time. Each may hold as much memory as a failing
+/// store lets wait.
 const MAX_CLOSING: usize = 4;
 
-/// What became of an earlier part of a recording; its own account lies with its experiment.
+/// The result of an earlier part of a recording. Its own account lies in its experiment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PartAccount {
     /// The experiment.
     pub experiment: String,
-    /// Whether it ended as it should.
+    /// Whether it ended normally and is complete.
     pub complete: bool,
-    /// Why not, if not.
+    /// Why it did not end normally.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
     /// Messages, over all topics.
@@ -33,7 +33,7 @@ pub struct PartAccount {
     pub dropped: u64,
 }
 
-/// Why a recording can't go on in another experiment; it goes on where it was.
+/// Why a recording can't continue in another experiment. It continues where it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SplitError {
@@ -41,20 +41,20 @@ pub enum SplitError {
     #[error("{0} earlier parts are still being closed; try again later")]
     StillClosing(usize),
     /// There is no thread to close on.
-    #[error("can't start a thread to close the part before on")]
+    #[error("can't start the thread that closes the current part")]
     Thread(#[source] io::Error),
     /// The next experiment can't be opened.
-    #[error("can't go on in another experiment")]
+    #[error("can't continue in another experiment")]
     Open(#[source] TrackError),
 }
 
-/// A part's end.
+/// The end of a part.
 pub(super) type Ended = (Account, Result<(), TrackError>);
 
-/// The parts before the one that is recorded.
+/// The parts before the current one.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    /// The first part's name and the number of the one that is recorded; none before a split.
+    /// The first part's name and the current part's number; `None` before a split.
     series: Option<(ExperimentName, u32)>,
     closing: Vec<JoinHandle<Ended>>,
     closed: Vec<Ended>,
@@ -69,7 +69,7 @@ pub(super) struct Closer<P> {
 impl<P: Send + 'static> Closer<P> {
     /// Hands the part over.
     fn close(self, part: P) -> JoinHandle<Ended> {
-        // It waits for nothing else, so it is there.
+        // The thread waits for nothing else, so it is there.
         if self.part.send(part).is_err() {
             tracing::error!("the thread that closes a part is gone");
         }
@@ -78,8 +78,8 @@ impl<P: Send + 'static> Closer<P> {
 }
 
 impl Parts {
-    /// The name of the part after `current`, whose folder is `folder`: the first part's name and
-    /// `_002`, `_003`, …, passing over those that are there already.
+    /// The name of the part after `current`, whose folder is `folder`: the first part's name with
+    /// `_002`, `_003`, …. Skips names that exist.
     pub(super) fn next_name(&self, current: &ExperimentName, folder: &Path) -> (String, u32) {
         let (first, number) = match &self.series {
             Some((first, number)) => (first, *number),
@@ -92,7 +92,7 @@ impl Parts {
         (format!("{first}_{next:03}"), next)
     }
 
-    /// A thread that will close a part with `finish`.
+    /// Starts a thread that will close a part with `finish`.
     pub(super) fn closer<P: Send + 'static>(
         &mut self,
         finish: impl FnOnce(P) -> Ended + Send + 'static,
@@ -110,7 +110,7 @@ impl Parts {
         Ok(Closer { part, thread: thread.map_err(SplitError::Thread)? })
     }
 
-    /// The part of number `number` is recorded from now on; `ended` is closed.
+    /// Makes the part with this number the current one. Closes `ended`.
     pub(super) fn go_on<P: Send + 'static>(
         &mut self,
         before: &ExperimentName,
@@ -123,7 +123,7 @@ impl Parts {
         self.closing.push(closer.close(ended));
     }
 
-    /// Waits for the parts before; what became of them, and the first that failed.
+    /// Waits for the earlier parts. Returns their accounts, and the first failure.
     pub(super) fn finish(mut self) -> (Vec<PartAccount>, Result<(), TrackError>) {
         for thread in std::mem::take(&mut self.closing) {
             self.join(thread);
@@ -133,7 +133,7 @@ impl Parts {
         (accounts, failed.map_or(Ok(()), Err))
     }
 
-    /// Takes note of those that are closed by now.
+    /// Collects the parts that are closed by now.
     fn collect(&mut self) {
         for thread in std::mem::take(&mut self.closing) {
             if thread.is_finished() {
@@ -148,7 +148,7 @@ impl Parts {
         match thread.join() {
             Ok(ended) => self.closed.push(ended),
             Err(_) => {
-                let failure = Some("closing it panicked; what was flushed is there".to_owned());
+                let failure = Some("closing it panicked; flushed rows are stored".to_owned());
                 self.closed.push((Account { failure, ..Account::default() }, Ok(())));
             }
         }

@@ -1,4 +1,4 @@
-//! How a topic is recorded: its decoder and its entry of the mapping, brought together once.
+//! How a topic is recorded: its decoder and its entry of the mapping, combined once.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::mapping::{Captures, Hz, RuleMatch, SameStamp, TrackPattern};
 use mldash_message::{DecodeError, Decoder, Element, LayoutFault, MessageType};
 use mldash_track::{Column, RowSchema};
 
-/// Everything that recording a topic needs to know.
+/// Everything needed to record a topic.
 #[derive(Debug)]
 pub struct TopicPlan {
     /// The topic on the graph, fully resolved.
     pub(super) topic: String,
-    /// As the mapping calls it: before remapping.
+    /// The mapping's name for it: the name before remapping.
     pub(super) mapped_topic: String,
     pub(super) type_name: String,
     pub(super) decoder: Decoder,
@@ -25,7 +25,7 @@ pub struct TopicPlan {
     pub(super) max_rate: Option<Hz>,
     pub(super) on_change: bool,
     pub(super) same_stamp: SameStamp,
-    /// Whether elements of messages are recorded, and not messages.
+    /// Whether elements of messages are recorded instead of messages.
     pub(super) is_each: bool,
     pub(super) times: TimeRule,
     pub(super) blobs: BlobPlan,
@@ -46,9 +46,9 @@ pub enum PlanError {
         /// Everything that is wrong.
         faults: Vec<LayoutFault>,
     },
-    /// A column for a time is one of the message's.
+    /// A column for a time has the name of one of the message's columns.
     #[error(
-        "messages have a field for the column `{0}` already; leave `{0}: true` out, or give the field \
+        "messages already have a field for the column `{0}`; remove `{0}: true`, or give the field \
          another column with `fields:`"
     )]
     TakenColumn(&'static str),
@@ -61,11 +61,12 @@ fn join(faults: &[LayoutFault]) -> String {
 impl TopicPlan {
     /// Compiles the decoder of a topic for its entry of the mapping.
     ///
-    /// `topic` is the name on the graph, `mapped_topic` what the mapping calls it; they differ
-    /// under remapping, and tracks are named after the second.
+    /// `topic` is the name on the graph, `mapped_topic` the mapping's name for it. They differ
+    /// under remapping; tracks are named after the second.
     ///
     /// # Errors
-    /// A type that is not the mapping's, paths that the type lacks.
+    ///
+    /// Fails if the mapping names another type, or paths that the type lacks.
     pub fn new(
         topic: &str,
         mapped_topic: &str,
@@ -104,17 +105,18 @@ impl TopicPlan {
         })
     }
 
-    /// Whether its messages are the text that describes a robot (URDF), as ROS names that topic.
+    /// Returns true if its messages are the description of a robot (URDF), by ROS's name for that
+    /// topic.
     pub(super) fn is_robot_description(&self) -> bool {
         self.type_name == "std_msgs/msg/String" && self.topic.ends_with("/robot_description")
     }
 
-    /// The columns of its rows, but for those that tell of files.
+    /// The columns of its rows, except those that describe files.
     pub(super) fn column_names(&self) -> Vec<Column> {
         self.decoder.columns().iter().cloned().chain(self.times.column_names()).collect()
     }
 
-    /// What of a message becomes rows; nothing of those that are dropped whatever is in them.
+    /// Decodes what becomes rows. Messages that are dropped as a whole give nothing.
     pub(super) fn decode(&self, cdr: &[u8], out: &mut Vec<Element>) -> Result<(), DecodeError> {
         if self.blobs.drops_messages() {
             return Ok(());
@@ -122,7 +124,7 @@ impl TopicPlan {
         self.decoder.decode(cdr, out)
     }
 
-    /// The same in a track of its type: `chatter.std_msgs.Int32` instead of `chatter`.
+    /// The same, in a track named after its type: `chatter.std_msgs.Int32` instead of `chatter`.
     pub fn in_a_track_of_its_type(mut self) -> Self {
         let mut words = self.type_name.split('/');
         let (package, name) =
@@ -131,7 +133,7 @@ impl TopicPlan {
         self
     }
 
-    /// What the mapping calls the topic.
+    /// The mapping's name for the topic.
     pub fn mapped_topic(&self) -> &str {
         &self.mapped_topic
     }

@@ -1,5 +1,5 @@
-//! Required topics, watched while recording: told once when one has not come or falls short, and
-//! once when it is back. Pure: the caller brings the time and what the topic's meter shows.
+//! Monitors required topics while recording. Reports once when a topic is missing or too slow, and
+//! once when it is back. Pure: the caller brings the time and the topic's readings.
 
 use std::time::{Duration, Instant};
 
@@ -8,26 +8,26 @@ use serde::Serialize;
 use super::meter::{Reading, WINDOW};
 use crate::mapping::{Hz, Required};
 
-/// How long a topic may take to come.
+/// How long a topic may take to appear.
 const GRACE: Duration = Duration::from_secs(5);
-/// What a rate may lie below the required one: clocks and windows are no finer.
+/// How far below the required rate a rate may be: clocks and windows are no more precise.
 const TOLERANCE: f64 = 0.05;
-/// A rate is measured over at least so many periods.
+/// A rate is measured over at least this many periods.
 const PERIODS: f64 = 3.0;
 
-/// How a required topic stands.
+/// The state of a required topic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RequiredState {
-    /// Too early to say.
+    /// Too early to tell.
     #[default]
     Waiting,
-    /// It comes as it should.
+    /// It arrives as required.
     Met,
-    /// It comes too seldom, or stopped.
+    /// It arrives too seldom, or has stopped.
     Short,
-    /// It has not come at all.
+    /// It has not arrived at all.
     Missing,
 }
 
@@ -36,10 +36,10 @@ pub enum RequiredState {
 pub struct RequiredAccount {
     /// The topic, as the mapping names it.
     pub topic: String,
-    /// How often it must come, Hz; without, that it comes is enough.
+    /// The required rate in Hz; without one, it is enough that the topic arrives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_rate: Option<f64>,
-    /// How it stands, or stood at the end.
+    /// Its state now, or at the end.
     pub state: RequiredState,
     /// How often it fell short.
     pub times_short: u64,
@@ -47,39 +47,39 @@ pub struct RequiredAccount {
     pub short_secs: f64,
 }
 
-/// What is to be told of a required topic.
+/// A change to report about a required topic.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Turn {
     Worse(String),
     Better(String),
 }
 
-/// A required topic under watch.
+/// A required topic under monitor.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(super) struct RequiredMonitor {
     required: Required,
     since: Instant,
-    looked_at: Instant,
+    checked_at: Instant,
     account: RequiredAccount,
 }
 
-impl Watch {
+impl RequiredMonitor {
     pub(super) fn new(required: &Required, now: Instant) -> Self {
         let account = RequiredAccount {
             topic: required.topic().to_owned(),
             min_rate: required.min_rate().map(Hz::get),
             ..RequiredAccount::default()
         };
-        Self { required: required.clone(), since: now, looked_at: now, account }
+        Self { required: required.clone(), since: now, checked_at: now, account }
     }
 
-    /// The same watch for the next part of a recording.
+    /// The same monitor for the next part of a recording.
     pub(super) fn next_part(&self) -> Self {
         let account = RequiredAccount { times_short: 0, short_secs: 0.0, ..self.account.clone() };
         Self { account, ..self.clone() }
     }
 
-    /// Whether a topic, as the mapping calls it, is the one that is watched.
+    /// Returns true if this is the monitored topic, by the mapping's name for it.
     pub(super) fn is_of(&self, mapped_topic: &str) -> bool {
         self.required.names(mapped_topic)
     }
@@ -92,8 +92,8 @@ impl Watch {
         &self.account
     }
 
-    /// The recording ends: what was too early to say is said. Whether the topic has not come at all
-    /// and nobody was told.
+    /// Ends the recording: decides what was too early to tell. Returns true if the topic has not
+    /// arrived and that was not reported.
     pub(super) fn end(&mut self, came: bool) -> bool {
         if self.account.state != RequiredState::Waiting {
             return false;
@@ -102,20 +102,20 @@ impl Watch {
         !came
     }
 
-    /// Over how long this topic's rate must be measured.
+    /// The window over which this topic's rate must be measured.
     pub(super) fn window(&self) -> Duration {
         let periods = self.account.min_rate.map_or(0.0, |min_rate| PERIODS / min_rate);
         Duration::try_from_secs_f64(periods).map_or(Duration::MAX, |periods| periods.max(WINDOW))
     }
 
-    /// How it stands now; `reading` is `None` as long as nobody publishes it.
-    pub(super) fn look(&mut self, now: Instant, reading: Option<Reading>) -> Option<Turn> {
+    /// Updates the state; `reading` is `None` while nobody publishes the topic.
+    pub(super) fn check(&mut self, now: Instant, reading: Option<Reading>) -> Option<Turn> {
         let before = self.account.state;
         let state = self.state(now, reading);
         if matches!(state, RequiredState::Short | RequiredState::Missing) {
-            self.account.short_secs += (now - self.looked_at).as_secs_f64();
+            self.account.short_secs += (now - self.checked_at).as_secs_f64();
         }
-        self.looked_at = now;
+        self.checked_at = now;
         self.account.state = state;
         if state == before {
             return None;
@@ -164,19 +164,19 @@ mod tests {
         let text = format!("topics: [{{topic: /imu}}]\nrequired: [{required}]");
         let mapping = Mapping::parse(&text, "test.yaml").unwrap();
         let start = Instant::now();
-        let mut watch = Watch::new(&mapping.required()[0], start);
-        let mut meter = Meter::new(start, watch.window());
+        let mut monitor = RequiredMonitor::new(&mapping.required()[0], start);
+        let mut meter = Meter::new(start, monitor.window());
         let mut told = Vec::new();
         for (i, messages) in counts.iter().enumerate() {
             let now = start + Duration::from_secs(i as u64 + 1);
-            let reading = meter.look(now, *messages, 0);
-            match watch.look(now, Some(reading)) {
+            let reading = meter.measure(now, *messages, 0);
+            match monitor.check(now, Some(reading)) {
                 Some(Turn::Worse(text)) => told.push((i + 1, format!("worse: {text}"))),
                 Some(Turn::Better(text)) => told.push((i + 1, format!("better: {text}"))),
                 None => {}
             }
         }
-        (told, watch.account().clone())
+        (told, monitor.account().clone())
     }
 
     /// Counts that grow by these many a second.
@@ -230,10 +230,10 @@ mod tests {
     fn a_recording_that_ends_early_says_whether_it_came() {
         let mapping =
             Mapping::parse("topics: [{topic: /imu}]\nrequired: [/imu]", "t.yaml").unwrap();
-        let mut watch = Watch::new(&mapping.required()[0], Instant::now());
-        let mut other = watch.clone();
-        assert!(!watch.end(true));
-        assert_eq!(watch.account().state, RequiredState::Met);
+        let mut monitor = RequiredMonitor::new(&mapping.required()[0], Instant::now());
+        let mut other = monitor.clone();
+        assert!(!monitor.end(true));
+        assert_eq!(monitor.account().state, RequiredState::Met);
         assert!(other.end(false) && !other.end(false), "told once");
         assert_eq!(other.account().state, RequiredState::Missing);
     }

@@ -1,12 +1,12 @@
-//! What the rows of a topic can hold, told before any came: the columns of its message type as the mapping
-//! wants them, those of times, and those that tell of files.
+//! The columns that a topic's rows can have, known before any row: those of its message type as the
+//! mapping selects them, those of times, and those that describe files.
 
 use super::blobs::BlobPlan;
 use super::time::TimeRule;
 use mldash_message::Decoder;
 use mldash_track::{ColumnType, RowSchema};
 
-/// The columns of the rows of `topic`, in the order in which rows have them.
+/// The columns of the rows of `topic`, in the order of the rows.
 pub(super) fn row_schema(
     topic: &str,
     decoder: &Decoder,
@@ -36,7 +36,7 @@ pub(super) fn row_schema(
     schema
 }
 
-/// Adds a column as rows get it: under another name if there is one of it.
+/// Adds a column like rows do: under another name if its name is taken.
 fn beside(schema: RowSchema, mut name: String, ty: ColumnType) -> RowSchema {
     while schema.columns().iter().any(|(known, _)| **known == *name) {
         name.push('_');

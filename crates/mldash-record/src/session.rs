@@ -1,12 +1,12 @@
-//! What of a recording outlives a split: how its topics come in, what is required of them, who
-//! looks at it.
+//! What lasts longer than one part of a recording: how topics arrive, which are required, and the
+//! status board.
 
 use std::time::Instant;
 
 use super::clock::SaidOfClocks;
 use super::meter::{Meter, Reading, WINDOW};
 use super::parts::Parts;
-use super::required::{RequiredAccount, Turn, Watch};
+use super::required::{RequiredAccount, RequiredMonitor, Turn};
 use super::status::{StatusBoard, TopicStatus};
 use super::topic::TopicRecorder;
 use crate::mapping::Required;
@@ -21,16 +21,16 @@ pub(super) struct Session {
     pub(super) clocks: SaidOfClocks,
     /// By topic number.
     arrivals: Vec<Arrivals>,
-    watches: Vec<Watch>,
+    monitors: Vec<RequiredMonitor>,
 }
 
-/// How one topic comes in.
+/// How one topic's messages arrive.
 #[derive(Debug)]
 struct Arrivals {
     messages: u64,
     /// Messages or elements that were lost in earlier parts.
     lost_before: u64,
-    /// As it was when messages last came.
+    /// The lag when messages last arrived.
     lag_secs: Option<f64>,
     meter: Meter,
 }
@@ -44,73 +44,77 @@ impl Session {
             parts: Parts::default(),
             clocks: SaidOfClocks::default(),
             arrivals: Vec::new(),
-            watches: Vec::new(),
+            monitors: Vec::new(),
         }
     }
 
     pub(super) fn require(&mut self, required: &[Required]) {
         let now = Instant::now();
-        self.watches.extend(required.iter().map(|required| Watch::new(required, now)));
+        self.monitors.extend(required.iter().map(|required| RequiredMonitor::new(required, now)));
     }
 
-    /// A topic that the mapping calls `mapped_topic` is recorded from now on.
+    /// Adds a topic with this name in the mapping.
     pub(super) fn add_topic(&mut self, mapped_topic: &str) {
-        let watch = self.watches.iter().find(|watch| watch.is_of(mapped_topic));
-        let meter = Meter::new(Instant::now(), watch.map_or(WINDOW, Watch::window));
+        let monitor = self.monitors.iter().find(|monitor| monitor.is_of(mapped_topic));
+        let meter = Meter::new(Instant::now(), monitor.map_or(WINDOW, RequiredMonitor::window));
         self.arrivals.push(Arrivals { messages: 0, lost_before: 0, lag_secs: None, meter });
     }
 
-    /// Messages of a topic came, whatever becomes of them.
+    /// Counts messages of a topic, whatever happens to them.
     pub(super) fn count(&mut self, topic: usize, messages: u64) {
         if let Some(arrivals) = self.arrivals.get_mut(topic) {
             arrivals.messages += messages;
         }
     }
 
-    /// Looks at all topics, and tells what has changed with those that are required.
-    pub(super) fn look(&mut self, now: Instant, topics: &mut [TopicRecorder]) -> Vec<TopicStatus> {
-        let looked = topics.iter_mut().zip(&mut self.arrivals).map(|(topic, arrivals)| {
+    /// Measures all topics. Logs what has changed with the required ones.
+    pub(super) fn collect_status(
+        &mut self,
+        now: Instant,
+        topics: &mut [TopicRecorder],
+    ) -> Vec<TopicStatus> {
+        let measured = topics.iter_mut().zip(&mut self.arrivals).map(|(topic, arrivals)| {
             let account = topic.account();
             let lost = arrivals.lost_before + account.missing_total();
-            let reading = arrivals.meter.look(now, arrivals.messages, lost);
+            let reading = arrivals.meter.measure(now, arrivals.messages, lost);
             arrivals.lag_secs = topic.take_lag().or(arrivals.lag_secs);
             let lag_secs = arrivals.lag_secs;
             let status = TopicStatus { account, lag_secs, ..status(topic, reading) };
             (status, reading)
         });
-        let looked: Vec<(TopicStatus, Reading)> = looked.collect();
-        for watch in &mut self.watches {
-            let topic = looked.iter().find(|(status, _)| watch.is_of(&status.mapped_topic));
-            match watch.look(now, topic.map(|(_, reading)| *reading)) {
+        let measured: Vec<(TopicStatus, Reading)> = measured.collect();
+        for monitor in &mut self.monitors {
+            let topic = measured.iter().find(|(status, _)| monitor.is_of(&status.mapped_topic));
+            match monitor.check(now, topic.map(|(_, reading)| *reading)) {
                 Some(Turn::Worse(text)) => tracing::warn!("{text}"),
                 Some(Turn::Better(text)) => tracing::info!("{text}"),
                 None => {}
             }
         }
-        looked.into_iter().map(|(status, _)| status).collect()
+        measured.into_iter().map(|(status, _)| status).collect()
     }
 
-    /// The recording, or its part with these topics, ends.
+    /// Ends the recording, or its part with these topics.
     pub(super) fn end(&mut self, topics: &[TopicRecorder]) {
-        for watch in &mut self.watches {
+        for monitor in &mut self.monitors {
             let came = topics
                 .iter()
-                .any(|topic| watch.is_of(topic.mapped_topic()) && topic.account().received > 0);
-            if watch.end(came) {
-                tracing::warn!("required topic {} has not come", watch.topic());
+                .any(|topic| monitor.is_of(topic.mapped_topic()) && topic.account().received > 0);
+            if monitor.end(came) {
+                tracing::warn!("required topic {} has not come", monitor.topic());
             }
         }
     }
 
     pub(super) fn required(&self) -> Vec<RequiredAccount> {
-        self.watches.iter().map(|watch| watch.account().clone()).collect()
+        self.monitors.iter().map(|monitor| monitor.account().clone()).collect()
     }
 
-    /// The accounts start anew; `topics` are those of the part that ends, which keeps what is
+    /// Starts the accounts again. `topics` are those of the part that ends; it keeps what is
     /// returned.
     pub(super) fn start_part(&mut self, topics: &[TopicRecorder]) -> Self {
-        let next = self.watches.iter().map(Watch::next_part).collect();
-        let ended = Self { watches: std::mem::replace(&mut self.watches, next), ..Self::new() };
+        let next = self.monitors.iter().map(RequiredMonitor::next_part).collect();
+        let ended = Self { monitors: std::mem::replace(&mut self.monitors, next), ..Self::new() };
         for (arrivals, topic) in self.arrivals.iter_mut().zip(topics) {
             arrivals.lost_before += topic.account().missing_total();
         }

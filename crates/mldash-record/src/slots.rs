@@ -123,21 +123,21 @@ impl Slots {
         Self { unknown_through: last, ..Self::default() }
     }
 
-    /// Decides where a message goes. `look` returns what the store holds at a time. Unless it is a
+    /// Decides where a message goes. `stored_at` returns what the store holds at a time. Unless it is a
     /// repeat, the caller confirms storing it with [`take`](Self::take).
     pub(super) fn place<E>(
         &mut self,
         arrival: Arrival,
         rule: SameStamp,
-        mut look: impl FnMut(Timestamp) -> Result<Stored, E>,
+        mut stored_at: impl FnMut(Timestamp) -> Result<Stored, E>,
     ) -> Result<Place, E> {
         let ts = arrival.ts;
         if self.recent.back().is_none_or(|last| ts > last.ts) && self.is_known(ts) {
             return Ok(Place::Free(ts));
         }
         match rule {
-            SameStamp::Keep => self.place_beside(arrival, &mut look),
-            SameStamp::Drop => self.place_if_first(arrival, &mut look),
+            SameStamp::Keep => self.place_beside(arrival, &mut stored_at),
+            SameStamp::Drop => self.place_if_first(arrival, &mut stored_at),
             SameStamp::Merge => Ok(self.place_over(arrival)),
         }
     }
@@ -207,9 +207,9 @@ impl Slots {
     fn place_if_first<E>(
         &mut self,
         arrival: Arrival,
-        look: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
+        stored_at: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
     ) -> Result<Place, E> {
-        if let Some(place) = self.try_slot(arrival, arrival.ts, &mut Way::default(), look)? {
+        if let Some(place) = self.try_slot(arrival, arrival.ts, &mut Way::default(), stored_at)? {
             return Ok(place);
         }
         if self.at(arrival.ts).any(|taken| taken.topic == arrival.topic) {
@@ -218,7 +218,7 @@ impl Slots {
         let is_of_moved = self.at(arrival.ts).any(|taken| taken.is_moved);
         match is_of_moved {
             // It is the first of its topic, and a moved row of another topic is at its time.
-            true => self.place_beside(arrival, look),
+            true => self.place_beside(arrival, stored_at),
             false if arrival.is_written_over => Ok(Place::Join),
             false => Ok(Place::Refused),
         }
@@ -228,7 +228,7 @@ impl Slots {
     fn place_beside<E>(
         &mut self,
         arrival: Arrival,
-        look: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
+        stored_at: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
     ) -> Result<Place, E> {
         let mut slot = arrival.ts;
         let known = self.chains.iter().position(|chain| chain.is_for(arrival));
@@ -241,7 +241,7 @@ impl Slots {
             }
             slot = chain.next;
             for passed in chain.unclaimed.clone() {
-                if self.at(passed).next().is_none() && look(passed)? == Stored::Same {
+                if self.at(passed).next().is_none() && stored_at(passed)? == Stored::Same {
                     self.claim(arrival, passed);
                     return Ok(Place::Repeat);
                 }
@@ -249,7 +249,7 @@ impl Slots {
         }
         let mut way = Way::default();
         let place = loop {
-            if let Some(place) = self.try_slot(arrival, slot, &mut way, look)? {
+            if let Some(place) = self.try_slot(arrival, slot, &mut way, stored_at)? {
                 break place;
             }
             match slot.next() {
@@ -282,7 +282,7 @@ impl Slots {
         arrival: Arrival,
         slot: Timestamp,
         way: &mut Way,
-        look: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
+        stored_at: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
     ) -> Result<Option<Place>, E> {
         way.steps += 1;
         let (mut is_empty, mut may_join, mut is_new) = (true, slot == arrival.ts, false);
@@ -304,7 +304,7 @@ impl Slots {
         let stored = match self.is_known(slot) || is_new {
             // The row there is known and belongs to another topic.
             true => Stored::Nothing,
-            false => look(slot)?,
+            false => stored_at(slot)?,
         };
         Ok(match stored {
             Stored::Nothing if is_empty => Some(Place::Free(slot)),

@@ -1,5 +1,5 @@
-//! How a recording stands: what `~/status`, `/diagnostics` and the status line show. Taken about
-//! once a second on the recording thread, read by whoever likes.
+//! The state of a recording, as `~/status`, `/diagnostics` and the status line show it. The
+//! recording thread collects it about once a second; anybody may read it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use mldash_track::SyncStatus;
 pub struct Status {
     /// The experiment that is recorded into.
     pub experiment: String,
-    /// Whether messages are left out until told to go on.
+    /// Whether messages are left out until `~/resume`.
     pub paused: bool,
-    /// Seconds since the recording started, its earlier parts included.
+    /// Seconds since the recording started, including its earlier parts.
     pub elapsed_secs: f64,
     /// What waits to be recorded.
     pub queue: QueueFill,
-    /// The disk, when it is watched.
+    /// The disk, if it is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskStatus>,
     /// The upload, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
-    /// By topic, in the order in which they came.
+    /// By topic, in the order in which the topics appeared.
     pub topics: Vec<TopicStatus>,
     /// Topics that the mapping requires.
     pub required: Vec<RequiredAccount>,
@@ -40,55 +40,56 @@ pub struct Status {
 /// A topic at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TopicStatus {
-    /// Its account so far; under `each` its unit is the element.
+    /// Its account so far. Under `each`, the unit is the element.
     #[serde(flatten)]
     pub account: TopicAccount,
-    /// What the mapping calls it.
+    /// The mapping's name for it.
     pub mapped_topic: String,
-    /// Messages a second, over the last seconds.
+    /// Messages per second, over the last seconds.
     pub rate_hz: f64,
-    /// Receive time minus stamp, seconds: the largest of the last messages; `None` without stamps.
+    /// The largest receive time minus stamp of the last messages, in seconds; `None` without
+    /// stamps.
     pub lag_secs: Option<f64>,
-    /// Seconds without a message; `None` before the first.
+    /// Seconds since the last message; `None` before the first.
     pub silent_secs: Option<f64>,
-    /// It used to come and has stopped.
+    /// Messages used to come and have stopped.
     pub is_stale: bool,
-    /// Something of it was lost lately.
+    /// Messages were lost lately.
     pub is_losing: bool,
 }
 
-/// What waits between the ROS side and the recorder, and behind it to become files.
+/// What waits between the ROS side and the recorder, and what waits to become files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QueueFill {
     /// Bytes of messages of ordinary size.
     pub light_bytes: usize,
-    /// What they may take.
+    /// The limit on them.
     pub light_limit_bytes: usize,
-    /// Bytes of topics of large messages.
+    /// Bytes of topics with large messages.
     pub heavy_bytes: usize,
-    /// What they may take.
+    /// The limit on them.
     pub heavy_limit_bytes: usize,
     /// Bytes of pictures and clouds that wait to become files.
     pub file_bytes: usize,
-    /// What they may take.
+    /// The limit on them.
     pub file_limit_bytes: usize,
 }
 
 impl Status {
-    /// Messages a second, over all topics.
+    /// Messages per second, over all topics.
     pub fn rate_hz(&self) -> f64 {
-        // The sum of none is -0.
+        // The sum of nothing is -0.
         self.topics.iter().map(|topic| topic.rate_hz).sum::<f64>().abs()
     }
 
-    /// A count of the accounts, over all topics.
+    /// Sums a count of the accounts over all topics.
     pub fn total(&self, count: impl Fn(&TopicAccount) -> u64) -> u64 {
         self.topics.iter().map(|topic| count(&topic.account)).sum()
     }
 }
 
 impl QueueFill {
-    /// How full the fullest part is, of 1.
+    /// The fill level of the fullest part, from 0 to 1.
     pub fn ratio(&self) -> f64 {
         let part = |bytes: usize, limit: usize| bytes as f64 / limit.max(1) as f64;
         part(self.light_bytes, self.light_limit_bytes)
@@ -97,7 +98,7 @@ impl QueueFill {
     }
 }
 
-/// Where the latest [`Status`] hangs.
+/// Shows the latest [`Status`].
 #[derive(Clone, Debug, Default)]
 pub struct StatusBoard(Arc<Board>);
 
@@ -115,13 +116,13 @@ struct Posted {
 }
 
 impl StatusBoard {
-    /// The latest one, if there was one yet, and its number, counted from 1.
+    /// The latest status and its number, counted from 1; `None` before the first.
     pub fn latest(&self) -> Option<(u64, Arc<Status>)> {
         let state = self.0.state.lock();
         Some((state.number, state.latest.clone()?))
     }
 
-    /// Waits for one after that of number `seen`; `None` once the recording is over.
+    /// Waits for a status after number `seen`; `None` once the recording is over.
     pub fn wait_newer(&self, seen: u64) -> Option<(u64, Arc<Status>)> {
         let mut state = self.0.state.lock();
         while !state.is_closed && state.number <= seen {

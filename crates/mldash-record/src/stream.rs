@@ -1,63 +1,65 @@
-//! What goes from one topic into one track: thinned, compared, given a time of its own, appended.
+//! The path from one topic into one track: thin out, compare, find a time, append.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Destination;
+use super::Output;
 use super::account::{DropReason, Note};
 use super::blobs::RawBytes;
 use super::change::same_fields;
-use super::clock::{Progress, Stillness};
+use super::clock::{JumpDetector, StandstillDetector};
 use super::frames::{Frame, FramePart};
 use super::ledger::Ledger;
+use super::numbers::Origin;
 use super::plan::TopicPlan;
 use super::throttle::Throttle;
 use super::tracks::{Answer, Asking, GivenTime, Way};
 use crate::mapping::SameStamp;
 use mldash_track::{Appended, Column, Fields, Row, Timestamp, Track, TrackError};
 
-/// A topic's way into a track.
+/// A topic's path into a track.
 #[derive(Debug)]
 pub(super) struct Stream {
     way: Way,
     sink: Sink,
     rule: SameStamp,
-    /// Whether no row has gone this way.
+    /// Whether no row has been recorded this way yet.
     is_fresh: bool,
-    progress: Progress,
-    stillness: Stillness,
+    jumps: JumpDetector,
+    standstill: StandstillDetector,
     throttle: Option<Throttle>,
-    /// Under `on_change`, what was stored last.
+    /// The last stored row, under `on_change`.
     on_change: Option<LastStored>,
 }
 
-/// A message, or an element of one, that is to become a row.
+/// A message, or an element of one, that becomes a row.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) row: Row,
     pub(super) parts: Vec<FramePart>,
     pub(super) notes: Vec<Note>,
-    /// The same for the same bytes only.
+    /// The hash of the message's bytes.
     pub(super) hash: u64,
 }
 
-/// What the next row is compared with: the fields, and the bytes that became files; none before the first.
+/// What the next row is compared with: the fields, and the bytes that became files. `None` before
+/// the first row.
 #[derive(Debug)]
 struct LastStored {
     row: Option<(Fields, Vec<RawBytes>)>,
-    /// Columns that are no news.
+    /// Columns whose changes don't count.
     times: Vec<Column>,
 }
 
-/// What a row leaves behind once it is kept.
+/// What to remember of a row once it is kept.
 #[derive(Debug)]
 struct Kept {
     ts: Timestamp,
-    /// Under `on_change`.
+    /// Set under `on_change`.
     news: Option<(Fields, Vec<RawBytes>)>,
 }
 
-/// The end of a way: appends and counts, from whatever thread makes the rows.
+/// The end of a path: appends and counts, from whichever thread makes the rows.
 #[derive(Clone, Debug)]
 pub(super) struct Sink {
     track: Track,
@@ -67,11 +69,11 @@ pub(super) struct Sink {
 #[derive(Debug, Default)]
 struct Tally {
     stored: AtomicU64,
-    /// Rows that may merge with one that was flushed: whether they do shows when the track is closed.
+    /// Rows that may merge with a flushed one. Closing the track shows whether they do.
     late: AtomicU64,
 }
 
-/// What became of a row.
+/// What happened to a row.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Stored,
@@ -82,7 +84,7 @@ pub(super) enum Outcome {
 }
 
 impl Stream {
-    /// By this way from the topic of `plan`, whose clock has jumped back so often.
+    /// Takes this path from the topic of `plan`, whose clock has jumped back this many times.
     pub(super) fn new(way: Way, plan: &TopicPlan, jumps: u64) -> Self {
         let last_stored = || LastStored { row: None, times: plan.times.column_names() };
         Self {
@@ -90,32 +92,27 @@ impl Stream {
             way,
             rule: plan.same_stamp,
             is_fresh: true,
-            progress: Progress::after(jumps),
-            stillness: Stillness::default(),
+            jumps: JumpDetector::after(jumps),
+            standstill: StandstillDetector::default(),
             throttle: plan.max_rate.map(Throttle::new),
             on_change: plan.on_change.then(last_stored),
         }
     }
 
-    /// How often the clock has jumped back.
+    /// The number of times that the clock has jumped back.
     pub(super) fn jumps(&self) -> u64 {
-        self.progress.jumps()
+        self.jumps.count()
     }
 
     pub(super) fn sink(&self) -> &Sink {
         &self.sink
     }
 
-    /// Records a message, and books what became of it.
-    pub(super) fn record(
-        &mut self,
-        to: &mut Destination<'_>,
-        mut message: Message,
-        ledger: &Ledger,
-    ) {
+    /// Records a message, and counts what happened to it.
+    pub(super) fn record(&mut self, to: &mut Output<'_>, mut message: Message, ledger: &Ledger) {
         let ts = message.row.ts;
         let raw: Vec<RawBytes> = message.parts.iter().map(|part| part.raw.clone()).collect();
-        let still = self.stillness.step(ts);
+        let still = self.standstill.step(ts);
         if still > 0 {
             ledger.note_still(still, ts, to.clocks);
         }
@@ -123,8 +120,9 @@ impl Stream {
             return ledger.book(passed_over, &message.notes);
         }
         let Message { row, parts, hash, .. } = &message;
+        let origin = Origin::new(*hash, ts);
         let (exp, frames, rule, hash) = (to.exp, &mut *to.frames, self.rule, *hash);
-        let asking = Asking { exp, frames, rule, row, parts, hash };
+        let asking = Asking { exp, frames, rule, row, parts, hash, origin };
         let answer = match to.tracks.ask(&self.way, asking) {
             Ok(answer) => answer,
             Err(error) => return ledger.drop_refused(&error),
@@ -156,20 +154,21 @@ impl Stream {
                 ledger.note_changed(&changed);
             }
         }
-        if self.send(to, message, given, ledger) {
+        if self.send(to, message, origin, given, ledger) {
             self.keep(kept);
         }
     }
 
-    /// Sends a row on to where it is stored, at once or behind its files; whether it goes there.
+    /// Sends a row to the store, at once or after its files. Returns true if it is on its way.
     fn send(
         &self,
-        to: &mut Destination<'_>,
+        to: &mut Output<'_>,
         message: Message,
+        origin: Origin,
         given: GivenTime,
         ledger: &Ledger,
     ) -> bool {
-        let Message { row, parts, notes, hash } = message;
+        let Message { row, parts, notes, .. } = message;
         if parts.is_empty() {
             let outcome = self.sink.append(row, given.is_new());
             let is_stored = !matches!(outcome, Outcome::Refused(_));
@@ -186,7 +185,7 @@ impl Stream {
         }
         to.tracks.take(&self.way, &given);
         let frame =
-            Frame { row, parts, notes, ledger: ledger.clone(), sink, hash, given: given.clone() };
+            Frame { row, parts, notes, ledger: ledger.clone(), sink, origin, given: given.clone() };
         match to.frames.take(to.exp, frame) {
             Ok(()) => true,
             Err(error) => {
@@ -197,8 +196,8 @@ impl Stream {
         }
     }
 
-    /// What becomes of a row that `max_rate` or `on_change` leaves out; `None` of one to be kept. `raw`
-    /// is what becomes its files.
+    /// The outcome for a row that `max_rate` or `on_change` leaves out; `None` for a row to keep.
+    /// `raw` are the bytes that become its files.
     fn passes_over(&mut self, row: &Row, raw: &[RawBytes]) -> Option<Outcome> {
         self.step(row.ts);
         if self.throttle.as_ref().is_some_and(|throttle| !throttle.admits(row.ts)) {
@@ -210,13 +209,13 @@ impl Stream {
         is_same.then_some(Outcome::Unchanged)
     }
 
-    /// What is to be known of a row once it is kept.
+    /// What to remember of a row once it is kept.
     fn kept(&self, row: &Row, raw: &[RawBytes]) -> Kept {
         let news = self.on_change.as_ref().map(|_| (row.fields.clone(), raw.to_vec()));
         Kept { ts: row.ts, news }
     }
 
-    /// Takes note of a row that was kept.
+    /// Remembers a row that was kept.
     fn keep(&mut self, kept: Kept) {
         if let Some(throttle) = &mut self.throttle {
             throttle.keep(kept.ts);
@@ -226,9 +225,9 @@ impl Stream {
         }
     }
 
-    /// Another stretch of time begins with a row, whatever the last one ended with.
+    /// Starts a new stretch of time if the clock has jumped back.
     fn step(&mut self, ts: Timestamp) {
-        if self.progress.step(ts) {
+        if self.jumps.step(ts) {
             self.throttle.iter_mut().for_each(Throttle::restart);
             self.on_change.iter_mut().for_each(|last| last.row = None);
         }
@@ -240,7 +239,7 @@ impl Sink {
         &self.track
     }
 
-    /// Appends a row that is to be kept. `is_new`: there is none of its time.
+    /// Appends a row. `is_new` means that there is no row of its time yet.
     pub(super) fn append(&self, row: Row, is_new: bool) -> Outcome {
         let is_late = match self.track.append_row(row) {
             Ok(Appended::Merged) => return Outcome::Merged,
@@ -253,19 +252,19 @@ impl Sink {
         Outcome::Stored
     }
 
-    /// Takes up to `merged` of the late rows as merged ones; how many there were.
-    pub(super) fn settle(&self, merged: u64) -> u64 {
+    /// Counts up to `merged` of the late rows as merged. Returns how many.
+    pub(super) fn count_as_merged(&self, merged: u64) -> u64 {
         let settled = take_up_to(&self.tally.late, merged);
         take_up_to(&self.tally.stored, settled)
     }
 
-    /// Takes up to `lost` of the stored rows back; how many there were.
+    /// Takes back up to `lost` of the stored rows. Returns how many.
     pub(super) fn take_back(&self, lost: u64) -> u64 {
         take_up_to(&self.tally.stored, lost)
     }
 }
 
-/// Takes up to `wanted` off a count that nobody else changes any more; how much it was.
+/// Takes up to `wanted` off a count that no other thread changes any more. Returns how much.
 fn take_up_to(count: &AtomicU64, wanted: u64) -> u64 {
     let taken = count.load(Ordering::Relaxed).min(wanted);
     count.fetch_sub(taken, Ordering::Relaxed);

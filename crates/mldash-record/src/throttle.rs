@@ -3,11 +3,11 @@
 use crate::mapping::Hz;
 use mldash_track::Timestamp;
 
-/// How far from its due time a row may lie and still count as on time, in periods. Without it, a
-/// 30 Hz camera under `max_rate: 30` would lose every frame that comes a little early.
+/// How far from its due time a row may be and still be on time, in periods. Without this, a 30 Hz
+/// camera under `max_rate: 30` would lose every frame that comes a little early.
 const JITTER: f64 = 0.05;
 
-/// Lets rows through at no more than a rate over any longer time, and no closer than 0.9 periods.
+/// Admits rows at no more than a rate over any longer time, and no closer than 0.9 periods.
 #[derive(Clone, Debug)]
 pub(super) struct Throttle {
     period_secs: f64,
@@ -21,15 +21,16 @@ impl Throttle {
         Self { period_secs, last_kept_secs: f64::NEG_INFINITY, due_secs: f64::NEG_INFINITY }
     }
 
-    /// Whether a row of this time is let through.
+    /// Returns true if a row of this time is admitted.
     pub(super) fn admits(&self, ts: Timestamp) -> bool {
         let ts_secs = ts.as_secs();
-        // Far back is another clock (a simulator started anew), not the same stretch of time.
+        // A time far back comes from another clock (a restarted simulator), not from the same
+        // stretch of time.
         ts_secs >= self.due_secs - self.tolerance_secs()
             || ts_secs <= self.last_kept_secs - self.period_secs
     }
 
-    /// Takes note of a row that was let through and kept.
+    /// Remembers a row that was admitted and kept.
     pub(super) fn keep(&mut self, ts: Timestamp) {
         self.last_kept_secs = ts.as_secs();
         let on_time = (self.last_kept_secs - self.due_secs).abs() <= self.tolerance_secs();

@@ -1,18 +1,18 @@
-//! When a row is: the message's own time, else the receive time; corrected by the mapping's offset, and
-//! kept in columns of its own where that is asked for.
+//! Finds a row's time: the message's own time, else the receive time, corrected by the mapping's
+//! offset. Also fills the columns for times.
 
 use crate::mapping::{Settings, Stamp, StampOffset, TimeColumn};
 use mldash_message::{Decoder, Element};
 use mldash_track::{Column, ColumnType, Timestamp, Value};
 
-/// When a message was received, by the clock that rows without a stamp lie on.
+/// When a message was received, by the clock used for rows without a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     /// Nanoseconds since the epoch.
     At(i64),
-    /// The ROS clock does not run yet: what needs the time waits for it.
+    /// The ROS clock does not run yet. Messages that need the time wait for it.
     BeforeClock,
-    /// What is said of it is no time that nanoseconds in 64 bits can count, as a bag can have it.
+    /// The given time does not fit in 64-bit nanoseconds, as can happen in a bag.
     Unknown,
 }
 
@@ -21,7 +21,7 @@ pub enum Received {
 pub struct Receipt {
     /// See [`Received`].
     pub received: Received,
-    /// When its publisher sent it, nanoseconds by the publisher's clock; `None` where nobody tells.
+    /// When its publisher sent it, in nanoseconds of the publisher's clock; `None` if unknown.
     pub sent_nanos: Option<i64>,
 }
 
@@ -31,30 +31,30 @@ impl From<Received> for Receipt {
     }
 }
 
-/// What a topic's entry of the mapping says of time.
+/// What a topic's entry of the mapping says about time.
 #[derive(Debug)]
 pub(super) struct TimeRule {
     offset: StampOffset,
     by_receive_time: bool,
     by_send_time: bool,
-    /// Whether messages have a stamp, be it their time or not.
+    /// Whether messages have a stamp, used as their time or not.
     has_stamp: bool,
     columns: Vec<(Column, TimeColumn)>,
 }
 
-/// When a row is.
+/// A row's time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RowTime {
     pub(super) ts: Timestamp,
-    /// The message's stamp as it came; of a message without one, the receive time.
+    /// The message's stamp as it came; the receive time of a message without one.
     stamp_nanos: Option<i64>,
     received: Received,
-    /// Whether it is the receive time for want of a usable stamp.
+    /// Whether the receive time is used because there is no usable stamp.
     pub(super) is_fallback: bool,
 }
 
 impl Received {
-    /// Nanoseconds since the epoch, if there are any.
+    /// Nanoseconds since the epoch, if known.
     pub(super) fn nanos(self) -> Option<i64> {
         match self {
             Self::At(nanos) => Some(nanos),
@@ -75,24 +75,24 @@ impl TimeRule {
         }
     }
 
-    /// Whether an element's time is when its message was sent.
+    /// Returns true if an element's time is when its message was sent.
     pub(super) fn is_by_send_time(&self) -> bool {
         self.by_send_time
     }
 
-    /// The time of an element; `None` when it would be the receive time, and there is none.
+    /// The time of an element; `None` if that would be the receive time and there is none.
     pub(super) fn row_time(&self, element: &Element, received: Received) -> Option<RowTime> {
         let stamp_nanos = if self.has_stamp { element.stamp_nanos } else { received.nanos() };
         if let Some(ts) = self.own_time(element) {
             return Some(RowTime { ts, stamp_nanos, received, is_fallback: false });
         }
-        // The offset is that of the clock that the mapping names: of a device's, or of this one.
+        // The offset belongs to the clock that the mapping names: a device's, or this machine's.
         let offset = if self.by_receive_time { self.offset.nanos() } else { 0 };
         let ts = Timestamp::from_nanos(received.nanos()?.saturating_add(offset));
         Some(RowTime { ts, stamp_nanos, received, is_fallback: !self.by_receive_time })
     }
 
-    /// The element's own time, corrected.
+    /// The element's own time, corrected by the offset.
     pub(super) fn own_time(&self, element: &Element) -> Option<Timestamp> {
         let stamp = element.stamp?;
         match (self.offset.nanos(), element.stamp_nanos) {
@@ -102,12 +102,12 @@ impl TimeRule {
         }
     }
 
-    /// The columns that hold times, by name.
+    /// The names of the columns for times.
     pub(super) fn column_names(&self) -> Vec<Column> {
         self.columns.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// The types of the columns that hold times.
+    /// The types of the columns for times.
     pub(super) fn column_types(&self) -> impl Iterator<Item = (Column, ColumnType)> {
         self.columns.iter().map(|(name, column)| {
             let ty = match column {
@@ -118,7 +118,7 @@ impl TimeRule {
         })
     }
 
-    /// The columns that hold times.
+    /// The values of the columns for times.
     pub(super) fn columns(&self, time: &RowTime) -> impl Iterator<Item = (Column, Value)> {
         self.columns.iter().filter_map(|(name, column)| {
             let value = match column {

@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use super::Destination;
+use super::Output;
 use super::account::{DropReason, Note, TopicAccount};
 use super::blobs::Refusal;
-use super::clock::{Compared, Distance, SaidOfClocks};
-use super::decode::Decoded;
-use super::description::RobotDescription;
+use super::clock::{Compared, FarClockDetector, SaidOfClocks};
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 use super::frames::FramePart;
 use super::held::{Held, HeldMessage};
 use super::identity;
 use super::ledger::Ledger;
+use super::payload::{Decoded, Payload};
 use super::plan::TopicPlan;
+use super::robot_description::RobotDescription;
 use super::stream::{Message, Sink, Stream};
 use super::time::{Receipt, Received, RowTime};
 use mldash_message::Element;
@@ -36,7 +36,7 @@ pub(super) struct TopicRecorder {
     held: Held,
     /// How many held messages were released.
     released: u64,
-    distance: Distance,
+    far_clock: FarClockDetector,
     /// How often the topic's clock jumped back: the maximum over its tracks.
     jumps: u64,
     /// The largest receive time minus stamp since the last query.
@@ -63,7 +63,7 @@ impl TopicRecorder {
             is_heavy: false,
             held: Held::default(),
             released: 0,
-            distance: Distance::default(),
+            far_clock: FarClockDetector::default(),
             jumps: 0,
             lag_secs: None,
             description: RobotDescription::default(),
@@ -105,37 +105,18 @@ impl TopicRecorder {
         self.ledger.account()
     }
 
-    /// Records one message: CDR with its encapsulation header. A message that needs a receive time
-    /// is held while the ROS clock does not run.
+    /// Records one message. If it needs a receive time, it is held while the ROS clock does not run.
     pub(super) fn record(
         &mut self,
-        to: &mut Destination<'_>,
-        cdr: Vec<u8>,
+        to: &mut Output<'_>,
+        message: Payload,
         receipt: Receipt,
         disk: Option<DiskStatus>,
     ) {
-        if self.admits(cdr.len(), disk) {
-            let space = std::mem::take(&mut self.elements);
-            let message = Decoded::in_space(&self.plan, cdr, space);
-            self.take_sent(to, message, receipt);
+        if !self.admits(message.cdr_bytes(), disk) {
+            return;
         }
-    }
-
-    /// Like [`record`](Self::record), for a message that is already decoded.
-    pub(super) fn record_decoded(
-        &mut self,
-        to: &mut Destination<'_>,
-        message: Decoded,
-        receipt: Receipt,
-        disk: Option<DiskStatus>,
-    ) {
-        if self.admits(message.cdr.len(), disk) {
-            self.take_sent(to, message, receipt);
-        }
-    }
-
-    /// Records a message's elements, at the time when it was sent if the mapping says so.
-    fn take_sent(&mut self, to: &mut Destination<'_>, mut message: Decoded, receipt: Receipt) {
+        let mut message = message.decode(&self.plan, std::mem::take(&mut self.elements));
         if let Some(nanos) = receipt.sent_nanos.filter(|_| self.plan.times.is_by_send_time()) {
             for element in &mut message.elements {
                 element.stamp = Some(Timestamp::from_nanos(nanos));
@@ -157,13 +138,14 @@ impl TopicRecorder {
         }
         self.is_heavy |= bytes > HEAVY_MESSAGE_BYTES;
         if let Some(disk) = disk.filter(|disk| self.is_stopped_at(disk.level)) {
-            let why = || format!("{} free of {} that `min_free` wants", disk.free, disk.min_free);
+            let why = || format!("{} are free, and `min_free` is {}", disk.free, disk.min_free);
             self.ledger.drop_one(DropReason::DiskLow, why);
             return false;
         }
         if self.plan.blobs.drops_messages() {
             self.ledger.drop_one(DropReason::BlobsOff, || {
-                "`blobs: drop`, as the mapping says; `file` keeps them as files".to_owned()
+                "dropped by `blobs: drop` in the mapping; `blobs: file` stores them as files"
+                    .to_owned()
             });
             return false;
         }
@@ -173,7 +155,7 @@ impl TopicRecorder {
     /// Records a message's elements, each with `remarks`.
     fn take(
         &mut self,
-        to: &mut Destination<'_>,
+        to: &mut Output<'_>,
         message: Decoded,
         received: Received,
         remarks: &[Note],
@@ -223,14 +205,14 @@ impl TopicRecorder {
     }
 
     /// Counts up to `merged` of the rows stored in `track` as merged instead. Returns how many.
-    pub(super) fn settle(&self, track: &str, merged: u64) -> u64 {
-        let settled = self.part_of(track, merged, Sink::settle);
-        self.ledger.settle(settled);
-        settled
+    pub(super) fn count_as_merged(&self, track: &str, merged: u64) -> u64 {
+        let counted = self.part_of(track, merged, Sink::count_as_merged);
+        self.ledger.count_as_merged(counted);
+        counted
     }
 
-    /// Counts up to `lost` of the rows stored in `track` as dropped instead, since they never left
-    /// memory. Returns how many.
+    /// Counts up to `lost` of the rows stored in `track` as dropped instead, since the store did not
+    /// keep them. Returns how many.
     pub(super) fn take_back(&self, track: &str, lost: u64) -> u64 {
         let taken = self.part_of(track, lost, Sink::take_back);
         self.ledger.take_back(taken);
@@ -250,7 +232,7 @@ impl TopicRecorder {
 
     fn record_element(
         &mut self,
-        to: &mut Destination<'_>,
+        to: &mut Output<'_>,
         arrived: Arrived,
         cdr: &Arc<Vec<u8>>,
         remarks: &[Note],
@@ -297,7 +279,7 @@ impl TopicRecorder {
     /// The stream to the track that a message's values select.
     fn stream(
         &mut self,
-        to: &mut Destination<'_>,
+        to: &mut Output<'_>,
         names: Vec<Option<String>>,
     ) -> Result<&mut Stream, Refusal> {
         match self.streams.entry(names) {
@@ -322,7 +304,7 @@ impl TopicRecorder {
     }
 
     /// Records the held messages: the ROS clock runs, and this is its time.
-    pub(super) fn release_held(&mut self, to: &mut Destination<'_>, received_nanos: i64) {
+    pub(super) fn release_held(&mut self, to: &mut Output<'_>, received_nanos: i64) {
         for message in self.held.take() {
             let mut message = Decoded::new(&self.plan, message.cdr);
             // Their real times are unknown. That they get the same time now makes none of them a
@@ -344,11 +326,11 @@ impl TopicRecorder {
         let (reason, why) = match received {
             Received::Unknown => (
                 DropReason::NoTime,
-                "it has no stamp, and its log time lies beyond what nanoseconds in 64 bits can count",
+                "it has no stamp, and its log time does not fit in 64-bit nanoseconds",
             ),
             Received::At(_) | Received::BeforeClock => (
                 DropReason::NoClock,
-                "it needs the receive time and the ROS clock stands at 0; is /clock published?",
+                "it needs the receive time, and the ROS clock has not started; is /clock published?",
             ),
         };
         self.ledger.drop_many(reason, elements as u64, || why.to_owned());
@@ -365,7 +347,7 @@ impl TopicRecorder {
         let (Some(stamp), Some(nanos)) = (stamp, received.nanos()) else { return };
         let lag_secs = Timestamp::from_nanos(nanos).as_secs() - stamp.as_secs();
         self.lag_secs = Some(self.lag_secs.map_or(lag_secs, |largest| largest.max(lag_secs)));
-        match self.distance.compare(stamp, Timestamp::from_nanos(nanos)) {
+        match self.far_clock.compare(stamp, Timestamp::from_nanos(nanos)) {
             Compared::Near => {}
             Compared::Far => self.ledger.note_far(1),
             Compared::Found { messages, ahead_secs } => {

@@ -11,6 +11,7 @@ use super::blobs::Refusal;
 use super::frames::{FramePart, Frames};
 use super::identity;
 use super::kinds::{Changed, Kinds};
+use super::numbers::Origin;
 use super::plan::TopicPlan;
 use super::slots::{Arrival, Place, Slots, Stored};
 use crate::mapping::{SameStamp, TimeColumn, TrackPattern};
@@ -47,6 +48,8 @@ pub(super) struct Asking<'a> {
     pub(super) parts: &'a [FramePart],
     /// The hash of the message.
     pub(super) hash: u64,
+    /// The message, as its files are made of it.
+    pub(super) origin: Origin,
 }
 
 /// The answer.
@@ -215,7 +218,7 @@ impl TrackInUse {
         else {
             return Ok(Answer::Refused);
         };
-        let Asking { exp, frames, rule, row, parts, hash } = asking;
+        let Asking { exp, frames, rule, row, parts, hash, origin } = asking;
         self.has_frames |= !parts.is_empty();
         if self.has_frames {
             for (identity, at) in self.returned.lock().drain(..) {
@@ -230,15 +233,15 @@ impl TrackInUse {
                 && leading.columns.is_subset(&self.merged_columns),
         };
         let beside = Beside { row, parts, columns: &leading.columns, merged: &self.merged_columns };
-        let look = |at| {
+        let stored_at = |at| {
             if self.has_frames {
                 // Rows on their way are not in the store yet.
-                frames.settle();
+                frames.wait_until_saved();
             }
-            let is_row_of = |has: &Fields| frames.is_row_of(exp, parts, has, hash);
-            beside.look(&self.track, at, is_row_of)
+            let is_row_of = |has: &Fields| frames.is_row_of(exp, parts, has, origin);
+            beside.stored_at(&self.track, at, is_row_of)
         };
-        let place = slots.place(arrival, rule, look)?;
+        let place = slots.place(arrival, rule, stored_at)?;
         let at = match place {
             Place::Free(at) => at,
             Place::Join | Place::Over => row.ts,
@@ -301,7 +304,7 @@ struct Beside<'a> {
 
 impl Beside<'_> {
     /// What the store holds at a time.
-    fn look(
+    fn stored_at(
         &self,
         track: &Track,
         at: Timestamp,

@@ -1,5 +1,5 @@
-//! Threads for work that must not hold the recording up. Bounded in bytes; whatever order the work
-//! ends in, what follows it is done one after the other, in the order of submission.
+//! Threads for work that must not hold up the recording. Limited in bytes. The work ends in any
+//! order; what follows it is done one after the other, in the order of submission.
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
@@ -9,32 +9,33 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
-/// Something to be done on a worker.
+use mldash_track::ByteBound;
+
+/// A job for a worker.
 pub(super) trait Job: Send + 'static {
-    /// What it holds in memory until its work is done.
+    /// The memory that it holds until its work is done.
     fn cost_bytes(&self) -> usize;
 
-    /// The work, beside that of others.
+    /// The work. Runs at the same time as that of other jobs.
     fn work(&mut self);
 
-    /// Its work panicked, and said this.
+    /// Called if the work panicked, with the panic's text.
     fn panicked(&mut self, text: String);
 
-    /// What follows: one job at a time, in the order of submission.
+    /// What follows the work: one job at a time, in the order of submission.
     fn commit(self);
 }
 
-/// The threads, started when there is something to do.
+/// The threads. They start when there is something to do.
 #[derive(Debug)]
 pub(super) struct Workers<J: Job> {
-    shared: Arc<Shared<J>>,
+    pool: Arc<Pool<J>>,
     threads: Vec<JoinHandle<()>>,
     max_threads: usize,
-    limit_bytes: usize,
 }
 
 #[derive(Debug)]
-struct Shared<J> {
+struct Pool<J> {
     state: Mutex<State<J>>,
     submitted: Condvar,
     progressed: Condvar,
@@ -45,14 +46,14 @@ struct Shared<J> {
 struct State<J> {
     queue: VecDeque<(u64, J)>,
     next_number: u64,
-    /// Of the jobs whose work is not done.
-    bytes: usize,
+    /// The bytes of jobs whose work is not done.
+    bytes: ByteBound,
     /// Jobs that are not committed.
     unfinished: usize,
     closed: bool,
 }
 
-/// Jobs whose work is done, and whose turn it is.
+/// Jobs whose work is done, and the number of the next to commit.
 #[derive(Debug)]
 struct Order<J> {
     done: BTreeMap<u64, J>,
@@ -60,114 +61,109 @@ struct Order<J> {
 }
 
 impl<J: Job> Workers<J> {
-    /// At most so many threads for jobs that hold at most so many bytes together.
+    /// At most this many threads, for jobs that hold at most this many bytes together.
     pub(super) fn new(max_threads: usize, limit_bytes: usize) -> Self {
         let state = State {
             queue: VecDeque::new(),
             next_number: 0,
-            bytes: 0,
+            bytes: ByteBound::new(limit_bytes),
             unfinished: 0,
             closed: false,
         };
-        let shared = Shared {
+        let pool = Pool {
             state: Mutex::new(state),
             submitted: Condvar::new(),
             progressed: Condvar::new(),
             order: Mutex::new(Order { done: BTreeMap::new(), next: 0 }),
         };
-        Self { shared: Arc::new(shared), threads: Vec::new(), max_threads, limit_bytes }
+        Self { pool: Arc::new(pool), threads: Vec::new(), max_threads }
     }
 
-    /// What the jobs may hold whose work is not done.
+    /// The limit on bytes of jobs whose work is not done.
     pub(super) fn limit_bytes(&self) -> usize {
-        self.limit_bytes
+        self.pool.state.lock().bytes.limit_bytes()
     }
 
-    /// Bounds them anew; those that are there stay.
+    /// Sets another limit. Jobs that were submitted stay.
     pub(super) fn set_limit_bytes(&mut self, limit_bytes: usize) {
-        self.limit_bytes = limit_bytes;
+        self.pool.state.lock().bytes.set_limit_bytes(limit_bytes);
     }
 
-    /// What the jobs hold whose work is not done.
+    /// The bytes of jobs whose work is not done.
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.shared.state.lock().bytes
+        self.pool.state.lock().bytes.used_bytes()
     }
 
-    /// Whether a job of so many bytes fits. One larger than the bound is let through alone rather
-    /// than never.
+    /// Returns true if a job of this size fits. A job larger than the limit fits when it is alone.
     pub(super) fn has_room(&self, cost_bytes: usize) -> bool {
-        self.fits(&self.shared.state.lock(), cost_bytes)
+        self.pool.state.lock().bytes.has_room(cost_bytes)
     }
 
-    /// Returns once a job of so many bytes fits.
+    /// Waits until a job of this size fits.
     pub(super) fn wait_for_room(&self, cost_bytes: usize) {
-        let mut state = self.shared.state.lock();
-        while !self.fits(&state, cost_bytes) {
-            self.shared.progressed.wait(&mut state);
+        let mut state = self.pool.state.lock();
+        while !state.bytes.has_room(cost_bytes) {
+            self.pool.progressed.wait(&mut state);
         }
     }
 
-    fn fits(&self, state: &State<J>, cost_bytes: usize) -> bool {
-        state.bytes == 0 || state.bytes.saturating_add(cost_bytes) <= self.limit_bytes
-    }
-
-    /// Hands a job to the threads. Whether there is room is for the caller to ask before.
+    /// Hands a job to the threads. The caller has checked that there is room.
     pub(super) fn submit(&mut self, job: J) {
         {
-            let mut state = self.shared.state.lock();
+            let mut state = self.pool.state.lock();
             let number = state.next_number;
             state.next_number += 1;
-            state.bytes += job.cost_bytes();
+            state.bytes.add(job.cost_bytes());
             state.unfinished += 1;
             state.queue.push_back((number, job));
         }
-        self.shared.submitted.notify_one();
+        self.pool.submitted.notify_one();
         if self.threads.len() < self.max_threads {
-            let shared = self.shared.clone();
+            let pool = self.pool.clone();
             let thread = thread::Builder::new().name("frames".into());
-            match thread.spawn(move || shared.run(|| shared.wait_for_job())) {
+            match thread.spawn(move || pool.run(|| pool.wait_for_job())) {
                 Ok(thread) => self.threads.push(thread),
                 Err(error) if self.threads.is_empty() => {
                     tracing::warn!(
-                        "no thread for files ({error}): they are made by the recorder's own"
+                        "can't start a thread for files, so the recording thread makes them: {error}"
                     );
-                    self.shared.run(|| self.shared.state.lock().queue.pop_front());
+                    self.pool.run(|| self.pool.state.lock().queue.pop_front());
                 }
                 Err(_) => {}
             }
         }
     }
 
-    /// Returns once everything that was submitted is done and committed.
+    /// Returns once all submitted jobs are done and committed.
     pub(super) fn wait_until_idle(&self) {
-        let mut state = self.shared.state.lock();
+        let mut state = self.pool.state.lock();
         while state.unfinished > 0 {
-            self.shared.progressed.wait(&mut state);
+            self.pool.progressed.wait(&mut state);
         }
     }
 }
 
 impl<J: Job> Drop for Workers<J> {
     fn drop(&mut self) {
-        self.shared.state.lock().closed = true;
-        self.shared.submitted.notify_all();
+        self.pool.state.lock().closed = true;
+        self.pool.submitted.notify_all();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread for files ended by a panic");
+                tracing::error!("a thread for files panicked");
             }
         }
     }
 }
 
-impl<J: Job> Shared<J> {
-    /// Does jobs until there are none.
+impl<J: Job> Pool<J> {
+    /// Runs jobs until there are no more.
     fn run(&self, next: impl Fn() -> Option<(u64, J)>) {
         while let Some((number, mut job)) = next() {
             let bytes = job.cost_bytes();
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.work())) {
                 job.panicked(panic_text(&*panic));
             }
-            self.state.lock().bytes -= bytes;
+            self.state.lock().bytes.release(bytes);
             self.progressed.notify_all();
             let committed = self.commit(number, job);
             self.state.lock().unfinished -= committed;
@@ -175,7 +171,7 @@ impl<J: Job> Shared<J> {
         }
     }
 
-    /// Commits the jobs whose turn it is; how many there were.
+    /// Commits the jobs whose turn it is. Returns how many.
     fn commit(&self, number: u64, job: J) -> usize {
         let mut order = self.order.lock();
         order.done.insert(number, job);
@@ -191,7 +187,7 @@ impl<J: Job> Shared<J> {
         }
     }
 
-    /// The next job; none once there are to be no more.
+    /// Waits for the next job; `None` once there will be no more.
     fn wait_for_job(&self) -> Option<(u64, J)> {
         let mut state = self.state.lock();
         loop {
@@ -206,7 +202,7 @@ impl<J: Job> Shared<J> {
     }
 }
 
-/// What a panic said.
+/// The text of a panic.
 pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned())
@@ -219,7 +215,7 @@ mod tests {
 
     use super::*;
 
-    /// Waits for a word, then tells its name.
+    /// A job that waits for a signal, then reports its name.
     struct Waits {
         name: &'static str,
         go: Receiver<()>,
@@ -251,50 +247,52 @@ mod tests {
         (go, Waits { name, go: wait, told: told.clone(), failed: false })
     }
 
-    #[test]
-    fn what_is_done_first_waits_for_what_was_submitted_first() {
-        let (told, hear) = sync_channel(9);
-        let mut workers = Workers::new(2, 1000);
+    /// Workers with the jobs `a` and `b`, and what reports their ends.
+    struct Two {
+        workers: Workers<Waits>,
+        go_a: SyncSender<()>,
+        go_b: SyncSender<()>,
+        ends: Receiver<String>,
+    }
+
+    fn two_jobs(threads: usize, limit_bytes: usize) -> Two {
+        let (told, ends) = sync_channel(9);
+        let mut workers = Workers::new(threads, limit_bytes);
         let (go_a, a) = job("a", &told);
         let (go_b, b) = job("b", &told);
         workers.submit(a);
         workers.submit(b);
+        Two { workers, go_a, go_b, ends }
+    }
+
+    #[test]
+    fn what_is_done_first_waits_for_what_was_submitted_first() {
+        let Two { workers, go_a, go_b, ends } = two_jobs(2, 1000);
         go_b.send(()).unwrap();
         go_a.send(()).unwrap();
         workers.wait_until_idle();
-        assert_eq!([hear.recv().unwrap(), hear.recv().unwrap()], ["a", "b"]);
+        assert_eq!([ends.recv().unwrap(), ends.recv().unwrap()], ["a", "b"]);
     }
 
     #[test]
     fn the_bound_is_in_bytes_and_room_comes_back() {
-        let (told, hear) = sync_channel(9);
-        let mut workers = Workers::new(1, 25);
-        let (go_a, a) = job("a", &told);
-        let (go_b, b) = job("b", &told);
-        assert!(workers.has_room(1_000_000));
-        workers.submit(a);
-        assert!(workers.has_room(10));
-        workers.submit(b);
+        assert!(Workers::<Waits>::new(1, 25).has_room(1_000_000), "one job always fits");
+        let Two { workers, go_a, go_b, ends } = two_jobs(1, 25);
         assert!(!workers.has_room(10));
         go_a.send(()).unwrap();
         workers.wait_for_room(10);
-        assert_eq!(hear.recv().unwrap(), "a");
+        assert_eq!(ends.recv().unwrap(), "a");
         go_b.send(()).unwrap();
         workers.wait_until_idle();
-        assert_eq!(hear.recv().unwrap(), "b");
+        assert_eq!(ends.recv().unwrap(), "b");
     }
 
     #[test]
     fn a_panic_costs_its_own_job_and_nothing_behind_it() {
-        let (told, hear) = sync_channel(9);
-        let mut workers = Workers::new(1, 1000);
-        let (go_a, a) = job("a", &told);
-        let (go_b, b) = job("b", &told);
+        let Two { workers, go_a, go_b, ends } = two_jobs(1, 1000);
         drop(go_a);
         go_b.send(()).unwrap();
-        workers.submit(a);
-        workers.submit(b);
         drop(workers);
-        assert_eq!([hear.recv().unwrap(), hear.recv().unwrap()], ["a failed", "b"]);
+        assert_eq!([ends.recv().unwrap(), ends.recv().unwrap()], ["a failed", "b"]);
     }
 }

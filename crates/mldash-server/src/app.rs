@@ -1,4 +1,4 @@
-//! What all requests share, and who a request is from.
+//! The state that all requests share, and who sent a request.
 
 use std::sync::Arc;
 
@@ -14,23 +14,23 @@ use super::incoming::Incoming;
 use super::token::{Namespace, Tokens};
 use mldash_track::ExperimentName;
 
-/// What all requests share.
+/// The state that all requests share.
 #[derive(Debug)]
 pub(super) struct App {
     pub(super) experiments: Experiments,
     pub(super) incoming: Incoming,
     pub(super) tokens: Tokens,
     pub(super) limits: Limits,
-    /// One for each request under way.
+    /// One permit for each running request.
     pub(super) requests: Arc<Semaphore>,
-    /// One for each KiB of a body in memory.
+    /// One permit for each KiB of a body in memory.
     pub(super) body_kib: Arc<Semaphore>,
-    /// One for each answer that a client takes piece by piece, which it may do slowly.
+    /// One permit for each answer that a client takes in pieces, which it may do slowly.
     pub(super) downloads: Arc<Semaphore>,
 }
 
 impl Namespace {
-    /// The thing that `id` names, if it is this namespace's.
+    /// The thing that `id` names, if it belongs to this namespace.
     pub(super) fn own(&self, id: &str) -> Result<Id, ApiError> {
         let id: Id = id.parse().map_err(|error: IdError| ApiError::not_found(error.to_string()))?;
         self.check(id.owner())?;
@@ -53,13 +53,13 @@ impl Namespace {
         }
     }
 
-    /// Nobody touches what is another's.
+    /// Fails if `owner` is another namespace.
     pub(super) fn check(&self, owner: &str) -> Result<(), ApiError> {
         if owner == self.as_str() {
             return Ok(());
         }
         let message = format!(
-            "this token is of namespace `{}`, and may not touch what is in another",
+            "this token belongs to namespace `{}` and can't access another one",
             self.as_str()
         );
         Err(ApiError::forbidden(message))

@@ -1,5 +1,5 @@
-//! Taking in what a request carries: whole, within bounds in bytes and in time. Errors come in the
-//! server's own shape.
+//! Reads a request's body and parameters, with limits on bytes and time. Errors have the server's
+//! own format.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::app::App;
 use super::error::ApiError;
 
-/// A body that comes slower than this, after its first moments, is given up.
+/// A body that is slower than this, after its first moments, is given up.
 const MIN_BYTES_PER_SEC: u64 = 4 << 10;
 
 /// How long a body may take.
@@ -25,19 +25,19 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// From now on; `patience` is what it has besides the time that its bytes earn.
+    /// Starts now. `patience` is the time in addition to what its bytes earn.
     pub(super) fn new(patience: Duration) -> Self {
         Self { started: Instant::now(), patience }
     }
 
-    /// When more than `received_bytes` must have come.
+    /// When more than `received_bytes` must have arrived.
     pub(super) fn deadline(&self, received_bytes: u64) -> Instant {
         self.started + self.patience + Duration::from_secs(received_bytes / MIN_BYTES_PER_SEC)
     }
 }
 
-/// All of a body, inflated if it was sent compressed. Its bytes count against what the server holds
-/// in memory as long as it lives.
+/// A whole body, inflated if it was compressed. Its bytes count against the server's memory limit
+/// as long as it lives.
 #[derive(Debug)]
 pub(super) struct WholeBody {
     bytes: Vec<u8>,
@@ -53,7 +53,7 @@ impl std::ops::Deref for WholeBody {
 }
 
 impl WholeBody {
-    /// Its JSON.
+    /// Parses it as JSON.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.bytes)
             .map_err(|error| ApiError::bad_request(format!("the request's JSON: {error}")))
@@ -95,7 +95,7 @@ impl WholeBody {
         let more = u32::try_from(kib).ok();
         let more = more.and_then(|kib| app.body_kib.clone().try_acquire_many_owned(kib).ok());
         let Some(more) = more else {
-            return Err(ApiError::busy("the server holds as much in memory as it may"));
+            return Err(ApiError::busy("the server's memory limit is reached; try again later"));
         };
         match &mut self.counted {
             Some(counted) => counted.merge(more),
@@ -110,12 +110,12 @@ fn body_too_large(max_bytes: usize) -> ApiError {
     ApiError::too_large(message)
 }
 
-/// What the headers say that the body is long.
+/// The length that the headers announce.
 pub(super) fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// What stands in the path, percent-decoded.
+/// The parameters in the path, percent-decoded.
 #[derive(Debug)]
 pub(super) struct Segments<T>(pub(super) T);
 
@@ -129,7 +129,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segment
     }
 }
 
-/// What stands behind the `?`.
+/// The parameters after the `?`.
 #[derive(Debug)]
 pub(super) struct Params<T>(pub(super) T);
 

@@ -1,6 +1,7 @@
-//! Taking connections: a bounded number, with a bound on how long a request's head may take, until
-//! the server is told to stop; then what is under way is finished within a bound. When all places are
-//! taken, who has shown no token yet makes room, the longest here first: a crowd of them shuts nobody out.
+//! Accepts connections: a limited number, with a limit on how long a request's head may take, until
+//! the server is told to stop. Running requests are then finished within a time limit. If all
+//! places are taken, the oldest connection that has shown no token is closed, so that a crowd of
+//! such connections locks nobody out.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -24,23 +25,23 @@ use tower::ServiceExt;
 
 use super::{Limits, places};
 
-/// After the system refused a connection, being out of file handles for example.
+/// The pause after the system refused a connection, for example for lack of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// The head of a request.
+/// The limit on the head of a request.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
-/// Who is at the other end, for the log.
+/// The client's address, for the log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// Connections that have shown no token yet, the longest here first.
+/// Connections that have shown no token yet, the oldest first.
 #[derive(Debug, Default)]
 struct Strangers {
     here: Mutex<BTreeMap<u64, Arc<Notify>>>,
     came: AtomicU64,
 }
 
-/// Being one of the strangers, until this is dropped.
+/// Membership among the strangers. Dropping it ends it.
 #[derive(Debug)]
 struct Unknown {
     number: u64,
@@ -48,7 +49,7 @@ struct Unknown {
     strangers: Arc<Strangers>,
 }
 
-/// For the place that checks tokens to say that this connection showed one.
+/// Lets the authentication report that this connection has shown a token.
 #[derive(Clone, Debug)]
 pub(super) struct Acquaintance(Arc<Unknown>);
 
@@ -68,7 +69,7 @@ impl Strangers {
 }
 
 impl Acquaintance {
-    /// It is sent away no more.
+    /// Keeps the connection from being closed for others.
     pub(super) fn make(&self) {
         self.0.strangers.here.lock().remove(&self.0.number);
     }
@@ -80,7 +81,7 @@ impl Drop for Unknown {
     }
 }
 
-/// Serves until `stop`; returns when no connection is left, or the grace is over.
+/// Serves until `stop`. Returns when no connection is left or the grace period is over.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -96,7 +97,7 @@ pub(super) async fn serve(
             let (stream, peer, counted) = match accept(&listener, &connections, &strangers).await {
                 Ok(taken) => taken,
                 Err(error) => {
-                    tracing::warn!(%error, "can't take a connection; trying again");
+                    tracing::warn!(%error, "can't accept a connection; trying again");
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
@@ -113,12 +114,12 @@ pub(super) async fn serve(
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 tokio::select! {
-                    // Clients that hang up in the middle are an everyday thing.
+                    // Clients often hang up in the middle.
                     done = connection => if let Err(error) = done {
                         tracing::debug!(%error, "a connection broke");
                     },
                     () = unknown.leave.notified() => {
-                        tracing::debug!(%peer, "made room for another connection");
+                        tracing::debug!(%peer, "closed to make room for another connection");
                     }
                 }
                 drop(counted);
@@ -131,7 +132,7 @@ pub(super) async fn serve(
     }
     drop(listener);
     if timeout(limits.grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!("some requests were not done within {:?}; they are cut off", limits.grace);
+        tracing::warn!("some requests did not end within {:?} and were aborted", limits.grace);
     }
 }
 

@@ -1,5 +1,5 @@
-//! What `append` and `append_batch` bring: JSON to rows, all of them or none. The wire's JSON is
-//! strict: `NaN` and `Infinity` are not in it.
+//! Parses the bodies of `append` and `append_batch`: JSON to rows, all of them or none. The JSON is
+//! strict: `NaN` and `Infinity` are errors.
 
 use jiter::{Jiter, JiterError};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ struct Append {
     data: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Why the entries of a batch were not taken.
+/// Why the entries of a batch were refused.
 enum BatchError {
     Walk(WalkError),
     Refused(ApiError),
@@ -51,7 +51,7 @@ pub(super) fn rows(body: &[u8], max_rows: usize) -> Result<Vec<Row>, ApiError> {
     let mut jiter = Jiter::new(body);
     let walked = walk_object(&mut jiter, |jiter, key| match key {
         "entries" if rows.is_some() => {
-            let message = "`entries` is there twice; which one is meant?";
+            let message = "`entries` is there twice; send it once";
             Err(BatchError::Refused(ApiError::bad_request(message)))
         }
         "entries" => {
@@ -77,7 +77,7 @@ fn entries(jiter: &mut Jiter<'_>, max_rows: usize) -> Result<Vec<Row>, BatchErro
             return Err(BatchError::Refused(ApiError::too_large(message)));
         }
         let start = jiter.current_index();
-        // This also sees to it that the entry is JSON as its standard has it.
+        // This also checks that the entry is standard JSON.
         jiter.known_skip(peek)?;
         let row = parser.row(jiter.slice_to_current(start), &Columns::All).map_err(|error| {
             let message = format!("entry {} of `entries`: {error}", rows.len());

@@ -1,6 +1,6 @@
-//! What a client is told when something is not done: a status, and JSON with a code for programs and
-//! a message for people, the shape that the Python SDK 0.11.0 reads. Nothing of the server's own
-//! disk is told; that goes to the log.
+//! The errors that clients get: a status, and JSON with a code for programs and a message for
+//! people, in the format that the Python SDK 0.11.0 reads. Clients learn nothing about the server's
+//! own disk; that goes to the log.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,14 +9,15 @@ use serde::Serialize;
 
 use mldash_track::{NameError, StoreError, TrackError, one_line};
 
-/// How long a client waits that found the server busy, seconds.
+/// How long a client should wait if the server is busy, in seconds.
 const BUSY_RETRY_SECS: u32 = 1;
-/// How long a client waits whose experiment is in another program's hands, seconds.
+/// How long a client should wait if another program writes the experiment, in seconds.
 const LOCKED_RETRY_SECS: u32 = 5;
 
 const OUT_OF_HANDLES: &str = "out_of_handles";
+const REMOVED: &str = "removed";
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -36,17 +37,17 @@ impl ApiError {
         Self { status, code, message: message.into(), retry_after_secs: None }
     }
 
-    /// The request is wrong and stays so.
+    /// The request is wrong. Sending it again does not help.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
-    /// Nobody is known by that token.
+    /// No namespace has this token.
     pub(super) fn unauthorized(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
 
-    /// The token is another namespace's.
+    /// The token belongs to another namespace.
     pub(super) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", message)
     }
@@ -56,34 +57,35 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
-    /// It is there, and not for that.
+    /// It exists, but does not support this method.
     pub(super) fn method_not_allowed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
-    /// What the client sends does not come, or too slowly.
+    /// The client sends nothing, or too slowly.
     pub(super) fn too_slow() -> Self {
-        let message = "the request's body did not come in time; send less at once";
+        let message = "the request's body did not arrive in time; send less at once";
         Self::new(StatusCode::REQUEST_TIMEOUT, "timeout", message)
     }
 
-    /// More than the server takes at once.
+    /// It is over the server's limit.
     pub(super) fn too_large(message: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
-    /// It is compressed in a way that the server can't inflate.
+    /// The compression is one that the server can't inflate.
     pub(super) fn unsupported_encoding() -> Self {
-        let message = "the body's Content-Encoding is not known here; send it as it is, or gzip it";
+        let message =
+            "the body's Content-Encoding is not supported; send it uncompressed or with gzip";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", message)
     }
 
-    /// What was sent is not what was announced.
+    /// The data differs from what was announced.
     pub(super) fn checksum(message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "checksum_mismatch", message)
     }
 
-    /// There is too much to do; later there may be less.
+    /// The server is busy. The client should try again later.
     pub(super) fn busy(message: impl Into<String>) -> Self {
         Self {
             retry_after_secs: Some(BUSY_RETRY_SECS),
@@ -91,15 +93,20 @@ impl ApiError {
         }
     }
 
-    /// Closing an experiment would help.
+    /// Returns true if closing an experiment would help.
     pub(super) fn wants_handles(&self) -> bool {
         self.code == OUT_OF_HANDLES
     }
 
-    /// The server failed; `cause` is for its log alone.
+    /// The experiment must be opened again, since its files were removed while it was open.
+    pub(super) fn wants_reopening(&self) -> bool {
+        self.code == REMOVED
+    }
+
+    /// The server failed. `cause` only goes to its log.
     pub(super) fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!("{}", one_line(cause));
-        let message = "the server failed to do it; its log says why";
+        let message = "the server failed; its log says why";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 }
@@ -124,7 +131,7 @@ impl From<TrackError> for ApiError {
                 Self::not_found(format!("no experiment `{name}`"))
             }
             TrackError::BufferFull { .. } | TrackError::Closed(_) => {
-                Self::busy("the store is behind; send it again")
+                Self::busy("the store can't keep up; try again later")
             }
             TrackError::Store(StoreError::FolderCollision { requested, existing, .. }) => {
                 let message = format!(
@@ -134,7 +141,8 @@ impl From<TrackError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "conflict", message)
             }
             TrackError::Store(StoreError::Locked { .. }) => {
-                let message = "another program on the server's machine writes this experiment";
+                let message =
+                    "another program on the server is writing this experiment; try again later";
                 tracing::warn!("{}", one_line(&error));
                 Self {
                     retry_after_secs: Some(LOCKED_RETRY_SECS),
@@ -143,8 +151,13 @@ impl From<TrackError> for ApiError {
             }
             TrackError::Store(store) if store.is_out_of_handles() => {
                 tracing::warn!("{}", one_line(&error));
-                let message = "the server has as many files open as it may; some are being closed";
+                let message = "the server's limit on open files is reached; try again later";
                 Self { code: OUT_OF_HANDLES, ..Self::busy(message) }
+            }
+            TrackError::Store(store) if store.is_removed() => {
+                tracing::warn!("{}", one_line(&error));
+                let message = "the recording was removed on the server meanwhile; send it again";
+                Self { code: REMOVED, ..Self::busy(message) }
             }
             TrackError::Store(store) if store.is_out_of_space() => {
                 tracing::error!("{}", one_line(&error));

@@ -1,8 +1,9 @@
-//! The experiments that clients write to: opened at the first request, shared by all that come at
-//! once, closed, and so left tidy, when they are done or idle. Their number is bounded.
+//! The experiments that clients write to. They are opened at the first request, shared by
+//! simultaneous requests, and closed when they are done or idle, which leaves them sorted and
+//! merged. Their number is limited.
 //!
-//! All that touches the disk runs on the blocking threads. Those that wait for an experiment to be
-//! opened or closed wait without holding one.
+//! All disk access runs on the blocking threads. Requests that wait for an experiment to be opened
+//! or closed don't hold such a thread.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,11 @@ use super::error::ApiError;
 use super::places;
 use mldash_track::{Experiment, ExperimentName, Options, one_line};
 
-/// Rows are flushed before a request is answered, so that this is only what requests under way hold
-/// of one experiment.
+/// Rows are flushed before a request is answered, so this only limits what running requests hold of
+/// one experiment.
 const BUFFER_BYTES: usize = 64 << 20;
 
-/// Whether an experiment that is not there is made.
+/// What to do if an experiment does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IfAbsent {
     Make,
@@ -35,10 +36,10 @@ pub(super) struct Experiments {
     may_open: Arc<Semaphore>,
 }
 
-/// One experiment's place, whether it is open or not.
+/// The place of one experiment, open or not.
 #[derive(Debug)]
 struct Slot {
-    /// Read by those who use it, written by who opens or closes it.
+    /// Locked for reading by requests that use it, for writing to open or close it.
     open: Arc<RwLock<Option<Open>>>,
     used: Mutex<Instant>,
 }
@@ -49,8 +50,15 @@ struct Open {
     _counted: OwnedSemaphorePermit,
 }
 
+/// What became of a write.
+enum Written<T, W> {
+    Done(T),
+    /// It was not begun: the experiment's folder was removed.
+    Removed(W),
+}
+
 impl Experiments {
-    /// Of which at most `max_open` are open at once.
+    /// At most `max_open` experiments are open at the same time.
     pub(super) fn new(root: &Path, max_open: usize) -> Self {
         Self { root: root.to_owned(), slots: Mutex::default(), may_open: places(max_open) }
     }
@@ -60,13 +68,45 @@ impl Experiments {
         &self.root
     }
 
-    /// Runs `work` on an experiment that is open for writing.
+    /// Runs `work` on an experiment that is open for writing. One whose folder was removed while it
+    /// was open is opened anew, as if the server had just started.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         name: &ExperimentName,
         if_absent: IfAbsent,
         work: impl FnOnce(&Experiment) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        let mut work = work;
+        let done = loop {
+            match self.write_where_it_is(name, if_absent, work).await {
+                Ok(Written::Done(done)) => break Ok(done),
+                Ok(Written::Removed(undone)) => work = undone,
+                Err(error) => break Err(error),
+            }
+            tracing::warn!("the folder of {name} was removed while it was open");
+            self.close(name).await;
+        };
+        if let Err(error) = &done {
+            if error.wants_handles() {
+                // Each track that is written to holds a file open.
+                self.close_least_used().await;
+            } else if error.wants_reopening() {
+                self.close(name).await;
+            }
+        }
+        done
+    }
+
+    async fn write_where_it_is<T, W>(
+        &self,
+        name: &ExperimentName,
+        if_absent: IfAbsent,
+        work: W,
+    ) -> Result<Written<T, W>, ApiError>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Experiment) -> Result<T, ApiError> + Send + 'static,
+    {
         let slot = self.slot(name);
         let mut open = slot.open.clone().read_owned().await;
         while open.is_none() {
@@ -75,20 +115,16 @@ impl Experiments {
             open = self.open(name, if_absent, writing).await?.downgrade();
         }
         *slot.used.lock() = Instant::now();
-        let done = blocking(move || match &*open {
-            Some(open) => work(&open.experiment),
+        blocking(move || match &*open {
+            Some(open) if open.experiment.check_in_place().is_err() => Ok(Written::Removed(work)),
+            Some(open) => work(&open.experiment).map(Written::Done),
             // It was there a line above, and the lock is still held.
-            None => Err(ApiError::busy("the experiment was just closed; send it again")),
+            None => Err(ApiError::busy("the experiment was just closed; try again")),
         })
-        .await;
-        if done.as_ref().is_err_and(ApiError::wants_handles) {
-            // Each track that is written to holds a file open.
-            self.close_least_used().await;
-        }
-        done
+        .await
     }
 
-    /// Runs `work` on an experiment as it lies on disk, whoever writes it.
+    /// Runs `work` on an experiment as it is on disk, whoever writes it.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         name: &ExperimentName,
@@ -98,7 +134,7 @@ impl Experiments {
         blocking(move || work(Experiment::open_read_only(name.as_str(), root)?)).await
     }
 
-    /// Leaves an experiment at rest, if it is open, once those who use it are through.
+    /// Closes an experiment, if it is open, once all requests that use it are done.
     pub(super) async fn close(&self, name: &ExperimentName) {
         let slot = self.slots.lock().get(name).cloned();
         if let Some(slot) = slot {
@@ -107,7 +143,7 @@ impl Experiments {
         self.forget_closed();
     }
 
-    /// Closes those that nobody has used for `idle`.
+    /// Closes experiments that nobody has used for `idle`.
     pub(super) async fn close_idle(&self, idle: Duration) {
         for (name, slot) in self.all() {
             let is_idle = slot.used.lock().elapsed() >= idle;
@@ -120,7 +156,7 @@ impl Experiments {
         self.forget_closed();
     }
 
-    /// Closes all, each as soon as those who use it are through.
+    /// Closes all experiments, each once the requests that use it are done.
     pub(super) async fn close_all(&self) {
         for (name, slot) in self.all() {
             close(&name, slot.open.clone().write_owned().await).await;
@@ -137,7 +173,7 @@ impl Experiments {
         self.slots.lock().iter().map(|(name, slot)| (name.clone(), slot.clone())).collect()
     }
 
-    /// Those that a request is about to use are held by it too.
+    /// A request that is about to use a slot holds a reference to it.
     fn forget_closed(&self) {
         self.slots.lock().retain(|_, slot| {
             let is_closed = slot.open.try_read().is_ok_and(|open| open.is_none());
@@ -173,17 +209,20 @@ impl Experiments {
         .await
     }
 
-    /// The right to open one more; the one that was not used for longest makes room.
+    /// A permit to open one more experiment. If there is none, the least recently used one is
+    /// closed.
     async fn room_for_one(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         if let Ok(counted) = self.may_open.clone().try_acquire_owned() {
             return Ok(counted);
         }
         self.close_least_used().await;
         let room = self.may_open.clone().try_acquire_owned();
-        room.map_err(|_| ApiError::busy("too many experiments are written to at once"))
+        room.map_err(|_| {
+            ApiError::busy("too many experiments are being written to; try again later")
+        })
     }
 
-    /// Closes the one that was not used for longest, of those that nobody uses just now.
+    /// Closes the least recently used one of those that no request uses.
     async fn close_least_used(&self) {
         let mut all = self.all();
         all.sort_by_key(|(_, slot)| *slot.used.lock());
@@ -200,18 +239,18 @@ async fn close(name: &ExperimentName, mut writing: OwnedRwLockWriteGuard<Option<
     let name = name.clone();
     let closed = blocking(move || {
         if let Some(open) = writing.take() {
-            // What was answered for is flushed; a failure here leaves the file as it is, whole.
+            // Everything answered for is flushed. A failure here leaves the file complete as it is.
             if let Err(error) = open.experiment.close() {
                 tracing::error!("closing experiment {name}: {}", one_line(&error));
             }
         }
         Ok(())
     });
-    // A panic in there has been told by its own message.
+    // A panic in there has been reported by its own message.
     let _ = closed.await;
 }
 
-/// Runs `work` where it may wait for the disk.
+/// Runs `work` on a thread that may wait for the disk.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {

@@ -1,5 +1,5 @@
-//! Rows on their way to a client: written by a blocking thread, sent piece by piece as the client
-//! takes them, never held whole. A client that stops taking them is given up.
+//! Sends rows to a client: a blocking thread writes them, and they are sent in pieces as the client
+//! takes them, never held completely. A client that stops taking them is given up.
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -18,20 +18,21 @@ use super::app::App;
 use super::error::ApiError;
 use mldash_track::{ExperimentName, Export, Format, Query, TrackError, TrackName, one_line};
 
-/// Size of a piece.
+/// The size of a piece.
 const PIECE_BYTES: usize = 64 << 10;
 /// Pieces that wait for the client.
 const WAITING_PIECES: usize = 4;
 
-/// A part of what is written, `None` at its end. A channel that closes without an end was broken off.
+/// A piece of what is written, `None` at its end. If the channel closes without an end, the answer
+/// was broken off.
 type Piece = Option<Bytes>;
 
-/// What ends an answer early: the connection is cut, so that nobody takes a part for the whole.
+/// Ends an answer early. The connection is cut, so that nobody takes a part for the whole.
 #[derive(Debug, thiserror::Error)]
-#[error("what was asked for can't be read to its end")]
+#[error("the data can't be read to its end")]
 struct Broken;
 
-/// The rows of `query` in `format`, floats that are not finite as null.
+/// The rows of `query` in `format`, with non-finite floats as null.
 pub(super) async fn stream(
     app: &App,
     name: ExperimentName,
@@ -39,7 +40,7 @@ pub(super) async fn stream(
     query: Query,
     format: Format,
 ) -> Result<Response, ApiError> {
-    // Whether there is such an experiment decides the status.
+    // The status depends on whether there is such an experiment.
     let experiment = app.experiments.read(&name, Ok).await?;
     let mut response = stream_from(app, move |out| {
         let export = Export::from(format).strict();
@@ -51,14 +52,15 @@ pub(super) async fn stream(
     Ok(response)
 }
 
-/// What `write` writes.
+/// Answers with what `write` writes.
 pub(super) async fn stream_from(
     app: &App,
     write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), TrackError> + Send + 'static,
 ) -> Result<Response, ApiError> {
     let counted = app.downloads.clone().try_acquire_owned();
-    let counted =
-        counted.map_err(|_| ApiError::busy("the server sends as much at once as it may"))?;
+    let counted = counted.map_err(|_| {
+        ApiError::busy("the server's limit on simultaneous downloads is reached; try again later")
+    })?;
     let (send, mut pieces) = mpsc::channel(WAITING_PIECES);
     let patience = app.limits.body_timeout;
     let runtime = Handle::current();
@@ -66,7 +68,7 @@ pub(super) async fn stream_from(
         let counted = Some(counted);
         let mut out = PieceWriter { piece: Vec::new(), send, runtime, patience, counted };
         let written = write(&mut out).and_then(|()| out.finish().map_err(TrackError::Export));
-        // A client that is gone is no failure of the server's.
+        // A client that is gone is no failure of the server.
         if let Err(error) = &written
             && !matches!(error, TrackError::Export(_))
         {
@@ -74,7 +76,7 @@ pub(super) async fn stream_from(
         }
         written
     });
-    // What fails before the first piece still has a status of its own.
+    // An error before the first piece still has its own status.
     match pieces.recv().await {
         Some(first) => Ok(Response::new(Body::new(PieceBody { known: Some(first), pieces }))),
         None => match written.await {
@@ -91,12 +93,12 @@ fn content_type(format: Format) -> &'static str {
         Format::Jsonl => "application/x-ndjson",
         Format::Parquet => "application/vnd.apache.parquet",
         Format::Csv => "text/csv; charset=utf-8",
-        // Of MCAP, too, there is no registered one.
+        // Nor has MCAP a registered one.
         _ => "application/octet-stream",
     }
 }
 
-/// Hands on what is written, in pieces.
+/// Passes on what is written, in pieces.
 struct PieceWriter {
     piece: Vec<u8>,
     send: mpsc::Sender<Piece>,
@@ -144,7 +146,7 @@ impl Write for PieceWriter {
 
 /// The pieces as a body.
 struct PieceBody {
-    /// The piece that is known already: the first, or the end, which can be asked for again.
+    /// A piece that is known already: the first, or the end, which can be polled again.
     known: Option<Piece>,
     pieces: mpsc::Receiver<Piece>,
 }

@@ -1,4 +1,4 @@
-//! The endpoints that lead to files: download, and search by name.
+//! The endpoints for files: download, and search by name.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -24,9 +24,9 @@ use super::token::Namespace;
 use mldash_track::{ExperimentName, FileInfo, FilePath, StoreError, TrackError};
 
 const COPY_BYTES: usize = 64 << 10;
-/// What a search gives at most.
+/// The limit on results of a search.
 const MAX_FOUND: usize = 1000;
-/// What the SDK asks for when nothing is said.
+/// The SDK's default.
 const DEFAULT_FOUND: usize = 10;
 
 /// The listed file at `path`.
@@ -43,7 +43,7 @@ pub(super) async fn find(
     read.await
 }
 
-/// GET `/api/nodes/{id}/download`: what a file holds.
+/// GET `/api/nodes/{id}/download`: the content of a file.
 pub(super) async fn download(
     State(app): State<Arc<App>>,
     namespace: Namespace,
@@ -71,7 +71,7 @@ pub(super) async fn download(
     Ok(response.map(Body::new))
 }
 
-/// As [`std::io::copy`], with the errors of the two sides told apart.
+/// Like [`std::io::copy`], with separate errors for the two sides.
 fn copy(file: &mut File, path: &Path, out: &mut dyn Write) -> Result<(), TrackError> {
     let mut buffer = vec![0; COPY_BYTES];
     loop {
@@ -83,7 +83,7 @@ fn copy(file: &mut File, path: &Path, out: &mut dyn Write) -> Result<(), TrackEr
     }
 }
 
-/// What a search is asked for.
+/// The parameters of a search.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SearchParams {
@@ -93,7 +93,7 @@ pub(super) struct SearchParams {
     offset: Option<usize>,
 }
 
-/// GET `/api/search/files`: the files of an experiment whose path a pattern matches.
+/// GET `/api/search/files`: the files of an experiment whose path matches a pattern.
 pub(super) async fn search(
     State(app): State<Arc<App>>,
     namespace: Namespace,
@@ -101,7 +101,9 @@ pub(super) async fn search(
 ) -> Result<Json<Value>, ApiError> {
     let id = params.experiment_id.as_deref();
     let id = id.ok_or_else(|| {
-        ApiError::bad_request("`experimentId` is missing: this server searches in one experiment")
+        ApiError::bad_request(
+            "`experimentId` is missing: this server searches within one experiment",
+        )
     })?;
     let name = namespace.own_experiment(id)?;
     let pattern = glob(&params.pattern)?;
@@ -125,7 +127,7 @@ pub(super) async fn search(
     Ok(Json(json!({ "files": found })))
 }
 
-/// `*` and `?` within a part of a path, `**/` any number of parts.
+/// `*` and `?` match within a part of a path, `**/` any number of parts.
 fn glob(pattern: &str) -> Result<Regex, ApiError> {
     let mut regex = String::from("^");
     let mut rest = pattern;

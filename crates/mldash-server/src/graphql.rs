@@ -1,8 +1,8 @@
-//! The GraphQL queries that the Python SDK 0.11.0 sends on the way of tracks and files: who am I,
-//! which projects are there, where is an experiment, which files has it. Nothing can be changed here.
+//! The GraphQL queries that the Python SDK 0.11.0 sends for tracks and files: the user, the
+//! projects, an experiment and its files. All of them only read.
 //!
-//! Queries are parsed as GraphQL and answered field by field; a field that is not served is an error
-//! that names it.
+//! Queries are parsed as GraphQL and answered field by field. A field that is not served is an
+//! error that names it.
 
 mod document;
 mod tree;
@@ -24,10 +24,10 @@ use super::token::Namespace;
 use document::{Document, Selection};
 use mldash_track::{Experiment, ExperimentName, TrackError};
 
-/// Files of one page at most.
+/// The limit on files in a page.
 const MAX_PAGE: usize = 1000;
 
-/// What is POSTed.
+/// The body of the POST.
 #[derive(Deserialize)]
 struct Call {
     query: String,
@@ -35,18 +35,18 @@ struct Call {
     variables: Option<Map<String, Value>>,
 }
 
-/// Why a query has no answer; GraphQL tells it with status 200.
+/// Why a query has no answer. GraphQL reports it with status 200.
 #[derive(Debug, thiserror::Error)]
 enum QueryError {
     #[error("{0}")]
     Query(String),
-    #[error("this server answers no field `{field}` of {of}")]
+    #[error("this server has no field `{field}` of {of}")]
     UnknownField { of: &'static str, field: String },
     #[error("argument `{0}` is missing or of the wrong type")]
     Argument(&'static str),
     #[error(transparent)]
     Store(#[from] TrackError),
-    #[error("the server failed to do it; its log says why")]
+    #[error("the server failed; its log says why")]
     Failed(ApiError),
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn answer(
     .await
 }
 
-/// Who asks, and of what.
+/// Who asks, and the server's state.
 struct Scope<'a> {
     app: &'a App,
     namespace: &'a Namespace,
@@ -101,7 +101,7 @@ impl Scope<'_> {
         })
     }
 
-    /// Another's namespace is as none.
+    /// Another namespace is treated like one that does not exist.
     fn namespace(&self, slug: &str, selection: &Selection<'_>) -> Result<Value, QueryError> {
         if slug != self.namespace.as_str() {
             return Ok(Value::Null);

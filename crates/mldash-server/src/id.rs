@@ -1,38 +1,38 @@
-//! Ids that the server gives to projects, folders, experiments and files. An id is the thing's own
-//! place, spelled so that it can stand in a URL: it is the same after any restart, on any machine,
-//! and nothing has to be remembered to find the thing again.
+//! The ids that the server gives to projects, folders, experiments and files. An id is the thing's
+//! own place, spelled so that it can be part of a URL. It stays the same after a restart and on any
+//! machine, and nothing must be remembered to find the thing again.
 //!
-//! `experiment~~alice~~warehouse~~run-1` is `alice/warehouse/run-1`; `~~` stands for `/`, `~.` between
-//! an experiment and a place in it, `~` and two hexadecimal digits for any byte that is not a
-//! letter, a digit, `-`, `_` or `.`.
+//! `experiment~~alice~~warehouse~~run-1` is `alice/warehouse/run-1`. `~~` stands for `/`, and `~.`
+//! separates an experiment from a place within it. `~` and two hexadecimal digits stand for any
+//! byte that is not a letter, a digit, `-`, `_` or `.`.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
 
 use mldash_track::{ExperimentName, FilePath};
 
-/// Where something of the server's is.
+/// The place of something that the server stores.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Id {
     /// `owner/project`.
     Project(FolderPath),
-    /// `owner/project/folder…`, which holds experiments.
+    /// `owner/project/folder…`, which contains experiments.
     Folder(FolderPath),
     /// An experiment as ML-Dash's record of it.
     Experiment(ExperimentName),
     /// An experiment as a node in its project's tree.
     Node(ExperimentName),
-    /// A folder of an experiment's files. A file's path is held to the same rules.
+    /// A folder of an experiment's files. The same rules apply as for a file's path.
     FileFolder(ExperimentName, FilePath),
     /// A file of an experiment.
     File(ExperimentName, FilePath),
 }
 
-/// A project or a folder in it: `owner/project/…`, what an experiment's name can begin with.
+/// A project or a folder in it: `owner/project/…`, what an experiment's name can start with.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct FolderPath(String);
 
-/// A text that is no id of this server's.
+/// A text that is not an id of this server.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` is not an id that this server gave", .0.escape_debug())]
 pub(super) struct IdError(String);
@@ -43,12 +43,12 @@ impl FolderPath {
         &self.0
     }
 
-    /// Whose it is.
+    /// Its owner.
     pub(super) fn owner(&self) -> &str {
         self.0.split('/').next().unwrap_or_default()
     }
 
-    /// The project it is or lies in.
+    /// The project that it is, or lies in.
     pub(super) fn project(&self) -> Self {
         Self(self.0.split('/').take(2).collect::<Vec<_>>().join("/"))
     }
@@ -63,14 +63,14 @@ impl FromStr for FolderPath {
     type Err = mldash_track::NameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // It is one if an experiment can lie in it.
+        // It is valid if an experiment in it is.
         let _: ExperimentName = format!("{text}/x").parse()?;
         Ok(Self(text.to_owned()))
     }
 }
 
 impl Id {
-    /// Whose it is: the namespace.
+    /// The namespace that it belongs to.
     pub(super) fn owner(&self) -> &str {
         match self {
             Self::Project(path) | Self::Folder(path) => path.owner(),
@@ -113,7 +113,7 @@ impl FromStr for Id {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        // One thing, one id: other spellings of it are not known.
+        // Each thing has one id. Other spellings are refused.
         let id = parse(text).filter(|id| id.to_string() == text);
         id.ok_or_else(|| IdError(text.chars().take(200).collect()))
     }

@@ -1,5 +1,5 @@
-//! Files on their way in: each lies in a hidden folder of the root until it is whole and its checksum
-//! is known, then it is moved where it belongs. What does not come that far is removed.
+//! Files being uploaded: each lies in a hidden folder of the root until it is complete and its
+//! checksum is known, and is then moved to its place. A file that is not completed is removed.
 
 use std::fs;
 use std::io;
@@ -12,17 +12,17 @@ use tokio::io::AsyncWriteExt;
 use super::error::ApiError;
 use mldash_track::{StoreError, WholeFile, hex};
 
-/// No namespace is called so: names don't begin with a dot.
+/// No namespace has this name: names can't start with a dot.
 const FOLDER: &str = ".incoming";
 
-/// The folder that files come into.
+/// The folder for files being uploaded.
 #[derive(Debug)]
 pub(super) struct Incoming {
     folder: PathBuf,
     count: AtomicU64,
 }
 
-/// A file that comes in. It is gone when this is dropped, unless it was moved away.
+/// A file being uploaded. Dropping it removes the file, unless it was moved away.
 #[derive(Debug)]
 pub(super) struct IncomingFile {
     path: PathBuf,
@@ -32,7 +32,8 @@ pub(super) struct IncomingFile {
 }
 
 impl Incoming {
-    /// Under `root`, which no other server uses; what an earlier one left half done is removed.
+    /// Prepares the folder under `root`, which no other server uses. Removes what an earlier one
+    /// left there.
     pub(super) fn prepare(root: &Path) -> io::Result<Self> {
         let folder = root.join(FOLDER);
         match fs::remove_dir_all(&folder) {
@@ -43,7 +44,7 @@ impl Incoming {
         Ok(Self { folder, count: AtomicU64::default() })
     }
 
-    /// A new file.
+    /// Creates a new file.
     pub(super) async fn file(&self) -> Result<IncomingFile, ApiError> {
         let path = self.folder.join(self.count.fetch_add(1, Ordering::Relaxed).to_string());
         let file = tokio::fs::File::create_new(&path).await;
@@ -53,19 +54,19 @@ impl Incoming {
 }
 
 impl IncomingFile {
-    /// How much has come.
+    /// The bytes received so far.
     pub(super) fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// Takes in the next part.
+    /// Appends the next part.
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), ApiError> {
         self.hash.update(bytes);
         self.size_bytes += bytes.len() as u64;
         Ok(self.file.write_all(bytes).await.map_err(StoreError::io("write", &self.path))?)
     }
 
-    /// All of it is there; what it is. It may be moved as long as this one lives.
+    /// Completes the file and describes it. It may be moved as long as this lives.
     pub(super) async fn finish(&mut self) -> Result<WholeFile, ApiError> {
         self.file.flush().await.map_err(StoreError::io("write", &self.path))?;
         Ok(WholeFile {
@@ -78,7 +79,7 @@ impl IncomingFile {
 
 impl Drop for IncomingFile {
     fn drop(&mut self) {
-        // It is not there any more if all went well; else the next start removes it.
+        // It is gone already if all went well. Otherwise the next start removes it.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -1,15 +1,16 @@
-//! A self-hosted ML-Dash track server over a local root (`serve`): experiments, tracks and files by
-//! the calls of the Python SDK 0.11.0, for a lab without an account. What it keeps is the local
-//! store's own layout: `read`, `tracks`, `align` and the SDK read it as it lies.
+//! A self-hosted ML-Dash track server over a local root (`serve`), for a lab without an account. It
+//! serves experiments, tracks and files to the calls of the Python SDK 0.11.0. It stores them in
+//! the local store's own layout, so that `read`, `tracks`, `align` and the SDK can read them.
 //!
 //! What holds:
-//! 1. Rows that were answered with 2xx are flushed: `kill -9` keeps them. A batch is taken whole or
-//!    not at all, and taken twice it is the same, since rows of one `_ts` merge.
-//! 2. A file is kept only whole, under the checksum that was announced.
-//! 3. A token reaches its own namespace and nothing else. Names are parsed before they touch the
-//!    disk, and can't leave the root. Ids are places, parsed the same way.
-//! 4. Everything is bounded: bodies, rows, files, requests and connections at once, bytes in memory,
-//!    open experiments, and how long a client may take. Who is turned away is told when to come back.
+//! 1. Rows answered with 2xx are flushed and survive `kill -9`. A batch is stored completely or not at
+//!    all. Storing it twice gives the same result, since rows of one `_ts` merge.
+//! 2. A file is kept only if it is complete and has the announced checksum.
+//! 3. A token gives access to its own namespace only. Names are parsed before they touch the disk, and
+//!    can't leave the root. Ids are places, and are parsed the same way.
+//! 4. Everything is bounded: bodies, rows, files, simultaneous requests and connections, bytes in
+//!    memory, open experiments, and how long a client may take. A client that is turned away is told
+//!    when to come back.
 //!
 //! Knows nothing of ROS, messages or mappings.
 
@@ -48,42 +49,60 @@ use incoming::Incoming;
 use token::Tokens;
 pub use token::{TokenFileError, TokenLineProblem};
 
-/// One server a root: it may tidy up after an earlier one.
+/// One server per root: it may clean up after an earlier one.
 const LOCK_FILE: &str = ".serve.lock";
-/// How often idle experiments and the token file are looked at.
+/// How often to check for idle experiments and a changed token file.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 const SPARE_THREADS: usize = 16;
 
-/// Bounds on what clients may ask for.
+/// Bounds on what clients may ask for. A time longer than a year counts as a year.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Largest body of a request but for files, bytes, inflated.
+    /// Largest body of a request other than a file, in bytes, inflated.
     pub max_body_bytes: usize,
-    /// Largest file, bytes.
+    /// Largest file, in bytes.
     pub max_file_bytes: u64,
-    /// Most rows in a batch.
+    /// Rows in a batch.
     pub max_rows: usize,
-    /// Bodies held in memory at once, over all requests, bytes.
+    /// Bodies in memory at the same time, over all requests, in bytes.
     pub max_memory_bytes: usize,
-    /// Requests answered at once; more are told to come back (429).
+    /// Requests answered at the same time. More get 429 and are told to come back.
     pub max_requests: usize,
-    /// Of these, answers that are sent piece by piece as the client takes them: rows and files.
+    /// Of these, answers that are sent in pieces as the client takes them: rows and files.
     pub max_downloads: usize,
-    /// Connections at once. When one more comes, the oldest that has shown no token is closed; where all
-    /// have, it waits.
+    /// Connections at the same time. When one more comes, the oldest one that has shown no token is
+    /// closed. If all have shown one, the new one waits.
     pub max_connections: usize,
-    /// Experiments written to at once.
+    /// Experiments written to at the same time.
     pub max_experiments: usize,
-    /// How long the head of a request may take, and a connection lie idle.
+    /// How long the head of a request may take, and how long a connection may be idle.
     pub header_timeout: Duration,
-    /// How long a body may take besides the time its bytes earn (4 KiB/s), and an answer's next
-    /// piece may wait for the client.
+    /// How long a body may take, in addition to the time earned by its bytes (4 KiB/s), and how
+    /// long an answer's next piece may wait for the client.
     pub body_timeout: Duration,
-    /// An experiment that nobody wrote to for so long is closed, and so left tidy.
+    /// After this time without a write, an experiment is closed, which leaves it sorted and merged.
     pub idle_close: Duration,
-    /// How long requests under way may take when the server stops.
+    /// How long running requests may take when the server stops.
     pub grace: Duration,
+}
+
+/// The longest time that a limit can be: a year.
+const LONGEST: Duration = Duration::from_secs(31_536_000);
+
+impl Limits {
+    /// Brings the times into a range in which sums of them make sense.
+    fn with_times_in_range(mut self) -> Self {
+        for time in [
+            &mut self.header_timeout,
+            &mut self.body_timeout,
+            &mut self.idle_close,
+            &mut self.grace,
+        ] {
+            *time = (*time).min(LONGEST);
+        }
+        self
+    }
 }
 
 impl Default for Limits {
@@ -117,7 +136,7 @@ pub enum ServeError {
     Root {
         /// The root.
         root: PathBuf,
-        /// The operating system's word.
+        /// The operating system's error.
         source: io::Error,
     },
     /// Another server uses the root.
@@ -126,12 +145,12 @@ pub enum ServeError {
         /// The root.
         root: PathBuf,
     },
-    /// The address can't be listened on.
+    /// The server can't listen on the address.
     #[error("can't listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// The operating system's word.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The server's threads can't be started.
@@ -139,7 +158,7 @@ pub enum ServeError {
     Runtime(#[source] io::Error),
 }
 
-/// A server that listens, and answers once it [runs](Self::run).
+/// A server that listens. It answers once it [runs](Self::run).
 ///
 /// ```no_run
 /// use mldash_server::{Limits, Server};
@@ -153,22 +172,24 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
-    /// Held as long as it lives.
+    /// Held as long as the server lives.
     _lock: File,
 }
 
 impl Server {
-    /// Listens on `address`, to serve what lies under `root`, which is made if it is not there, to
-    /// those whom the token file names.
+    /// Listens on `address`, to serve `root` to those whom the token file names. Creates the root
+    /// if it does not exist.
     ///
     /// # Errors
-    /// A root, a token file or an address that can't be used.
+    ///
+    /// Fails if the root, the token file or the address can't be used.
     pub fn bind(
         root: &Path,
         address: SocketAddr,
         token_file: &Path,
         limits: Limits,
     ) -> Result<Self, ServeError> {
+        let limits = limits.with_times_in_range();
         let tokens = Tokens::load(token_file)?;
         let lock = lock_root(root)?;
         let in_root = |source| ServeError::Root { root: root.to_owned(), source };
@@ -182,7 +203,7 @@ impl Server {
             incoming,
             tokens,
             requests: places(limits.max_requests),
-            // One body always fits.
+            // At least one body always fits.
             body_kib: places(limits.max_memory_bytes.max(limits.max_body_bytes).div_ceil(1 << 10)),
             downloads: places(limits.max_downloads),
             limits,
@@ -190,16 +211,17 @@ impl Server {
         Ok(Self { app, listener, address, _lock: lock })
     }
 
-    /// Where it listens, with the port that the system chose for port 0.
+    /// The address that it listens on, with the port that the system chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `stop` is ready; then finishes the requests under way within their grace, and
+    /// Serves until `stop` is ready. Then finishes running requests within the grace period, and
     /// closes the experiments.
     ///
     /// # Errors
-    /// Threads that can't be started.
+    ///
+    /// Fails if threads can't be started.
     pub fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let app = self.app;
         let runtime = runtime(&app.limits).map_err(ServeError::Runtime)?;
@@ -215,7 +237,7 @@ impl Server {
     }
 }
 
-/// So many things at once, however many that is.
+/// A semaphore for this many things, up to what tokio can count.
 fn places(count: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
 }
@@ -234,8 +256,8 @@ fn lock_root(root: &Path) -> Result<File, ServeError> {
 fn runtime(limits: &Limits) -> io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // One for each request and each download, so that none waits for a client, and some for
-        // closing and for tokio's own file writes.
+        // One thread for each request and each download, so that none waits for a client, and some
+        // for closing experiments and for tokio's own file writes.
         .max_blocking_threads(
             limits.max_requests.saturating_add(limits.max_downloads).saturating_add(SPARE_THREADS),
         )
@@ -243,7 +265,7 @@ fn runtime(limits: &Limits) -> io::Result<Runtime> {
         .build()
 }
 
-/// The two don't wait for each other: closing may take a while.
+/// The two don't wait for each other: closing an experiment may take a while.
 async fn upkeep(app: Arc<App>) {
     let close_idle = async {
         let mut every = tokio::time::interval(UPKEEP_EVERY);

@@ -1,5 +1,5 @@
-//! Seeing a refusal through: what a client still sends when it is refused is read for a while and
-//! thrown away. A connection closed on it would be reset, and the client would never see why.
+//! Lets a client see a refusal: what it still sends is read for a while and discarded. If the
+//! connection were closed, it would be reset and the client would never see the reason.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use hyper::body::{Body as Streamed, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
-/// More than this is not waited for…
+/// The limit on discarded bytes…
 const MAX_DISCARDED_BYTES: u64 = 64 << 20;
-/// …nor longer.
+/// …and on the time that it takes.
 const MAX_DISCARDING: Duration = Duration::from_secs(2);
 
-/// A request's body, of which the rest can be read after its handler is through with it.
+/// A request's body whose rest can be read after its handler is done.
 struct SharedBody(Arc<Mutex<State>>);
 
 struct State {
@@ -51,7 +51,7 @@ impl Streamed for SharedBody {
     }
 }
 
-/// As middleware, outside of all that may refuse.
+/// The middleware, outside of everything that may refuse.
 pub(super) async fn linger(request: Request, next: Next) -> Response {
     let waits_to_be_asked = request.headers().contains_key(header::EXPECT);
     let mut shared = None;
@@ -81,6 +81,6 @@ async fn discard(mut body: SharedBody) {
             }
         }
     };
-    // Nobody waits longer for a client that was refused.
+    // A client that was refused gets no more time.
     let _ = timeout(MAX_DISCARDING, read).await;
 }

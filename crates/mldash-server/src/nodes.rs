@@ -1,4 +1,4 @@
-//! The endpoints of nodes: projects, folders, experiments and files, and what is said of them.
+//! The endpoints of nodes: projects, folders, experiments and files, and their descriptions.
 
 mod create;
 
@@ -21,7 +21,7 @@ use mldash_track::{ExperimentNotes, RunStatus, RunStatusError};
 
 pub(super) use create::{create, file_in, parent_of_files};
 
-/// GET `/api/nodes/{id}`: what there is to know of a node.
+/// GET `/api/nodes/{id}`: describes a node.
 pub(super) async fn get(
     State(app): State<Arc<App>>,
     namespace: Namespace,
@@ -42,7 +42,7 @@ pub(super) async fn get(
     }
 }
 
-/// What a node is said to be from now on.
+/// The new description of a node.
 #[derive(Deserialize)]
 struct Change {
     status: Option<String>,
@@ -51,7 +51,8 @@ struct Change {
     metadata: Option<Value>,
 }
 
-/// PATCH `/api/nodes/{id}`: an experiment's status, what is said of an experiment or of a file.
+/// PATCH `/api/nodes/{id}`: changes an experiment's status, or the description of an experiment or
+/// a file.
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     namespace: Namespace,
@@ -93,11 +94,12 @@ pub(super) async fn change(
             let info = write.await?;
             Ok(Json(shape::file_with_data(&name, &info)?))
         }
-        _ => Err(ApiError::method_not_allowed("there is nothing to change about a folder")),
+        _ => Err(ApiError::method_not_allowed("a folder can't be changed")),
     }
 }
 
-/// DELETE `/api/nodes/{id}`: takes a file off the list. Recordings are not deleted over the network.
+/// DELETE `/api/nodes/{id}`: removes a file from the list. Recordings are not deleted over the
+/// network.
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     namespace: Namespace,

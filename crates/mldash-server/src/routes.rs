@@ -1,5 +1,5 @@
-//! From a path to what answers it, and what every request passes on its way: the log, the bound on
-//! requests at once, the token, gzip both ways.
+//! Routes paths to handlers, and defines what every request passes: the log, the limit on
+//! simultaneous requests, the token, gzip in both directions.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,7 +24,7 @@ use super::{files, graphql, nodes, tracks};
 
 /// Smaller answers are not worth compressing.
 const COMPRESS_ABOVE_BYTES: u16 = 1024;
-/// The one encoding that bodies may have, both ways.
+/// The only encoding of bodies, in both directions.
 const GZIP: &str = "gzip";
 
 /// The whole server as a service.
@@ -41,7 +41,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/api/experiments/{id}/tracks/{topic}/data", get(tracks::read))
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
-        // Bodies are bounded where they are read: each kind has a bound of its own.
+        // Bodies are limited where they are read: each kind has its own limit.
         .layer(DefaultBodyLimit::disable())
         .layer(
             ServiceBuilder::new()
@@ -65,7 +65,7 @@ async fn healthy() -> &'static str {
 
 async fn no_such_endpoint(method: Method, uri: Uri) -> ApiError {
     ApiError::not_found(format!(
-        "there is no {method} {}; this server keeps experiments, tracks and files",
+        "there is no {method} {}; this server serves experiments, tracks and files",
         uri.path()
     ))
 }
@@ -82,7 +82,7 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &axum::http::Exten
         || content_type.starts_with(b"text/")
 }
 
-/// One line a request; neither headers nor what stands behind the `?`.
+/// Logs one line for each request, without headers and without what follows the `?`.
 async fn log(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
@@ -101,19 +101,20 @@ async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Turns away what comes on top of as many requests as are answered at once.
+/// Turns requests away when the limit on simultaneous requests is reached.
 async fn within_bounds(
     State(app): State<Arc<App>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let counted = app.requests.clone().try_acquire_owned();
-    let _counted = counted
-        .map_err(|_| ApiError::busy("the server answers as many requests as it may at once"))?;
+    let _counted = counted.map_err(|_| {
+        ApiError::busy("the server's limit on simultaneous requests is reached; try again later")
+    })?;
     Ok(next.run(request).await)
 }
 
-/// Lets in who has a token, as its namespace.
+/// Admits requests with a known token, as its namespace.
 async fn authenticate(
     State(app): State<Arc<App>>,
     mut request: Request,
@@ -125,13 +126,13 @@ async fn authenticate(
     }
     request.extensions_mut().insert(namespace.clone());
     let mut response = next.run(request).await;
-    // For the log, and to say that bodies may come compressed (RFC 9110, 12.5.3).
+    // For the log, and to tell that bodies may be compressed (RFC 9110, 12.5.3).
     response.extensions_mut().insert(namespace);
     response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static(GZIP));
     Ok(response)
 }
 
-/// Says in the server's own shape what the layer that inflates bodies says without words.
+/// Gives an error in the server's own format where the layer that inflates bodies gives none.
 async fn explain_encoding(request: Request, next: Next) -> Result<Response, ApiError> {
     let response = next.run(request).await;
     match response.status() {
@@ -148,5 +149,5 @@ fn namespace_of(app: &App, headers: &HeaderMap) -> Result<Namespace, ApiError> {
     let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let token = token.map(|(_, token)| token.trim());
     let namespace = token.and_then(|token| app.tokens.namespace_of(token));
-    namespace.ok_or_else(|| ApiError::unauthorized("this token is not, or no longer, known"))
+    namespace.ok_or_else(|| ApiError::unauthorized("this token is not known, or no longer valid"))
 }

@@ -1,5 +1,4 @@
-//! What the server's things look like on the wire, with the field names that the Python SDK 0.11.0
-//! reads.
+//! The JSON of the server's objects, with the field names that the Python SDK 0.11.0 reads.
 
 use serde_json::{Value, json};
 
@@ -40,7 +39,7 @@ pub(super) fn folder(path: &FolderPath) -> Value {
     })
 }
 
-/// The node above the one at `path`; none for what lies directly in a project.
+/// The node above the one at `path`; `None` for what lies directly in a project.
 fn parent(path: &str) -> Option<String> {
     let above: FolderPath = path.rsplit_once('/')?.0.parse().ok()?;
     (above.project() != above).then(|| Id::Folder(above).to_string())
@@ -107,7 +106,7 @@ fn files_parent(name: &ExperimentName, path: &FilePath) -> String {
     parent.to_string()
 }
 
-/// Where a listed file is among its experiment's files.
+/// The path of a listed file among its experiment's files.
 pub(super) fn file_path(info: &FileInfo) -> Result<FilePath, ApiError> {
     let folder = info.path.trim_matches('/');
     let path = if folder.is_empty() {
@@ -139,7 +138,7 @@ pub(super) fn file(name: &ExperimentName, info: &FileInfo) -> Result<Value, ApiE
     }))
 }
 
-/// What a file's node stands for. Its size is text, since JavaScript's numbers end too early.
+/// The stored file of a file's node. Its size is a text, since JavaScript's numbers are too short.
 pub(super) fn physical_file(info: &FileInfo) -> Value {
     json!({
         "id": info.id,
@@ -151,7 +150,7 @@ pub(super) fn physical_file(info: &FileInfo) -> Value {
     })
 }
 
-/// A file as a node that holds what it stands for.
+/// A file as a node with its stored file.
 pub(super) fn file_with_data(name: &ExperimentName, info: &FileInfo) -> Result<Value, ApiError> {
     let mut node = file(name, info)?;
     if let Value::Object(node) = &mut node {

@@ -1,6 +1,6 @@
-//! Who may come in: the token file, one `namespace token` pair a line, `#` starting a comment. It is
-//! read again when it changes, so that tokens are given, replaced and taken back without a restart.
-//! Tokens are kept as hashes and compared in constant time; none is ever shown.
+//! Authentication by the token file: one `namespace token` pair a line, `#` starts a comment. The
+//! file is read again when it changes, so tokens can be added, replaced and removed without a
+//! restart. Tokens are kept as hashes and compared in constant time; none is ever shown.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -15,10 +15,10 @@ use subtle::ConstantTimeEq;
 use super::id::FolderPath;
 use mldash_track::{FileStamp, one_line};
 
-/// More than a lab has tokens for.
+/// Much more than the tokens of a lab.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Whose data a request may touch: the first part of its experiments' names.
+/// Whose data a request may access: the first part of its experiments' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Namespace(Arc<str>);
 
@@ -37,29 +37,29 @@ pub enum TokenFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The operating system's word.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A line of it is not what it must be.
+    /// A line is invalid.
     #[error("{}:{line}: {problem}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
-        /// Which line, the first being 1.
+        /// The line, counted from 1.
         line: usize,
         /// What is wrong with it.
         problem: TokenLineProblem,
     },
-    /// There is no token in it.
+    /// It has no token.
     #[error(
-        "the token file {} holds no token, so nobody could come in; write a line `namespace token`",
+        "the token file {} has no token, so nobody could use the server; add a line `namespace token`",
         path.display()
     )]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// It is too large to be one.
+    /// It is too large.
     #[error("the token file {} is larger than {MAX_FILE_BYTES} bytes", path.display())]
     TooLarge {
         /// The file.
@@ -70,21 +70,21 @@ pub enum TokenFileError {
 /// What is wrong with a line of a token file.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenLineProblem {
-    /// Not two words.
+    /// It does not have two words.
     #[error("expected `namespace token`, two words, found {0}")]
     Words(usize),
     /// The first word can't be a namespace.
     #[error("`{}` can't be a namespace, which is a folder's name", .0.escape_debug())]
     Namespace(String),
-    /// The second word can't stand in an HTTP header.
+    /// The second word can't be part of an HTTP header.
     #[error("a token is made of visible ASCII characters")]
     Characters,
-    /// The same token twice.
-    #[error("the token of line {0} again; give each namespace its own")]
+    /// The token is repeated.
+    #[error("this token is already in line {0}; give each namespace its own")]
     Twice(usize),
 }
 
-/// The tokens of the file as it is now.
+/// The tokens in the file.
 #[derive(Debug)]
 pub(super) struct Tokens {
     path: PathBuf,
@@ -100,7 +100,7 @@ struct Loaded {
 type TokenHash = [u8; 32];
 
 impl Tokens {
-    /// Of the file at `path`.
+    /// Loads the file at `path`.
     pub(super) fn load(path: &Path) -> Result<Self, TokenFileError> {
         let stamp = FileStamp::of(path);
         let known = read(path)?;
@@ -108,7 +108,7 @@ impl Tokens {
         Ok(Self { path: path.to_owned(), loaded: RwLock::new(Loaded { known, stamp }) })
     }
 
-    /// Whose token it is. One that is not known may be new: the file is looked at again.
+    /// The namespace of a token. For an unknown token, checks first whether the file has changed.
     pub(super) fn namespace_of(&self, token: &str) -> Option<Namespace> {
         let hash: TokenHash = Sha256::digest(token).into();
         self.find(&hash).or_else(|| {
@@ -117,14 +117,14 @@ impl Tokens {
         })
     }
 
-    /// Looks at every token, so that the time it takes tells nothing.
+    /// Compares with every token, so that the time taken reveals nothing.
     fn find(&self, hash: &TokenHash) -> Option<Namespace> {
         let loaded = self.loaded.read();
         let matches = loaded.known.iter().filter(|(known, _)| bool::from(known.ct_eq(hash)));
         matches.fold(None, |_, (_, namespace)| Some(namespace.clone()))
     }
 
-    /// Reads the file if it is another one than before. One that can't be used changes nothing.
+    /// Reads the file if it has changed. If it can't be used, the tokens stay as they were.
     pub(super) fn reload_if_changed(&self) {
         let now = FileStamp::of(&self.path);
         if now == self.loaded.read().stamp {
@@ -171,9 +171,9 @@ fn read(path: &Path) -> Result<Vec<(TokenHash, Namespace)>, TokenFileError> {
     Ok(known)
 }
 
-/// The token and its namespace; `None` for a line that holds neither.
+/// The token and its namespace; `None` for a line without them.
 fn parse_line(line: &str) -> Result<Option<(&str, Namespace)>, TokenLineProblem> {
-    // A token may hold a `#`; a comment begins a word.
+    // A token may contain a `#`; a comment starts a word.
     let words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
     let words: Vec<&str> = words.collect();
     match words[..] {
@@ -234,7 +234,7 @@ mod tests {
             ("../etc s3cret\n", "1: `../etc` can't be a namespace, which is a folder's name"),
             (".. s3cret\n", "1: `..` can't be a namespace, which is a folder's name"),
             ("alice s3crét\n", "1: a token is made of visible ASCII characters"),
-            ("alice s3cret\n\nbob s3cret\n", "3: the token of line 1 again"),
+            ("alice s3cret\n\nbob s3cret\n", "3: this token is already in line 1"),
         ];
         for (text, expected) in wrong {
             let (_folder, path) = file(text);
@@ -243,7 +243,7 @@ mod tests {
             assert!(!error.contains("s3cr"), "{error}");
         }
         let (_folder, path) = file("# nobody yet\n");
-        assert!(Tokens::load(&path).unwrap_err().to_string().contains("holds no token"));
+        assert!(Tokens::load(&path).unwrap_err().to_string().contains("has no token"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The endpoints of tracks: make, append, list, read.
+//! The endpoints of tracks: create, append, list, read.
 
 use std::sync::Arc;
 
@@ -21,9 +21,7 @@ use mldash_track::{
     TrackName, TrackNotes, take_noted_schema,
 };
 
-type Shared = State<Arc<App>>;
-
-/// The body of a track's making.
+/// The body that creates a track.
 #[derive(Deserialize)]
 pub(super) struct NewTrack {
     topic: String,
@@ -31,9 +29,9 @@ pub(super) struct NewTrack {
     notes: TrackNotes,
 }
 
-/// POST `/api/experiments/{id}/tracks`: makes a track, or says more of one.
+/// POST `/api/experiments/{id}/tracks`: creates a track, or changes its description.
 pub(super) async fn create(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments(id): Segments<String>,
     body: WholeBody,
@@ -51,13 +49,14 @@ pub(super) async fn create(
         experiment.tracks(topic.as_str()).annotate(notes)?;
         Ok(experiment.list_matching(&filter)?.pop())
     });
-    let info = write.await?.ok_or_else(|| ApiError::not_found("the track is gone again"))?;
+    let info =
+        write.await?.ok_or_else(|| ApiError::not_found("the track was deleted meanwhile"))?;
     Ok(Json(track_json(&name, &info)))
 }
 
 /// POST `/api/experiments/{id}/tracks/{topic}/append`: one row.
 pub(super) async fn append(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
     body: WholeBody,
@@ -65,7 +64,7 @@ pub(super) async fn append(
     let name = namespace.own_experiment(&id)?;
     let row = entries::row(&body)?;
     let mut data = Vec::new();
-    // The row as it is stored, flat, without its time.
+    // The row as it is stored: flat, without its time.
     JsonWriter::new(&mut data, NonFinite::Null).row(TIMESTAMP_COLUMN, row.ts, &row.fields);
     let mut data: serde_json::Map<String, Value> =
         serde_json::from_slice(&data).map_err(|error| ApiError::internal(&error))?;
@@ -74,9 +73,9 @@ pub(super) async fn append(
     Ok(Json(json!({ "timestamp": timestamp, "data": data })))
 }
 
-/// POST `/api/experiments/{id}/tracks/{topic}/append_batch`: rows, all or none of them.
+/// POST `/api/experiments/{id}/tracks/{topic}/append_batch`: stores rows, all or none.
 pub(super) async fn append_batch(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
     body: WholeBody,
@@ -87,7 +86,7 @@ pub(super) async fn append_batch(
     Ok(Json(json!({ "count": count })))
 }
 
-/// Returns once the rows are in the store, how many they are.
+/// Stores rows. Returns their number once they are flushed.
 async fn store(
     app: &App,
     name: ExperimentName,
@@ -105,15 +104,15 @@ async fn store(
     write.await
 }
 
-/// What a listing is asked for.
+/// The parameters of a listing.
 #[derive(Deserialize)]
 pub(super) struct ListParams {
     topic: Option<String>,
 }
 
-/// GET `/api/experiments/{id}/tracks`: what tracks there are.
+/// GET `/api/experiments/{id}/tracks`: lists the tracks.
 pub(super) async fn list(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments(id): Segments<String>,
     Params(params): Params<ListParams>,
@@ -125,7 +124,7 @@ pub(super) async fn list(
     Ok(Json(json!({ "tracks": tracks })))
 }
 
-/// A track as the wire has it: as `metadata.json` on disk, and whose it is.
+/// The JSON of a track: its `metadata.json` on disk, and its ids.
 fn track_json(name: &ExperimentName, info: &TrackInfo) -> Value {
     let mut track = json!(info);
     let id = super::id::Id::Experiment(name.clone()).to_string();
@@ -139,7 +138,7 @@ fn track_json(name: &ExperimentName, info: &TrackInfo) -> Value {
     track
 }
 
-/// What a read is asked for.
+/// The parameters of a read.
 #[derive(Deserialize)]
 pub(super) struct ReadParams {
     format: Option<String>,
@@ -153,7 +152,7 @@ impl ReadParams {
         let start = self.start_timestamp.unwrap_or(f64::NEG_INFINITY);
         let end = self.end_timestamp.unwrap_or(f64::INFINITY);
         if start.is_nan() || end.is_nan() {
-            return Err(ApiError::bad_request("a range of time can't begin or end at NaN"));
+            return Err(ApiError::bad_request("a time range can't start or end at NaN"));
         }
         let query = Query::range(start..=end);
         Ok(match self.columns.as_deref() {
@@ -165,7 +164,7 @@ impl ReadParams {
 
 /// GET `/api/experiments/{id}/tracks/{topic}/data`: rows in one of the formats.
 pub(super) async fn read(
-    State(app): Shared,
+    State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
     Params(params): Params<ReadParams>,

@@ -1,5 +1,5 @@
-//! Files that come as a form (`multipart/form-data`), in any order of its parts: the data goes to
-//! disk as it comes, and is kept only if its checksum is the one announced.
+//! Files uploaded as a form (`multipart/form-data`), with its parts in any order. The data is
+//! written to disk as it arrives, and kept only if it has the announced checksum.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use super::shape;
 use super::token::Namespace;
 use mldash_track::{FileInfo, WholeFile};
 
-/// The parts of a form besides the file's data.
+/// The limit on parts of a form besides the file's data.
 const MAX_FIELDS: usize = 32;
 const MAX_FIELD_BYTES: usize = 64 << 10;
-/// What the form's frame may take besides the file.
+/// What the form may take besides the file.
 const FORM_BYTES: u64 = 4 << 20;
 
-/// A form that has come whole.
+/// A complete form.
 struct Form {
     fields: HashMap<String, String>,
     data: Data,
@@ -34,15 +34,15 @@ struct Form {
 
 /// Its file.
 struct Data {
-    /// Removes it from the way in unless it is moved.
+    /// Removes the file unless it was moved away.
     incoming: IncomingFile,
     file: WholeFile,
     filename: Option<String>,
     content_type: Option<String>,
 }
 
-/// POST `/api/namespaces/{namespace}/nodes` with a form: saves a file, over one of the same place if
-/// there is one.
+/// POST `/api/namespaces/{namespace}/nodes` with a form: saves a file. Replaces one at the same
+/// place.
 pub(super) async fn save(
     app: &Arc<App>,
     namespace: &Namespace,
@@ -125,15 +125,15 @@ impl Form {
         value.ok_or_else(|| ApiError::bad_request(format!("the form has no part `{name}`")))
     }
 
-    /// Whether it is a file, and the one that was announced.
+    /// Checks that it is a file, and the one that was announced.
     fn check(&self) -> Result<(), ApiError> {
         if self.required("type")? != "FILE" {
-            return Err(ApiError::bad_request("a form makes a node of type FILE only"));
+            return Err(ApiError::bad_request("a form can only create a node of type FILE"));
         }
         let announced = self.required("checksum")?;
         if !announced.eq_ignore_ascii_case(&self.data.file.checksum) {
             return Err(ApiError::checksum(format!(
-                "the data's SHA-256 is {}, announced was `{}`; send the file again",
+                "the data's SHA-256 is {} instead of the announced `{}`; send the file again",
                 self.data.file.checksum,
                 announced.escape_debug()
             )));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::byte_bound::ByteBound;
 use super::row::{Fields, Row, Timestamp};
 
 /// The outcome of an append.
@@ -172,14 +173,13 @@ impl TrackBuffer {
 /// The bytes that all buffers of an experiment may use together.
 #[derive(Debug)]
 pub(super) struct ByteBudget {
-    limit_bytes: usize,
     state: Mutex<BudgetState>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct BudgetState {
-    used_bytes: usize,
+    bytes: ByteBound,
     /// A row found no room since bytes were last released.
     short: bool,
     /// Why the store can't take rows, while that lasts.
@@ -195,11 +195,12 @@ pub(super) struct BudgetFull {
 
 impl ByteBudget {
     pub(super) fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, state: Mutex::default(), changed: Condvar::new() }
+        let state = BudgetState { bytes: ByteBound::new(limit_bytes), short: false, failure: None };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
     pub(super) fn limit_bytes(&self) -> usize {
-        self.limit_bytes
+        self.state.lock().bytes.limit_bytes()
     }
 
     /// Reserves `bytes`. A row larger than the whole budget is accepted when nothing else waits. If
@@ -211,23 +212,22 @@ impl ByteBudget {
         call_for_flush: impl Fn(),
     ) -> Result<(), BudgetFull> {
         let mut state = self.state.lock();
-        while state.used_bytes > 0 && state.used_bytes + bytes > self.limit_bytes {
+        while !state.bytes.try_add(bytes) {
             state.short = true;
             call_for_flush();
             if when_full == WhenFull::Error || state.failure.is_some() {
                 let failure = state.failure.clone();
-                return Err(BudgetFull { used_bytes: state.used_bytes, failure });
+                return Err(BudgetFull { used_bytes: state.bytes.used_bytes(), failure });
             }
             self.changed.wait(&mut state);
         }
-        state.used_bytes += bytes;
         Ok(())
     }
 
     /// Releases the bytes of a flushed batch.
     pub(super) fn release(&self, bytes: usize) {
         let mut state = self.state.lock();
-        state.used_bytes -= bytes;
+        state.bytes.release(bytes);
         state.short = false;
         drop(state);
         self.changed.notify_all();
@@ -237,7 +237,7 @@ impl ByteBudget {
     /// everything.
     pub(super) fn runs_low(&self) -> bool {
         let state = self.state.lock();
-        state.short || state.used_bytes > self.limit_bytes / 2
+        state.short || state.bytes.used_bytes() > state.bytes.limit_bytes() / 2
     }
 
     /// Notes that the store fails to take rows, or takes them again. Returns the previous state.

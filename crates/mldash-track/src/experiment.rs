@@ -2,10 +2,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use super::error::TrackError;
-use super::flusher;
+use super::flusher::Upkeep;
 use super::local::{ExperimentDir, ExperimentNotes, TrackInfo};
 use super::name::ExperimentName;
 use super::options::Options;
@@ -34,7 +33,7 @@ use super::track::Track;
 #[derive(Debug)]
 pub struct Experiment {
     pub(super) shared: Arc<ExperimentState>,
-    flusher: Option<JoinHandle<()>>,
+    upkeep: Option<Upkeep>,
     /// Watches the size of the store, if it is limited.
     #[cfg(feature = "remote")]
     cap: Option<LocalCap>,
@@ -63,8 +62,9 @@ pub struct ClosedTrack {
     pub merged_on_disk: u64,
 }
 
-/// An experiment that could not be closed cleanly. Flushed rows are safe, and opening the
-/// experiment again repairs the rest. Rows that waited in memory are lost.
+/// An experiment that could not be closed cleanly. Flushed rows are safe, unless their files were
+/// removed meanwhile, and opening the experiment again repairs the rest. Rows that waited in memory
+/// are lost.
 #[derive(Debug, thiserror::Error)]
 #[error("closing the experiment failed{}", lost_rows(lost))]
 pub struct CloseError {
@@ -77,7 +77,7 @@ pub struct CloseError {
     pub source: Box<TrackError>,
 }
 
-/// Rows of a track that never reached the store.
+/// Rows of a track that the store did not take, or that were removed from it by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LostRows {
     /// The track's topic.
@@ -106,10 +106,10 @@ impl Experiment {
         shared.fold_files();
         #[cfg(feature = "remote")]
         let cap = super::remote::start_upload(&shared, &options)?;
-        let flusher = flusher::start(shared.clone()).map_err(TrackError::Thread)?;
+        let upkeep = Upkeep::start(&shared).map_err(TrackError::Thread)?;
         Ok(Self {
             shared,
-            flusher: Some(flusher),
+            upkeep: Some(upkeep),
             #[cfg(feature = "remote")]
             cap,
             options,
@@ -130,7 +130,7 @@ impl Experiment {
         let shared = ExperimentState::new(name, dir, options.resolve()?, Access::ReadOnly);
         Ok(Self {
             shared: Arc::new(shared),
-            flusher: None,
+            upkeep: None,
             #[cfg(feature = "remote")]
             cap: None,
             options,
@@ -168,6 +168,15 @@ impl Experiment {
     /// The folder that holds the recording.
     pub fn folder(&self) -> &Path {
         self.shared.dir.path()
+    }
+
+    /// Checks that the folder of an experiment that is open for writing is still in its place. If
+    /// it was removed or replaced, only opening the experiment anew helps.
+    ///
+    /// # Errors
+    /// Fails if it was, or can't be looked at.
+    pub fn check_in_place(&self) -> Result<(), TrackError> {
+        self.shared.check_in_place()
     }
 
     /// Reads the experiment's notes.
@@ -283,20 +292,18 @@ impl Experiment {
         {
             self.cap = None;
         }
-        let Some(flusher) = self.flusher.take() else {
+        let Some(upkeep) = self.upkeep.take() else {
             return Ok(Closed::default());
         };
         self.shared.doorbell.stop();
-        if flusher.join().is_err() {
-            tracing::error!("the flush thread panicked; flushing what it left");
-        }
+        upkeep.join();
         self.shared.close_all()
     }
 }
 
 impl Drop for Experiment {
     fn drop(&mut self) {
-        if self.flusher.is_some()
+        if self.upkeep.is_some()
             && let Err(error) = self.close_store()
         {
             let error = &error as &dyn std::error::Error;

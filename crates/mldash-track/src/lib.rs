@@ -180,6 +180,7 @@
 mod align;
 mod at_once;
 mod buffer;
+mod byte_bound;
 mod error;
 mod experiment;
 mod files;
@@ -194,6 +195,7 @@ mod options;
 mod query;
 #[cfg(feature = "remote")]
 mod remote;
+mod repeating;
 pub mod row;
 mod rows;
 mod run;
@@ -204,6 +206,7 @@ mod track;
 
 pub use align::{Align, AlignError, AlignMethod, Aligned, AlignedRows};
 pub use buffer::{Appended, WhenFull};
+pub use byte_bound::ByteBound;
 pub use error::TrackError;
 pub use error::one_line;
 pub use experiment::{CloseError, Closed, ClosedTrack, Experiment, LostRows};
@@ -224,6 +227,7 @@ pub use remote::{
     Keep, Remote, RemoteError, RemoteExperiment, SyncState, SyncStatus, Synced, TokenError,
     WhenLocalFull,
 };
+pub use repeating::Repeating;
 pub use row::{
     Array, Column, ColumnType, Fields, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp,
     TimestampError, Value,

@@ -4,25 +4,38 @@
 //! What is durable when:
 //! 1. Once `flush` returns, its rows are in `data.jsonl`: other processes can read them, and they
 //!    survive `kill -9`.
-//! 2. `sync` (every `fsync` seconds, and at close) makes flushed rows survive a power cut.
+//! 2. A sync (every `fsync` seconds, and at close) makes flushed rows survive a power cut, with the
+//!    names of new files and folders. It waits for the disk outside of the appender's lock.
 //! 3. Rows are only ever appended while recording. A failed write is cut back to the last whole
 //!    row, and its rows stay in memory for the next try.
 //! 4. Readers ignore a torn last line (crash or power cut while writing). The next writer cuts it
 //!    and logs that. Whole lines are never cut.
 //! 5. Lines that are not rows are skipped, counted, and kept aside (`data.jsonl.bad`) on a rewrite.
-//! 6. Close rewrites a track only if rows came out of order or merged across flushes: into a
-//!    temporary file, synced, then renamed over the old one. A crash leaves one or the other,
-//!    whole.
-//! 7. `.index.json` and `metadata.json` are derived: missing or stale ones are rebuilt.
-//! 8. The declared columns of a track are in `.schema.json` before any row that they describe,
-//!    written by the same kind of rename. If it can't be written, rows are stored anyway: this
-//!    loses types, not values.
+//! 6. Close rewrites a track only if rows came out of order or merged across flushes. A file is
+//!    replaced in one way (`atomic`): a new one under a temporary name, synced, renamed over the old
+//!    one, the folder synced. A power cut leaves one or the other, whole.
+//! 7. Rows depend on `data.jsonl` alone. `metadata.json`, `experiment.json`, `.index.json` and
+//!    `.schema.json` may be in any state: one that can't be used is reported once, put aside unless
+//!    it is empty, and written anew. A topic that its metadata no longer tells is known from the
+//!    index, the schema or whoever appends to it; else it is called like its folder.
+//! 8. The declared columns of a track are in `.schema.json` before any row that they describe. If it
+//!    can't be written, rows are stored anyway: this loses types, not values.
+//! 9. Each track stands alone: what is no track in `tracks/`, or one that can't be read, is reported
+//!    and holds up no other.
+//! 10. A data file that is removed or replaced while it is written is noticed at the next flush or
+//!     sync ([`StoreError::Removed`]). No flush returns success for rows that went into it.
+//!
+//! `power_cut` replays a power cut after every change of a recording. All changes therefore go
+//! through `disk`.
 //!
 //! This module knows nothing of buffers, threads or formats.
 
 mod appender;
 mod atomic;
+mod blocks;
 mod cursor;
+mod damage;
+mod disk;
 mod error;
 mod experiment_dir;
 mod experiment_file;
@@ -37,13 +50,17 @@ mod index_file;
 mod lock;
 mod lookup;
 mod metadata;
+#[cfg(test)]
+mod power_cut;
 mod schema_file;
 mod snapshot;
 mod tidy;
+mod track_sync;
 
 pub(crate) use appender::{TrackAppender, TrackClosed};
 pub use atomic::replace_file;
-pub(crate) use cursor::{Cursor, RawRow};
+pub(crate) use blocks::RawRow;
+pub(crate) use cursor::Cursor;
 pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
 pub use experiment_file::{ExperimentNotes, RunStatus, RunStatusError};

@@ -71,6 +71,21 @@ pub struct EnvError {
 }
 
 impl Options {
+    /// The shortest interval between flushes or syncs. Shorter ones would keep a core busy.
+    pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+    /// The longest interval between flushes or syncs: a day.
+    pub const LONGEST_INTERVAL: Duration = Duration::from_secs(86_400);
+    /// What [`interval`](Self::interval) accepts, for error messages.
+    pub const INTERVALS: &str = "a number of seconds from 0.01 to 86400";
+
+    /// The interval of this many seconds. `None` if it is shorter than
+    /// [`SHORTEST_INTERVAL`](Self::SHORTEST_INTERVAL), longer than
+    /// [`LONGEST_INTERVAL`](Self::LONGEST_INTERVAL) or not a number.
+    pub fn interval(secs: f64) -> Option<Duration> {
+        let interval = Duration::try_from_secs_f64(secs).ok()?;
+        (Self::SHORTEST_INTERVAL..=Self::LONGEST_INTERVAL).contains(&interval).then_some(interval)
+    }
+
     /// Stores under `root`, ML-Dash's `.dash`.
     pub fn local(root: impl Into<PathBuf>) -> Self {
         Self {
@@ -97,7 +112,8 @@ impl Options {
         self
     }
 
-    /// Time between timed flushes (`ML_DASH_FLUSH_INTERVAL`).
+    /// Time between timed flushes (`ML_DASH_FLUSH_INTERVAL`): 10 ms to a day. Values beyond that
+    /// become the nearest of these.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = Some(interval);
         self
@@ -109,7 +125,8 @@ impl Options {
         self
     }
 
-    /// Time between syncs to disk: a power cut loses at most this much.
+    /// Time between syncs to disk: a power cut loses at most this much. 10 ms to a day; values
+    /// beyond that become the nearest of these.
     pub fn sync_interval(mut self, interval: Duration) -> Self {
         self.sync_interval = interval;
         self
@@ -165,14 +182,11 @@ impl Options {
                 }
             },
             flush_interval: match self.flush_interval {
-                Some(interval) => interval,
-                None => {
-                    from_env("ML_DASH_FLUSH_INTERVAL", "a number of seconds above 0", |text| {
-                        let secs = text.parse().ok().filter(|secs| *secs > 0.0)?;
-                        Duration::try_from_secs_f64(secs).ok()
-                    })?
-                    .unwrap_or(Duration::from_secs_f64(DEFAULT_FLUSH_INTERVAL_SECS))
-                }
+                Some(interval) => in_range(interval),
+                None => from_env("ML_DASH_FLUSH_INTERVAL", Self::INTERVALS, |text| {
+                    Self::interval(text.parse().ok()?)
+                })?
+                .unwrap_or(Duration::from_secs_f64(DEFAULT_FLUSH_INTERVAL_SECS)),
             },
             batch_rows: match self.batch_rows {
                 Some(rows) => rows.max(1),
@@ -181,7 +195,7 @@ impl Options {
                 })?
                 .unwrap_or(DEFAULT_BATCH_ROWS),
             },
-            sync_interval: self.sync_interval,
+            sync_interval: in_range(self.sync_interval),
             buffer_bytes: self.buffer_bytes,
             when_full: self.when_full,
         })
@@ -197,6 +211,10 @@ pub(super) struct Buffering {
     pub(super) sync_interval: Duration,
     pub(super) buffer_bytes: usize,
     pub(super) when_full: WhenFull,
+}
+
+fn in_range(interval: Duration) -> Duration {
+    interval.clamp(Options::SHORTEST_INTERVAL, Options::LONGEST_INTERVAL)
 }
 
 pub(super) fn from_env<T>(
@@ -220,5 +238,29 @@ fn parse_bool(text: &str) -> Option<bool> {
         "true" | "1" | "yes" | "on" => Some(true),
         "false" | "0" | "no" | "off" => Some(false),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals_that_would_spin_or_never_end_are_refused() {
+        for secs in [0.0, -1.0, 1e-9, 0.009, 86_401.0, 1e19, f64::INFINITY, f64::NAN] {
+            assert_eq!(Options::interval(secs), None, "{secs}");
+        }
+        assert_eq!(Options::interval(0.01), Some(Options::SHORTEST_INTERVAL));
+        assert_eq!(Options::interval(0.5), Some(Duration::from_millis(500)));
+        assert_eq!(Options::interval(86_400.0), Some(Options::LONGEST_INTERVAL));
+    }
+
+    #[test]
+    fn intervals_set_in_code_are_brought_into_range() {
+        let options =
+            Options::local(".").flush_interval(Duration::ZERO).sync_interval(Duration::MAX);
+        let buffering = options.resolve().unwrap();
+        assert_eq!(buffering.flush_interval, Options::SHORTEST_INTERVAL);
+        assert_eq!(buffering.sync_interval, Options::LONGEST_INTERVAL);
     }
 }

@@ -54,7 +54,7 @@ pub(super) struct ExperimentState {
 pub(super) enum Access {
     ReadOnly,
     /// Holds the writer's lock.
-    Writing(#[expect(dead_code, reason = "held, not read")] WriteAccess),
+    Writing(WriteAccess),
     Closed,
 }
 
@@ -111,6 +111,7 @@ impl ExperimentState {
         }
         let access = self.access.lock();
         self.refuse_unless_writing(&access)?;
+        Self::refuse_if_removed(&access)?;
         let mut tracks = self.tracks.write();
         if let Some(track) = tracks.get(name) {
             return Ok(track.clone());
@@ -139,6 +140,18 @@ impl ExperimentState {
     /// Checks that writing is allowed.
     pub(super) fn check_writing(&self) -> Result<(), TrackError> {
         self.refuse_unless_writing(&self.access.lock())
+    }
+
+    /// Checks that the folder that is written is still in its place.
+    pub(super) fn check_in_place(&self) -> Result<(), TrackError> {
+        Self::refuse_if_removed(&self.access.lock())
+    }
+
+    fn refuse_if_removed(access: &Access) -> Result<(), TrackError> {
+        match access {
+            Access::Writing(access) => Ok(access.check()?),
+            Access::ReadOnly | Access::Closed => Ok(()),
+        }
     }
 
     fn refuse_unless_writing(&self, access: &Access) -> Result<(), TrackError> {
@@ -326,10 +339,31 @@ impl ExperimentState {
 
     /// Syncs flushed data to disk, so that it survives a power cut.
     pub(super) fn sync_all(&self) -> Result<(), TrackError> {
-        first_error(self.all_tracks().iter().map(|track| match track.appender.lock().as_mut() {
-            Some(appender) => Ok(appender.sync()?),
-            None => Ok(()),
-        }))
+        // A disk syncs many files at once in about the time of one.
+        first_error(at_once(&self.all_tracks(), |track| self.sync(track)).into_iter())
+    }
+
+    /// Brings the descriptions of the tracks up to date, those that lag behind.
+    pub(super) fn describe_tracks(&self) {
+        for track in self.all_tracks() {
+            let due = track.appender.lock().as_mut().and_then(TrackAppender::due_metadata);
+            if let Some(metadata) = due {
+                metadata.save_if_possible();
+            }
+        }
+    }
+
+    /// Does not hold up flushes while it waits for the disk.
+    fn sync(&self, track: &TrackState) -> Result<(), TrackError> {
+        let begun = track.appender.lock().as_mut().map(TrackAppender::begin_sync);
+        let Some(work) = begun.transpose()? else { return Ok(()) };
+        let synced = work.run();
+        if synced.is_err()
+            && let Some(appender) = track.appender.lock().as_mut()
+        {
+            appender.sync_failed(&work);
+        }
+        Ok(synced?)
     }
 
     /// Closes every track. Continues after a failure and returns the first one.
@@ -348,7 +382,11 @@ impl ExperimentState {
                     .tracks
                     .push(ClosedTrack { info: track.info, merged_on_disk: track.merged_on_disk }),
                 Err(error) => {
-                    let rows = track.buffer.lock().len() as u64;
+                    let gone = match &error {
+                        TrackError::Store(StoreError::Removed { rows, .. }) => *rows,
+                        _ => 0,
+                    };
+                    let rows = track.buffer.lock().len() as u64 + gone;
                     if rows > 0 {
                         lost.push(LostRows { topic: track.name.to_string(), rows });
                     }

@@ -4,9 +4,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::qos::{ChosenQos, Offer};
-use crate::mapping::{Mapping, OnTypeChange, Place, Qos, RuleMatch};
-use crate::message::{Definitions, TypeName};
-use crate::record::TopicPlan;
+use crate::mapping::{Mapping, Place, Qos, RuleMatch};
+use crate::message::Definitions;
+use crate::record::{Candidate, Decision, TopicPlan};
 use crate::ros::rcl::{Node, PublisherInfo, TopicTypes};
 use crate::ros::{NodeName, RosArguments, UnmatchedEntry};
 
@@ -145,7 +145,7 @@ impl Discovery {
     /// Finds what is new on the graph.
     pub(super) fn scan(&mut self, node: &Node) -> Vec<NewTopic> {
         let topics = self.topics(node);
-        topics.into_iter().flat_map(|(name, types)| self.consider(node, name, &types)).collect()
+        topics.into_iter().flat_map(|(name, types)| self.scan_topic(node, name, &types)).collect()
     }
 
     /// The topics of the graph, each with its types.
@@ -164,9 +164,9 @@ impl Discovery {
             Mapped::As(mapped_name) => Some(mapped_name),
             Mapped::Shadowed { .. } => None,
         };
-        let chosen = mapped_name.as_deref().and_then(|mapped| self.choose_type(mapped, &types));
-        let type_name = chosen.or_else(|| types.first().or(listed.first()).cloned());
-        let type_name = type_name.unwrap_or_default();
+        let chosen =
+            mapped_name.as_deref().and_then(|mapped| self.mapping.first_type(mapped, &types));
+        let type_name = chosen.or(types.first()).or(listed.first()).cloned().unwrap_or_default();
         let rule = mapped_name.as_ref().and_then(|mapped_name| {
             let rule = self.mapping.rule_for(mapped_name, &type_name.parse().ok()?)?;
             Some(SeenRule::new(&rule, mapped_name))
@@ -193,7 +193,7 @@ impl Discovery {
     }
 
     /// Handles a topic on the graph: returns what is new about it.
-    fn consider(&mut self, node: &Node, name: String, listed: &[String]) -> Vec<NewTopic> {
+    fn scan_topic(&mut self, node: &Node, name: String, listed: &[String]) -> Vec<NewTopic> {
         let mapped_name = match self.mapped(&name) {
             Mapped::As(mapped_name) => mapped_name,
             Mapped::Shadowed { to } => return self.refuse_shadowed(name, listed, &to),
@@ -208,7 +208,7 @@ impl Discovery {
         let publishers = publishers(node, &name);
         let mut types = types(&publishers);
         // The type that the mapping names goes first.
-        if let Some(chosen) = self.choose_type(&mapped_name, &types) {
+        if let Some(chosen) = self.mapping.first_type(&mapped_name, &types).cloned() {
             types.retain(|ty| *ty != chosen);
             types.insert(0, chosen);
         }
@@ -233,19 +233,21 @@ impl Discovery {
         type_name: &str,
         offers: &[Offer],
     ) -> Option<NewTopic> {
-        let parsed: TypeName = type_name.parse().ok()?;
-        let rule = self.mapping.rule_for(mapped_name, &parsed)?;
-        let splits = rule.settings.on_type_change == OnTypeChange::SplitTrack;
-        let (wanted, place) = (rule.settings.qos, rule.rule.place());
-        let qos = ChosenQos::adapted(&wanted, offers);
-        let plan = Self::plan(&self.definitions, &topic, mapped_name, &parsed, &rule);
-        let plan = match (plan, self.known.get(&topic).and_then(Known::recorded)) {
-            (Ok(plan), Some(_)) if splits => Ok(plan.in_a_track_of_its_type()),
-            (Ok(_), Some(recorded)) => Err(second_type(type_name, recorded)),
-            (plan, _) => plan,
+        let recorded_as = self.known.get(&topic).and_then(Known::recorded);
+        let candidate =
+            Candidate { topic: &topic, mapped_topic: mapped_name, type_name, recorded_as };
+        let definitions = &self.definitions;
+        let decision = candidate.decide(&self.mapping, |type_name| {
+            definitions.resolve(type_name).map_err(|error| error.to_string())
+        });
+        let (plan, wanted, entry) = match decision {
+            Decision::NotAskedFor => return None,
+            Decision::Record { plan, qos, entry } => (Ok(plan), qos, entry),
+            Decision::Refuse { reason, entry } => (Err(reason), Qos::default(), entry),
         };
+        let qos = ChosenQos::adapted(&wanted, offers);
         if !offers.is_empty() {
-            self.matched.insert(place);
+            self.matched.insert(entry);
         }
         let recording = plan.is_ok().then(|| Recording { wanted, qos, warned_of: HashSet::new() });
         let known = self.known.entry(topic.clone()).or_default();
@@ -254,7 +256,7 @@ impl Discovery {
         let type_name = type_name.to_owned();
         known.types.push(KnownType { name: type_name.clone(), is_published, recording });
         Some(match plan {
-            Ok(plan) => NewTopic::Record { topic, type_name, qos, plan: Box::new(plan) },
+            Ok(plan) => NewTopic::Record { topic, type_name, qos, plan },
             Err(reason) => {
                 let name = if is_only { topic } else { format!("{topic} ({type_name})") };
                 NewTopic::Refuse { name, reason }
@@ -277,17 +279,6 @@ impl Discovery {
         {
             self.matched.insert(rule.rule.place());
         }
-    }
-
-    fn plan(
-        definitions: &Definitions,
-        name: &str,
-        mapped_name: &str,
-        type_name: &TypeName,
-        rule: &RuleMatch<'_>,
-    ) -> Result<TopicPlan, String> {
-        let definition = definitions.resolve(type_name).map_err(|error| error.to_string())?;
-        TopicPlan::new(name, mapped_name, &definition, rule).map_err(|error| error.to_string())
     }
 
     /// Checks whether the publishers of a handled topic and type have changed their offers.
@@ -331,17 +322,6 @@ impl Discovery {
         vec![NewTopic::Refuse { name, reason }]
     }
 
-    /// The type to record first: the one that the mapping names if the topic has it, else its
-    /// first.
-    fn choose_type(&self, mapped_name: &str, types: &[String]) -> Option<String> {
-        let parsed = types.iter().filter_map(|t| Some((t, t.parse::<TypeName>().ok()?)));
-        let wanted = parsed.into_iter().find(|(_, parsed)| {
-            let rule = self.mapping.rule_for(mapped_name, parsed);
-            rule.is_some_and(|rule| rule.type_conflict.is_none())
-        });
-        wanted.map(|(name, _)| name.clone()).or_else(|| types.first().cloned())
-    }
-
     /// The mapping's name for a topic of the graph. An entry that names a remapped topic refers to
     /// the one that it is remapped to.
     fn mapped(&self, name: &str) -> Mapped {
@@ -366,13 +346,6 @@ impl Known {
     fn of(&mut self, type_name: &str) -> Option<&mut KnownType> {
         self.types.iter_mut().find(|ty| ty.name == type_name)
     }
-}
-
-fn second_type(type_name: &str, recorded: &str) -> String {
-    format!(
-        "the topic is published as {type_name} too; messages of that type are not recorded, those of \
-         {recorded} are; `on_type_change: split_track` in the mapping gives each type a track of its own"
-    )
 }
 
 fn publishers(node: &Node, topic: &str) -> Vec<PublisherInfo> {

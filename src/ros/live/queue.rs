@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use parking_lot::{Condvar, Mutex};
 
 use crate::record::{HEAVY_MESSAGE_BYTES, QueueFill};
+use crate::track::ByteBound;
 
 /// The maximum size of a batch of light messages.
 const BATCH_BYTES: usize = 1 << 20;
@@ -53,8 +54,6 @@ pub(super) enum Taken<C> {
 pub(super) struct MessageQueue<C> {
     state: Mutex<State<C>>,
     filled: Condvar,
-    light_limit_bytes: usize,
-    heavy_limit_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -78,26 +77,22 @@ struct Told<C> {
     behind: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
     /// Each with its number among all messages, counted from 0.
     messages: VecDeque<(u64, RawMessage)>,
-    bytes: usize,
+    bound: ByteBound,
 }
 
 impl Lane {
-    fn push(
-        &mut self,
-        number: u64,
-        message: RawMessage,
-        limit_bytes: usize,
-    ) -> Result<(), RawMessage> {
-        let cost = message.cost();
-        // Lets one message larger than the limit through alone rather than never.
-        if self.bytes > 0 && self.bytes + cost > limit_bytes {
+    fn new(limit_bytes: usize) -> Self {
+        Self { messages: VecDeque::new(), bound: ByteBound::new(limit_bytes) }
+    }
+
+    fn push(&mut self, number: u64, message: RawMessage) -> Result<(), RawMessage> {
+        if !self.bound.try_add(message.cost()) {
             return Err(message);
         }
-        self.bytes += cost;
         self.messages.push_back((number, message));
         Ok(())
     }
@@ -106,28 +101,23 @@ impl Lane {
     fn pop_before(&mut self, end: u64) -> Option<RawMessage> {
         self.messages.front().filter(|(number, _)| *number < end)?;
         let (_, message) = self.messages.pop_front()?;
-        self.bytes -= message.cost();
+        self.bound.release(message.cost());
         Some(message)
     }
 }
 
 impl<C> State<C> {
     /// Queues a message, or hands it back when its lane is full.
-    fn push(
-        &mut self,
-        message: RawMessage,
-        light_limit_bytes: usize,
-        heavy_limit_bytes: usize,
-    ) -> Result<(), RawMessage> {
+    fn push(&mut self, message: RawMessage) -> Result<(), RawMessage> {
         let topic = message.topic;
         if self.heavy_topics.len() <= topic {
             self.heavy_topics.resize(topic + 1, false);
         }
         self.heavy_topics[topic] |= message.cdr.len() > HEAVY_MESSAGE_BYTES;
         if self.heavy_topics[topic] {
-            self.heavy.push(self.pushed, message, heavy_limit_bytes)?;
+            self.heavy.push(self.pushed, message)?;
         } else {
-            self.light.push(self.pushed, message, light_limit_bytes)?;
+            self.light.push(self.pushed, message)?;
         }
         self.pushed += 1;
         Ok(())
@@ -141,15 +131,13 @@ impl<C> MessageQueue<C> {
             state: Mutex::new(State {
                 control: VecDeque::new(),
                 pushed: 0,
-                light: Lane::default(),
-                heavy: Lane::default(),
+                light: Lane::new(light_limit_bytes),
+                heavy: Lane::new(heavy_limit_bytes),
                 heavy_topics: Vec::new(),
                 closed: false,
                 waiting: false,
             }),
             filled: Condvar::new(),
-            light_limit_bytes,
-            heavy_limit_bytes,
         }
     }
 
@@ -162,7 +150,7 @@ impl<C> MessageQueue<C> {
         let mut state = self.state.lock();
         for message in batch.drain(..) {
             let topic = message.topic;
-            if state.push(message, self.light_limit_bytes, self.heavy_limit_bytes).is_err() {
+            if state.push(message).is_err() {
                 full(topic);
             }
         }
@@ -190,10 +178,10 @@ impl<C> MessageQueue<C> {
     pub(super) fn fill(&self) -> QueueFill {
         let state = self.state.lock();
         QueueFill {
-            light_bytes: state.light.bytes,
-            light_limit_bytes: self.light_limit_bytes,
-            heavy_bytes: state.heavy.bytes,
-            heavy_limit_bytes: self.heavy_limit_bytes,
+            light_bytes: state.light.bound.used_bytes(),
+            light_limit_bytes: state.light.bound.limit_bytes(),
+            heavy_bytes: state.heavy.bound.used_bytes(),
+            heavy_limit_bytes: state.heavy.bound.limit_bytes(),
             ..QueueFill::default()
         }
     }

@@ -173,11 +173,11 @@ fn clouds_that_contradict_themselves_are_dropped_counted_and_said() {
         (Cloud { width: 6, ..good.clone() }, "a row of 6 points is 312 bytes; `row_step` is 268"),
         (Cloud { height: 5, ..good.clone() }, "5x5 points need 1332 bytes; `data` has 1072"),
         (Cloud { width: u32::MAX, height: u32::MAX, ..good.clone() }, "`row_step` is 268"),
-        (Cloud { fields: vec![], ..good.clone() }, "name nothing in its points"),
+        (Cloud { fields: vec![], ..good.clone() }, "describe nothing in its points"),
         (with_field("x", 50, F32, 1), "`x` ends at byte 54 of points of 52 bytes"),
         (with_field("x", u32::MAX, F32, u32::MAX), "of points of 52 bytes"),
         (with_field("x", 0, 12, 1), "`x` has the datatype 12"),
-        (Cloud { fields: overlapping, ..good.clone() }, "432 bytes together, in points of 52"),
+        (Cloud { fields: overlapping, ..good.clone() }, "432 bytes in total, in points of 52"),
     ] {
         let topic = import(&cloud, "file").topic("/points");
         assert_eq!(topic["dropped"]["blob_malformed"], 1, "{why}");

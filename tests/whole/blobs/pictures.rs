@@ -321,7 +321,7 @@ fn what_contradicts_itself_is_dropped_counted_and_said() {
         (Image { height: u32::MAX, width: u32::MAX, ..good.clone() }, "`step` is 47"),
         (Image { width: 0, ..good.clone() }, "an image of 0x7 has no pixels"),
         (Image { data: Vec::new(), ..good.clone() }, "`data` has 0"),
-        (Image { encoding: "yuv422", width: 13, ..good.clone() }, "`width` is 13"),
+        (Image { encoding: "yuv422", width: 13, ..good.clone() }, "an even `width`, got 13"),
     ];
     let mut bag = MadeBag::new();
     for (i, (image, _)) in wrong.iter().enumerate() {

@@ -41,7 +41,7 @@ fn a_missing_field_comes_with_the_nearest_name_or_all_of_them() {
 #[test]
 fn a_path_can_t_go_below_a_number_or_slice_one() {
     let (_, text, _) = only_fault(&captured::POSE, &only(&["pose.position.x.y"]));
-    assert!(text.ends_with("`x` is a float64, nothing is below it"), "{text}");
+    assert!(text.ends_with("`x` is a float64 and has no fields"), "{text}");
     let (_, text, _) = only_fault(&captured::POSE, &only(&["pose.position[0]"]));
     assert!(text.ends_with("`position` is a geometry_msgs/msg/Point, not an array"), "{text}");
 }
@@ -73,7 +73,7 @@ fn each_is_a_whole_array_of_messages() {
     assert_eq!(text, "`joint_names`: a string[] is not an array of messages");
     assert!(fault("header").1.ends_with("a std_msgs/msg/Header is not an array of messages"));
     assert!(fault("points[0:2]").1.contains("`points`"));
-    assert!(fault("points.positions").1.contains("`points` is an array on the way"));
+    assert!(fault("points.positions").1.contains("can't go through the array `points`"));
     assert_eq!(fault("pionts").2, "did you mean `points`?");
 }
 
@@ -92,7 +92,7 @@ fn columns_are_distinct_and_none_is_the_time() {
     let layout = only(&["p=pose", "p.position=header.frame_id"]);
     let (part, text, _) = only_fault(&captured::POSE, &layout);
     assert_eq!(part, LayoutPart::Field(1));
-    assert!(text.ends_with("column `p.position` is taken already, by `pose`"), "{text}");
+    assert!(text.ends_with("column `p.position` is already taken by `pose`"), "{text}");
 
     let (part, text, _) = only_fault(&captured::POSE, &only(&["timestamp=header.frame_id"]));
     assert_eq!(part, LayoutPart::Field(0));

@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use mldash_bridge::message::{Decoder, Element, Layout, MessageType, SelectedField, Selection};
+use mldash_bridge::message::{
+    Decoder, Element, FieldSelection, Layout, MessageType, SelectedField,
+};
 use mldash_bridge::track::{Fields, Row, Timestamp, Value};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -323,7 +325,7 @@ proptest! {
             }
         }
         let columns: Vec<String> = selected.iter().map(|s| s.column.clone()).collect();
-        let layout = Layout { fields: Selection::Only(selected), ..everything() };
+        let layout = Layout { fields: FieldSelection::Only(selected), ..everything() };
 
         let rows = decode(&root(&fields), &layout, &encode(&fields, &held, order));
 
@@ -364,7 +366,7 @@ proptest! {
     ) {
         let cdr = encode(&fields, &held, order);
         let ty = root(&fields);
-        for layout in [everything(), Layout { fields: Selection::Only(vec![]), ..everything() }] {
+        for layout in [everything(), Layout { fields: FieldSelection::Only(vec![]), ..everything() }] {
             let decoder = Decoder::compile(&ty, &layout).unwrap();
             let mut out = vec![];
             for end in 0..cdr.len() {

@@ -116,7 +116,7 @@ fn of_files_that_were_joined_all_are_read() {
     let other = [file(1, true), b"something else".to_vec()].concat();
     let case = imported("other.mcap", &other);
     assert_eq!(case.done.code, 1, "{}", case.done.stderr);
-    assert!(case.done.stderr.contains("is no MCAP and is not read"), "{}", case.done.stderr);
+    assert!(case.done.stderr.contains("is not MCAP and is not read"), "{}", case.done.stderr);
     assert_eq!(case.column("n", "data"), values(1..11));
 }
 

@@ -252,7 +252,7 @@ fn a_damaged_page_of_a_sqlite_bag_costs_what_is_on_it_and_its_place_is_told() {
     fs::write(&config, "topics: [{topic: /chatter, stamp: receive}]").unwrap();
     let done = import(&[&bag], &config, &dir.path().join("root"));
     assert_eq!(done.code, 1, "{}", done.stderr);
-    assert!(done.stderr.contains("bag.db3 after its message "), "{}", done.stderr);
+    assert!(done.stderr.contains("bag.db3 after message "), "{}", done.stderr);
     let texts = rows(&dir.path().join("root"), "chatter");
     assert!(texts.len() > 250 && texts.len() < MESSAGES as usize, "{}", texts.len());
     let last = texts.last().unwrap().ts.as_secs();

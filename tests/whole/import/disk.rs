@@ -17,8 +17,8 @@ fn an_import_onto_a_disk_that_is_low_ends_and_is_whole_once_there_is_space() {
     disk.fill_but(20 << 20);
     let done = import(&[Path::new(BAG)], &config, &root);
     assert_eq!(done.code, 1, "{}", done.stderr);
-    assert!(done.stderr.contains("`min_free` wants 32 MiB"), "{}", done.stderr);
-    assert!(done.stderr.contains("import again"), "{}", done.stderr);
+    assert!(done.stderr.contains("`min_free` is 32 MiB"), "{}", done.stderr);
+    assert!(done.stderr.contains("import the bag again"), "{}", done.stderr);
     assert_eq!(account(&done)["complete"], false);
 
     disk.clear();

@@ -113,7 +113,7 @@ fn a_bag_of_several_files_is_one_bag_with_its_list_and_without() {
     let root = dir.path().join("one_lost");
     let done = import(&[&bag], Path::new(CONFIG), &root);
     assert_eq!(done.code, 1, "{}", done.stderr);
-    assert!(done.stderr.contains("run_9.db3 is neither"), "{}", done.stderr);
+    assert!(done.stderr.contains("run_9.db3 is not a bag of ROS 2"), "{}", done.stderr);
     let rest = &tracks(&root)["robot/scan"];
     assert!(!rest.is_empty() && expected["robot/scan"].ends_with(rest));
 }

@@ -21,6 +21,17 @@ fn sync(lab: &Lab) -> Done {
     run(lab, &["sync", RUN, "--json", "--root", lab.root().to_str().unwrap()])
 }
 
+fn append_row(lab: &Lab, row: &str) -> Done {
+    let (root, url, token) = (lab.root(), lab.proxy.url(), lab.token_file());
+    program(["append", RUN, "robot/arm", "--remote", &url])
+        .arg("--root")
+        .arg(root)
+        .arg("--token-file")
+        .arg(token)
+        .stdin(row)
+        .run()
+}
+
 /// Recorded without a server.
 fn recorded(lab: &Lab) -> Experiment {
     let exp = Experiment::open(RUN, Options::local(lab.root())).unwrap();
@@ -49,6 +60,32 @@ fn sync_uploads_what_was_recorded_without_a_server_also_while_it_is_recorded() {
     );
     lab.assert_same("closed");
     assert!(sync(&lab).stderr.contains("sent 0 rows"));
+}
+
+#[test]
+fn what_is_no_track_and_metadata_that_is_damaged_keep_no_row_from_the_server() {
+    let lab = Lab::new();
+    let exp = recorded(&lab);
+    let tracks = exp.folder().join("tracks");
+    exp.close().unwrap();
+    std::fs::write(tracks.join("x.txt"), "notes").unwrap();
+    std::fs::write(tracks.join("robot_base/metadata.json"), "").unwrap();
+    let done = append_row(&lab, r#"{"_ts": 99, "q": 1}"#);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(lab.on_server("robot/arm").len(), 301);
+    lab.assert_same("with a stray file and damaged metadata");
+}
+
+#[test]
+fn rows_that_did_not_reach_the_server_are_no_success_of_append() {
+    let lab = Lab::new();
+    // The two topics would share a folder there.
+    let there = Experiment::open(RUN, Options::local(lab.server_root())).unwrap();
+    append(&there, "robot_arm", 0..1);
+    there.close().unwrap();
+    let done = append_row(&lab, r#"{"_ts": 1, "q": 1}"#);
+    assert_eq!(done.code, 3, "{}", done.stderr);
+    assert_eq!(lab.here("robot/arm").len(), 1);
 }
 
 #[test]

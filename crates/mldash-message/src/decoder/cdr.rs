@@ -1,4 +1,4 @@
-//! A place in CDR bytes (XCDR1): alignment, lengths, numbers. Knows no message types.
+//! A position in CDR bytes (XCDR1): alignment, lengths, numbers. Knows no message types.
 
 use super::super::definition::Primitive;
 use super::super::path::Slice;
@@ -25,7 +25,7 @@ impl<'a, const LITTLE: bool> Cdr<'a, LITTLE> {
         self.at = at;
     }
 
-    /// What is not read.
+    /// The unread bytes.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.body.get(self.at..).unwrap_or_default()
     }
@@ -34,7 +34,7 @@ impl<'a, const LITTLE: bool> Cdr<'a, LITTLE> {
         self.body.len().saturating_sub(self.at)
     }
 
-    /// The next `bytes` from a multiple of `align` (a power of two) on.
+    /// The next `bytes` bytes from a multiple of `align` (a power of two).
     #[inline]
     pub(super) fn take(&mut self, align: usize, bytes: usize) -> Result<&'a [u8], Box<Fault>> {
         let start = (self.at + (align - 1)) & !(align - 1);
@@ -57,7 +57,8 @@ impl<'a, const LITTLE: bool> Cdr<'a, LITTLE> {
         )
     }
 
-    /// A count of elements of at least `min_bytes` each, which the remaining bytes can hold.
+    /// A number of elements of at least `min_bytes` each. Checks that the remaining bytes can hold
+    /// them.
     #[inline]
     pub(super) fn length(&mut self, min_bytes: usize) -> Result<usize, Box<Fault>> {
         let mut raw = [0; 4];
@@ -87,8 +88,8 @@ pub(super) fn scalar<const LITTLE: bool>(
     pick::<LITTLE>(primitive, bytes, Some(Slice::Index(0)))
 }
 
-/// The numbers that `bytes` hold, or those of a slice: an array, one number for an index, null for
-/// one that is out of range.
+/// The numbers in `bytes`, or those of a slice: an array, one number for an index, null for an
+/// index that is out of range.
 #[inline]
 pub(super) fn pick<const LITTLE: bool>(
     primitive: Primitive,

@@ -1,17 +1,17 @@
-//! From a message type and a layout to a decoder, or everything that does not fit.
+//! Compiles a message type and a layout into a decoder, or finds everything that does not fit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::definition::{Arity, ElementType, MessageType, TextKind};
-use super::super::layout::{Layout, SelectedField, Selection, StampSource};
+use super::super::layout::{FieldSelection, Layout, SelectedField, StampSource};
 use super::super::path::FieldPath;
 use super::fault::{LayoutFault, LayoutPart, LayoutProblem};
 use super::layer::{BODY_ALIGN, Layer};
 use super::paths::{
     self, Followed, HeaderHops, StampKind, can_be_name, follow, follow_in_element, leaves,
 };
-use super::plan::{StampPart, Target};
+use super::program::{StampPart, Target};
 use super::reader::Hop;
 use super::row::{ColumnOrder, Columns};
 use super::types::{byte_array, column_type};
@@ -54,10 +54,10 @@ pub(super) fn compile(
     let mut has_stamp_source = wanted.has_stamp_source;
     let mut decoder = Decoder {
         type_name: message.name().clone(),
-        before: Layer::default().plan(BODY_ALIGN),
+        before: Layer::default().program(BODY_ALIGN),
         each: None,
-        rows: Layer::default().plan(BODY_ALIGN),
-        after: Layer::default().plan(BODY_ALIGN),
+        rows: Layer::default().program(BODY_ALIGN),
+        after: Layer::default().program(BODY_ALIGN),
         columns: Columns { names: wanted.columns, types, byte_arrays, order: wanted.order },
         names: layout.names.len(),
         has_stamp_source,
@@ -66,24 +66,24 @@ pub(super) fn compile(
         byte_arrays: layout.byte_arrays,
     };
     let Some(each) = each else {
-        decoder.rows = rows.plan(BODY_ALIGN);
+        decoder.rows = rows.program(BODY_ALIGN);
         return Ok(decoder);
     };
     let mut around = Layer::of(message);
     if matches!(layout.stamp, StampSource::Header | StampSource::Aside)
         && let Some(header) = paths::header_of(message)
     {
-        // The time of the whole serves elements that have none.
+        // The message's time is used for elements that have none.
         want_time(&header.stamp, &mut |hops, to| around.want(&hops, to));
         has_stamp_source = layout.stamp == StampSource::Header;
         decoder.notes_stamp = true;
     }
     if let Some((before, ty, path, after)) = around.split_at(&each.hops) {
-        decoder.before = before.plan(BODY_ALIGN);
+        decoder.before = before.program(BODY_ALIGN);
         decoder.each = Some(Each { ty, path });
-        decoder.after = after.plan(1);
+        decoder.after = after.program(1);
     }
-    decoder.rows = rows.plan(1);
+    decoder.rows = rows.program(1);
     decoder.has_stamp_source = has_stamp_source;
     Ok(decoder)
 }
@@ -114,14 +114,14 @@ fn want_time(stamp: &[Hop], want: &mut impl FnMut(Vec<Hop>, Target)) {
     }
 }
 
-/// What a layout wants of an element, and what it can't have.
+/// What a layout selects of an element, and what does not fit.
 struct Wanted {
     hops: Vec<(Vec<Hop>, Target)>,
     columns: Vec<Column>,
     order: ColumnOrder,
     has_stamp_source: bool,
     notes_stamp: bool,
-    /// The stamp that is no column, being the row's time.
+    /// The stamp that is no column, since it is the row's time.
     spent_stamp: Option<Vec<Hop>>,
     faults: Vec<LayoutFault>,
 }
@@ -199,8 +199,8 @@ impl Wanted {
 
     fn columns(&mut self, element: &MessageType, layout: &Layout) {
         match &layout.fields {
-            Selection::All => self.all_columns(element),
-            Selection::Only(fields) => self.selected(element, fields, layout.each.as_ref()),
+            FieldSelection::All => self.all_columns(element),
+            FieldSelection::Only(fields) => self.selected(element, fields, layout.each.as_ref()),
         }
     }
 
@@ -272,7 +272,7 @@ impl Wanted {
     }
 }
 
-/// Whether a message has a wstring anywhere, wanted or not.
+/// Returns true if a message has a wstring anywhere, selected or not.
 fn has_wide_text(message: &MessageType) -> bool {
     message.fields().iter().any(|field| match &field.ty.element {
         ElementType::Text(kind) => *kind == TextKind::Wide,
@@ -301,7 +301,7 @@ fn follow_stamp(
     }
 }
 
-/// Whether columns are met in their own order when a message is read from front to back.
+/// Returns true if reading a message from front to back gives the columns in order.
 fn in_wire_order(hops: &[(Vec<Hop>, Target)]) -> bool {
     let fields = |hops: &[Hop]| hops.iter().map(|hop| hop.field).collect::<Vec<_>>();
     hops.iter()

@@ -2,7 +2,7 @@
 
 use super::super::type_name::TypeName;
 
-/// Why bytes can't be decoded: where, what was expected, what there was.
+/// Why bytes can't be decoded: the position, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{type_name}{} at byte {offset}: {problem}{}", dotted(field), otherwise(two_byte_units.as_deref())
@@ -10,21 +10,22 @@ use super::super::type_name::TypeName;
 pub struct DecodeError {
     /// The message's type.
     pub type_name: TypeName,
-    /// The path to the field, such as `transforms[3].header.frame_id`; empty: the message itself.
+    /// The path to the field, such as `transforms[3].header.frame_id`; empty for the message
+    /// itself.
     pub field: String,
-    /// Where in the bytes, their 4-byte header included.
+    /// The position in the bytes, including their 4-byte header.
     pub offset: usize,
     /// What is wrong.
     pub problem: DecodeProblem,
-    /// Of types with a wstring, what is wrong if its units are two bytes instead of four.
+    /// For types with a wstring: what is wrong if its units have two bytes instead of four.
     pub two_byte_units: Option<Box<DecodeProblem>>,
 }
 
 /// What is wrong with the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeProblem {
-    /// There is no room for the header that says how the rest is encoded.
-    #[error("{found} bytes are too few for the 4-byte encapsulation header")]
+    /// The header that gives the encoding does not fit.
+    #[error("{found} bytes are too short for the 4-byte encapsulation header")]
     NoHeader {
         /// How many there are.
         found: usize,
@@ -39,9 +40,9 @@ pub enum DecodeProblem {
     /// The bytes end within a value.
     #[error("{needed_bytes} bytes expected, {remaining_bytes} left")]
     Truncated {
-        /// What the value needs.
+        /// The bytes that the value needs.
         needed_bytes: usize,
-        /// What there is from its place on.
+        /// The bytes from its position on.
         remaining_bytes: usize,
     },
     /// A length that the remaining bytes can't hold.
@@ -49,35 +50,35 @@ pub enum DecodeProblem {
     Length {
         /// Elements of the array, or bytes of the text.
         length: usize,
-        /// What they need at least.
+        /// The least bytes that they need.
         needed_bytes: usize,
-        /// What there is.
+        /// The bytes that are left.
         remaining_bytes: usize,
     },
     /// More elements than the type allows.
-    #[error("{length} elements where the type allows {max}")]
+    #[error("{length} elements, and the type allows {max}")]
     Bound {
         /// How many there are.
         length: usize,
-        /// The type's bound.
+        /// The type's limit.
         max: usize,
     },
-    /// As in Fast CDR, a bool is 0 or 1: anything else means that these bytes are something else.
+    /// A bool is 0 or 1, as in Fast CDR. Anything else shows that these bytes are something else.
     #[error("a bool is 0 or 1, found {found}")]
     Bool {
-        /// What there is.
+        /// The value found.
         found: u8,
     },
-    /// In units of two bytes a wstring would hold a zero: its units are others.
-    #[error("a wstring with a zero in it")]
+    /// Read in units of two bytes, a wstring contains a zero, so its units are not two bytes.
+    #[error("a wstring contains a zero")]
     WideZero,
     /// More than a row may hold.
     #[error(
-        "its row would take more than {} MiB; take less of it with `fields:`, or a part of an array as \
-         `data[::4]`", limit_bytes >> 20
+        "its row would take more than {} MiB; select less of it with `fields:`, or a part of an array \
+         such as `data[::4]`", limit_bytes >> 20
     )]
     TooLarge {
-        /// What a row may take, in memory and as text.
+        /// The limit for a row, in memory and as text.
         limit_bytes: usize,
     },
     /// More bytes than the message and its padding.
@@ -88,7 +89,7 @@ pub enum DecodeProblem {
     },
 }
 
-/// A problem on its way up; boxed, so that the way of no problem is fast.
+/// A problem on its way up. Boxed to keep the path without problems fast.
 #[derive(Debug)]
 pub(super) struct Fault {
     /// Counted from after the header.

@@ -1,4 +1,4 @@
-//! What of a layout does not fit a message type.
+//! What in a layout does not fit a message type.
 
 use super::super::definition::{Field, FieldType, MessageType};
 use super::super::nearest::nearest;
@@ -8,7 +8,7 @@ use super::super::type_name::TypeName;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("`{path}`: {problem}")]
 pub struct LayoutFault {
-    /// Which part.
+    /// The part.
     pub part: LayoutPart,
     /// The path as it is written.
     pub path: String,
@@ -39,13 +39,13 @@ pub enum LayoutProblem {
         field: String,
         /// The type that lacks it.
         in_type: TypeName,
-        /// The most similar of its fields, if one is similar.
+        /// The most similar of its fields, if there is one.
         nearest: Option<String>,
         /// The fields it has.
         fields: Vec<String>,
     },
-    /// The path goes on below something that is not a message.
-    #[error("`{field}` is a {ty}, nothing is below it")]
+    /// The path continues below something that is not a message.
+    #[error("`{field}` is a {ty} and has no fields")]
     NotAMessage {
         /// The field.
         field: String,
@@ -68,20 +68,20 @@ pub enum LayoutProblem {
         /// A time below it.
         nearest: Option<String>,
     },
-    /// A stamp that is many times.
+    /// A stamp that is several times.
     #[error("a slice of `{field}` is not one time")]
     ManyTimes {
         /// The array.
         field: String,
     },
-    /// `each` names something else than an array of messages.
+    /// `each` names something other than an array of messages.
     #[error("a {ty} is not an array of messages")]
     EachNotMessages {
         /// What it is.
         ty: String,
     },
-    /// `each` leads through an array or takes a part of one.
-    #[error("`{field}` is an array on the way, or a part of one is taken")]
+    /// `each` goes through an array or takes a part of one.
+    #[error("`each` can't go through the array `{field}` or take a part of it")]
     EachOfMany {
         /// The array.
         field: String,
@@ -98,8 +98,8 @@ pub enum LayoutProblem {
         /// The column.
         column: String,
     },
-    /// Two fields go to one column.
-    #[error("column `{column}` is taken already, by `{taken_by}`")]
+    /// Two fields have the same column.
+    #[error("column `{column}` is already taken by `{taken_by}`")]
     DuplicateColumn {
         /// The column.
         column: String,
@@ -109,7 +109,7 @@ pub enum LayoutProblem {
 }
 
 impl LayoutFault {
-    /// What to do about it.
+    /// How to fix it.
     pub fn hint(&self) -> Option<String> {
         Some(match &self.problem {
             LayoutProblem::NoSuchField { nearest: Some(nearest), .. } => {
@@ -132,7 +132,9 @@ impl LayoutFault {
                 "name an array of messages; other arrays are columns".to_owned()
             }
             LayoutProblem::EachOfMany { field } => {
-                format!("take all of one array; `each: {field}` and a path in `fields` may do")
+                format!(
+                    "take all of one array, for example with `each: {field}` and a path in `fields`"
+                )
             }
             LayoutProblem::NotAName { .. } => {
                 "name a text or an integer; take one element of an array with `[0]`".to_owned()

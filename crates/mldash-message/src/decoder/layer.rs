@@ -1,20 +1,20 @@
-//! A message laid out as the parts that its bytes are, each with what is wanted of it; from them
-//! the plan.
+//! Lays out a message as the parts that its bytes consist of, each with what is selected of it. Makes
+//! the program from them.
 
 use std::collections::HashMap;
 
 use super::super::definition::{Arity, ElementType, FieldType, MessageType, Primitive, Role};
 use super::super::path::Slice;
-use super::plan::{Block, BlockPart, BlockRead, Part, PartUse, Plan, Step, Target};
+use super::program::{Block, BlockPart, BlockRead, Part, PartUse, Program, Step, Target};
 use super::reader::Hop;
 
-/// The largest alignment in CDR, and that of a message's first byte.
+/// The largest alignment in CDR, and the alignment of a message's first byte.
 pub(super) const BODY_ALIGN: usize = 8;
 
-/// Of no array: the number itself.
+/// The number itself, where there is no array.
 const ITSELF: Slice = Slice::Index(0);
 
-/// Consecutive parts of a message; nested messages are spread out.
+/// Consecutive parts of a message; nested messages are expanded.
 #[derive(Default)]
 pub(super) struct Layer {
     parts: Vec<LayerPart>,
@@ -29,9 +29,9 @@ struct LayerPart {
 }
 
 enum PartBytes {
-    /// Numbers whose count the type says. `is_array`: as a column they are one.
+    /// Numbers whose count is part of the type. `is_array`: they are one column.
     Fixed { primitive: Primitive, count: usize, is_array: bool },
-    /// What only the bytes tell.
+    /// Everything whose size depends on the bytes.
     Varying(FieldType),
 }
 
@@ -68,7 +68,7 @@ impl Layer {
         }
     }
 
-    /// Wants of the message what `hops` lead to.
+    /// Selects what `hops` lead to.
     pub(super) fn want(&mut self, hops: &[Hop], to: Target) {
         let mut fields = Vec::with_capacity(hops.len());
         for (i, hop) in hops.iter().enumerate() {
@@ -81,7 +81,8 @@ impl Layer {
         }
     }
 
-    /// Splits at the part that `hops` lead to: those before, its type and path, those after.
+    /// Splits at the part that `hops` lead to: the parts before, its type and path, the parts
+    /// after.
     pub(super) fn split_at(self, hops: &[Hop]) -> Option<(Self, FieldType, String, Self)> {
         let fields: Vec<usize> = hops.iter().map(|hop| hop.field).collect();
         let at = *self.places.get(&fields)?;
@@ -95,8 +96,8 @@ impl Layer {
         }
     }
 
-    /// The steps over the parts, the first of which lies at a multiple of `align`.
-    pub(super) fn plan(self, align: usize) -> Plan {
+    /// The steps over the parts. The first one is at a multiple of `align`.
+    pub(super) fn program(self, align: usize) -> Program {
         let mut steps = Vec::new();
         let mut block = Block::at(align);
         for part in self.parts {
@@ -117,7 +118,7 @@ impl Layer {
             }
         }
         block.close(&mut steps);
-        Plan { steps }
+        Program { steps }
     }
 }
 

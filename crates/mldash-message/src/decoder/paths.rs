@@ -16,7 +16,7 @@ pub(super) struct Followed<'t> {
 
 /// A column below a followed path.
 pub(super) struct Leaf {
-    /// The names below the path's end, dotted; empty when the end itself is the column.
+    /// The names below the path's end, joined by dots; empty if the end itself is the column.
     pub(super) name: String,
     pub(super) hops: Vec<Hop>,
 }
@@ -50,8 +50,8 @@ pub(super) fn follow<'t>(
     Ok(followed)
 }
 
-/// Follows a path that starts at an element of `each`, or repeats the path to it. `frame_id` is
-/// understood as the column of that name, where the element has no such field itself.
+/// Follows a path that starts at an element of `each`, or repeats the path to it. `frame_id` means
+/// the column of that name if the element has no such field.
 pub(super) fn follow_in_element<'t>(
     element: &'t MessageType,
     path: &FieldPath,
@@ -79,7 +79,7 @@ fn plain_step(name: &str) -> Step {
 }
 
 impl<'t> Followed<'t> {
-    /// The message that the path ends at, if it ends at a single one that has columns of its own.
+    /// The message that the path ends at, if it is a single one that has columns of its own.
     pub(super) fn end_message(&self, root: &'t MessageType) -> Option<&'t MessageType> {
         if !self.hops.iter().zip(&self.fields).all(|(hop, field)| is_single(hop, field)) {
             return None;
@@ -90,12 +90,12 @@ impl<'t> Followed<'t> {
         }
     }
 
-    /// The field it ends at.
+    /// The field that it ends at.
     pub(super) fn end(&self) -> Option<&'t Field> {
         self.fields.last().copied()
     }
 
-    /// Whether every array on the way is left by an index.
+    /// Returns true if an index is given for every array on the way.
     pub(super) fn is_single(&self) -> bool {
         self.hops.iter().zip(&self.fields).all(|(hop, field)| is_single(hop, field))
     }
@@ -103,7 +103,8 @@ impl<'t> Followed<'t> {
     /// Lets arrays stand for their first element.
     ///
     /// # Errors
-    /// Slices of many.
+    ///
+    /// Fails for slices of several elements.
     pub(super) fn take_first(&mut self) -> Result<(), LayoutProblem> {
         for (hop, field) in self.hops.iter_mut().zip(&self.fields) {
             match hop.slice {
@@ -123,7 +124,7 @@ fn is_single(hop: &Hop, field: &Field) -> bool {
     field.ty.arity == Arity::One || matches!(hop.slice, Some(Slice::Index(_)))
 }
 
-/// Vectors are one column; what else is a message spreads into columns.
+/// Vectors are one column. Other messages are expanded into columns.
 pub(super) fn has_columns(message: &MessageType) -> bool {
     match message.role() {
         Role::Vector(_) => false,
@@ -162,7 +163,7 @@ fn collect_leaves(
     }
 }
 
-/// The message that a field holds one of.
+/// The message type of a field that holds a single message.
 pub(super) fn single_message(ty: &FieldType) -> Option<&MessageType> {
     match (&ty.element, ty.arity) {
         (ElementType::Message(message), Arity::One) => Some(message),
@@ -170,10 +171,10 @@ pub(super) fn single_message(ty: &FieldType) -> Option<&MessageType> {
     }
 }
 
-/// Where a message has its header, and the stamp and frame within.
+/// The path to a message's header, with the stamp and the frame in it.
 pub(super) struct HeaderHops {
     pub(super) stamp: Vec<Hop>,
-    /// Unless the message is itself a header.
+    /// `None` if the message is itself a header.
     pub(super) frame_id: Option<Vec<Hop>>,
 }
 
@@ -217,7 +218,7 @@ pub(super) fn stamp_kind(ty: &FieldType) -> Option<StampKind> {
     }
 }
 
-/// Whether a value can be part of a name.
+/// Returns true if a value can be part of a name.
 pub(super) fn can_be_name(ty: &FieldType) -> bool {
     match &ty.element {
         ElementType::Text(_) => true,

@@ -12,7 +12,7 @@ use super::error::{DecodeProblem, Fault};
 use super::{HEADER_BYTES, LeftOut, LeftOutColumn};
 use mldash_track::{Column, Value};
 
-/// Reads values from where it stands.
+/// Reads values from the current position.
 pub(super) struct Reader<'a, const LITTLE: bool> {
     pub(super) cdr: Cdr<'a, LITTLE>,
     left_out: Vec<LeftOut>,
@@ -21,34 +21,34 @@ pub(super) struct Reader<'a, const LITTLE: bool> {
     slack_bytes: usize,
     units: WideUnits,
     wide: WideRead,
-    /// What values may still take.
+    /// The memory that values may still take.
     left_bytes: usize,
 }
 
-/// What a wstring's UTF-16 units take.
+/// The size of a wstring's UTF-16 units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WideUnits {
-    /// Four bytes each, without a NUL, and the length counts units: Fast DDS, and earlier Cyclone DDS.
+    /// Four bytes each, without a NUL; the length counts units: Fast DDS, and earlier Cyclone DDS.
     Four,
-    /// Two bytes each, and the length counts bytes: newer Cyclone DDS.
+    /// Two bytes each; the length counts bytes: newer Cyclone DDS.
     Two,
 }
 
-/// What was seen of wstrings.
+/// What was found in wstrings.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WideRead {
-    /// A unit that no UTF-16 has.
+    /// A unit that is not valid in UTF-16.
     pub(super) is_beyond_unicode: bool,
 }
 
-/// A field on the way to a value, and what is taken of it when it is an array.
+/// A field on the way to a value, and what is taken of it if it is an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hop {
     pub(super) field: usize,
     pub(super) slice: Option<Slice>,
 }
 
-/// A value, or nothing where a byte array was left out.
+/// A value; `None` if a byte array was left out.
 type Read = Result<Option<Value>, Box<Fault>>;
 
 const ALL: Slice = Slice::Range { start: None, stop: None, step: 1 };
@@ -67,13 +67,13 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         }
     }
 
-    /// What was seen of wstrings.
+    /// What was found in wstrings.
     pub(super) fn wide(&self) -> WideRead {
         self.wide
     }
 
-    /// Takes note of `count` values that take so many bytes each. Bytes may stand for far larger
-    /// values: a list of a million messages of one byte is a hundred times that.
+    /// Counts `count` values of this many bytes each against the limit. A few bytes can stand for
+    /// much larger values: a list of a million one-byte messages takes a hundred times that.
     #[inline]
     pub(super) fn claim(&mut self, count: usize, each_bytes: usize) -> Result<(), Box<Fault>> {
         match self.left_bytes.checked_sub(count.saturating_mul(each_bytes)) {
@@ -88,7 +88,7 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         }
     }
 
-    /// As [`claim`](Self::claim), for the numbers that are taken of `count`.
+    /// Like [`claim`](Self::claim), for the numbers that are taken out of `count`.
     pub(super) fn claim_numbers(
         &mut self,
         primitive: Primitive,
@@ -100,17 +100,17 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         self.claim(taken, size + text_bytes(size))
     }
 
-    /// What was left out and whether a text was repaired, since last asked.
+    /// What was left out, and whether a text was repaired, since the last call.
     pub(super) fn take_notes(&mut self) -> (Vec<LeftOut>, bool) {
         (std::mem::take(&mut self.left_out), std::mem::take(&mut self.repaired_text))
     }
 
-    /// How many unused bytes, besides padding, may follow what was read.
+    /// The number of unused bytes, besides padding, that may follow what was read.
     pub(super) fn slack_bytes(&self) -> usize {
         self.slack_bytes
     }
 
-    /// Reads a field; of an array what `slice` takes, of messages what `rest` leads to.
+    /// Reads a field: of an array what `slice` takes, of messages what `rest` leads to.
     pub(super) fn read(&mut self, ty: &FieldType, slice: Option<Slice>, rest: &[Hop]) -> Read {
         match (&ty.element, ty.arity) {
             (element, Arity::One) => self.read_one(element, rest),
@@ -186,7 +186,7 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         Ok(Value::Map(entries))
     }
 
-    /// Texts or messages: a list, or for an index its element, null when out of range.
+    /// Texts or messages: a list, or for an index its element, null if out of range.
     fn read_list(
         &mut self,
         element: &ElementType,
@@ -213,7 +213,7 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         })
     }
 
-    /// Goes past a field. What is skipped is not looked at beyond what its length needs.
+    /// Skips a field. It is read only as far as its length requires.
     pub(super) fn skip(&mut self, ty: &FieldType) -> Result<(), Box<Fault>> {
         if ty.arity == Arity::One {
             return self.skip_one(&ty.element);
@@ -248,7 +248,7 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         }
     }
 
-    /// How many elements an array has; the remaining bytes can hold them.
+    /// The number of elements of an array. Checks that the remaining bytes can hold them.
     pub(super) fn count(&mut self, ty: &FieldType) -> Result<usize, Box<Fault>> {
         let min_bytes = ty.element.min_bytes();
         match ty.arity {
@@ -267,7 +267,7 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         }
     }
 
-    /// `count` numbers; none need no padding before them.
+    /// `count` numbers. An empty array has no padding before it.
     fn numbers(&mut self, size: usize, count: usize) -> Result<&'a [u8], Box<Fault>> {
         if count == 0 {
             if size == OVERESTIMATE_BYTES {
@@ -290,13 +290,13 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
         }
     }
 
-    /// Notes the bytes that were just gone past.
+    /// Notes the bytes that were just skipped.
     fn leave_out(&mut self, bytes: usize, slice: Option<Slice>) {
         let end = HEADER_BYTES + self.cdr.at();
         self.left_out.push(LeftOut { column: None, place: end - bytes..end, slice });
     }
 
-    /// Says which column what was left out last would be.
+    /// Sets the column of the last byte array that was left out.
     pub(super) fn name_left_out(&mut self, name: &Column, path: &Arc<str>) {
         if let Some(last) = self.left_out.last_mut() {
             last.column = Some(LeftOutColumn { name: name.clone(), path: path.clone() });
@@ -363,7 +363,8 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
                 let unit = |unit: &[u8; 4]| {
                     let unit =
                         if LITTLE { u32::from_le_bytes(*unit) } else { u32::from_be_bytes(*unit) };
-                    // Above 16 bits there is no UTF-16: an unpaired surrogate marks it as broken.
+                    // Above 16 bits there is no UTF-16. An unpaired surrogate marks the text as
+                    // broken.
                     u16::try_from(unit).unwrap_or_else(|_| {
                         *beyond = true;
                         0xD800
@@ -383,13 +384,14 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
     }
 }
 
-/// What the values of a message may take in memory and as text; byte arrays that are left out don't count.
+/// The limit on the values of a message in memory and as text. Byte arrays that are left out don't
+/// count.
 const MAX_ROW_BYTES: usize = 128 << 20;
 
-/// What an item of a list takes besides: an allocation of its own, and a comma.
+/// The extra memory of a list's item: its own allocation, and a comma.
 const LIST_ITEM_BYTES: usize = 16;
 
-/// About what a number of so many bytes takes as text.
+/// The approximate size of a number as text.
 const fn text_bytes(size: usize) -> usize {
     match size {
         1 => 4,
@@ -399,7 +401,7 @@ const fn text_bytes(size: usize) -> usize {
     }
 }
 
-/// `rmw_serialize`, which bags may be written with, hands out as many bytes as it first estimates.
-/// Its estimate has padding in empty arrays of 8-byte numbers, and a NUL in each wstring, which are
-/// then not written; either shifts what follows by at most so much.
+/// `rmw_serialize`, which may have written a bag's messages, returns as many bytes as it first
+/// estimates. Its estimate has padding in empty arrays of 8-byte numbers, and a NUL in each
+/// wstring, which are not written then. Either shifts what follows by at most this much.
 const OVERESTIMATE_BYTES: usize = 8;

@@ -1,16 +1,16 @@
-//! Collects what a plan yields into an element.
+//! Collects what a program yields into an element.
 
-use super::plan::{StampPart, Target};
+use super::program::{StampPart, Target};
 use super::{Element, LeftOut, LeftOutColumn};
 use mldash_track::{Column, ColumnType, Fields, Timestamp, Value};
 
 const NANOS_PER_SEC: u32 = 1_000_000_000;
 
-/// An element in the making.
+/// An element being built.
 pub(super) struct RowBuilder<'a> {
     columns: &'a Columns,
     fields: Fields,
-    /// The column numbers of `fields`, where they don't come in order.
+    /// The column numbers of `fields`, if they don't come in order.
     places: Vec<usize>,
     names: Vec<Option<String>>,
     sec: Option<i32>,
@@ -25,11 +25,11 @@ pub(super) struct Columns {
     pub(super) types: Vec<ColumnType>,
     /// Those that are byte arrays of variable length.
     pub(super) byte_arrays: Vec<LeftOutColumn>,
-    /// Whether the bytes hold them in this order too.
+    /// Whether the bytes contain them in this order.
     pub(super) order: ColumnOrder,
 }
 
-/// How the order of columns and that of the bytes relate.
+/// How the order of columns relates to that of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ColumnOrder {
     AsDecoded,
@@ -87,7 +87,7 @@ impl<'a> RowBuilder<'a> {
             (StampPart::Nanosec, Value::Int(nanos)) => self.nanosec = u32::try_from(*nanos).ok(),
             (StampPart::FloatSecs, Value::F64(secs)) => self.float_secs = Some(*secs),
             (StampPart::FloatSecs, Value::F32(secs)) => self.float_secs = Some(f64::from(*secs)),
-            // Null: the array that holds the stamp is empty.
+            // Null: the array that contains the stamp is empty.
             _ => {}
         }
     }
@@ -109,8 +109,8 @@ impl<'a> RowBuilder<'a> {
         }
     }
 
-    /// No time is: none, zero (nobody set it), and what ROS itself refuses as a time: negative
-    /// seconds, or a second and more of nanoseconds.
+    /// `None` if there is no time, it is zero (not set), or ROS itself refuses it: negative
+    /// seconds, or a second or more of nanoseconds.
     pub(super) fn stamp(&self) -> Option<ElementStamp> {
         match (self.sec, self.nanosec, self.float_secs) {
             (Some(0), Some(0), _) => None,
@@ -126,7 +126,7 @@ impl<'a> RowBuilder<'a> {
         }
     }
 
-    /// The stamp as it came, be it a time or not.
+    /// The stamp as it came, usable as a time or not.
     pub(super) fn stamp_nanos(&self) -> Option<i64> {
         match (self.sec, self.nanosec, self.float_secs) {
             (Some(sec), Some(nanosec), _) => {
@@ -134,7 +134,7 @@ impl<'a> RowBuilder<'a> {
             }
             (_, _, Some(secs)) => {
                 let nanos = (secs * f64::from(NANOS_PER_SEC)).round();
-                // Beyond, and of NaN, the conversion would make something up.
+                // Beyond this range, and for NaN, the conversion would give a wrong value.
                 (nanos.abs() < i64::MAX as f64).then_some(nanos as i64)
             }
             _ => None,
@@ -142,11 +142,11 @@ impl<'a> RowBuilder<'a> {
     }
 }
 
-/// An element's own time, twice: as a row's, and exact.
+/// An element's own time, for a row and exactly.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ElementStamp {
     pub(super) ts: Timestamp,
-    /// `None` beyond what they can count: 292 years from 1970.
+    /// `None` if 64 bits can't hold it: 292 years from 1970.
     pub(super) nanos: Option<i64>,
 }
 

@@ -1,4 +1,5 @@
-//! The types of columns, told from the definition: of what [`Reader`](super::reader::Reader) makes of it.
+//! The types of columns, derived from the definition: those of the values that
+//! [`Reader`](super::reader::Reader) makes.
 
 use super::super::definition::{Arity, ElementType, FieldType, MessageType, Primitive, Role};
 use super::super::layout::ByteArrays;
@@ -7,9 +8,9 @@ use super::LeftOutColumn;
 use super::reader::Hop;
 use mldash_track::{Column, ColumnType};
 
-/// Lists and dicts in one another, deeper than a column is typed.
+/// Nested lists and dicts have types down to this depth.
 const MAX_DEPTH: usize = 16;
-/// A dict of more fields is a table of its own, not a type.
+/// A dict with more fields has no type of its own.
 const MAX_FIELDS: usize = 256;
 
 /// The type of the column that `hops` lead to from `message`.
@@ -86,7 +87,7 @@ impl Types {
         for field in message.fields() {
             let is_left_out = field.ty.is_byte_array() && self.byte_arrays == ByteArrays::LeaveOut;
             let ty = self.field(&field.ty, None, &[], below);
-            // A message without any field is no entry of a dict.
+            // A message without fields is not an entry of a dict.
             if !is_left_out && ty != ColumnType::Dict(Vec::new()) {
                 entries.push((field.name.clone(), ty));
             }
@@ -113,7 +114,7 @@ fn number(primitive: Primitive) -> ColumnType {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ByteArrays, Decoder, Layout, MessageType, SelectedField, Selection};
+    use crate::{ByteArrays, Decoder, FieldSelection, Layout, MessageType, SelectedField};
 
     const POSE: &str = "std_msgs/Header header\nPose[] poses\nuint64 seq\nuint8[] data\nbool ok\n\
         geometry_msgs/Point at\nEmpty none\nEmpty[] nones\n\
@@ -133,7 +134,7 @@ mod tests {
     fn selected(paths: &[&str]) -> Vec<String> {
         let field =
             |path: &&str| SelectedField { column: (*path).to_owned(), path: path.parse().unwrap() };
-        let fields = Selection::Only(paths.iter().map(field).collect());
+        let fields = FieldSelection::Only(paths.iter().map(field).collect());
         columns(&Layout { fields, ..Layout::default() })
     }
 

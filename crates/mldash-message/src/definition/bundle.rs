@@ -1,4 +1,4 @@
-//! The texts that bags carry: a type's own definition and those that it needs, one after another.
+//! The texts in bags: a type's own definition and those that it needs, one after another.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -8,11 +8,11 @@ use super::error::{DefinitionError, Lack, Origin, SyntaxProblem};
 use super::interface;
 use crate::type_name::TypeName;
 
-/// The definitions that came with recorded messages of the type `root`.
+/// The definitions recorded with messages of the type `root`.
 pub(super) struct Bundle<'a> {
     pub(super) root: &'a TypeName,
     parts: HashMap<TypeName, BundlePart<'a>>,
-    /// Why there is none of `root` itself, if there is none.
+    /// Why `root` itself has none, if so.
     lack: Lack,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct BundlePart<'a> {
     pub(super) lines_before: usize,
 }
 
-/// Where a part begins.
+/// The position where a part starts.
 struct Start {
     name: TypeName,
     language: Language,
@@ -32,13 +32,13 @@ struct Start {
 }
 
 impl<'a> Bundle<'a> {
-    /// Nothing was recorded of the type, for this reason.
+    /// Nothing was recorded for the type, for this reason.
     pub(super) fn without(root: &'a TypeName, lack: Lack) -> Self {
         Self { root, parts: HashMap::new(), lack }
     }
 
-    /// Splits a text that a recorder wrote. One that has not found the definition of `root` leaves it
-    /// empty, or writes the name.
+    /// Splits a text that a recorder wrote. A recorder that has not found the definition of `root`
+    /// leaves it empty, or writes the name.
     pub(super) fn recorded(
         root: &'a TypeName,
         language: Language,
@@ -47,8 +47,8 @@ impl<'a> Bundle<'a> {
         Self::split_with(root, language, text, lack_of)
     }
 
-    /// Splits a text: first comes the definition of `root` in `language`, then each of the others after
-    /// a line of `=` and one that names its type and language.
+    /// Splits a text: the definition of `root` in `language` comes first, then each of the others
+    /// after a line of `=` and a line with its type and language.
     pub(super) fn split(
         root: &'a TypeName,
         language: Language,
@@ -108,16 +108,16 @@ impl<'a> Bundle<'a> {
         self.parts.get(name)
     }
 
-    /// What is there in place of the definition of `name`.
+    /// What is there instead of the definition of `name`.
     pub(super) fn lack(&self, name: &TypeName) -> Lack {
-        // Of a service's event nothing was recorded either, where nothing was of the service.
+        // If nothing was recorded for a service, nothing was recorded for its event either.
         let is_of_root = name == self.root || self.parts.is_empty();
         if is_of_root { self.lack.clone() } else { Lack::Part(self.root.clone()) }
     }
 }
 
-/// What a recorder wrote in place of a definition. That of a type without fields has at least a head or a
-/// comment.
+/// What a recorder wrote instead of a definition. The definition of a type without fields has at
+/// least a head or a comment.
 fn lack_of(root: &TypeName, text: &str) -> Option<Lack> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
@@ -140,7 +140,8 @@ fn head(line: &str) -> Option<(TypeName, Language)> {
     })
 }
 
-/// The first definition of a type counts, unless it is blank: some writers head the root's own.
+/// The first definition of a type counts, unless it is blank: some writers put a head before the
+/// root's own.
 fn keep<'a>(parts: &mut HashMap<TypeName, BundlePart<'a>>, start: Start, text: &'a str) {
     let Start { mut name, mut language, lines_before, .. } = start;
     // The message of a service, with the text of the whole service.

@@ -1,27 +1,27 @@
-//! Why a message type can't be known.
+//! Why a message type is not known.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::super::type_name::TypeName;
 
-/// How much of a text from outside an error repeats.
+/// How much of an outside text an error repeats.
 const SHOWN_CHARS: usize = 80;
 
 /// Why a message type can't be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
-    /// Nobody has the type.
+    /// The type is not defined anywhere.
     #[error("message type {type_name} is not known{}: {looked_in}", used_by(referred_by))]
     Unknown {
         /// The type.
         type_name: TypeName,
-        /// Who wants it; `None`: the caller.
+        /// The field that refers to it; `None` if the caller asked for it.
         referred_by: Option<Box<Reference>>,
-        /// Where it was looked for.
+        /// Where it was searched for.
         looked_in: Box<LookedIn>,
     },
-    /// Its file is there but can't be read.
+    /// Its file exists but can't be read.
     #[error("definition of message type {type_name} in {} can't be read", path.display())]
     Unreadable {
         /// The type.
@@ -31,41 +31,41 @@ pub enum DefinitionError {
         /// Why.
         source: std::io::Error,
     },
-    /// A line that is not one of a definition.
+    /// A line that is not valid in a definition.
     #[error("message type {type_name}, {origin}, line {line}: {problem}")]
     Syntax {
         /// The type.
         type_name: TypeName,
-        /// Its text.
+        /// The text that contains it.
         origin: Box<Origin>,
-        /// The line, the first being 1.
+        /// The line, counted from 1.
         line: usize,
         /// What is wrong.
         problem: SyntaxProblem,
     },
-    /// A type that holds itself has no end.
-    #[error("message type {} holds itself: {}", chain.first().map_or_else(String::new, ToString::to_string), arrows(chain))]
+    /// A type that contains itself has no end.
+    #[error("message type {} contains itself: {}", chain.first().map_or_else(String::new, ToString::to_string), arrows(chain))]
     Recursive {
         /// The types from the first to its second mention.
         chain: Vec<TypeName>,
     },
-    /// A definition in a language that is not one of ROS 2.
+    /// A definition in a language that ROS 2 does not use.
     #[error(
-        "the definition of message type {type_name} is in `{}`; those of ROS 2 are in `ros2msg` or `ros2idl`",
+        "the definition of message type {type_name} is written in `{}`; ROS 2 uses `ros2msg` and `ros2idl`",
         clip(encoding)
     )]
     Encoding {
         /// The type.
         type_name: TypeName,
-        /// What the recording calls the language.
+        /// The recording's name for the language.
         encoding: String,
     },
-    /// A definition made to exhaust whoever reads it.
+    /// A definition made to exhaust its reader.
     #[error("message type {type_name} is too large: more than {what}")]
     TooLarge {
         /// The type.
         type_name: TypeName,
-        /// The bound.
+        /// The limit.
         what: &'static str,
     },
 }
@@ -92,36 +92,36 @@ pub enum Origin {
     Bundle(TypeName),
     /// What ROS adds to this service or action.
     Interface(TypeName),
-    /// This program itself.
+    /// This program.
     BuiltIn,
 }
 
-/// Where a definition was looked for.
+/// Where a definition was searched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookedIn {
-    /// In a recording, and what was found there in its place; `None`: there is none.
+    /// In a recording, and what was found there instead; `None` if there is none.
     pub recorded: Option<Lack>,
-    /// In these files of the sourced workspaces; `None`: not there.
+    /// In these files of the sourced workspaces; `None` if they were not searched.
     pub files: Option<Vec<PathBuf>>,
 }
 
-/// What a recording has in place of a definition.
+/// What a recording has instead of a definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lack {
-    /// Nothing at all.
+    /// Nothing.
     Nothing,
-    /// A text without anything in it.
+    /// A blank text.
     Empty,
     /// Only the type's name.
     OnlyName(String),
-    /// A text in a language that the recorder did not know.
+    /// A text whose language the recorder did not know.
     Unreadable {
-        /// What the recording calls the language.
+        /// The recording's name for the language.
         encoding: String,
         /// What is wrong with the text, read as a `.msg`.
         problem: String,
     },
-    /// The definitions of this type, which lack it.
+    /// The definitions of this type, which don't include it.
     Part(TypeName),
 }
 
@@ -134,25 +134,25 @@ pub enum SyntaxProblem {
         /// What there is.
         ty: String,
     },
-    /// No name, or one with other characters.
+    /// No name, or one with invalid characters.
     #[error("`{}` is not a field name (letters, digits and `_`, first a letter)", clip(name))]
     FieldName {
         /// What there is.
         name: String,
     },
-    /// More within each other than anybody writes.
-    #[error("more than {limit} things are nested within each other")]
+    /// Deeper nesting than anybody writes.
+    #[error("nested more than {limit} levels deep")]
     TooDeep {
-        /// The bound.
+        /// The limit.
         limit: usize,
     },
-    /// A `.srv` or `.action` with too few lines of `---`.
+    /// A `.srv` or `.action` with too few `---` lines.
     #[error("it has no section {number}; sections are separated by lines of `---`")]
     NoSection {
-        /// Which one, the first being 1.
+        /// Which one, counted from 1.
         number: usize,
     },
-    /// Two fields of one name.
+    /// Two fields with the same name.
     #[error("field `{}` is there twice", clip(name))]
     DuplicateField {
         /// The name.
@@ -164,24 +164,24 @@ pub enum SyntaxProblem {
         /// The type.
         ty: String,
     },
-    /// IDL that stands for nothing in a ROS message.
+    /// IDL without a meaning in a ROS message.
     #[error("ROS messages have no {what}")]
     IdlUnsupported {
         /// What there is.
         what: String,
     },
-    /// IDL that goes on otherwise than it must.
+    /// IDL that continues with something unexpected.
     #[error("expected {expected}, found `{}`", clip(found))]
     IdlUnexpected {
-        /// What must follow.
+        /// What was expected.
         expected: String,
-        /// What does.
+        /// What was found.
         found: String,
     },
     /// IDL that ends too early.
     #[error("the definition ends where {expected} was expected")]
     IdlEnds {
-        /// What must follow.
+        /// What was expected.
         expected: String,
     },
     /// Not the name of a message.
@@ -193,7 +193,7 @@ pub enum SyntaxProblem {
     /// The text defines other types than the one it is named after.
     #[error("there is no `struct {name}` in `module {package}`")]
     IdlNoStruct {
-        /// The package of the type that was looked for.
+        /// The package of the type that was searched for.
         package: String,
         /// Its name.
         name: String,
@@ -238,7 +238,7 @@ impl fmt::Display for LookedIn {
         }
         match (&self.recorded, self.files.as_deref()) {
             (Some(_), None) => f.write_str("; record the bag again"),
-            (None, None) => f.write_str("nobody was asked"),
+            (None, None) => f.write_str("no place to search was given"),
             (recorded, Some(files)) => {
                 f.write_str(if recorded.is_some() { ", and " } else { "" })?;
                 no_file(files, f)
@@ -271,7 +271,7 @@ impl fmt::Display for Lack {
             Self::Unreadable { encoding, problem } => {
                 write!(
                     f,
-                    "its definition in the bag is in `{}`, which is none of ROS 2, and no .msg either \
+                    "its definition in the bag is in `{}`, which ROS 2 does not use, and is not a .msg either \
                      ({problem})",
                     clip(encoding)
                 )
@@ -281,7 +281,7 @@ impl fmt::Display for Lack {
     }
 }
 
-/// As much of a text from outside as a line of an error holds, without control characters.
+/// As much of an outside text as a line of an error holds, without control characters.
 fn clip(text: &str) -> String {
     let mut clipped: String = text.chars().take(SHOWN_CHARS).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN_CHARS).is_some() {

@@ -1,6 +1,6 @@
-//! The part of OMG IDL that rosidl takes and writes: a struct's fields out of a text, references to
-//! other types unresolved. Annotations and `#include`s are not part of a message's bytes; constants only
-//! as the sizes that they give.
+//! The part of OMG IDL that rosidl accepts and writes. Reads a struct's fields from a text, with
+//! unresolved references to other types. Annotations and `#include`s don't affect a message's
+//! bytes; constants do only as sizes.
 
 mod constants;
 mod token;
@@ -14,17 +14,17 @@ use crate::type_name::TypeName;
 use constants::Constants;
 use token::{Kind, Token, Tokens};
 
-/// The member that rosidl gives a struct without any; `.msg` texts don't have it.
+/// The member that rosidl gives a struct without members. `.msg` texts don't have it.
 const NO_MEMBERS: &str = "structure_needs_at_least_one_member";
 
-/// What a type of a field or a `typedef` stands for.
+/// The type of a field or a `typedef`.
 #[derive(Clone, Debug, PartialEq)]
 struct Shape<'a> {
     element: RawElement<'a>,
     arity: Arity,
 }
 
-/// The fields of the struct `name` in `text`; `None` when it has no such struct.
+/// The fields of the struct `name` in `text`; `None` if there is no such struct.
 pub(super) fn parse<'a>(
     text: &'a str,
     name: &TypeName,
@@ -43,7 +43,7 @@ pub(super) fn parse<'a>(
 
 struct Parser<'a, 'n> {
     tokens: Tokens<'a>,
-    /// The modules around.
+    /// The enclosing modules.
     scope: Vec<&'a str>,
     /// By their names without scope: rosidl makes those unique within a file.
     typedefs: HashMap<&'a str, Shape<'a>>,
@@ -53,7 +53,7 @@ struct Parser<'a, 'n> {
 }
 
 impl<'a> Parser<'a, '_> {
-    /// Definitions until the end of the module or the text.
+    /// Reads definitions until the end of the module or the text.
     fn definitions(&mut self) -> Result<(), SyntaxError> {
         while let Some(token) = self.tokens.next()? {
             match token.text {
@@ -104,7 +104,7 @@ impl<'a> Parser<'a, '_> {
         let name = self.identifier("a struct's name")?;
         let open = self.next()?;
         match open.text {
-            // Only said to be.
+            // A declaration only.
             ";" => return Ok(()),
             "{" => {}
             ":" => {
@@ -156,7 +156,7 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// A name, of an array where sizes follow. Arrays of arrays lie in the bytes as one.
+    /// A name, of an array if sizes follow. In the bytes, an array of arrays is one array.
     fn declarator(
         &mut self,
         shape: &Shape<'a>,
@@ -190,7 +190,7 @@ impl<'a> Parser<'a, '_> {
             "octet" | "char" | "uint8" => number(Primitive::U8),
             "int8" => number(Primitive::I8),
             "short" | "int16" => number(Primitive::I16),
-            // A UTF-16 unit: two bytes in Cyclone DDS and in Fast DDS since ROS 2 Jazzy.
+            // A UTF-16 unit: two bytes in Cyclone DDS, and in Fast DDS since ROS 2 Jazzy.
             "uint16" | "wchar" => number(Primitive::U16),
             "int32" => number(Primitive::I32),
             "uint32" => number(Primitive::U32),
@@ -230,7 +230,7 @@ impl<'a> Parser<'a, '_> {
             let what = "sequences of sequences or arrays".to_owned();
             Err(token.wrong(SyntaxProblem::IdlUnsupported { what }))
         };
-        // Before what it is of is read: that would go as deep as a text says.
+        // Checked before the element is read: that would recurse as deep as a text says.
         if let Some(inner) = self.tokens.next_if("sequence")? {
             return of_many(inner);
         }
@@ -255,7 +255,7 @@ impl<'a> Parser<'a, '_> {
         Ok(Shape { element: RawElement::Text(kind), arity: Arity::One })
     }
 
-    /// `std_msgs::msg::Header`, or a name of this file.
+    /// `std_msgs::msg::Header`, or a name in this file.
     fn named(&mut self, first: Token<'a>) -> Result<Shape<'a>, SyntaxError> {
         let mut parts = vec![first.text];
         while self.tokens.next_if("::")?.is_some() {
@@ -295,7 +295,7 @@ impl<'a> Parser<'a, '_> {
         Ok(())
     }
 
-    /// The tokens up to `end`, and that.
+    /// The tokens up to and including `end`.
     fn until(&mut self, end: &str) -> Result<(Vec<Token<'a>>, Token<'a>), SyntaxError> {
         let mut tokens = Vec::new();
         loop {
@@ -307,7 +307,7 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// A size and the `end` behind it.
+    /// A size, and `end` after it.
     fn size(&mut self, end: &str) -> Result<usize, SyntaxError> {
         let (expression, end) = self.until(end)?;
         self.constants.size(&self.scope, &expression, end)

@@ -1,11 +1,10 @@
-//! The messages that a service or an action stands for: `AddTwoInts_Request` is a section of
-//! `AddTwoInts.srv`, and `AddTwoInts_Event` is what ROS adds to every service. Knows nothing of where the
-//! texts are.
+//! The messages of services and actions: `AddTwoInts_Request` is a section of `AddTwoInts.srv`, and
+//! `AddTwoInts_Event` is what ROS adds to every service. Does not know where texts are.
 
 use super::Language;
 use crate::type_name::TypeName;
 
-/// A message that a service or an action stands for.
+/// A message of a service or an action.
 #[derive(Debug, PartialEq)]
 pub(super) struct Derived {
     /// The service or the action.
@@ -16,13 +15,13 @@ pub(super) struct Derived {
 /// Where its fields are.
 #[derive(Debug, PartialEq)]
 pub(super) enum Content {
-    /// In this section of the `.srv` or `.action`, the first being 0.
+    /// In this section of the `.srv` or `.action`, counted from 0.
     Section(usize),
-    /// In no text: ROS adds it to every service or action. As a `.msg` text.
+    /// In no text: ROS adds it to every service or action. This is its `.msg` text.
     Added(String),
 }
 
-/// The end of a message's name, and what its fields are then.
+/// The suffix of a message's name, and where its fields are.
 type Suffix = (&'static str, Fields);
 
 #[derive(Clone, Copy)]
@@ -71,7 +70,7 @@ const ACTION: &[Suffix] = &[
     ),
 ];
 
-/// What the message `name` is derived from, if it is one of a service or an action.
+/// The service or action that the message `name` belongs to, if any.
 pub(super) fn derived(name: &TypeName) -> Option<Derived> {
     let suffixes = match language(name)? {
         Language::Srv => SERVICE,
@@ -87,7 +86,7 @@ pub(super) fn derived(name: &TypeName) -> Option<Derived> {
     })
 }
 
-/// What the definition of a service or an action is written in; `None` for messages.
+/// The language of the definition of a service or an action; `None` for messages.
 pub(super) fn language(name: &TypeName) -> Option<Language> {
     match name.kind() {
         "srv" => Some(Language::Srv),
@@ -96,12 +95,12 @@ pub(super) fn language(name: &TypeName) -> Option<Language> {
     }
 }
 
-/// Whether a text is of several sections, as no `.msg` is.
+/// Returns true if a text has several sections, which no `.msg` has.
 pub(super) fn has_sections(text: &str) -> bool {
     text.lines().any(is_separator)
 }
 
-/// A section of a `.srv` or `.action`, and the lines before it.
+/// A section of a `.srv` or `.action`, and the number of lines before it.
 pub(super) fn section(text: &str, number: usize) -> Option<(&str, usize)> {
     let mut sections = 0;
     let (mut start, mut lines_before) = (0, 0);

@@ -1,17 +1,17 @@
-//! The `.msg` grammar: one text in, its fields out, references to other types unresolved.
+//! The `.msg` grammar: reads a text's fields, with unresolved references to other types.
 
 use std::collections::HashSet;
 
 use super::error::SyntaxProblem;
 use super::{Arity, Primitive, TextKind};
 
-/// A field as its line says it.
+/// A field, as its line defines it.
 #[derive(Debug, PartialEq)]
 pub(super) struct RawField<'a> {
     pub(super) name: &'a str,
     pub(super) element: RawElement<'a>,
     pub(super) arity: Arity,
-    /// Its line in the text, the first being 1.
+    /// Its line in the text, counted from 1.
     pub(super) line: usize,
 }
 
@@ -21,7 +21,7 @@ pub(super) enum RawElement<'a> {
     Primitive(Primitive),
     Text(TextKind),
     Message {
-        /// `None`: the package of the definition that says it.
+        /// `None`: the package of the definition that refers to it.
         package: Option<&'a str>,
         /// `msg`, `srv` or `action`.
         kind: &'a str,
@@ -36,8 +36,8 @@ pub(super) struct SyntaxError {
     pub(super) problem: SyntaxProblem,
 }
 
-/// The fields of a definition. Constants and default values are not part of a message's bytes:
-/// constants are left out, default values are not looked at.
+/// The fields of a definition. Constants and default values don't affect a message's bytes and are
+/// skipped.
 pub(super) fn parse(text: &str) -> Result<Vec<RawField<'_>>, SyntaxError> {
     let mut fields: Vec<RawField<'_>> = Vec::new();
     let mut names = HashSet::new();
@@ -57,12 +57,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<RawField<'_>>, SyntaxError> {
 
 type ParsedLine<'a> = Option<(RawElement<'a>, Arity, &'a str)>;
 
-/// A field, or nothing for an empty line, a comment and a constant.
+/// A field; `None` for an empty line, a comment or a constant.
 fn parse_line(line: &str) -> Result<ParsedLine<'_>, SyntaxProblem> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    // A `#` in a default value is of no concern: what follows the name is not looked at.
+    // A `#` in a default value does not matter, since what follows the name is skipped.
     let end = line.find(|c: char| c.is_whitespace() || c == '#').unwrap_or(line.len());
     let (ty, rest) = (&line[..end], line[end..].trim_start());
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
@@ -130,7 +130,7 @@ fn parse_element(text: &str) -> Option<RawElement<'_>> {
         "float64" => RawElement::Primitive(Primitive::F64),
         "string" => RawElement::Text(TextKind::Narrow),
         "wstring" => RawElement::Text(TextKind::Wide),
-        // Older definitions; rosidl still takes them.
+        // Older definitions have these names. rosidl still accepts them.
         "time" => built_in("Time"),
         "duration" => built_in("Duration"),
         _ => {
@@ -138,7 +138,7 @@ fn parse_element(text: &str) -> Option<RawElement<'_>> {
             let (package, kind, name) = match parts[..] {
                 [name] => (None, "msg", name),
                 [package, name] => (Some(package), "msg", name),
-                // Of the last two there are only those that ROS adds to services and actions.
+                // For the last two, only the messages that ROS adds to services and actions exist.
                 [package, kind @ ("msg" | "srv" | "action"), name] => (Some(package), kind, name),
                 _ => return None,
             };

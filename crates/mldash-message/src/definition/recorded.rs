@@ -1,4 +1,4 @@
-//! The types of recorded messages: what a bag says of them, and what is taken where it says too little.
+//! The types of recorded messages: from the definitions in a bag, completed from the workspaces.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,23 +10,24 @@ use super::texts::Texts;
 use super::{Language, MessageType};
 use crate::type_name::TypeName;
 
-/// What a recording says of the definition of its messages.
+/// What a recording contains of the definition of its messages.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordedDefinition<'a> {
-    /// What the text is written in: `ros2msg`, `ros2idl`; `unknown` or empty where the recorder did not
+    /// The language of the text: `ros2msg` or `ros2idl`; `unknown` or empty if the recorder did not
     /// find the definition.
     pub encoding: &'a str,
-    /// The definition, and those that it needs. Comments may be in any encoding.
+    /// The definition, and those that it needs. Comments may have any encoding.
     pub text: &'a [u8],
 }
 
 impl Definitions {
-    /// The type of recorded messages: from the text that was recorded with them, and for what that lacks
-    /// from the sourced workspaces. `None`: nothing was recorded.
+    /// The type of recorded messages: from the recorded text, completed from the sourced
+    /// workspaces. `None`: nothing was recorded.
     ///
     /// # Errors
-    /// Types that are in neither, definitions that rosidl would not accept, texts in languages that are
-    /// not those of ROS 2.
+    ///
+    /// Fails if a type is in neither, rosidl would not accept a definition, or a text is in a
+    /// language that ROS 2 does not use.
     pub fn resolve_recorded(
         &self,
         name: &TypeName,
@@ -47,7 +48,7 @@ impl Definitions {
         self.resolve_with(name, bundle)
     }
 
-    /// Of a text whose language was not recorded. Some recorders leave that out and not the text.
+    /// For a text whose language was not recorded. Some recorders write only the text.
     fn resolve_unnamed(
         &self,
         name: &TypeName,
@@ -92,7 +93,7 @@ mod tests {
     use super::super::testing::{fields, install, name};
     use super::*;
 
-    /// The fields of a type of which a bag says so much, with these prefixes sourced.
+    /// The fields of a type for this recorded text, with these prefixes sourced.
     fn recorded(
         prefix: &Path,
         ty: &str,
@@ -116,7 +117,7 @@ mod tests {
             (Some(("ros2msg", b"\xef\xbb\xbf a/msg/T\n")), "only its name, `a/msg/T`"),
             (Some(("ros2msg", b"T")), "only its name, `T`"),
             (Some(("unknown", b"a/T")), "only its name, `a/T`"),
-            (Some(("unknown", b"{\"x\": 1}")), "is in `unknown`, which is none of ROS 2"),
+            (Some(("unknown", b"{\"x\": 1}")), "is in `unknown`, which ROS 2 does not use"),
         ] {
             let sourced = recorded(prefix.path(), "a/T", said);
             assert_eq!(sourced.as_deref(), Ok(&["int8 x".to_owned()][..]), "{said:?}");
@@ -126,7 +127,7 @@ mod tests {
             assert!(error.contains("source the workspace that has the package"), "{error}");
         }
         let error = recorded(prefix.path(), "a/T", Some(("protobuf", b"x"))).unwrap_err();
-        assert!(error.contains("is in `protobuf`; those of ROS 2"), "{error}");
+        assert!(error.contains("is written in `protobuf`; ROS 2 uses"), "{error}");
     }
 
     #[test]

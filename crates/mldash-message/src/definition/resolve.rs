@@ -1,4 +1,4 @@
-//! Joins definitions to whole types.
+//! Resolves definitions to complete types.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::texts::{Text, Texts};
 use super::{ElementType, Field, FieldType, Language, MAX_NESTED, MessageType};
 use crate::type_name::TypeName;
 
-/// Bounds on definitions from outside: a bag may carry anything.
+/// Limits on definitions from outside: a bag may contain anything.
 const MAX_LEAVES: usize = 1 << 16;
 
 /// The message types of the ROS 2 packages installed on a machine.
@@ -34,18 +34,18 @@ impl Definitions {
         Self { prefixes: prefixes.into_iter().collect(), resolved: Mutex::default() }
     }
 
-    /// Definitions of the sourced workspaces, by `AMENT_PREFIX_PATH`; none when it is not set.
+    /// The definitions of the sourced workspaces, by `AMENT_PREFIX_PATH`; none if it is not set.
     pub fn from_environment() -> Self {
         let path = std::env::var_os("AMENT_PREFIX_PATH").unwrap_or_default();
         Self::from_prefixes(std::env::split_paths(&path).filter(|p| !p.as_os_str().is_empty()))
     }
 
-    /// Whether there are none, as no workspace is sourced.
+    /// Returns true if there are none, since no workspace is sourced.
     pub fn is_empty(&self) -> bool {
         self.prefixes.is_empty()
     }
 
-    /// The message types of a package; none of one that is not installed.
+    /// The message types of a package; none if it is not installed.
     pub fn types_of(&self, package: &str) -> BTreeSet<TypeName> {
         let folders = self.prefixes.iter().map(|p| p.join("share").join(package).join("msg"));
         let files = folders.filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
@@ -56,15 +56,17 @@ impl Definitions {
         names.filter_map(|name| TypeName::new(package, &name).ok()).collect()
     }
 
-    /// A type with all that it refers to.
+    /// A type with everything that it refers to.
     ///
     /// # Errors
-    /// Types that no prefix has, and definitions that rosidl would not accept.
+    ///
+    /// Fails if no prefix has a type, or rosidl would not accept a definition.
     pub fn resolve(&self, name: &TypeName) -> Result<Arc<MessageType>, DefinitionError> {
         if let Some(known) = self.resolved.lock().get(name) {
             return Ok(known.clone());
         }
-        // Not under the lock: files are read. Types are equal whoever resolves them first.
+        // Not under the lock, since this reads files. The result is the same whoever resolves a
+        // type first.
         let mut resolved = self.resolved.lock().clone();
         let texts = Texts { recorded: None, prefixes: Some(&self.prefixes) };
         let ty = resolve(&texts, name, None, &mut Vec::new(), &mut resolved)?;
@@ -91,11 +93,13 @@ impl MessageType {
         Self::from_parts(name, Bundle::split(name, Language::Msg, text)?)
     }
 
-    /// As [`from_bundle`](Self::from_bundle), from a `ros2idl` text: definitions in OMG IDL, each after
-    /// a line of `=` and a line `IDL: package/msg/Name`. Either may stand in the other's text.
+    /// Like [`from_bundle`](Self::from_bundle), for a `ros2idl` text: definitions in OMG IDL, each
+    /// after a line of `=` and a line `IDL: package/msg/Name`. A text may mix both.
     ///
     /// # Errors
-    /// As [`from_bundle`](Self::from_bundle), and IDL that has no meaning in a ROS message.
+    ///
+    /// As [`from_bundle`](Self::from_bundle). Also fails for IDL without a meaning in a ROS
+    /// message.
     pub fn from_idl_bundle(name: &TypeName, text: &str) -> Result<Arc<Self>, DefinitionError> {
         Self::from_parts(name, Bundle::split(name, Language::Idl, text)?)
     }
@@ -121,7 +125,7 @@ pub(super) fn resolve(
         return Err(DefinitionError::Recursive { chain });
     }
     if stack.len() >= MAX_NESTED {
-        let what = "64 messages within each other";
+        let what = "64 levels of nested messages";
         return Err(DefinitionError::TooLarge { type_name: name.clone(), what });
     }
     let Some(text) = texts.find(name)? else {
@@ -170,7 +174,7 @@ fn resolve_field(
             };
             let target = TypeName::new(package.unwrap_or(owner.package()), name).map_err(syntax)?;
             let mut target = target.of_kind(kind);
-            // `Header` alone means the one of std_msgs, where the package has none itself.
+            // `Header` alone means that of std_msgs, unless the package has its own.
             if package.is_none() && name == "Header" && texts.find(&target)?.is_none() {
                 target = TypeName::new("std_msgs", name).map_err(syntax)?;
             }
@@ -241,7 +245,7 @@ mod tests {
     fn a_type_that_holds_itself_is_an_error() {
         let text = "B[] b\n===\nMSG: a/B\nC c\n===\nMSG: a/C\na/msg/B b\n";
         let error = MessageType::from_bundle(&name("a/A"), text).unwrap_err();
-        let chain = "a/msg/B holds itself: a/msg/B → a/msg/C → a/msg/B";
+        let chain = "a/msg/B contains itself: a/msg/B → a/msg/C → a/msg/B";
         assert!(error.to_string().contains(chain), "{error}");
     }
 

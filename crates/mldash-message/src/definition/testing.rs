@@ -1,4 +1,4 @@
-//! What tests of definitions share: types in a workspace, and what was made of them.
+//! What tests of definitions share: installing types in a workspace, and describing the result.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The texts of definitions, wherever they are: recorded with messages, installed, built in.
+//! Finds the texts of definitions: recorded with messages, installed, or built in.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,17 @@ use super::parse::{RawField, SyntaxError};
 use super::{Language, idl, parse};
 use crate::type_name::TypeName;
 
-/// What is in no recording although messages need it: `builtin_interfaces` and `std_msgs`, which some
-/// writers leave out, and what ROS itself adds to services and actions. As ROS 2 Jazzy has them; they
-/// were the same in every ROS 2 before.
+/// Types that recordings lack although messages need them: `builtin_interfaces` and `std_msgs`,
+/// which some writers leave out, and what ROS itself adds to services and actions. These are the
+/// ones of ROS 2 Jazzy; they were the same in every ROS 2 before.
 const BUILT_IN: &str = include_str!("builtin.txt");
 
-/// Where texts are looked for, in this order: what was recorded, the sourced workspaces, what is built in.
+/// Where to search for texts, in this order: what was recorded, the sourced workspaces, what is
+/// built in.
 pub(super) struct Texts<'a> {
-    /// What came with recorded messages; `None`: nothing was recorded.
+    /// What was recorded with messages; `None` if nothing was.
     pub(super) recorded: Option<Bundle<'a>>,
-    /// The install prefixes; `None`: not to be looked in.
+    /// The install prefixes; `None` if they are not searched.
     pub(super) prefixes: Option<&'a [PathBuf]>,
 }
 
@@ -33,7 +34,7 @@ pub(super) struct Text<'a> {
 }
 
 impl Text<'_> {
-    /// The fields of the message `name`, as the text says them.
+    /// The fields of the message `name`.
     pub(super) fn fields(&self, name: &TypeName) -> Result<Vec<RawField<'_>>, SyntaxError> {
         match self.language {
             Language::Msg | Language::Srv | Language::Action => parse::parse(&self.text),
@@ -44,7 +45,7 @@ impl Text<'_> {
         }
     }
 
-    /// A section of a `.srv` or `.action`; IDL has a struct for each of them.
+    /// A section of a `.srv` or `.action`. IDL has a struct for each of them.
     fn section(self, base: &TypeName, number: usize) -> Result<Self, DefinitionError> {
         if self.language == Language::Idl {
             return Ok(self);
@@ -68,7 +69,7 @@ impl Text<'_> {
 }
 
 impl Texts<'_> {
-    /// The text that has the fields of the message `name`; `None` if nobody has it.
+    /// The text with the fields of the message `name`; `None` if there is none.
     pub(super) fn find(&self, name: &TypeName) -> Result<Option<Text<'_>>, DefinitionError> {
         let derived = interface::derived(name);
         for layer in [Self::recorded, Self::installed, Self::built_in] {
@@ -117,7 +118,7 @@ impl Texts<'_> {
     fn built_in(&self, name: &TypeName) -> Result<Option<Text<'_>>, DefinitionError> {
         Ok(BUILT_IN_PARTS.as_ref().and_then(|bundle| bundle.get(name)).map(|part| {
             let text = Text::of_part(part, Origin::BuiltIn);
-            // The place in our own text says nothing to anybody.
+            // A position in our own text is of no use to anybody.
             Text { lines_before: 0, ..text }
         }))
     }
@@ -125,7 +126,7 @@ impl Texts<'_> {
     fn installed(&self, name: &TypeName) -> Result<Option<Text<'_>>, DefinitionError> {
         for (path, language) in files(self.prefixes.unwrap_or_default(), name) {
             match std::fs::read(&path) {
-                // Comments may be in any encoding.
+                // Comments may have any encoding.
                 Ok(bytes) => {
                     let text = Cow::Owned(String::from_utf8_lossy(&bytes).into_owned());
                     let origin = Origin::File(path);
@@ -142,7 +143,7 @@ impl Texts<'_> {
     }
 }
 
-/// The built-in texts by type. They are named in one of them only, which has a definition of its own.
+/// The type whose definition the built-in texts start with.
 static BUILT_IN_ROOT: LazyLock<Option<TypeName>> =
     LazyLock::new(|| TypeName::new("builtin_interfaces", "Time").ok());
 static BUILT_IN_PARTS: LazyLock<Option<Bundle<'static>>> = LazyLock::new(|| {
@@ -162,14 +163,14 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Where a type may be defined. rosidl installs what a package brought beside the IDL that it made of
-/// it, so that IDL alone means that the package was written in it.
+/// Where a type may be defined. rosidl installs a package's own files beside the IDL that it makes
+/// of them, so a type with only IDL was written in IDL.
 fn files<'a>(
     prefixes: &'a [PathBuf],
     name: &'a TypeName,
 ) -> impl Iterator<Item = (PathBuf, Language)> + 'a {
     let own = match interface::language(name) {
-        // A message of a service or an action is in no file of its own, but in older ROS 2.
+        // The messages of services and actions have files of their own only in older ROS 2.
         Some(language) if interface::derived(name).is_none() => language,
         _ => Language::Msg,
     };

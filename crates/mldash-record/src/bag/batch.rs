@@ -1,5 +1,5 @@
-//! Messages on their way from bags to the recorder: read in batches, decoded on the calling thread or
-//! on others, and handed on in the order of the bags either way.
+//! Messages on their way from bags to the recorder: read in batches, decoded on the calling thread
+//! or on others, and passed on in the order of the bags either way.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -13,15 +13,16 @@ use super::file::BagMessage;
 use super::merge::Merge;
 use super::topics::{BagTopics, News};
 use crate::Decoded;
+use mldash_track::ByteBound;
 
-/// What is read at once.
+/// The size of a batch.
 const BATCH_BYTES: usize = 256 << 10;
-/// What may lie between reading and recording.
+/// The limit on what lies between reading and recording.
 const IN_FLIGHT_BYTES: usize = 32 << 20;
 const IN_FLIGHT_BATCHES: usize = 64;
 
-/// Messages in the order of the bags, and what the recorder is to know before them.
-pub(super) struct Batch<M> {
+/// Messages in the order of the bags, and what the recorder must know before them.
+pub(super) struct MessageBatch<M> {
     pub(super) news: Vec<News>,
     pub(super) messages: Vec<M>,
     /// Bytes on disk that were read of all bags by then.
@@ -29,10 +30,10 @@ pub(super) struct Batch<M> {
     held_bytes: usize,
 }
 
-/// A message whose turn to be recorded has come.
+/// A message ready to be recorded.
 pub(super) struct DecodedMessage {
     pub(super) topic: usize,
-    /// Nanoseconds since the epoch; `None` beyond what they can count.
+    /// Nanoseconds since the epoch; `None` if they don't fit in 64 bits.
     pub(super) log_time: Option<i64>,
     pub(super) send_time: Option<i64>,
     pub(super) decoded: Decoded,
@@ -49,7 +50,7 @@ impl<'a> BatchReader<'a> {
         Self { messages, topics }
     }
 
-    fn next(&mut self) -> Option<Batch<BagMessage>> {
+    fn next(&mut self) -> Option<MessageBatch<BagMessage>> {
         let (mut messages, mut held_bytes) = (Vec::new(), 0);
         while held_bytes < BATCH_BYTES {
             let Some(message) = self.messages.next(&mut self.topics) else { break };
@@ -59,31 +60,31 @@ impl<'a> BatchReader<'a> {
         let news = self.topics.take_news();
         let read_bytes = self.messages.read_bytes();
         let is_end = messages.is_empty() && news.is_empty();
-        (!is_end).then_some(Batch { news, messages, read_bytes, held_bytes })
+        (!is_end).then_some(MessageBatch { news, messages, read_bytes, held_bytes })
     }
 
-    /// What became of the bags' topics, and what could not be read.
+    /// The bags' topics, and what could not be read.
     pub(super) fn finish(self) -> (BagTopics<'a>, Vec<BagError>) {
         (self.topics, self.messages.into_errors())
     }
 }
 
-impl Batch<BagMessage> {
-    fn decode(self) -> Batch<DecodedMessage> {
+impl MessageBatch<BagMessage> {
+    fn decode(self) -> MessageBatch<DecodedMessage> {
         let decode = |message: BagMessage| {
             let BagMessage { topic, plan, log_time, send_time, cdr } = message;
             DecodedMessage { topic, log_time, send_time, decoded: Decoded::new(&plan, cdr) }
         };
         let Self { news, messages, read_bytes, held_bytes } = self;
         let messages = messages.into_iter().map(decode).collect();
-        Batch { news, messages, read_bytes, held_bytes }
+        MessageBatch { news, messages, read_bytes, held_bytes }
     }
 }
 
-/// Has everything recorded, until `record` breaks off; all on the calling thread.
+/// Records everything on the calling thread, until `record` breaks off.
 pub(super) fn one_after_another(
     reader: &mut BatchReader<'_>,
-    mut record: impl FnMut(Batch<DecodedMessage>) -> ControlFlow<()>,
+    mut record: impl FnMut(MessageBatch<DecodedMessage>) -> ControlFlow<()>,
 ) {
     while let Some(batch) = reader.next() {
         if record(batch.decode()).is_break() {
@@ -92,21 +93,22 @@ pub(super) fn one_after_another(
     }
 }
 
-/// As [`one_after_another`], with a thread that reads and so many that decode. `record` is called on the
-/// calling thread with the same batches in the same order.
+/// Like [`one_after_another`], with a thread that reads and this many that decode. Calls `record`
+/// on the calling thread with the same batches in the same order.
 ///
 /// # Errors
-/// Threads that can't be started.
+///
+/// Fails if the threads can't be started.
 pub(super) fn on_threads(
     reader: &mut BatchReader<'_>,
     decoders: usize,
-    mut record: impl FnMut(Batch<DecodedMessage>) -> ControlFlow<()>,
+    mut record: impl FnMut(MessageBatch<DecodedMessage>) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    let gate = Gate::default();
+    let gate = Gate::new();
     let (jobs, to_decode) = sync_channel(IN_FLIGHT_BATCHES);
     let (in_order, ordered) = sync_channel(IN_FLIGHT_BATCHES);
     let to_decode = Mutex::new(to_decode);
-    // Each thread ends when a channel's other side is gone, in whatever order that happens.
+    // Each thread ends when the other side of a channel is gone, in whatever order that happens.
     thread::scope(|scope| {
         for _ in 0..decoders.max(1) {
             let decode = || decode_jobs(&to_decode);
@@ -115,7 +117,7 @@ pub(super) fn on_threads(
         let read = || read_jobs(reader, &gate, jobs, in_order);
         thread::Builder::new().name("bag-read".into()).spawn_scoped(scope, read)?;
         for decoded in ordered {
-            // Nothing comes of a decoder that panicked, which the scope tells.
+            // A decoder that panicked sends nothing. The scope reports the panic.
             let Ok(batch) = Receiver::recv(&decoded) else { break };
             let held_bytes = batch.held_bytes;
             if record(batch).is_break() {
@@ -128,14 +130,14 @@ pub(super) fn on_threads(
     })
 }
 
-/// A batch and where it goes once it is decoded.
-type Job = (Batch<BagMessage>, SyncSender<Batch<DecodedMessage>>);
+/// A batch, and where it goes once it is decoded.
+type Job = (MessageBatch<BagMessage>, SyncSender<MessageBatch<DecodedMessage>>);
 
 fn read_jobs(
     reader: &mut BatchReader<'_>,
     gate: &Gate,
     jobs: SyncSender<Job>,
-    in_order: SyncSender<Receiver<Batch<DecodedMessage>>>,
+    in_order: SyncSender<Receiver<MessageBatch<DecodedMessage>>>,
 ) {
     while let Some(batch) = reader.next() {
         let (done, decoded) = sync_channel(1);
@@ -152,41 +154,42 @@ fn decode_jobs(jobs: &Mutex<Receiver<Job>>) {
     loop {
         let job = jobs.lock().recv();
         let Ok((batch, done)) = job else { return };
-        // Nobody waits for it any more when the import was ended.
+        // Nobody waits for it if the import has ended.
         let _ = done.send(batch.decode());
     }
 }
 
-/// Bounds what is in flight, in bytes.
-#[derive(Default)]
+/// Limits what is in flight, in bytes.
 struct Gate {
     state: Mutex<GateState>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct GateState {
-    in_flight_bytes: usize,
+    in_flight: ByteBound,
     is_closed: bool,
 }
 
 impl Gate {
-    /// Waits for room; whether there is still anybody to go on for. What is larger than the bound goes
-    /// alone.
+    fn new() -> Self {
+        let in_flight = ByteBound::new(IN_FLIGHT_BYTES);
+        Self {
+            state: Mutex::new(GateState { in_flight, is_closed: false }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Waits for room. Returns false if the gate is closed.
     fn enter(&self, bytes: usize) -> bool {
         let mut state = self.state.lock();
-        while !state.is_closed
-            && state.in_flight_bytes > 0
-            && state.in_flight_bytes + bytes > IN_FLIGHT_BYTES
-        {
+        while !state.is_closed && !state.in_flight.try_add(bytes) {
             self.changed.wait(&mut state);
         }
-        state.in_flight_bytes += bytes;
         !state.is_closed
     }
 
     fn leave(&self, bytes: usize) {
-        self.state.lock().in_flight_bytes -= bytes;
+        self.state.lock().in_flight.release(bytes);
         self.changed.notify_one();
     }
 

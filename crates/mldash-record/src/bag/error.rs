@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use super::mcap_file::McapDamage;
 use mldash_track::{Timestamp, one_line};
 
-/// A bag that can't be read, or not all of it.
+/// A bag that can't be read, or not completely.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BagError {
-    /// It is not there, or must not be read.
+    /// It does not exist, or there is no permission to read it.
     #[error("can't open the bag {}", path.display())]
     Open {
         /// The bag.
@@ -18,14 +18,14 @@ pub enum BagError {
         /// Why.
         source: io::Error,
     },
-    /// A folder that is not one of rosbag2's.
-    #[error("no bag is in the folder {}: neither .mcap nor .db3 files", path.display())]
+    /// A folder that is not a bag of rosbag2.
+    #[error("the folder {} contains no bag: it has neither .mcap nor .db3 files", path.display())]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
     },
-    /// Something else altogether.
-    #[error("{} is neither an MCAP nor a SQLite file, as bags of ROS 2 are", path.display())]
+    /// Not a bag.
+    #[error("{} is not a bag of ROS 2: it is neither an MCAP nor a SQLite file", path.display())]
     NotABag {
         /// The file.
         path: PathBuf,
@@ -44,10 +44,11 @@ pub enum BagError {
     NotRosbag2 {
         /// The file.
         path: PathBuf,
-        /// What is not there.
+        /// What is missing.
         reason: String,
     },
-    /// A SQLite file has to be unpacked or mended before it can be read, which takes space.
+    /// A SQLite file must be unpacked or repaired before it can be read. There is no space for
+    /// that.
     #[error(
         "can't make a copy of {} in {} to read it; free some space there, or set TMPDIR to another folder",
         path.display(), folder.display()
@@ -55,29 +56,28 @@ pub enum BagError {
     Copy {
         /// The bag.
         path: PathBuf,
-        /// Where the copy was to be.
+        /// The folder for the copy.
         folder: PathBuf,
-        /// Why it can't be.
+        /// Why it can't be made.
         source: io::Error,
     },
-    /// It ends before its data do: a recorder that was killed, a copy that broke off.
+    /// The file ends too early: the recorder was killed, or a copy was interrupted.
     #[error(
-        "{} is cut off at byte {size_bytes}, {}; what comes before that is imported",
+        "{} is cut off at byte {size_bytes}, {}; everything before that is imported",
         path.display(),
         last_message(*last_message_at)
     )]
     Truncated {
         /// The bag.
         path: PathBuf,
-        /// Its size; of a bag that is compressed as a whole, once it is unpacked.
+        /// Its size; for a bag that is compressed as a whole, its unpacked size.
         size_bytes: u64,
         /// The latest log time before the cut, if there was a message.
         last_message_at: Option<Timestamp>,
     },
-    /// A chunk whose bytes are not what was written. What is in it is left out: rows made of wrong bytes
-    /// would be worse than none.
+    /// A chunk with wrong bytes. It is left out: rows made of wrong bytes would be worse than none.
     #[error(
-        "the chunk at bytes {from_bytes} to {to_bytes} of {} is damaged and left out; what comes after \
+        "the chunk at bytes {from_bytes} to {to_bytes} of {} is damaged and left out; everything after \
          it is imported", path.display()
     )]
     ChunkDamaged {
@@ -90,9 +90,9 @@ pub enum BagError {
         /// What is wrong.
         source: McapDamage,
     },
-    /// Bytes that are not MCAP's in the middle of it.
+    /// Bytes in the middle of the file that are not MCAP.
     #[error(
-        "{} is damaged before byte {at_bytes}, {}; what comes after that is not imported (`mcap \
+        "{} is damaged before byte {at_bytes}, {}; nothing after that is imported (`mcap \
          recover` may save it)",
         path.display(),
         last_message(*last_message_at)
@@ -107,59 +107,59 @@ pub enum BagError {
         /// What is wrong.
         source: McapDamage,
     },
-    /// Records that are no such records, between others that are: they cost nothing but themselves.
+    /// Unreadable records between readable ones. Only they are lost.
     #[error(
-        "{records} records of {} (the first at byte {at_bytes}) can't be read and are left out; what comes \
-         after is imported", path.display()
+        "{records} records of {} (the first at byte {at_bytes}) can't be read and are left out; everything \
+         else is imported", path.display()
     )]
     RecordsDamaged {
         /// The bag.
         path: PathBuf,
         /// How many.
         records: u64,
-        /// Where the first of them is, or the chunk that it is in.
+        /// The position of the first one, or of the chunk that contains it.
         at_bytes: u64,
-        /// What is wrong with the first.
+        /// What is wrong with the first one.
         source: McapDamage,
     },
-    /// More than an MCAP file: what follows its end is not another one.
-    #[error("what comes behind the end of {} at byte {at_bytes} is no MCAP and is not read", path.display())]
+    /// Something other than another MCAP file follows the end of an MCAP file.
+    #[error("what follows the end of {} at byte {at_bytes} is not MCAP and is not read", path.display())]
     Trailing {
         /// The bag.
         path: PathBuf,
-        /// Where its end is.
+        /// The position of the end.
         at_bytes: u64,
     },
-    /// Somebody writes it: messages may be missing, or not be what was written.
+    /// Another process writes to it: messages may be missing or wrong.
     #[error(
-        "{} was written to while it was read; import it again once it is not recorded into any more",
+        "{} was written to while it was read; import it again once its recording has ended",
         path.display()
     )]
     Changed {
         /// The bag.
         path: PathBuf,
     },
-    /// Messages whose topic was defined in a part that is damaged.
-    #[error("{messages} messages in {} are of topics that no part of it defines; they are left out", path.display())]
+    /// Messages of topics that were defined in a damaged part.
+    #[error("{messages} messages in {} belong to topics that the bag does not define; they are left out", path.display())]
     UnknownChannels {
         /// The bag.
         path: PathBuf,
         /// How many.
         messages: u64,
     },
-    /// The disk does not give it.
+    /// The disk can't read it.
     #[error("can't read the bag {} after byte {at_bytes}", path.display())]
     Read {
         /// The bag.
         path: PathBuf,
         /// How far it had been read.
         at_bytes: u64,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// SQLite does not give it.
+    /// SQLite can't read it.
     #[error(
-        "can't read {} after its message {after_message}{}", path.display(),
+        "can't read {} after message {after_message}{}", path.display(),
         resumed_after.map(|id| format!(" up to message {id}")).unwrap_or_default()
     )]
     Sqlite {
@@ -167,9 +167,9 @@ pub enum BagError {
         path: PathBuf,
         /// The last message before; 0 before the first.
         after_message: i64,
-        /// Where reading went on; `None` when it did not.
+        /// The message after which reading continued; `None` if it did not.
         resumed_after: Option<i64>,
-        /// What SQLite says.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
 }
@@ -177,11 +177,11 @@ pub enum BagError {
 fn last_message(at: Option<Timestamp>) -> String {
     at.map_or_else(
         || "before any message".to_owned(),
-        |at| format!("after a message of {:.3} s", at.as_secs()),
+        |at| format!("after a message at {:.3} s", at.as_secs()),
     )
 }
 
-/// Why not everything that was asked for is imported.
+/// Why an import is not complete.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
@@ -189,18 +189,18 @@ pub enum ImportError {
     #[error("{}", join(.0))]
     Incomplete(Vec<BagError>),
     /// The disk that is imported to has run low.
-    #[error("the import was ended: {0}; import again then, rows that are stored already merge")]
+    #[error("the import was stopped: {0}; import the bag again then, which gives the same rows")]
     DiskLow(String),
     /// The store took no rows.
     #[error(
-        "the import was ended: the store takes no rows (the account says why); import again when it \
-         does, rows that are stored already merge"
+        "the import was stopped: the store can't write rows (the account says why); import the bag \
+         again once it can, which gives the same rows"
     )]
     StoreFails,
-    /// There are no threads to be had.
+    /// Threads can't be started.
     #[error("can't start the threads that read and decode")]
     Thread(#[source] io::Error),
-    /// It was told to end.
+    /// The import was stopped.
     #[error("the import was stopped before the end of the bags")]
     Stopped,
 }
@@ -210,7 +210,7 @@ fn join(errors: &[BagError]) -> String {
 }
 
 impl BagError {
-    /// All of it in one line, as it stands in logs and accounts, whatever names and causes have in them.
+    /// The whole error in one line, as in logs and accounts, without control characters.
     pub(super) fn line(&self) -> String {
         let plain = |c: char| if c.is_control() { ' ' } else { c };
         one_line(self).chars().map(plain).collect()

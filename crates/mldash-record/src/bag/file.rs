@@ -1,4 +1,4 @@
-//! One file of a bag, whatever its format: told by its first bytes, opened when its turn comes.
+//! One file of a bag, of any format: recognized by its first bytes, opened when its turn comes.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -17,7 +17,7 @@ use crate::TopicPlan;
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 const ROS1_MAGIC: &[u8] = b"#ROSBAG V";
 
-/// Messages that are larger are counted and left out: an import's memory is bounded, whatever is in a bag.
+/// Larger messages are counted and left out, so that an import's memory is bounded.
 pub(super) const MAX_MESSAGE_BYTES: u64 = 96 << 20;
 
 /// A file before, while and after it is read.
@@ -34,7 +34,7 @@ enum State {
     },
     Mcap(Box<McapFile>),
     Sqlite(Box<SqliteFile>),
-    /// It can't be opened, which is not told yet.
+    /// It can't be opened, which is not reported yet.
     Unreadable(BagError),
     Ended,
 }
@@ -47,18 +47,18 @@ enum Format {
 
 /// A message that is recorded.
 pub(super) struct BagMessage {
-    /// The number of its topic, in the order in which [`BagTopics`] met them.
+    /// The number of its topic, in the order in which [`BagTopics`] found them.
     pub(super) topic: usize,
     pub(super) plan: Arc<TopicPlan>,
-    /// Nanoseconds since the epoch; `None` beyond what they can count.
+    /// Nanoseconds since the epoch; `None` if they don't fit in 64 bits.
     pub(super) log_time: Option<i64>,
-    /// When it was sent, likewise; `None` too where the bag does not say.
+    /// The publish time, likewise; also `None` if the bag does not have it.
     pub(super) send_time: Option<i64>,
     pub(super) cdr: Vec<u8>,
 }
 
 impl BagFile {
-    /// A file that is there and a bag's; it is not held open.
+    /// Recognizes a file of a bag. The file is not kept open.
     pub(super) fn find(path: &Path) -> Result<Self, BagError> {
         let open = || {
             let file = File::open(path)?;
@@ -95,8 +95,8 @@ impl BagFile {
         Ok(Self { path, size_bytes, state })
     }
 
-    /// As [`find`](Self::find) for a file that is one of several: what is wrong with it is told when its
-    /// turn comes, as the others can be read.
+    /// Like [`find`](Self::find), for one of several files. An error is reported when the file's
+    /// turn comes, since the others can be read.
     pub(super) fn find_or_tell(path: &Path) -> Self {
         Self::find(path).unwrap_or_else(|error| Self {
             path: path.to_owned(),
@@ -109,7 +109,7 @@ impl BagFile {
         self.size_bytes
     }
 
-    /// The log time of its first message in nanoseconds, as far as that is known before it is read.
+    /// The log time of its first message in nanoseconds, if it is known without reading the file.
     pub(super) fn starts_at(&self) -> Option<i64> {
         match self.state {
             State::Unread { format: Format::Mcap, is_packed: false } => {
@@ -120,7 +120,7 @@ impl BagFile {
         }
     }
 
-    /// Bytes on disk that are dealt with.
+    /// Bytes on disk that were read or skipped.
     pub(super) fn read_bytes(&self) -> u64 {
         match &self.state {
             State::Unread { .. } | State::Unreadable(_) => 0,
@@ -130,8 +130,8 @@ impl BagFile {
         }
     }
 
-    /// The next message in the order of the file that `topics` wants; `None` at its end. After an error
-    /// it may go on. What it unpacks is held in memory if it takes at most `memory_bytes`.
+    /// The next message in the order of the file that `topics` records; `None` at the end. After an
+    /// error it may continue. Unpacks up to `memory_bytes` at once in memory.
     pub(super) fn next(
         &mut self,
         topics: &mut BagTopics<'_>,
@@ -143,7 +143,7 @@ impl BagFile {
             State::Ended => return Ok(None),
             State::Unread { format, is_packed } => {
                 let (format, is_packed) = (*format, *is_packed);
-                // Where it can't be opened, that is its end.
+                // If it can't be opened, this is its end.
                 self.state = State::Ended;
                 self.state = match format {
                     Format::Mcap => State::Mcap(McapFile::open(&self.path, is_packed)?.into()),
@@ -159,21 +159,21 @@ impl BagFile {
             },
         };
         if let Ok(None) = next {
-            // Handles and copies are given back: a bag may have thousands of files.
+            // Releases handles and copies: a bag can have thousands of files.
             self.state = State::Ended;
         }
         next
     }
 }
 
-/// Whether a file is called as rosbag2 calls its own.
+/// Returns true if the file's name is one that rosbag2 gives.
 pub(super) fn is_named_as_bag(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_suffix(".zstd").unwrap_or(&name);
     name.ends_with(".mcap") || name.ends_with(".db3")
 }
 
-/// Whether these are the first bytes of a bag, and too few to say of which kind.
+/// Returns true if these are the first bytes of a bag, and too few to tell which kind.
 fn is_cut(bytes: &[u8]) -> bool {
     MAGIC.starts_with(bytes) || SQLITE_MAGIC.starts_with(bytes)
 }
@@ -181,7 +181,7 @@ fn is_cut(bytes: &[u8]) -> bool {
 /// The first bytes of a file's content.
 enum Start {
     Plain(Vec<u8>),
-    /// Unpacked, as the file is compressed as a whole.
+    /// Unpacked, since the file is compressed as a whole.
     Packed(Vec<u8>),
     /// They can't be unpacked.
     Damaged(io::Error),
@@ -200,7 +200,7 @@ impl Start {
         let read = packed::reader(packed)?.take(SQLITE_MAGIC.len() as u64).read_to_end(&mut bytes);
         Ok(match read {
             Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Self::Damaged(error),
-            // What is cut off before its first block says nothing.
+            // A file that is cut off within its first block has no content.
             _ => Self::Packed(bytes),
         })
     }

@@ -1,4 +1,4 @@
-//! rosbag2's bags are folders: the files in one, in the order in which they were written.
+//! rosbag2's bags are folders: finds the files of one, in the order in which they were written.
 
 use std::collections::HashSet;
 use std::fs;
@@ -9,10 +9,10 @@ use super::error::BagError;
 use super::file::{BagFile, is_named_as_bag};
 use crate::mapping::texts_at;
 
-/// What rosbag2 says of a bag once it is closed.
+/// rosbag2's description of a closed bag.
 const METADATA_FILE: &str = "metadata.yaml";
 const MAX_METADATA_BYTES: u64 = 16 << 20;
-/// What a file that is compressed as a whole is called besides.
+/// The suffix of a file that is compressed as a whole.
 const PACKED_SUFFIX: &str = ".zstd";
 
 /// The files of the bag at `path`, a folder or a file.
@@ -22,7 +22,7 @@ pub(super) fn files(path: &Path) -> Result<Vec<BagFile>, BagError> {
     }
     let open = |source| BagError::Open { path: path.to_owned(), source };
     let mut paths = listed(path).map_err(open)?;
-    // `ros2 bag play` leaves what it unpacked beside the file that is listed.
+    // `ros2 bag play` leaves the unpacked file beside the listed one.
     for file in &mut paths {
         if let Some(twin) = twin(file).filter(|twin| !file.exists() && twin.exists()) {
             *file = twin;
@@ -40,10 +40,10 @@ pub(super) fn files(path: &Path) -> Result<Vec<BagFile>, BagError> {
     let unlisted: HashSet<PathBuf> = others.iter().cloned().collect();
     others.retain(|file| {
         let Some(twin) = twin(file) else { return true };
-        // Of two that nobody listed, what was recorded is the one that is compressed.
+        // If neither is listed, the compressed one was recorded.
         let is_copy = known.contains(&twin) || (unlisted.contains(&twin) && !is_packed(file));
         if is_copy {
-            tracing::info!("{} is {} once more and not read", file.display(), twin.display());
+            tracing::info!("{} is a copy of {} and is not read", file.display(), twin.display());
         }
         !is_copy
     });
@@ -58,13 +58,13 @@ pub(super) fn files(path: &Path) -> Result<Vec<BagFile>, BagError> {
         return Err(BagError::EmptyFolder { path: path.to_owned() });
     }
     match &paths[..] {
-        // Alone, what is wrong with it is wrong with the bag.
+        // If there is only one file, its error is the bag's.
         [only] => Ok(vec![BagFile::find(only)?]),
         _ => Ok(paths.iter().map(|path| BagFile::find_or_tell(path)).collect()),
     }
 }
 
-/// The files that the bag's own list names; none when it has none, or none that can be read.
+/// The files that the bag's metadata lists; none if there is no readable list.
 fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let path = folder.join(METADATA_FILE);
     let mut bytes = Vec::new();
@@ -75,15 +75,15 @@ fn listed(folder: &Path) -> io::Result<Vec<PathBuf>> {
     };
     let keys = ["rosbag2_bagfile_information", "relative_file_paths"];
     let Some(names) = texts_at(&String::from_utf8_lossy(&bytes), &keys) else {
-        tracing::warn!("{} does not list the bag's files; they are found by name", path.display());
+        tracing::warn!("{} does not list the bag's files; finding them by name", path.display());
         return Ok(Vec::new());
     };
-    // Early versions of rosbag2 wrote the path from where they were started.
+    // Early versions of rosbag2 wrote paths relative to where they were started.
     let in_folder = |name: &String| Some(folder.join(Path::new(name).file_name()?));
     Ok(names.iter().filter_map(in_folder).collect())
 }
 
-/// What a file is called once it is unpacked; of one that is not packed, what it was called before.
+/// The file's name without the suffix of compression, or with it if it has none.
 fn twin(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let twin = match name.strip_suffix(PACKED_SUFFIX) {

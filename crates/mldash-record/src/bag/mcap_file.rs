@@ -1,5 +1,5 @@
-//! One MCAP file, read from its start to its end: with and without chunks, whatever their compression,
-//! with and without an index, whole, cut off or damaged, also several in one.
+//! Reads one MCAP file from its start to its end: with and without chunks, with any compression,
+//! with and without an index, complete, cut off or damaged, and several files joined into one.
 
 mod chunk;
 mod contents;
@@ -32,11 +32,11 @@ pub(super) struct McapFile {
     path: PathBuf,
     file: InputFile,
     records: Records<Input>,
-    /// The chunk that messages are taken of.
+    /// The chunk that messages are read from.
     chunk: Option<Chunk>,
     unpacker: ChunkUnpacker,
     contents: Contents,
-    /// To be told.
+    /// Errors to report.
     pending: VecDeque<BagError>,
     ended: bool,
     last_message_at: Option<Timestamp>,
@@ -59,13 +59,13 @@ impl McapFile {
         })
     }
 
-    /// Bytes on disk that are read.
+    /// Bytes on disk that were read.
     pub(super) fn read_bytes(&self) -> u64 {
         self.file.read_bytes()
     }
 
-    /// The next message that `topics` wants; `None` at the end. After an error it may go on. A chunk is
-    /// held in memory if it takes at most `memory_bytes`.
+    /// The next message that `topics` records; `None` at the end. After an error it may continue. A
+    /// chunk is held in memory if it takes at most `memory_bytes`.
     pub(super) fn next(
         &mut self,
         topics: &mut BagTopics<'_>,
@@ -98,7 +98,7 @@ impl McapFile {
         match self.contents.step(&mut chunk.records, from_bytes, topics) {
             Ok(Step::Message(message)) => return Ok(Some(message)),
             Ok(Step::Other) => return Ok(None),
-            // What no chunk has.
+            // A record that does not belong in a chunk.
             Ok(Step::Own(head)) => match chunk.records.skip(head.len) {
                 Ok(true) => return Ok(None),
                 Ok(false) if chunk.is_cut => {}
@@ -106,7 +106,7 @@ impl McapFile {
                 Err(source) => self.contents.note_broken(from_bytes, McapDamage::Unpack(source)),
             },
             Ok(Step::End) => {}
-            // Of a chunk that is cut off, and told so, what could be unpacked is taken.
+            // The cut is reported already. Everything that could be unpacked is used.
             _ if chunk.is_cut => {}
             Ok(Step::Cut(_)) => self.contents.note_broken(from_bytes, McapDamage::Cut),
             Ok(Step::Damage(damage)) => self.contents.note_broken(from_bytes, damage),
@@ -153,7 +153,7 @@ impl McapFile {
                     let path = self.path.clone();
                     self.end(Some(BagError::Trailing { path, at_bytes }), topics);
                 }
-                // What is there repeats and indexes what came.
+                // What follows only repeats and indexes the data.
                 Err(error) => {
                     tracing::debug!("the end of {} can't be read: {error}", self.path.display());
                     self.end(None, topics);
@@ -169,8 +169,8 @@ impl McapFile {
         Ok(None)
     }
 
-    /// Goes on behind the data of a file, whose end begins with the record of this head. What is there
-    /// repeats and indexes what came; but another file may follow (`cat a.mcap b.mcap`).
+    /// Continues after the data of a file, at the record with this head. What follows only repeats
+    /// and indexes the data, but another file may come after it (`cat a.mcap b.mcap`).
     fn ends(&mut self, head: Head) -> io::Result<End> {
         let records = &mut self.records;
         let mut next = Next::Record(head);
@@ -201,7 +201,7 @@ impl McapFile {
         })
     }
 
-    /// The file ends where it should not, in the record of this head if there is one.
+    /// The file ends too early, within the record with this head if there is one.
     fn cut(&mut self, head: Option<Head>, topics: &mut BagTopics<'_>) {
         let error = if self.file.is_finished {
             let Head { op, len } = head.unwrap_or(Head { op: 0, len: 0 });
@@ -237,12 +237,12 @@ impl McapFile {
     }
 }
 
-/// What comes behind the data of a file.
+/// What follows the data of a file.
 enum End {
     File,
-    /// One more file.
+    /// Another MCAP file.
     Another,
-    /// Bytes that are no MCAP.
+    /// Bytes that are not MCAP.
     Trailing {
         at_bytes: u64,
     },

@@ -1,4 +1,4 @@
-//! Messages of several bags in the order of their log times, within a bounded window.
+//! Sorts the messages of several bags by log time, within a bounded window.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,19 +7,19 @@ use super::error::BagError;
 use super::file::{BagFile, BagMessage};
 use super::topics::BagTopics;
 
-/// What is held of all bags together to be put in order.
+/// The limit on held messages of all bags together.
 const WINDOW_BYTES: usize = 32 << 20;
-/// What a held message takes besides its own bytes.
+/// The memory of a held message besides its own bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 128;
 
-/// More errors are only logged.
+/// Further errors are only logged.
 const MAX_ERRORS: usize = 64;
 
-/// Least that a bag may unpack in memory, however many are read side by side.
+/// The least that a bag may unpack in memory, however many are read side by side.
 const MIN_UNPACKED_BYTES: usize = 1 << 20;
 
-/// Bags that are read side by side. Of every bag that has begun and not ended, a part of the window is
-/// held; one that begins later is not opened before its time has come.
+/// Bags that are read side by side. A part of the window is held for every bag that has begun and
+/// not ended. A bag that begins later is not opened before its time has come.
 pub(super) struct Merge {
     bags: Vec<Bag>,
     held: BinaryHeap<Reverse<Held>>,
@@ -31,14 +31,14 @@ pub(super) struct Merge {
 /// The files of a bag, which follow each other in time.
 struct Bag {
     files: VecDeque<BagFile>,
-    /// When its first message comes; `None`: that is not known, or its time has come.
+    /// The log time of its first message; `None` if it is unknown or has come.
     starts_at: Option<i64>,
-    /// On disk, of files that have ended.
+    /// Bytes on disk of files that have ended.
     read_bytes: u64,
     held_bytes: usize,
 }
 
-/// Ordered by log time, those without one last, then by bag, then by place in the bag.
+/// Ordered by log time (those without one last), then by bag, then by position in the bag.
 struct Held {
     bag: usize,
     sequence: u64,
@@ -47,7 +47,7 @@ struct Held {
 
 impl Merge {
     pub(super) fn new(bags: Vec<Vec<BagFile>>) -> Self {
-        // There is nothing to wait for with one alone.
+        // A single bag has nothing to wait for.
         let is_alone = bags.len() == 1;
         let bag = |files: Vec<BagFile>| {
             let first = files.first().filter(|_| !is_alone);
@@ -62,7 +62,7 @@ impl Merge {
         }
     }
 
-    /// The earliest message that is held.
+    /// The earliest message held.
     pub(super) fn next(&mut self, topics: &mut BagTopics<'_>) -> Option<BagMessage> {
         loop {
             let is_read = |bag: &&Bag| bag.starts_at.is_none() && !bag.files.is_empty();
@@ -86,7 +86,7 @@ impl Merge {
         Some(held.message)
     }
 
-    /// Bytes on disk that are read of all bags.
+    /// Bytes on disk that were read of all bags.
     pub(super) fn read_bytes(&self) -> u64 {
         let of_bag = |bag: &Bag| bag.read_bytes + bag.files.front().map_or(0, BagFile::read_bytes);
         self.bags.iter().map(of_bag).sum()

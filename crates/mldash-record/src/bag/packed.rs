@@ -1,4 +1,4 @@
-//! zstd, by which rosbag2 compresses whole files or each message by itself.
+//! zstd, which rosbag2 uses for whole files or for each message.
 
 use std::io::{self, Read};
 
@@ -9,17 +9,18 @@ use super::file::MAX_MESSAGE_BYTES;
 
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Whether bytes are a zstd frame. No message is by chance: CDR starts with a zero byte.
+/// Returns true if bytes are a zstd frame. CDR starts with a zero byte, so no message is one by
+/// chance.
 pub(super) fn is_packed(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
 }
 
-/// What `input` holds, unpacked as it is read.
+/// Unpacks `input` as it is read.
 pub(super) fn reader<R: Read>(input: R) -> io::Result<impl Read + use<R>> {
     Decoder::new(input)
 }
 
-/// Unpacks messages that `compression_mode: message` packed.
+/// Unpacks messages packed by `compression_mode: message`.
 pub(super) struct Unpacker {
     context: DCtx<'static>,
 }
@@ -29,8 +30,8 @@ impl Unpacker {
         Self { context: DCtx::create() }
     }
 
-    /// A message as it was published. One whose frame is damaged, or larger than any that is read, stays
-    /// as it is, and is counted as undecodable when it is decoded.
+    /// Returns a message as it was published. A message that is damaged, or over the size limit
+    /// when unpacked, stays packed and is then counted as undecodable.
     pub(super) fn unpack(&mut self, message: Vec<u8>) -> Vec<u8> {
         if !is_packed(&message) {
             return message;

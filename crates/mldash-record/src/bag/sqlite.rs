@@ -1,5 +1,5 @@
-//! One `.db3` file of rosbag2, read in the order in which its messages were written, a bounded part of
-//! them at a time. SQLite has no checksums: damage shows where it breaks the structure, and not in the
+//! Reads one `.db3` file of rosbag2 in the order in which its messages were written, in bounded
+//! parts. SQLite has no checksums: damage shows where it breaks the structure, but not within the
 //! bytes of a message.
 
 mod source;
@@ -16,14 +16,14 @@ use super::packed::Unpacker;
 use super::topics::{BagTopics, Channel, Met, Recorded};
 use source::Source;
 
-/// What is read at once.
+/// The size of a part.
 const PAGE_BYTES: usize = 1 << 20;
 const PAGE_MESSAGES: usize = 1_000;
 
-/// A definition is written by people.
+/// People write definitions.
 const MAX_DEFINITION_BYTES: i64 = 16 << 20;
 
-/// How many numbers of messages are tried to get past a damaged part, and how many such parts.
+/// How many message numbers to try to get past a damaged part, and how many such parts.
 const MAX_SKIPPED: i64 = 1 << 16;
 const MAX_DAMAGES: usize = 64;
 
@@ -34,20 +34,21 @@ pub(super) struct SqliteFile {
     /// By rosbag2's numbers.
     topics: HashMap<i64, Met>,
     unpacker: Unpacker,
-    /// The messages after one: of topics that are recorded with their data, unless those are too large.
+    /// Selects the messages after one. Includes the data of recorded topics, unless it is too
+    /// large.
     query: String,
-    /// Messages of topics that are not in the bag's own list.
+    /// Messages of topics that the bag does not list.
     unknown_topics: u64,
     last_id: i64,
     /// The number of the last message, for progress.
     max_id: i64,
-    /// Read and not yet given out.
+    /// Messages that were read and not passed on yet.
     ready: VecDeque<BagMessage>,
-    /// To be told after those.
+    /// Errors to report after those.
     pending: VecDeque<BagError>,
     damages: usize,
     ended: bool,
-    /// Dropped after the connection to what it holds.
+    /// Declared last: dropped after the connection that reads it.
     source: Source,
 }
 
@@ -80,12 +81,12 @@ impl SqliteFile {
         }
         let mut pending = VecDeque::new();
         let definitions = match tables.contains("message_definitions") {
-            // Those that are there cost the others nothing: they may be in the workspace.
+            // An unreadable definition does not affect the others, and may be in the workspace.
             true => definitions(&db).unwrap_or_else(|error| {
                 pending.push_back(sqlite(error));
                 HashMap::new()
             }),
-            // Older than rosbag2 of Iron.
+            // The bag is older than rosbag2 of Iron.
             false => HashMap::new(),
         };
         let rows = topic_rows(&db).map_err(sqlite)?;
@@ -107,7 +108,7 @@ impl SqliteFile {
              {MAX_MESSAGE_BYTES} THEN data END FROM messages WHERE id > ?1 ORDER BY id",
             ids.join(", ")
         );
-        // Where the end can't be read, progress is not shown.
+        // If the end can't be read, no progress is shown.
         let max_id = db.query_row("SELECT max(id) FROM messages", [], |row| row.get(0));
         let path = path.to_owned();
         if let Some((at_bytes, source)) = source.take_damage() {
@@ -133,7 +134,7 @@ impl SqliteFile {
         })
     }
 
-    /// How much of it is read, from 0 to 1.
+    /// The part that was read, from 0 to 1.
     pub(super) fn part_read(&self) -> f64 {
         if self.max_id <= 0 {
             return 0.0;
@@ -141,7 +142,7 @@ impl SqliteFile {
         (self.last_id.max(0) as f64 / self.max_id as f64).min(1.0)
     }
 
-    /// The next message that is recorded; `None` at the end. After an error it may go on.
+    /// The next message that is recorded; `None` at the end. After an error it may continue.
     pub(super) fn next(
         &mut self,
         topics: &mut BagTopics<'_>,
@@ -165,7 +166,7 @@ impl SqliteFile {
         }
     }
 
-    /// Notes what is to be told of the file as a whole.
+    /// Notes errors of the file as a whole.
     fn end(&mut self) {
         let path = || self.path.clone();
         if self.unknown_topics > 0 {
@@ -177,7 +178,7 @@ impl SqliteFile {
         }
     }
 
-    /// Reads on until enough is ready, or to the end.
+    /// Reads until enough messages are ready, or to the end.
     fn read_page(&mut self, topics: &mut BagTopics<'_>) -> rusqlite::Result<()> {
         let mut statement = self.db.prepare(&self.query)?;
         let mut rows = statement.query([self.last_id])?;
@@ -196,7 +197,7 @@ impl SqliteFile {
             let met = self.topics.get(&topic);
             let data = match (met, row.get_ref(4)?) {
                 (Some(Met::Recorded(_)), ValueRef::Blob(data)) => data,
-                // As damage leaves it.
+                // Damage can leave other values.
                 (Some(Met::Recorded(_)), _) if data_bytes <= MAX_MESSAGE_BYTES => {
                     return Err(corrupt());
                 }
@@ -221,11 +222,11 @@ impl SqliteFile {
         Ok(())
     }
 
-    /// Goes on behind a damaged part, if what is behind can be read.
+    /// Continues after a damaged part, if what follows can be read.
     fn pass(&mut self, source: rusqlite::Error) {
         self.damages += 1;
         let after_message = self.last_id.max(0);
-        // What can't be asked can't be read either.
+        // If this fails too, nothing more can be read.
         let resumed_after = match self.damages < MAX_DAMAGES {
             true => self.readable_behind(after_message).unwrap_or_default(),
             false => None,
@@ -234,7 +235,7 @@ impl SqliteFile {
             Some(id) => self.last_id = id,
             None => self.ended = true,
         }
-        // Where the file was found to be cut off, that is what was told.
+        // If the file is cut off, that was reported instead.
         if self.source.cut_at_bytes().is_none() {
             let path = self.path.clone();
             let error = BagError::Sqlite { path, after_message, resumed_after, source };
@@ -242,7 +243,7 @@ impl SqliteFile {
         }
     }
 
-    /// The nearest number behind which there is a message that can be read.
+    /// The nearest number after which there is a readable message.
     fn readable_behind(&self, id: i64) -> rusqlite::Result<Option<i64>> {
         let mut statement = self.db.prepare(&self.query)?;
         for id in (1..=MAX_SKIPPED).map(|skipped| id.saturating_add(skipped)) {
@@ -257,7 +258,7 @@ impl SqliteFile {
     }
 }
 
-/// Whether a row is one behind `id`; where the file is damaged, it may be anything.
+/// Returns true if a row comes after `id`. In a damaged file, rows can be anything.
 fn is_in_order(row: &Row<'_>, id: i64) -> bool {
     row.get::<_, i64>(0).is_ok_and(|next| next > id)
 }
@@ -267,10 +268,10 @@ fn corrupt() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(corrupt, None)
 }
 
-/// The log time of the first message, in nanoseconds; `None` where that can't be told at once.
+/// The log time of the first message, in nanoseconds; `None` if that needs a search.
 pub(super) fn start(path: &Path) -> Option<i64> {
     let db = Source::at_rest(path)?.connect().ok()?;
-    // Without rosbag2's index, all of the file would be read for it.
+    // Without rosbag2's index this would read the whole file.
     let index =
         "SELECT 1 FROM pragma_index_info('timestamp_idx') WHERE seqno = 0 AND name = 'timestamp'";
     db.query_row(index, [], |_| Ok(())).ok()?;
@@ -283,7 +284,7 @@ fn tables(db: &Connection) -> rusqlite::Result<HashSet<String>> {
     names.collect()
 }
 
-/// By type, the language of its definition and the text.
+/// By type: the language of its definition, and the text.
 type DefinitionRows = HashMap<String, (String, Vec<u8>)>;
 
 fn definitions(db: &Connection) -> rusqlite::Result<DefinitionRows> {
@@ -302,7 +303,7 @@ fn topic_rows(db: &Connection) -> rusqlite::Result<Vec<TopicRow>> {
     let mut columns = db.prepare("SELECT name FROM pragma_table_info('topics')")?;
     let columns: HashSet<String> =
         columns.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    // The first versions of rosbag2, of 2018, knew no other.
+    // The first versions of rosbag2, of 2018, had no other.
     let encoding =
         if columns.contains("serialization_format") { "serialization_format" } else { "'cdr'" };
     let mut statement =
@@ -314,7 +315,7 @@ fn topic_rows(db: &Connection) -> rusqlite::Result<Vec<TopicRow>> {
     rows.collect()
 }
 
-/// A text; nobody says that it is UTF-8.
+/// A text, which may not be UTF-8.
 fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     Ok(String::from_utf8_lossy(bytes(row, column)?).into_owned())
 }

@@ -1,27 +1,27 @@
-//! The topics of bags, held against the mapping as a live graph's are.
+//! The topics of bags: which of them are recorded, and the messages of the others counted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::TopicPlan;
 use crate::mapping::{Mapping, Place};
+use crate::{Candidate, Decision, TopicPlan};
 use mldash_message::{Definitions, MessageType, RecordedDefinition, TypeName};
 
-/// What the messages of all recorded topics together may have of fields: each takes memory until the end.
+/// The limit on fields of all recorded topics together: each takes memory until the end.
 const MAX_FIELDS: usize = 1 << 18;
 
-/// Makes plans for the topics that the mapping wants, as they are met, and counts the messages of the
-/// others.
+/// Makes plans for the topics that the mapping asks for, as they appear, and counts the messages of
+/// the others.
 pub(super) struct BagTopics<'a> {
     mapping: &'a Mapping,
     definitions: &'a Definitions,
     known: HashMap<Meeting, Met>,
-    /// By type and definition, so that none is read twice.
+    /// By type and definition, so that each is resolved once.
     resolved: HashMap<(TypeName, Option<DefinitionId>), Result<Arc<MessageType>, String>>,
-    /// The type that a topic is recorded as.
-    types: HashMap<String, TypeName>,
+    /// By topic, the type that it is recorded as; the first if there are several.
+    types: HashMap<String, String>,
     matched: HashSet<Place>,
     news: Vec<News>,
     numbers: usize,
@@ -29,22 +29,22 @@ pub(super) struct BagTopics<'a> {
     left_out: Vec<LeftOut>,
     /// Their numbers, by topic and whether it is refused.
     left_out_numbers: HashMap<(String, bool), usize>,
-    /// Messages that are larger than any that is read, by the topic's number.
+    /// Messages over the size limit, by the topic's number.
     too_large: BTreeMap<usize, u64>,
 }
 
-/// What a topic of a bag is to the import.
+/// What the import does with a topic of a bag.
 #[derive(Clone)]
 pub(super) enum Met {
     Recorded(Recorded),
-    /// Its messages are only counted, under this number.
+    /// Only counts its messages, under this number.
     LeftOut(usize),
 }
 
 /// A topic that is recorded.
 #[derive(Clone)]
 pub(super) struct Recorded {
-    /// Counted from 0 in the order in which they are met.
+    /// Counted from 0 in the order in which topics appear.
     pub(super) number: usize,
     pub(super) plan: Arc<TopicPlan>,
 }
@@ -54,47 +54,39 @@ pub(super) struct LeftOut {
     pub(super) topic: String,
     /// As the bag writes it.
     pub(super) type_name: String,
-    /// Whether it was to be recorded and can't be; else nobody asked for it.
+    /// Whether it was to be recorded and can't be. Otherwise the mapping does not ask for it.
     pub(super) is_refused: bool,
     pub(super) messages: u64,
     pub(super) bytes: u64,
 }
 
-/// What a bag says of a topic.
+/// What a bag says about a topic.
 pub(super) struct Channel<'c> {
     pub(super) topic: &'c str,
     pub(super) type_name: &'c str,
     pub(super) message_encoding: &'c str,
-    /// What the definition is written in, and its text.
+    /// The language of the definition, and its text.
     pub(super) definition: Option<(&'c str, &'c [u8])>,
 }
 
-/// What the recorder is to know before the messages that come then.
+/// What the recorder must know before the messages that follow.
 pub(super) enum News {
-    /// The topic of the next number.
+    /// The topic with the next number.
     Topic(Arc<TopicPlan>),
     /// A topic that can't be recorded, and why.
     Refused { topic: String, reason: String },
 }
 
-/// Language and text of a definition.
+/// A hash of the language and the text of a definition.
 type DefinitionId = [u8; 32];
 
-/// A topic with its type and its definition, which may differ from bag to bag and within one.
+/// A topic with its type and definition, which may differ from bag to bag and within one.
 #[derive(PartialEq, Eq, Hash)]
 struct Meeting {
     topic: String,
     type_name: String,
     message_encoding: String,
     definition: Option<DefinitionId>,
-}
-
-/// What the mapping makes of a topic.
-enum Wanted {
-    No,
-    Record(Arc<TopicPlan>, TypeName),
-    /// It can't be recorded, and why.
-    Refuse(String),
 }
 
 impl<'a> BagTopics<'a> {
@@ -115,24 +107,28 @@ impl<'a> BagTopics<'a> {
         }
     }
 
-    /// What a channel's topic is to the import.
+    /// Decides what the import does with a channel's topic.
     pub(super) fn meet(&mut self, channel: Channel<'_>) -> Met {
         let meeting = Meeting::of(&channel);
         if let Some(known) = self.known.get(&meeting) {
             return known.clone();
         }
         let topic = channel.topic;
-        let met = match self.consider(&channel, meeting.definition) {
-            Wanted::No => self.leave_out(topic, &channel, false),
-            Wanted::Record(plan, type_name) => {
-                tracing::info!("importing {} ({type_name})", topic.escape_debug());
-                self.types.insert(topic.to_owned(), type_name);
+        let met = match self.decide(&channel, meeting.definition) {
+            Decision::NotAskedFor => self.leave_out(topic, &channel, false),
+            Decision::Record { plan, entry, .. } => {
+                self.matched.insert(entry);
+                tracing::info!("importing {} ({})", topic.escape_debug(), channel.type_name);
+                let types = self.types.entry(topic.to_owned());
+                types.or_insert_with(|| channel.type_name.to_owned());
+                let plan: Arc<TopicPlan> = plan.into();
                 self.news.push(News::Topic(plan.clone()));
                 let number = self.numbers;
                 self.numbers += 1;
                 Met::Recorded(Recorded { number, plan })
             }
-            Wanted::Refuse(reason) => {
+            Decision::Refuse { reason, entry } => {
+                self.matched.insert(entry);
                 tracing::error!("{} is not imported: {reason}", topic.escape_debug());
                 let is_second = self.types.contains_key(topic) && !channel.type_name.is_empty();
                 let name = is_second.then(|| format!("{topic} ({})", channel.type_name));
@@ -153,17 +149,17 @@ impl<'a> BagTopics<'a> {
         }
     }
 
-    /// Counts a message of a recorded topic that is larger than any that is read.
+    /// Counts a message of a recorded topic that is over the size limit.
     pub(super) fn count_too_large(&mut self, number: usize) {
         *self.too_large.entry(number).or_default() += 1;
     }
 
-    /// What is new since this was asked last.
+    /// What is new since the last call.
     pub(super) fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
     }
 
-    /// Entries of the mapping that no bag had a topic for.
+    /// Entries of the mapping for which no bag had a topic.
     pub(super) fn unmatched(&self) -> Vec<String> {
         self.mapping.topics_not_at(&self.matched)
     }
@@ -173,12 +169,12 @@ impl<'a> BagTopics<'a> {
         &self.left_out
     }
 
-    /// How many messages were too large, by the topic's number.
+    /// The number of messages over the size limit, by the topic's number.
     pub(super) fn too_large(&self) -> impl Iterator<Item = (usize, u64)> {
         self.too_large.iter().map(|(number, messages)| (*number, *messages))
     }
 
-    /// A topic may be met in many bags, and be left out under the same number.
+    /// A topic can appear in many bags. It is left out under the same number then.
     fn leave_out(&mut self, topic: &str, channel: &Channel<'_>, is_refused: bool) -> Met {
         let new = self.left_out.len();
         let number = *self.left_out_numbers.entry((topic.to_owned(), is_refused)).or_insert(new);
@@ -194,49 +190,33 @@ impl<'a> BagTopics<'a> {
         Met::LeftOut(number)
     }
 
-    fn consider(&mut self, channel: &Channel<'_>, definition: Option<DefinitionId>) -> Wanted {
-        let named = channel.type_name;
-        let Ok(type_name) = named.parse::<TypeName>() else {
-            let Some(rule) = self.mapping.rule_naming(channel.topic) else { return Wanted::No };
-            self.matched.insert(rule.place());
-            return Wanted::Refuse(if named.is_empty() {
-                "the bag does not say what type it has".to_owned()
-            } else {
-                format!("its type `{}` is not one of ROS 2", named.escape_debug())
-            });
+    fn decide(&mut self, channel: &Channel<'_>, definition: Option<DefinitionId>) -> Decision {
+        let recorded_as = self.types.get(channel.topic).cloned();
+        let candidate = Candidate {
+            topic: channel.topic,
+            mapped_topic: channel.topic,
+            type_name: channel.type_name,
+            recorded_as: recorded_as.as_deref(),
         };
-        let Some(rule) = self.mapping.rule_for(channel.topic, &type_name) else {
-            return Wanted::No;
-        };
-        self.matched.insert(rule.rule.place());
-        if let Some(other) = self.types.get(channel.topic)
-            && *other != type_name
-        {
-            return Wanted::Refuse(format!(
-                "it is {type_name} here and {other} elsewhere in the bags; messages of {other} are \
-                 imported, these are not"
-            ));
-        }
-        let message = match self.message_type(&type_name, channel, definition) {
-            Ok(message) => message,
-            Err(reason) => return Wanted::Refuse(reason),
-        };
-        let Some(left) = self.fields_left.checked_sub(message.leaves()) else {
-            return Wanted::Refuse(format!(
-                "with the topics before, its messages have more than {MAX_FIELDS} fields; import fewer \
-                 topics at once"
-            ));
-        };
-        match TopicPlan::new(channel.topic, channel.topic, &message, &rule) {
-            Ok(plan) => {
-                self.fields_left = left;
-                Wanted::Record(Arc::new(plan), type_name)
+        let mut fields = 0;
+        let decision = candidate.decide(self.mapping, |type_name| {
+            let message = self.message_type(type_name, channel, definition)?;
+            fields = message.leaves();
+            if fields > self.fields_left {
+                return Err(format!(
+                    "together with the topics before it, its messages have more than {MAX_FIELDS} \
+                     fields; import fewer topics at once"
+                ));
             }
-            Err(error) => Wanted::Refuse(error.to_string()),
+            Ok(message)
+        });
+        if let Decision::Record { .. } = decision {
+            self.fields_left -= fields;
         }
+        decision
     }
 
-    /// The type of a channel whose messages are CDR; else why it is not known.
+    /// The type of a channel whose messages are CDR, or why it is not known.
     fn message_type(
         &mut self,
         name: &TypeName,
@@ -245,7 +225,7 @@ impl<'a> BagTopics<'a> {
     ) -> Result<Arc<MessageType>, String> {
         if channel.message_encoding != "cdr" {
             let encoding = channel.message_encoding.escape_debug();
-            return Err(format!("its messages are in `{encoding}`; those of ROS 2 are in `cdr`"));
+            return Err(format!("its messages are encoded as `{encoding}`; ROS 2 uses `cdr`"));
         }
         let definitions = self.definitions;
         let resolve = || {

@@ -1,5 +1,6 @@
-//! Point clouds to binary PCD, npy or columns. The padding between a point's fields and behind its
-//! rows is left out, byte order becomes little-endian, NaN stays NaN and an organised cloud stays one.
+//! Converts point clouds to binary PCD, npy or columns. Padding between a point's fields and after
+//! rows is left out, byte order becomes little-endian, NaN stays NaN, and an organized cloud stays
+//! organized.
 
 mod columns;
 mod gather;
@@ -11,7 +12,7 @@ use mldash_track::fields;
 use mldash_track::{Fields, Value};
 use point_fields::PointField;
 
-/// What point clouds become.
+/// The file format of point clouds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CloudFormat {
     /// Binary PCD: PCL, Open3D, CloudCompare.
@@ -27,22 +28,24 @@ pub struct Cloud {
     width: usize,
     height: usize,
     point_step: usize,
-    /// From row to row; of a single row its length.
+    /// Bytes from row to row; for a single row, its length.
     row_step: usize,
     is_bigendian: bool,
     fields: Vec<PointField>,
     bytes: usize,
 }
 
-/// Fields that share bytes, such as `rgb` and `rgba`, may make points this much larger at most.
+/// Fields that share bytes, such as `rgb` and `rgba`, may make points at most this many times
+/// larger.
 const MAX_OVERLAP: usize = 4;
 
 impl Cloud {
-    /// A cloud of these fields whose `data` has so many bytes.
+    /// A cloud with these fields, whose `data` has this many bytes.
     ///
     /// # Errors
-    /// Points that need more bytes, point fields outside of their points, none at all. Bytes behind
-    /// the last point are nothing; a single row may have any `row_step`.
+    ///
+    /// Fails if the points need more bytes, point fields lie outside of their points, or there are
+    /// none. Bytes after the last point are ignored, and a single row may have any `row_step`.
     pub fn new(fields: &Fields, bytes: usize) -> Result<Self, BlobError> {
         let (width, height) = (number(fields, "width")?, number(fields, "height")?);
         let point_step = number(fields, "point_step")?;
@@ -72,7 +75,7 @@ impl Cloud {
         Ok(cloud)
     }
 
-    /// How many points there are.
+    /// The number of points.
     pub fn points(&self) -> usize {
         self.width * self.height
     }
@@ -81,7 +84,8 @@ impl Cloud {
     /// several numbers a list of arrays.
     ///
     /// # Errors
-    /// `data` that is not of the size that [`new`](Self::new) was told.
+    ///
+    /// Fails if `data` does not have the size that [`new`](Self::new) was given.
     pub fn columns(&self, data: &[u8]) -> Result<Vec<(String, Value)>, BlobError> {
         self.check_bytes(data)?;
         let mut records = Vec::new();
@@ -89,7 +93,7 @@ impl Cloud {
         Ok(columns::columns(&records, self.record_bytes(), &self.fields))
     }
 
-    /// What rows say of a cloud, however it is kept.
+    /// What rows say about a cloud, however it is stored.
     pub fn facts(&self) -> Fields {
         fields! {
             "width": self.width as u64, "height": self.height as u64, "points": self.points() as u64
@@ -117,7 +121,7 @@ impl Cloud {
         if expected == found { Ok(()) } else { Err(BlobError::OtherBytes { expected, found }) }
     }
 
-    /// What a point takes once nothing is between its fields.
+    /// The size of a point without gaps between its fields.
     fn record_bytes(&self) -> usize {
         self.fields.iter().fold(0, |sum: usize, field| sum.saturating_add(field.size_bytes()))
     }

@@ -1,4 +1,4 @@
-//! Pictures that are files already: stored as they came.
+//! Pictures that are files already. They are stored as they came.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use super::{BYTES_EXTENSION, Encoded, text};
 use mldash_track::Fields;
 use mldash_track::fields;
 
-/// Before the PNG of `compressed_depth_image_transport`: its kind and two parameters, as a C++
-/// struct of an `int` and two `float`s lies in memory.
+/// The bytes before the PNG of `compressed_depth_image_transport`: its kind and two parameters, a
+/// C++ struct of an `int` and two `float`s as it lies in memory.
 const DEPTH_HEADER_BYTES: usize = 12;
 
-/// How files of a kind begin, and the extension that they get.
+/// How files of a kind start, and their extension.
 const MAGICS: [(&[u8], &str); 9] = [
     (b"\xff\xd8\xff", "jpg"),
     (PNG_MAGIC, "png"),
@@ -25,7 +25,7 @@ const MAGICS: [(&[u8], &str); 9] = [
 ];
 const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// What `format` may say, and the extension for it, where the bytes don't tell.
+/// Words in `format` and their extension, if the bytes don't tell.
 const FORMATS: [(&str, &str); 9] = [
     ("jpeg", "jpg"),
     ("jpg", "jpg"),
@@ -48,13 +48,14 @@ impl CompressedImage {
     /// A picture whose message has these fields.
     ///
     /// # Errors
-    /// No `format`.
+    ///
+    /// Fails if there is no `format`.
     pub fn new(fields: &Fields) -> Result<Self, BlobError> {
         Ok(Self { format: text(fields, "format")?.to_owned() })
     }
 
-    /// The bytes untouched. Only the 12 bytes that `compressedDepth` puts before its PNG go into the
-    /// row instead, so that the file is one that others open.
+    /// The bytes unchanged. Only the 12 bytes that `compressedDepth` puts before its PNG go into
+    /// the row instead, so that other programs can open the file.
     pub(super) fn encode<'a>(&self, data: &'a [u8]) -> Encoded<'a> {
         let (file, depth) = match split_depth_header(data) {
             Some((parameters, file)) if self.format.contains("compressedDepth") => {
@@ -83,14 +84,14 @@ impl CompressedImage {
     }
 }
 
-/// The parameters of the depth's quantization, and the PNG behind them.
+/// The parameters of the depth's quantization, and the PNG after them.
 fn split_depth_header(data: &[u8]) -> Option<([f32; 2], &[u8])> {
     let (header, file) = data.split_at_checked(DEPTH_HEADER_BYTES)?;
     let [_, a, b] = header.as_chunks::<4>().0 else { return None };
     file.starts_with(PNG_MAGIC).then(|| ([f32::from_le_bytes(*a), f32::from_le_bytes(*b)], file))
 }
 
-/// The extension by what the bytes begin with.
+/// The extension, by the file's first bytes.
 fn extension(file: &[u8]) -> Option<&'static str> {
     if file.starts_with(b"RIFF") && file.get(8..12) == Some(b"WEBP") {
         return Some("webp");
@@ -101,7 +102,7 @@ fn extension(file: &[u8]) -> Option<&'static str> {
     MAGICS.iter().find(|(magic, _)| file.starts_with(magic)).map(|(_, extension)| *extension)
 }
 
-/// What a file of an extension is encoded as.
+/// The encoding of a file with this extension.
 fn encoding(extension: &str) -> &str {
     if extension == "jpg" { "jpeg" } else { extension }
 }

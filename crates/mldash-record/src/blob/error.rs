@@ -1,11 +1,11 @@
 //! Why bytes can't be what their message says.
 
-/// Why a byte array can't be written as what its message says that it is.
+/// Why a byte array can't be written as what its message says it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlobError {
-    /// The message lacks a field, or it holds something else.
-    #[error("its type has no `{name}` as a picture or a cloud has it")]
+    /// The message lacks a field, or the field has another type.
+    #[error("its type has no field `{name}` that fits a picture or a cloud")]
     NoField {
         /// The field.
         name: &'static str,
@@ -23,11 +23,11 @@ pub enum BlobError {
     Step {
         /// Pixels in a row.
         width: usize,
-        /// The pixels.
+        /// The encoding of the pixels.
         encoding: String,
-        /// What a row takes.
+        /// The bytes of a row.
         row_bytes: u128,
-        /// What the message gives it.
+        /// The step in the message.
         step: usize,
     },
     /// The bytes are not those of all rows.
@@ -37,24 +37,24 @@ pub enum BlobError {
         height: usize,
         /// Bytes from row to row.
         step: usize,
-        /// What all rows take.
+        /// The bytes of all rows.
         needed: u128,
-        /// What there is.
+        /// The bytes in the message.
         found: usize,
     },
-    /// Two pixels share their colour, so that they come in pairs.
-    #[error("a row of {encoding} pixels has an even number of them; `width` is {width}")]
+    /// Two pixels share their colour, so there must be an even number.
+    #[error("a row of {encoding} pixels needs an even `width`, got {width}")]
     OddWidth {
-        /// The pixels.
+        /// The encoding of the pixels.
         encoding: String,
-        /// How many there are.
+        /// The number of pixels in a row.
         width: usize,
     },
-    /// Nothing says what the points are.
-    #[error("a cloud whose `fields` name nothing in its points")]
+    /// No field describes the points.
+    #[error("the cloud's `fields` describe nothing in its points")]
     NoPointFields,
-    /// A type of numbers that `sensor_msgs/msg/PointField` does not know.
-    #[error("the point field `{name}` has the datatype {datatype}; PointField knows 1 to 11")]
+    /// A type of numbers that `sensor_msgs/msg/PointField` does not have.
+    #[error("the point field `{name}` has the datatype {datatype}; PointField has 1 to 11")]
     Datatype {
         /// The field of the points.
         name: String,
@@ -68,15 +68,15 @@ pub enum BlobError {
         name: String,
         /// Where it ends.
         end: u128,
-        /// What a point takes.
+        /// The size of a point.
         point_step: usize,
     },
-    /// Fields share bytes beyond any use.
-    #[error("the point fields are {bytes} bytes together, in points of {point_step}")]
+    /// Fields share bytes too often.
+    #[error("the point fields need {bytes} bytes in total, in points of {point_step} bytes")]
     Overlap {
-        /// All fields of a point.
+        /// The size of all fields of a point.
         bytes: usize,
-        /// What a point takes.
+        /// The size of a point.
         point_step: usize,
     },
     /// Rows are longer than their step.
@@ -84,35 +84,35 @@ pub enum BlobError {
     RowStep {
         /// Points in a row.
         width: usize,
-        /// What a row takes.
+        /// The bytes of a row.
         row_bytes: u128,
-        /// What the message gives it.
+        /// The step in the message.
         row_step: usize,
     },
-    /// There are fewer bytes than points need.
+    /// There are fewer bytes than the points need.
     #[error("{width}x{height} points need {needed} bytes; `data` has {found}")]
     CloudBytes {
         /// Points in a row.
         width: usize,
         /// Rows.
         height: usize,
-        /// What they take.
+        /// The bytes that they need.
         needed: u128,
-        /// What there is.
+        /// The bytes in the message.
         found: usize,
     },
-    /// The bytes are not as many as were looked at before.
-    #[error("{found} bytes where {expected} were announced")]
+    /// The number of bytes differs from the one that was checked before.
+    #[error("{found} bytes instead of {expected}")]
     OtherBytes {
-        /// What was announced.
+        /// The number that was checked.
         expected: usize,
-        /// What came.
+        /// The number now.
         found: usize,
     },
     /// Making a PNG failed.
-    #[error("can't make a PNG of it")]
+    #[error("can't encode it as PNG")]
     Png(#[from] png::EncodingError),
     /// Making a JPEG failed.
-    #[error("can't make a JPEG of it")]
+    #[error("can't encode it as JPEG")]
     Jpeg(#[from] jpeg_encoder::EncodingError),
 }

@@ -1,26 +1,26 @@
-//! Pixels to PNG, JPEG or npy.
+//! Converts pixels to PNG, JPEG or npy.
 //!
-//! What is wanted exactly stays exact: depth, masks and mosaics become PNG whatever the mapping says
-//! of colours, and numbers that PNG has no place for (32FC1 and its like, NaN included) become npy:
-//! one call of numpy reads it, and nothing of the float is lost or scaled.
+//! Data that must stay exact stays exact: depth, masks and mosaics become PNG whatever the mapping
+//! says about colours. Numbers that PNG can't hold (32FC1 and similar, including NaN) become npy:
+//! numpy reads it with one call, and no float is lost or scaled.
 
 use std::borrow::Cow;
 
 use super::error::BlobError;
 use super::pixels::{Meaning, Pixels, Sample};
-use super::{Encoded, jpeg, npy, number, png, text, truth, yuv};
+use super::{Encoded, npy, number, text, truth, yuv};
 use mldash_track::Fields;
 use mldash_track::fields;
 
-/// What pictures that come as pixels become.
+/// The file format of pictures that come as pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ImageFormat {
-    /// JPEG for 8-bit colours without alpha, PNG for all else.
+    /// JPEG for 8-bit colours without alpha, PNG for everything else.
     #[default]
     Auto,
-    /// PNG: exact, but for yuv422, whose colours are converted.
+    /// PNG: exact, except for yuv422, whose colours are converted.
     Png,
-    /// JPEG for 8-bit colours and grays; PNG for depth, masks and mosaics, which it would ruin.
+    /// JPEG for 8-bit colours and grays. PNG for depth, masks and mosaics, which JPEG would ruin.
     Jpeg,
 }
 
@@ -36,7 +36,7 @@ pub struct Image {
     step: usize,
     is_bigendian: bool,
     encoding: String,
-    /// None: an encoding that is not known here, whose bytes are kept as they are.
+    /// `None` for an unknown encoding, whose bytes are stored as they are.
     pixels: Option<Pixels>,
     bytes: usize,
 }
@@ -60,11 +60,13 @@ impl Default for Quality {
 }
 
 impl Image {
-    /// An image of these fields whose `data` has so many bytes.
+    /// An image with these fields, whose `data` has this many bytes.
     ///
     /// # Errors
-    /// Bytes that are not `height` rows of `step`, rows that don't fit their step, no pixels: what
-    /// `cv_bridge` refuses, too. An encoding that is not known is none: its bytes are kept.
+    ///
+    /// Fails if the bytes are not `height` rows of `step`, rows don't fit their step, or there are
+    /// no pixels: `cv_bridge` refuses these too. An unknown encoding is no error: its bytes are
+    /// stored as they are.
     pub fn new(fields: &Fields, bytes: usize) -> Result<Self, BlobError> {
         let encoding = text(fields, "encoding")?.to_owned();
         let image = Self {
@@ -124,7 +126,7 @@ impl Image {
         Ok(Encoded { facts, ..encoded })
     }
 
-    /// The rows without what lies between them.
+    /// The rows without the bytes between them.
     fn rows<'a>(&self, data: &'a [u8], pixel_bytes: usize) -> Cow<'a, [u8]> {
         let row_bytes = self.width * pixel_bytes;
         if self.step == row_bytes {
@@ -154,12 +156,12 @@ impl Image {
             _ => (rows, pixels),
         };
         if let Some(colors) = jpeg_colors(pixels, format)
-            && let Some(size) = jpeg::size(width, height)
+            && let Some(size) = jpeg_size(width, height)
         {
-            return Ok((jpeg::encode(&rows, size, colors, quality.get())?, jpeg::EXTENSION));
+            return Ok((encode_jpeg(&rows, size, colors, quality)?, "jpg"));
         }
         let rows = in_png_order(rows, pixels, self.is_bigendian);
-        Ok((png::encode(&rows, width, height, pixels)?, png::EXTENSION))
+        Ok((encode_png(&rows, width, height, pixels)?, "png"))
     }
 
     /// Numbers in an array of rows, columns and, if there are several, channels.
@@ -175,7 +177,7 @@ impl Image {
 
 const RGB8: Pixels = Pixels { sample: Sample::U8, channels: 3, meaning: Meaning::Rgb };
 
-/// The colours of a JPEG, where it is to be one.
+/// The colours of a JPEG, if the picture becomes one.
 fn jpeg_colors(pixels: Pixels, format: ImageFormat) -> Option<jpeg_encoder::ColorType> {
     use jpeg_encoder::ColorType;
     let (wants_color, wants_rest) = match format {
@@ -209,7 +211,7 @@ fn in_png_order(rows: Cow<'_, [u8]>, pixels: Pixels, is_bigendian: bool) -> Cow<
         (true, 4) => rows.as_chunks_mut::<4>().0.iter_mut().for_each(|[b, _, r, _]| swap(b, r)),
         (true, pixel_bytes) => {
             for pixel in rows.chunks_exact_mut(pixel_bytes) {
-                // The first and the third of 16 bits each.
+                // The first and the third sample, of 16 bits each.
                 pixel.swap(0, 4);
                 pixel.swap(1, 5);
             }
@@ -221,4 +223,48 @@ fn in_png_order(rows: Cow<'_, [u8]>, pixels: Pixels, is_bigendian: bool) -> Cow<
 
 fn swap(a: &mut u8, b: &mut u8) {
     std::mem::swap(a, b);
+}
+
+/// Width and height, if a JPEG can be that large.
+fn jpeg_size(width: usize, height: usize) -> Option<(u16, u16)> {
+    Some((u16::try_from(width).ok()?, u16::try_from(height).ok()?))
+}
+
+/// A JPEG of rows without gaps.
+fn encode_jpeg(
+    rows: &[u8],
+    (width, height): (u16, u16),
+    colors: jpeg_encoder::ColorType,
+    quality: Quality,
+) -> Result<Vec<u8>, BlobError> {
+    let mut file = Vec::with_capacity(rows.len() / 4);
+    jpeg_encoder::Encoder::new(&mut file, quality.get()).encode(rows, width, height, colors)?;
+    Ok(file)
+}
+
+/// A PNG of rows without gaps, with red first and the high byte of 16 bits first. It is compressed
+/// fast rather than well: the recorder must keep up with cameras.
+fn encode_png(
+    rows: &[u8],
+    width: usize,
+    height: usize,
+    pixels: Pixels,
+) -> Result<Vec<u8>, BlobError> {
+    let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    let mut file = Vec::with_capacity(rows.len() / 2);
+    let mut encoder = png::Encoder::new(&mut file, size(width), size(height));
+    encoder.set_color(match pixels.meaning {
+        Meaning::Rgb | Meaning::Bgr => png::ColorType::Rgb,
+        Meaning::Rgba | Meaning::Bgra => png::ColorType::Rgba,
+        _ => png::ColorType::Grayscale,
+    });
+    encoder.set_depth(match pixels.sample {
+        Sample::U16 => png::BitDepth::Sixteen,
+        _ => png::BitDepth::Eight,
+    });
+    encoder.set_compression(png::Compression::Fast);
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(rows)?;
+    writer.finish()?;
+    Ok(file)
 }

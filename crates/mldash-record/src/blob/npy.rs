@@ -1,15 +1,15 @@
-//! The head of numpy's file format
+//! The header of numpy's file format
 //! (<https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>).
 
 pub(super) const EXTENSION: &str = "npy";
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// The data begins at a multiple of it.
+/// The data starts at a multiple of this.
 const ALIGN: usize = 64;
 
 /// Everything before an array's numbers. `descr` is a Python literal in ASCII.
 pub(super) fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
-    // One axis needs the comma that makes it a tuple.
+    // A single axis needs the comma that makes it a tuple.
     let shape: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
     let text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': ({shape}), }}");
     // Version 1 has 16 bits for the text's length, version 2 has 32.
@@ -28,7 +28,7 @@ pub(super) fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     [MAGIC, &[version, 0], &length, text.as_bytes(), padding.as_bytes(), b"\n"].concat()
 }
 
-/// The name of a number's type in a byte order; a single byte has none.
+/// The name of a number's type with its byte order. A single byte has none.
 pub(super) fn number(of: &str, is_bigendian: bool) -> String {
     let order = match (of.ends_with('1'), is_bigendian) {
         (true, _) => '|',

@@ -1,4 +1,4 @@
-//! Encodings of pixels, as `sensor_msgs/image_encodings.hpp` and OpenCV name them.
+//! Encodings of pixels, by the names of `sensor_msgs/image_encodings.hpp` and OpenCV.
 
 /// What a pixel is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +20,12 @@ pub(super) enum Sample {
     F64,
 }
 
-/// What the numbers of a pixel are.
+/// What the numbers of a pixel mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// Brightness.
     Gray,
-    /// One number that must stay what it is: depth, a label, a cell of a colour mosaic.
+    /// One number that must not change: depth, a label, a cell of a colour mosaic.
     Exact,
     Rgb,
     Bgr,
@@ -35,12 +35,12 @@ pub(super) enum Meaning {
     Uyvy,
     /// Y U Y V.
     Yuyv,
-    /// Numbers that no kind of picture holds.
+    /// Numbers that no picture format holds.
     Numbers,
 }
 
 impl Pixels {
-    /// The pixels of an encoding; `None` for one that is not known here.
+    /// The pixels of an encoding; `None` if it is unknown.
     pub(super) fn of(encoding: &str) -> Option<Self> {
         use Meaning::{Bgr, Bgra, Exact, Gray, Rgb, Rgba, Uyvy, Yuyv};
         use Sample::{U8, U16};
@@ -64,7 +64,7 @@ impl Pixels {
         Some(Self { sample, channels, meaning })
     }
 
-    /// `16UC1`, `32FC3`: OpenCV's names, which say nothing of colours.
+    /// `16UC1`, `32FC3`: OpenCV's names, which say nothing about colours.
     fn of_opencv(encoding: &str) -> Option<Self> {
         let (sample, channels) = encoding.split_once('C')?;
         let sample = match sample {
@@ -86,7 +86,7 @@ impl Pixels {
         Some(Self { sample, channels, meaning })
     }
 
-    /// What a pixel takes.
+    /// The size of a pixel.
     pub(super) fn size_bytes(self) -> usize {
         self.channels * self.sample.size_bytes()
     }
@@ -109,7 +109,7 @@ impl Sample {
         }
     }
 
-    /// As numpy names its type, byte order aside.
+    /// numpy's name of its type, without the byte order.
     pub(super) fn numpy(self) -> &'static str {
         match self {
             Self::U8 => "u1",

@@ -1,4 +1,4 @@
-//! YUV 4:2:2 to RGB, by ITU-R BT.601 in video range: what OpenCV and so `cv_bridge` do.
+//! Converts YUV 4:2:2 to RGB by ITU-R BT.601 in video range, like OpenCV and `cv_bridge`.
 
 /// Rows of U Y V Y.
 pub(super) fn uyvy_to_rgb(rows: &[u8]) -> Vec<u8> {
@@ -20,7 +20,7 @@ fn to_rgb(rows: &[u8], parts: impl Fn([u8; 4]) -> (u8, u8, u8, u8)) -> Vec<u8> {
     rgb
 }
 
-/// The standard's factors, in parts of 2^20.
+/// The standard's factors, in units of 2^-20.
 const LUMA: i32 = 1_220_542;
 const RED_OF_V: i32 = 1_673_527;
 const GREEN_OF_V: i32 = -852_492;

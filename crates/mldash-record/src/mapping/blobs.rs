@@ -14,7 +14,8 @@ pub struct Blobs {
     pub to: BlobsTo,
     /// How files are written.
     pub formats: FileFormats,
-    /// With [`BlobsTo::File`], those up to this size stay in the row; `None` leaves it to the recorder.
+    /// With [`BlobsTo::File`], arrays up to this size stay in the row; `None` leaves it to the
+    /// recorder.
     pub max_inline: Option<Bytes>,
 }
 
@@ -24,7 +25,7 @@ pub enum BlobsTo {
     /// They become files beside the tracks.
     #[default]
     File,
-    /// They stay in the row: clouds as columns, all else as numbers.
+    /// They stay in the row: clouds as columns, everything else as numbers.
     Inline,
     /// They are left out.
     Drop,

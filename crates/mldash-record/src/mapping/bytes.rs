@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Units by name, the bytes that they are.
+/// Units by name, and their bytes.
 const UNITS: [(&str, u64); 10] = [
     ("B", 1),
     ("kB", 1_000),
@@ -36,12 +36,12 @@ pub struct Bytes(u64);
 pub struct BytesError(pub String);
 
 impl Bytes {
-    /// So many bytes.
+    /// This many bytes.
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// How many.
+    /// The number of bytes.
     pub const fn get(self) -> u64 {
         self.0
     }
@@ -61,7 +61,7 @@ impl FromStr for Bytes {
         let whole = number.parse::<u64>().ok().and_then(|whole| whole.checked_mul(unit_bytes));
         let bytes = whole.or_else(|| {
             let bytes = number.parse::<f64>().ok()? * unit_bytes as f64;
-            // Beyond it a float does not tell neighbours apart; no disk is that large.
+            // Beyond this, a float does not distinguish neighbours. No disk is that large.
             (number.contains('.') && bytes < (1_u64 << 53) as f64).then_some(bytes as u64)
         });
         bytes.map(Self).ok_or_else(wrong)

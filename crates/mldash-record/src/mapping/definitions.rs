@@ -1,4 +1,4 @@
-//! A mapping against the message definitions at hand: types that nobody has, fields that types
+//! Compares a mapping with the available message definitions: unknown types, and fields that types
 //! lack.
 
 use std::collections::BTreeSet;
@@ -7,7 +7,6 @@ use std::fmt;
 
 use super::problem::Problems;
 use super::settings::{SettingKey, Settings, TimeColumn};
-use super::type_check::SettingFault;
 use super::{Mapping, Rule};
 use mldash_message::{
     Decoder, DefinitionError, Definitions, LayoutFault, LayoutPart, TypeName, nearest,
@@ -16,18 +15,31 @@ use mldash_message::{
 /// How much of a mapping could be compared with definitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TypesChecked {
-    /// Every type that it names, but for those whose packages are not there. Only globs ask for
-    /// those: with no such topic on a graph they are never used.
+    /// Every type that it names, except types whose packages are not installed. Only globs name
+    /// those, so they are unused unless such a topic exists.
     All {
-        /// The types whose packages are not there.
+        /// The types whose packages are not installed.
         but: BTreeSet<TypeName>,
     },
-    /// Nothing, as there are no definitions.
+    /// Nothing, since there are no definitions.
     NoDefinitions,
 }
 
-/// Compares what `mapping` says of message types with their definitions; notes types that are not
-/// known, and stamps, fields, `each` and placeholders that a type lacks, each at its place.
+/// A setting that does not fit the message type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingFault {
+    /// The key that is wrong.
+    pub key: SettingKey,
+    /// The item of its value, counted from 0.
+    pub item: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// How to fix it.
+    pub hint: Option<String>,
+}
+
+/// Compares the message types in `mapping` with their definitions. Reports unknown types, and
+/// stamps, fields, `each` and placeholders that a type lacks, each at its place.
 pub(super) fn check(
     mapping: &Mapping,
     definitions: &Definitions,
@@ -48,7 +60,7 @@ pub(super) fn check(
     TypesChecked::All { but }
 }
 
-/// Whether a topic is expected to have this type.
+/// Returns true if a named topic must have this type.
 fn is_wanted(mapping: &Mapping, ty: &TypeName) -> bool {
     let wants = |rule: &Rule| !rule.topic().is_glob() && rule.message_type() == Some(ty);
     mapping.rules().iter().any(wants)
@@ -103,6 +115,29 @@ fn layout_fault(fault: &LayoutFault) -> SettingFault {
         LayoutPart::Name(placeholder) => (SettingKey::Track, Some(placeholder)),
     };
     SettingFault { key, item, message: fault.to_string(), hint: fault.hint() }
+}
+
+impl Mapping {
+    /// Calls `check` to compare each setting with its message type, wherever the mapping names one.
+    /// Reports each fault at the place of its key.
+    pub(super) fn check_types(
+        &self,
+        problems: &mut Problems,
+        mut check: impl FnMut(&TypeName, &Settings) -> Vec<SettingFault>,
+    ) {
+        let typed_rules = self.rules.iter().filter_map(|rule| {
+            let message_type = rule.message_type.as_ref()?;
+            let keys = self.keys_of(rule, Some(&message_type.value));
+            Some((&message_type.value, keys, &message_type.spot))
+        });
+        let defaults = self.types.iter().map(|(name, keys)| (name, keys.value.clone(), &keys.spot));
+        for (message_type, keys, type_spot) in typed_rules.chain(defaults) {
+            for fault in check(message_type, &keys.with_defaults()) {
+                let spot = keys.spot(fault.key, fault.item).unwrap_or(type_spot);
+                problems.add(spot, fault.message, fault.hint);
+            }
+        }
+    }
 }
 
 impl fmt::Display for TypesChecked {

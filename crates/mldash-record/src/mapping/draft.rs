@@ -1,5 +1,5 @@
-//! A mapping written for a robot: an entry for each topic, with what suits its type. People go on from
-//! there, so it explains itself.
+//! Writes a mapping for a robot: an entry for each topic, with what suits its type. People edit it,
+//! so it explains itself.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -14,9 +14,9 @@ pub struct DraftTopic {
     pub topic: String,
     /// Its type.
     pub type_name: String,
-    /// What there is to say of it, such as its rate; empty without.
+    /// A remark on it, such as its rate; may be empty.
     pub remark: String,
-    /// Why it can't be recorded, if it can't.
+    /// Why it can't be recorded, if so.
     pub obstacle: Option<String>,
 }
 
@@ -48,12 +48,13 @@ const TAIL: &str = "
 ";
 
 impl DraftTopic {
-    /// Whether its entry is commented out: it can't be recorded, or says nothing of the robot.
+    /// Returns true if its entry is commented out: it can't be recorded, or tells nothing about the
+    /// robot.
     pub fn is_off(&self) -> bool {
         self.why_off().is_some()
     }
 
-    /// Whether it is what image_transport makes of the pictures of `raw`.
+    /// Returns true if image_transport makes it from the pictures of `raw`.
     fn is_compressed_of(&self, raw: &Self) -> bool {
         let below = self.topic.strip_prefix(&raw.topic).is_some_and(|rest| rest.starts_with('/'));
         below && raw.type_name == "sensor_msgs/msg/Image"
@@ -72,8 +73,7 @@ impl DraftTopic {
     }
 }
 
-/// The text of a mapping that records these topics. What `definitions` knows of their types decides
-/// about stamps.
+/// The text of a mapping that records these topics. `definitions` tell which types have a stamp.
 pub fn draft(topics: &[DraftTopic], definitions: &Definitions) -> String {
     let mut text = HEAD.to_owned();
     let mut folders = HashSet::new();
@@ -89,7 +89,7 @@ pub fn draft(topics: &[DraftTopic], definitions: &Definitions) -> String {
     text
 }
 
-/// An entry in the making.
+/// An entry being built.
 struct Entry<'t> {
     topic: &'t DraftTopic,
     comments: Vec<String>,
@@ -144,7 +144,7 @@ impl<'t> Entry<'t> {
         }
     }
 
-    /// Says that rows lie on the receive time where nothing else can be.
+    /// Uses the receive time if the type has no stamp.
     fn add_stamp(&mut self, definitions: &Definitions) {
         let is_array_of_stamped = self.keys.iter().any(|(key, _)| *key == "each");
         if !is_array_of_stamped && has_stamp(&self.topic.type_name, definitions) == Some(false) {
@@ -158,7 +158,7 @@ impl<'t> Entry<'t> {
         let name = self.topic.topic.trim_start_matches('/');
         let numbered = (2..).map(|n| format!("{name}_{n}"));
         let free = std::iter::once(name.to_owned()).chain(numbered).find(|track| {
-            // What is no track's name is for `check` to say.
+            // If it is no valid track name, `check` reports it.
             track.parse::<TrackName>().map_or(true, |track| folders.insert(track.folder()))
         });
         if let Some(track) = free.filter(|track| track != name)
@@ -183,7 +183,7 @@ impl<'t> Entry<'t> {
     }
 }
 
-/// Whether messages of a type have a time of their own; `None` if the type is not known.
+/// Returns true if messages of a type have a time of their own; `None` if the type is not known.
 fn has_stamp(type_name: &str, definitions: &Definitions) -> Option<bool> {
     let message = definitions.resolve(&type_name.parse().ok()?).ok()?;
     Decoder::compile(&message, &Layout::default()).ok().map(|decoder| decoder.has_stamp())

@@ -1,4 +1,4 @@
-//! How an experiment is named when a recording starts.
+//! The name of an experiment, made when a recording starts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -35,7 +35,7 @@ pub enum ExperimentTemplateError {
         "`{{{0}}}` is not a placeholder; there are {{date}}, {{time}}, {{host}} and {{env:NAME}}"
     )]
     Placeholder(String),
-    /// An environment variable is needed.
+    /// A needed environment variable is not set.
     #[error(
         "the experiment `{template}` needs the environment variable {variable}, which is not set"
     )]
@@ -45,7 +45,7 @@ pub enum ExperimentTemplateError {
         /// The template.
         template: String,
     },
-    /// What comes out can't name an experiment.
+    /// The result can't be the name of an experiment.
     #[error(transparent)]
     Name(#[from] NameError),
 }
@@ -62,7 +62,8 @@ impl ExperimentTemplate {
     /// The experiment's name at `now`, local time, on the machine `host`.
     ///
     /// # Errors
-    /// A variable that `env` does not know, and what can't be an experiment's name.
+    ///
+    /// Fails if `env` does not have a variable, or the result can't be the name of an experiment.
     pub fn expand(
         &self,
         now: DateTime,
@@ -88,7 +89,7 @@ impl ExperimentTemplate {
         Ok(name.parse()?)
     }
 
-    /// Whether it can give a name. A variable can hold a whole `owner/project`.
+    /// Checks that it can give a name. A variable can contain a whole `owner/project`.
     pub(super) fn check(&self) -> Result<(), ExperimentTemplateError> {
         let some_day = date(2026, 1, 1).at(0, 0, 0, 0);
         self.expand(some_day, "host", |_| Some("owner/project/name".to_owned())).map(drop)
@@ -125,7 +126,7 @@ impl FromStr for Piece {
     }
 }
 
-/// Whether a shell could set an environment variable of this name.
+/// Returns true if a shell can set an environment variable with this name.
 pub(super) fn is_variable(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

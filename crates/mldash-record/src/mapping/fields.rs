@@ -1,4 +1,4 @@
-//! `fields:` which parts of a message become columns, and what the columns are called.
+//! `fields`: which parts of a message become columns, and the names of these columns.
 
 use super::problem::{Placed, Problems};
 use super::reader::Item;
@@ -42,8 +42,8 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Place
     Some(fields)
 }
 
-/// A projected field keeps the column that it has without projection: the elements taken of an
-/// array are not part of its name.
+/// A selected field has the same column name as without selection. Array elements are not part of
+/// the name.
 fn default_column(path: &FieldPath) -> String {
     let names: Vec<&str> = path.steps().iter().map(|step| step.name.as_str()).collect();
     match names[..] {

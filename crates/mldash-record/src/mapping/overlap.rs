@@ -1,4 +1,4 @@
-//! Entries of a mapping that get in each other's way.
+//! Entries of a mapping that conflict.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -27,13 +27,13 @@ pub(super) fn check(mapping: &Mapping, problems: &mut Problems) {
     }
 }
 
-/// What tells topics apart before a node resolves them.
+/// Distinguishes topics before a node resolves them.
 fn identity(topic: &TopicPattern) -> (Scope, &str) {
     (topic.scope(), topic.absolute())
 }
 
-/// Whether `first` leaves nothing for `later`, which is for the same topic or glob. Globs can differ
-/// in the type they are for.
+/// Returns true if `first` leaves nothing for `later`, which has the same topic or glob. Entries of
+/// one glob can differ in type.
 fn hides(first: &Rule, later: &Rule) -> bool {
     first.takes_types_of(later) || !first.topic().is_glob()
 }
@@ -54,7 +54,7 @@ fn report_excluded(excluded: &Placed<TopicPattern>, rule: &Rule, problems: &mut 
     problems.add(&excluded.spot, message, Some("remove one of the two".to_owned()));
 }
 
-/// Two topics with one track would be one stream; `a/b` and `a_b` are one folder.
+/// Two topics in one track would be one stream, and `a/b` and `a_b` have the same folder.
 fn check_track<'m>(
     mapping: &Mapping,
     rule: &'m Rule,
@@ -91,9 +91,9 @@ fn report_shared_track(
     problems.add(spot, message, Some(hint));
 }
 
-/// The one track that a rule for one topic has, and what that name depends on.
+/// The fixed track of a rule for one topic, and what that name depends on.
 fn fixed_track(mapping: &Mapping, rule: &Rule) -> Option<(Scope, TrackName)> {
-    let pattern = mapping.keys_of(rule, rule.message_type()).settle().track;
+    let pattern = mapping.keys_of(rule, rule.message_type()).with_defaults().track;
     if rule.topic().is_glob() || !pattern.fields().is_empty() {
         return None;
     }

@@ -1,10 +1,10 @@
-//! What is wrong with a mapping: where, what, and what to do about it.
+//! What is wrong with a mapping: the place, the problem, and how to fix it.
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A place in a mapping's text; both count from 1.
+/// A place in a mapping's text. Both count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// The line.
@@ -37,18 +37,18 @@ pub enum MappingErrors {
         /// Why.
         source: io::Error,
     },
-    /// The text says something that a mapping can't.
+    /// The text is not a valid mapping.
     #[error("{}", Listing { path, problems })]
     Invalid {
         /// The file, or what stands for it.
         path: PathBuf,
-        /// All that is wrong, in the text's order; at least one.
+        /// Everything that is wrong, in the order of the text; at least one problem.
         problems: Vec<Problem>,
     },
 }
 
 impl MappingErrors {
-    /// All that is wrong with the text, in its order; none if it could not be read at all.
+    /// Everything that is wrong with the text, in its order; empty if it could not be read.
     pub fn problems(&self) -> &[Problem] {
         match self {
             Self::Unreadable { .. } => &[],
@@ -58,7 +58,7 @@ impl MappingErrors {
 }
 
 impl Problem {
-    /// Where the text is wrong.
+    /// The place of the problem.
     pub fn place(&self) -> Place {
         self.spot.place
     }
@@ -79,7 +79,7 @@ impl Problem {
     }
 }
 
-/// A place in the text and the keys that lead there.
+/// A place in the text, and the keys that lead there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Spot {
     pub(super) place: Place,
@@ -87,13 +87,13 @@ pub(super) struct Spot {
 }
 
 impl Spot {
-    /// A place of the text as a whole, below no key.
+    /// A place in the text as a whole, below no key.
     pub(super) fn of_text(place: Place) -> Self {
         Self { place, key_path: String::new() }
     }
 }
 
-/// A value and where it stands.
+/// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Placed<T> {
     pub(super) value: T,
@@ -105,7 +105,7 @@ pub(super) struct Placed<T> {
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// Notes a problem, with what to write instead where that is known.
+    /// Reports a problem, and how to fix it if that is known.
     pub(super) fn add(&mut self, spot: &Spot, message: impl Into<String>, hint: Option<String>) {
         self.0.push(Problem { spot: spot.clone(), message: message.into(), hint });
     }
@@ -114,15 +114,15 @@ impl Problems {
         self.0.is_empty()
     }
 
-    /// All of them, in the text's order.
+    /// All of them, in the order of the text.
     pub(super) fn sorted(mut self) -> Vec<Problem> {
         self.0.sort_by(|a, b| (a.place(), &a.message).cmp(&(b.place(), &b.message)));
-        // What two entries inherit from a third is wrong once.
+        // A fault that two entries inherit from a third is reported once.
         self.0.dedup_by(|a, b| a.place() == b.place() && a.message == b.message);
         self.0
     }
 
-    /// `value` if nothing is wrong, else all that is, in the text's order.
+    /// `value` if nothing is wrong, else everything that is, in the order of the text.
     pub(super) fn none_or_all<T>(self, path: &Path, value: Option<T>) -> Result<T, MappingErrors> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
@@ -131,7 +131,7 @@ impl Problems {
     }
 }
 
-/// All problems, each on lines of its own as compilers print them, below a line that counts them.
+/// All problems, each on its own lines like a compiler's, after a line that counts them.
 struct Listing<'a> {
     path: &'a Path,
     problems: &'a [Problem],

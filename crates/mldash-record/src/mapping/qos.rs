@@ -1,18 +1,18 @@
-//! Quality of service set by hand; what is left open adapts to the publishers.
+//! QoS set by hand. What is not set adapts to the publishers.
 
 use std::num::NonZeroU32;
 
 use super::problem::Problems;
 use super::reader::Item;
 
-/// How a topic is subscribed to; `None` follows what its publishers offer.
+/// How a topic is subscribed to; `None` follows the publishers' offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Qos {
     /// Whether lost messages are sent again.
     pub reliability: Option<Reliability>,
     /// Whether late subscribers get the last messages.
     pub durability: Option<Durability>,
-    /// Messages that are kept for a slow subscriber.
+    /// Messages kept for a slow subscriber.
     pub depth: Option<NonZeroU32>,
 }
 
@@ -21,16 +21,16 @@ pub struct Qos {
 pub enum Reliability {
     /// Lost messages are sent again.
     Reliable,
-    /// Lost messages are lost.
+    /// Lost messages stay lost.
     BestEffort,
 }
 
 /// ROS 2's durability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing from before the subscription.
+    /// Only messages from after the subscription.
     Volatile,
-    /// Latched: the last messages from before it, too.
+    /// Latched: also the last messages from before it.
     TransientLocal,
 }
 

@@ -1,4 +1,4 @@
-//! The mapping's keys: from the YAML tree to a [`Mapping`].
+//! Reads the mapping's keys, from the YAML tree to a [`Mapping`].
 
 use std::collections::BTreeMap;
 use std::env;
@@ -13,7 +13,7 @@ use super::settings::{self, Keys};
 use super::topic::TopicPattern;
 use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, yaml};
 use mldash_message::TypeName;
-use mldash_track::{Keep, WhenLocalFull};
+use mldash_track::{Keep, Options, WhenLocalFull};
 
 const TOP_KEYS: [&str; 14] = [
     "experiment",
@@ -45,7 +45,7 @@ const TOPIC: &str =
 const SIZE: &str = "write a number and a unit: B, kB, KiB, MB, MiB, GB, GiB, TB or TiB";
 const TYPE: &str = "write a type such as `geometry_msgs/msg/PoseStamped`";
 
-/// The mapping that `text` means; `None` only with a problem.
+/// The mapping in `text`; `None` only with a problem.
 pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
     let root = match yaml::parse(text, problems) {
         Some(root) if !root.is_null() => root,
@@ -102,7 +102,7 @@ fn experiment(item: &Item<'_>, problems: &mut Problems) -> Option<Placed<Experim
 
 fn root_folder(item: &Item<'_>, problems: &mut Problems) -> Option<PathBuf> {
     let text = item.text(problems)?;
-    // No shell comes between to do it.
+    // No shell expands it.
     match (text.strip_prefix("~/"), env::home_dir()) {
         (Some(below), Some(home)) => Some(home.join(below)),
         _ => Some(PathBuf::from(text)),
@@ -155,7 +155,7 @@ fn url(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
 fn variable(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
     let name = item.text(problems)?;
     if !is_variable(name) {
-        // It could be the token itself: not to be shown.
+        // It could be the token itself, so it is not shown.
         let hint = "write the name of the variable that holds the token, not the token";
         problems.add(&item.spot, "not an environment variable's name", Some(hint.to_owned()));
         return None;
@@ -165,11 +165,8 @@ fn variable(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
 
 fn flush(item: &Item<'_>, problems: &mut Problems) -> Option<Flush> {
     let section = item.section(&["interval", "batch", "fsync"], problems)?;
-    let mut seconds = |key: &str| {
-        let accept = |secs| Duration::try_from_secs_f64(secs).ok();
-        let item = section.get(key)?;
-        item.number("a number of seconds, 0 or more", accept, problems)
-    };
+    let mut seconds =
+        |key: &str| section.get(key)?.number(Options::INTERVALS, Options::interval, problems);
     let (interval, fsync) = (seconds("interval"), seconds("fsync"));
     let batch = section.get("batch").and_then(|item| {
         item.number("a number of rows, at least 1", |n: usize| (n > 0).then_some(n), problems)
@@ -177,7 +174,7 @@ fn flush(item: &Item<'_>, problems: &mut Problems) -> Option<Flush> {
     Some(Flush { interval, batch, fsync })
 }
 
-/// Above, a subscription of small depth could overflow before it is looked at.
+/// With longer times, a subscription of small depth could overflow before its messages are taken.
 const LONGEST_GATHER_SECS: f64 = 0.005;
 
 fn gather(item: &Item<'_>, problems: &mut Problems) -> Option<Duration> {

@@ -1,5 +1,5 @@
-//! Typed reading of the YAML tree: every value that does not fit becomes a problem at its place,
-//! and reading goes on. Knows nothing of what the keys mean.
+//! Typed reading of the YAML tree. Every value that does not fit is reported at its place, and
+//! reading continues. Knows nothing of what the keys mean.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -19,7 +19,7 @@ pub(super) struct Item<'n> {
     pub(super) spot: Spot,
 }
 
-/// A mapping whose keys are all known, each there once.
+/// A mapping whose keys are all known, each present once.
 #[derive(Debug)]
 pub(super) struct Section<'n> {
     pub(super) spot: Spot,
@@ -34,7 +34,7 @@ pub(super) struct Entry<'n> {
 }
 
 impl<'n> Item<'n> {
-    /// The whole text's value.
+    /// The value of the whole text.
     pub(super) fn root(node: &'n Node) -> Self {
         Self { node, spot: Spot::of_text(node.place) }
     }
@@ -67,7 +67,7 @@ impl<'n> Item<'n> {
         Some(entries)
     }
 
-    /// A mapping with no keys but the `known` ones.
+    /// A mapping that has only `known` keys.
     pub(super) fn section(&self, known: &[&str], problems: &mut Problems) -> Option<Section<'n>> {
         let mut entries = self.entries(problems)?;
         entries.retain(|entry| {
@@ -96,7 +96,7 @@ impl<'n> Item<'n> {
         Some(nodes.iter().enumerate().map(item).collect())
     }
 
-    /// How this, which is no list, is written as one.
+    /// How this value would be written as a list.
     fn as_list(&self) -> Option<String> {
         match &self.node.kind {
             Kind::Scalar(scalar) if !self.is_null() => {
@@ -135,7 +135,7 @@ impl<'n> Item<'n> {
         }
     }
 
-    /// A text that means a `T`; `hint` says how one is written.
+    /// Parses the text as a `T`. `hint` tells how to write one.
     pub(super) fn parse<T>(&self, hint: &str, problems: &mut Problems) -> Option<T>
     where
         T: FromStr<Err: Display>,
@@ -178,7 +178,7 @@ impl<'n> Item<'n> {
         }
     }
 
-    /// A number that `accept` takes; `expected` says which.
+    /// A number that `accept` accepts. `expected` describes such numbers.
     pub(super) fn number<N: FromStr, T>(
         &self,
         expected: &str,
@@ -192,17 +192,17 @@ impl<'n> Item<'n> {
         number
     }
 
-    /// Whether it is this very word.
+    /// Returns true if it is exactly this word.
     pub(super) fn is_word(&self, word: &str) -> bool {
         self.node.plain_text() == Some(word)
     }
 
-    /// Whether it is a list.
+    /// Returns true if it is a list.
     pub(super) fn is_list(&self) -> bool {
         matches!(self.node.kind, Kind::List(_))
     }
 
-    /// Whether it is neither a list nor a mapping.
+    /// Returns true if it is neither a list nor a mapping.
     pub(super) fn is_scalar(&self) -> bool {
         matches!(self.node.kind, Kind::Scalar(_))
     }
@@ -212,12 +212,12 @@ impl<'n> Item<'n> {
         Placed { value, spot: self.spot.clone() }
     }
 
-    /// Whether nothing stands after the key.
+    /// Returns true if there is no value after the key.
     pub(super) fn is_null(&self) -> bool {
         self.node.is_null()
     }
 
-    /// Whether it is a list or mapping with nothing in it.
+    /// Returns true if it is an empty list or mapping.
     pub(super) fn is_empty(&self) -> bool {
         match &self.node.kind {
             Kind::Scalar(_) => false,
@@ -226,7 +226,7 @@ impl<'n> Item<'n> {
         }
     }
 
-    /// Notes that something else was expected.
+    /// Reports that something else was expected.
     pub(super) fn mismatch(&self, expected: &str, hint: Option<&str>, problems: &mut Problems) {
         let found = match &self.node.kind {
             Kind::Scalar(_) if self.is_null() => "nothing".to_owned(),
@@ -260,7 +260,7 @@ fn suggest(word: &str, known: &[&str]) -> String {
     }
 }
 
-/// As much of a text as a message should repeat.
+/// Shortens a text for a message.
 fn shorten(text: &str) -> String {
     const SHOWN_CHARS: usize = 60;
     let mut shown: String = text.escape_debug().take(SHOWN_CHARS).collect();

@@ -1,4 +1,4 @@
-//! `required`: the topics that a recording is not whole without, and how often they must come.
+//! `required`: the topics that a complete recording must have, and their least rates.
 
 use super::Mapping;
 use super::problem::{Placed, Problems};
@@ -8,7 +8,7 @@ use super::topic::TopicPattern;
 
 const REQUIRED: &str = "write `- /imu`, or `- {topic: /imu, min_rate: 100}`";
 
-/// A topic that a recording is not whole without.
+/// A topic that a complete recording must have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Required {
     pub(super) topic: Placed<TopicPattern>,
@@ -21,12 +21,13 @@ impl Required {
         self.topic.value.absolute()
     }
 
-    /// Whether `topic`, a topic of a graph or a bag, is meant: by its absolute name, or as it is written.
+    /// Returns true if this is `topic`, a topic of a graph or a bag: by its absolute name, or as it
+    /// is written.
     pub fn names(&self, topic: &str) -> bool {
         self.topic.value.names(topic)
     }
 
-    /// How often its messages must come; without, that they come at all is enough.
+    /// The least rate of its messages; without one, it is enough that they arrive at all.
     pub fn min_rate(&self) -> Option<Hz> {
         self.min_rate
     }
@@ -68,7 +69,7 @@ fn entry(item: &Item<'_>, problems: &mut Problems) -> Option<Required> {
     Some(Required { topic: topic.place(pattern), min_rate })
 }
 
-/// What is required must be recorded at all.
+/// Checks that a required topic is recorded.
 pub(super) fn check(mapping: &Mapping, problems: &mut Problems) {
     for required in &mapping.required {
         if mapping.rule_naming(required.topic()).is_none() {

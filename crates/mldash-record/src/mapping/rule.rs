@@ -1,4 +1,4 @@
-//! One entry of a mapping, and what it says of a topic on the graph.
+//! One entry of a mapping, and how it applies to a topic.
 
 use std::fmt;
 
@@ -20,9 +20,9 @@ pub struct Rule {
 pub struct RuleMatch<'m> {
     /// The rule.
     pub rule: &'m Rule,
-    /// What the wildcards of its topic stand for.
+    /// What the wildcards of its topic match.
     pub captures: Captures,
-    /// What the rule says, the type's defaults filling in.
+    /// The rule's settings, completed by the defaults of the type.
     pub settings: Settings,
     /// The topic carries another type than the rule expects.
     pub type_conflict: Option<TypeConflict>,
@@ -33,11 +33,11 @@ pub struct RuleMatch<'m> {
 pub struct TypeConflict {
     /// The topic.
     pub topic: String,
-    /// What the rule's `type` says.
+    /// The rule's `type`.
     pub expected: TypeName,
-    /// What the topic carries.
+    /// The topic's type.
     pub found: TypeName,
-    /// Where the mapping says so.
+    /// The place of the rule's `type`.
     pub place: Place,
 }
 
@@ -47,7 +47,7 @@ impl Rule {
         &self.topic.value
     }
 
-    /// The type of their messages, if it says.
+    /// The type of their messages, if it is given.
     pub fn message_type(&self) -> Option<&TypeName> {
         self.message_type.as_ref().map(|message_type| &message_type.value)
     }
@@ -57,8 +57,8 @@ impl Rule {
         self.message_type().is_none_or(|ty| other.message_type() == Some(ty))
     }
 
-    /// Its topic as it is written, with the type where it says one: several entries may be for the
-    /// same wildcard.
+    /// Its topic as written, with the type if one is given: several entries may have the same
+    /// wildcard.
     pub fn label(&self) -> String {
         match self.message_type() {
             Some(message_type) => format!("{} ({message_type})", self.topic()),
@@ -66,15 +66,15 @@ impl Rule {
         }
     }
 
-    /// Where it stands in the mapping's text.
+    /// Its place in the mapping's text.
     pub fn place(&self) -> Place {
         self.topic.spot.place
     }
 
-    /// What it says, the built-in defaults filling in. [`RuleMatch::settings`] knows its type's
-    /// defaults too.
+    /// Its settings, completed by the built-in defaults. [`RuleMatch::settings`] also has its
+    /// type's defaults.
     pub fn settings(&self) -> Settings {
-        self.keys.settle()
+        self.keys.with_defaults()
     }
 
     pub(super) fn type_conflict(&self, topic: &str, found: &TypeName) -> Option<TypeConflict> {

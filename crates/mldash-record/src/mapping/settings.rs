@@ -1,5 +1,5 @@
-//! How one topic is recorded: what an entry of the mapping says, key by key, and what holds once
-//! its type's defaults and the built-in ones fill in the rest.
+//! How one topic is recorded: the keys of an entry, and the settings once the defaults of its type
+//! and the built-in ones complete them.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use super::problem::{Placed, Problems, Spot};
 use super::qos::Qos;
 use super::reader::{Item, Section};
 use super::track_pattern::TrackPattern;
-use mldash_message::{Decoder, FieldPath, Layout, SelectedField, Selection, StampSource};
+use mldash_message::{Decoder, FieldPath, FieldSelection, Layout, SelectedField, StampSource};
 
-/// How things are written, for whoever wrote them otherwise.
+/// How to write a value, for hints.
 pub(super) const TRACK: &str = "write a name such as `robot/pose`; `{topic}`, a wildcard's `{1}` and fields such as `{child_frame_id}` fill in";
 pub(super) const PATH: &str =
     "write names joined by dots, such as `pose.position` or `ranges[::4]`";
@@ -33,17 +33,17 @@ pub struct Settings {
     pub track: TrackPattern,
     /// Where `_ts` comes from.
     pub stamp: Stamp,
-    /// What is added to the time that `stamp` names.
+    /// What to add to the time that `stamp` selects.
     pub stamp_offset: StampOffset,
     /// The columns.
-    pub fields: Selection,
-    /// Columns for times besides.
+    pub fields: FieldSelection,
+    /// Further columns for times.
     pub time_columns: TimeColumns,
-    /// At most so many rows a second, by their stamps.
+    /// At most this many rows per second, by their stamps.
     pub max_rate: Option<Hz>,
     /// Only rows in which a field other than the stamp differs from the row before.
     pub on_change: bool,
-    /// What becomes of a message whose `_ts` another message of its topic has.
+    /// What to do with a message if another message of its topic has the same `_ts`.
     pub same_stamp: SameStamp,
     /// How the topic is subscribed to.
     pub qos: Qos,
@@ -69,43 +69,43 @@ pub enum Stamp {
     Field(FieldPath),
 }
 
-/// What happens to messages of a topic that is recorded as another type already: a node was replaced by one
-/// that publishes something else, or two nodes disagree.
+/// What happens to messages of a topic that is already recorded with another type: a node was
+/// replaced by one that publishes something else, or two nodes disagree.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnTypeChange {
     /// They are not recorded, and the account says so.
     #[default]
     Refuse,
-    /// They are recorded in a track of their own, `<track>.<package>.<Type>`.
+    /// They are recorded in their own track, `<track>.<package>.<Type>`.
     SplitTrack,
 }
 
-/// What becomes of a message whose `_ts` another, different message of its topic has. One that is the same,
-/// byte for byte, is a repeat and no row, whatever is said here.
+/// What to do with a message if a different message of its topic has the same `_ts`. A message with
+/// the same bytes is a repeat and gives no row in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameStamp {
-    /// A row of its own, at the next free float time.
+    /// It gets its own row, at the next free float time.
     #[default]
     Keep,
-    /// The two are one row, the later one's fields winning.
+    /// The two become one row, with the later one's fields winning.
     Merge,
     /// The first stays; the others are counted.
     Drop,
 }
 
-/// What is added to stamps: a known latency, or the distance of a device's clock.
+/// What to add to stamps: a known latency, or the offset of a device's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StampOffset {
     nanos: i64,
 }
 
-/// Which columns a row gets for times besides its `_ts`.
+/// Columns for times, besides a row's `_ts`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeColumns {
     /// `receive_ts`: when the message was received, float seconds.
     pub receive_ts: bool,
-    /// `stamp_ns`: the message's stamp as it came, in whole nanoseconds, whether `_ts` is made from it or
-    /// not; of a message without one, the time it was received.
+    /// `stamp_ns`: the message's stamp as it came, in whole nanoseconds, whether `_ts` is made from
+    /// it or not; for a message without one, its receive time.
     pub stamp_ns: bool,
 }
 
@@ -140,14 +140,14 @@ pub enum SettingKey {
 }
 
 impl Settings {
-    /// A column for a time that messages have a field of the same name for.
+    /// A column for a time whose name one of the message's fields has.
     pub fn taken_time_column(&self, decoder: &Decoder) -> Option<TimeColumn> {
         let is_taken =
             |column: &TimeColumn| decoder.columns().iter().any(|taken| **taken == *column.name());
         self.time_columns.wanted().find(is_taken)
     }
 
-    /// What becomes a row; `names` holds the fields that the track's name takes.
+    /// What becomes a row. `names` holds the fields that the track's name needs.
     pub fn layout(&self) -> Layout {
         Layout {
             each: self.each.clone(),
@@ -170,7 +170,7 @@ impl Hz {
         (per_second.is_finite() && per_second > 0.0).then_some(Self(per_second))
     }
 
-    /// How often a second.
+    /// The rate in 1/s.
     pub fn get(self) -> f64 {
         self.0
     }
@@ -183,21 +183,21 @@ impl fmt::Display for Hz {
 }
 
 impl StampOffset {
-    /// From seconds, if they are finite and no more than clocks can lie apart (292 years).
+    /// Converts from seconds. `None` unless they are finite and at most 292 years.
     pub fn from_secs(secs: f64) -> Option<Self> {
         let nanos = (secs * 1e9).round();
-        // Above, the conversion would saturate.
+        // Beyond that, the conversion would saturate.
         (nanos.abs() < i64::MAX as f64).then_some(Self { nanos: nanos as i64 })
     }
 
-    /// In nanoseconds.
+    /// The offset in nanoseconds.
     pub fn nanos(self) -> i64 {
         self.nanos
     }
 }
 
 impl TimeColumns {
-    /// Those that are asked for.
+    /// The columns that are wanted.
     pub fn wanted(self) -> impl Iterator<Item = TimeColumn> {
         let columns =
             [(self.receive_ts, TimeColumn::ReceiveTs), (self.stamp_ns, TimeColumn::StampNs)];
@@ -206,7 +206,7 @@ impl TimeColumns {
 }
 
 impl TimeColumn {
-    /// What the column is called, and the key that asks for it.
+    /// The name of the column, and of its key.
     pub fn name(self) -> &'static str {
         match self {
             Self::ReceiveTs => "receive_ts",
@@ -215,7 +215,7 @@ impl TimeColumn {
     }
 }
 
-/// What an entry says; `None` where it leaves a key out.
+/// The keys of an entry; `None` for keys that are missing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Keys {
     pub(super) track: Option<Placed<TrackPattern>>,
@@ -274,7 +274,7 @@ impl Keys {
         }
     }
 
-    /// What a mapping says for all its topics.
+    /// The defaults that a mapping sets for all its topics.
     pub(super) fn read_defaults(section: &Section<'_>, problems: &mut Problems) -> Self {
         let mut read = Reading { section, problems };
         Self {
@@ -284,7 +284,7 @@ impl Keys {
         }
     }
 
-    /// These, and where they leave a key out, those below.
+    /// These keys, completed by those of `below`.
     pub(super) fn over(&self, below: &Self) -> Self {
         fn first<T: Clone>(own: &Option<T>, below: &Option<T>) -> Option<T> {
             own.as_ref().or(below.as_ref()).cloned()
@@ -306,8 +306,8 @@ impl Keys {
         }
     }
 
-    /// With the built-in defaults for what is left open.
-    pub(super) fn settle(&self) -> Settings {
+    /// Completed by the built-in defaults.
+    pub(super) fn with_defaults(&self) -> Settings {
         fn value<T: Clone>(placed: &Option<Placed<T>>) -> Option<T> {
             placed.as_ref().map(|placed| placed.value.clone())
         }
@@ -319,8 +319,8 @@ impl Keys {
                 receive_ts: value(&self.receive_ts).unwrap_or_default(),
                 stamp_ns: value(&self.stamp_ns).unwrap_or_default(),
             },
-            fields: value(&self.fields).map_or(Selection::All, |fields| {
-                Selection::Only(fields.into_iter().map(|field| field.value).collect())
+            fields: value(&self.fields).map_or(FieldSelection::All, |fields| {
+                FieldSelection::Only(fields.into_iter().map(|field| field.value).collect())
             }),
             max_rate: self.max_rate,
             on_change: self.on_change.unwrap_or_default(),
@@ -332,7 +332,7 @@ impl Keys {
         }
     }
 
-    /// Where a key's value stands, or the given entry of it.
+    /// The place of a key's value, or of the given item in it.
     pub(super) fn spot(&self, key: SettingKey, item: Option<usize>) -> Option<&Spot> {
         match key {
             SettingKey::Type => None,

@@ -3,9 +3,9 @@
 /// A part of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part<'t> {
-    /// Stands for itself; never empty.
+    /// Plain text; never empty.
     Text(&'t str),
-    /// What stands between the braces.
+    /// The text between the braces.
     Placeholder(&'t str),
 }
 

@@ -1,14 +1,14 @@
 //! What a mapping says of topics, and what is said of a wrong one.
 
+use super::definitions::SettingFault;
 use super::problem::Problems;
 use super::settings::SettingKey;
-use super::type_check::SettingFault;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::*;
 use crate::blob::{CloudFormat, FileFormats, ImageFormat, Quality};
-use mldash_message::{FieldPath, SelectedField, Selection, StampSource};
+use mldash_message::{FieldPath, FieldSelection, SelectedField, StampSource};
 
 const IMU: &str = "sensor_msgs/msg/Imu";
 const TF: &str = "tf2_msgs/msg/TFMessage";
@@ -103,7 +103,7 @@ exclude: [/rosout, /parameter_events]
         stamp: Stamp::Receive,
         stamp_offset: StampOffset::from_secs(-0.035).unwrap(),
         time_columns: TimeColumns { receive_ts: true, stamp_ns: true },
-        fields: Selection::Only(vec![
+        fields: FieldSelection::Only(vec![
             column("q", "pose.orientation"),
             column("e", "pose.position"),
         ]),
@@ -188,7 +188,7 @@ topics:
     ));
     let arm = mapping.rule_for("/arm/imu", &ty(IMU)).unwrap().settings;
     assert_eq!((arm.max_rate, arm.track.to_string()), (Hz::new(10.0), "imu/{topic}".to_owned()));
-    assert_ne!(arm.fields, Selection::All);
+    assert_ne!(arm.fields, FieldSelection::All);
     let other = mapping.rule_for("/imu", &ty(IMU)).unwrap().settings;
     assert_eq!(other.max_rate, Hz::new(50.0));
     assert_eq!(mapping.rule_for("/tf", &ty(TF)).unwrap().settings, Settings::default());
@@ -494,4 +494,17 @@ start_paused: perhaps
 fn what_is_required_is_relative_to_the_node_as_topics_are() {
     let mapping = mapping("topics: [{topic: imu}]\nrequired: [imu]").resolve("/robot1", "bridge");
     assert_eq!(mapping.required()[0].topic(), "/robot1/imu");
+}
+
+#[test]
+fn intervals_that_would_spin_or_never_end_are_problems_with_the_range() {
+    for value in ["0", "1e-9", "-1", "1e19", "nan", "1 hour"] {
+        for key in ["interval", "fsync"] {
+            let found = problems(&format!("topics: [{{topic: /a}}]\nflush: {{{key}: {value}}}\n"));
+            let expected =
+                format!("flush.{key}: expected a number of seconds from 0.01 to 86400, found");
+            let is_told = found[0].starts_with("2:") && found[0].contains(&expected);
+            assert!(is_told && found.len() == 1, "{found:?}");
+        }
+    }
 }

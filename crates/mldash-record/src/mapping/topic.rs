@@ -1,5 +1,5 @@
-//! Names and globs of topics, as a mapping writes them and as graphs and bags know them. Bags can have
-//! names that no graph has: without a leading `/`, with empty parts, with any characters.
+//! Names and globs of topics, as a mapping writes them and as graphs and bags have them. Bags can
+//! have names that no graph has: without a leading `/`, with empty parts, with any characters.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use regex::Regex;
 
 const MAX_BYTES: usize = 255;
-/// Where relative names lie before a node says otherwise, and what it is called.
+/// The namespace of relative names before a node sets another, and the node's name.
 const ROOT_NAMESPACE: &str = "";
 const DEFAULT_NODE: &str = "mldash_bridge";
 /// One or more whole segments.
@@ -20,7 +20,7 @@ const SEGMENTS: &str = "([^/]+(?:/[^/]+)*)";
 pub struct TopicPattern {
     text: String,
     absolute: String,
-    /// How much of `absolute` is the namespace, and the node, that the text is relative to.
+    /// The length of the namespace, or node, in `absolute` that the text is relative to.
     prefix_bytes: usize,
     matcher: Matcher,
 }
@@ -31,7 +31,7 @@ enum Matcher {
     Glob { regex: Regex, shows_hidden: bool },
 }
 
-/// What the wildcards of a glob stand for in a topic's name, in their order.
+/// What the wildcards of a glob match in a topic's name, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captures(Vec<String>);
 
@@ -61,7 +61,7 @@ pub enum TopicPatternError {
     /// It can't be matched in bounded memory.
     #[error("`{0}` has too many wildcards; use fewer")]
     TooManyWildcards(String),
-    /// `**` is a whole segment.
+    /// `**` must be a whole segment.
     #[error(
         "`{pattern}`: `**` stands for whole parts; write `/**/` for those, `*` within `{segment}`"
     )]
@@ -71,12 +71,13 @@ pub enum TopicPatternError {
         /// The part that mixes it with other characters.
         segment: String,
     },
-    /// `**` beside `**`.
+    /// `**` next to `**`.
     #[error("`{0}`: `**` stands twice in a row; one is enough")]
     RepeatedDoubleStar(String),
 }
 
-/// Why no graph has a topic of this name. A bag can, whose writer does not hold to the rules of ROS.
+/// Why no graph has a topic of this name. A bag can have one, if its writer does not follow the
+/// rules of ROS.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotRosName {
     /// A `/` at the end or next to another.
@@ -85,7 +86,7 @@ pub enum NotRosName {
     /// `~` stands for the node only at the start.
     #[error("`{0}`: `~` is the node's own name and stands first: `~/name`")]
     Tilde(String),
-    /// ROS names have no such character.
+    /// ROS names can't have this character.
     #[error(
         "`{pattern}`: {character:?} can't be in a topic's name: letters, digits, `_` and `/` can, and the wildcards `*`, `?`, `**`"
     )]
@@ -95,7 +96,7 @@ pub enum NotRosName {
         /// The character.
         character: char,
     },
-    /// ROS names have no part that starts with a digit.
+    /// In ROS names, no part starts with a digit.
     #[error("`{pattern}`: the part `{segment}` starts with a digit, which ROS does not allow")]
     LeadingDigit {
         /// The name or glob.
@@ -106,7 +107,7 @@ pub enum NotRosName {
 }
 
 impl TopicPattern {
-    /// Whether it has wildcards.
+    /// Returns true if it has wildcards.
     pub fn is_glob(&self) -> bool {
         matches!(self.matcher, Matcher::Glob { .. })
     }
@@ -116,20 +117,21 @@ impl TopicPattern {
         &self.absolute
     }
 
-    /// Why no graph has such a topic, if that is so.
+    /// Why no graph has such a topic, if so.
     pub fn not_ros(&self) -> Option<NotRosName> {
         not_ros(&self.text, below_scope(&self.text))
     }
 
-    /// Whether it is the name of `topic`, a topic of a graph or a bag. A name means itself, as it is
-    /// written, and what it is relative to the node.
+    /// Returns true if it is the name of `topic`, a topic of a graph or a bag. A name matches as
+    /// written, and as the node resolves it.
     pub(super) fn names(&self, topic: &str) -> bool {
         !self.is_glob() && (topic == self.absolute || topic == self.text)
     }
 
-    /// What the wildcards stand for if `topic`, a topic of a graph or a bag, is meant. A glob means a
-    /// hidden topic (`/fibonacci/_action/status`) only if it spells out a `_` that starts a segment.
-    /// It takes a name that no graph has as if it had a `/` first, and none last or twice.
+    /// What the wildcards match in `topic`, a topic of a graph or a bag; `None` if it does not
+    /// match. A glob matches a hidden topic (`/fibonacci/_action/status`) only if it has a segment
+    /// that starts with `_`. It treats a name that no graph has as if it had one `/` first, and
+    /// none at the end or twice.
     pub(super) fn captures(&self, topic: &str) -> Option<Captures> {
         match &self.matcher {
             Matcher::Name => self.names(topic).then(Captures::default),
@@ -143,9 +145,10 @@ impl TopicPattern {
         }
     }
 
-    /// Whether this glob takes all that `other` takes, tried on examples of what `other` takes.
+    /// Returns true if this glob matches everything that `other` matches, tried on examples of
+    /// that.
     pub(super) fn covers(&self, other: &Self) -> bool {
-        // In no name, so that only a wildcard takes it.
+        // In no name, so that only a wildcard matches it.
         const ANY: &str = "\u{1}";
         let examples = ["", ANY, "\u{1}/\u{1}"].map(|parts| {
             let name = other.absolute.replace("**", parts).replace(['*', '?'], ANY);
@@ -155,7 +158,7 @@ impl TopicPattern {
         taken.peek().is_some() && taken.all(|name| self.captures(name).is_some())
     }
 
-    /// How many wildcards there are.
+    /// The number of wildcards.
     pub(super) fn wildcards(&self) -> usize {
         match &self.matcher {
             Matcher::Name => 0,
@@ -172,7 +175,7 @@ impl TopicPattern {
         }
     }
 
-    /// The same, with relative names under `namespace` and `~` as the node `node` in it.
+    /// The same, with relative names under `namespace`, and `~` as the node `node` in it.
     pub(super) fn resolve(&self, namespace: &str, node: &str) -> Self {
         let namespace = namespace.trim_matches('/');
         let namespace = if namespace.is_empty() { String::new() } else { format!("/{namespace}") };
@@ -187,12 +190,12 @@ impl TopicPattern {
 }
 
 impl Captures {
-    /// Something for each of so many wildcards.
+    /// A value for each of this many wildcards.
     pub(super) fn samples(wildcards: usize) -> Self {
         Self(vec!["x".to_owned(); wildcards])
     }
 
-    /// What the `n`-th wildcard stands for, the first being 1.
+    /// What the `n`-th wildcard matches, counted from 1.
     pub(super) fn get(&self, n: usize) -> Option<&str> {
         self.0.get(n.checked_sub(1)?).map(String::as_str)
     }
@@ -217,7 +220,7 @@ impl FromStr for TopicPattern {
     }
 }
 
-/// The text without the `/` or `~/` that says what it is relative to.
+/// The text without the `/` or `~/` that tells what it is relative to.
 fn below_scope(text: &str) -> &str {
     text.strip_prefix("~/").or_else(|| text.strip_prefix('/')).unwrap_or(text)
 }
@@ -260,7 +263,7 @@ fn not_ros(pattern: &str, below: &str) -> Option<NotRosName> {
     })
 }
 
-/// A name with a `/` first and none last or twice, as graphs have them.
+/// A name with one `/` first and none at the end or twice, as graphs have them.
 fn plain(topic: &str) -> Cow<'_, str> {
     if topic.starts_with('/') && topic[1..].split('/').all(|segment| !segment.is_empty()) {
         return Cow::Borrowed(topic);
@@ -270,7 +273,7 @@ fn plain(topic: &str) -> Cow<'_, str> {
 }
 
 impl Matcher {
-    /// For what lies below a scope, checked.
+    /// For what is below a scope, already checked.
     fn new(below: &str) -> Result<Self, TopicPatternError> {
         if !below.contains(['*', '?']) {
             return Ok(Self::Name);
@@ -304,8 +307,7 @@ fn push_segment(regex: &mut String, segment: &str) {
     }
 }
 
-/// Whether ROS tools leave the topic out of lists: the topics that services and actions are made
-/// of.
+/// Returns true if ROS tools don't list the topic: the topics of services and actions.
 fn is_hidden(topic: &str) -> bool {
     topic.split('/').any(|segment| segment.starts_with('_'))
 }

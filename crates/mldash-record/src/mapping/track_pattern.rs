@@ -1,4 +1,4 @@
-//! How a track is named after its topic and after what its messages say.
+//! How a track is named, after its topic and after values of its messages.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,10 +9,9 @@ use super::topic::Captures;
 use mldash_message::{FieldPath, PathError};
 use mldash_track::name::{NameError, TrackName};
 
-/// A track's name with placeholders: `{topic}` (the topic without its leading `/`; of names that only
-/// bags have, what can be a track's name), `{1}`, `{2}`
-/// (what the glob's wildcards stand for), `{child_frame_id}` (a field of the message, or of the
-/// element under `each`).
+/// A track's name with placeholders: `{topic}` (the topic without its leading `/`; for names that
+/// only bags have, what can be a track's name), `{1}`, `{2}` (what the glob's wildcards match),
+/// `{child_frame_id}` (a field of the message, or of the element under `each`).
 ///
 /// ```
 /// use mldash_record::mapping::{Captures, TrackPattern};
@@ -32,9 +31,9 @@ pub struct TrackPattern {
 enum Piece {
     Text(String),
     Topic,
-    /// What a wildcard stands for, the first being 1.
+    /// What a wildcard matches, counted from 1.
     Capture(usize),
-    /// What the message says at `path`, the `value`-th of the values.
+    /// The message's value at `path`, the `value`-th of the values.
     Field {
         path: FieldPath,
         value: usize,
@@ -47,14 +46,14 @@ pub enum TrackPatternError {
     /// A brace without its partner.
     #[error(transparent)]
     Brace(#[from] LoneBrace),
-    /// What stands between braces is no placeholder.
+    /// The text between braces is not a placeholder.
     #[error(
         "`{{{placeholder}}}` is neither {{topic}}, a wildcard's number nor a field of the message"
     )]
     Placeholder {
-        /// What stands between the braces.
+        /// The text between the braces.
         placeholder: String,
-        /// Why it is no field.
+        /// Why it is not a field.
         source: PathError,
     },
     /// The topic has fewer wildcards.
@@ -62,7 +61,7 @@ pub enum TrackPatternError {
     NoSuchWildcard {
         /// The number asked for.
         number: usize,
-        /// How many the topic has.
+        /// The number of wildcards of the topic.
         wildcards: usize,
     },
     /// A message has no value for a placeholder.
@@ -73,7 +72,7 @@ pub enum TrackPatternError {
         /// The pattern.
         pattern: String,
     },
-    /// What comes out can't name a track.
+    /// The result can't be the name of a track.
     #[error(transparent)]
     Name(#[from] NameError),
 }
@@ -87,18 +86,19 @@ fn wildcards_known(wildcards: usize) -> String {
 }
 
 impl TrackPattern {
-    /// The fields whose values [`expand`](Self::expand) takes, in its order.
+    /// The fields whose values [`expand`](Self::expand) needs, in its order.
     pub fn fields(&self) -> &[FieldPath] {
         &self.fields
     }
 
     /// The track of a message of `topic`.
     ///
-    /// Values can have several segments, as frame ids have (`robot1/base_link`); a `/` at their
-    /// start or end is left out.
+    /// Values can have several segments, as frame ids do (`robot1/base_link`). A `/` at their start
+    /// or end is left out.
     ///
     /// # Errors
-    /// A value that is missing or empty, and what can't be a track's name.
+    ///
+    /// Fails if a value is missing or empty, or the result can't be the name of a track.
     pub fn expand(
         &self,
         topic: &str,
@@ -114,20 +114,21 @@ impl TrackPattern {
             name.push_str(text);
         }
         if has_gap {
-            // `**` can stand for nothing: `a/{1}/b` is `a/b` then.
+            // `**` can match nothing: `a/{1}/b` is then `a/b`.
             name = name.split('/').filter(|s| !s.is_empty()).collect::<Vec<_>>().join("/");
         }
         Ok(name.parse()?)
     }
 
-    /// The same with more text at its end.
+    /// The same with a text appended.
     pub(crate) fn with_suffix(mut self, suffix: &str) -> Self {
         self.pieces.push(Piece::Text(suffix.to_owned()));
         self
     }
 
-    /// What each placeholder stands for, as it came. Different values can give the same name: `/base_link`
-    /// and `base_link`, `a/b` in one and `c` in the other of two placeholders or `a` and `b/c`.
+    /// The value of each placeholder, as it came. Different values can give the same name:
+    /// `/base_link` and `base_link`, or `a/b` and `c` for two placeholders as well as `a` and
+    /// `b/c`.
     pub fn stands_for(
         &self,
         topic: &str,
@@ -143,7 +144,7 @@ impl TrackPattern {
         self.pieces.iter().filter_map(stands_for).collect()
     }
 
-    /// Whether the name says which topic it is.
+    /// Returns true if the name contains the topic.
     pub(super) fn names_topic(&self) -> bool {
         self.pieces.contains(&Piece::Topic)
     }
@@ -170,7 +171,7 @@ impl TrackPattern {
         }
     }
 
-    /// Whether it can be expanded for topics with so many wildcards, and gives a name then.
+    /// Checks that it can be expanded for topics with this many wildcards, and then gives a name.
     pub(super) fn check(&self, wildcards: usize) -> Result<(), TrackPatternError> {
         for piece in &self.pieces {
             if let Piece::Capture(number) = *piece
@@ -184,8 +185,8 @@ impl TrackPattern {
     }
 }
 
-/// What a topic is called as a track: without its leading `/`. A bag may have topics whose names can't
-/// name a track; parts that are empty are left out then, and what no name starts with or holds is `_`.
+/// The track's name for a topic: without its leading `/`. A bag can have topics whose names can't
+/// be a track's name: empty parts are then left out, and invalid characters become `_`.
 pub(crate) fn as_track(topic: &str) -> Cow<'_, str> {
     let name = topic.strip_prefix('/').unwrap_or(topic);
     if name.parse::<TrackName>().is_ok() {

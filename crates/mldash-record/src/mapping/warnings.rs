@@ -1,12 +1,13 @@
-//! What a mapping is probably not meant to say, though it can be recorded by: for `check`.
+//! Warnings about valid mappings that are probably not meant so, for `check`.
 
 use super::Mapping;
 use super::problem::{Place, Problem, Problems, Spot};
 use super::rule::Rule;
 
 impl Mapping {
-    /// What is probably not meant so, in the text's order: an entry that never gets a topic since an earlier
-    /// one takes them all, an environment variable that `env` does not know, no experiment.
+    /// Probable mistakes, in the order of the text: an entry that never gets a topic since an
+    /// earlier one matches them all, an environment variable that `env` does not have, no
+    /// experiment.
     pub fn warnings(&self, env: impl Fn(&str) -> Option<String>) -> Vec<Problem> {
         let mut found = Problems::default();
         match &self.experiment {
@@ -37,7 +38,8 @@ impl Mapping {
     }
 }
 
-/// Whether no topic comes to `later`, a glob behind `first`. A topic's own name goes before all globs.
+/// Returns true if `later`, a glob after `first`, gets no topic. A topic's own name goes before all
+/// globs.
 fn leaves_nothing(first: &Rule, later: &Rule) -> bool {
     let is_hidden = later.topic().is_glob() && first.topic().covers(later.topic());
     is_hidden && first.takes_types_of(later)

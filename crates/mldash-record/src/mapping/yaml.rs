@@ -1,4 +1,4 @@
-//! YAML text into a tree whose every node knows its place. Knows nothing of what keys mean.
+//! Parses YAML text into a tree whose every node knows its place. Knows nothing of what keys mean.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
 
 use super::problem::{Place, Problems, Spot};
 
-/// What aliases may add to a tree: they can repeat a small text without end.
+/// The limit on what aliases may add to a tree: they can repeat a small text without end.
 const MAX_COPIED_BYTES: usize = 16 << 20;
 const MAX_DEPTH: usize = 32;
-/// The key that takes over another mapping's entries.
+/// The key that inherits another mapping's entries.
 const MERGE_KEY: &str = "<<";
 
 /// A value and where it starts.
@@ -19,7 +19,7 @@ pub(super) struct Node {
     pub(super) kind: Kind,
 }
 
-/// What a value is made of.
+/// The content of a value.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     Scalar(Scalar),
@@ -31,11 +31,11 @@ pub(super) enum Kind {
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
     pub(super) text: String,
-    /// Without quotes, so that it can mean a number, a truth value or nothing.
+    /// Without quotes, so that it can be a number, a bool or null.
     pub(super) is_plain: bool,
 }
 
-/// The one document of `text`; `None` when it is empty or a problem was found.
+/// The single document in `text`; `None` if it is empty or has a problem.
 pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     match Builder::default().build(text) {
         Ok(root) => root,
@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     }
 }
 
-/// The texts of the list that these keys lead to; `None` when there is none.
+/// The texts in the list at these keys; `None` if there is no list.
 pub(crate) fn texts_at(text: &str, keys: &[&str]) -> Option<Vec<String>> {
     let mut node = parse(text, &mut Problems::default())?;
     for key in keys {
@@ -58,7 +58,7 @@ pub(crate) fn texts_at(text: &str, keys: &[&str]) -> Option<Vec<String>> {
     Some(items.iter().filter_map(|item| item.text().map(str::to_owned)).collect())
 }
 
-/// Why the rest of a text can't be understood.
+/// Why the rest of a text can't be parsed.
 struct SyntaxError {
     place: Place,
     message: String,
@@ -73,7 +73,7 @@ struct Builder {
     copied_bytes: usize,
 }
 
-/// A list or a map whose end is still to come.
+/// A list or a map that is not complete yet.
 struct Open {
     place: Place,
     anchor: usize,
@@ -154,7 +154,7 @@ impl Builder {
         self.add(Node { place, kind }, anchor)
     }
 
-    /// Puts a node where the text has it; `anchor` is 0 without one.
+    /// Adds a node at the current position; `anchor` is 0 if it has none.
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
         if anchor != 0 {
             self.charge_copy(&node, node.place)?;
@@ -171,7 +171,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Counts what an anchor or an alias makes anew; the text itself is bounded by its file.
+    /// Counts what an anchor or an alias copies. The text itself is limited by its file.
     fn charge_copy(&mut self, node: &Node, place: Place) -> Result<(), SyntaxError> {
         self.copied_bytes += node.size_bytes();
         if self.copied_bytes > MAX_COPIED_BYTES {
@@ -181,7 +181,7 @@ impl Builder {
     }
 }
 
-/// Resolves `<<: *defaults`: another mapping's entries, where the own ones leave them open.
+/// Resolves `<<: *defaults`: adds another mapping's entries for keys that are missing.
 fn merge_in(entries: Vec<(Node, Node)>) -> Result<Vec<(Node, Node)>, SyntaxError> {
     let (merges, mut own): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(key, _)| key.plain_text() == Some(MERGE_KEY));
@@ -237,7 +237,7 @@ impl Node {
         }
     }
 
-    /// Whether nothing stands after the key.
+    /// Returns true if there is no value after the key.
     pub(super) fn is_null(&self) -> bool {
         matches!(self.plain_text(), Some("" | "~" | "null" | "Null" | "NULL"))
     }
@@ -254,7 +254,7 @@ impl Node {
     }
 }
 
-/// `track: {1}/x`: what begins with a brace is a mapping, and nothing comes behind one.
+/// `track: {1}/x`: a value that starts with a brace is a mapping, and nothing may follow it.
 fn braces_in_text(line: &str) -> Option<String> {
     let (_, value) = line.split_once(": ")?;
     let value = value.trim();
@@ -263,7 +263,7 @@ fn braces_in_text(line: &str) -> Option<String> {
     is_text.then(|| format!("quote a text that starts with a brace: `\"{value}\"`"))
 }
 
-/// A brace or bracket of an earlier line that the error shows not to be closed there.
+/// A brace or bracket on an earlier line that the error shows to be unclosed.
 fn not_closed(text: &str, error: Place, open: Place) -> Option<String> {
     let line = text.lines().nth(open.line.checked_sub(1)?)?;
     let bracket = line.chars().nth(open.column.checked_sub(1)?)?;
@@ -282,7 +282,7 @@ impl SyntaxError {
         Self { place, message: message.into(), hint: None }
     }
 
-    /// `open`: the list or mapping that the error lies in.
+    /// `open`: the list or mapping that contains the error.
     fn scan(error: &ScanError, text: &str, open: Option<&Open>) -> Self {
         let place = place_of(error.marker());
         let hint = if error.info().contains("tab") {

@@ -45,7 +45,7 @@ fn at(secs: f64, ticks: u32) -> Timestamp {
 }
 
 impl Store {
-    fn look(&self, (topic, ts, content): Message, at: Timestamp) -> Stored {
+    fn stored_at(&self, (topic, ts, content): Message, at: Timestamp) -> Stored {
         let column = if self.is_mixed { 0 } else { topic as usize };
         let Some(row) = self.rows.get(&at) else { return Stored::Nothing };
         let is_alone = row.iter().flatten().count() == 1;
@@ -87,11 +87,11 @@ impl Run<'_> {
         let identity =
             (ts.as_secs().to_bits() << 16) | (u64::from(topic) << 8) | u64::from(content);
         let arrival = Arrival { topic, ts, identity, is_written_over: self.is_written_over };
-        let look = |at| {
+        let stored_at = |at| {
             self.looks += 1;
-            Ok::<_, Infallible>(self.store.look(message, at))
+            Ok::<_, Infallible>(self.store.stored_at(message, at))
         };
-        let Ok(place) = self.slots.place(arrival, self.rule, look);
+        let Ok(place) = self.slots.place(arrival, self.rule, stored_at);
         match place {
             Place::Free(at) => {
                 assert!(!self.store.rows.contains_key(&at), "{at} is not free for {message:?}");
@@ -195,11 +195,11 @@ fn a_stamp_that_stands_still_costs_the_same_for_every_message() {
     for identity in 0..count {
         let arrival = arrival(t, identity);
         let mut looks = 0;
-        let look = |_| {
+        let stored_at = |_| {
             looks += 1;
             Ok::<_, Infallible>(Stored::Other)
         };
-        let Ok(place) = run.slots.place(arrival, SameStamp::Keep, look);
+        let Ok(place) = run.slots.place(arrival, SameStamp::Keep, stored_at);
         let Place::Free(at) = place else { panic!("{place:?}") };
         assert_eq!(at.as_secs().to_bits(), t.as_secs().to_bits() + identity);
         assert_eq!(looks, 0);

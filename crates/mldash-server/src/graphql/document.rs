@@ -1,4 +1,4 @@
-//! A parsed query with its variables, and picking from JSON what it selects.
+//! A parsed query with its variables. Picks what it selects from JSON.
 
 use std::cell::Cell;
 
@@ -7,20 +7,20 @@ use serde_json::{Map, Value};
 
 use super::QueryError;
 
-/// Nobody's query is longer.
+/// No real query is longer.
 const MAX_QUERY_BYTES: usize = 64 << 10;
-/// Fields that one answer may have before lists multiply them: fragments in fragments would
-/// otherwise make a short query a long one.
+/// The limit on fields of one answer, before lists multiply them. Otherwise fragments within
+/// fragments would make a short query long.
 const MAX_FIELDS: usize = 1_000;
 
-/// A query to be answered.
+/// A query to answer.
 pub(super) struct Document {
     parsed: query::Document<'static, String>,
     variables: Map<String, Value>,
     fields_left: Cell<usize>,
 }
 
-/// What is selected of an object.
+/// The selected fields of an object.
 pub(super) struct Selection<'a> {
     document: &'a Document,
     set: Option<&'a SelectionSet<'static, String>>,
@@ -33,7 +33,7 @@ pub(super) struct Field<'a> {
 }
 
 impl Document {
-    /// The query in `text`.
+    /// Parses a query.
     pub(super) fn parse(text: &str, variables: Map<String, Value>) -> Result<Self, String> {
         if text.len() > MAX_QUERY_BYTES {
             return Err(format!("the query is longer than {MAX_QUERY_BYTES} bytes"));
@@ -42,11 +42,11 @@ impl Document {
         let document = Self { parsed, variables, fields_left: Cell::new(MAX_FIELDS) };
         match document.root_set() {
             Some(_) => Ok(document),
-            None => Err("expected one query; this server answers nothing else".to_owned()),
+            None => Err("expected exactly one query".to_owned()),
         }
     }
 
-    /// What is selected at the top.
+    /// The selection at the top.
     pub(super) fn root(&self) -> Selection<'_> {
         Selection { document: self, set: self.root_set() }
     }
@@ -75,15 +75,15 @@ impl Document {
 }
 
 impl<'a> Selection<'a> {
-    /// The object whose fields `value` knows.
+    /// Builds an object. `value` gives the value of each field.
     pub(super) fn object(
         &self,
         mut value: impl FnMut(&Field<'a>) -> Result<Value, QueryError>,
     ) -> Result<Value, QueryError> {
         let mut object = Map::new();
         let set = self.set.filter(|set| !set.items.is_empty());
-        let set =
-            set.ok_or_else(|| QueryError::Query("an object's fields must be named".into()))?;
+        let set = set
+            .ok_or_else(|| QueryError::Query("the fields of an object must be selected".into()))?;
         self.add_fields(set, &mut object, &mut value)?;
         Ok(Value::Object(object))
     }
@@ -95,10 +95,10 @@ impl<'a> Selection<'a> {
         value: &mut impl FnMut(&Field<'a>) -> Result<Value, QueryError>,
     ) -> Result<(), QueryError> {
         for item in &set.items {
-            // A fragment that holds itself ends here too.
+            // This also ends a fragment that contains itself.
             let left = self.document.fields_left.get().checked_sub(1);
             let left =
-                left.ok_or_else(|| QueryError::Query("the query selects too much".into()))?;
+                left.ok_or_else(|| QueryError::Query("the query selects too many fields".into()))?;
             self.document.fields_left.set(left);
             match item {
                 query::Selection::Field(field) => {
@@ -120,7 +120,8 @@ impl<'a> Selection<'a> {
         Ok(())
     }
 
-    /// What is selected of `known`, an object, a list of such or null; `of` is what people call it.
+    /// Picks the selection from `known`: an object, a list of objects or null. `of` is its name in
+    /// errors.
     pub(super) fn of(&self, known: &Value, of: &'static str) -> Result<Value, QueryError> {
         match known {
             Value::Null => Ok(Value::Null),
@@ -129,11 +130,11 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// What is selected of each of `items`.
+    /// Picks the selection from each of `items`.
     pub(super) fn list(&self, items: &[Value], of: &'static str) -> Result<Value, QueryError> {
         let fields_left = self.document.fields_left.get();
         let picked = items.iter().map(|item| {
-            // The bound is on the query, not on how much there is.
+            // The limit is on the query, not on the amount of data.
             self.document.fields_left.set(fields_left);
             self.of(item, of)
         });
@@ -147,12 +148,13 @@ impl<'a> Field<'a> {
         &self.field.name
     }
 
-    /// What is selected of it.
+    /// Its selection.
     pub(super) fn selection(&self) -> Selection<'a> {
         Selection { document: self.document, set: Some(&self.field.selection_set) }
     }
 
-    /// Its value in `known`; a field of an object or a list of objects picks from these in turn.
+    /// Its value in `known`. A field that is an object or a list of objects picks its selection
+    /// from that.
     pub(super) fn value_in(&self, known: &Value, of: &'static str) -> Result<Value, QueryError> {
         let value = known.get(self.name()).ok_or_else(|| self.unknown(of))?;
         match self.field.selection_set.items.is_empty() {
@@ -161,12 +163,12 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// The error that there is no such field.
+    /// The error for an unknown field.
     pub(super) fn unknown(&self, of: &'static str) -> QueryError {
         QueryError::UnknownField { of, field: self.name().to_owned() }
     }
 
-    /// An argument that is text.
+    /// An argument that is a text.
     pub(super) fn text(&self, name: &'static str) -> Result<&'a str, QueryError> {
         let text = match self.argument(name) {
             Some(query::Value::String(text)) => Some(text.as_str()),
@@ -178,7 +180,7 @@ impl<'a> Field<'a> {
         text.ok_or(QueryError::Argument(name))
     }
 
-    /// An argument that is a count; `None` where it is not given.
+    /// An argument that is a count; `None` if it is not given.
     pub(super) fn count(&self, name: &'static str) -> Result<Option<usize>, QueryError> {
         let count = match self.argument(name) {
             None | Some(query::Value::Null) => return Ok(None),

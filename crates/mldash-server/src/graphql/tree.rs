@@ -1,4 +1,4 @@
-//! What lies under a root: a namespace's projects, a project's folders and experiments.
+//! What lies under a root: a namespace's projects, and a project's folders and experiments.
 
 use std::fs;
 use std::io;
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::id::FolderPath;
 use crate::shape;
-use mldash_track::{Experiment, ExperimentName, StoreError, TrackError};
+use mldash_track::{Experiment, ExperimentName, StoreError, TrackError, one_line};
 
-/// Folders in folders that a tree is followed down, as far as the SDK asks for.
+/// How deep a tree of folders is followed, as far as the SDK asks for.
 const MAX_DEPTH: usize = 10;
-/// Inside an experiment these are the store's own.
+/// Folders that belong to the store within an experiment.
 const OF_THE_STORE: [&str; 4] = ["files", "logs", "metrics", "tracks"];
 
 /// A namespace's projects, by name.
@@ -35,12 +35,17 @@ fn below(
     let Some(depth) = depth.checked_sub(1) else { return Ok(Vec::new()) };
     let mut nodes = Vec::new();
     for name in folders(&root.join(path.as_str()))? {
-        // What can't be a name was put there by other hands.
+        // Other programs put folders here whose names are not valid.
         let Ok(path) = format!("{}/{name}", path.as_str()).parse::<FolderPath>() else { continue };
         if except.contains(&path.name()) {
             continue;
         }
-        nodes.push(node(root, &path, depth)?);
+        // One folder that can't be read must not hide the others.
+        match node(root, &path, depth) {
+            Ok(node) => nodes.push(node),
+            Err(TrackError::Store(error)) if error.is_out_of_handles() => return Err(error.into()),
+            Err(error) => tracing::error!("{} is not listed: {}", path.as_str(), one_line(&error)),
+        }
     }
     Ok(nodes)
 }
@@ -63,7 +68,7 @@ fn node(root: &Path, path: &FolderPath, depth: usize) -> Result<Value, TrackErro
     Ok(node)
 }
 
-/// The folders in a folder, by name; none where it is not there.
+/// The folders in a folder, by name; none if it does not exist.
 fn folders(path: &Path) -> Result<Vec<String>, TrackError> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,

@@ -1,4 +1,4 @@
-//! Making nodes: one call that makes what is not there, and says more of what is.
+//! Creates nodes. One call creates what does not exist, and changes the description of what does.
 
 use std::fs;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::token::Namespace;
 use crate::upload;
 use mldash_track::{ExperimentName, ExperimentNotes, FilePath, RunStatus, StoreError};
 
-/// What the store itself keeps in an experiment's folder; an experiment in another one can't be
-/// called so.
-const RESERVED: [&str; 2] = ["files", "tracks"];
-/// The parent of what lies directly in a project or in an experiment.
+/// Names that the store uses in an experiment's folder. An experiment within another one can't have
+/// them.
+const RESERVED: [&str; 4] = ["account.json", "experiment.json", "files", "tracks"];
+/// The parent of what lies directly in a project or an experiment.
 const ROOT: &str = "ROOT";
 
-/// The body that makes a node.
+/// The body that creates a node.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "UPPERCASE")]
 enum NewNode {
@@ -64,7 +64,7 @@ struct NewExperiment {
     metadata: Option<Value>,
 }
 
-/// POST `/api/namespaces/{namespace}/nodes`: JSON for all but files, which come as a form.
+/// POST `/api/namespaces/{namespace}/nodes`: JSON, or a form for files.
 pub(crate) async fn create(
     State(app): State<Arc<App>>,
     namespace: Namespace,
@@ -97,7 +97,7 @@ impl NewProject {
 impl NewFolder {
     async fn make(self, app: &App, namespace: &Namespace) -> Result<Value, ApiError> {
         if let Some(id) = &self.experiment_id {
-            // A folder of files is there as soon as a file is in it.
+            // A folder of files exists as soon as a file is in it.
             let experiment = namespace.own_experiment(id)?;
             let parent = parent_of_files(namespace, &experiment, self.parent_id.as_deref())?;
             let path = file_in(parent.as_ref(), &self.name)?;
@@ -159,7 +159,7 @@ fn project_of(
     }
 }
 
-/// The folder that a project's experiment or folder goes into.
+/// The folder for a project's new experiment or folder.
 fn parent_folder(
     namespace: &Namespace,
     project: &FolderPath,
@@ -172,7 +172,7 @@ fn parent_folder(
     }
 }
 
-/// `name` in `parent`, one step further down and nowhere else.
+/// `name` in `parent`, exactly one level further down.
 fn folder_in(parent: &str, name: &str) -> Result<FolderPath, ApiError> {
     refuse_slash(name)?;
     Ok(format!("{parent}/{name}").parse()?)
@@ -183,7 +183,7 @@ fn refuse_slash(name: &str) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::bad_request(format!(
-        "`{}` can't be a name: it holds a `/`; make a folder for each part",
+        "`{}` can't be a name, since it contains a `/`; create a folder for each part",
         name.escape_debug()
     )))
 }
@@ -192,7 +192,7 @@ fn refuse_reserved(path: &FolderPath) -> Result<(), ApiError> {
     let lies_in_a_folder = path.as_str().split('/').count() > 3;
     if lies_in_a_folder && RESERVED.contains(&path.name()) {
         return Err(ApiError::bad_request(format!(
-            "`{}` can't be a name in a folder, where ML-Dash keeps its own things under it",
+            "`{}` can't be a name in a folder, since ML-Dash uses it there",
             path.name()
         )));
     }
@@ -218,7 +218,7 @@ pub(crate) fn parent_of_files(
     }
 }
 
-/// `name` in `folder`, one step further down and nowhere else.
+/// `name` in `folder`, exactly one level further down.
 pub(crate) fn file_in(folder: Option<&FilePath>, name: &str) -> Result<FilePath, ApiError> {
     refuse_slash(name)?;
     Ok(match folder {

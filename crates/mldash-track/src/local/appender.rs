@@ -2,27 +2,25 @@
 //! sorted and merged when it closes.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::atomic::sync_folder;
-use super::cursor::RawRow;
+use super::blocks::RawRow;
+use super::disk;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
-use super::handles::{self, KeptFile};
+use super::handles::KeptFile;
 use super::index::Index;
 use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
 use super::snapshot::{DATA_FILE, extend_index};
+use super::track_sync::{MetadataFile, MetadataVersion, SyncWork, Unsynced, is_metadata_due};
 use super::{index_file, schema_file, tidy};
 use crate::json::{JsonWriter, NonFinite, scan_row};
 use crate::name::TrackName;
 use crate::row::{Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, TrackSchema};
-
-/// How often `metadata.json` is updated while recording.
-const METADATA_EVERY: Duration = Duration::from_secs(2);
 
 /// Lines are written in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
@@ -44,15 +42,20 @@ pub(crate) struct TrackAppender {
     data: KeptFile,
     index: Index,
     metadata: TrackMetadata,
+    metadata_file: Arc<MetadataFile>,
+    /// Counts the versions of the metadata.
+    metadata_number: u64,
+    /// When it was last saved, and whether it has changed since.
     metadata_saved: Instant,
+    is_metadata_new: bool,
     schema: TrackSchema,
     /// Whether the schema has declarations that its file lacks.
     is_schema_new: bool,
     /// Rows on disk from other writers or earlier runs.
     rows_before: u64,
     rows_appended: u64,
-    /// Whether rows were flushed since the last sync.
-    unsynced: bool,
+    /// What a power cut would cost.
+    unsynced: Unsynced,
     /// The columns of the last row, by identity: the next one usually has the same.
     last_columns: Vec<Column>,
     /// Buffer for lines being formatted.
@@ -65,7 +68,7 @@ impl TrackAppender {
     /// it cuts a torn last line, and sorts and merges unsorted rows.
     pub(crate) fn open(experiment: &ExperimentDir, name: &TrackName) -> Result<Self, StoreError> {
         let folder = experiment.track_folder(name);
-        let metadata = Self::claim_folder(experiment, name, &folder)?;
+        let (metadata, is_new) = Self::claim_folder(name, &folder)?;
         let data_path = folder.join(DATA_FILE);
         let data = open_data(&data_path)?;
         let mut index = index_file::load(&folder, &data)
@@ -75,15 +78,19 @@ impl TrackAppender {
         let mut appender = Self {
             schema: schema_file::load_if_readable(&folder),
             is_schema_new: false,
+            metadata_file: Arc::new(MetadataFile::new(&folder)),
             folder,
             data: kept(data, &data_path)?,
             data_path,
             index,
             metadata,
+            metadata_number: 0,
             metadata_saved: Instant::now(),
+            is_metadata_new: is_new,
             rows_before: 0,
             rows_appended: 0,
-            unsynced: false,
+            // What an earlier process left may not be on the disk yet.
+            unsynced: Unsynced { rows: true, names: true },
             last_columns: Vec::new(),
             piece: Vec::new(),
             finder: Finder::default(),
@@ -94,19 +101,15 @@ impl TrackAppender {
     }
 
     /// Writes the topic's name into the folder before any row, so that every row has a known topic.
-    fn claim_folder(
-        experiment: &ExperimentDir,
-        name: &TrackName,
-        folder: &Path,
-    ) -> Result<TrackMetadata, StoreError> {
+    /// Returns true if there was no usable metadata.
+    fn claim_folder(name: &TrackName, folder: &Path) -> Result<(TrackMetadata, bool), StoreError> {
         if let Some(metadata) = TrackMetadata::load_for(name.as_str(), folder)? {
-            return Ok(metadata);
+            return Ok((metadata, false));
         }
-        std::fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+        disk::create_folders(folder).map_err(StoreError::io("create", folder))?;
         let metadata = TrackMetadata::new(name);
-        metadata.save(folder)?;
-        sync_folder(&experiment.tracks_folder()).map_err(StoreError::io("sync", folder))?;
-        Ok(metadata)
+        metadata.create(folder)?;
+        Ok((metadata, true))
     }
 
     /// Declares columns of coming rows. They are in the file before the next row.
@@ -118,7 +121,7 @@ impl TrackAppender {
         if !self.is_schema_new {
             return;
         }
-        match schema_file::save(&self.folder, &self.schema) {
+        match schema_file::save(&self.folder, &self.metadata.topic, &self.schema) {
             Ok(()) => self.is_schema_new = false,
             Err(error) => {
                 // Store rows without it. The next flush tries again.
@@ -138,39 +141,48 @@ impl TrackAppender {
     /// # Errors
     /// The file is as it was before, and the caller keeps the rows.
     pub(crate) fn append(&mut self, rows: &[(Timestamp, Fields)]) -> Result<(), StoreError> {
+        self.check_in_place()?;
         self.save_schema();
         self.take_in_foreign_rows()?;
         let data = self.data()?;
         let line_lens = self.write_rows(&data, rows).map_err(|source| {
-            let cut = data.set_len(self.index.end());
+            let cut = disk::cut(&data, &self.data_path, self.index.end());
             if let Err(error) = cut {
                 tracing::error!(path = %self.data_path.display(), %error,
                     "can't cut a failed write back; the next one tries again");
             }
             StoreError::Io { action: "append to", path: self.data_path.clone(), source }
         })?;
+        self.check_in_place()?;
         for ((ts, fields), len) in rows.iter().zip(line_lens) {
             self.index.push_row(*ts, len);
             self.note_columns(fields);
         }
         self.rows_appended += rows.len() as u64;
-        self.unsynced = true;
-        if self.metadata_saved.elapsed() >= METADATA_EVERY
-            && let Err(error) = self.save_metadata()
-        {
-            // The rows are stored, and an error would make the caller store them again. Close saves
-            // it too.
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "what metadata.json says of the track is not up to date");
-        }
+        self.unsynced.rows = true;
+        self.is_metadata_new = true;
         Ok(())
+    }
+
+    /// Fails if the data file was removed or replaced by another program: then nothing that was
+    /// written to it counts as stored.
+    fn check_in_place(&self) -> Result<(), StoreError> {
+        match self.data.is_in_place() {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(self.removed()),
+            Err(error) => Err(StoreError::io("look at", &self.data_path)(error)),
+        }
+    }
+
+    fn removed(&self) -> StoreError {
+        StoreError::Removed { path: self.data_path.clone(), rows: self.rows_appended }
     }
 
     /// Writes rows as lines, in pieces that fit a processor's cache. Returns the length of each
     /// line.
     fn write_rows(
         &mut self,
-        mut data: &File,
+        data: &File,
         rows: &[(Timestamp, Fields)],
     ) -> std::io::Result<Vec<u64>> {
         let mut line_lens = Vec::with_capacity(rows.len());
@@ -182,11 +194,11 @@ impl TrackAppender {
             self.piece.push(b'\n');
             line_lens.push((self.piece.len() - start) as u64);
             if self.piece.len() >= PIECE_BYTES {
-                data.write_all(&self.piece)?;
+                disk::write_all(data, &self.data_path, &self.piece)?;
                 self.piece.clear();
             }
         }
-        data.write_all(&self.piece)?;
+        disk::write_all(data, &self.data_path, &self.piece)?;
         Ok(line_lens)
     }
 
@@ -206,7 +218,10 @@ impl TrackAppender {
 
     /// The data file. It stays open while the handle is held.
     fn data(&self) -> Result<Arc<File>, StoreError> {
-        self.data.get().map_err(StoreError::io("open", &self.data_path))
+        self.data.get().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.removed(),
+            _ => StoreError::io("open", &self.data_path)(error),
+        })
     }
 
     fn note_columns(&mut self, fields: &Fields) {
@@ -220,6 +235,7 @@ impl TrackAppender {
 
     /// Stores `notes` for the track.
     pub(crate) fn annotate(&mut self, notes: TrackNotes) -> Result<(), StoreError> {
+        self.check_in_place()?;
         self.save_schema();
         self.metadata.annotate(notes);
         self.save_metadata()
@@ -241,13 +257,27 @@ impl TrackAppender {
         self.finder.row(&data, &self.data_path, &self.index, ts)
     }
 
-    /// Makes flushed rows survive a power cut.
-    pub(crate) fn sync(&mut self) -> Result<(), StoreError> {
-        if self.unsynced {
-            self.data()?.sync_data().map_err(StoreError::io("sync", &self.data_path))?;
-            self.unsynced = false;
-        }
-        Ok(())
+    /// Notes what to sync, so that flushed rows survive a power cut. Fails if they are gone.
+    pub(crate) fn begin_sync(&mut self) -> Result<SyncWork, StoreError> {
+        self.check_in_place()?;
+        let data = match self.unsynced.rows {
+            true => Some((self.data()?, self.data_path.clone())),
+            false => None,
+        };
+        let names = self.unsynced.names.then(|| self.folder.clone());
+        self.unsynced = Unsynced { rows: false, names: false };
+        Ok(SyncWork { data, names })
+    }
+
+    /// Notes that a sync failed: it is due again.
+    pub(crate) fn sync_failed(&mut self, work: &SyncWork) {
+        self.unsynced.rows |= work.data.is_some();
+        self.unsynced.names |= work.names.is_some();
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        let work = self.begin_sync()?;
+        work.run().inspect_err(|_| self.sync_failed(&work))
     }
 
     /// Leaves the track sorted, merged, indexed and synced.
@@ -256,8 +286,8 @@ impl TrackAppender {
         self.take_in_foreign_rows()?;
         self.tidy()?;
         self.save_metadata()?;
-        index_file::save(&self.folder, &*self.data()?, &self.index)?;
-        sync_folder(&self.folder).map_err(StoreError::io("sync", &self.folder))?;
+        let topic = Some(self.metadata.topic.clone());
+        index_file::save(&self.folder, topic, &*self.data()?, &self.index)?;
         let rows = self.index.rows();
         let closed = TrackClosed {
             info: self.info(),
@@ -280,13 +310,27 @@ impl TrackAppender {
     }
 
     fn save_metadata(&mut self) -> Result<(), StoreError> {
-        self.metadata_saved = Instant::now();
+        self.metadata_version().save()
+    }
+
+    /// The metadata to save now, if it is time to.
+    pub(crate) fn due_metadata(&mut self) -> Option<MetadataVersion> {
+        let is_due = self.is_metadata_new
+            && is_metadata_due(self.metadata_saved)
+            && self.check_in_place().is_ok();
+        is_due.then(|| self.metadata_version())
+    }
+
+    fn metadata_version(&mut self) -> MetadataVersion {
         let info = self.info();
         self.metadata.columns = info.columns;
         self.metadata.total_entries = info.total_entries;
         self.metadata.first_timestamp = info.first_timestamp;
         self.metadata.last_timestamp = info.last_timestamp;
-        self.metadata.save(&self.folder)
+        self.metadata_number += 1;
+        (self.metadata_saved, self.is_metadata_new) = (Instant::now(), false);
+        let (file, metadata) = (self.metadata_file.clone(), self.metadata.clone());
+        MetadataVersion { file, metadata, number: self.metadata_number }
     }
 
     fn info(&self) -> TrackInfo {
@@ -305,9 +349,7 @@ impl TrackAppender {
 }
 
 fn open_data(path: &Path) -> Result<File, StoreError> {
-    let mut options = OpenOptions::new();
-    options.create(true).read(true).append(true);
-    handles::with_room(|| options.open(path)).map_err(StoreError::io("open", path))
+    disk::open_to_append(path).map_err(StoreError::io("open", path))
 }
 
 fn kept(data: File, path: &Path) -> Result<KeptFile, StoreError> {
@@ -322,24 +364,25 @@ fn mend_tail(data: &File, path: &Path, index: &mut Index) -> Result<(), StoreErr
         return Ok(());
     }
     if scan_row(&rest, |_| {}).is_ok() {
-        let mut data = data;
-        data.write_all(b"\n").map_err(StoreError::io("append to", path))?;
+        disk::write_all(data, path, b"\n").map_err(StoreError::io("append to", path))?;
         index.push_line(&rest, rest.len() as u64 + 1);
         return Ok(());
     }
     tracing::warn!(path = %path.display(), bytes = rest.len(),
         "cut a torn last line, left by a crash while it was written");
-    data.set_len(index.end()).map_err(StoreError::io("mend", path))
+    disk::cut(data, path, index.end()).map_err(StoreError::io("mend", path))
 }
 
-/// Sorts and merges a track that its last writer left untidy, without waiting for an append.
+/// Repairs a track that its last writer left untidy or without usable metadata, without waiting for
+/// an append.
 pub(super) fn recover(experiment: &ExperimentDir, name: &TrackName) -> Result<(), StoreError> {
     let folder = experiment.track_folder(name);
     let data_path = folder.join(DATA_FILE);
     let data = open_data(&data_path)?;
     let len = data.metadata().map_err(StoreError::io("read", &data_path))?.len();
     let index = index_file::load(&folder, &data).map_err(StoreError::io("read", &data_path))?;
-    if index.is_some_and(|index| index.end() == len && index.is_tidy()) {
+    let is_tidy = index.is_some_and(|index| index.end() == len && index.is_tidy());
+    if is_tidy && TrackMetadata::load(&folder)?.is_some() {
         return Ok(());
     }
     TrackAppender::open(experiment, name)?.close().map(|_| ())

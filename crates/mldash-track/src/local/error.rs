@@ -40,6 +40,17 @@ pub enum StoreError {
         /// Who holds the lock: process, host and start time, as the holder wrote them.
         holder: String,
     },
+    /// What is being written is no longer in its place.
+    #[error(
+        "{} was removed or replaced while it was recorded into{}; stop, and record again",
+        path.display(), gone(*rows)
+    )]
+    Removed {
+        /// The file or folder.
+        path: PathBuf,
+        /// Rows that this process had stored in it.
+        rows: u64,
+    },
     /// A JSON file of the layout that can't be read.
     #[error("{} is not what ML-Dash writes there: {reason}", path.display())]
     Malformed {
@@ -50,16 +61,35 @@ pub enum StoreError {
     },
 }
 
+fn gone(rows: u64) -> String {
+    if rows > 0 { format!(", with {rows} rows that were stored in it") } else { String::new() }
+}
+
 impl StoreError {
     /// For `map_err`: adds the operation and the path.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
+    /// What is wrong, without the path.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Io { source, .. } => source.to_string(),
+            Self::Malformed { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Returns true if the disk is full, over quota or out of inodes: retry when there is space.
     pub fn is_out_of_space(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
         matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
+    /// Returns true if what was being written is gone from its place: only opening the experiment
+    /// anew helps.
+    pub fn is_removed(&self) -> bool {
+        matches!(self, Self::Removed { .. })
     }
 
     /// Returns true if the process or the system is at its limit of open files.

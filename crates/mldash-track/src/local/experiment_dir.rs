@@ -6,11 +6,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::appender;
+use super::atomic::remove_leftovers;
+use super::damage;
+use super::disk;
 use super::error::StoreError;
 use super::experiment_file::{self, ExperimentNotes};
+use super::handles;
 use super::lock::WriterLock;
-use super::metadata::{TrackInfo, TrackMetadata};
-use super::snapshot::Snapshot;
+use super::metadata::{TRACK_FILE, TrackInfo, TrackMetadata, folder_of, known_topic};
+use super::snapshot::{DATA_FILE, Snapshot};
 use crate::name::{ExperimentName, TrackName};
 use crate::options::LastRun;
 use crate::run::RunNotes;
@@ -24,7 +28,23 @@ pub(crate) struct ExperimentDir {
 /// An experiment opened for writing. It owns the lock.
 #[derive(Debug)]
 pub(crate) struct WriteAccess {
-    _lock: WriterLock,
+    lock: WriterLock,
+}
+
+/// A track found on disk.
+#[derive(Debug)]
+struct FoundTrack {
+    folder: PathBuf,
+    metadata: TrackMetadata,
+    /// The topic is only guessed from the folder's name: `robot_pose` may be `robot/pose`.
+    is_guess: bool,
+}
+
+impl WriteAccess {
+    /// Fails if the experiment's folder was removed or replaced meanwhile.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        self.lock.check()
+    }
 }
 
 impl ExperimentDir {
@@ -50,7 +70,7 @@ impl ExperimentDir {
 
     /// Returns true if an experiment was recorded here.
     pub(crate) fn exists(&self) -> bool {
-        experiment_file::exists(&self.path) || self.tracks_folder().exists()
+        experiment_file::exists(&self.path) || self.tracks_folder().is_dir()
     }
 
     /// Creates the experiment or continues it: takes the writer's lock and repairs what a crash
@@ -61,15 +81,39 @@ impl ExperimentDir {
         last_run: LastRun,
     ) -> Result<WriteAccess, StoreError> {
         let tracks = self.tracks_folder();
-        fs::create_dir_all(&tracks).map_err(StoreError::io("create", &tracks))?;
+        disk::create_folders_durably(&tracks).map_err(StoreError::io("create", &tracks))?;
         let lock = WriterLock::acquire(&self.path)?;
+        self.remove_leftovers()?;
         self.take_over(name, last_run)?;
-        for metadata in self.track_metadata()? {
-            if let Ok(name) = metadata.topic.parse::<TrackName>() {
-                appender::recover(self, &name)?;
-            }
+        for track in self.found_tracks()? {
+            self.recover(&track)?;
         }
-        Ok(WriteAccess { _lock: lock })
+        Ok(WriteAccess { lock })
+    }
+
+    /// A track that can't be repaired is reported and left as it is: the others can be recorded.
+    fn recover(&self, track: &FoundTrack) -> Result<(), StoreError> {
+        // Whoever appends to it knows its topic.
+        let Some(name) = track.metadata.topic.parse().ok().filter(|_| !track.is_guess) else {
+            return Ok(());
+        };
+        match appender::recover(self, &name) {
+            Err(error) if !error.is_out_of_handles() && !error.is_out_of_space() => {
+                let reason = &error as &dyn std::error::Error;
+                tracing::error!(reason, "track `{name}` can't be used; the others are");
+                Ok(())
+            }
+            recovered => recovered,
+        }
+    }
+
+    /// Removes what killed processes left half written.
+    fn remove_leftovers(&self) -> Result<(), StoreError> {
+        [self.path.clone(), self.path.join("files"), self.path.join(".sync")]
+            .into_iter()
+            .chain(self.track_folders()?)
+            .for_each(|folder| remove_leftovers(&folder));
+        Ok(())
     }
 
     /// The root that the experiment `name` is under.
@@ -80,7 +124,7 @@ impl ExperimentDir {
     /// Takes the writer's lock, unless somebody holds it.
     pub(crate) fn try_lock(&self) -> Result<Option<WriteAccess>, StoreError> {
         match WriterLock::acquire(&self.path) {
-            Ok(lock) => Ok(Some(WriteAccess { _lock: lock })),
+            Ok(lock) => Ok(Some(WriteAccess { lock })),
             Err(StoreError::Locked { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -113,20 +157,29 @@ impl ExperimentDir {
             if last_run == LastRun::Leave || !run.mark_crash() {
                 return ExperimentNotes::default();
             }
-            tracing::warn!("the last run of {name} ended without closing; going on behind it");
+            tracing::warn!("the last run of {name} was not closed (crash or kill); appending");
             run.into()
         })
     }
 
-    /// Lists the tracks whose topic `wanted` accepts, by topic.
+    /// Lists the tracks whose topic `wanted` accepts, by topic. A track whose rows can't be read is
+    /// reported and left out.
     pub(crate) fn tracks(
         &self,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<TrackInfo>, StoreError> {
         let mut tracks = Vec::new();
-        for metadata in self.track_metadata()?.into_iter().filter(|m| wanted(&m.topic)) {
-            let folder = self.tracks_folder().join(metadata.topic.replace('/', "_"));
-            tracks.push(track_info(&folder, metadata)?);
+        for track in self.found_tracks()?.into_iter().filter(|track| wanted(&track.metadata.topic))
+        {
+            let topic = track.metadata.topic.clone();
+            match track_info(&track.folder, track.metadata) {
+                Err(error) if error.is_out_of_handles() => return Err(error),
+                Err(error) => {
+                    let reason = &error as &dyn std::error::Error;
+                    tracing::error!(reason, "track `{topic}` is not listed");
+                }
+                Ok(info) => tracks.push(info),
+            }
         }
         tracks.sort_by(|a, b| a.topic.cmp(&b.topic));
         Ok(tracks)
@@ -140,33 +193,67 @@ impl ExperimentDir {
         let mut topics = Vec::new();
         for folder in self.track_folders()? {
             if !seen.contains(&folder)
-                && let Some(metadata) = TrackMetadata::load(&folder)?
+                && let Some(track) = found_track(folder)?
             {
-                topics.push(metadata.topic);
-                seen.insert(folder);
+                topics.push(track.metadata.topic);
+                seen.insert(track.folder);
             }
         }
         Ok(topics)
     }
 
-    fn track_metadata(&self) -> Result<Vec<TrackMetadata>, StoreError> {
+    fn found_tracks(&self) -> Result<Vec<FoundTrack>, StoreError> {
         let mut found = Vec::new();
         for folder in self.track_folders()? {
-            found.extend(TrackMetadata::load(&folder)?);
+            found.extend(found_track(folder)?);
         }
         Ok(found)
     }
 
+    /// The folders that may hold a track; other files are left alone.
     fn track_folders(&self) -> Result<Vec<PathBuf>, StoreError> {
         let folder = self.tracks_folder();
         let list = || StoreError::io("list", &folder);
-        let entries = match fs::read_dir(&folder) {
+        let entries = match handles::with_room(|| fs::read_dir(&folder)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(list()(error)),
         };
-        entries.map(|entry| entry.map(|entry| entry.path()).map_err(list())).collect()
+        let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(list()));
+        let is_folder =
+            |path: &Result<PathBuf, _>| path.as_ref().map_or(true, |path| path.is_dir());
+        paths.filter(is_folder).collect()
     }
+}
+
+/// The track in `folder`, whether its metadata can be used or not; `None` without a track.
+fn found_track(folder: PathBuf) -> Result<Option<FoundTrack>, StoreError> {
+    if let Some(metadata) = TrackMetadata::load(&folder)? {
+        return Ok(Some(FoundTrack { folder, metadata, is_guess: false }));
+    }
+    let has_rows = fs::metadata(folder.join(DATA_FILE)).is_ok_and(|data| data.len() > 0);
+    if !has_rows {
+        return Ok(None);
+    }
+    // It may have been written between the two looks.
+    if let Some(metadata) = TrackMetadata::load(&folder)? {
+        return Ok(Some(FoundTrack { folder, metadata, is_guess: false }));
+    }
+    if let Some(topic) = known_topic(&folder) {
+        let metadata = TrackMetadata::rebuilt(&topic);
+        return Ok(Some(FoundTrack { folder, metadata, is_guess: false }));
+    }
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let Some(topic) = name.filter(|name| name.parse::<TrackName>().is_ok()) else {
+        return Ok(None);
+    };
+    let is_guess = folder_of(topic).contains('_');
+    if is_guess {
+        let reason = format!("it is missing or unusable, so the track is called `{topic}`");
+        damage::report(&folder.join(TRACK_FILE), &reason);
+    }
+    let metadata = TrackMetadata::rebuilt(topic);
+    Ok(Some(FoundTrack { folder, metadata, is_guess }))
 }
 
 fn track_info(folder: &Path, metadata: TrackMetadata) -> Result<TrackInfo, StoreError> {

@@ -1,14 +1,16 @@
 //! `experiment.json`, as the Python SDK 0.11.0 writes it, plus the status that ML-Dash's server
 //! keeps. Unknown keys are kept.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::damage;
 use super::error::StoreError;
-use super::metadata::{Extra, load_json, save_json, utc_now};
+use super::handles;
+use super::metadata::{Extra, load_json, load_json_if_usable, save_json, utc_now};
 use crate::name::ExperimentName;
 
 const EXPERIMENT_FILE: &str = "experiment.json";
@@ -140,14 +142,19 @@ impl ExperimentFile {
     }
 }
 
-/// Returns true if `folder` has the file.
+/// Returns true if `folder` has the file, usable or not.
 pub(super) fn exists(folder: &Path) -> bool {
-    folder.join(EXPERIMENT_FILE).exists()
+    let path = folder.join(EXPERIMENT_FILE);
+    path.exists() && !path.is_dir()
 }
 
-/// The notes on the experiment in `folder`; empty if it has no file.
+/// The notes on the experiment in `folder`; empty if it has no file, or one that can't be used,
+/// which is reported once.
+///
+/// # Errors
+/// Fails if there are too many open files to tell.
 pub(super) fn load(folder: &Path) -> Result<ExperimentNotes, StoreError> {
-    let file: Option<ExperimentFile> = load_json(&folder.join(EXPERIMENT_FILE))?;
+    let file: Option<ExperimentFile> = load_json_if_usable(&folder.join(EXPERIMENT_FILE))?;
     Ok(file.map(|file| file.notes()).unwrap_or_default())
 }
 
@@ -159,10 +166,9 @@ pub(super) fn annotate(
     change: impl FnOnce(ExperimentNotes) -> ExperimentNotes,
 ) -> Result<(), StoreError> {
     let lock_path = folder.join(LOCK_FILE);
-    let lock = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&lock_path)
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    let lock = handles::with_room(|| options.open(&lock_path))
         .map_err(StoreError::io("open", &lock_path))?;
     // Held until the file is dropped.
     lock.lock().map_err(StoreError::io("lock", &lock_path))?;
@@ -172,15 +178,12 @@ pub(super) fn annotate(
     save_json(&path, &file).map(|_| ())
 }
 
-/// Puts aside a file that can't be parsed, such as one that the SDK left torn: it must not keep a
-/// robot from recording.
+/// Puts aside a file that can't be read or parsed, such as one that the SDK left torn: it must not
+/// keep a robot from recording.
 fn load_or_put_aside(path: &Path) -> Result<Option<ExperimentFile>, StoreError> {
     match load_json(path) {
-        Err(StoreError::Malformed { path, reason }) => {
-            let aside = path.with_added_extension("bad");
-            fs::rename(&path, &aside).map_err(StoreError::io("rename", &path))?;
-            let (path, aside) = (path.display(), aside.display());
-            tracing::warn!("{path} is unusable ({reason}), put aside as {aside}");
+        Err(error) if !error.is_out_of_handles() => {
+            damage::clear_the_way(path, &error.reason());
             Ok(None)
         }
         loaded => loaded,

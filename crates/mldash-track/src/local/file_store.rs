@@ -21,9 +21,11 @@ mod folding;
 mod following;
 mod journal;
 mod listing;
+mod rebuilding;
+#[cfg(test)]
+mod tests;
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,9 +33,9 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::disk;
 use super::error::StoreError;
 use super::file_id;
-use super::handles;
 use super::metadata::{Extra, utc_now};
 use crate::name::{ExperimentName, FilePath};
 #[cfg(feature = "remote")]
@@ -160,7 +162,7 @@ impl FileStore {
         file: WholeFile,
     ) -> Result<Option<FileInfo>, StoreError> {
         self.save_by(place, about, |data| {
-            fs::rename(&file.path, data).map_err(StoreError::io("move", &file.path))?;
+            disk::rename(&file.path, data).map_err(StoreError::io("move", &file.path))?;
             Ok((file.size_bytes, file.checksum))
         })
     }
@@ -178,7 +180,7 @@ impl FileStore {
             .and_then(|info| Ok(self.journal.lock().append(&info)?.then_some(info)));
         if !matches!(saved, Ok(Some(_))) {
             // Half a file under an unlisted id is useless.
-            let _ = fs::remove_dir_all(&data_folder);
+            let _ = disk::remove_tree(&data_folder);
         } else {
             self.saved.fetch_add(1, Ordering::Relaxed);
         }
@@ -216,11 +218,11 @@ impl FileStore {
     /// Claims a new id and its folder.
     fn claim_id(&self, place: &FilePath) -> Result<(u64, PathBuf), StoreError> {
         let parent = self.folder.join(place.folder());
-        fs::create_dir_all(&parent).map_err(StoreError::io("create", &parent))?;
+        disk::create_folders(&parent).map_err(StoreError::io("create", &parent))?;
         loop {
             let id = file_id::next();
             let folder = parent.join(id.to_string());
-            match fs::create_dir(&folder) {
+            match disk::create_folder(&folder) {
                 Ok(()) => return Ok((id, folder)),
                 // Left by a run whose clock was ahead.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -266,9 +268,7 @@ impl FileStore {
         self.fold()?;
         let saved = self.saved.swap(0, Ordering::Relaxed);
         if saved > 0 {
-            let folder = File::open(&self.folder).map_err(StoreError::io("open", &self.folder))?;
-            rustix::fs::syncfs(&folder)
-                .map_err(|error| StoreError::io("sync", &self.folder)(error.into()))?;
+            disk::sync_file_system(&self.folder).map_err(StoreError::io("sync", &self.folder))?;
         }
         Ok(saved)
     }
@@ -280,8 +280,7 @@ fn write_hashed(
     source: &mut dyn Read,
     source_path: &Path,
 ) -> Result<(u64, String), StoreError> {
-    let mut file =
-        handles::with_room(|| File::create_new(path)).map_err(StoreError::io("create", path))?;
+    let file = disk::create_new(path).map_err(StoreError::io("create", path))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; COPY_BYTES];
     let mut size_bytes = 0;
@@ -294,7 +293,7 @@ fn write_hashed(
         };
         let chunk = &buffer[..read];
         hash.update(chunk);
-        file.write_all(chunk).map_err(StoreError::io("write", path))?;
+        disk::write_all(&file, path, chunk).map_err(StoreError::io("write", path))?;
         size_bytes += read as u64;
     }
     Ok((size_bytes, hex(&hash.finalize())))
@@ -308,119 +307,4 @@ pub(crate) fn checksum(bytes: &[u8]) -> String {
 /// Hexadecimal, as checksums are written.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    fn store(root: &Path) -> FileStore {
-        FileStore::new(root, &"alice/warehouse/run-1".parse().unwrap())
-    }
-
-    fn save(store: &FileStore, name: &str, bytes: &[u8]) -> FileInfo {
-        let place = format!("frames/{name}").parse().unwrap();
-        let about = FileDescription::default();
-        store.save(&place, about, &mut &*bytes, Path::new(name)).unwrap().unwrap()
-    }
-
-    /// Names and contents, as a newly started process sees them.
-    fn seen(root: &Path) -> Vec<(String, String)> {
-        let store = store(root);
-        let read = |file: FileInfo| {
-            let text = fs::read_to_string(store.data_path(&file).unwrap()).unwrap();
-            (file.filename, text)
-        };
-        store.list().unwrap().iter().cloned().map(read).collect()
-    }
-
-    /// The state after two runs. The second run saved over a file of the first and over one of its
-    /// own.
-    fn recorded(root: &Path) -> [(String, String); 3] {
-        let first = store(root);
-        save(&first, "a", b"a1");
-        save(&first, "b", b"b1");
-        first.fold().unwrap();
-        let second = store(root);
-        save(&second, "a", b"a2");
-        save(&second, "c", b"c1");
-        save(&second, "c", b"c2");
-        [("a", "a2"), ("b", "b1"), ("c", "c2")].map(|(n, t)| (n.to_owned(), t.to_owned()))
-    }
-
-    #[test]
-    fn a_process_that_ends_before_a_fold_loses_no_file() {
-        let root = tempfile::tempdir().unwrap();
-        let expected = recorded(root.path());
-        assert_eq!(seen(root.path()), expected);
-        store(root.path()).fold().unwrap();
-        assert_eq!(seen(root.path()), expected);
-    }
-
-    #[test]
-    fn a_crash_anywhere_in_a_fold_is_made_good_by_the_next() {
-        let root = tempfile::tempdir().unwrap();
-        let expected = recorded(root.path());
-        let files = root.path().join("files");
-        let (journal, aside) =
-            (files.join(".files_journal.jsonl"), files.join(".files_journal.aside.jsonl"));
-        // Only set aside.
-        fs::rename(&journal, &aside).unwrap();
-        assert_eq!(seen(root.path()), expected);
-        // All done except removing the journal set aside.
-        let text = fs::read(&aside).unwrap();
-        store(root.path()).fold().unwrap();
-        fs::write(&aside, &text).unwrap();
-        assert_eq!(seen(root.path()), expected);
-        // The same, with more recorded since.
-        let third = store(root.path());
-        save(&third, "b", b"b2");
-        third.fold().unwrap();
-        assert!(!aside.exists() && !journal.exists());
-        let names = seen(root.path());
-        assert_eq!(names[1], ("b".to_owned(), "b2".to_owned()));
-        assert_eq!((&names[0], &names[2]), (&expected[0], &expected[2]));
-    }
-
-    #[test]
-    fn a_folder_called_like_a_files_id_outlives_that_file() {
-        let root = tempfile::tempdir().unwrap();
-        let store = store(root.path());
-        let first = save(&store, "a", b"a1");
-        save(&store, &format!("{}/b", first.id), b"b1");
-        save(&store, "a", b"a2");
-        store.fold().unwrap();
-        let seen: Vec<String> = seen(root.path()).into_iter().map(|(_, text)| text).collect();
-        assert_eq!(seen, ["a2", "b1"]);
-    }
-
-    #[test]
-    fn a_torn_last_line_of_the_journal_is_no_file() {
-        let root = tempfile::tempdir().unwrap();
-        let store = store(root.path());
-        save(&store, "a", b"a");
-        save(&store, "b", b"b");
-        let journal = root.path().join("files/.files_journal.jsonl");
-        let text = fs::read(&journal).unwrap();
-        fs::write(&journal, &text[..text.len() - 9]).unwrap();
-        assert_eq!(seen(root.path()), [("a".to_owned(), "a".to_owned())]);
-    }
-
-    #[test]
-    fn the_list_is_rewritten_seldom_however_many_files_come() {
-        let root = tempfile::tempdir().unwrap();
-        let store = store(root.path());
-        let mut folds = 0;
-        for i in 0..1000 {
-            save(&store, &format!("{i:05}"), b"x");
-            if store.is_fold_due() {
-                store.fold().unwrap();
-                folds += 1;
-            }
-        }
-        assert!(folds < 40, "{folds} folds");
-        assert_eq!(store.close().unwrap(), 1000);
-    }
 }

@@ -328,7 +328,7 @@ impl Follower {
 pub(crate) fn remove_track_data(folder: &Path) -> Result<(), StoreError> {
     index_file::remove(folder)?;
     let path = Follower::data_path(folder);
-    std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))
+    super::disk::remove_file(&path).map_err(StoreError::io("remove", &path))
 }
 
 /// How much of `new` counts as taken, if `taken` was taken of `old`, the file that it replaced.

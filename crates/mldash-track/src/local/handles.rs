@@ -2,7 +2,7 @@
 //! recently used ones are closed, and reopened when needed. A recording with more tracks than the
 //! system allows open files is slower but loses nothing.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ struct Slot {
 
 /// Distinguishes a file from another one in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     /// Inodes are reused, so compare this too. Unknown on some file systems.
@@ -90,6 +90,14 @@ impl KeptFile {
         Ok(Identity::of(file)? == self.identity)
     }
 
+    /// Returns true if the file is still at its path.
+    ///
+    /// # Errors
+    /// Returns the operating system's error.
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
+        self.identity.is_at(&self.path)
+    }
+
     fn keep(&self, file: Arc<File>) {
         self.slot.note_use();
         *self.slot.file.lock() = Some(file);
@@ -110,10 +118,34 @@ impl Slot {
 
 impl Identity {
     fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        let created = metadata.created().ok();
-        Ok(Self { device: metadata.dev(), inode: metadata.ino(), created })
+        Ok(Self::from(&file.metadata()?))
     }
+
+    /// That of the file or folder at `path`.
+    pub(super) fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self::from(&fs::metadata(path)?))
+    }
+
+    /// Returns true if this file is at `path`.
+    pub(super) fn is_at(self, path: &Path) -> io::Result<bool> {
+        match Self::at(path) {
+            Ok(found) => Ok(found == self),
+            // A part of the path may have become a file.
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl From<&Metadata> for Identity {
+    fn from(metadata: &Metadata) -> Self {
+        let created = metadata.created().ok();
+        Self { device: metadata.dev(), inode: metadata.ino(), created }
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Calls `open`, which opens a file. If the process or the system is out of file handles, closes
@@ -170,7 +202,6 @@ fn forget_closed(open: &mut Vec<Weak<Slot>>) {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::io::Write;
 
     use super::*;

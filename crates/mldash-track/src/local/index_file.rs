@@ -1,5 +1,6 @@
 //! `.index.json`: the index of a data file when somebody last read or closed it. It is valid as
-//! long as the file has only grown since; any other change makes it stale.
+//! long as the file has only grown since; any other change makes it stale. A checksum shows damage
+//! of the index itself.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,13 +10,15 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::replace_file;
+use super::atomic::{put_aside, replace_file};
+use super::damage;
+use super::disk;
 use super::error::StoreError;
 use super::index::{Block, Index};
 use crate::row::Column;
 
-const FILE_NAME: &str = ".index.json";
-const VERSION: u32 = 1;
+pub(super) const FILE_NAME: &str = ".index.json";
+const VERSION: u32 = 2;
 
 /// Bytes compared at each end of the covered part to check that an index fits its file.
 const PROBE_BYTES: u64 = 4096;
@@ -23,6 +26,16 @@ const PROBE_BYTES: u64 = 4096;
 #[derive(Serialize, Deserialize)]
 struct IndexFile {
     version: u32,
+    /// The track, in case its metadata is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    topic: Option<String>,
+    /// CRC-32 of `index` as JSON.
+    checksum: u32,
+    index: StoredIndex,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredIndex {
     fingerprint: Fingerprint,
     columns: BTreeSet<Column>,
     blocks: Vec<Block>,
@@ -64,14 +77,11 @@ fn crc_at(data: &File, offset: u64, len: u64) -> io::Result<u32> {
 
 /// The stored index of `data`, the data file in `folder`; `None` if it is absent, damaged or stale.
 pub(super) fn load(folder: &Path, data: &File) -> io::Result<Option<Index>> {
-    let Ok(text) = fs::read(folder.join(FILE_NAME)) else {
-        return Ok(None);
-    };
-    let Ok(stored) = serde_json::from_slice::<IndexFile>(&text) else {
+    let Some(stored) = read_intact(&folder.join(FILE_NAME)) else {
         return Ok(None);
     };
     let file_len = data.metadata()?.len();
-    if stored.version != VERSION || stored.fingerprint.end > file_len {
+    if stored.fingerprint.end > file_len {
         return Ok(None);
     }
     let now = Fingerprint::of(data, stored.fingerprint.end)?;
@@ -82,18 +92,60 @@ pub(super) fn load(folder: &Path, data: &File) -> io::Result<Option<Index>> {
     Ok(index.filter(|index| index.end() == now.end))
 }
 
-/// Stores the index of `data` in `folder`.
-pub(super) fn save(folder: &Path, data: &File, index: &Index) -> Result<(), StoreError> {
+/// Reports damage, which only costs the time to index the rows again.
+fn read_intact(path: &Path) -> Option<StoredIndex> {
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => {
+            damage::report(path, &error.to_string());
+            return None;
+        }
+    };
+    let parsed = serde_json::from_slice::<IndexFile>(&text);
+    match parsed {
+        // Written by another version of this program.
+        _ if serde_json::from_slice::<Version>(&text).is_ok_and(|v| v.version != VERSION) => None,
+        Ok(file) if checksum(&file.index).is_ok_and(|sum| sum == file.checksum) => Some(file.index),
+        Ok(_) => {
+            damage::report(path, "its checksum is wrong");
+            None
+        }
+        Err(error) => {
+            damage::report(path, &error.to_string());
+            None
+        }
+    }
+}
+
+/// An index that was read back is written in the same way, so this needs no raw text.
+fn checksum(index: &StoredIndex) -> serde_json::Result<u32> {
+    Ok(crc32fast::hash(&serde_json::to_vec(index)?))
+}
+
+/// Stores the index of `data`, the data file of the track `topic`, in `folder`.
+pub(super) fn save(
+    folder: &Path,
+    topic: Option<String>,
+    data: &File,
+    index: &Index,
+) -> Result<(), StoreError> {
     let path = folder.join(FILE_NAME);
     let fingerprint =
         Fingerprint::of(data, index.end()).map_err(StoreError::io("index", folder))?;
-    let file = IndexFile {
-        version: VERSION,
+    let index = StoredIndex {
         fingerprint,
         columns: index.columns().clone(),
         blocks: index.blocks().to_vec(),
     };
-    let text = serde_json::to_vec(&file)
+    let text = checksum(&index).and_then(|checksum| {
+        serde_json::to_vec(&IndexFile { version: VERSION, topic, checksum, index })
+    });
+    let text = text
         .map_err(|error| StoreError::Malformed { path: path.clone(), reason: error.to_string() })?;
     replace_file(&path, &text)
 }
@@ -101,10 +153,11 @@ pub(super) fn save(folder: &Path, data: &File, index: &Index) -> Result<(), Stor
 /// Removes the stored index before the file that it describes is replaced.
 pub(super) fn remove(folder: &Path) -> Result<(), StoreError> {
     let path = folder.join(FILE_NAME);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StoreError::io("remove", &path)(error))
+    match disk::remove_file(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(_) if path.is_dir() => {
+            put_aside(&path, "it is a folder").map_err(StoreError::io("rename", &path))
         }
-        _ => Ok(()),
+        removed => removed.map_err(StoreError::io("remove", &path)),
     }
 }

@@ -2,13 +2,14 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::error::StoreError;
+use super::handles::{self, Identity};
 
 /// Not ML-Dash's `.experiment.lock`: its SDK waits for that one even to read.
 const LOCK_FILE: &str = ".writer.lock";
@@ -21,6 +22,8 @@ const LOOKS_OUTWAITED: u32 = 5;
 #[derive(Debug)]
 pub(super) struct WriterLock {
     file: File,
+    folder: PathBuf,
+    identity: Identity,
 }
 
 impl WriterLock {
@@ -30,13 +33,10 @@ impl WriterLock {
     /// [`StoreError::Locked`] with the holder's own text if another writer holds it.
     pub(super) fn acquire(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(LOCK_FILE);
-        let mut file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .write(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(StoreError::io("open", &path))?;
+        let mut options = OpenOptions::new();
+        options.create(true).read(true).write(true).truncate(false);
+        let mut file =
+            handles::with_room(|| options.open(&path)).map_err(StoreError::io("open", &path))?;
         match try_lock_patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -60,7 +60,18 @@ impl WriterLock {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(holder.as_bytes()))
             .map_err(StoreError::io("write", &path))?;
-        Ok(Self { file })
+        let identity = Identity::at(folder).map_err(StoreError::io("look at", folder))?;
+        Ok(Self { file, folder: folder.to_owned(), identity })
+    }
+
+    /// Fails if the experiment's folder was removed or replaced meanwhile: then the lock protects
+    /// nothing.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match self.identity.is_at(&self.folder) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Removed { path: self.folder.clone(), rows: 0 }),
+            Err(error) => Err(StoreError::io("look at", &self.folder)(error)),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::cursor::{LoadedBlock, RawRow};
+use super::blocks::{LoadedBlock, RawRow, SortedBlocks};
 use super::error::StoreError;
 use super::index::{Block, Index};
 use super::snapshot::DataFile;
@@ -40,15 +40,6 @@ pub(super) struct Finder {
     kept: KeptBlocks,
 }
 
-/// Blocks in an order that shows which of them may hold a time.
-#[derive(Debug, Default)]
-struct SortedBlocks {
-    /// Sorted by smallest time.
-    blocks: Vec<Block>,
-    /// The largest time of each block and all before it.
-    max_through: Vec<f64>,
-}
-
 /// The blocks used last.
 #[derive(Debug, Default)]
 struct KeptBlocks(VecDeque<Arc<LoadedBlock>>);
@@ -61,7 +52,7 @@ impl Lookup {
         start: f64,
         end: f64,
     ) -> Self {
-        let blocks = SortedBlocks::new(blocks.filter(|b| b.max >= start && b.min <= end));
+        let blocks = SortedBlocks::between(blocks, start, end);
         Self { data, blocks, start, end, kept: KeptBlocks::default() }
     }
 
@@ -127,31 +118,6 @@ impl Finder {
         let mut holders = self.sorted.holding(secs);
         holders.extend(blocks[self.sorted_count..].iter().filter(|b| b.may_hold(secs)).copied());
         self.kept.row(file, path, holders, ts)
-    }
-}
-
-impl SortedBlocks {
-    fn new(blocks: impl Iterator<Item = Block>) -> Self {
-        let mut blocks: Vec<Block> = blocks.filter(|b| b.rows > 0).collect();
-        blocks.sort_by(|a, b| a.min.total_cmp(&b.min));
-        let running_max = |max: &mut f64, block: &Block| {
-            *max = max.max(block.max);
-            Some(*max)
-        };
-        let max_through = blocks.iter().scan(f64::NEG_INFINITY, running_max).collect();
-        Self { blocks, max_through }
-    }
-
-    /// The number of blocks that begin at or before `secs`.
-    fn count_from(&self, secs: f64) -> usize {
-        self.blocks.partition_point(|block| block.min <= secs)
-    }
-
-    /// The blocks that may hold a row of this time.
-    fn holding(&self, secs: f64) -> Vec<Block> {
-        let from = self.count_from(secs);
-        let reaching = (0..from).rev().take_while(|i| self.max_through[*i] >= secs);
-        reaching.map(|i| self.blocks[i]).filter(|block| block.may_hold(secs)).collect()
     }
 }
 

@@ -8,8 +8,11 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::atomic::replace_file;
+use super::atomic::{create_file, replace_file};
+use super::damage;
 use super::error::StoreError;
+use super::handles;
+use super::{index_file, schema_file};
 use crate::name::TrackName;
 
 pub(super) const TRACK_FILE: &str = "metadata.json";
@@ -76,37 +79,69 @@ pub(crate) struct TrackMetadata {
 
 impl TrackMetadata {
     pub(super) fn new(name: &TrackName) -> Self {
+        Self { created_at: Some(utc_now()), ..Self::rebuilt(name.as_str()) }
+    }
+
+    /// The metadata of a track whose own can't be used.
+    pub(super) fn rebuilt(topic: &str) -> Self {
         Self {
-            track_id: format!("local-track-{}", name.folder()),
-            topic: name.to_string(),
+            track_id: format!("local-track-{}", folder_of(topic)),
+            topic: topic.to_owned(),
             columns: Vec::new(),
             total_entries: 0,
             first_timestamp: None,
             last_timestamp: None,
-            created_at: Some(utc_now()),
+            created_at: None,
             extra: Extra::new(),
         }
     }
 
-    /// Loads the metadata of the track in `folder`; `None` if there is none.
+    /// Loads the metadata of the track in `folder`; `None` if there is none. Metadata that can't be
+    /// used, or is another folder's, is reported once and counts as none: rows are read without it.
+    ///
+    /// # Errors
+    /// Fails if there are too many open files to tell.
     pub(super) fn load(folder: &Path) -> Result<Option<Self>, StoreError> {
-        load_json(&folder.join(TRACK_FILE))
+        let path = folder.join(TRACK_FILE);
+        let Some(metadata) = load_json_if_usable::<Self>(&path)? else { return Ok(None) };
+        if folder.file_name().is_some_and(|name| *name != *folder_of(&metadata.topic)) {
+            let reason = format!("it is that of `{}`, which has another folder", metadata.topic);
+            damage::report(&path, &reason);
+            return Ok(None);
+        }
+        Ok(Some(metadata))
     }
 
     /// Loads the metadata of the track `topic` in `folder`, which may belong to another topic.
     pub(crate) fn load_for(topic: &str, folder: &Path) -> Result<Option<Self>, StoreError> {
-        match Self::load(folder)? {
-            Some(metadata) if metadata.topic != topic => Err(StoreError::FolderCollision {
+        let metadata = Self::load(folder)?;
+        let known = match &metadata {
+            Some(metadata) => Some(metadata.topic.clone()),
+            None => known_topic(folder),
+        };
+        match known {
+            Some(existing) if existing != topic => Err(StoreError::FolderCollision {
                 requested: topic.to_owned(),
-                existing: metadata.topic,
+                existing,
                 folder: folder.to_owned(),
             }),
-            metadata => Ok(metadata),
+            _ => Ok(metadata),
         }
     }
 
+    /// Replaces the stored metadata.
     pub(super) fn save(&self, folder: &Path) -> Result<(), StoreError> {
         save_json(&folder.join(TRACK_FILE), self).map(|_| ())
+    }
+
+    /// Stores the metadata of a new track. It survives a power cut once it is
+    /// [saved](Self::save) again.
+    pub(super) fn create(&self, folder: &Path) -> Result<(), StoreError> {
+        let path = folder.join(TRACK_FILE);
+        if fs::symlink_metadata(&path).is_ok() {
+            damage::clear_the_way(&path, "it does not describe this track");
+        }
+        create_file(&path, &to_json(&path, self)?)
     }
 
     /// The track's notes. Skips values of an unexpected type from other programs.
@@ -138,8 +173,32 @@ pub(crate) fn utc_now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
+/// The folder of a track.
+pub(super) fn folder_of(topic: &str) -> String {
+    topic.replace('/', "_")
+}
+
+/// The topic of the track in `folder`: from its metadata, else from our other files.
+pub(super) fn known_topic(folder: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        topic: String,
+    }
+    let files = [TRACK_FILE, index_file::FILE_NAME, schema_file::FILE_NAME];
+    let mut named = files.into_iter().filter_map(|name| {
+        let text = fs::read(folder.join(name)).ok()?;
+        Some(serde_json::from_slice::<Named>(&text).ok()?.topic)
+    });
+    let name = folder.file_name()?;
+    named.find(|topic| *name == *folder_of(topic))
+}
+
+/// Loads a JSON file; `None` if there is none.
+///
+/// # Errors
+/// Fails on a file that can't be read or parsed.
 pub(super) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let text = match fs::read(path) {
+    let text = match handles::with_room(|| fs::read(path)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StoreError::io("read", path)(error)),
@@ -147,11 +206,32 @@ pub(super) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, S
     serde_json::from_slice(&text).map(Some).map_err(|error| malformed(path, &error))
 }
 
+/// Like [`load_json`], for a file that rows don't depend on: one that can't be read or parsed is
+/// reported once and counts as none.
+///
+/// # Errors
+/// Fails if there are too many open files to tell.
+pub(super) fn load_json_if_usable<T: DeserializeOwned>(
+    path: &Path,
+) -> Result<Option<T>, StoreError> {
+    load_json(path).or_else(|error| {
+        if error.is_out_of_handles() {
+            return Err(error);
+        }
+        damage::report(path, &error.reason());
+        Ok(None)
+    })
+}
+
 /// Returns the number of bytes written.
 pub(super) fn save_json<T: Serialize>(path: &Path, value: &T) -> Result<u64, StoreError> {
-    let text = serde_json::to_vec(value).map_err(|error| malformed(path, &error))?;
+    let text = to_json(path, value)?;
     replace_file(path, &text)?;
     Ok(text.len() as u64)
+}
+
+fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| malformed(path, &error))
 }
 
 fn malformed(path: &Path, error: &serde_json::Error) -> StoreError {

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::replace_file_durably;
+use super::atomic::replace_file;
+use super::damage;
 use super::error::StoreError;
 use super::metadata::{TrackNotes, load_json};
 use crate::row::{RowSchema, TrackSchema};
 
-const FILE_NAME: &str = ".schema.json";
+pub(super) const FILE_NAME: &str = ".schema.json";
 const VERSION: u32 = 1;
 
 /// The key in a track's metadata that carries the schema to a server. ML-Dash has no other place
@@ -20,6 +21,9 @@ const NOTE: &str = "mldash_bridge.schema";
 #[derive(Serialize, Deserialize)]
 struct SchemaFile<R> {
     version: u32,
+    /// The track, in case its metadata is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    topic: Option<String>,
     rows: R,
 }
 
@@ -36,22 +40,27 @@ pub(crate) fn load(folder: &Path) -> Result<TrackSchema, StoreError> {
     }
 }
 
-/// Like [`load`], but logs a file that can't be read and continues: this loses types, never rows.
+/// Like [`load`], but reports a file that can't be read and continues: this loses types, never
+/// rows.
 pub(crate) fn load_if_readable(folder: &Path) -> TrackSchema {
     load(folder).unwrap_or_else(|error| {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "columns have the types of their values, not those declared");
+        let reason = format!(
+            "{}; until then, columns have the types of their values, not those declared",
+            error.reason()
+        );
+        damage::report(&folder.join(FILE_NAME), &reason);
         TrackSchema::default()
     })
 }
 
-/// Replaces the schema stored in `folder`.
-pub(super) fn save(folder: &Path, schema: &TrackSchema) -> Result<(), StoreError> {
-    let file = SchemaFile { version: VERSION, rows: schema.rows() };
+/// Replaces the schema stored in `folder`, which is that of the track `topic`.
+pub(super) fn save(folder: &Path, topic: &str, schema: &TrackSchema) -> Result<(), StoreError> {
+    let topic = Some(topic.to_owned());
+    let file = SchemaFile { version: VERSION, topic, rows: schema.rows() };
     let path = folder.join(FILE_NAME);
     let text = serde_json::to_vec(&file)
         .map_err(|error| StoreError::Malformed { path: path.clone(), reason: error.to_string() })?;
-    replace_file_durably(&path, &text)
+    replace_file(&path, &text)
 }
 
 /// Adds a track's declarations to `notes`, which go to a server.

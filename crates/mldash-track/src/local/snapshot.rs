@@ -13,6 +13,7 @@ use super::handles;
 use super::index::{Block, Index};
 use super::index_file;
 use super::lookup::Lookup;
+use super::metadata::known_topic;
 use crate::json::scan_row;
 use crate::row::Timestamp;
 
@@ -60,7 +61,8 @@ impl Snapshot {
         let rest = extend_index(&file, &mut index).map_err(StoreError::io("read", &path))?;
         if index.end() - known > WORTH_SAVING_BYTES {
             // This only helps the next reader; a read-only disk must not make this one fail.
-            let _ = index_file::save(folder, &file, &index);
+            let topic = known_topic(folder);
+            let _ = index_file::save(folder, topic, &file, &index);
         }
         let unended = unended_row(&mut index, &rest);
         Ok(Some(Self { data: Arc::new(DataFile { file, path }), index, unended }))

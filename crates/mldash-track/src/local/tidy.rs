@@ -1,12 +1,13 @@
 //! Rewrites a track's file atomically: sorted by time, one line per time.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::atomic::{sync_folder, temporary_beside};
+use super::atomic::{Durable, Replacement};
+use super::disk;
 use super::error::StoreError;
 use super::handles;
 use super::index::Index;
@@ -26,38 +27,28 @@ pub(super) fn rewrite(folder: &Path) -> Result<Index, StoreError> {
     if snapshot.index().bad_lines() > 0 {
         keep_bad_lines(folder, &path, snapshot.index())?;
     }
-    let temporary = temporary_beside(&path);
-    let index = write_sorted(&snapshot, &temporary)
-        .and_then(|index| {
-            fs::rename(&temporary, &path).map_err(StoreError::io("replace", &path))?;
-            sync_folder(folder).map_err(StoreError::io("sync", folder))?;
-            Ok(index)
-        })
-        .inspect_err(|_| {
-            // The original is untouched; the failed copy only takes space.
-            let _ = fs::remove_file(&temporary);
-        })?;
+    let index = write_sorted(&snapshot, &path)?;
     tracing::debug!(path = %path.display(), rows = index.rows(), "sorted and merged");
     Ok(index)
 }
 
-fn write_sorted(snapshot: &Snapshot, temporary: &Path) -> Result<Index, StoreError> {
-    let file = handles::with_room(|| File::create(temporary))
-        .map_err(StoreError::io("create", temporary))?;
+/// Replaces the file at `path`. If this fails, the original is untouched.
+fn write_sorted(snapshot: &Snapshot, path: &Path) -> Result<Index, StoreError> {
+    let file = Replacement::of(path).map_err(StoreError::io("replace", path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let mut index = Index::default();
     snapshot.index().columns().iter().for_each(|column| index.push_column(column));
-    for_each_line(snapshot, f64::INFINITY, temporary, |ts, line| {
+    for_each_line(snapshot, f64::INFINITY, path, |ts, line| {
         out.write_all(line)
             .and_then(|()| out.write_all(b"\n"))
-            .map_err(StoreError::io("write", temporary))?;
+            .map_err(StoreError::io("replace", path))?;
         index.push_row(ts, line.len() as u64 + 1);
         Ok(ControlFlow::Continue(()))
     })?;
     out.into_inner()
         .map_err(|error| error.into_error())
-        .and_then(|file| file.sync_all())
-        .map_err(StoreError::io("write", temporary))?;
+        .and_then(|file| file.keep(Durable::Now))
+        .map_err(StoreError::io("replace", path))?;
     Ok(index)
 }
 
@@ -95,19 +86,19 @@ fn keep_bad_lines(folder: &Path, data_path: &Path, index: &Index) -> Result<(), 
     let data =
         handles::with_room(|| File::open(data_path)).map_err(StoreError::io("open", data_path))?;
     let path = folder.join(BAD_LINES_FILE);
-    let mut kept = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&path)
-        .map_err(StoreError::io("open", &path))?;
+    let kept = disk::open_to_append(&path).map_err(StoreError::io("open", &path))?;
     for block in index.blocks().iter().filter(|b| b.bad > 0) {
         let mut bytes = vec![0; block.len as usize];
         data.read_exact_at(&mut bytes, block.offset).map_err(StoreError::io("read", data_path))?;
         let lines = bytes.split_inclusive(|b| *b == b'\n');
         for line in lines.filter(|l| !l.trim_ascii().is_empty() && scan_row(l, |_| {}).is_err()) {
-            kept.write_all(line).map_err(StoreError::io("append to", &path))?;
+            disk::write_all(&kept, &path, line).map_err(StoreError::io("append to", &path))?;
         }
     }
+    // Before the rewrite that leaves them out.
+    disk::sync(&kept, &path)
+        .and_then(|()| disk::sync_folder(folder))
+        .map_err(StoreError::io("sync", &path))?;
     tracing::warn!(lines = index.bad_lines(), kept_in = %path.display(),
         "lines that are not rows were taken out of {}", data_path.display());
     Ok(())

@@ -8,10 +8,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use parking_lot::{Condvar, Mutex};
 
 pub(super) use self::removal::remove_synced;
 use self::removal::{Usage, remove_synced_files};
@@ -20,6 +18,7 @@ use super::options::{Remote, WhenLocalFull};
 use crate::error::one_line;
 use crate::local::ExperimentDir;
 use crate::name::ExperimentName;
+use crate::repeating::Repeating;
 use crate::state::ExperimentState;
 
 /// How often the store is measured.
@@ -30,14 +29,8 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(600);
 /// Watches the store's size until it is dropped.
 #[derive(Debug)]
 pub(crate) struct LocalCap {
-    end: Arc<End>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct End {
-    ended: Mutex<bool>,
-    changed: Condvar,
+    ended: Arc<AtomicBool>,
+    _measuring: Repeating,
 }
 
 /// The limit, and what happens when it is reached.
@@ -54,51 +47,28 @@ pub(crate) struct CapSettings {
 struct Keeper {
     shared: Arc<ExperimentState>,
     settings: CapSettings,
-    end: Arc<End>,
+    ended: Arc<AtomicBool>,
     /// Experiments whose copy on the server could not be confirmed, and when to ask again.
     unconfirmed: HashMap<ExperimentName, Instant>,
 }
 
 impl LocalCap {
     pub(crate) fn start(shared: Arc<ExperimentState>, settings: CapSettings) -> io::Result<Self> {
-        let end = Arc::new(End::default());
-        let mut keeper = Keeper { shared, settings, end: end.clone(), unconfirmed: HashMap::new() };
+        let ended = Arc::new(AtomicBool::new(false));
+        let mut keeper =
+            Keeper { shared, settings, ended: ended.clone(), unconfirmed: HashMap::new() };
         // The server may take long to answer, and recording does not wait for that.
-        let mut is_settled = keeper.measure_first();
-        let run = move || {
-            loop {
-                if !is_settled {
-                    keeper.enforce();
-                }
-                is_settled = false;
-                if keeper.end.waits_until(Instant::now() + MEASURE_EVERY) {
-                    return;
-                }
-            }
-        };
-        let thread = thread::Builder::new().name("local-cap".into()).spawn(run)?;
-        Ok(Self { end, thread: Some(thread) })
-    }
-}
-
-impl End {
-    /// Waits for the end, or until `deadline`. Returns true at the end.
-    fn waits_until(&self, deadline: Instant) -> bool {
-        let mut ended = self.ended.lock();
-        while !*ended && !self.changed.wait_until(&mut ended, deadline).timed_out() {}
-        *ended
+        let first = if keeper.measure_first() { MEASURE_EVERY } else { Duration::ZERO };
+        let enforce = move || keeper.enforce();
+        let measuring = Repeating::start_after("local-cap", first, MEASURE_EVERY, enforce)?;
+        Ok(Self { ended, _measuring: measuring })
     }
 }
 
 impl Drop for LocalCap {
     fn drop(&mut self) {
-        *self.end.ended.lock() = true;
-        self.end.changed.notify_one();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that watches the store's size panicked");
-        }
+        // Ends a comparison that is under way; the thread ends after it.
+        self.ended.store(true, Ordering::Relaxed);
     }
 }
 
@@ -163,7 +133,7 @@ impl Keeper {
         }
         let (shared, CapSettings { remote, url, .. }) = (&self.shared, &self.settings);
         // This comes round again, so a failed call is not retried.
-        let goes_on = || !*self.end.ended.lock();
+        let goes_on = || !self.ended.load(Ordering::Relaxed);
         let patience = Patience { retries: false, goes_on: &goes_on };
         let removed = if *name == shared.name {
             let (dir, files) = (&shared.dir, &shared.files);

@@ -1,4 +1,4 @@
-//! Constants and the sizes that are made of them: `const unsigned long N = 3;`, `sequence<short, N * 2>`.
+//! Constants, and sizes made of them: `const unsigned long N = 3;`, `sequence<short, N * 2>`.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,18 @@ use super::super::error::SyntaxProblem;
 use super::super::parse::SyntaxError;
 use super::token::{Kind, Token};
 
-/// Binds strongest at the end.
+/// The last level binds strongest.
 const OPERATORS: [&[&str]; 5] = [&["|"], &["^"], &["&"], &["+", "-"], &["*", "/", "%"]];
 
-/// The integer constants of a text, by their names with all modules around.
+/// The integer constants of a text, by their names with all enclosing modules.
 #[derive(Default)]
 pub(super) struct Constants<'a> {
     values: HashMap<Vec<&'a str>, i128>,
 }
 
 impl<'a> Constants<'a> {
-    /// Takes note of what stands between `const` and `;`. What is no integer is no size either, and
-    /// passed over.
+    /// Notes what stands between `const` and `;`. A constant that is not an integer can't be a
+    /// size, and is skipped.
     pub(super) fn define(&mut self, scope: &[&'a str], statement: &[Token<'a>]) {
         let Some(equals) = statement.iter().position(|token| token.text == "=") else { return };
         let (declared, value) = (&statement[..equals], &statement[equals + 1..]);
@@ -28,7 +28,7 @@ impl<'a> Constants<'a> {
         }
     }
 
-    /// The size that an expression is; at least 1. `end` is what comes after it.
+    /// The value of an expression as a size; at least 1. `end` is what follows it.
     pub(super) fn size(
         &self,
         scope: &[&'a str],
@@ -52,7 +52,7 @@ impl<'a> Constants<'a> {
         }
     }
 
-    /// What a name means in `scope`: the nearest of that name around, else the only one.
+    /// The value of a name in `scope`: the nearest enclosing one, else the only one.
     fn find(&self, scope: &[&'a str], name: &[&'a str]) -> Option<i128> {
         let around = (0..=scope.len()).rev();
         let mut nearest = around.filter_map(|depth| {
@@ -68,7 +68,7 @@ impl<'a> Constants<'a> {
     }
 }
 
-/// An expression while its value is found.
+/// An expression while it is evaluated.
 struct Reader<'r, 'a> {
     constants: &'r Constants<'a>,
     scope: &'r [&'a str],
@@ -90,7 +90,7 @@ impl<'a> Reader<'_, 'a> {
         Some(*token)
     }
 
-    /// Operators that bind as strongly as those of number `level`, or more.
+    /// Operators of level `level` and stronger ones.
     fn binary(&mut self, level: usize) -> Result<i128, SyntaxError> {
         let Some(operators) = OPERATORS.get(level) else { return self.unary() };
         let mut value = self.binary(level + 1)?;

@@ -1,4 +1,4 @@
-//! IDL text into words, numbers, texts and signs; comments and `#` lines are nothing.
+//! Splits IDL text into words, numbers, texts and signs; skips comments and `#` lines.
 
 use super::super::error::SyntaxProblem;
 use super::super::parse::SyntaxError;
@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Sign,
 }
 
-/// A piece of the text, and the line that it starts in.
+/// A piece of the text, and the line in which it starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'a> {
     pub(super) kind: Kind,
@@ -36,7 +36,7 @@ impl Token<'_> {
         })
     }
 
-    /// Whether a list of names ends here or goes on.
+    /// Returns true if a list of names ends here, false if it continues.
     pub(super) fn ends_list(&self) -> Result<bool, SyntaxError> {
         match self.text {
             ";" => Ok(true),
@@ -60,7 +60,7 @@ impl<'a> Tokens<'a> {
 
     /// The line of the next token.
     pub(super) fn line(&mut self) -> usize {
-        // What is wrong with the space before it is told when it is asked for.
+        // An error in the space before it is reported when the token is read.
         let _ = self.skip_space();
         self.put_back.map_or(self.line, |token| token.line)
     }
@@ -100,7 +100,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Has a token come again.
+    /// Puts a token back.
     pub(super) fn put_back(&mut self, token: Token<'a>) {
         self.put_back = Some(token);
     }

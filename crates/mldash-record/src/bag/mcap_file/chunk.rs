@@ -1,4 +1,4 @@
-//! Chunks: unpacked and held against their checksums before anything is taken of them.
+//! Chunks: unpacked and compared with their checksums before anything is read from them.
 
 use std::io::{self, BufRead, Cursor, Read};
 
@@ -6,38 +6,39 @@ use super::damage::McapDamage;
 use super::input::{Input, InputFile, Section, buffered};
 use super::records::{Head, Records};
 
-/// Two times, the size unpacked, the checksum and the length of the compression's name.
+/// Two times, the unpacked size, the checksum and the length of the compression's name.
 const FIXED_BYTES: u64 = 8 + 8 + 8 + 4 + 4;
-/// The size packed, behind that name.
+/// The packed size, after that name.
 const SIZE_BYTES: u64 = 8;
-/// Far more than the names that there are.
+/// Much longer than the existing names.
 const MAX_NAME_BYTES: u64 = 64;
 
 /// A chunk whose records are read.
 pub(super) struct Chunk {
     pub(super) records: Records<Input>,
-    /// Where it starts in the file.
+    /// Its position in the file.
     pub(super) from_bytes: u64,
-    /// The file ends in it. What is there is right as far as it can be unpacked: to a whole block.
+    /// The file ends within it. Its content is right as far as it can be unpacked, up to a whole
+    /// block.
     pub(super) is_cut: bool,
 }
 
-/// What became of the wish to read a chunk.
+/// The result of opening a chunk.
 pub(super) enum Opened {
     Chunk(Chunk),
-    /// It is left out whole: rows of wrong bytes would be worse than none.
+    /// It is left out completely: rows of wrong bytes would be worse than none.
     Damaged(McapDamage),
     /// The file ends before anything that could be unpacked.
     Cut,
 }
 
-/// What a chunk says of itself.
+/// The head of a chunk.
 struct ChunkHead {
     unpacked_bytes: u64,
     crc: u32,
     packing: Packing,
     packed_bytes: u64,
-    /// What follows of its record.
+    /// The rest of its record.
     padding_bytes: u64,
 }
 
@@ -48,14 +49,15 @@ enum Packing {
     Lz4,
 }
 
-/// Unpacks chunks that fit into memory, by what zstd keeps between them.
+/// Unpacks chunks that fit in memory. Reuses zstd's state.
 #[derive(Default)]
 pub(super) struct ChunkUnpacker {
     zstd: zstd::bulk::Decompressor<'static>,
 }
 
-/// Opens the chunk whose record's head was read of `records`, those of `file`. It is unpacked in memory if
-/// that takes at most `memory_bytes`, as it says; else it is read twice, a piece at a time.
+/// Opens the chunk whose record's head was read from `records`, which belongs to `file`. The chunk
+/// is unpacked in memory if its head claims at most `memory_bytes`. Otherwise it is read twice, in
+/// pieces.
 pub(super) fn open(
     file: &InputFile,
     records: &mut Records<Input>,
@@ -68,7 +70,7 @@ pub(super) fn open(
         Ok(Some(chunk)) => chunk,
         Ok(None) => return Ok(Opened::Cut),
         Err(damage) => {
-            // The next record follows it all the same.
+            // The next record follows it.
             let left = (from_bytes + head.len).saturating_sub(records.at_bytes());
             return Ok(if records.skip(left)? { Opened::Damaged(damage) } else { Opened::Cut });
         }
@@ -84,7 +86,7 @@ pub(super) fn open(
     let mut packed = Vec::new();
     records.read(chunk.packed_bytes, &mut packed)?;
     if (packed.len() as u64) < chunk.packed_bytes {
-        // That is damage, and nothing tells what of it is right.
+        // The file has an end, so this is damage, and it is unknown which part is right.
         if file.is_finished {
             return Ok(Opened::Cut);
         }
@@ -106,7 +108,7 @@ impl Chunk {
 }
 
 impl ChunkHead {
-    /// `None`: it is cut off.
+    /// `None` if it is cut off.
     fn read(
         records: &mut Records<Input>,
         head: Head,
@@ -141,7 +143,7 @@ impl ChunkHead {
         Ok(Ok(Some(Self { unpacked_bytes, crc, packing, packed_bytes, padding_bytes })))
     }
 
-    /// All of it at once.
+    /// Unpacks all of it at once.
     fn unpack(&self, packed: Vec<u8>, unpacker: &mut ChunkUnpacker) -> Result<Vec<u8>, McapDamage> {
         let claimed = self.unpacked_bytes;
         let content = match self.packing {
@@ -174,7 +176,7 @@ impl ChunkHead {
         Ok(())
     }
 
-    /// A piece at a time: once for the checksum, once for what is in it.
+    /// Reads it in pieces: once for the checksum, once for its content.
     fn open_section(&self, section: &Section, from_bytes: u64) -> io::Result<Opened> {
         let is_cut = section.len < self.packed_bytes;
         let content = || {
@@ -182,7 +184,7 @@ impl ChunkHead {
         };
         if !is_cut {
             let mut hasher = crc32fast::Hasher::new();
-            // One byte more would be too many.
+            // One byte more shows that it is too long.
             let mut whole = unpacked(self.packing, section.open()?)?
                 .take(self.unpacked_bytes.saturating_add(1));
             match hash(&mut whole, &mut hasher) {

@@ -1,5 +1,5 @@
-//! What the records of an MCAP file said so far of its channels. A record that defines one again goes
-//! before the ones that came earlier.
+//! The channels that the records of an MCAP file have defined so far. A record that defines one
+//! again replaces earlier ones.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};
@@ -16,12 +16,12 @@ use super::damage::McapDamage;
 use super::records::{Head, MessageHead, Next, Records, is_definition};
 use super::summary;
 
-/// The definitions and what became of them.
+/// The definitions, and what the import does with them.
 pub(super) struct Contents {
     path: PathBuf,
     schemas: HashMap<u16, Arc<Schema>>,
     channels: HashMap<u16, ChannelRecord>,
-    /// By channel, what its topic is to the import.
+    /// By channel: what the import does with its topic.
     met: HashMap<u16, Met>,
     unpacker: Unpacker,
     is_summary_read: bool,
@@ -40,11 +40,11 @@ struct Schema {
 struct ChannelRecord {
     topic: String,
     message_encoding: String,
-    /// 0: it has none.
+    /// 0 if it has none.
     schema: u16,
 }
 
-/// Records that can't be read and cost nothing but themselves.
+/// Records that can't be read. Only they are lost.
 struct Broken {
     records: u64,
     first_at_bytes: u64,
@@ -54,14 +54,14 @@ struct Broken {
 /// What a record was.
 pub(super) enum Step {
     Message(BagMessage),
-    /// Nothing to be given out.
+    /// Nothing to pass on.
     Other,
-    /// A record that its reader knows: a chunk, an end. Its content follows.
+    /// A record for the reader itself: a chunk, an end. Its content follows.
     Own(Head),
     End,
-    /// The bytes end in a record, in this one if its head is there.
+    /// The bytes end within a record; this is its head if it was complete.
     Cut(Option<Head>),
-    /// What comes is no record.
+    /// What follows is not a record.
     Damage(McapDamage),
 }
 
@@ -79,7 +79,7 @@ impl Contents {
         }
     }
 
-    /// Another file begins in this one, with channels of its own.
+    /// Starts another file within this one, with its own channels.
     pub(super) fn restart(&mut self, topics: &mut BagTopics<'_>) {
         self.meet_all(topics);
         self.schemas.clear();
@@ -87,7 +87,7 @@ impl Contents {
         self.met.clear();
     }
 
-    /// Takes the next record. `at_bytes` is where it is in the file, for errors.
+    /// Takes the next record. `at_bytes` is its position in the file, for errors.
     pub(super) fn step<R: BufRead>(
         &mut self,
         records: &mut Records<R>,
@@ -167,7 +167,7 @@ impl Contents {
                 };
                 self.define_channel(channel.id, record, topics);
             }
-            // What the crate says of it has several lines, and places in its own source.
+            // The crate's error has several lines, and paths of its source.
             _ => {
                 let len = content.len() as u64;
                 self.note_broken(at_bytes, McapDamage::Fields { op, len });
@@ -180,7 +180,8 @@ impl Contents {
             return;
         }
         if self.schemas.insert(id, Arc::new(schema)).is_some() {
-            // Channels of this schema are met again with their next message: they may be defined again, too.
+            // Channels of this schema are decided again at their next message, since they may be
+            // defined again too.
             let channels = &self.channels;
             self.met.retain(|channel, _| channels.get(channel).is_none_or(|c| c.schema != id));
         }
@@ -195,12 +196,12 @@ impl Contents {
         if is_again {
             self.met.remove(&id);
         } else if schema == 0 || self.schemas.contains_key(&schema) {
-            // At once, so that a topic without messages is known.
+            // Decided at once, so that a topic without messages is known.
             self.meet(id, topics);
         }
     }
 
-    /// What a channel is to the import; `None` where nothing is known of it.
+    /// What the import does with a channel; `None` if it is not defined.
     fn met(&mut self, channel: u16, topics: &mut BagTopics<'_>) -> Option<&Met> {
         if !self.met.contains_key(&channel) {
             let schema = self.channels.get(&channel).map(|known| known.schema);
@@ -212,7 +213,7 @@ impl Contents {
         self.met.get(&channel)
     }
 
-    /// Holds a channel's topic against the mapping.
+    /// Decides what the import does with a channel's topic.
     fn meet(&mut self, channel: u16, topics: &mut BagTopics<'_>) {
         let Some(known) = self.channels.get(&channel) else { return };
         let schema = self.schemas.get(&known.schema).filter(|_| known.schema != 0);
@@ -225,7 +226,7 @@ impl Contents {
         self.met.insert(channel, met);
     }
 
-    /// Those, too, that had no message since they were defined again.
+    /// Includes channels that had no message since they were defined again.
     fn meet_all(&mut self, topics: &mut BagTopics<'_>) {
         let mut channels: Vec<u16> = self.channels.keys().copied().collect();
         channels.retain(|channel| !self.met.contains_key(channel));
@@ -233,21 +234,21 @@ impl Contents {
         channels.into_iter().for_each(|channel| self.meet(channel, topics));
     }
 
-    /// A part that is damaged may have had the definition of a channel; the summary repeats it.
+    /// Reads the summary, which repeats definitions that a damaged part may have had.
     fn read_summary(&mut self, topics: &mut BagTopics<'_>) {
         if std::mem::replace(&mut self.is_summary_read, true) {
             return;
         }
         let path = self.path.clone();
         summary::definitions(&path, |op, content| match mcap::parse_record(op, content) {
-            // It may know of later ones; those that were read count.
+            // It may know later definitions. Those that were read count.
             Ok(Record::Schema { header, .. }) if self.schemas.contains_key(&header.id) => {}
             Ok(Record::Channel(channel)) if self.channels.contains_key(&channel.id) => {}
             _ => self.define(op, content, 0, topics),
         });
     }
 
-    /// Takes note of a record that can't be read.
+    /// Notes a record that can't be read.
     pub(super) fn note_broken(&mut self, at_bytes: u64, damage: McapDamage) {
         match &mut self.broken {
             Some(broken) => broken.records += 1,
@@ -257,7 +258,7 @@ impl Contents {
         }
     }
 
-    /// Ends the file: what is to be told of it.
+    /// Ends the file. Returns the errors to report.
     pub(super) fn end(&mut self, topics: &mut BagTopics<'_>) -> Vec<BagError> {
         self.meet_all(topics);
         let mut errors = Vec::new();
@@ -273,7 +274,7 @@ impl Contents {
     }
 }
 
-/// Steps over what is left of a record.
+/// Skips the rest of a record.
 fn skip<R: BufRead>(records: &mut Records<R>, head: Head, bytes: u64) -> io::Result<Step> {
     Ok(if records.skip(bytes)? { Step::Other } else { Step::Cut(Some(head)) })
 }

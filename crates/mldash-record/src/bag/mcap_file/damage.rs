@@ -6,48 +6,48 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum McapDamage {
-    /// Its checksum is another's.
-    #[error("its checksum is {calculated:08x}, and {saved:08x} was written")]
+    /// The checksum is wrong.
+    #[error("its checksum is {calculated:08x} instead of {saved:08x}")]
     Checksum {
-        /// What was written.
+        /// The checksum in the file.
         saved: u32,
-        /// What the bytes give.
+        /// The checksum of the bytes.
         calculated: u32,
     },
-    /// It unpacks to something else than it says.
-    #[error("it unpacks to {found} bytes and says that it has {claimed}")]
+    /// It unpacks to another size than it claims.
+    #[error("it unpacks to {found} bytes and claims {claimed}")]
     Size {
-        /// What it says.
+        /// The claimed size.
         claimed: u64,
-        /// What it is; so many at least.
+        /// The real size, at least.
         found: u64,
     },
     /// It can't be unpacked.
     #[error("it can't be unpacked")]
     Unpack(#[source] io::Error),
-    /// It is compressed in a way that is not MCAP's.
-    #[error("it is compressed by `{0}`; chunks are by zstd, by lz4 or not at all")]
+    /// It is compressed in a way that MCAP does not have.
+    #[error("it is compressed with `{0}`; only zstd and lz4 are supported")]
     Compression(String),
-    /// No record is of kind 0.
+    /// No record has kind 0.
     #[error("a record's kind can't be 0")]
     Kind,
-    /// A record leads beyond the bytes that there are.
+    /// A record claims more bytes than there are.
     #[error("a record of kind {op:#04x} claims {len} bytes, more than there are")]
     Length {
         /// Its kind.
         op: u8,
-        /// What it claims.
+        /// The length that it claims.
         len: u64,
     },
-    /// A record is larger than any that is read.
-    #[error("a record of kind {op:#04x} claims {len} bytes, more than are read of one")]
+    /// A record is over the size limit.
+    #[error("a record of kind {op:#04x} claims {len} bytes, more than the limit for one")]
     TooLarge {
         /// Its kind.
         op: u8,
-        /// What it claims.
+        /// The length that it claims.
         len: u64,
     },
-    /// A record's fields are not what its kind says.
+    /// A record's fields don't fit its kind.
     #[error("the fields of a record of kind {op:#04x} don't fit into its {len} bytes")]
     Fields {
         /// Its kind.
@@ -55,7 +55,7 @@ pub enum McapDamage {
         /// Its length.
         len: u64,
     },
-    /// It ends in the middle of a record.
+    /// It ends within a record.
     #[error("it ends in the middle of a record")]
     Cut,
 }

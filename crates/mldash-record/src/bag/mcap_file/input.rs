@@ -1,5 +1,5 @@
-//! The bytes of an MCAP file, also of one that is compressed as a whole; and parts of them that are too
-//! large for memory and read more than once.
+//! The bytes of an MCAP file, or of one that is compressed as a whole. Also parts of them that are
+//! too large for memory and are read more than once.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -12,7 +12,7 @@ use mcap::MAGIC;
 use super::super::packed;
 use super::records::Records;
 
-/// Bytes from somewhere, in pieces.
+/// A source of bytes.
 pub(super) type Input = Box<dyn BufRead + Send>;
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -22,13 +22,13 @@ pub(super) struct InputFile {
     path: PathBuf,
     is_packed: bool,
     read_bytes: Arc<AtomicU64>,
-    /// Whether the file has its end: then a record that leads beyond it is damaged, not cut off.
+    /// Whether the file has its end. A record that goes beyond it is then damaged, not cut off.
     pub(super) is_finished: bool,
 }
 
 impl InputFile {
-    /// The file and its records behind the magic bytes, which were seen when the file was found to be
-    /// MCAP.
+    /// The file, and its records after the magic bytes, which were checked when the file was
+    /// recognized.
     pub(super) fn open(path: &Path, is_packed: bool) -> io::Result<(Self, Records<Input>)> {
         let mut file = File::open(path)?;
         let is_finished = !is_packed && ends_with_magic(&mut file)?;
@@ -43,14 +43,14 @@ impl InputFile {
         Ok((Self { path: path.to_owned(), is_packed, read_bytes, is_finished }, records))
     }
 
-    /// Bytes on disk that are read.
+    /// Bytes on disk that were read.
     pub(super) fn read_bytes(&self) -> u64 {
         self.read_bytes.load(Ordering::Relaxed)
     }
 
-    /// The next `len` bytes of `records`, the file's, stepped over and to be read from a place of their
-    /// own: the file again or, of one that is compressed as a whole, a copy without a name in `TMPDIR`.
-    /// Fewer if the file ends before.
+    /// Skips the next `len` bytes of `records`, which belongs to this file, so that they can be
+    /// read separately: from the file, or, if it is compressed as a whole, from an unnamed copy in
+    /// `TMPDIR`. Fewer bytes if the file ends before.
     pub(super) fn section(&self, records: &mut Records<Input>, len: u64) -> io::Result<Section> {
         let from_bytes = records.at_bytes();
         if !self.is_packed {
@@ -73,7 +73,7 @@ impl InputFile {
     }
 }
 
-/// What is copied at once.
+/// The size of a copied piece.
 const PIECE_BYTES: u64 = 256 << 10;
 
 /// A part of a file.
@@ -84,7 +84,7 @@ pub(super) struct Section {
 }
 
 impl Section {
-    /// Its bytes from the start on. One reader at a time: they share the place in the file.
+    /// Its bytes from the start. Use one reader at a time: they share the position in the file.
     pub(super) fn open(&self) -> io::Result<Input> {
         let mut file = self.file.try_clone()?;
         file.seek(SeekFrom::Start(self.from_bytes))?;
@@ -105,7 +105,7 @@ fn ends_with_magic(file: &mut File) -> io::Result<bool> {
     Ok(len > MAGIC.len() as u64 && end == MAGIC)
 }
 
-/// A file that tells how much of it was read.
+/// A file that counts how much of it was read.
 struct Counted {
     file: File,
     read_bytes: Arc<AtomicU64>,

@@ -1,5 +1,5 @@
-//! The framing of MCAP's records, in a file as within a chunk: one after another, and nothing of a record
-//! in memory before it is known what it is for.
+//! The framing of MCAP's records, in a file and within a chunk: one after another. Nothing of a
+//! record is read into memory before its purpose is known.
 
 use std::io::{self, BufRead};
 
@@ -9,26 +9,26 @@ use super::damage::McapDamage;
 
 /// A record's kind and length.
 const HEAD_BYTES: usize = 1 + 8;
-/// Least that is set aside for a record's content, if it is as long.
+/// The least memory reserved for a record's content, if it is that long.
 const MIN_RESERVED_BYTES: usize = 64 << 10;
-/// A definition is written by people; no schema or channel is larger.
+/// People write definitions; no schema or channel is larger.
 const MAX_DEFINITION_BYTES: u64 = 16 << 20;
 
-/// A record's kind and what follows its head.
+/// A record's kind, and the length of what follows its head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     pub(super) op: u8,
     pub(super) len: u64,
 }
 
-/// What a record begins with, or why none does.
+/// The head of a record, or why there is none.
 pub(super) enum Next {
     Record(Head),
     /// No byte is left.
     End,
-    /// The bytes end in the head.
+    /// The bytes end within the head.
     Cut,
-    /// What comes is no record; where the next one starts is not known.
+    /// What follows is not a record, and the start of the next one is unknown.
     Damage(McapDamage),
 }
 
@@ -36,9 +36,9 @@ pub(super) enum Next {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageHead {
     pub(super) channel: u16,
-    /// When it was recorded, nanoseconds since the epoch.
+    /// The log time, in nanoseconds since the epoch.
     pub(super) log_time: u64,
-    /// When it was sent.
+    /// The publish time.
     pub(super) publish_time: u64,
 }
 
@@ -64,19 +64,19 @@ pub(super) struct Records<R> {
 }
 
 impl<R: BufRead> Records<R> {
-    /// From `input`, of which `at_bytes` were read before.
+    /// Reads from `input`, of which `at_bytes` were read before.
     pub(super) fn new(input: R, at_bytes: u64) -> Self {
         Self { input, at_bytes }
     }
 
-    /// How far the bytes are read; in a file that is compressed as a whole, once it is unpacked.
+    /// The position in the bytes; for a file that is compressed as a whole, in the unpacked bytes.
     pub(super) fn at_bytes(&self) -> u64 {
         self.at_bytes
     }
 
     pub(super) fn next(&mut self) -> io::Result<Next> {
         Ok(match self.array::<HEAD_BYTES>()? {
-            // No record has this one.
+            // No record has this kind.
             Ok([0, ..]) => Next::Damage(McapDamage::Kind),
             Ok([op, len @ ..]) => Next::Record(Head { op, len: u64::from_le_bytes(len) }),
             Err(0) => Next::End,
@@ -84,7 +84,7 @@ impl<R: BufRead> Records<R> {
         })
     }
 
-    /// The content of a schema or a channel; `None` if it is cut off.
+    /// The content of a schema or a channel; an error if it is cut off or too large.
     pub(super) fn definition(&mut self, head: Head) -> io::Result<Result<Vec<u8>, McapDamage>> {
         if head.len > MAX_DEFINITION_BYTES {
             let Head { op, len } = head;
@@ -96,27 +96,28 @@ impl<R: BufRead> Records<R> {
         Ok(self.content(head.len)?.ok_or(McapDamage::Cut))
     }
 
-    /// The next `len` bytes; `None` if there are fewer. No length is believed before its bytes are there.
+    /// The next `len` bytes; `None` if there are fewer. Memory grows only with bytes that are
+    /// there.
     pub(super) fn content(&mut self, len: u64) -> io::Result<Option<Vec<u8>>> {
         let mut content = Vec::new();
         self.read(len, &mut content)?;
         Ok((content.len() as u64 == len).then_some(content))
     }
 
-    /// The start of a message's record, whose length is enough for it; `None` if it is cut off.
+    /// The start of a message record that is long enough; `None` if it is cut off.
     pub(super) fn message_head(&mut self) -> io::Result<Option<MessageHead>> {
         Ok(self.array()?.ok().as_ref().map(MessageHead::parse))
     }
 
-    /// Steps over so many bytes; whether they are all there.
+    /// Skips this many bytes. Returns true if all are there.
     pub(super) fn skip(&mut self, len: u64) -> io::Result<bool> {
         self.pieces(len, |_, _| {})
     }
 
-    /// As much of `bytes` as there is.
+    /// Reads as many of `bytes` bytes as there are.
     pub(super) fn read(&mut self, bytes: u64, into: &mut Vec<u8>) -> io::Result<()> {
         self.pieces(bytes, |piece, left| {
-            // Twice as much each time, and no more than the length in the end.
+            // Doubles each time, up to the length.
             let wanted = left.min(into.len().max(MIN_RESERVED_BYTES) as u64) as usize;
             into.reserve_exact(wanted.max(piece.len()));
             into.extend_from_slice(piece);
@@ -124,7 +125,7 @@ impl<R: BufRead> Records<R> {
         .map(drop)
     }
 
-    /// The next bytes; else how many are left.
+    /// The next bytes, or how many are left.
     fn array<const N: usize>(&mut self) -> io::Result<Result<[u8; N], usize>> {
         let mut array = [0; N];
         let mut filled = 0;
@@ -135,8 +136,8 @@ impl<R: BufRead> Records<R> {
         Ok(if is_whole { Ok(array) } else { Err(filled) })
     }
 
-    /// Hands the next `len` bytes to `take` as they come, with how many are left then, these included;
-    /// whether all are there.
+    /// Passes the next `len` bytes to `take` in pieces, with the number of bytes left including the
+    /// piece. Returns true if all are there.
     fn pieces(&mut self, len: u64, mut take: impl FnMut(&[u8], u64)) -> io::Result<bool> {
         let mut left = len;
         while left > 0 {
@@ -157,7 +158,7 @@ impl<R: BufRead> Records<R> {
         Ok(true)
     }
 
-    /// Steps over bytes up to and with the next `pattern`; whether there is one.
+    /// Skips bytes up to and including the next `pattern`. Returns true if there is one.
     pub(super) fn seek_behind(&mut self, pattern: &[u8]) -> io::Result<bool> {
         let mut kept: Vec<u8> = Vec::new();
         loop {
@@ -177,12 +178,12 @@ impl<R: BufRead> Records<R> {
             }
             self.input.consume(read);
             self.at_bytes += read as u64;
-            // It may begin in what was read and end in what comes.
+            // The pattern may start in this piece and end in the next.
             kept.drain(..kept.len().saturating_sub(pattern.len() - 1));
         }
     }
 
-    /// Whether all that is left is zeros; it is read.
+    /// Reads the rest. Returns true if it is all zeros.
     pub(super) fn rest_is_zero(&mut self) -> io::Result<bool> {
         loop {
             let buffer = match self.input.fill_buf() {
@@ -200,7 +201,7 @@ impl<R: BufRead> Records<R> {
     }
 }
 
-/// A compressed stream that is cut off ends there.
+/// A compressed stream that is cut off ends here.
 fn or_cut(error: io::Error) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => Ok(()),
@@ -208,7 +209,7 @@ fn or_cut(error: io::Error) -> io::Result<()> {
     }
 }
 
-/// Whether a record is one that the messages of a topic are read by.
+/// Returns true if a record is a schema or a channel.
 pub(super) fn is_definition(op: u8) -> bool {
     matches!(op, op::SCHEMA | op::CHANNEL)
 }

@@ -1,4 +1,4 @@
-//! The summary at the end of an MCAP file, which repeats its definitions and counts what is in it.
+//! The summary at the end of an MCAP file, which repeats its definitions and its statistics.
 
 use std::fs::File;
 use std::io::{self, BufReader, Seek, SeekFrom};
@@ -9,10 +9,10 @@ use mcap::records::{Record, op};
 
 use super::records::{Head, Next, Records, is_definition};
 
-/// The footer's record and the magic bytes behind it.
+/// The footer's record and the magic bytes after it.
 const END_BYTES: i64 = 1 + 8 + (8 + 8 + 4) + 8;
 
-/// Hands the schemas and channels of a file's summary to `take`; nothing where it has none.
+/// Passes the schemas and channels of a file's summary to `take`; none if it has no summary.
 pub(super) fn definitions(path: &Path, mut take: impl FnMut(u8, &[u8])) {
     let read = each_record(path, |records, head| {
         if is_definition(head.op) {
@@ -23,13 +23,14 @@ pub(super) fn definitions(path: &Path, mut take: impl FnMut(u8, &[u8])) {
         }
         records.skip(head.len)
     });
-    // Without it, what it could have said is told as missing.
+    // What it could have defined is reported as missing.
     if let Err(error) = read {
         tracing::debug!("the summary of {} can't be read: {error}", path.display());
     }
 }
 
-/// The log time of the first message, in nanoseconds since the epoch; `None` where the file does not say.
+/// The log time of the first message, in nanoseconds since the epoch; `None` if the file does not
+/// say.
 pub(in crate::bag) fn start(path: &Path) -> Option<u64> {
     let mut start = None;
     let read = each_record(path, |records, head| {
@@ -46,7 +47,7 @@ pub(in crate::bag) fn start(path: &Path) -> Option<u64> {
     read.ok().and(start)
 }
 
-/// Goes through the records of the summary until `take` says that it is enough, or can't go on.
+/// Goes through the records of the summary until `take` returns false.
 fn each_record(
     path: &Path,
     mut take: impl FnMut(&mut Records<BufReader<File>>, Head) -> io::Result<bool>,

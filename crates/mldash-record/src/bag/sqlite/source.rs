@@ -1,5 +1,5 @@
-//! What SQLite is given to read: the file as it lies, or a copy where that would not do. Nothing is ever
-//! written to the bag, nor beside it.
+//! What SQLite reads: the file as it is, or a copy if necessary. Nothing is ever written to the bag
+//! or beside it.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -16,44 +16,44 @@ use tempfile::TempDir;
 use super::super::error::BagError;
 use super::super::packed;
 
-/// What has no meaning of its own in the path of a URI.
+/// Characters that have no special meaning in the path of a URI.
 const PLAIN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
-/// What is copied at once.
+/// The size of a copied piece.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// What a copy leaves free on its disk: others need it, too.
+/// The space that a copy leaves free on its disk for others.
 const RESERVE_BYTES: u64 = 64 << 20;
 
-/// Bytes of a database's head that are looked at.
+/// The bytes of a database's head that are read.
 const HEAD_BYTES: u64 = 100;
 
 /// A database that can be read.
 pub(super) struct Source {
     path: PathBuf,
-    /// The folder of a copy, deleted with it.
+    /// The folder of the copy, deleted with it.
     copy: Option<TempDir>,
     journal: Journal,
-    /// Size and time of the bag's own files, as they were found.
+    /// Size and time of the bag's own files when they were found.
     found: Vec<Option<(u64, SystemTime)>>,
     cut_at_bytes: Option<u64>,
     /// Where unpacking ended early, and why.
     damage: Option<(u64, io::Error)>,
 }
 
-/// What a database's last messages may be in besides.
+/// Where the last messages of a database may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Journal {
     None,
-    /// A log of what is to be written into it.
+    /// A log of writes that are still to be applied.
     Ahead,
-    /// What it was before a change that was not finished.
+    /// The state before a change that was not finished.
     Back,
 }
 
 impl Source {
-    /// The file at `path`, if it can be read as it lies.
+    /// The file at `path`, if it can be read as it is.
     pub(super) fn at_rest(path: &Path) -> Option<Self> {
         let source = Self::found_at(path);
         let len = fs::metadata(path).ok()?.len();
@@ -78,12 +78,11 @@ impl Source {
         }
     }
 
-    /// The file at `path`, after what it takes for SQLite to read it:
-    /// - one that is compressed as a whole is unpacked;
-    /// - one that is cut off in the middle of a page would be read as if zeros followed: in a copy, that
-    ///   page is left out;
-    /// - a journal that a crash left is played back, in a copy. A log of what was to be written is read
-    ///   beside the file.
+    /// The file at `path`, prepared so that SQLite can read it:
+    /// - A file that is compressed as a whole is unpacked.
+    /// - SQLite would read a file that is cut off within a page as if zeros followed. In a copy, that
+    ///   page is left out.
+    /// - A journal left by a crash is played back, in a copy. A log of writes is read beside the file.
     pub(super) fn of(path: &Path, is_packed: bool) -> Result<Self, BagError> {
         let opened = |source| BagError::Open { path: path.to_owned(), source };
         let mut source = Self::found_at(path);
@@ -113,17 +112,17 @@ impl Source {
         Ok(source)
     }
 
-    /// Where the file ends, when that is too early.
+    /// The position at which the file ends, if that is too early.
     pub(super) fn cut_at_bytes(&self) -> Option<u64> {
         self.cut_at_bytes
     }
 
-    /// Where unpacking ended early, and why, if it is not that the file ends.
+    /// Where unpacking ended early, and why, unless the file simply ends there.
     pub(super) fn take_damage(&mut self) -> Option<(u64, io::Error)> {
         self.damage.take()
     }
 
-    /// Whether somebody has written the bag since.
+    /// Returns true if another process has written to the bag since.
     pub(super) fn has_changed(&self) -> bool {
         self.copy.is_none() && stamps(&self.path) != self.found
     }
@@ -132,7 +131,7 @@ impl Source {
         let path = percent_encode(self.path.as_os_str().as_bytes(), PLAIN);
         let how = match self.journal {
             Journal::None => "?immutable=1",
-            // Without locks, and so without the file beside it in which those who share it find each other.
+            // Without locks, and so without the shared-memory file beside it.
             Journal::Ahead => "?vfs=unix-none",
             Journal::Back => "",
         };
@@ -144,19 +143,19 @@ impl Source {
         let flags = access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(format!("file:{path}{how}"), flags)?;
         if self.journal == Journal::Ahead {
-            // Its index is kept in memory then, and the log left as it is.
+            // The log's index is then kept in memory, and the log left as it is.
             db.pragma_update(None, "locking_mode", "exclusive")?;
             db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         }
         db.pragma_update(None, "cell_size_check", true)?;
         if self.cut_at_bytes.is_some() {
-            // SQLite refuses a file that is shorter than it says, except from those who mend.
+            // SQLite refuses a file that is shorter than its head says, except for repairs.
             db.pragma_update(None, "writable_schema", true)?;
         }
         Ok(db)
     }
 
-    /// Reads from a copy from now on; how long it is.
+    /// Reads from a copy from now on. Returns its length.
     fn copy_from(&mut self, path: &Path, content: impl Read) -> Result<u64, BagError> {
         let folder = TempDir::new().map_err(|source| copy_error(path, source))?;
         self.path = folder.path().join("bag.db3");
@@ -184,7 +183,7 @@ impl Source {
             match read {
                 Ok(0) => return Ok(len),
                 Ok(_) => {}
-                // What comes before is worth having.
+                // What came before the error is usable.
                 Err(error) => {
                     let is_end = error.kind() == io::ErrorKind::UnexpectedEof;
                     self.damage = (!is_end).then_some((len, error));
@@ -199,13 +198,13 @@ fn copy_error(path: &Path, source: io::Error) -> BagError {
     BagError::Copy { path: path.to_owned(), folder: std::env::temp_dir(), source }
 }
 
-/// Of the disk that a file is on, whose folder is there.
+/// The free space of the disk that a file is on.
 fn free_bytes(file: &Path) -> Option<u64> {
     let disk = rustix::fs::statvfs(file.parent()?).ok()?;
     Some(disk.f_bavail * disk.f_frsize)
 }
 
-/// Size and time of a database and of what may lie beside it.
+/// Size and time of a database and of the files beside it.
 fn stamps(path: &Path) -> Vec<Option<(u64, SystemTime)>> {
     let of = |suffix| {
         let file = fs::metadata(beside(path, suffix)).ok()?;
@@ -220,7 +219,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// What the head of a database says of its size (<https://sqlite.org/fileformat2.html>).
+/// What the head of a database says about its size (<https://sqlite.org/fileformat2.html>).
 struct Head {
     page_bytes: u64,
     pages: u64,

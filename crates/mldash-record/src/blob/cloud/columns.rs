@@ -3,7 +3,7 @@
 use super::point_fields::{Number, PointField};
 use mldash_track::{Array, Value};
 
-/// A column for each field, of little-endian records without gaps.
+/// One column for each field, from little-endian records without gaps.
 pub(super) fn columns(
     records: &[u8],
     record_bytes: usize,

@@ -1,11 +1,11 @@
-//! Points brought together: nothing between their fields and behind their rows, little-endian.
+//! Copies points without gaps between their fields and after their rows, in little-endian order.
 
 use std::ops::Range;
 
 use super::Cloud;
 
 impl Cloud {
-    /// Appends all points of `data`, whose size is checked.
+    /// Appends all points of `data`, whose size was checked.
     pub(super) fn gather(&self, data: &[u8], out: &mut Vec<u8>) {
         let record_bytes = self.record_bytes();
         out.reserve(record_bytes * self.points());
@@ -33,7 +33,7 @@ impl Cloud {
         }
     }
 
-    /// The bytes of a point that are wanted, fields that follow each other as one.
+    /// The bytes of a point that are copied. Consecutive fields are one run.
     fn runs(&self) -> Vec<Range<usize>> {
         let mut runs: Vec<Range<usize>> = Vec::new();
         for field in &self.fields {
@@ -46,7 +46,7 @@ impl Cloud {
         runs
     }
 
-    /// Turns the bytes of a point's numbers around.
+    /// Reverses the bytes of a point's numbers.
     fn turn(&self, mut record: &mut [u8]) {
         for field in &self.fields {
             let Some((numbers, rest)) = record.split_at_mut_checked(field.size_bytes()) else {

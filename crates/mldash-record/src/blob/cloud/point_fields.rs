@@ -1,16 +1,16 @@
-//! A cloud's `sensor_msgs/msg/PointField`s.
+//! The `sensor_msgs/msg/PointField`s of a cloud.
 
 use crate::blob::error::BlobError;
 use crate::blob::whole;
 use mldash_track::{Column, Fields, Value};
 
-/// PCL's name for bytes that are nothing.
+/// PCL's name for padding.
 const PADDING: &str = "_";
 
 /// Some numbers of each point.
 #[derive(Clone, Debug)]
 pub(super) struct PointField {
-    /// Without what would break a file's header; unlike the others.
+    /// Unique, and without characters that would break a file's header.
     pub(super) name: String,
     pub(super) offset: usize,
     pub(super) number: Number,
@@ -80,7 +80,7 @@ impl Number {
     }
 }
 
-/// The fields of points of `point_step` bytes, without those that are padding.
+/// The fields of points of `point_step` bytes, without padding.
 pub(super) fn read(message: &Fields, point_step: usize) -> Result<Vec<PointField>, BlobError> {
     let Some(Value::List(listed)) = message.get("fields") else {
         return Err(BlobError::NoField { name: "fields" });
@@ -111,7 +111,7 @@ fn point_field(entries: &[(Column, Value)], point_step: usize) -> Result<PointFi
     let Some(number) = Number::of(datatype) else {
         return Err(BlobError::Datatype { name, datatype });
     };
-    // 0 is how some drivers write 1, and how PCL reads it.
+    // Some drivers write 0 for 1, and PCL reads it as 1.
     let (offset, count) = (part("offset")?, part("count")?.max(1));
     let end = offset as u128 + count as u128 * number.size_bytes() as u128;
     if end > point_step as u128 {
@@ -120,8 +120,8 @@ fn point_field(entries: &[(Column, Value)], point_step: usize) -> Result<PointFi
     Ok(PointField { name, offset, number, count })
 }
 
-/// A name that neither PCD's header, whose words are parted by spaces, nor npy's, which is Python,
-/// takes for something else.
+/// A name without characters that PCD's header, whose words are separated by spaces, or npy's,
+/// which is Python, would misread.
 fn header_safe(name: &str) -> String {
     let is_safe = |c: char| c.is_ascii_graphic() && !matches!(c, '\'' | '\\' | '#');
     let safe: String = name.chars().map(|c| if is_safe(c) { c } else { '_' }).collect();

@@ -1,7 +1,7 @@
 //! Updates the list of all files.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::read_aside;
 use super::{FileInfo, FileStore};
+use crate::local::damage;
+use crate::local::disk;
 use crate::local::error::StoreError;
+use crate::local::handles;
 use crate::local::metadata::{Extra, load_json, save_json, utc_now};
 
 const METADATA_FILE: &str = ".files_metadata.json";
@@ -23,7 +26,7 @@ pub(super) struct FilesMetadata {
     #[serde(default)]
     pub(super) files: Vec<FileInfo>,
     #[serde(flatten)]
-    extra: Extra,
+    pub(super) extra: Extra,
 }
 
 impl FileStore {
@@ -70,7 +73,7 @@ impl FileStore {
         let mut removed_bytes = 0;
         for file in gone {
             let folder = self.data_folder(&file)?;
-            match fs::remove_dir_all(&folder) {
+            match disk::remove_tree(&folder) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(StoreError::io("remove", &folder)(error));
                 }
@@ -99,6 +102,10 @@ impl FileStore {
     fn fold_aside(&self) -> Result<(), StoreError> {
         let aside = read_aside(&self.folder)?;
         let replaced = self.update(|files| self.take_in(files, aside))?;
+        if !replaced.is_empty() {
+            // Otherwise a power cut could take both the old data and the new.
+            disk::sync_file_system(&self.folder).map_err(StoreError::io("sync", &self.folder))?;
+        }
         for path in replaced.iter().filter_map(|file| self.data_path(file).ok()) {
             if let Err(error) = remove_data(&path) {
                 tracing::warn!(path = %path.display(), %error, "can't remove a replaced file");
@@ -134,7 +141,14 @@ impl FileStore {
     /// Rewrites the metadata under the SDK's lock.
     fn update<T>(&self, change: impl FnOnce(&mut Vec<FileInfo>) -> T) -> Result<T, StoreError> {
         let _lock = self.keep_sdk_out()?;
-        let mut metadata = self.load()?;
+        let mut metadata = match self.load() {
+            Err(error) if !error.is_out_of_handles() => {
+                let files = self.files_on_disk()?;
+                damage::clear_the_way(&self.metadata_path(), &error.reason());
+                FilesMetadata { files, ..FilesMetadata::default() }
+            }
+            loaded => loaded?,
+        };
         let result = change(&mut metadata.files);
         let bytes = save_json(&self.metadata_path(), &metadata)?;
         self.metadata_bytes.store(bytes, Ordering::Relaxed);
@@ -144,11 +158,10 @@ impl FileStore {
     /// Holds the SDK's lock as long as the returned value lives.
     pub(super) fn keep_sdk_out(&self) -> Result<File, StoreError> {
         let path = self.folder.join(LOCK_FILE);
-        let lock = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(StoreError::io("open", &path))?;
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        let lock =
+            handles::with_room(|| options.open(&path)).map_err(StoreError::io("open", &path))?;
         lock.lock().map_err(StoreError::io("lock", &path))?;
         Ok(lock)
     }
@@ -164,8 +177,8 @@ impl FileStore {
 
 /// Removes the file and its id's folder, unless that folder also holds other files.
 fn remove_data(path: &Path) -> io::Result<()> {
-    fs::remove_file(path)?;
-    match path.parent().map(fs::remove_dir) {
+    disk::remove_file(path)?;
+    match path.parent().map(disk::remove_folder) {
         Some(Err(error)) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
         _ => Ok(()),
     }

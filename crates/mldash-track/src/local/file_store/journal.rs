@@ -1,11 +1,14 @@
 //! Saved files that are not in the metadata yet, one JSON line each.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::FileInfo;
+use crate::local::disk;
 use crate::local::error::StoreError;
+use crate::local::handles::KeptFile;
 
 const JOURNAL_FILE: &str = ".files_journal.jsonl";
 /// The journal while it is being folded.
@@ -16,7 +19,7 @@ const ASIDE_FILE: &str = ".files_journal.aside.jsonl";
 pub(super) struct Journal {
     path: PathBuf,
     aside: PathBuf,
-    file: Option<File>,
+    file: Option<KeptFile>,
     bytes: u64,
     closed: bool,
 }
@@ -38,23 +41,39 @@ impl Journal {
             reason: error.to_string(),
         })?;
         line.push(b'\n');
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(
-                OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(&self.path)
-                    .map_err(StoreError::io("open", &self.path))?,
-            ),
-        };
-        if let Err(source) = file.write_all(&line) {
+        let file = self.file()?;
+        if let Err(source) = disk::write_all(&file, &self.path, &line) {
             // Write the whole line or nothing. Readers skip a torn line.
-            let _ = file.set_len(self.bytes);
+            let _ = disk::cut(&file, &self.path, self.bytes);
             return Err(StoreError::io("append to", &self.path)(source));
         }
+        self.check_in_place()?;
         self.bytes += line.len() as u64;
         Ok(true)
+    }
+
+    fn file(&mut self) -> Result<Arc<File>, StoreError> {
+        let open = StoreError::io("open", &self.path);
+        let file = match &self.file {
+            Some(file) => {
+                self.check_in_place()?;
+                file.get()
+            }
+            None => disk::open_to_append(&self.path).and_then(|file| {
+                let kept = KeptFile::of(file, &self.path, OpenOptions::new().append(true))?;
+                self.file.insert(kept).get()
+            }),
+        };
+        file.map_err(open)
+    }
+
+    /// Fails if another program removed or replaced the journal.
+    fn check_in_place(&self) -> Result<(), StoreError> {
+        match self.file.as_ref().map_or(Ok(true), KeptFile::is_in_place) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Removed { path: self.path.clone(), rows: 0 }),
+            Err(error) => Err(StoreError::io("look at", &self.path)(error)),
+        }
     }
 
     /// Bytes that wait to be folded.
@@ -78,14 +97,15 @@ impl Journal {
         if self.bytes == 0 {
             return Ok(false);
         }
-        fs::rename(&self.path, &self.aside).map_err(StoreError::io("set aside", &self.path))?;
+        self.check_in_place()?;
+        disk::rename(&self.path, &self.aside).map_err(StoreError::io("set aside", &self.path))?;
         (self.file, self.bytes) = (None, 0);
         Ok(true)
     }
 
     /// Removes the journal set aside, which is now in the metadata.
     pub(super) fn forget_aside(&self) -> Result<(), StoreError> {
-        fs::remove_file(&self.aside).map_err(StoreError::io("remove", &self.aside))
+        disk::remove_file(&self.aside).map_err(StoreError::io("remove", &self.aside))
     }
 }
 

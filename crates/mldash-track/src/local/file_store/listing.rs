@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
+use super::folding::FilesMetadata;
 use super::journal::UnfoldedFiles;
 use super::{FileInfo, FileStore};
-use crate::local::FileStamp;
 use crate::local::error::StoreError;
+use crate::local::{FileStamp, damage};
 
 /// The existing files, by folder and name.
 pub(crate) type Listing = Arc<Vec<FileInfo>>;
@@ -41,10 +42,17 @@ impl FileStore {
         let waiting = UnfoldedFiles::read(&self.folder)?;
         // The SDK writes in place: an unreadable file may be half written, and whole a moment
         // later.
-        let mut metadata = self.load().or_else(|error| match self.keep_sdk_out() {
+        let metadata = self.load().or_else(|error| match self.keep_sdk_out() {
             Ok(_lock) => self.load(),
             Err(_) => Err(error),
-        })?;
+        });
+        let mut metadata = match metadata {
+            Err(error) if !error.is_out_of_handles() => {
+                damage::report(&self.metadata_path(), &error.reason());
+                FilesMetadata { files: self.files_on_disk()?, ..FilesMetadata::default() }
+            }
+            loaded => loaded?,
+        };
         self.take_in(&mut metadata.files, waiting.aside);
         self.take_in(&mut metadata.files, waiting.journal);
         metadata.files.retain(|file| file.deleted_at.is_none());

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::options::{EnvError, from_env};
+use crate::options::{EnvError, Options, from_env};
 
 /// The settings, with the SDK's names and defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,11 +87,8 @@ pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
 impl Backoff {
     /// Reads the SDK's variables, else uses the SDK's defaults.
     pub(crate) fn from_env() -> Result<Self, EnvError> {
-        let secs = |name| {
-            from_env(name, "a number of seconds", |text| {
-                Duration::try_from_secs_f64(text.parse().ok()?).ok()
-            })
-        };
+        let secs =
+            |name| from_env(name, Options::INTERVALS, |text| Options::interval(text.parse().ok()?));
         let retries = from_env("ML_DASH_MAX_RETRIES", "a number", |text| text.parse().ok())?;
         let default = Self::default();
         Ok(Self {

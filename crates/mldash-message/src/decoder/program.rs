@@ -1,4 +1,4 @@
-//! What was compiled: the steps from a message's first byte to its last, and what each yields.
+//! The compiled steps from a message's first byte to its last, and what each yields.
 
 use std::sync::Arc;
 
@@ -9,28 +9,29 @@ use super::error::{DecodeProblem, Fault};
 use super::reader::{Hop, Reader};
 use super::row::RowBuilder;
 
-/// What is taken of a message without being counted: no definition has so much of it that it would matter.
+/// Values of up to this size are not counted against the limit: no definition has enough of them to
+/// matter.
 const FEW_BYTES: usize = 1 << 10;
 
-/// Steps over consecutive parts of a message.
+/// The steps over consecutive parts of a message.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct Program {
     pub(super) steps: Vec<Step>,
 }
 
 /// One step.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// Numbers whose places follow from where the first is.
+    /// Numbers whose positions follow from that of the first.
     Block(Block),
     /// Anything else.
     Part(Part),
 }
 
-/// Consecutive numbers and arrays of fixed size, checked and located as one.
+/// Consecutive numbers and arrays of fixed size, checked and located together.
 #[derive(Debug)]
 pub(super) struct Block {
-    /// Of its first number; the largest within.
+    /// The alignment of its first number, the largest within.
     pub(super) align: usize,
     pub(super) size_bytes: usize,
     pub(super) reads: Vec<BlockRead>,
@@ -38,7 +39,7 @@ pub(super) struct Block {
     pub(super) parts: Vec<BlockPart>,
 }
 
-/// Where in a block a field is.
+/// The position of a field in a block.
 #[derive(Debug)]
 pub(super) struct BlockPart {
     pub(super) start: usize,
@@ -46,13 +47,13 @@ pub(super) struct BlockPart {
     pub(super) path: String,
 }
 
-/// Numbers wanted from a block.
+/// Numbers selected from a block.
 #[derive(Debug)]
 pub(super) struct BlockRead {
     pub(super) start: usize,
     pub(super) end: usize,
     pub(super) primitive: Primitive,
-    /// `Index(0)` for what is no array.
+    /// `Index(0)` if it is not an array.
     pub(super) slice: Option<Slice>,
     pub(super) to: Target,
 }
@@ -62,11 +63,11 @@ pub(super) struct BlockRead {
 pub(super) struct Part {
     pub(super) path: Arc<str>,
     pub(super) ty: FieldType,
-    /// What is wanted of it; none: it is skipped.
+    /// What is selected of it; if nothing, it is skipped.
     pub(super) uses: Vec<PartUse>,
 }
 
-/// Something wanted of a part.
+/// Something selected of a part.
 #[derive(Debug)]
 pub(super) struct PartUse {
     pub(super) slice: Option<Slice>,
@@ -82,7 +83,7 @@ pub(super) enum Target {
     Stamp(StampPart),
 }
 
-/// What a value says of the time.
+/// The part of a time that a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StampPart {
     Sec,
@@ -90,7 +91,7 @@ pub(super) enum StampPart {
     FloatSecs,
 }
 
-impl Plan {
+impl Program {
     pub(super) fn run<const LITTLE: bool>(
         &self,
         reader: &mut Reader<'_, LITTLE>,
@@ -133,7 +134,7 @@ impl Block {
         Ok(())
     }
 
-    /// Says in which part a block that is cut short ends.
+    /// Finds the part in which a block that is cut short ends.
     #[cold]
     fn at_part(&self, fault: Fault) -> Box<Fault> {
         let DecodeProblem::Truncated { remaining_bytes, .. } = fault.problem else {

@@ -1,12 +1,13 @@
-//! A robot's description (URDF), noted with the experiment, so that a recording says what it is of.
+//! A robot's description (URDF), stored with the experiment, so that a recording says what robot it
+//! is of.
 
 use mldash_message::Element;
 use mldash_track::{Experiment, Value, one_line};
 
-/// A longer text is left to its track.
+/// A longer text is only in its track.
 const MAX_BYTES: usize = 4 << 20;
 
-/// What was last noted.
+/// The text that was last noted.
 #[derive(Debug, Default)]
 pub(super) struct RobotDescription(Option<Box<str>>);
 
@@ -19,7 +20,7 @@ impl RobotDescription {
             return;
         }
         if let Err(error) = exp.set_metadata(topic.trim_start_matches('/'), text.as_str()) {
-            tracing::warn!("{topic}: not noted in the metadata: {}", one_line(&error));
+            tracing::warn!("{topic}: can't store it in the metadata: {}", one_line(&error));
         }
         self.0 = Some(text.as_str().into());
     }

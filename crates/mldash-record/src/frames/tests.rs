@@ -1,0 +1,161 @@
+use super::super::{Received, Recorder, TopicPlan};
+use super::*;
+use crate::mapping::Mapping;
+use mldash_message::MessageType;
+use mldash_track::{FileInfo, Options, Query};
+
+const HEADER: &str = "\n===\nMSG: std_msgs/Header\nbuiltin_interfaces/Time stamp\nstring frame_id\n\
+                      ===\nMSG: builtin_interfaces/Time\nint32 sec\nuint32 nanosec\n";
+
+fn topic(recorder: &mut Recorder, topic: &str, type_name: &str, fields: &str) -> usize {
+    topic_with(recorder, topic, "", type_name, fields)
+}
+
+/// `entry` is the rest of the topic's entry in the mapping.
+fn topic_with(
+    recorder: &mut Recorder,
+    topic: &str,
+    entry: &str,
+    type_name: &str,
+    fields: &str,
+) -> usize {
+    let text = format!("topics: [{{topic: {topic}{entry}}}]");
+    let mapping = Mapping::parse(&text, "m.yaml").unwrap();
+    let name = type_name.parse().unwrap();
+    let message: Arc<MessageType> =
+        MessageType::from_bundle(&name, &format!("std_msgs/Header header\n{fields}{HEADER}"))
+            .unwrap();
+    let rule = mapping.rule_for(topic, &name).unwrap();
+    recorder.add_topic(TopicPlan::new(topic, topic, &message, &rule).unwrap())
+}
+
+/// A header with this stamp and, behind an empty frame id, `rest`.
+fn stamped(sec: u8, rest: &[&[u8]]) -> Vec<u8> {
+    let header = [0, 1, 0, 0, sec, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+    [&header[..], &rest.concat()].concat()
+}
+
+fn recorder() -> (tempfile::TempDir, Recorder) {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open("tests/frames/run", Options::local(root.path())).unwrap();
+    (root, Recorder::new(exp))
+}
+
+fn camera(recorder: &mut Recorder) -> usize {
+    camera_with(recorder, "")
+}
+
+fn camera_with(recorder: &mut Recorder, entry: &str) -> usize {
+    let fields = "string format\nuint8[] data";
+    topic_with(recorder, "/camera", entry, "sensor_msgs/msg/CompressedImage", fields)
+}
+
+/// 600 bytes that call themselves a picture.
+fn picture(sec: u8) -> Vec<u8> {
+    let length = 600_u32.to_le_bytes();
+    stamped(sec, &[&1_u32.to_le_bytes(), &[0, 0, 0, 0], &length, &[7; 600]])
+}
+
+#[test]
+fn pictures_that_come_too_fast_are_dropped_counted_and_cost_other_topics_nothing() {
+    let (_root, mut recorder) = recorder();
+    // Nobody works: what is taken waits.
+    recorder.frames.workers = Workers::new(0, 1000);
+    let camera = camera(&mut recorder);
+    let arm = topic(&mut recorder, "/arm", "my_msgs/msg/Arm", "uint32 joint");
+
+    for sec in 1..=3 {
+        recorder.record(camera, picture(sec), Received::At(1));
+        recorder.record(arm, stamped(sec, &[&[5, 0, 0, 0]]), Received::At(1));
+    }
+    let account = recorder.account();
+    assert!(account.adds_up());
+    let [camera, arm] = &account.topics[..] else { panic!("{account:?}") };
+    // The first is in nobody's account before it is stored.
+    assert_eq!((camera.received, camera.stored), (2, 0));
+    assert_eq!(camera.dropped[&DropReason::BlobQueueFull], 2);
+    assert!(camera.errors[0].contains("max_rate"), "{:?}", camera.errors);
+    assert_eq!((arm.received, arm.stored), (3, 3));
+}
+
+/// The fields of all rows; the paths and checksums of all files.
+fn stored(root: &std::path::Path) -> (Vec<Fields>, Vec<(String, String)>) {
+    let exp = Experiment::open_read_only("tests/frames/run", root).unwrap();
+    let rows = exp.tracks("camera").read(&Query::all()).unwrap();
+    let file = |file: FileInfo| (format!("{}/{}", file.path, file.filename), file.checksum);
+    let files = exp.files("").list().unwrap();
+    (rows.into_iter().map(|row| row.fields).collect(), files.into_iter().map(file).collect())
+}
+
+/// Records four pictures. `entry` is the rest of the topic's entry in the mapping.
+fn record_pictures(root: &std::path::Path, entry: &str) {
+    let exp = Experiment::open("tests/frames/run", Options::local(root)).unwrap();
+    let mut recorder = Recorder::new(exp);
+    let camera = camera_with(&mut recorder, entry);
+    for sec in 1..=4 {
+        recorder.record(camera, picture(sec), Received::At(1));
+    }
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+    assert!(account.adds_up());
+}
+
+#[test]
+fn pictures_whose_rows_a_crash_took_get_the_same_files_when_they_come_again() {
+    for kept_rows in 0..4 {
+        let root = tempfile::tempdir().unwrap();
+        record_pictures(root.path(), "");
+        let expected = stored(root.path());
+        assert_eq!((expected.0.len(), expected.1.len()), (4, 4));
+        // As `kill -9` leaves it: the files are saved, and the last rows were never flushed.
+        let track = root.path().join("tests/frames/run/tracks/camera");
+        let rows = std::fs::read_to_string(track.join("data.jsonl")).unwrap();
+        std::fs::remove_dir_all(&track).unwrap();
+        if kept_rows > 0 {
+            let kept: Vec<&str> = rows.split_inclusive('\n').take(kept_rows).collect();
+            std::fs::create_dir_all(&track).unwrap();
+            std::fs::write(track.join("data.jsonl"), kept.concat()).unwrap();
+        }
+        record_pictures(root.path(), "");
+        assert_eq!(stored(root.path()), expected, "{kept_rows} rows kept");
+    }
+}
+
+#[test]
+fn pictures_that_come_again_keep_their_files_under_merge_too() {
+    let root = tempfile::tempdir().unwrap();
+    record_pictures(root.path(), ", same_stamp: merge");
+    let expected = stored(root.path());
+    record_pictures(root.path(), ", same_stamp: merge");
+    assert_eq!(stored(root.path()), expected);
+}
+
+#[test]
+fn a_file_with_a_huge_number_as_its_name_costs_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["4000000000.png", "18446744073709551615.png"] {
+        let exp = Experiment::open("tests/frames/run", Options::local(root.path())).unwrap();
+        exp.files("camera").save_bytes(b"of another program", name).unwrap();
+        exp.close().unwrap();
+        record_pictures(root.path(), "");
+    }
+    let names: Vec<String> = stored(root.path()).1.into_iter().map(|(path, _)| path).collect();
+    assert_eq!(names.len(), 6, "{names:?}");
+    assert_eq!(names.iter().filter(|name| name.contains("/400000000")).count(), 5, "{names:?}");
+}
+
+#[test]
+fn in_a_hurry_what_waits_is_counted_and_left_out() {
+    let (_root, mut recorder) = recorder();
+    let camera = camera(&mut recorder);
+    recorder.record(camera, picture(1), Received::At(1));
+    recorder.flush().unwrap();
+    assert_eq!(recorder.account().topics[0].stored, 1, "flushed is stored");
+    recorder.hurry_when(Arc::new(AtomicBool::new(true)));
+    recorder.record(camera, picture(2), Received::At(1));
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+    assert!(account.adds_up());
+    assert_eq!((account.topics[0].received, account.topics[0].stored), (2, 1));
+    assert_eq!(account.topics[0].dropped[&DropReason::Stopped], 1);
+}

@@ -1,0 +1,210 @@
+//! Blocks of rows in memory, whichever way they are gone through: by a cursor, from one time to the
+//! next, or by looking single times up.
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use super::index::Block;
+use crate::json::{Columns, JsonRowError, RowParser, scan_row};
+use crate::row::{Row, Timestamp};
+
+/// Blocks in an order that shows which of them may hold a time.
+#[derive(Debug, Default)]
+pub(super) struct SortedBlocks {
+    /// Sorted by smallest time.
+    pub(super) blocks: Vec<Block>,
+    /// The largest time of each block and all before it.
+    pub(super) max_through: Vec<f64>,
+}
+
+/// The lines of one time, unparsed.
+pub(crate) struct RawRow {
+    pub(crate) ts: Timestamp,
+    pub(super) first: Line,
+    pub(super) later: Vec<Line>,
+}
+
+/// A line in a loaded block.
+#[derive(Clone)]
+pub(super) struct Line {
+    block: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl Line {
+    fn bytes(&self) -> &[u8] {
+        self.block.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+impl RawRow {
+    /// Makes a row from the lines of one time in file order; `None` if there are no lines.
+    pub(super) fn new(ts: Timestamp, lines: impl Iterator<Item = Line>) -> Option<Self> {
+        let mut lines = lines.into_iter();
+        Some(Self { ts, first: lines.next()?, later: lines.collect() })
+    }
+
+    /// The line, if there is just one and nothing to merge.
+    pub(crate) fn single_line(&self) -> Option<&[u8]> {
+        self.later.is_empty().then(|| self.first.bytes())
+    }
+
+    /// Parses the merged row with the columns that `columns` keeps.
+    pub(crate) fn parse(
+        &self,
+        parser: &mut RowParser,
+        columns: &Columns,
+    ) -> Result<Row, JsonRowError> {
+        let mut row = parser.row(self.first.bytes(), columns)?;
+        for line in &self.later {
+            row.fields.merge(parser.row(line.bytes(), columns)?.fields);
+        }
+        Ok(row)
+    }
+}
+
+impl SortedBlocks {
+    /// Sorts those of `blocks` that hold rows.
+    pub(super) fn new(blocks: impl Iterator<Item = Block>) -> Self {
+        let mut blocks: Vec<Block> = blocks.filter(|b| b.rows > 0).collect();
+        blocks.sort_by(|a, b| a.min.total_cmp(&b.min));
+        let running_max = |max: &mut f64, block: &Block| {
+            *max = max.max(block.max);
+            Some(*max)
+        };
+        let max_through = blocks.iter().scan(f64::NEG_INFINITY, running_max).collect();
+        Self { blocks, max_through }
+    }
+
+    /// Like [`new`](Self::new), for those that may hold rows from `start` to `end`.
+    pub(super) fn between(blocks: impl Iterator<Item = Block>, start: f64, end: f64) -> Self {
+        Self::new(blocks.filter(|b| b.max >= start && b.min <= end))
+    }
+
+    /// The number of blocks that begin at or before `secs`.
+    pub(super) fn count_from(&self, secs: f64) -> usize {
+        self.blocks.partition_point(|block| block.min <= secs)
+    }
+
+    /// The blocks that may hold a row of this time.
+    pub(super) fn holding(&self, secs: f64) -> Vec<Block> {
+        let from = self.count_from(secs);
+        let reaching = (0..from).rev().take_while(|i| self.max_through[*i] >= secs);
+        reaching.map(|i| self.blocks[i]).filter(|block| block.may_hold(secs)).collect()
+    }
+}
+
+/// A block in memory, with the places of its rows sorted by time and then by place.
+#[derive(Debug)]
+pub(super) struct LoadedBlock {
+    offset: u64,
+    bytes: Arc<Vec<u8>>,
+    rows: Vec<(Timestamp, Range<usize>)>,
+    next: usize,
+}
+
+impl LoadedBlock {
+    /// Reads a block. The next row is the first one at or after `start`.
+    pub(super) fn read(file: &File, block: &Block, start: f64) -> std::io::Result<Self> {
+        let mut bytes = Vec::new();
+        read_block(file, block, &mut bytes)?;
+        let mut rows = Vec::with_capacity(block.rows as usize);
+        let mut from = 0;
+        while from < bytes.len() {
+            let to = memchr::memchr(b'\n', &bytes[from..]).map_or(bytes.len(), |at| from + at);
+            // If every line is known to be a row, its time can be read from its start.
+            let quick = if block.bad == 0 { leading_timestamp(&bytes[from..to]) } else { None };
+            if let Some(ts) = quick.or_else(|| scan_row(&bytes[from..to], |_| {}).ok()) {
+                rows.push((ts, from..to));
+            }
+            from = to + 1;
+        }
+        if !block.ascending {
+            rows.sort_by_key(|(ts, _)| *ts);
+        }
+        let next = rows.partition_point(|(ts, _)| ts.as_secs() < start);
+        Ok(Self { offset: block.offset, bytes: Arc::new(bytes), rows, next })
+    }
+
+    /// Returns true if this is `block`, as long as it is kept.
+    pub(super) fn is_of(&self, block: &Block) -> bool {
+        self.offset == block.offset && self.bytes.len() as u64 == block.len
+    }
+
+    /// The largest time at or before `secs`.
+    pub(super) fn floor(&self, secs: f64) -> Option<Timestamp> {
+        let above = self.rows.partition_point(|(ts, _)| ts.as_secs() <= secs);
+        Some(self.rows.get(above.checked_sub(1)?)?.0)
+    }
+
+    /// The smallest time at or after `secs`.
+    pub(super) fn ceil(&self, secs: f64) -> Option<Timestamp> {
+        let from = self.rows.partition_point(|(ts, _)| ts.as_secs() < secs);
+        Some(self.rows.get(from)?.0)
+    }
+
+    /// The lines of one time, in file order.
+    pub(super) fn lines(&self, ts: Timestamp) -> impl Iterator<Item = Line> {
+        let from = self.rows.partition_point(|(other, _)| *other < ts);
+        let rows = self.rows[from..].iter().take_while(move |(other, _)| *other == ts);
+        rows.map(|(_, range)| Line { block: self.bytes.clone(), range: range.clone() })
+    }
+
+    /// Returns true if every line was taken.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.next >= self.rows.len()
+    }
+
+    /// The time of the line to take next.
+    pub(super) fn next_ts(&self) -> Timestamp {
+        self.rows[self.next].0
+    }
+
+    /// Takes the next line.
+    pub(super) fn take_line(&mut self) -> Line {
+        let range = self.rows[self.next].1.clone();
+        self.next += 1;
+        Line { block: self.bytes.clone(), range }
+    }
+
+    fn key(&self) -> (Timestamp, u64) {
+        (self.next_ts(), self.offset)
+    }
+}
+
+impl Ord for LoadedBlock {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl PartialOrd for LoadedBlock {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for LoadedBlock {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for LoadedBlock {}
+
+/// Appends a block's text to `out`.
+pub(super) fn read_block(file: &File, block: &Block, out: &mut Vec<u8>) -> std::io::Result<()> {
+    let start = out.len();
+    out.resize(start + block.len as usize, 0);
+    file.read_exact_at(&mut out[start..], block.offset)
+}
+
+/// The time of a line that starts as our lines and the SDK's do.
+fn leading_timestamp(line: &[u8]) -> Option<Timestamp> {
+    let rest = line.strip_prefix(br#"{"timestamp":"#)?.trim_ascii_start();
+    let end = rest.iter().position(|b| matches!(b, b',' | b'}'))?;
+    let number = std::str::from_utf8(&rest[..end]).ok()?;
+    Timestamp::new(number.trim_ascii_end().parse().ok()?).ok()
+}

@@ -1,0 +1,175 @@
+//! Every change of the store to files and folders goes through here, so that a test can record the
+//! changes and replay a power cut after each of them (`power_cut`). This module knows nothing of
+//! what the files hold.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use super::handles;
+#[cfg(test)]
+use super::power_cut::recording::{Change, record};
+
+/// Opens a file to read and append, creating it if it is not there.
+pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    let is_new = !path.exists();
+    let mut options = OpenOptions::new();
+    options.create(true).read(true).append(true);
+    let file = handles::with_room(|| options.open(path))?;
+    #[cfg(test)]
+    if is_new {
+        record(path, || Change::Create(path.to_owned(), file.metadata()));
+    }
+    Ok(file)
+}
+
+/// Creates a file to write; an error if there is one.
+pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    let file = handles::with_room(|| File::create_new(path))?;
+    #[cfg(test)]
+    record(path, || Change::Create(path.to_owned(), file.metadata()));
+    Ok(file)
+}
+
+/// Creates a file with a unique hidden name in the folder of `path`. It is removed when dropped.
+pub(super) fn create_beside(path: &Path, mode: fs::Permissions) -> io::Result<NamedTempFile> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(super::atomic::TEMPORARY).permissions(mode);
+    let folder = path.parent().unwrap_or(path);
+    let file = handles::with_room(|| builder.tempfile_in(folder))?;
+    #[cfg(test)]
+    record(path, || Change::Create(file.path().to_owned(), file.as_file().metadata()));
+    Ok(file)
+}
+
+/// Renames a file from [`create_beside`] to `path`, replacing the file there.
+pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<(), (NamedTempFile, io::Error)> {
+    #[cfg(test)]
+    let from = file.path().to_owned();
+    file.persist(path).map_err(|failed| (failed.file, failed.error))?;
+    #[cfg(test)]
+    record(path, || Change::Rename(from, path.to_owned()));
+    Ok(())
+}
+
+/// Writes all of `bytes` at the end of `file`, which is at `path`.
+pub(super) fn write_all(mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    let _ = path;
+    #[cfg(test)]
+    record(path, || Change::Write(file.metadata(), bytes.to_vec()));
+    Ok(())
+}
+
+/// Cuts `file`, which is at `path`, to `len` bytes.
+pub(super) fn cut(file: &File, path: &Path, len: u64) -> io::Result<()> {
+    file.set_len(len)?;
+    let _ = path;
+    #[cfg(test)]
+    record(path, || Change::Cut(file.metadata(), len));
+    Ok(())
+}
+
+/// Makes what was written to `file`, which is at `path`, survive a power cut.
+pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_data()?;
+    let _ = path;
+    #[cfg(test)]
+    record(path, || Change::Sync(file.metadata()));
+    Ok(())
+}
+
+/// Makes the names in `folder` survive a power cut.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    match handles::with_room(|| File::open(folder))?.sync_all() {
+        // Some network file systems can't, and need not.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+        }
+        synced => synced?,
+    }
+    #[cfg(test)]
+    record(folder, || Change::SyncFolder(folder.to_owned()));
+    Ok(())
+}
+
+/// Makes everything on the file system of `folder` survive a power cut.
+pub(super) fn sync_file_system(folder: &Path) -> io::Result<()> {
+    let open = handles::with_room(|| File::open(folder))?;
+    rustix::fs::syncfs(&open)?;
+    #[cfg(test)]
+    record(folder, || Change::SyncAll);
+    Ok(())
+}
+
+/// Renames a file or folder.
+pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    #[cfg(test)]
+    record(to, || Change::Rename(from.to_owned(), to.to_owned()));
+    Ok(())
+}
+
+/// Removes a file.
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)?;
+    #[cfg(test)]
+    record(path, || Change::Remove(path.to_owned()));
+    Ok(())
+}
+
+/// Removes an empty folder.
+pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
+    fs::remove_dir(path)?;
+    #[cfg(test)]
+    record(path, || Change::Remove(path.to_owned()));
+    Ok(())
+}
+
+/// Removes a folder and all that is in it.
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    fs::remove_dir_all(path)?;
+    #[cfg(test)]
+    record(path, || Change::Remove(path.to_owned()));
+    Ok(())
+}
+
+/// Creates a folder; an error if it is there.
+pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)?;
+    #[cfg(test)]
+    record(path, || Change::CreateFolder(path.to_owned()));
+    Ok(())
+}
+
+/// Creates a folder and those above it that are not there. Returns true if any was created.
+pub(super) fn create_folders(path: &Path) -> io::Result<bool> {
+    match create_folder(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                Some(parent) => create_folders(parent)?,
+                None => return Err(error),
+            };
+            create_folders(path)
+        }
+        Err(_) if path.is_dir() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Like [`create_folders`], and what was created survives a power cut.
+pub(super) fn create_folders_durably(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    create_folders(path)?;
+    for folder in missing.iter().rev() {
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_folder(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
