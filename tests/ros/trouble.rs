@@ -53,7 +53,7 @@ fn a_full_disk_is_said_and_what_it_cost_is_in_the_account() {
     let graph = Graph::new();
     let bridge = graph.bridge_in_little_space("flush: {batch: 1}\ntopics:\n  - topic: /flood/*\n");
     graph.run_example("flood", &["--topics", "1", "--rate", "500", "--duration", "2"]);
-    bridge.wait_for_log("the store takes no rows");
+    bridge.wait_for_log("can't write rows to the store");
     bridge.signal(rustix::process::Signal::INT);
     let recording = bridge.end();
     assert_eq!(recording.ended.status.code(), Some(1));

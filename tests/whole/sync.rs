@@ -6,6 +6,8 @@ mod faults;
 mod files;
 mod kills;
 mod lab;
+mod liar;
+mod lies;
 mod refusals;
 mod room;
 mod schedules;

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::id::FolderPath;
-use mldash_track::one_line;
+use mldash_track::{FileStamp, one_line};
 
 /// Much more than the tokens of a lab.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -94,17 +94,15 @@ pub(super) struct Tokens {
 #[derive(Debug)]
 struct Loaded {
     known: Vec<(TokenHash, Namespace)>,
-    stamp: Stamp,
+    stamp: FileStamp,
 }
 
 type TokenHash = [u8; 32];
-/// Distinguishes a file from an earlier one in its place.
-type Stamp = Option<(u64, u64, i64, i64)>;
 
 impl Tokens {
     /// Loads the file at `path`.
     pub(super) fn load(path: &Path) -> Result<Self, TokenFileError> {
-        let stamp = stamp(path);
+        let stamp = FileStamp::of(path);
         let known = read(path)?;
         warn_if_readable_by_others(path);
         Ok(Self { path: path.to_owned(), loaded: RwLock::new(Loaded { known, stamp }) })
@@ -128,7 +126,7 @@ impl Tokens {
 
     /// Reads the file if it has changed. If it can't be used, the tokens stay as they were.
     pub(super) fn reload_if_changed(&self) {
-        let now = stamp(&self.path);
+        let now = FileStamp::of(&self.path);
         if now == self.loaded.read().stamp {
             return;
         }
@@ -145,11 +143,6 @@ impl Tokens {
             }
         }
     }
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
 fn read(path: &Path) -> Result<Vec<(TokenHash, Namespace)>, TokenFileError> {

@@ -13,7 +13,7 @@ use super::experiment::Experiment;
 use super::format::{self, About, Export, RowSource, RowStream};
 use super::query::Query;
 use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN};
-use super::rows::{Rows, Selection};
+use super::rows::{Rows, SelectedRows};
 use join::Joined;
 use names::Prefix;
 
@@ -96,10 +96,12 @@ pub enum AlignError {
         existing: Vec<String>,
     },
     /// A track would be joined twice.
-    #[error("track `{0}` is to be joined twice; name it once")]
+    #[error("track `{0}` is named twice; name it once")]
     Twice(String),
     /// Two columns of the joined rows would have one name.
-    #[error("column `{column}` would come from track `{first}` and from track `{second}`")]
+    #[error(
+        "tracks `{first}` and `{second}` would both give column `{column}`; join them separately"
+    )]
     ColumnTwice {
         /// Its name in the joined rows.
         column: String,
@@ -122,9 +124,9 @@ pub enum AlignError {
 /// first dot. An example is `pose.pose.position` of the track `pose` beside a track of odometry.
 #[derive(Debug)]
 pub struct Aligned {
-    on: Selection,
+    on: SelectedRows,
     on_columns: HashSet<String>,
-    with: Vec<(Selection, Prefix)>,
+    with: Vec<(SelectedRows, Prefix)>,
     method: AlignMethod,
     tolerance_secs: f64,
 }
@@ -158,7 +160,7 @@ impl Experiment {
             return Err(AlignError::Tolerance(align.tolerance_secs).into());
         }
         let on = self.select_recorded(&align.on, &align.query)?;
-        let with: Vec<Selection> = (align.with.iter())
+        let with: Vec<SelectedRows> = (align.with.iter())
             .map(|topic| self.select_recorded(topic, &Query::all())?.reaching(&align.query))
             .collect::<Result<_, _>>()?;
         let prefixes = names::prefixes(&on, &with)?;
@@ -169,7 +171,7 @@ impl Experiment {
     }
 
     /// A misspelt name must not look like a track without rows.
-    fn select_recorded(&self, topic: &str, query: &Query) -> Result<Selection, TrackError> {
+    fn select_recorded(&self, topic: &str, query: &Query) -> Result<SelectedRows, TrackError> {
         let selection = self.tracks(topic).select(query)?;
         if !selection.exists() {
             let existing = self.list()?.into_iter().map(|track| track.topic).collect();

@@ -43,7 +43,7 @@ pub(super) struct TrackBuffer {
 
 /// Rows taken out for a flush.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct FlushRows {
     /// Sorted by time, each time once.
     pub(super) rows: Vec<(Timestamp, Fields)>,
     /// Bytes of the buffer's budget that the rows use.
@@ -148,14 +148,14 @@ impl TrackBuffer {
     }
 
     /// Takes out all waiting rows.
-    pub(super) fn take(&mut self) -> Batch {
+    pub(super) fn take(&mut self) -> FlushRows {
         let rows = std::mem::take(&mut self.rows).into_sorted();
         self.taken_through = self.taken_through.max(rows.last().map(|(ts, _)| *ts));
-        Batch { rows, bytes: std::mem::take(&mut self.bytes) }
+        FlushRows { rows, bytes: std::mem::take(&mut self.bytes) }
     }
 
     /// Puts back rows that could not be flushed. Fields that arrived since overwrite them.
-    pub(super) fn restore(&mut self, batch: Batch) {
+    pub(super) fn restore(&mut self, batch: FlushRows) {
         let failed = WaitingRows { in_order: batch.rows, ..WaitingRows::default() };
         let newer = std::mem::replace(&mut self.rows, failed);
         self.bytes += batch.bytes;

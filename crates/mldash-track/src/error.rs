@@ -37,7 +37,7 @@ pub enum TrackError {
         experiment: String,
     },
     /// A file's checksum differs from the one it was saved with.
-    #[error("{} is not what was saved: its checksum differs", path.display())]
+    #[error("{} has another checksum than when it was saved; it was changed or damaged", path.display())]
     FileDamaged {
         /// The file's path.
         path: std::path::PathBuf,
@@ -76,7 +76,7 @@ pub enum TrackError {
     },
     /// A field has the name of the row's time.
     #[error(
-        "track `{topic}`: a field can't be called `{column}`, the row's own time is; rename it"
+        "track `{topic}`: a field can't be called `{column}`, which is reserved for the row's time; rename it"
     )]
     ReservedColumn {
         /// The track.
@@ -85,7 +85,7 @@ pub enum TrackError {
         column: &'static str,
     },
     /// A field's value nests too deeply to be read back.
-    #[error("track `{topic}`: field `{column}` nests deeper than {MAX_DEPTH} levels")]
+    #[error("track `{topic}`: field `{column}` nests deeper than {MAX_DEPTH} levels; flatten it")]
     TooDeep {
         /// The track.
         topic: String,
@@ -120,8 +120,8 @@ pub enum TrackError {
     },
     /// The local store has reached its size limit.
     #[error(
-        "the local store {} holds more than `max_local`, {max_bytes} bytes, and what could go is gone: \
-         nothing is recorded until the server has taken some of it or space is made", root.display()
+        "the local store {} is larger than `max_local` ({max_bytes} bytes), and nothing more can be removed \
+         from it; recording stops until data is uploaded or space is freed", root.display()
     )]
     LocalFull {
         /// The store's root.

@@ -12,7 +12,7 @@ use super::query::TopicFilter;
 #[cfg(feature = "remote")]
 use super::remote::{LocalCap, SyncStatus};
 use super::run::Metadata;
-use super::shared::{Access, Shared};
+use super::state::{Access, ExperimentState};
 use super::track::Track;
 
 /// A recording: tracks that share one clock.
@@ -32,7 +32,7 @@ use super::track::Track;
 /// ```
 #[derive(Debug)]
 pub struct Experiment {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<ExperimentState>,
     upkeep: Option<Upkeep>,
     /// Watches the size of the store, if it is limited.
     #[cfg(feature = "remote")]
@@ -102,7 +102,7 @@ impl Experiment {
         let buffering = options.resolve()?;
         let dir = ExperimentDir::new(&options.root, &name);
         let access = dir.open_for_writing(&name, options.last_run)?;
-        let shared = Arc::new(Shared::new(name, dir, buffering, Access::Writing(access)));
+        let shared = Arc::new(ExperimentState::new(name, dir, buffering, Access::Writing(access)));
         shared.fold_files();
         #[cfg(feature = "remote")]
         let cap = super::remote::start_upload(&shared, &options)?;
@@ -127,7 +127,7 @@ impl Experiment {
         if !dir.exists() {
             return Err(TrackError::NoExperiment { name: name.to_string(), root: options.root });
         }
-        let shared = Shared::new(name, dir, options.resolve()?, Access::ReadOnly);
+        let shared = ExperimentState::new(name, dir, options.resolve()?, Access::ReadOnly);
         Ok(Self {
             shared: Arc::new(shared),
             upkeep: None,

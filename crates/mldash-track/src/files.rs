@@ -11,7 +11,7 @@ use super::error::TrackError;
 use super::experiment::Experiment;
 use super::local::{FileDescription, FileInfo, FileStore, StoreError, WholeFile, checksum};
 use super::name::FilePath;
-use super::shared::Shared;
+use super::state::ExperimentState;
 
 /// A folder of an experiment's files, from [`Experiment::files`]. Cheap to clone and safe to use
 /// from many threads.
@@ -30,7 +30,7 @@ use super::shared::Shared;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Files {
-    shared: Arc<Shared>,
+    shared: Arc<ExperimentState>,
     folder: String,
     description: Option<String>,
     tags: Option<Vec<String>>,

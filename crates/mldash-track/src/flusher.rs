@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::error::one_line;
-use super::shared::Shared;
+use super::state::ExperimentState;
 
 /// How often to look whether descriptions lag behind.
 const DESCRIBE_EVERY: Duration = Duration::from_millis(500);
@@ -64,8 +64,8 @@ impl Doorbell {
     }
 }
 
-/// What a thread does until the doorbell tells it to stop.
-type Work = fn(&Shared);
+/// What a thread does, and its name.
+type Work = (&'static str, fn(&ExperimentState));
 
 /// The threads. They end when the doorbell says so.
 #[derive(Debug)]
@@ -73,9 +73,9 @@ pub(super) struct Upkeep(Vec<JoinHandle<()>>);
 
 impl Upkeep {
     /// Starts the threads.
-    pub(super) fn start(shared: &Arc<Shared>) -> io::Result<Self> {
+    pub(super) fn start(shared: &Arc<ExperimentState>) -> io::Result<Self> {
         let mut started = Self(Vec::new());
-        let works: [(&str, Work); 3] =
+        let works: [Work; 3] =
             [("track-flush", flush), ("track-sync", sync), ("track-describe", describe)];
         for (name, work) in works {
             let own = shared.clone();
@@ -102,7 +102,7 @@ impl Upkeep {
     }
 }
 
-fn flush(shared: &Shared) {
+fn flush(shared: &ExperimentState) {
     let interval = shared.buffering.flush_interval;
     let mut flush_at = Instant::now() + interval;
     loop {
@@ -125,18 +125,18 @@ fn flush(shared: &Shared) {
     }
 }
 
-fn sync(shared: &Shared) {
+fn sync(shared: &ExperimentState) {
     let mut reported = None;
     while !shared.doorbell.wait_stop(Instant::now() + shared.buffering.sync_interval) {
         let failure = shared.sync_all().err().map(|error| one_line(&error));
         if let Some(failure) = failure.as_ref().filter(|_| failure != reported) {
-            tracing::error!("syncing to disk: {failure}");
+            tracing::error!("can't sync to disk: {failure}; retrying");
         }
         reported = failure;
     }
 }
 
-fn describe(shared: &Shared) {
+fn describe(shared: &ExperimentState) {
     while !shared.doorbell.wait_stop(Instant::now() + DESCRIBE_EVERY) {
         shared.describe_tracks();
         shared.fold_files_if_due();

@@ -200,8 +200,8 @@ pub mod row;
 mod rows;
 mod run;
 mod serialize;
-mod shared;
 mod slice;
+mod state;
 mod track;
 
 pub use align::{Align, AlignError, AlignMethod, Aligned, AlignedRows};
@@ -217,7 +217,7 @@ pub use lines::{AppendedLines, BadLine};
 pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };
-pub use local::{WholeFile, hex};
+pub use local::{FileStamp, WholeFile, hex};
 pub use local::{replace_file, take_noted_schema};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};

@@ -40,6 +40,7 @@ mod error;
 mod experiment_dir;
 mod experiment_file;
 mod file_id;
+mod file_stamp;
 mod file_store;
 #[cfg(feature = "remote")]
 mod follow;
@@ -63,12 +64,13 @@ pub(crate) use cursor::Cursor;
 pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
 pub use experiment_file::{ExperimentNotes, RunStatus, RunStatusError};
+pub use file_stamp::FileStamp;
 pub(crate) use file_store::{FileDescription, FileStore, checksum};
 #[cfg(feature = "remote")]
 pub(crate) use file_store::{FileFollower, FileNews};
 pub use file_store::{FileInfo, WholeFile, hex};
 #[cfg(feature = "remote")]
-pub(crate) use follow::{Follower, Lines, Prefix, Waiting, remove_track_data};
+pub(crate) use follow::{Backlog, Follower, Lines, Prefix, remove_track_data};
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};

@@ -4,8 +4,9 @@
 //! What holds, whatever the network, the server and this process do:
 //! 1. Only stored data is sent. Memory holds only the batches in flight, whose number and size are
 //!    bounded, and the names of files. A server that is down for a day costs only disk space.
-//! 2. Data counts as sent once the server answered with a 2xx and JSON, or refused its content;
-//!    refusals are saved to disk with the server's answer. Progress is written after that. A crash
+//! 2. Data counts as sent once the server confirmed it, a 2xx whose answer has the right number of
+//!    rows or names the saved file, or refused its content. Refusals are saved to disk with the
+//!    server's answer. Progress is written after that. A crash
 //!    in between sends the data again, which is harmless, since rows of one time merge.
 //! 3. The sent part is a prefix of a track's file, identified by its CRC (`local/follow.rs`).
 //!    Whatever happens to the file, rows that are not provably sent are sent.
@@ -14,37 +15,29 @@
 //! 5. A row that names a file waits until the server has the file; other tracks do not wait.
 //! 6. The token is read for each call and appears in no text, file or log.
 //!
+//! 7. Nothing is removed here on the server's word: it is asked for each row and file first
+//!    (`room/server_copy.rs`).
+//!
 //! So once both sides are up and everything waiting is sent, the server's rows equal the local
-//! ones. `plan` decides what is next; `batch`, `backoff`, `names` and `progress` are plain code
-//! too. `engine` drives them, and `session` and `api` speak the protocol.
+//! ones. `plan` decides what is next and is pure; `send` makes the calls; `state` knows what the
+//! server has. `upload` runs them as one state machine (`upload/engine.rs`). `room` makes room in
+//! the local store, `reader` reads from the server.
 
-mod api;
-mod backoff;
-mod batch;
-mod cap;
-mod engine;
 mod error;
-mod names;
 mod options;
 mod plan;
-mod progress;
 mod reader;
-mod refused;
+mod room;
 mod send;
-mod session;
-mod status;
+mod state;
 mod sync;
-mod synced;
-mod token;
 mod upload;
-mod uploads;
-mod waiter;
 
-pub(super) use cap::LocalCap;
 pub use error::RemoteError;
 pub use options::{Keep, Remote, WhenLocalFull};
 pub use reader::RemoteExperiment;
-pub use status::{SyncState, SyncStatus, Synced};
+pub(super) use room::LocalCap;
+pub use send::TokenError;
+pub use state::{SyncState, SyncStatus, Synced};
 pub(super) use sync::start_upload;
-pub use token::TokenError;
 pub(super) use upload::Upload;

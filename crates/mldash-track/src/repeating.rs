@@ -23,12 +23,27 @@ impl Repeating {
     pub fn start(
         name: &'static str,
         every: Duration,
+        task: impl FnMut() + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::start_after(name, every, every, task)
+    }
+
+    /// Like [`start`](Self::start), but the task runs for the first time after `first`.
+    ///
+    /// # Errors
+    /// Fails if the thread can't be started.
+    pub fn start_after(
+        name: &'static str,
+        first: Duration,
+        every: Duration,
         mut task: impl FnMut() + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = sync_channel::<()>(0);
         let run = move || {
-            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+            let mut wait = first;
+            while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 task();
+                wait = every;
             }
         };
         let thread = thread::Builder::new().name(name.into()).spawn(run)?;

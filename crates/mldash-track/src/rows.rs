@@ -13,7 +13,7 @@ use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN, Timestamp};
 /// The rows that a query selects from a snapshot of a track's file. It can be iterated more than
 /// once. Every pass gives the same rows, whatever is recorded meanwhile.
 #[derive(Debug)]
-pub(super) struct Selection {
+pub(super) struct SelectedRows {
     topic: String,
     /// ML-Dash's notes on the track, besides its rows.
     notes: serde_json::Map<String, serde_json::Value>,
@@ -23,7 +23,7 @@ pub(super) struct Selection {
     query: Query,
 }
 
-impl Selection {
+impl SelectedRows {
     /// Opens the track in `folder`, which need not exist.
     pub(super) fn open(topic: String, folder: &Path, query: Query) -> Result<Self, TrackError> {
         let metadata = TrackMetadata::load_for(&topic, folder)?;
@@ -172,7 +172,7 @@ impl Iterator for Rows {
     }
 }
 
-impl RowSource for Selection {
+impl RowSource for SelectedRows {
     type Rows = Rows;
 
     fn rows(&self) -> Rows {

@@ -1,5 +1,5 @@
 //! The state of a run in `experiment.json`: what records, since when, how it ended. These are pure
-//! changes of the notes; [`Shared`](super::shared::Shared) writes them.
+//! changes of the notes; [`ExperimentState`](super::state::ExperimentState) writes them.
 
 use serde_json::{Map, Value, json};
 

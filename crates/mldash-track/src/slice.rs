@@ -9,7 +9,7 @@ use super::format::RowSource;
 use super::local::Lookup;
 use super::query::Query;
 use super::row::{Row, Timestamp};
-use super::rows::{Rows, Selection};
+use super::rows::{Rows, SelectedRows};
 use super::track::Track;
 
 /// A snapshot of a track's rows in a time range, from [`Track::slice`]. Nothing is loaded until it
@@ -34,7 +34,7 @@ use super::track::Track;
 /// ```
 #[derive(Debug)]
 pub struct Slice {
-    selection: Selection,
+    selection: SelectedRows,
     /// Keeps what the last lookup read.
     lookup: Mutex<Option<Lookup>>,
 }
@@ -74,7 +74,7 @@ pub enum FindError {
         nearest: Timestamp,
     },
     /// The requested time is NaN.
-    #[error("track `{topic}`: NaN is no time to look for")]
+    #[error("track `{topic}`: can't look up the time NaN; give a number of seconds")]
     NotANumber {
         /// The track.
         topic: String,

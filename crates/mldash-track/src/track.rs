@@ -14,13 +14,13 @@ use super::local::TrackNotes;
 use super::name::{NameError, TrackName};
 use super::query::Query;
 use super::row::{Fields, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp};
-use super::rows::{Rows, Selection};
-use super::shared::{Shared, TrackState};
+use super::rows::{Rows, SelectedRows};
+use super::state::{ExperimentState, TrackState};
 
 /// A stream of rows. It is cheap to clone or to look up again, and safe to use from many threads.
 #[derive(Clone, Debug)]
 pub struct Track {
-    shared: Arc<Shared>,
+    shared: Arc<ExperimentState>,
     name: Result<TrackName, NameError>,
     schema: Option<Arc<RowSchema>>,
     /// Set at the first append.
@@ -28,7 +28,7 @@ pub struct Track {
 }
 
 impl Track {
-    pub(super) fn new(shared: Arc<Shared>, topic: &str) -> Self {
+    pub(super) fn new(shared: Arc<ExperimentState>, topic: &str) -> Self {
         Self { shared, name: topic.parse(), schema: None, state: OnceLock::new() }
     }
 
@@ -261,7 +261,7 @@ impl Track {
         self.name.as_ref().map_err(|error| error.clone().into())
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &ExperimentState {
         &self.shared
     }
 
@@ -277,9 +277,9 @@ impl Track {
     }
 
     /// Flushes what this handle's experiment appended first, so that a reader sees its own writes.
-    pub(super) fn select(&self, query: &Query) -> Result<Selection, TrackError> {
+    pub(super) fn select(&self, query: &Query) -> Result<SelectedRows, TrackError> {
         self.flush_to_store()?;
         let folder = self.shared.dir.track_folder(self.name()?);
-        Selection::open(self.topic(), &folder, query.clone())
+        SelectedRows::open(self.topic(), &folder, query.clone())
     }
 }

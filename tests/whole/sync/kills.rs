@@ -1,9 +1,9 @@
 //! The client killed: what was flushed is on the server after the next run.
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::lab::{Lab, PATIENCE, RUN};
+use super::lab::{Lab, RUN, await_that};
 use crate::fault_proxy::Fault;
 use crate::program::program;
 
@@ -87,12 +87,4 @@ fn start(lab: &Lab) -> std::process::Child {
         .env("ML_DASH_FLUSH_INTERVAL", "0.02")
         .env("ML_DASH_RETRY_BASE_DELAY", "0.05")
         .start()
-}
-
-fn await_that(is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it does not come");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -146,3 +146,12 @@ pub fn await_status(exp: &Experiment, is_so: impl Fn(&SyncStatus) -> bool) -> Sy
 pub fn is_failing(status: &SyncStatus) -> bool {
     matches!(status.state, SyncState::Failing { .. })
 }
+
+/// Waits until it is so.
+pub fn await_that(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it does not come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use mldash_bridge::fields;
 use mldash_bridge::track::{Experiment, Keep, Options, TrackError, WhenLocalFull};
 
-use super::lab::{Lab, PATIENCE, RUN, append};
+use super::lab::{Lab, PATIENCE, RUN, append, await_that};
+use super::lies::lose_second_half;
 use crate::fault_proxy::Fault;
 use crate::program::program;
 
@@ -85,11 +86,25 @@ fn the_oldest_that_the_server_has_gives_way_and_nothing_else() {
     assert_eq!(rows(EARLIER, &lab.root(), "arm"), 5000);
     let remote = lab.remote().max_local(100_000, WhenLocalFull::DropSynced);
     let exp = Experiment::open(RUN, lab.options().remote(remote.clone())).unwrap();
-    assert_eq!(rows(EARLIER, &lab.root(), "arm"), 0);
+    await_that(|| rows(EARLIER, &lab.root(), "arm") == 0);
     assert_eq!(rows(EARLIER, &lab.server_root(), "arm"), 5000);
+    await_that(|| exp.tracks("arm").append(fields! { "q": 0 }, 0.0).is_ok());
     append(&exp, "arm", 0..100);
     exp.close().unwrap();
     assert_eq!(lab.here("arm").len(), 100);
+}
+
+#[test]
+fn what_the_server_turns_out_to_have_lost_never_gives_way() {
+    let mut lab = Lab::new();
+    record_earlier(lab.options());
+    lose_second_half(&mut lab, EARLIER);
+    let remote = lab.remote().max_local(100_000, WhenLocalFull::DropSynced);
+    let exp = Experiment::open(RUN, lab.options().remote(remote)).unwrap();
+    // The server is asked meanwhile, and recording does not wait for it.
+    await_that(|| exp.tracks("arm").append(fields! { "q": 1 }, 1.0).is_err());
+    assert_eq!(rows(EARLIER, &lab.root(), "arm"), 5000);
+    exp.close().unwrap();
 }
 
 #[test]

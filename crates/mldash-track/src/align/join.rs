@@ -9,7 +9,7 @@ use crate::error::TrackError;
 use crate::format::RowSource;
 use crate::local::RawRow;
 use crate::row::{Column, Fields, TIMESTAMP_COLUMN, Timestamp, Value};
-use crate::rows::{Rows, Selection};
+use crate::rows::{Rows, SelectedRows};
 use crate::slice::{is_within, nearer};
 
 pub(super) struct Joined {
@@ -31,7 +31,7 @@ struct Found {
 
 impl Joined {
     pub(super) fn new(
-        selection: &Selection,
+        selection: &SelectedRows,
         prefix: &Prefix,
         method: AlignMethod,
         tolerance_secs: f64,

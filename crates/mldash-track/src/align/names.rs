@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::AlignError;
 use crate::row::{Column, TIMESTAMP_COLUMN};
-use crate::rows::Selection;
+use crate::rows::SelectedRows;
 
 /// The prefix of a joined track's columns.
 #[derive(Clone, Debug)]
@@ -30,7 +30,10 @@ impl Prefix {
 }
 
 /// Chooses prefixes such that no two tracks share a column name.
-pub(super) fn prefixes(on: &Selection, with: &[Selection]) -> Result<Vec<Prefix>, AlignError> {
+pub(super) fn prefixes(
+    on: &SelectedRows,
+    with: &[SelectedRows],
+) -> Result<Vec<Prefix>, AlignError> {
     let mut givers: HashMap<Column, &str> = HashMap::new();
     givers.extend(on.columns().into_iter().map(|column| (column.into(), on.topic())));
     let mut prefixes: Vec<Prefix> = Vec::new();
@@ -50,7 +53,7 @@ pub(super) fn prefixes(on: &Selection, with: &[Selection]) -> Result<Vec<Prefix>
             [None, _] => &options[0],
             [Some((column, first)), None] => {
                 tracing::info!(
-                    "column `{column}` is there already, of track `{first}`: those of track `{topic}` are \
+                    "track `{first}` already has column `{column}`, so columns of track `{topic}` are \
                      called `{}` and so on",
                     options[1].joined(
                         column.strip_prefix(topic).unwrap_or(&column).trim_start_matches('.')

@@ -7,7 +7,7 @@ use std::ops::Range;
 use csv::{ByteRecord, Terminator, WriterBuilder};
 
 use super::survey::{Places, Survey};
-use super::{RowSource, RowStream, RowText, rows_of, typed};
+use super::{RowSource, RowStream, rows_of, typed};
 use crate::error::TrackError;
 use crate::json::{NonFinite, RowShape, ScanError, Scanner};
 use crate::row::TIMESTAMP_COLUMN;
@@ -19,10 +19,7 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> Result<(), TrackError> {
     let survey = Survey::of(source)?;
-    let row_text = match non_finite {
-        NonFinite::Tokens => survey.text(),
-        NonFinite::Null => RowText::Rebuilt(NonFinite::Null),
-    };
+    let row_text = survey.text_with(non_finite);
     let columns = typed::names(source, &survey);
     let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
     let header = columns.iter().map(|name| &**name);

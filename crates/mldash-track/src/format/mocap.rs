@@ -6,7 +6,7 @@ use std::io::Write;
 use serde_json::Value as Json;
 
 use super::survey::Survey;
-use super::{About, RowSource, RowStream, RowText, rows_of};
+use super::{About, RowSource, RowStream, rows_of};
 use crate::error::TrackError;
 use crate::json::{Columns, NonFinite, project_row, to_text};
 use crate::row::Value;
@@ -23,10 +23,7 @@ pub(super) fn write(
     let survey = Survey::of(source)?;
     let about = source.about();
     let mut text = head(&about, &survey);
-    let row_text = match non_finite {
-        NonFinite::Tokens => survey.text(),
-        NonFinite::Null => RowText::Rebuilt(NonFinite::Null),
-    };
+    let row_text = survey.text_with(non_finite);
     let mut rows = source.rows();
     let mut lines = Vec::new();
     let mut separator: &[u8] = b"";

@@ -1,8 +1,8 @@
 //! `parquet`: typed columns, `timestamp` first, zstd. A first pass over the rows finds the types
 //! and a second one writes them. So memory holds one row group, whatever the track's size.
 
-mod batch;
 mod builder;
+mod record_batch;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use self::batch::Batch;
+use self::record_batch::RecordBatchBuilder;
 use super::survey::Survey;
 use super::{RowSource, RowStream, RowText, rows_of, typed};
 use crate::error::TrackError;
@@ -39,7 +39,7 @@ pub(super) fn write(
     let schema = Arc::new(schema(&columns));
     let properties = properties(&columns);
     let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
-    let batch = Batch::new(schema, &columns);
+    let batch = RecordBatchBuilder::new(schema, &columns);
     // Reading rows and encoding columns take about the same time.
     thread::scope(|scope| {
         let (full, batches) = mpsc::sync_channel(BATCHES_AHEAD);
@@ -63,7 +63,7 @@ pub(super) fn write(
 fn gather(
     source: &impl RowSource,
     text: RowText,
-    mut batch: Batch,
+    mut batch: RecordBatchBuilder,
     full: &SyncSender<Result<RecordBatch, TrackError>>,
 ) {
     let mut rows = source.rows();

@@ -155,6 +155,14 @@ impl Survey {
         self.text
     }
 
+    /// Like [`text`](Self::text), with non-finite floats as `non_finite` says.
+    pub(super) fn text_with(&self, non_finite: NonFinite) -> RowText {
+        match non_finite {
+            NonFinite::Tokens => self.text,
+            NonFinite::Null => RowText::Rebuilt(NonFinite::Null),
+        }
+    }
+
     /// Number of rows.
     pub(super) fn rows(&self) -> u64 {
         self.rows

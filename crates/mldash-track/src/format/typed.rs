@@ -15,14 +15,14 @@ pub(super) fn columns(source: &impl RowSource, survey: &Survey) -> Vec<(Column, 
     for (name, kind) in survey.kinds() {
         match columns[..declared].iter_mut().find(|(known, _)| known == name) {
             Some((_, ty)) => {
-                let settled = settle(kind, ty).unwrap_or(ColumnType::Json);
-                if settled != *ty {
+                let fitting = fitting_type(kind, ty).unwrap_or(ColumnType::Json);
+                if fitting != *ty {
                     tracing::warn!(
                         "track `{}`: column `{name}` holds values that are not of its declared type, {ty}; \
-                         it is written as {settled}",
+                         it is written as {fitting}",
                         source.about().topic
                     );
-                    *ty = settled;
+                    *ty = fitting;
                 }
             }
             None => columns.push((name.clone(), kind.column_type())),
@@ -47,23 +47,23 @@ pub(super) fn names(source: &impl RowSource, survey: &Survey) -> Vec<Column> {
 
 /// The declared type if it holds all values of `kind`, else one that does; `None` if only JSON text
 /// holds them all.
-fn settle(kind: &Kind, declared: &ColumnType) -> Option<ColumnType> {
+fn fitting_type(kind: &Kind, declared: &ColumnType) -> Option<ColumnType> {
     Some(match (kind, declared) {
         (Kind::Mixed, _) | (_, ColumnType::Json) => return None,
         (Kind::Nothing, declared) => declared.clone(),
         (Kind::Number(numbers), declared) if numbers.fit(declared) => declared.clone(),
         (Kind::List(items), ColumnType::List(declared)) => {
-            ColumnType::list(settle(items, declared)?)
+            ColumnType::list(fitting_type(items, declared)?)
         }
         (Kind::Dict(entries), ColumnType::Dict(declared)) => {
-            let mut settled = declared.clone();
+            let mut fitting = declared.clone();
             for (key, kind) in entries {
-                match settled.iter_mut().find(|(known, _)| known == key) {
-                    Some((_, ty)) => *ty = settle(kind, ty)?,
-                    None => settled.push((key.clone(), kind.common_type()?)),
+                match fitting.iter_mut().find(|(known, _)| known == key) {
+                    Some((_, ty)) => *ty = fitting_type(kind, ty)?,
+                    None => fitting.push((key.clone(), kind.common_type()?)),
                 }
             }
-            ColumnType::Dict(settled)
+            ColumnType::Dict(fitting)
         }
         (kind, _) => kind.common_type()?,
     })
@@ -74,12 +74,12 @@ mod tests {
     use super::*;
     use crate::json::Scanner;
 
-    fn settled(declared: &ColumnType, values: &[&str]) -> String {
+    fn fitting(declared: &ColumnType, values: &[&str]) -> String {
         let mut kind = Kind::default();
         for value in values {
             kind.note(&mut Scanner::new(value.as_bytes())).unwrap();
         }
-        settle(&kind, declared).unwrap_or(ColumnType::Json).to_string()
+        fitting_type(&kind, declared).unwrap_or(ColumnType::Json).to_string()
     }
 
     fn list(items: ColumnType) -> ColumnType {
@@ -88,34 +88,34 @@ mod tests {
 
     #[test]
     fn a_declared_type_stays_where_no_value_shows_it() {
-        assert_eq!(settled(&list(ColumnType::Float), &["[]", "null"]), "list<double>");
-        assert_eq!(settled(&ColumnType::UInt, &["7"]), "uint64");
-        assert_eq!(settled(&ColumnType::Float, &["7"]), "double");
-        assert_eq!(settled(&ColumnType::Text, &[]), "string");
+        assert_eq!(fitting(&list(ColumnType::Float), &["[]", "null"]), "list<double>");
+        assert_eq!(fitting(&ColumnType::UInt, &["7"]), "uint64");
+        assert_eq!(fitting(&ColumnType::Float, &["7"]), "double");
+        assert_eq!(fitting(&ColumnType::Text, &[]), "string");
         let dict = ColumnType::Dict(vec![("id".into(), list(ColumnType::Int))]);
-        assert_eq!(settled(&list(dict), &["[{}]", "[]"]), "list<struct<id: list<int64>>>");
+        assert_eq!(fitting(&list(dict), &["[{}]", "[]"]), "list<struct<id: list<int64>>>");
     }
 
     #[test]
     fn values_that_do_not_fit_have_their_own_type_and_their_neighbours_the_declared_one() {
-        assert_eq!(settled(&ColumnType::Int, &["1", "0.5"]), "double");
-        assert_eq!(settled(&ColumnType::UInt, &["-1"]), "int64");
-        assert_eq!(settled(&ColumnType::Float, &["9007199254740993"]), "int64");
-        assert_eq!(settled(&ColumnType::Float, &["9007199254740993", "0.5"]), "JSON text");
-        assert_eq!(settled(&ColumnType::Int, &["1", r#""a""#]), "JSON text");
-        assert_eq!(settled(&ColumnType::Int, &[r#""a""#]), "string");
+        assert_eq!(fitting(&ColumnType::Int, &["1", "0.5"]), "double");
+        assert_eq!(fitting(&ColumnType::UInt, &["-1"]), "int64");
+        assert_eq!(fitting(&ColumnType::Float, &["9007199254740993"]), "int64");
+        assert_eq!(fitting(&ColumnType::Float, &["9007199254740993", "0.5"]), "JSON text");
+        assert_eq!(fitting(&ColumnType::Int, &["1", r#""a""#]), "JSON text");
+        assert_eq!(fitting(&ColumnType::Int, &[r#""a""#]), "string");
         let dict = ColumnType::Dict(vec![
             ("id".into(), ColumnType::Int),
             ("poses".into(), list(ColumnType::Float)),
         ]);
         assert_eq!(
-            settled(&dict, &[r#"{"id": 0.5, "poses": [], "name": "a"}"#]),
+            fitting(&dict, &[r#"{"id": 0.5, "poses": [], "name": "a"}"#]),
             "struct<id: double, poses: list<double>, name: string>"
         );
     }
 
     #[test]
     fn what_is_declared_as_json_text_stays_that() {
-        assert_eq!(settled(&ColumnType::Json, &["1"]), "JSON text");
+        assert_eq!(fitting(&ColumnType::Json, &["1"]), "JSON text");
     }
 }

@@ -20,13 +20,14 @@ mod tests;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek};
 use std::ops::ControlFlow;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
+use super::file_stamp::FileStamp;
 use super::handles::{self, KeptFile};
 use super::index::Index;
 use super::index_file;
@@ -61,19 +62,12 @@ pub(crate) struct Follower {
     /// Whole lines between the taken part and `counted_bytes`.
     lines_waiting: u64,
     /// The file's state when it was last found to begin with the taken part.
-    looked_at: Option<Look>,
-}
-
-/// Shows whether a file may have changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    len: u64,
-    modified: (i64, i64),
+    checked_at: Option<FileStamp>,
 }
 
 /// What there is to take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(crate) struct Backlog {
     pub(crate) lines: u64,
     pub(crate) bytes: u64,
 }
@@ -127,7 +121,7 @@ impl Follower {
             unended_taken: None,
             counted_bytes: taken.bytes,
             lines_waiting: 0,
-            looked_at: None,
+            checked_at: None,
         }
     }
 
@@ -147,20 +141,20 @@ impl Follower {
     }
 
     /// Checks the file's current state.
-    pub(crate) fn look(&mut self) -> Result<Waiting, StoreError> {
+    pub(crate) fn refresh(&mut self) -> Result<Backlog, StoreError> {
         self.find_file()?;
         let Some(data) = self.data()? else {
-            return Ok(Waiting::default());
+            return Ok(Backlog::default());
         };
-        self.look_into(&data).map_err(StoreError::io("read", &self.path))
+        self.refresh_from(&data).map_err(StoreError::io("read", &self.path))
     }
 
-    fn look_into(&mut self, file: &File) -> io::Result<Waiting> {
-        let look = Look::at(file)?;
-        if self.looked_at != Some(look) {
-            self.check_taken(file, look.len)?;
-            self.count_lines(file, look.len)?;
-            self.looked_at = Some(look);
+    fn refresh_from(&mut self, file: &File) -> io::Result<Backlog> {
+        let stamp = FileStamp::from(&file.metadata()?);
+        if self.checked_at != Some(stamp) {
+            self.check_taken(file, stamp.bytes())?;
+            self.count_lines(file, stamp.bytes())?;
+            self.checked_at = Some(stamp);
         }
         let mut waiting = self.whole_lines_waiting();
         if let Some(row) = self.unended_row(file)? {
@@ -172,12 +166,12 @@ impl Follower {
 
     /// The count may include lines of a failed write that others have replaced. The number is then
     /// an estimate, but whether there are any is certain.
-    fn whole_lines_waiting(&self) -> Waiting {
+    fn whole_lines_waiting(&self) -> Backlog {
         let bytes = self.counted_bytes.saturating_sub(self.taken.bytes);
-        Waiting { lines: if bytes == 0 { 0 } else { self.lines_waiting.max(1) }, bytes }
+        Backlog { lines: if bytes == 0 { 0 } else { self.lines_waiting.max(1) }, bytes }
     }
 
-    /// The next whole lines that [`look`](Self::look) saw: at most `max_bytes`, unless a single
+    /// The next whole lines that [`refresh`](Self::refresh) saw: at most `max_bytes`, unless a single
     /// line is longer. Empty if there are none.
     pub(crate) fn read(&self, max_bytes: usize) -> Result<Lines, StoreError> {
         let Some(data) = self.data()? else {
@@ -256,7 +250,7 @@ impl Follower {
     fn restart_at(&mut self, taken: Prefix) {
         (self.taken, self.taken_before) = (taken, taken);
         (self.counted_bytes, self.lines_waiting) = (taken.bytes, 0);
-        (self.unended_taken, self.looked_at) = (None, None);
+        (self.unended_taken, self.checked_at) = (None, None);
     }
 
     /// Undoes the last step if the file now has other bytes there.
@@ -367,13 +361,6 @@ fn carried_over(old: &Arc<DataFile>, taken: Prefix, new: &File) -> Result<Prefix
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(carried)
-}
-
-impl Look {
-    fn at(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self { len: metadata.len(), modified: (metadata.mtime(), metadata.mtime_nsec()) })
-    }
 }
 
 /// A buffer for at most this many bytes.

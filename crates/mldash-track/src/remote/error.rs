@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::token::TokenError;
+use super::send::TokenError;
 
 /// A failed operation with a server. No text shows a token.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +63,8 @@ pub enum RemoteError {
     },
     /// The server refused rows or files because of their content.
     #[error(
-        "{url} refused {rows} rows and {files} files; they are stored here, and what it said lies in \
-         {}; `mldash_bridge sync` tries them again", answers.display()
+        "{url} refused {rows} rows and {files} files; they are stored here, and its answers are in {}; \
+         `mldash_bridge sync` retries them", answers.display()
     )]
     SetAside {
         /// The server.
@@ -75,6 +75,50 @@ pub enum RemoteError {
         files: u64,
         /// The file with the server's answers.
         answers: std::path::PathBuf,
+    },
+    /// The server accepted rows and does not return them.
+    #[error(
+        "{url} does not return {missing} of {rows} rows of track `{topic}`, which it had accepted; the \
+         first is at {first_secs} s; all of the track stays here and the next `mldash_bridge sync` sends \
+         it again"
+    )]
+    RowsMissing {
+        /// The server.
+        url: String,
+        /// The track.
+        topic: String,
+        /// Rows that the server does not return.
+        missing: u64,
+        /// Rows of the track here.
+        rows: u64,
+        /// The time of the first of the missing rows, in seconds.
+        first_secs: f64,
+    },
+    /// The server accepted files and does not list them.
+    #[error(
+        "{url} does not list {missing} of {files} files that it had accepted, such as `{name}`; they stay \
+         here and the next `mldash_bridge sync` sends them again"
+    )]
+    FilesMissing {
+        /// The server.
+        url: String,
+        /// Files that the server does not list with their name and checksum.
+        missing: u64,
+        /// Files that it had accepted.
+        files: u64,
+        /// The name of one of them.
+        name: String,
+    },
+    /// What the server has could not be compared with what is here.
+    #[error("can't check that {url} has {what}, so nothing of it is removed here")]
+    Unchecked {
+        /// The server.
+        url: String,
+        /// A track, or the files.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<crate::error::TrackError>,
     },
     /// The upload thread or its connections could not be set up.
     #[error("can't set up the upload")]
@@ -110,6 +154,8 @@ pub(super) enum Fault {
     TooLarge,
     /// Any other 4xx: a retry can't succeed.
     Refused,
+    /// 2xx, but the answer does not say that everything was taken.
+    Unconfirmed,
 }
 
 impl Fault {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::backoff::Backoff;
-use super::token::{API_KEY_VARIABLE, TokenSources};
+use super::plan::Backoff;
+use super::send::{API_KEY_VARIABLE, TokenSources};
 use crate::name::ExperimentName;
 use crate::options::EnvError;
 
@@ -40,7 +40,8 @@ pub enum Keep {
     /// Keep everything.
     #[default]
     All,
-    /// Remove the rows and files once the experiment is closed; keep the descriptions.
+    /// Remove the rows and files once the experiment is closed and the server returns them; keep the
+    /// descriptions.
     Unsynced,
 }
 

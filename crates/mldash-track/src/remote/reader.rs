@@ -7,11 +7,12 @@ use std::time::Instant;
 use serde_json::Value as Json;
 use tokio::runtime::{Builder, Runtime};
 
-use super::api::Api;
-use super::backoff::{Backoff, Failures};
 use super::error::{CallError, Fault, RemoteError};
 use super::options::Remote;
-use super::session::{data_path, find_experiment, list_tracks};
+use super::plan::{Backoff, Failures};
+use super::send::{
+    Api, ListedFile, data_path, find_experiment, list_files, list_tracks, number_at,
+};
 use crate::error::TrackError;
 use crate::format::Format;
 use crate::local::{TrackInfo, TrackNotes};
@@ -44,19 +45,35 @@ impl RemoteExperiment {
     /// experiment.
     pub fn open(name: &str, remote: &Remote) -> Result<Self, TrackError> {
         let name: ExperimentName = name.parse()?;
+        let mut opened = Self::of_id(String::new(), &name, remote)?;
+        let found = opened.patiently(|| find_experiment(&opened.api, &name))?;
+        opened.id = found.ok_or_else(|| RemoteError::NoExperiment {
+            name: name.to_string(),
+            url: opened.api.url().to_owned(),
+        })?;
+        Ok(opened)
+    }
+
+    /// The experiment that the server knows by `id`. Makes no call.
+    pub(super) fn of_id(
+        id: String,
+        name: &ExperimentName,
+        remote: &Remote,
+    ) -> Result<Self, TrackError> {
         let api = Api::new(remote, name.owner())?;
         let backoff = remote.backoff()?;
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| RemoteError::Setup(error.into()))?;
-        let found = patiently(&runtime, &backoff, || find_experiment(&api, &name));
-        let found = found.map_err(|error| error.for_user(api.url()))?;
-        let id = found.ok_or_else(|| RemoteError::NoExperiment {
-            name: name.to_string(),
-            url: api.url().to_owned(),
-        })?;
-        Ok(Self { runtime, api, backoff, id })
+        Ok(Self { runtime: runtime()?, api, backoff, id })
+    }
+
+    /// Makes calls fail at once instead of retrying them.
+    pub(super) fn without_retries(mut self) -> Self {
+        self.backoff.max_retries = 0;
+        self
+    }
+
+    /// A page of the files, from the file at `offset` on, and whether there are more.
+    pub(super) fn files_page(&self, offset: usize) -> Result<(Vec<ListedFile>, bool), TrackError> {
+        self.patiently(|| list_files(&self.api, &self.id, offset))
     }
 
     /// Lists the tracks that `filter` accepts, by topic.
@@ -107,8 +124,14 @@ impl RemoteExperiment {
     }
 }
 
+/// A runtime on the calling thread.
+pub(super) fn runtime() -> Result<Runtime, RemoteError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| RemoteError::Setup(error.into()))
+}
+
 /// Retries temporary failures as often as the SDK does.
-fn patiently<T, F>(
+pub(super) fn patiently<T, F>(
     runtime: &Runtime,
     backoff: &Backoff,
     call: impl Fn() -> F,
@@ -156,16 +179,16 @@ fn asked(query: &Query, format: Format) -> Vec<(&'static str, String)> {
 /// A track as a server lists it. Servers report more or fewer details.
 fn track_info(json: &Json) -> Option<TrackInfo> {
     let text = |key: &str| json.get(key).and_then(Json::as_str).map(str::to_owned);
-    let number = |key: &str| json.get(key).and_then(Json::as_u64).unwrap_or_default();
+    let number = |pointer: &str| number_at(json, pointer).unwrap_or_default();
     let columns = json.get("columns").and_then(Json::as_array).map(Vec::as_slice);
     let columns = columns.unwrap_or_default().iter().filter_map(Json::as_str);
     Some(TrackInfo {
         topic: text("topic")?,
-        total_entries: number("totalEntries"),
+        total_entries: number("/totalEntries"),
         first_timestamp: json.get("firstTimestamp").and_then(Json::as_f64),
         last_timestamp: json.get("lastTimestamp").and_then(Json::as_f64),
         columns: columns.map(str::to_owned).collect(),
-        size_bytes: number("sizeBytes"),
+        size_bytes: number("/sizeBytes"),
         created_at: text("createdAt"),
         notes: TrackNotes::default(),
     })

@@ -4,21 +4,20 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::cap::{CapSettings, LocalCap};
-use super::engine::Purpose;
+use super::error::RemoteError;
 use super::options::{Keep, Remote};
-use super::status::{SyncStatus, Synced};
-use super::synced::remove_synced;
-use super::upload::Upload;
+use super::room::{CapSettings, LocalCap, Patience, remove_synced};
+use super::state::{SyncState, SyncStatus, Synced};
+use super::upload::{Purpose, Upload};
 use crate::error::{TrackError, one_line};
 use crate::experiment::{CloseError, Closed, Experiment};
-use crate::local::RunStatus;
+use crate::local::{RunStatus, utc_now};
 use crate::options::Options;
-use crate::shared::Shared;
+use crate::state::ExperimentState;
 
 /// Starts the upload that the options ask for, and the limit on the local store.
 pub(crate) fn start_upload(
-    shared: &Arc<Shared>,
+    shared: &Arc<ExperimentState>,
     options: &Options,
 ) -> Result<Option<LocalCap>, TrackError> {
     let Some(remote) = &options.remote else { return Ok(None) };
@@ -28,7 +27,7 @@ pub(crate) fn start_upload(
     // Nobody else has set it yet.
     let _ = shared.upload.set((upload, options.remote_timeout));
     let Some((max_bytes, when_full)) = remote.max_local else { return Ok(None) };
-    let settings = CapSettings { max_bytes, when_full, url };
+    let settings = CapSettings { max_bytes, when_full, remote: remote.clone(), url };
     LocalCap::start(shared.clone(), settings).map(Some).map_err(TrackError::Thread)
 }
 
@@ -71,9 +70,11 @@ impl Experiment {
             );
         }
         upload.stop();
-        let status = upload.status();
+        let mut status = upload.status();
         if let Some(remote) = &self.options.remote {
-            self.drop_synced(remote, &status);
+            let goes_on = || !hurry.load(Ordering::Relaxed);
+            let failures = self.drop_synced(remote, &mut status, &goes_on);
+            failures.iter().for_each(|failure| tracing::error!("{}", one_line(failure)));
         }
         Some(status)
     }
@@ -84,15 +85,35 @@ impl Experiment {
         remote.map(|remote| remote.sync_command(name, root)).unwrap_or_default()
     }
 
-    /// Removes what the server has, if it lacks nothing and the options ask for it.
-    fn drop_synced(&self, remote: &Remote, status: &SyncStatus) {
+    /// Removes what the server has, if it lacks nothing and the options ask for it. Returns why
+    /// something was not removed, and notes in `status` what the server turned out to lack.
+    fn drop_synced(
+        &self,
+        remote: &Remote,
+        status: &mut SyncStatus,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Vec<RemoteError> {
         if remote.keep == Keep::All || !status.is_complete() {
-            return;
+            return Vec::new();
         }
-        match remove_synced(&self.shared.name, &self.shared.dir, &status.url) {
-            Ok(bytes) => tracing::info!("removed {bytes} bytes, which {} has", status.url),
-            Err(error) => tracing::error!("removing what the server has: {}", one_line(&error)),
+        let patience = Patience { retries: true, goes_on };
+        let (name, dir) = (&self.shared.name, &self.shared.dir);
+        let removal = match remove_synced(name, dir, remote, &status.url, patience) {
+            Ok(removal) => removal,
+            Err(error) => {
+                tracing::error!("can't remove what the server has: {}", one_line(&error));
+                return Vec::new();
+            }
+        };
+        if removal.bytes > 0 {
+            tracing::info!("removed {} bytes, which {} has", removal.bytes, status.url);
         }
+        status.rows_waiting += removal.rows_missing;
+        status.files_waiting += removal.files_missing;
+        if let Some(failure) = removal.failures.first() {
+            status.state = SyncState::Failing { since: utc_now(), reason: one_line(failure) };
+        }
+        removal.failures
     }
 
     /// Uploads what the server lacks and retries what it refused before. Also works while the
@@ -117,7 +138,10 @@ impl Experiment {
         let upload = Upload::start(&self.shared.name, dir, remote, status, Purpose::Request)?;
         let ended = upload.end(status, None, show);
         upload.stop();
-        self.drop_synced(remote, &upload.status());
-        Ok(Synced { status: upload.status(), failure: ended.err() })
+        let mut status = upload.status();
+        let mut unconfirmed = self.drop_synced(remote, &mut status, &|| true).into_iter();
+        let failure = ended.err().or_else(|| unconfirmed.next());
+        unconfirmed.for_each(|failure| tracing::error!("{}", one_line(&failure)));
+        Ok(Synced { status, failure })
     }
 }

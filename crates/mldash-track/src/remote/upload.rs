@@ -1,5 +1,8 @@
 //! The owner's handle of an upload: a thread that takes commands and reports its progress.
 
+mod engine;
+mod waiter;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,14 +13,13 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-use super::api::Api;
-use super::engine::{Engine, Purpose, Task};
+pub(super) use self::engine::Purpose;
+use self::engine::{Engine, Task};
+use self::waiter::{Command, Waiter};
 use super::error::RemoteError;
 use super::options::Remote;
-use super::send::Shared;
-use super::status::{SyncState, SyncStatus};
-use super::uploads::Uploads;
-use super::waiter::{Command, Waiter};
+use super::send::{Api, SendContext};
+use super::state::{FOLDER, FileQueue, SyncState, SyncStatus};
 use crate::error::TrackError;
 use crate::local::{ExperimentDir, FileFollower, RunStatus};
 use crate::name::ExperimentName;
@@ -53,12 +55,12 @@ impl Upload {
         let backoff = remote.backoff()?;
         let max_retries = backoff.max_retries;
         let api = Api::new(remote, name.owner())?;
-        let uploads = Mutex::new(Uploads::new(FileFollower::new(dir.path(), name)));
+        let files = Mutex::new(FileQueue::new(FileFollower::new(dir.path(), name)));
         let view = SyncStatus { url: api.url().to_owned(), ..SyncStatus::default() };
         let view = Arc::new(Mutex::new(view));
         let (commands, received) = mpsc::channel(MAX_WAITING);
         let task = Task { name: name.clone(), dir: dir.clone(), backoff, status, purpose };
-        let engine = Engine::new(task, Shared { api, uploads }, view.clone(), received);
+        let engine = Engine::new(task, SendContext { api, files }, view.clone(), received);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("track-upload")
@@ -69,7 +71,7 @@ impl Upload {
             // A worker thread of its own, so that it may wait for the disk.
             let done = runtime.block_on(runtime.spawn(engine.run()));
             if let Err(error) = done {
-                tracing::error!(%error, "the upload ended early; what is not uploaded is stored");
+                tracing::error!(%error, "the upload ended early; what is not uploaded is still stored here");
             }
             runtime.shutdown_timeout(GRACE);
         };
@@ -174,7 +176,7 @@ impl Upload {
 }
 
 fn answers_folder(experiment: &Path) -> PathBuf {
-    experiment.join(super::progress::FOLDER)
+    experiment.join(FOLDER)
 }
 
 impl Upload {
@@ -186,7 +188,9 @@ impl Upload {
         if let Some(thread) = thread
             && thread.join().is_err()
         {
-            tracing::error!("the upload's thread panicked; what is not uploaded is stored");
+            tracing::error!(
+                "the upload thread panicked; what is not uploaded is still stored here"
+            );
         }
     }
 }

@@ -6,9 +6,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::journal::Waiting;
-use super::listing::Stamp;
+use super::journal::UnfoldedFiles;
 use super::{FileInfo, FileStore};
+use crate::local::FileStamp;
 use crate::local::error::StoreError;
 use crate::name::ExperimentName;
 
@@ -16,7 +16,7 @@ use crate::name::ExperimentName;
 #[derive(Debug)]
 pub(crate) struct FileFollower {
     store: FileStore,
-    stamps: Option<[Stamp; 3]>,
+    stamps: Option<[FileStamp; 3]>,
     /// Bytes of the journal already read.
     journal_bytes: u64,
 }
@@ -44,17 +44,16 @@ impl FileFollower {
     }
 
     /// Returns what is new.
-    pub(crate) fn look(&mut self) -> Result<FileNews, StoreError> {
+    pub(crate) fn refresh(&mut self) -> Result<FileNews, StoreError> {
         let stamps = self.store.stamps();
         if self.stamps == Some(stamps) {
             return Ok(FileNews::Same);
         }
-        let [journal, _] = Waiting::paths(&self.store.folder);
+        let [journal, _] = UnfoldedFiles::paths(&self.store.folder);
         let grown = self.stamps.is_some_and(|before| {
-            let same_journal = before[0].zip(stamps[0]).is_some_and(|(a, b)| a.0 == b.0);
-            same_journal && before[1..] == stamps[1..]
+            before[0].inode() == stamps[0].inode() && before[1..] == stamps[1..]
         });
-        if grown && let Some((inode, ..)) = stamps[0] {
+        if grown && let Some(inode) = stamps[0].inode() {
             let read = StoreError::io("read", &journal);
             if let Some(text) = self.read_journal(&journal, inode).map_err(read)? {
                 self.stamps = Some(stamps);
@@ -64,7 +63,7 @@ impl FileFollower {
             }
         }
         // The stamps are older than the read, so the next look sees what arrives meanwhile.
-        self.journal_bytes = stamps[0].map_or(0, |(_, len, ..)| len);
+        self.journal_bytes = stamps[0].bytes();
         let files = self.store.read_list()?;
         self.stamps = Some(stamps);
         Ok(FileNews::All(files))
@@ -112,19 +111,19 @@ mod tests {
         let store = FileStore::new(root.path(), &name);
         let mut follower = FileFollower::new(root.path(), &name);
         save(&store, "a");
-        let Ok(FileNews::All(files)) = follower.look() else { panic!() };
+        let Ok(FileNews::All(files)) = follower.refresh() else { panic!() };
         assert_eq!(names(files), ["a"]);
-        assert!(matches!(follower.look(), Ok(FileNews::Same)));
+        assert!(matches!(follower.refresh(), Ok(FileNews::Same)));
         save(&store, "b");
         save(&store, "c");
-        let Ok(FileNews::More(files)) = follower.look() else { panic!() };
+        let Ok(FileNews::More(files)) = follower.refresh() else { panic!() };
         assert_eq!(names(files), ["b", "c"]);
         store.fold().unwrap();
-        let Ok(FileNews::All(files)) = follower.look() else { panic!() };
+        let Ok(FileNews::All(files)) = follower.refresh() else { panic!() };
         assert_eq!(names(files), ["a", "b", "c"]);
         save(&store, "d");
-        assert!(matches!(follower.look(), Ok(FileNews::All(files)) if files.len() == 4));
+        assert!(matches!(follower.refresh(), Ok(FileNews::All(files)) if files.len() == 4));
         save(&store, "e");
-        assert!(matches!(follower.look(), Ok(FileNews::More(files)) if files.len() == 1));
+        assert!(matches!(follower.refresh(), Ok(FileNews::More(files)) if files.len() == 1));
     }
 }

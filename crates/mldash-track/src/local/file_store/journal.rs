@@ -110,12 +110,12 @@ impl Journal {
 }
 
 /// What waits in `folder` to be folded, and what is being folded.
-pub(super) struct Waiting {
+pub(super) struct UnfoldedFiles {
     pub(super) aside: Vec<FileInfo>,
     pub(super) journal: Vec<FileInfo>,
 }
 
-impl Waiting {
+impl UnfoldedFiles {
     /// The paths in `folder`.
     pub(super) fn paths(folder: &Path) -> [PathBuf; 2] {
         [JOURNAL_FILE, ASIDE_FILE].map(|name| folder.join(name))

@@ -1,16 +1,13 @@
 //! Reads the list of all files. The list is cached until something changes on disk, so that reading
 //! many files by name is fast.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::folding::FilesMetadata;
-use super::journal::Waiting;
+use super::journal::UnfoldedFiles;
 use super::{FileInfo, FileStore};
-use crate::local::damage;
 use crate::local::error::StoreError;
+use crate::local::{FileStamp, damage};
 
 /// The existing files, by folder and name.
 pub(crate) type Listing = Arc<Vec<FileInfo>>;
@@ -18,16 +15,8 @@ pub(crate) type Listing = Arc<Vec<FileInfo>>;
 /// What was read, and the stamps of the files on disk just before.
 #[derive(Debug, Default)]
 pub(super) struct KeptListing {
-    stamps: [Stamp; 3],
+    stamps: [FileStamp; 3],
     files: Option<Listing>,
-}
-
-/// Distinguishes a file from an earlier one in its place; `None` if there is no file.
-pub(super) type Stamp = Option<(u64, u64, i64, i64)>;
-
-fn stamp(path: &Path) -> Stamp {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
 impl FileStore {
@@ -44,13 +33,13 @@ impl FileStore {
     }
 
     /// The stamps of the journal, the journal set aside and the metadata.
-    pub(super) fn stamps(&self) -> [Stamp; 3] {
-        let [journal, aside] = Waiting::paths(&self.folder);
-        [&journal, &aside, &self.metadata_path()].map(|path| stamp(path))
+    pub(super) fn stamps(&self) -> [FileStamp; 3] {
+        let [journal, aside] = UnfoldedFiles::paths(&self.folder);
+        [&journal, &aside, &self.metadata_path()].map(|path| FileStamp::of(path))
     }
 
     pub(super) fn read_list(&self) -> Result<Vec<FileInfo>, StoreError> {
-        let waiting = Waiting::read(&self.folder)?;
+        let waiting = UnfoldedFiles::read(&self.folder)?;
         // The SDK writes in place: an unreadable file may be half written, and whole a moment
         // later.
         let metadata = self.load().or_else(|error| match self.keep_sdk_out() {

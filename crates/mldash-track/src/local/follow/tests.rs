@@ -140,7 +140,7 @@ impl World {
 
     /// Takes some of the next lines. Returns true if there were any.
     fn take(&mut self, max_bytes: usize, max_lines: usize) -> bool {
-        self.follower.look().unwrap();
+        self.follower.refresh().unwrap();
         let lines = self.follower.read(max_bytes).unwrap();
         let mut taken = 0;
         for line in lines.text.split_inclusive(|byte| *byte == b'\n').take(max_lines) {
@@ -182,10 +182,10 @@ proptest! {
         steps.into_iter().for_each(|step| world.play(step));
         while world.take(1000, usize::MAX) {}
         prop_assert_eq!(sorted(&world.there), sorted(&world.here()));
-        prop_assert_eq!(world.follower.look().unwrap(), Waiting::default());
+        prop_assert_eq!(world.follower.refresh().unwrap(), Backlog::default());
         // Also after everything is sorted; nothing comes twice.
         world.appender.take().unwrap().close().unwrap();
-        prop_assert_eq!(world.follower.look().unwrap(), Waiting::default());
+        prop_assert_eq!(world.follower.refresh().unwrap(), Backlog::default());
     }
 }
 
@@ -199,7 +199,7 @@ fn with_file(text: &str) -> (tempfile::TempDir, Follower) {
 #[test]
 fn lines_come_whole_however_few_bytes_are_asked_for() {
     let (_folder, mut follower) = with_file("{\"timestamp\":1}\n{\"timestamp\":2}\n{\"timest");
-    assert_eq!(follower.look().unwrap(), Waiting { lines: 2, bytes: 32 });
+    assert_eq!(follower.refresh().unwrap(), Backlog { lines: 2, bytes: 32 });
     let lines = follower.read(3).unwrap();
     assert_eq!(lines.text, b"{\"timestamp\":1}\n");
     follower.take(&lines, lines.text.len());
@@ -209,37 +209,37 @@ fn lines_come_whole_however_few_bytes_are_asked_for() {
 #[test]
 fn a_last_row_without_its_line_end_comes_once() {
     let (_folder, mut follower) = with_file("{\"timestamp\":1}\n{\"timestamp\":2}");
-    assert_eq!(follower.look().unwrap().lines, 1);
+    assert_eq!(follower.refresh().unwrap().lines, 1);
     let lines = follower.read(1000).unwrap();
     follower.take(&lines, lines.text.len());
-    assert_eq!(follower.look().unwrap(), Waiting { lines: 1, bytes: 15 });
+    assert_eq!(follower.refresh().unwrap(), Backlog { lines: 1, bytes: 15 });
     let lines = follower.read(1000).unwrap();
     assert_eq!(lines.text, b"{\"timestamp\":2}");
     follower.take(&lines, lines.text.len());
-    assert_eq!(follower.look().unwrap(), Waiting::default());
+    assert_eq!(follower.refresh().unwrap(), Backlog::default());
 }
 
 #[test]
 fn what_was_taken_of_another_file_counts_for_nothing() {
     let (folder, mut follower) = with_file("{\"timestamp\":1}\n{\"timestamp\":2}\n");
-    follower.look().unwrap();
+    follower.refresh().unwrap();
     let lines = follower.read(1000).unwrap();
     follower.take(&lines, lines.text.len());
     fs::write(folder.path().join(DATA_FILE), "{\"timestamp\":1}\n{\"timestamp\":3}\n").unwrap();
     let mut again = Follower::new(folder.path(), follower.taken());
-    assert_eq!(again.look().unwrap().lines, 2);
+    assert_eq!(again.refresh().unwrap().lines, 2);
 }
 
 #[test]
 fn lines_that_were_counted_and_cut_back_are_not_waited_for() {
     let (folder, mut follower) = with_file("{\"timestamp\":1}\n{\"timestamp\":2}\n");
-    assert_eq!(follower.look().unwrap(), Waiting { lines: 2, bytes: 32 });
+    assert_eq!(follower.refresh().unwrap(), Backlog { lines: 2, bytes: 32 });
     // In place, as after a failed write: one row where there were two.
     let longer = format!("{{\"timestamp\":1,\"q\":\"{}\"}}\n", "x".repeat(40));
     fs::write(folder.path().join(DATA_FILE), &longer).unwrap();
-    follower.look().unwrap();
+    follower.refresh().unwrap();
     let lines = follower.read(1000).unwrap();
     assert_eq!(lines.text, longer.as_bytes());
     follower.take(&lines, lines.text.len());
-    assert_eq!(follower.look().unwrap(), Waiting::default());
+    assert_eq!(follower.refresh().unwrap(), Backlog::default());
 }

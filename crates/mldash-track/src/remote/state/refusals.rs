@@ -8,37 +8,37 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::progress::make_folder;
+use super::checkpoint::make_folder;
 use crate::local::{StoreError, replace_file};
 use crate::row::Timestamp;
 
 /// A refused row or file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     #[serde(flatten)]
-    pub(super) what: Refused,
+    pub(crate) what: Refused,
     /// The server's status and text.
-    pub(super) answer: String,
+    pub(crate) answer: String,
 }
 
 /// A row or a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     Row { track: String, timestamp: f64 },
     File { file: u64 },
 }
 
 /// Everything refused and not accepted since.
 #[derive(Debug)]
-pub(super) struct RefusedFile {
+pub(crate) struct Refusals {
     path: PathBuf,
     rows: BTreeMap<(String, Timestamp), String>,
     files: BTreeMap<u64, String>,
 }
 
-impl RefusedFile {
-    pub(super) fn load(path: PathBuf) -> Self {
+impl Refusals {
+    pub(crate) fn load(path: PathBuf) -> Self {
         let mut refused = Self { path, rows: BTreeMap::new(), files: BTreeMap::new() };
         let text = std::fs::read(&refused.path).unwrap_or_default();
         for line in text.split(|byte| *byte == b'\n') {
@@ -50,30 +50,30 @@ impl RefusedFile {
     }
 
     /// The path of the file with the answers.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.rows.len() as u64
     }
 
-    pub(super) fn files(&self) -> u64 {
+    pub(crate) fn files(&self) -> u64 {
         self.files.len() as u64
     }
 
     /// Returns true if rows of this track were refused.
-    pub(super) fn has_rows_of(&self, track: &str) -> bool {
+    pub(crate) fn has_rows_of(&self, track: &str) -> bool {
         self.rows.keys().any(|(known, _)| known == track)
     }
 
     /// The refused files.
-    pub(super) fn file_ids(&self) -> Vec<u64> {
+    pub(crate) fn file_ids(&self) -> Vec<u64> {
         self.files.keys().copied().collect()
     }
 
     /// Adds refusals. They are on disk when it returns.
-    pub(super) fn add(&mut self, refusals: Vec<Refusal>) -> Result<(), StoreError> {
+    pub(crate) fn add(&mut self, refusals: Vec<Refusal>) -> Result<(), StoreError> {
         let mut text = Vec::new();
         for refusal in refusals {
             if let Ok(line) = serde_json::to_vec(&refusal)
@@ -94,17 +94,17 @@ impl RefusedFile {
     }
 
     /// Takes out all rows for a retry. They stay on disk until [`save`](Self::save).
-    pub(super) fn take_rows(&mut self) -> Vec<(String, Timestamp)> {
+    pub(crate) fn take_rows(&mut self) -> Vec<(String, Timestamp)> {
         std::mem::take(&mut self.rows).into_keys().collect()
     }
 
     /// Like [`take_rows`](Self::take_rows), for files.
-    pub(super) fn take_files(&mut self) -> Vec<u64> {
+    pub(crate) fn take_files(&mut self) -> Vec<u64> {
         std::mem::take(&mut self.files).into_keys().collect()
     }
 
     /// Rewrites the file with the current refusals.
-    pub(super) fn save(&self) -> Result<(), StoreError> {
+    pub(crate) fn save(&self) -> Result<(), StoreError> {
         if self.rows.is_empty() && self.files.is_empty() {
             return match std::fs::remove_file(&self.path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -155,16 +155,16 @@ mod tests {
     fn refusals_are_on_disk_once_each_until_they_are_taken() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(".sync/x.refused.jsonl");
-        let mut refused = RefusedFile::load(path.clone());
+        let mut refused = Refusals::load(path.clone());
         refused.add(vec![row(1.5), row(2.5), row(1.5)]).unwrap();
         refused
             .add(vec![Refusal { what: Refused::File { file: 7 }, answer: "400".into() }])
             .unwrap();
-        let mut again = RefusedFile::load(path.clone());
+        let mut again = Refusals::load(path.clone());
         assert_eq!((again.rows(), again.files()), (2, 1));
         assert_eq!(again.take_rows().len(), 2);
         again.save().unwrap();
-        let mut rest = RefusedFile::load(path.clone());
+        let mut rest = Refusals::load(path.clone());
         assert_eq!((rest.rows(), rest.take_files()), (0, vec![7]));
         rest.save().unwrap();
         assert!(!path.exists());

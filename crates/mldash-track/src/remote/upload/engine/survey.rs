@@ -5,40 +5,39 @@ use std::time::Instant;
 
 use super::{Connection, Engine, Track};
 use crate::error::one_line;
-use crate::local::{Follower, Prefix, StoreError, Waiting};
+use crate::local::{Backlog, Follower, Prefix, StoreError};
 use crate::name::TrackName;
 use crate::remote::error::RemoteError;
-use crate::remote::progress::ProgressFile;
-use crate::remote::send::Sender;
-use crate::remote::status::SyncState;
-use crate::remote::waiter::{Targets, Waiter};
+use crate::remote::send::TrackSender;
+use crate::remote::state::{CheckpointFile, SyncState};
+use crate::remote::upload::waiter::{Targets, Waiter};
 
 impl Engine {
     /// Looks at everything that is not in flight.
     pub(super) fn survey(&mut self) {
-        self.look += 1;
+        self.surveys += 1;
         if let Err(error) = self.find_tracks() {
             tracing::error!("the upload can't list the tracks: {}", one_line(&error));
         }
         let topics: Vec<String> = self.tracks.keys().cloned().collect();
-        topics.iter().for_each(|topic| self.look_at(topic));
-        let looked = self.shared.uploads.lock().look();
-        if let Err(error) = looked {
+        topics.iter().for_each(|topic| self.update_track(topic));
+        let refreshed = self.context.files.lock().refresh();
+        if let Err(error) = refreshed {
             tracing::error!("the upload can't list the files: {}", one_line(&error));
         }
         self.free_rows();
         if let Connection::Open(open) = &mut self.connection
-            && let Err(error) = open.progress.save_if_due()
+            && let Err(error) = open.checkpoint.save_if_due()
         {
             tracing::warn!("{}", one_line(&error));
         }
         if let Some(refused) = &self.refused_token
-            && self.shared.api.has_other_token(refused.as_ref())
+            && self.context.api.has_other_token(refused.as_ref())
         {
             self.refused_token = None;
             self.plan.server_is_well();
         }
-        self.looked_at = Some(Instant::now());
+        self.surveyed_at = Some(Instant::now());
     }
 
     fn find_tracks(&mut self) -> Result<(), StoreError> {
@@ -48,27 +47,27 @@ impl Engine {
             }
             let Ok(name) = topic.parse::<TrackName>() else { continue };
             let taken = match &self.connection {
-                Connection::Open(open) => open.progress.progress.tracks.get(&topic).copied(),
+                Connection::Open(open) => open.checkpoint.current.tracks.get(&topic).copied(),
                 Connection::Closed { .. } => {
-                    let guess = ProgressFile::guess(self.task.dir.path(), self.shared.api.url());
+                    let guess = CheckpointFile::guess(self.task.dir.path(), self.context.api.url());
                     guess.tracks.get(&topic).copied()
                 }
             };
             let folder = self.task.dir.track_folder(&name);
             let follower = Follower::new(&folder, taken.unwrap_or_default());
-            let sender = Some(Sender::new(topic.clone(), folder, follower));
-            let (waiting, taken) = (Waiting::default(), Prefix::default());
+            let sender = Some(TrackSender::new(topic.clone(), folder, follower));
+            let (waiting, taken) = (Backlog::default(), Prefix::default());
             self.tracks
-                .insert(topic, Track { sender, waiting, taken, looked: 0, refusal_told: false });
+                .insert(topic, Track { sender, waiting, taken, survey: 0, refusal_told: false });
         }
         Ok(())
     }
 
-    /// Looks at a track, unless it is in flight.
-    pub(super) fn look_at(&mut self, topic: &str) {
+    /// Notes what waits of a track, unless it is in flight.
+    pub(super) fn update_track(&mut self, topic: &str) {
         let Some(track) = self.tracks.get_mut(topic) else { return };
         let Some(sender) = &mut track.sender else { return };
-        match sender.look() {
+        match sender.backlog() {
             Ok(waiting) => track.waiting = waiting,
             Err(error) => {
                 tracing::error!("the upload can't read track `{topic}`: {}", one_line(&error));
@@ -76,10 +75,10 @@ impl Engine {
             }
         }
         track.taken = sender.follower().taken();
-        track.looked = self.look;
+        track.survey = self.surveys;
         let waits = track.waiting.lines > 0;
         if let Connection::Open(open) = &mut self.connection {
-            open.progress.progress.tracks.insert(topic.to_owned(), track.taken);
+            open.checkpoint.current.tracks.insert(topic.to_owned(), track.taken);
         }
         self.plan.set_waiting(topic, waits);
     }
@@ -87,7 +86,7 @@ impl Engine {
     /// Returns true if nothing waits and nothing is in flight.
     pub(super) fn is_drained(&self) -> bool {
         let at_rest = |track: &Track| track.sender.is_some() && track.waiting.lines == 0;
-        self.tracks.values().all(at_rest) && self.shared.uploads.lock().waiting().0 == 0
+        self.tracks.values().all(at_rest) && self.context.files.lock().waiting().0 == 0
     }
 
     /// Callers that just began to wait now wait for the current contents of the store.
@@ -102,8 +101,8 @@ impl Engine {
         for waiter in self.waiters.iter_mut().filter(|waiter| waiter.targets.is_none()) {
             waiter.targets = Some(Targets {
                 tracks: self.tracks.keys().filter_map(len).collect(),
-                newest_file: self.shared.uploads.lock().newest(),
-                look: self.look,
+                newest_file: self.context.files.lock().newest(),
+                survey: self.surveys,
                 failures,
             });
         }
@@ -121,7 +120,7 @@ impl Engine {
                 continue;
             };
             if let Connection::Open(open) = &mut self.connection
-                && let Err(error) = open.progress.save()
+                && let Err(error) = open.checkpoint.save()
             {
                 tracing::warn!("{}", one_line(&error));
             }
@@ -135,14 +134,14 @@ impl Engine {
         let Some(targets) = &waiter.targets else { return false };
         let rows = targets.tracks.iter().all(|(topic, bytes)| {
             self.tracks.get(topic).is_none_or(|track| {
-                let is_empty = track.waiting.lines == 0 && track.looked >= targets.look;
+                let is_empty = track.waiting.lines == 0 && track.survey >= targets.survey;
                 track.sender.is_some() && (is_empty || track.taken.bytes >= *bytes)
             })
         });
         let newest = targets.newest_file;
-        let files = newest.is_none_or(|newest| !self.shared.uploads.lock().waits_through(newest));
-        let status = open.progress.progress.status == Some(self.task.status);
-        rows && files && !open.trying_again && (status || !waiter.wants_status)
+        let files = newest.is_none_or(|newest| !self.context.files.lock().waits_through(newest));
+        let status = open.checkpoint.current.status == Some(self.task.status);
+        rows && files && !open.retrying_refused && (status || !waiter.wants_status)
     }
 
     fn gives_up(&self, waiter: &Waiter) -> Option<RemoteError> {
@@ -152,7 +151,7 @@ impl Engine {
         match state {
             SyncState::TokenRefused { reason } => Some(RemoteError::TokenRefused(reason.clone())),
             SyncState::Failing { reason, .. } if self.worst() > max_failures => {
-                let url = self.shared.api.url().to_owned();
+                let url = self.context.api.url().to_owned();
                 Some(RemoteError::Failing { url, reason: reason.clone() })
             }
             _ => None,
@@ -165,14 +164,14 @@ impl Engine {
             Connection::Open(open) => open.status_failures.count(),
             Connection::Closed { .. } => 0,
         };
-        self.plan.worst().max(self.shared.uploads.lock().worst()).max(status)
+        self.plan.worst().max(self.context.files.lock().worst()).max(status)
     }
 
     /// Publishes the progress.
     pub(super) fn publish(&self) {
-        let (files, file_bytes) = self.shared.uploads.lock().waiting();
+        let (files, file_bytes) = self.context.files.lock().waiting();
         let waiting = self.tracks.values().map(|track| track.waiting);
-        let rows = waiting.fold(Waiting::default(), |sum, track| Waiting {
+        let rows = waiting.fold(Backlog::default(), |sum, track| Backlog {
             lines: sum.lines + track.lines,
             bytes: sum.bytes + track.bytes,
         });

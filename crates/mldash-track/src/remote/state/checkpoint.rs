@@ -2,7 +2,7 @@
 //! each server and namespace, replaced atomically. It may lag behind the server but never run ahead
 //! of it, because it is written after a 2xx.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,74 +10,84 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::error::RemoteError;
 use crate::local::{Prefix, RunStatus, StoreError, hex, replace_file};
+use crate::remote::error::RemoteError;
+use crate::remote::plan::FileId;
 
-pub(super) const FOLDER: &str = ".sync";
+pub(crate) const FOLDER: &str = ".sync";
 const VERSION: u32 = 1;
 /// A crash only causes this much to be sent again, which is harmless. So not every answer is saved.
 const SAVE_EVERY: Duration = Duration::from_millis(500);
 
 /// What a server has.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Progress {
+pub(crate) struct Checkpoint {
     version: u32,
     url: String,
     namespace: String,
     /// The server's id of the experiment. A different id means a different experiment.
-    pub(super) experiment_id: Option<String>,
+    pub(crate) experiment_id: Option<String>,
     /// The run status last reported to the server.
     #[serde(default)]
-    pub(super) status: Option<RunStatus>,
+    pub(crate) status: Option<RunStatus>,
     /// What the server has of each topic's file.
     #[serde(default)]
-    pub(super) tracks: BTreeMap<String, Prefix>,
+    pub(crate) tracks: BTreeMap<String, Prefix>,
 }
 
-/// A [`Progress`] and its file.
+/// A [`Checkpoint`] and its file.
 #[derive(Debug)]
-pub(super) struct ProgressFile {
+pub(crate) struct CheckpointFile {
     path: PathBuf,
-    pub(super) progress: Progress,
-    saved: Progress,
+    pub(crate) current: Checkpoint,
+    saved: Checkpoint,
     saved_at: Option<Instant>,
 }
 
-impl ProgressFile {
+impl CheckpointFile {
     /// Loads the progress of the experiment in `experiment` for the server at `url` and a
     /// namespace.
-    pub(super) fn load(experiment: &Path, url: &str, namespace: &str) -> Self {
+    pub(crate) fn load(experiment: &Path, url: &str, namespace: &str) -> Self {
         let path = place(experiment, url, namespace).with_extension("json");
-        let fits = |progress: &Progress| {
-            progress.version == VERSION && progress.url == url && progress.namespace == namespace
+        let fits = |read: &Checkpoint| {
+            read.version == VERSION && read.url == url && read.namespace == namespace
         };
-        let progress = read(&path).filter(fits).unwrap_or_else(|| Progress {
+        let current = read(&path).filter(fits).unwrap_or_else(|| Checkpoint {
             version: VERSION,
             url: url.to_owned(),
             namespace: namespace.to_owned(),
-            ..Progress::default()
+            ..Checkpoint::default()
         });
-        Self { path, saved: progress.clone(), progress, saved_at: None }
+        Self { path, saved: current.clone(), current, saved_at: None }
     }
 
     /// What the server at `url` has when its namespace is not known yet: a guess, for display.
-    pub(super) fn guess(experiment: &Path, url: &str) -> Progress {
-        known(experiment).filter(|progress| progress.url == url).last().unwrap_or_default()
+    pub(crate) fn guess(experiment: &Path, url: &str) -> Checkpoint {
+        known(experiment).filter(|known| known.url == url).last().unwrap_or_default()
     }
 
     /// All progress of the experiment in `experiment` with the server at `url`, for any namespace.
-    pub(super) fn all(experiment: &Path, url: &str) -> Vec<Self> {
-        let namespaces = known(experiment).filter(|progress| progress.url == url);
-        namespaces.map(|progress| Self::load(experiment, url, &progress.namespace)).collect()
+    pub(crate) fn all(experiment: &Path, url: &str) -> Vec<Self> {
+        let namespaces = known(experiment).filter(|known| known.url == url);
+        namespaces.map(|known| Self::load(experiment, url, &known.namespace)).collect()
     }
 
     /// The path of another file for the same server and namespace.
-    pub(super) fn beside(&self, extension: &str) -> PathBuf {
+    pub(crate) fn beside(&self, extension: &str) -> PathBuf {
         self.path.with_extension(extension)
     }
 
+    /// Makes the files `missing` count as not sent.
+    pub(crate) fn forget_files(&self, missing: &HashSet<FileId>) -> Result<(), StoreError> {
+        let list = self.beside("files");
+        let mut sent: Vec<FileId> = sent_files(&list).difference(missing).copied().collect();
+        sent.sort_unstable();
+        let text: String = sent.iter().map(|id| format!("{id}\n")).collect();
+        replace_file(&list, text.as_bytes())
+    }
+
     /// Writes changes, if it is time to.
-    pub(super) fn save_if_due(&mut self) -> Result<(), RemoteError> {
+    pub(crate) fn save_if_due(&mut self) -> Result<(), RemoteError> {
         if self.saved_at.is_some_and(|at| at.elapsed() < SAVE_EVERY) {
             return Ok(());
         }
@@ -85,33 +95,40 @@ impl ProgressFile {
     }
 
     /// Writes changes.
-    pub(super) fn save(&mut self) -> Result<(), RemoteError> {
-        if self.progress == self.saved && self.saved_at.is_some() {
+    pub(crate) fn save(&mut self) -> Result<(), RemoteError> {
+        if self.current == self.saved && self.saved_at.is_some() {
             return Ok(());
         }
         self.saved_at = Some(Instant::now());
         let text =
-            serde_json::to_vec(&self.progress).map_err(|error| RemoteError::Setup(error.into()))?;
+            serde_json::to_vec(&self.current).map_err(|error| RemoteError::Setup(error.into()))?;
         make_folder(&self.path)
             .and_then(|()| replace_file(&self.path, &text))
             .map_err(|error| RemoteError::Setup(error.into()))?;
-        self.saved = self.progress.clone();
+        self.saved = self.current.clone();
         Ok(())
     }
 }
 
+/// The files in the file `list`, one id a line. An unreadable list counts as empty: its files are
+/// sent again.
+pub(crate) fn sent_files(list: &Path) -> HashSet<FileId> {
+    let text = fs::read_to_string(list).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
 /// Creates the parent folder of `path`.
-pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_folder(path: &Path) -> Result<(), StoreError> {
     let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(StoreError::io("create", folder))
 }
 
-fn known(experiment: &Path) -> impl Iterator<Item = Progress> {
+fn known(experiment: &Path) -> impl Iterator<Item = Checkpoint> {
     let files = fs::read_dir(experiment.join(FOLDER)).into_iter().flatten().flatten();
     files.filter_map(|file| read(&file.path()))
 }
 
-fn read(path: &Path) -> Option<Progress> {
+fn read(path: &Path) -> Option<Checkpoint> {
     // An unreadable file counts as absent: everything is sent again.
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
@@ -129,15 +146,15 @@ mod tests {
     #[test]
     fn servers_and_namespaces_do_not_mix_and_what_is_damaged_is_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let load = |url, namespace| ProgressFile::load(folder.path(), url, namespace);
+        let load = |url, namespace| CheckpointFile::load(folder.path(), url, namespace);
         let mut file = load("http://a", "alice");
-        file.progress.tracks.insert("arm".into(), Prefix { bytes: 7, crc: 9 });
+        file.current.tracks.insert("arm".into(), Prefix { bytes: 7, crc: 9 });
         file.save().unwrap();
-        assert_eq!(load("http://a", "alice").progress, file.progress);
-        assert!(load("http://b", "alice").progress.tracks.is_empty());
-        assert!(load("http://a", "bob").progress.tracks.is_empty());
-        assert_eq!(ProgressFile::guess(folder.path(), "http://a"), file.progress);
+        assert_eq!(load("http://a", "alice").current, file.current);
+        assert!(load("http://b", "alice").current.tracks.is_empty());
+        assert!(load("http://a", "bob").current.tracks.is_empty());
+        assert_eq!(CheckpointFile::guess(folder.path(), "http://a"), file.current);
         fs::write(&file.path, b"{").unwrap();
-        assert!(load("http://a", "alice").progress.tracks.is_empty());
+        assert!(load("http://a", "alice").current.tracks.is_empty());
     }
 }

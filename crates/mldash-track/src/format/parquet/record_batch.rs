@@ -21,7 +21,7 @@ const BATCH_BYTES: usize = 4 << 20;
 const MAX_ROW_BYTES: usize = 1 << 30;
 
 /// Columns that fill up row by row.
-pub(super) struct Batch {
+pub(super) struct RecordBatchBuilder {
     schema: Arc<Schema>,
     places: Places,
     /// The time has no place.
@@ -31,7 +31,7 @@ pub(super) struct Batch {
     bytes: usize,
 }
 
-impl Batch {
+impl RecordBatchBuilder {
     /// Creates a batch with `columns`, which `schema` describes.
     pub(super) fn new(schema: Arc<Schema>, columns: &[(Column, ColumnType)]) -> Self {
         Self {

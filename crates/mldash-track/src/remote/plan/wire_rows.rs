@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use super::names::{FileId, FileNames};
+use super::file_names::{FileId, FileNames};
 use crate::json::{Columns, JsonWriter, NonFinite, RowParser, scan_row};
 use crate::local::Lines;
 use crate::row::{TIMESTAMP_COLUMN, Timestamp, Value};
@@ -16,32 +16,32 @@ const TAIL: &[u8] = b"]}";
 
 /// Rows to be sent together.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
-    rows: Vec<BatchRow>,
+pub(crate) struct WireRows {
+    rows: Vec<WireRow>,
     json: Vec<u8>,
     /// The lines that they come from.
-    pub(super) lines: Lines,
+    pub(crate) lines: Lines,
     /// How many bytes of the lines' text are done once the rows are sent.
-    pub(super) taken_bytes: usize,
+    pub(crate) taken_bytes: usize,
     /// Lines among them that are not rows. Readers do not count them either.
-    pub(super) not_rows: u64,
+    pub(crate) not_rows: u64,
     /// Files that the row after the batch names and the server lacks.
-    pub(super) awaits: Vec<FileId>,
+    pub(crate) awaits: Vec<FileId>,
 }
 
 /// One row as JSON.
 #[derive(Clone, Debug)]
-struct BatchRow {
+struct WireRow {
     ts: Timestamp,
     json: Range<usize>,
     lines: u64,
     nulled: u64,
 }
 
-impl Batch {
+impl WireRows {
     /// Collects the rows of `lines`, at most `max_rows`, up to the first that names one of
     /// `waiting`.
-    pub(super) fn new(lines: Lines, max_rows: usize, waiting: &FileNames) -> Self {
+    pub(crate) fn new(lines: Lines, max_rows: usize, waiting: &FileNames) -> Self {
         let mut batch = Self { json: Vec::with_capacity(lines.text.len()), ..Self::default() };
         let mut places: HashMap<Timestamp, usize> = HashMap::new();
         let mut parser = RowParser::default();
@@ -78,7 +78,7 @@ impl Batch {
         let start = self.json.len();
         let nulled = write_strict(line, parser, &mut self.json);
         places.insert(ts, self.rows.len());
-        self.rows.push(BatchRow { ts, json: start..self.json.len(), lines: 1, nulled });
+        self.rows.push(WireRow { ts, json: start..self.json.len(), lines: 1, nulled });
     }
 
     /// Merges rows of one time into one row; later fields win.
@@ -97,12 +97,12 @@ impl Batch {
     }
 
     /// Number of rows.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// The request's body for some of the rows.
-    pub(super) fn body(&self, rows: Range<usize>) -> Vec<u8> {
+    pub(crate) fn body(&self, rows: Range<usize>) -> Vec<u8> {
         let mut body = HEAD.to_vec();
         for (i, row) in self.rows.get(rows).unwrap_or_default().iter().enumerate() {
             if i > 0 {
@@ -115,12 +115,12 @@ impl Batch {
     }
 
     /// The times of some of the rows.
-    pub(super) fn times(&self, rows: Range<usize>) -> impl Iterator<Item = Timestamp> {
+    pub(crate) fn times(&self, rows: Range<usize>) -> impl Iterator<Item = Timestamp> {
         self.rows.get(rows).unwrap_or_default().iter().map(|row| row.ts)
     }
 
     /// For some of the rows: how many lines they come from and how many floats became null.
-    pub(super) fn counts(&self, rows: Range<usize>) -> (u64, u64) {
+    pub(crate) fn counts(&self, rows: Range<usize>) -> (u64, u64) {
         let rows = self.rows.get(rows).unwrap_or_default().iter();
         rows.fold((0, 0), |(lines, nulled), row| (lines + row.lines, nulled + row.nulled))
     }
@@ -165,12 +165,12 @@ fn find_names(value: &Value, waiting: &FileNames, named: &mut Vec<FileId>) {
 mod tests {
     use super::*;
 
-    fn batch(text: &str, max_rows: usize, waiting: &FileNames) -> Batch {
+    fn batch(text: &str, max_rows: usize, waiting: &FileNames) -> WireRows {
         let lines = Lines { text: text.as_bytes().to_vec(), ..Lines::default() };
-        Batch::new(lines, max_rows, waiting)
+        WireRows::new(lines, max_rows, waiting)
     }
 
-    fn body(batch: &Batch) -> String {
+    fn body(batch: &WireRows) -> String {
         String::from_utf8(batch.body(0..batch.len())).unwrap()
     }
 

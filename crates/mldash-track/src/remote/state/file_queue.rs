@@ -2,7 +2,7 @@
 //! has. Needs about 200 bytes of memory for each waiting file and 8 for each sent one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,42 +10,41 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use super::backoff::{Backoff, Failures};
-use super::names::{FileId, FileNames};
-use super::progress::make_folder;
+use super::checkpoint::{make_folder, sent_files};
 use crate::local::{FileFollower, FileInfo, FileNews, StoreError};
+use crate::remote::plan::{Backoff, Failures, FileId, FileNames};
 
 /// A file that waits to be sent.
 #[derive(Clone, Debug)]
-pub(super) struct WaitingFile {
+pub(crate) struct QueuedFile {
     /// Without a leading or trailing `/`.
-    pub(super) folder: Arc<str>,
-    pub(super) name: Box<str>,
-    pub(super) path: PathBuf,
-    pub(super) size_bytes: u64,
-    pub(super) checksum: Box<str>,
-    pub(super) content_type: Box<str>,
+    pub(crate) folder: Arc<str>,
+    pub(crate) name: Box<str>,
+    pub(crate) path: PathBuf,
+    pub(crate) size_bytes: u64,
+    pub(crate) checksum: Box<str>,
+    pub(crate) content_type: Box<str>,
     /// Details that few files have.
-    pub(super) about: Option<Box<About>>,
+    pub(crate) about: Option<Box<About>>,
 }
 
 /// Notes on a file.
 #[derive(Clone, Debug, Default)]
-pub(super) struct About {
-    pub(super) description: Option<String>,
-    pub(super) tags: Vec<String>,
-    pub(super) metadata: Option<Json>,
+pub(crate) struct About {
+    pub(crate) description: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) metadata: Option<Json>,
 }
 
 /// An experiment's files, by whether a server has them.
 #[derive(Debug)]
-pub(super) struct Uploads {
+pub(crate) struct FileQueue {
     follower: FileFollower,
-    waiting: BTreeMap<FileId, WaitingFile>,
+    waiting: BTreeMap<FileId, QueuedFile>,
     names: FileNames,
     waiting_bytes: u64,
     /// Sent or refused: not to be sent.
-    settled: HashSet<FileId>,
+    finished: HashSet<FileId>,
     /// The list of sent files, one line each.
     list: Option<PathBuf>,
     under_way: HashSet<FileId>,
@@ -54,14 +53,14 @@ pub(super) struct Uploads {
     awaited: BTreeMap<String, Vec<FileId>>,
 }
 
-impl Uploads {
-    pub(super) fn new(follower: FileFollower) -> Self {
+impl FileQueue {
+    pub(crate) fn new(follower: FileFollower) -> Self {
         Self {
             follower,
             waiting: BTreeMap::new(),
             names: FileNames::default(),
             waiting_bytes: 0,
-            settled: HashSet::new(),
+            finished: HashSet::new(),
             list: None,
             under_way: HashSet::new(),
             failures: HashMap::new(),
@@ -70,18 +69,18 @@ impl Uploads {
     }
 
     /// Marks the files in the file `list` as sent, and `refused` as not to be sent.
-    pub(super) fn know(&mut self, list: PathBuf, refused: impl Iterator<Item = FileId>) {
-        let text = fs::read_to_string(&list).unwrap_or_default();
-        self.settled = text.lines().filter_map(|line| line.parse().ok()).chain(refused).collect();
+    pub(crate) fn know(&mut self, list: PathBuf, refused: impl Iterator<Item = FileId>) {
+        self.finished = sent_files(&list);
+        self.finished.extend(refused);
         self.list = Some(list);
-        let settled: Vec<FileId> =
-            self.waiting.keys().copied().filter(|id| self.settled.contains(id)).collect();
-        settled.into_iter().for_each(|id| self.drop_waiting(id));
+        let finished: Vec<FileId> =
+            self.waiting.keys().copied().filter(|id| self.finished.contains(id)).collect();
+        finished.into_iter().for_each(|id| self.drop_waiting(id));
     }
 
     /// Adds newly saved files.
-    pub(super) fn look(&mut self) -> Result<(), StoreError> {
-        match self.follower.look()? {
+    pub(crate) fn refresh(&mut self) -> Result<(), StoreError> {
+        match self.follower.refresh()? {
             FileNews::Same => {}
             FileNews::More(files) => files.into_iter().for_each(|file| self.take_in(file)),
             FileNews::All(files) => {
@@ -97,10 +96,13 @@ impl Uploads {
 
     fn take_in(&mut self, file: FileInfo) {
         let (Ok(id), Ok(path)) = (file.id.parse::<FileId>(), self.follower.data_path(&file)) else {
-            tracing::warn!(file = file.filename, "a file of another program's is not uploaded");
+            tracing::warn!(
+                "not uploaded: file `{}`, whose id or path in the list of files is invalid",
+                file.filename
+            );
             return;
         };
-        if self.settled.contains(&id) || self.waiting.contains_key(&id) {
+        if self.finished.contains(&id) || self.waiting.contains_key(&id) {
             return;
         }
         let folder: Arc<str> = file.path.trim_matches('/').into();
@@ -110,7 +112,7 @@ impl Uploads {
             file.description.is_none() && file.tags.is_empty() && file.metadata.is_none();
         let about =
             About { description: file.description, tags: file.tags, metadata: file.metadata };
-        let waiting = WaitingFile {
+        let waiting = QueuedFile {
             folder,
             name: file.filename.into(),
             path,
@@ -123,32 +125,32 @@ impl Uploads {
     }
 
     /// The names of the waiting files.
-    pub(super) fn names(&self) -> &FileNames {
+    pub(crate) fn names(&self) -> &FileNames {
         &self.names
     }
 
     /// The number of waiting files and their bytes.
-    pub(super) fn waiting(&self) -> (u64, u64) {
+    pub(crate) fn waiting(&self) -> (u64, u64) {
         (self.waiting.len() as u64, self.waiting_bytes)
     }
 
     /// Returns true if a file saved no later than `newest` waits.
-    pub(super) fn waits_through(&self, newest: FileId) -> bool {
+    pub(crate) fn waits_through(&self, newest: FileId) -> bool {
         self.waiting.first_key_value().is_some_and(|(id, _)| *id <= newest)
     }
 
     /// The waiting file that was saved last.
-    pub(super) fn newest(&self) -> Option<FileId> {
+    pub(crate) fn newest(&self) -> Option<FileId> {
         self.waiting.last_key_value().map(|(id, _)| *id)
     }
 
     /// Notes the files that the track's next row waits for.
-    pub(super) fn await_files(&mut self, topic: &str, files: Vec<FileId>) {
+    pub(crate) fn await_files(&mut self, topic: &str, files: Vec<FileId>) {
         self.awaited.insert(topic.to_owned(), files);
     }
 
     /// The tracks whose next row no longer waits for a file.
-    pub(super) fn take_freed(&mut self) -> Vec<String> {
+    pub(crate) fn take_freed(&mut self) -> Vec<String> {
         let waiting = &self.waiting;
         let is_free =
             |_: &String, files: &mut Vec<FileId>| !files.iter().any(|id| waiting.contains_key(id));
@@ -156,12 +158,12 @@ impl Uploads {
     }
 
     /// Returns true if there is a file to send now.
-    pub(super) fn has_next(&self, now: Instant) -> bool {
+    pub(crate) fn has_next(&self, now: Instant) -> bool {
         self.next(now).is_some()
     }
 
     /// Starts sending the next file.
-    pub(super) fn start_next(&mut self, now: Instant) -> Option<(FileId, WaitingFile)> {
+    pub(crate) fn start_next(&mut self, now: Instant) -> Option<(FileId, QueuedFile)> {
         let id = self.next(now)?;
         self.under_way.insert(id);
         Some((id, self.waiting.get(&id)?.clone()))
@@ -178,23 +180,23 @@ impl Uploads {
     }
 
     /// When to retry the first of the failed files.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.failures.values().filter_map(Failures::due).min()
     }
 
     /// Somebody is waiting: retry failed files now, or when the server said.
-    pub(super) fn hasten(&mut self, now: Instant) {
+    pub(crate) fn hasten(&mut self, now: Instant) {
         self.failures.values_mut().for_each(|failures| failures.hasten(now));
     }
 
     /// How many times in a row the worst file failed.
-    pub(super) fn worst(&self) -> u32 {
+    pub(crate) fn worst(&self) -> u32 {
         self.failures.values().map(Failures::count).max().unwrap_or(0)
     }
 
     /// The server has the file.
-    pub(super) fn sent(&mut self, id: FileId) -> Result<(), StoreError> {
-        self.settle(id);
+    pub(crate) fn sent(&mut self, id: FileId) -> Result<(), StoreError> {
+        self.dismiss(id);
         let Some(list) = &self.list else { return Ok(()) };
         make_folder(list)?;
         let appended = OpenOptions::new().create(true).append(true).open(list);
@@ -204,14 +206,14 @@ impl Uploads {
     }
 
     /// The file is not to be sent: refused or gone.
-    pub(super) fn settle(&mut self, id: FileId) {
+    pub(crate) fn dismiss(&mut self, id: FileId) {
         self.under_way.remove(&id);
-        self.settled.insert(id);
+        self.finished.insert(id);
         self.drop_waiting(id);
     }
 
     /// The file is to be retried.
-    pub(super) fn failed(
+    pub(crate) fn failed(
         &mut self,
         id: FileId,
         backoff: &Backoff,

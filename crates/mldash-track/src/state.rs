@@ -1,6 +1,8 @@
 //! State that an experiment's handles, tracks and flush thread share: buffers, appenders, files,
 //! and whether writing is allowed.
 
+mod run;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 #[cfg(feature = "remote")]
@@ -10,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use serde_json::Value;
 
 use super::at_once::at_once;
 use super::buffer::{Appended, ByteBudget, TrackBuffer};
@@ -19,18 +20,18 @@ use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
 use super::flusher::Doorbell;
 use super::local::{
     ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackClosed, TrackNotes,
-    WriteAccess, utc_now,
+    WriteAccess,
 };
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
 #[cfg(feature = "remote")]
 use super::remote::Upload;
 use super::row::{Fields, Row, RowSchema, Timestamp};
-use super::run::{Metadata, Run, RunNotes};
+use super::run::Run;
 
 /// State that the handles, the tracks and the flush thread share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ExperimentState {
     pub(super) name: ExperimentName,
     pub(super) dir: ExperimentDir,
     pub(super) buffering: Buffering,
@@ -80,7 +81,7 @@ impl TrackState {
     }
 }
 
-impl Shared {
+impl ExperimentState {
     pub(super) fn new(
         name: ExperimentName,
         dir: ExperimentDir,
@@ -101,48 +102,6 @@ impl Shared {
             tracks: RwLock::default(),
             run: Mutex::default(),
         }
-    }
-
-    /// Starts a run and notes it in `experiment.json`.
-    pub(super) fn start_run(&self, details: Metadata) -> Result<(), TrackError> {
-        self.check_writing()?;
-        self.change_run(|run| run.start(&details, utc_now()))?;
-        *self.run.lock() = Some(Run { details, failure: None });
-        Ok(())
-    }
-
-    /// The details that this process's run was started with, if there is one.
-    pub(super) fn run_details(&self) -> Option<Metadata> {
-        self.run.lock().as_ref().map(|run| run.details.clone())
-    }
-
-    /// Makes the run end as failed. The first reason is kept.
-    pub(super) fn fail_run(&self, reason: &str) {
-        if let Some(run) = self.run.lock().as_mut() {
-            run.failure.get_or_insert_with(|| reason.to_owned());
-        }
-    }
-
-    /// Sets one key of the metadata.
-    pub(super) fn set_metadata(&self, key: &str, value: Value) -> Result<(), TrackError> {
-        self.check_writing()?;
-        Ok(self.change_run(|run| drop(run.metadata.insert(key.to_owned(), value)))?)
-    }
-
-    fn end_run(&self, failed: Option<&TrackError>) -> Result<(), StoreError> {
-        let Some(ended) = self.run.lock().take() else {
-            return Ok(());
-        };
-        let failure = ended.failure.or_else(|| failed.map(|error| one_line(error)));
-        self.change_run(|run| run.end(failure.as_deref(), utc_now()))
-    }
-
-    fn change_run(&self, change: impl FnOnce(&mut RunNotes)) -> Result<(), StoreError> {
-        self.dir.annotate(&self.name, |notes| {
-            let mut run = RunNotes::from(notes);
-            change(&mut run);
-            run.into()
-        })
     }
 
     /// Returns the track's state, creating it at the first append.
@@ -258,7 +217,7 @@ impl Shared {
             Ok(()) => {
                 self.budget.release(batch.bytes);
                 if self.budget.set_failure(None).is_some() {
-                    tracing::info!("the store takes rows again; nothing that waited is lost");
+                    tracing::info!("rows can be written again; none was lost");
                 }
                 Ok(())
             }
@@ -266,7 +225,9 @@ impl Shared {
                 track.buffer.lock().restore(batch);
                 let reason = one_line(&error);
                 if self.budget.set_failure(Some(reason.clone())).is_none() {
-                    tracing::error!("the store takes no rows: {reason}; keeping them in memory");
+                    tracing::error!(
+                        "can't write rows to the store: {reason}; they stay in memory and are retried"
+                    );
                 }
                 Err(error.into())
             }
@@ -323,7 +284,7 @@ impl Shared {
         match (was_full, is_full) {
             (false, true) => tracing::error!("{}", self.local_full(max_bytes)),
             (true, false) => {
-                tracing::info!("there is room in {} again: recording goes on", root.display())
+                tracing::info!("there is room in {} again; recording continues", root.display())
             }
             _ => {}
         }
@@ -372,8 +333,7 @@ impl Shared {
     /// journal.
     pub(super) fn fold_files(&self) {
         if let Err(error) = self.files.fold() {
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(error, "bringing the list of files up to date");
+            tracing::error!("can't update the list of files: {}; retrying", one_line(&error));
         }
     }
 

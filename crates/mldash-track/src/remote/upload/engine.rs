@@ -1,7 +1,7 @@
 //! The upload: looks at the store (`survey`), starts the calls that `plan` chooses, and handles
-//! their results (`settle`). It runs until it is told to stop, whatever the server does.
+//! their results (`outcomes`). It runs until it is told to stop, whatever the server does.
 
-mod settle;
+mod outcomes;
 mod survey;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -13,34 +13,30 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet, block_in_place};
 
-use super::backoff::{Backoff, Failures};
-use super::error::CallError;
-use super::names::FileId;
-use super::plan::{Plan, Work};
-use super::progress::ProgressFile;
-use super::refused::RefusedFile;
-use super::send::{FileDone, RowsDone, Sender, Shared, send_file};
-use super::session::Session;
-use super::status::{SyncState, SyncStatus};
-use super::token::Token;
 use super::waiter::{Command, Waiter};
 use crate::error::one_line;
-use crate::local::{ExperimentDir, Prefix, RunStatus, Waiting, utc_now};
+use crate::local::{Backlog, ExperimentDir, Prefix, RunStatus, utc_now};
 use crate::name::ExperimentName;
+use crate::remote::error::CallError;
+use crate::remote::plan::{Backoff, Call, CallPlan, Failures, FileId};
+use crate::remote::send::{
+    FileOutcome, RowsOutcome, SendContext, Session, Token, TrackSender, send_file,
+};
+use crate::remote::state::{CheckpointFile, Refusals, SyncState, SyncStatus};
 use crate::row::Timestamp;
 
-/// How often to look at the store when nobody asks for it.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often to survey the store when nobody asks for it.
+const SURVEY_EVERY: Duration = Duration::from_millis(500);
 
 /// What to upload, and how.
 #[derive(Debug)]
-pub(super) struct Task {
-    pub(super) name: ExperimentName,
-    pub(super) dir: ExperimentDir,
-    pub(super) backoff: Backoff,
+pub(crate) struct Task {
+    pub(crate) name: ExperimentName,
+    pub(crate) dir: ExperimentDir,
+    pub(crate) backoff: Backoff,
     /// The run status to report. A final status is sent only once the server has everything.
-    pub(super) status: RunStatus,
-    pub(super) purpose: Purpose,
+    pub(crate) status: RunStatus,
+    pub(crate) purpose: Purpose,
 }
 
 /// The purpose of an upload.
@@ -52,19 +48,19 @@ pub(crate) enum Purpose {
     Request,
 }
 
-pub(super) struct Engine {
+pub(crate) struct Engine {
     task: Task,
-    shared: Arc<Shared>,
+    context: Arc<SendContext>,
     view: Arc<Mutex<SyncStatus>>,
     commands: mpsc::Receiver<Command>,
     waiters: Vec<Waiter>,
-    plan: Plan,
+    plan: CallPlan,
     tracks: BTreeMap<String, Track>,
     connection: Connection,
-    jobs: JoinSet<Done>,
-    looked_at: Option<Instant>,
-    /// Counts looks, so that a waiter knows whether one came after it.
-    look: u64,
+    jobs: JoinSet<Outcome>,
+    surveyed_at: Option<Instant>,
+    /// Counts surveys, so that a waiter knows whether one came after it.
+    surveys: u64,
     failing: Option<Failing>,
     /// Earlier refusals still have to be retried.
     retries_refused: bool,
@@ -85,23 +81,23 @@ enum Connection {
 
 struct Open {
     session: Session,
-    progress: ProgressFile,
-    refused: Arc<Mutex<RefusedFile>>,
+    checkpoint: CheckpointFile,
+    refused: Arc<Mutex<Refusals>>,
     /// The node ids of the files' folders.
     folders: HashMap<Arc<str>, String>,
     status_under_way: bool,
     status_failures: Failures,
     /// Only the retry of earlier refusals is running.
-    trying_again: bool,
+    retrying_refused: bool,
 }
 
 struct Track {
     /// `None` while its rows are being sent.
-    sender: Option<Sender>,
-    waiting: Waiting,
+    sender: Option<TrackSender>,
+    waiting: Backlog,
     taken: Prefix,
-    /// The number of the look that set `waiting`.
-    looked: u64,
+    /// The survey that set `waiting`.
+    survey: u64,
     /// The refusal of this track's rows was logged.
     refusal_told: bool,
 }
@@ -112,12 +108,12 @@ struct Failing {
 }
 
 /// The result of a call.
-enum Done {
+enum Outcome {
     Session(Result<Opened, CallError>),
-    Rows(Box<Sender>, RowsDone),
-    File { id: FileId, folder: Arc<str>, folder_id: Option<String>, done: FileDone },
+    Rows(Box<TrackSender>, RowsOutcome),
+    File { id: FileId, folder: Arc<str>, folder_id: Option<String>, done: FileOutcome },
     Status(RunStatus, Result<(), CallError>),
-    Again(Vec<(Sender, RowsDone)>),
+    RefusedRetried(Vec<(TrackSender, RowsOutcome)>),
 }
 
 /// The experiment on the server, and the rows of its tracks if the server reports them.
@@ -127,35 +123,35 @@ struct Opened {
 }
 
 impl Engine {
-    pub(super) fn new(
+    pub(crate) fn new(
         task: Task,
-        shared: Shared,
+        context: SendContext,
         view: Arc<Mutex<SyncStatus>>,
         commands: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
             retries_refused: task.purpose == Purpose::Request,
             task,
-            shared: Arc::new(shared),
+            context: Arc::new(context),
             view,
             commands,
             waiters: Vec::new(),
-            plan: Plan::default(),
+            plan: CallPlan::default(),
             tracks: BTreeMap::new(),
             connection: Connection::Closed { under_way: false },
             jobs: JoinSet::new(),
-            looked_at: None,
-            look: 0,
+            surveyed_at: None,
+            surveys: 0,
             failing: None,
             refused_token: None,
             seen: HashSet::new(),
         }
     }
 
-    /// Uploads until all command senders are dropped.
-    pub(super) async fn run(mut self) {
+    /// FileQueue until all command senders are dropped.
+    pub(crate) async fn run(mut self) {
         loop {
-            if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            if self.surveyed_at.is_none_or(|at| at.elapsed() >= SURVEY_EVERY) {
                 block_in_place(|| self.survey());
             }
             self.start_calls();
@@ -168,7 +164,7 @@ impl Engine {
                     None => break,
                 },
                 Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => match done {
-                    Ok(done) => block_in_place(|| self.settle(done)),
+                    Ok(done) => block_in_place(|| self.handle(done)),
                     // Only a panic does that. It loses what the call held, so continuing would
                     // silently leave out a track.
                     Err(error) => {
@@ -180,7 +176,7 @@ impl Engine {
             }
         }
         if let Connection::Open(open) = &mut self.connection
-            && let Err(error) = open.progress.save()
+            && let Err(error) = open.checkpoint.save()
         {
             tracing::warn!("{}", one_line(&error));
         }
@@ -188,16 +184,16 @@ impl Engine {
 
     fn break_down(&self, error: &JoinError) {
         let reason =
-            format!("the upload broke down: {error}; `mldash_bridge sync` uploads the rest");
+            format!("the upload crashed: {error}; upload the rest with `mldash_bridge sync`");
         tracing::error!("{reason}");
         self.view.lock().state = SyncState::Failing { since: utc_now(), reason };
     }
 
     fn wake_at(&self) -> Instant {
-        let look = self.looked_at.unwrap_or_else(Instant::now) + LOOK_EVERY;
+        let survey = self.surveyed_at.unwrap_or_else(Instant::now) + SURVEY_EVERY;
         let now = Instant::now();
-        let failed = [self.plan.due(), self.shared.uploads.lock().due()];
-        failed.into_iter().flatten().filter(|due| *due > now).fold(look, Instant::min)
+        let failed = [self.plan.due(), self.context.files.lock().due()];
+        failed.into_iter().flatten().filter(|due| *due > now).fold(survey, Instant::min)
     }
 
     fn take_command(&mut self, command: Command) {
@@ -211,7 +207,7 @@ impl Engine {
         self.survey();
         let now = Instant::now();
         self.plan.hasten(now);
-        self.shared.uploads.lock().hasten(now);
+        self.context.files.lock().hasten(now);
         self.set_targets();
     }
 
@@ -226,7 +222,7 @@ impl Engine {
                     self.open_session();
                 }
             }
-            Connection::Open(open) if open.trying_again => {}
+            Connection::Open(open) if open.retrying_refused => {}
             Connection::Open(_) => {
                 self.start_rows_and_files(now);
                 self.start_status(now);
@@ -235,20 +231,20 @@ impl Engine {
     }
 
     fn open_session(&mut self) {
-        let (shared, name) = (self.shared.clone(), self.task.name.clone());
+        let (context, name) = (self.context.clone(), self.task.name.clone());
         // Unreadable notes are not sent; the upload continues without them.
         let notes = block_in_place(|| self.task.dir.notes()).unwrap_or_default();
         self.jobs.spawn(async move {
             let opened = async {
-                let session = Session::open(&shared.api, &name, &notes).await?;
-                let tracks = match session.tracks(&shared.api).await {
+                let session = Session::open(&context.api, &name, &notes).await?;
+                let tracks = match session.tracks(&context.api).await {
                     Ok(tracks) => Some(tracks),
                     Err(error) if error.fault.is_of_the_server() => return Err(error),
                     Err(_) => None,
                 };
                 Ok(Opened { session, tracks })
             };
-            Done::Session(opened.await)
+            Outcome::Session(opened.await)
         });
     }
 
@@ -256,45 +252,45 @@ impl Engine {
         let Connection::Open(open) = &self.connection else { return };
         loop {
             // A failing file waits for its retry and must not be chosen again at once.
-            let next_file = self.shared.uploads.lock().has_next(now);
+            let next_file = self.context.files.lock().has_next(now);
             match self.plan.start_next(now, next_file) {
                 None => return,
-                Some(Work::Rows(topic)) => {
+                Some(Call::Rows(topic)) => {
                     let track = self.tracks.get_mut(&topic);
                     let Some(mut sender) = track.and_then(|track| track.sender.take()) else {
-                        self.plan.end(&Work::Rows(topic));
+                        self.plan.end(&Call::Rows(topic));
                         return;
                     };
-                    let (shared, session) = (self.shared.clone(), open.session.clone());
+                    let (context, session) = (self.context.clone(), open.session.clone());
                     let refused = open.refused.clone();
                     self.jobs.spawn(async move {
-                        let done = sender.send(&shared, &session, &refused).await;
-                        Done::Rows(Box::new(sender), done)
+                        let done = sender.send(&context, &session, &refused).await;
+                        Outcome::Rows(Box::new(sender), done)
                     });
                 }
-                Some(Work::File) => {
-                    let started = self.shared.uploads.lock().start_next(now);
+                Some(Call::File) => {
+                    let started = self.context.files.lock().start_next(now);
                     let Some((id, file)) = started else {
-                        self.plan.end(&Work::File);
+                        self.plan.end(&Call::File);
                         return;
                     };
-                    let (shared, session) = (self.shared.clone(), open.session.clone());
+                    let (context, session) = (self.context.clone(), open.session.clone());
                     let known = open.folders.get(&file.folder).cloned();
                     self.jobs.spawn(async move {
                         let folder = file.folder.clone();
                         let folder_id = match known {
                             Some(folder_id) => Ok(folder_id),
-                            None => session.make_folder(&shared.api, &folder).await,
+                            None => session.make_folder(&context.api, &folder).await,
                         };
                         let (folder_id, done) = match folder_id {
                             Ok(folder_id) => {
                                 let done =
-                                    send_file(&shared.api, &session, &folder_id, &file).await;
+                                    send_file(&context.api, &session, &folder_id, &file).await;
                                 (Some(folder_id), done)
                             }
-                            Err(error) => (None, FileDone::of(error)),
+                            Err(error) => (None, FileOutcome::of(error)),
                         };
-                        Done::File { id, folder, folder_id, done }
+                        Outcome::File { id, folder, folder_id, done }
                     });
                 }
             }
@@ -306,29 +302,29 @@ impl Engine {
         let status = self.task.status;
         let is_drained = !status.is_final() || (self.is_drained() && self.jobs.is_empty());
         let Connection::Open(open) = &mut self.connection else { return };
-        let is_told = open.progress.progress.status == Some(status);
+        let is_told = open.checkpoint.current.status == Some(status);
         let may_call = self.plan.may_call(now) && open.status_failures.is_due(now);
         if is_told || open.status_under_way || !is_drained || !may_call {
             return;
         }
         open.status_under_way = true;
-        let (shared, session) = (self.shared.clone(), open.session.clone());
+        let (context, session) = (self.context.clone(), open.session.clone());
         let name = self.task.name.clone();
         let notes = block_in_place(|| self.task.dir.notes()).unwrap_or_default();
         self.jobs.spawn(async move {
             let told = async {
                 if status.is_final() {
                     // The run's notes may have changed since it began.
-                    Session::open(&shared.api, &name, &notes).await?;
+                    Session::open(&context.api, &name, &notes).await?;
                 }
-                session.set_status(&shared.api, status).await
+                session.set_status(&context.api, status).await
             };
-            Done::Status(status, told.await)
+            Outcome::Status(status, told.await)
         });
     }
 
     /// Retries what was refused before, each track's rows in order of time.
-    fn try_refused_again(&mut self) {
+    fn retry_refused(&mut self) {
         let Connection::Open(open) = &mut self.connection else { return };
         let mut by_track: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
         for (topic, ts) in open.refused.lock().take_rows() {
@@ -339,16 +335,16 @@ impl Engine {
             let sender = self.tracks.get_mut(&topic).and_then(|track| track.sender.take());
             again.extend(sender.map(|sender| (sender, times)));
         }
-        open.trying_again = true;
-        let (shared, session) = (self.shared.clone(), open.session.clone());
+        open.retrying_refused = true;
+        let (context, session) = (self.context.clone(), open.session.clone());
         let refused = open.refused.clone();
         self.jobs.spawn(async move {
             let mut done = Vec::new();
             for (mut sender, times) in again {
-                let rows = sender.send_again(&shared, &session, &refused, &times).await;
+                let rows = sender.send_again(&context, &session, &refused, &times).await;
                 done.push((sender, rows));
             }
-            Done::Again(done)
+            Outcome::RefusedRetried(done)
         });
     }
 }

@@ -4,25 +4,25 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A file's id as a number.
-pub(super) type FileId = u64;
+pub(crate) type FileId = u64;
 
 /// Files by the last part of their names.
 #[derive(Clone, Debug, Default)]
-pub(super) struct FileNames {
+pub(crate) struct FileNames {
     files: HashMap<Box<str>, Vec<(FileId, Arc<str>)>>,
 }
 
 impl FileNames {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
     /// Adds the file `name` in `folder`.
-    pub(super) fn insert(&mut self, id: FileId, folder: impl Into<Arc<str>>, name: &str) {
+    pub(crate) fn insert(&mut self, id: FileId, folder: impl Into<Arc<str>>, name: &str) {
         self.files.entry(name.into()).or_default().push((id, folder.into()));
     }
 
-    pub(super) fn remove(&mut self, id: FileId, name: &str) {
+    pub(crate) fn remove(&mut self, id: FileId, name: &str) {
         if let Some(files) = self.files.get_mut(name) {
             files.retain(|(other, _)| *other != id);
             if files.is_empty() {
@@ -32,7 +32,7 @@ impl FileNames {
     }
 
     /// The files that `text` may name: a file name with all, some or none of its folders before it.
-    pub(super) fn named_by(&self, text: &str) -> impl Iterator<Item = FileId> {
+    pub(crate) fn named_by(&self, text: &str) -> impl Iterator<Item = FileId> {
         let path = text.trim_start_matches('/');
         let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
         let files = self.files.get(name).map(Vec::as_slice).unwrap_or_default();

@@ -4,13 +4,16 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Body, Method, multipart};
 use serde_json::{Map, Value as Json, json};
 
-use super::api::Api;
-use super::error::{CallError, Fault};
+use super::answer::{confirm_file, confirm_rows, id_at, number_at, unexpected};
+use super::http::Api;
 use crate::local::{ExperimentNotes, RunStatus, TrackNotes};
 use crate::name::ExperimentName;
+use crate::remote::error::{CallError, Fault};
 
 /// The parent of nodes outside any folder.
 const ROOT: &str = "ROOT";
+/// The SDK's number of files per page.
+const FILES_PER_PAGE: usize = 500;
 /// How deep the SDK looks for an experiment.
 const MAX_FOLDERS: usize = 10;
 /// Everything except RFC 3986's unreserved characters, so `/` too.
@@ -18,30 +21,30 @@ const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(
 
 /// An experiment on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Session {
-    pub(super) namespace: String,
-    pub(super) experiment_id: String,
+pub(crate) struct Session {
+    pub(crate) namespace: String,
+    pub(crate) experiment_id: String,
     project_id: String,
     node_id: String,
 }
 
 /// A file to be saved on the server.
 #[derive(Debug)]
-pub(super) struct FileUpload<'a> {
+pub(crate) struct FileUpload<'a> {
     /// The node id of its folder.
-    pub(super) parent_id: &'a str,
-    pub(super) name: &'a str,
-    pub(super) content_type: &'a str,
-    pub(super) checksum: &'a str,
-    pub(super) size_bytes: u64,
-    pub(super) description: Option<&'a str>,
-    pub(super) tags: &'a [String],
-    pub(super) metadata: Option<&'a Json>,
+    pub(crate) parent_id: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) content_type: &'a str,
+    pub(crate) checksum: &'a str,
+    pub(crate) size_bytes: u64,
+    pub(crate) description: Option<&'a str>,
+    pub(crate) tags: &'a [String],
+    pub(crate) metadata: Option<&'a Json>,
 }
 
 impl Session {
     /// Creates the experiment, or opens the existing one.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         api: &Api,
         name: &ExperimentName,
         notes: &ExperimentNotes,
@@ -92,13 +95,13 @@ impl Session {
     }
 
     /// Reports the status of the run.
-    pub(super) async fn set_status(&self, api: &Api, status: RunStatus) -> Result<(), CallError> {
+    pub(crate) async fn set_status(&self, api: &Api, status: RunStatus) -> Result<(), CallError> {
         let path = format!("/api/nodes/{}", encoded(&self.node_id));
         api.json(Method::PATCH, &path, &json!({"status": status.name()})).await.map(drop)
     }
 
     /// Creates a track, or updates its notes.
-    pub(super) async fn make_track(
+    pub(crate) async fn make_track(
         &self,
         api: &Api,
         topic: &str,
@@ -112,31 +115,33 @@ impl Session {
         api.json(Method::POST, &tracks_path(&self.experiment_id), &track.into()).await.map(drop)
     }
 
-    /// Appends rows; the body holds `entries`.
-    pub(super) async fn append(
+    /// Appends rows; the body holds `entries`, `rows` of them. Succeeds only if the server says
+    /// that it took that many.
+    pub(crate) async fn append(
         &self,
         api: &Api,
         topic: &str,
         body: Vec<u8>,
+        rows: usize,
     ) -> Result<(), CallError> {
         let tracks = tracks_path(&self.experiment_id);
         let path = format!("{tracks}/{}/append_batch", encoded(topic));
-        api.large_json(&path, body).await.map(drop)
+        confirm_rows(&api.large_json(&path, body).await?, topic, rows)
     }
 
     /// The topics of the server's tracks, each with its number of rows if the server reports it.
-    pub(super) async fn tracks(&self, api: &Api) -> Result<Vec<(String, Option<u64>)>, CallError> {
+    pub(crate) async fn tracks(&self, api: &Api) -> Result<Vec<(String, Option<u64>)>, CallError> {
         let tracks = list_tracks(api, &self.experiment_id, None).await?;
         let known = |track: &Json| {
             let topic = track.get("topic")?.as_str()?.to_owned();
-            Some((topic, track.get("totalEntries").and_then(Json::as_u64)))
+            Some((topic, number_at(track, "/totalEntries")))
         };
         Ok(tracks.iter().filter_map(known).collect())
     }
 
     /// The node id of a folder of the experiment's files, created if needed. `folder` has no
     /// leading or trailing `/`.
-    pub(super) async fn make_folder(&self, api: &Api, folder: &str) -> Result<String, CallError> {
+    pub(crate) async fn make_folder(&self, api: &Api, folder: &str) -> Result<String, CallError> {
         let mut parent_id = self.node_id.clone();
         for name in folder.split('/').filter(|name| !name.is_empty()) {
             let folder = json!({
@@ -148,8 +153,9 @@ impl Session {
         Ok(parent_id)
     }
 
-    /// Saves a file.
-    pub(super) async fn save_file(
+    /// Saves a file. Succeeds only if the server names the file that it saved, with the checksum
+    /// and size of this one where it gives them.
+    pub(crate) async fn save_file(
         &self,
         api: &Api,
         file: &FileUpload<'_>,
@@ -177,23 +183,24 @@ impl Session {
             form = form.text("metadata", metadata.to_string());
         }
         let path = nodes_path(&self.namespace);
-        api.form(&path, form.part("file", part), file.size_bytes).await.map(drop)
+        let answer = api.form(&path, form.part("file", part), file.size_bytes).await?;
+        confirm_file(&answer, file)
     }
 }
 
 /// A token is bound to its own namespace, which may differ from the owner in the recording's name.
 /// Logs where the experiment then is.
-pub(super) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) {
+pub(crate) fn tell_namespace(url: &str, namespace: &str, name: &ExperimentName) {
     if namespace != name.owner() {
         tracing::warn!(
-            "the token is of namespace `{namespace}`: there, not in `{}`, is `{name}` on {url}",
+            "the token belongs to namespace `{namespace}`, so on {url} `{name}` is there and not in `{}`",
             name.owner()
         );
     }
 }
 
 /// The id of an experiment to read; `None` if there is none.
-pub(super) async fn find_experiment(
+pub(crate) async fn find_experiment(
     api: &Api,
     name: &ExperimentName,
 ) -> Result<Option<String>, CallError> {
@@ -206,7 +213,7 @@ pub(super) async fn find_experiment(
 }
 
 /// Tracks as the server lists them.
-pub(super) async fn list_tracks(
+pub(crate) async fn list_tracks(
     api: &Api,
     experiment_id: &str,
     filter: Option<String>,
@@ -219,8 +226,40 @@ pub(super) async fn list_tracks(
     }
 }
 
+/// A file as the server lists it. What the server leaves out is empty.
+#[derive(Debug)]
+pub(crate) struct ListedFile {
+    pub(crate) name: String,
+    pub(crate) checksum: String,
+}
+
+/// A page of an experiment's files, from the file at `offset` on, and whether there are more.
+pub(crate) async fn list_files(
+    api: &Api,
+    experiment_id: &str,
+    offset: usize,
+) -> Result<(Vec<ListedFile>, bool), CallError> {
+    let query = "query ListExperimentFilesPaginated($experimentId: ID!, $limit: Int!, $offset: Int!) { \
+                 experimentById(id: $experimentId) { \
+                 filesPaginated(limit: $limit, offset: $offset) { \
+                 files { name physicalFile { checksum } } hasMore } } }";
+    let variables =
+        json!({"experimentId": experiment_id, "limit": FILES_PER_PAGE, "offset": offset});
+    let data = api.graphql(query, variables).await?;
+    let page = data.pointer("/experimentById/filesPaginated");
+    let page = page.ok_or_else(|| unexpected("filesPaginated"))?;
+    let text = |json: Option<&Json>| json.and_then(Json::as_str).unwrap_or_default().to_owned();
+    let listed = |file: &Json| ListedFile {
+        name: text(file.get("name")),
+        checksum: text(file.pointer("/physicalFile/checksum")),
+    };
+    let files = page.get("files").and_then(Json::as_array).ok_or_else(|| unexpected("files"))?;
+    let has_more = page.get("hasMore").and_then(Json::as_bool).unwrap_or(false);
+    Ok((files.iter().map(listed).collect(), has_more && !files.is_empty()))
+}
+
 /// The path for reading a track's rows.
-pub(super) fn data_path(experiment_id: &str, topic: &str) -> String {
+pub(crate) fn data_path(experiment_id: &str, topic: &str) -> String {
     format!("{}/{}/data", tracks_path(experiment_id), encoded(topic))
 }
 
@@ -290,19 +329,6 @@ fn insert(map: &mut Map<String, Json>, key: &str, value: Option<impl Into<Json>>
     if let Some(value) = value {
         map.insert(key.to_owned(), value.into());
     }
-}
-
-/// An id is a string, or a number that is converted to one.
-fn id_at(json: &Json, pointer: &str) -> Result<String, CallError> {
-    match json.pointer(pointer) {
-        Some(Json::String(id)) if !id.is_empty() => Ok(id.clone()),
-        Some(Json::Number(id)) => Ok(id.to_string()),
-        _ => Err(unexpected(pointer)),
-    }
-}
-
-fn unexpected(lacking: &str) -> CallError {
-    CallError::new(Fault::Server, format!("the answer lacks `{}`", lacking.trim_matches('/')))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::error::RemoteError;
+use crate::remote::error::RemoteError;
 
 /// The progress of an experiment's upload. Sent counts are those of this process; waiting data is
 /// on disk.

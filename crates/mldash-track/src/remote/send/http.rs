@@ -12,24 +12,23 @@ use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde_json::Value as Json;
 
-use super::backoff::retry_after;
-use super::error::{CallError, Fault, RemoteError};
-use super::options::Remote;
+use super::answer::{shorten, words_of};
 use super::token::{FoundToken, Token, TokenSources};
+use crate::remote::error::{CallError, Fault, RemoteError};
+use crate::remote::options::Remote;
+use crate::remote::plan::retry_after;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The minimum bandwidth at which a large body gets through in time.
 const SLOWEST_BYTES_PER_SEC: u64 = 32 << 10;
 /// Below this size, compression costs more than it saves.
 const WORTH_PACKING_BYTES: usize = 1024;
-/// How much of a server's text an error repeats.
-const SHOWN_CHARS: usize = 300;
 /// Answers other than rows are small.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
 
 /// A server and the credentials to call it.
 #[derive(Debug)]
-pub(super) struct Api {
+pub(crate) struct Api {
     client: Client,
     base: String,
     tokens: TokenSources,
@@ -48,7 +47,7 @@ enum Packing {
 
 impl Api {
     /// The API of the server that `remote` names, with the token of `owner` if there are several.
-    pub(super) fn new(remote: &Remote, owner: &str) -> Result<Self, RemoteError> {
+    pub(crate) fn new(remote: &Remote, owner: &str) -> Result<Self, RemoteError> {
         let base = checked_url(&remote.url)?;
         // An earlier caller has set the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -69,12 +68,12 @@ impl Api {
     }
 
     /// The server's address, without a trailing `/`.
-    pub(super) fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.base
     }
 
     /// Returns the data of a GraphQL query.
-    pub(super) async fn graphql(&self, query: &str, variables: Json) -> Result<Json, CallError> {
+    pub(crate) async fn graphql(&self, query: &str, variables: Json) -> Result<Json, CallError> {
         let body = serde_json::json!({ "query": query, "variables": variables });
         let mut answer = self.json(Method::POST, "/graphql", &body).await?;
         if let Some(errors) = answer.get("errors").and_then(Json::as_array) {
@@ -86,7 +85,7 @@ impl Api {
     }
 
     /// A call with a small JSON body.
-    pub(super) async fn json(
+    pub(crate) async fn json(
         &self,
         method: Method,
         path: &str,
@@ -98,7 +97,7 @@ impl Api {
     }
 
     /// A call with a large JSON body, compressed if the server accepts that.
-    pub(super) async fn large_json(&self, path: &str, body: Vec<u8>) -> Result<Json, CallError> {
+    pub(crate) async fn large_json(&self, path: &str, body: Vec<u8>) -> Result<Json, CallError> {
         let packing = self.packing();
         if packing == Packing::Refused || body.len() < WORTH_PACKING_BYTES {
             return self.send_body(path, body, false).await;
@@ -109,7 +108,7 @@ impl Api {
                 let sent = self.send_body(path, body, false).await;
                 if sent.is_ok() {
                     self.packing.store(Packing::Refused as u8, Ordering::Relaxed);
-                    tracing::debug!("{} takes no gzip: {}", self.base, error.text);
+                    tracing::debug!("{} does not accept gzip: {}", self.base, error.text);
                 }
                 sent
             }
@@ -134,7 +133,7 @@ impl Api {
     }
 
     /// A call with a form of `bytes` bytes.
-    pub(super) async fn form(
+    pub(crate) async fn form(
         &self,
         path: &str,
         form: reqwest::multipart::Form,
@@ -146,7 +145,7 @@ impl Api {
     }
 
     /// Streams what is at `path`.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         path: &str,
         query: &[(&str, String)],
@@ -164,7 +163,7 @@ impl Api {
     }
 
     /// Like [`get`](Self::get), for JSON.
-    pub(super) async fn get_json(
+    pub(crate) async fn get_json(
         &self,
         path: &str,
         query: &[(&str, String)],
@@ -174,7 +173,7 @@ impl Api {
     }
 
     /// The next part of a response of [`get`](Self::get); `None` at the end.
-    pub(super) async fn next_part(
+    pub(crate) async fn next_part(
         &self,
         response: &mut Response,
     ) -> Result<Option<Vec<u8>>, CallError> {
@@ -206,7 +205,9 @@ impl Api {
         match serde_json::from_slice(&body) {
             Ok(json @ (Json::Object(_) | Json::Array(_))) => Ok(json),
             _ => {
-                let text = format!("{status}, but not as an ML-Dash server answers");
+                let text = format!(
+                    "{status}, but the answer is not JSON, so it is not from an ML-Dash server"
+                );
                 Err(CallError::new(Fault::Server, text))
             }
         }
@@ -228,7 +229,7 @@ impl Api {
         }
         if fault == Fault::Token {
             text = format!(
-                "{} refuses the token from {} ({text}); put a new one there, it is picked up",
+                "{} refuses the token from {} ({text}); replace it there, no restart is needed",
                 self.base, token.source
             );
         }
@@ -248,12 +249,12 @@ impl Api {
     }
 
     /// Returns true if there is a token now and it is not `refused`.
-    pub(super) fn has_other_token(&self, refused: Option<&Token>) -> bool {
+    pub(crate) fn has_other_token(&self, refused: Option<&Token>) -> bool {
         self.tokens.find().is_ok_and(|found| Some(&found.token) != refused)
     }
 
     /// The current token, if there is one.
-    pub(super) fn current_token(&self) -> Option<Token> {
+    pub(crate) fn current_token(&self) -> Option<Token> {
         self.tokens.find().ok().map(|found| found.token)
     }
 
@@ -290,10 +291,12 @@ fn checked_url(text: &str) -> Result<String, RemoteError> {
         return Err(wrong("it is not http or https"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("it holds a user or a password; a token goes elsewhere"));
+        return Err(wrong(
+            "it contains a user or a password; pass a token by file or environment variable",
+        ));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("nothing may follow its path"));
+        return Err(wrong("it must end after the path, without `?` or `#`"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -303,24 +306,6 @@ fn pack(body: &[u8]) -> Vec<u8> {
     // Writing to memory can't fail.
     let _ = packer.write_all(body);
     packer.finish().unwrap_or_default()
-}
-
-/// The server's error text: the message in its JSON, else the whole body.
-fn words_of(body: &str) -> String {
-    let json: Option<Json> = serde_json::from_str(body).ok();
-    let message = json.as_ref().and_then(|json| {
-        ["message", "detail", "error"].iter().find_map(|key| json.get(key)?.as_str())
-    });
-    shorten(message.unwrap_or(body))
-}
-
-fn shorten(text: &str) -> String {
-    let mut shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = shown.char_indices().nth(SHOWN_CHARS) {
-        shown.truncate(end);
-        shown.push('…');
-    }
-    shown
 }
 
 fn timed_out(timeout: Duration) -> CallError {
@@ -356,16 +341,6 @@ mod tests {
             let error = checked(wrong).unwrap_err();
             assert!(!error.contains("s3cret"), "{error}");
         }
-    }
-
-    #[test]
-    fn a_server_s_words_are_short_and_on_one_line() {
-        assert_eq!(
-            words_of(r#"{"error":"Bad Request","message":"no\ntimestamp"}"#),
-            "no timestamp"
-        );
-        assert_eq!(words_of("<html>\n oops"), "<html> oops");
-        assert_eq!(words_of(&"x".repeat(1000)).chars().count(), SHOWN_CHARS + 1);
     }
 
     #[test]

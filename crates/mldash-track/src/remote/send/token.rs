@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use fernet::Fernet;
 use serde_json::Value as Json;
 
-pub(super) const API_KEY_VARIABLE: &str = "ML_DASH_API_KEY";
+pub(crate) const API_KEY_VARIABLE: &str = "ML_DASH_API_KEY";
 const CONFIG_DIR_VARIABLE: &str = "ML_DASH_CONFIG_DIR";
 /// The SDK's key for the token in its token files.
 const TOKEN_KEY: &str = "ml-dash-token";
@@ -82,7 +82,9 @@ pub enum TokenError {
         problem: &'static str,
     },
     /// A text that can't be sent as a token.
-    #[error("the token in {found_in} holds characters that no token has; write it anew")]
+    #[error(
+        "the token in {found_in} contains characters that are not allowed in a token; write it again"
+    )]
     NotAToken {
         /// Where it was found.
         found_in: String,
@@ -127,7 +129,7 @@ impl TokenSources {
                 read(path)?.ok_or_else(|| unreadable(path, io::ErrorKind::NotFound.into()))?;
             let text = String::from_utf8(text).map_err(|_| TokenError::Malformed {
                 path: path.clone(),
-                problem: "it is no text",
+                problem: "it is not text",
             })?;
             return found(self.of_lines(&text, path)?, TokenSource::File(path.clone()));
         }
@@ -159,7 +161,7 @@ impl TokenSources {
             .map(|line| line.split_whitespace().collect())
             .collect();
         match lines.as_slice() {
-            [] => Err(malformed("it holds no token")),
+            [] => Err(malformed("it has no token")),
             [one] => match one.as_slice() {
                 [token] | [_, token] => Ok(token),
                 _ => Err(malformed("a line is a token, or a namespace and its token")),
@@ -169,7 +171,7 @@ impl TokenSources {
                     [namespace, token] if *namespace == self.namespace => Some(*token),
                     _ => None,
                 });
-                own.ok_or_else(|| malformed("it holds no token for the experiment's owner"))
+                own.ok_or_else(|| malformed("it has no token for the experiment's owner"))
             }
         }
     }
@@ -187,7 +189,7 @@ fn decrypted(text: Vec<u8>, config_dir: &Path) -> Result<Vec<u8>, TokenError> {
     let key = read(&config_dir.join(KEY_FILE))?
         .ok_or_else(|| malformed(ENCRYPTED_FILE, "its encryption.key is missing"))?;
     let fernet = std::str::from_utf8(&key).ok().and_then(|key| Fernet::new(key.trim()));
-    let fernet = fernet.ok_or_else(|| malformed(KEY_FILE, "it is no Fernet key"))?;
+    let fernet = fernet.ok_or_else(|| malformed(KEY_FILE, "it is not a Fernet key"))?;
     let text = std::str::from_utf8(&text).ok().and_then(|text| fernet.decrypt(text.trim()).ok());
     text.ok_or_else(|| malformed(ENCRYPTED_FILE, "encryption.key does not open it"))
 }

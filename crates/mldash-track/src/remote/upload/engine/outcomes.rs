@@ -5,88 +5,84 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::{Connection, Done, Engine, Failing, Open, Opened, Purpose, Track};
+use super::{Connection, Engine, Failing, Open, Opened, Outcome, Purpose, Track};
 use crate::error::one_line;
 use crate::local::{Follower, RunStatus, utc_now};
-use crate::remote::backoff::Failures;
 use crate::remote::error::{CallError, Fault};
-use crate::remote::names::FileId;
-use crate::remote::plan::Work;
-use crate::remote::progress::ProgressFile;
-use crate::remote::refused::{Refusal, Refused, RefusedFile};
-use crate::remote::send::{FileDone, RowsDone, Sender};
-use crate::remote::session::tell_namespace;
+use crate::remote::plan::{Call, Failures, FileId};
+use crate::remote::send::{FileOutcome, RowsOutcome, TrackSender, tell_namespace};
+use crate::remote::state::{CheckpointFile, Refusal, Refusals, Refused};
 
 impl Engine {
-    pub(super) fn settle(&mut self, done: Done) {
-        match done {
-            Done::Session(Ok(opened)) => self.opened(opened),
-            Done::Session(Err(error)) => {
+    pub(super) fn handle(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Session(Ok(opened)) => self.opened(opened),
+            Outcome::Session(Err(error)) => {
                 self.connection = Connection::Closed { under_way: false };
                 if !self.call_failed(&error) {
                     // Without a session no other call can be made.
                     self.server_failed(&error);
                 }
             }
-            Done::Rows(sender, done) => self.rows_done(*sender, done),
-            Done::File { id, folder, folder_id, done } => {
+            Outcome::Rows(sender, done) => self.rows_done(*sender, done),
+            Outcome::File { id, folder, folder_id, done } => {
                 if let (Connection::Open(open), Some(folder_id)) = (&mut self.connection, folder_id)
                 {
                     open.folders.insert(folder, folder_id);
                 }
                 self.file_done(id, done);
             }
-            Done::Status(status, told) => self.status_done(status, told),
-            Done::Again(tracks) => self.tried_again(tracks),
+            Outcome::Status(status, told) => self.status_done(status, told),
+            Outcome::RefusedRetried(tracks) => self.refused_retried(tracks),
         }
         self.note_recovery();
     }
 
     fn opened(&mut self, opened: Opened) {
         self.server_is_well();
-        let url = self.shared.api.url().to_owned();
+        let url = self.context.api.url().to_owned();
         tell_namespace(&url, &opened.session.namespace, &self.task.name);
         let dir = self.task.dir.path();
-        let mut file = ProgressFile::load(dir, &url, &opened.session.namespace);
-        let known = file.progress.experiment_id.replace(opened.session.experiment_id.clone());
+        let mut file = CheckpointFile::load(dir, &url, &opened.session.namespace);
+        let known = file.current.experiment_id.replace(opened.session.experiment_id.clone());
         let is_another = known.is_some_and(|known| known != opened.session.experiment_id);
         if is_another {
             tracing::warn!(
-                "{url} has lost the experiment or has another one in its place: all is sent again"
+                "{url} has lost the experiment or has another one in its place; everything is sent again"
             );
-            file.progress.tracks.clear();
-            file.progress.status = None;
+            file.current.tracks.clear();
+            file.current.status = None;
             // Without the list the files are sent again, which is intended here.
             let _ = std::fs::remove_file(file.beside("files"));
         }
-        for (topic, taken) in &mut file.progress.tracks {
+        for (topic, taken) in &mut file.current.tracks {
             let rows = opened.tracks.as_ref().map(|tracks| {
                 tracks.iter().find(|(known, _)| known == topic).map(|(_, rows)| rows.unwrap_or(1))
             });
             if matches!(rows, Some(None | Some(0))) && taken.bytes > 0 {
-                tracing::warn!("{url} has lost track `{topic}`: it is sent again");
+                tracing::warn!("{url} has lost track `{topic}`; it is sent again");
                 *taken = Default::default();
             }
         }
         for (topic, track) in &mut self.tracks {
-            let taken = file.progress.tracks.get(topic).copied().unwrap_or_default();
+            let taken = file.current.tracks.get(topic).copied().unwrap_or_default();
             if let Some(sender) = &mut track.sender {
                 sender.unmake();
                 if sender.follower().taken() != taken {
                     let folder = sender.folder().to_owned();
                     let follower = Follower::new(&folder, taken);
-                    *sender = Sender::new(topic.clone(), folder, follower);
+                    *sender = TrackSender::new(topic.clone(), folder, follower);
                 }
             }
         }
-        let refused = RefusedFile::load(file.beside("refused.jsonl"));
+        let refused = Refusals::load(file.beside("refused.jsonl"));
         let again: Vec<FileId> = if self.retries_refused { refused.file_ids() } else { Vec::new() };
         let is_kept = |id: &FileId| !again.contains(id);
         let kept: Vec<FileId> = refused.file_ids().into_iter().filter(is_kept).collect();
-        self.shared.uploads.lock().know(file.beside("files"), kept.into_iter());
+        self.context.files.lock().know(file.beside("files"), kept.into_iter());
         if refused.rows() + refused.files() > 0 {
             tracing::warn!(
-                "{} rows and {} files were refused by {url} before; its answers are in {}",
+                "{} rows and {} files were refused by {url} earlier; its answers are in {}",
                 refused.rows(),
                 refused.files(),
                 refused.path().display()
@@ -94,26 +90,26 @@ impl Engine {
         }
         self.connection = Connection::Open(Box::new(Open {
             session: opened.session,
-            progress: file,
+            checkpoint: file,
             refused: Arc::new(Mutex::new(refused)),
             folders: Default::default(),
             status_under_way: false,
             status_failures: Failures::default(),
-            trying_again: false,
+            retrying_refused: false,
         }));
         self.survey();
         if std::mem::take(&mut self.retries_refused) {
-            self.try_refused_again();
+            self.retry_refused();
         }
     }
 
-    fn tried_again(&mut self, tracks: Vec<(Sender, RowsDone)>) {
+    fn refused_retried(&mut self, tracks: Vec<(TrackSender, RowsOutcome)>) {
         for (sender, done) in tracks {
             self.count_rows(&done);
             self.give_back(sender);
         }
         if let Connection::Open(open) = &mut self.connection {
-            open.trying_again = false;
+            open.retrying_refused = false;
             let mut refused = open.refused.lock();
             // Files that are refused again are added one by one.
             refused.take_files();
@@ -123,14 +119,14 @@ impl Engine {
         }
     }
 
-    fn rows_done(&mut self, sender: Sender, done: RowsDone) {
+    fn rows_done(&mut self, sender: TrackSender, done: RowsOutcome) {
         let topic = sender.topic.clone();
-        self.plan.end(&Work::Rows(topic.clone()));
+        self.plan.end(&Call::Rows(topic.clone()));
         self.count_rows(&done);
         self.tell_refusal(&topic, &done);
         self.plan.set_awaits_file(&topic, !done.awaits.is_empty());
         if !done.awaits.is_empty() {
-            self.shared.uploads.lock().await_files(&topic, done.awaits);
+            self.context.files.lock().await_files(&topic, done.awaits);
             // The files may have been sent since the rows were read.
             self.free_rows();
         }
@@ -150,20 +146,20 @@ impl Engine {
         self.give_back(sender);
     }
 
-    fn tell_refusal(&mut self, topic: &str, done: &RowsDone) {
+    fn tell_refusal(&mut self, topic: &str, done: &RowsOutcome) {
         let (Some((rows, answer)), Some(track)) = (&done.refused, self.tracks.get_mut(topic))
         else {
             return;
         };
         if !std::mem::replace(&mut track.refusal_told, true) {
-            let url = self.shared.api.url();
+            let url = self.context.api.url();
             tracing::warn!(
-                "{url} refuses {rows} rows of track `{topic}`: {answer}; they are set aside, the rest goes on"
+                "{url} refuses {rows} rows of track `{topic}`: {answer}; they are set aside, and the other rows are sent"
             );
         }
     }
 
-    fn give_back(&mut self, mut sender: Sender) {
+    fn give_back(&mut self, mut sender: TrackSender) {
         let topic = sender.topic.clone();
         if matches!(self.connection, Connection::Closed { .. }) {
             sender.unmake();
@@ -171,21 +167,21 @@ impl Engine {
         if let Some(track) = self.tracks.get_mut(&topic) {
             track.sender = Some(sender);
         }
-        self.look_at(&topic);
+        self.update_track(&topic);
     }
 
-    fn count_rows(&self, done: &RowsDone) {
+    fn count_rows(&self, done: &RowsOutcome) {
         let mut view = self.view.lock();
         view.rows_sent += done.rows;
         view.bytes_sent += done.bytes;
         view.nulled += done.nulled;
     }
 
-    fn file_done(&mut self, id: FileId, done: FileDone) {
-        self.plan.end(&Work::File);
+    fn file_done(&mut self, id: FileId, done: FileOutcome) {
+        self.plan.end(&Call::File);
         match done {
-            FileDone::Sent(bytes) => {
-                if let Err(error) = self.shared.uploads.lock().sent(id) {
+            FileOutcome::Sent(bytes) => {
+                if let Err(error) = self.context.files.lock().sent(id) {
                     // It is sent again after a restart, which is harmless.
                     tracing::warn!("{}", one_line(&error));
                 }
@@ -195,11 +191,11 @@ impl Engine {
                 drop(view);
                 self.server_is_well();
             }
-            FileDone::Gone => self.shared.uploads.lock().settle(id),
-            FileDone::Refused(answer) => self.refuse_file(id, answer),
-            FileDone::Failed(error) => {
+            FileOutcome::Gone => self.context.files.lock().dismiss(id),
+            FileOutcome::Refused(answer) => self.refuse_file(id, answer),
+            FileOutcome::Failed(error) => {
                 let (backoff, now) = (&self.task.backoff, Instant::now());
-                self.shared.uploads.lock().failed(id, backoff, now, error.retry_after);
+                self.context.files.lock().failed(id, backoff, now, error.retry_after);
                 self.call_failed(&error);
             }
         }
@@ -208,18 +204,18 @@ impl Engine {
 
     /// Resumes the tracks whose files the server now has.
     pub(super) fn free_rows(&mut self) {
-        let freed = self.shared.uploads.lock().take_freed();
+        let freed = self.context.files.lock().take_freed();
         freed.iter().for_each(|topic| self.plan.set_awaits_file(topic, false));
     }
 
     fn refuse_file(&mut self, id: FileId, answer: String) {
-        tracing::warn!("{} refuses a file: {answer}", self.shared.api.url());
+        tracing::warn!("{} refuses a file: {answer}; it is set aside", self.context.api.url());
         let Connection::Open(open) = &self.connection else { return };
         let refusal = Refusal { what: Refused::File { file: id }, answer };
         if let Err(error) = open.refused.lock().add(vec![refusal]) {
             tracing::warn!("{}", one_line(&error));
         }
-        self.shared.uploads.lock().settle(id);
+        self.context.files.lock().dismiss(id);
     }
 
     fn status_done(&mut self, status: RunStatus, told: Result<(), CallError>) {
@@ -227,14 +223,18 @@ impl Engine {
         open.status_under_way = false;
         match told {
             Ok(()) => {
-                open.progress.progress.status = Some(status);
+                open.checkpoint.current.status = Some(status);
                 open.status_failures.clear();
                 self.server_is_well();
             }
             Err(error) if error.fault == Fault::Refused => {
                 // A server without a status must not hold anything up.
-                tracing::warn!("{} takes no status: {}", self.shared.api.url(), error.text);
-                open.progress.progress.status = Some(status);
+                tracing::warn!(
+                    "{} rejects the run's status: {}; the upload continues",
+                    self.context.api.url(),
+                    error.text
+                );
+                open.checkpoint.current.status = Some(status);
             }
             Err(error) => {
                 let now = Instant::now();
@@ -272,25 +272,25 @@ impl Engine {
 
     fn note_failure(&mut self, error: &CallError) {
         self.refused_token = match error.fault {
-            Fault::Token => Some(self.shared.api.current_token()),
+            Fault::Token => Some(self.context.api.current_token()),
             _ => None,
         };
         let reason = error.text.clone();
         match &mut self.failing {
             Some(failing) => failing.reason = reason,
             none => {
-                let url = self.shared.api.url();
+                let url = self.context.api.url();
                 match (error.fault, self.task.purpose) {
                     (Fault::Token, Purpose::Recording) => {
-                        tracing::error!("not uploading: {reason}; recording goes on");
+                        tracing::error!("not uploading: {reason}; recording continues");
                     }
                     // The upload ends here, and the waiting caller gets the error.
                     (Fault::Token, Purpose::Request) => {}
                     (_, Purpose::Recording) => tracing::warn!(
-                        "uploading to {url} fails: {reason}; recording goes on, it is tried again"
+                        "can't upload to {url}: {reason}; recording continues, and the upload is retried"
                     ),
                     (_, Purpose::Request) => {
-                        tracing::warn!("uploading to {url} fails: {reason}; it is tried again");
+                        tracing::warn!("can't upload to {url}: {reason}; retrying");
                     }
                 }
                 *none = Some(Failing { since: utc_now(), reason });
@@ -304,8 +304,8 @@ impl Engine {
         {
             let waiting: u64 = self.tracks.values().map(|track: &Track| track.waiting.lines).sum();
             tracing::info!(
-                "uploading to {} works again, after failing since {}; {waiting} rows wait",
-                self.shared.api.url(),
+                "the upload to {} works again, after failing since {}; {waiting} rows are left to send",
+                self.context.api.url(),
                 failing.since
             );
         }

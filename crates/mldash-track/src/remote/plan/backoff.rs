@@ -23,7 +23,7 @@ impl Default for Backoff {
 
 /// How many times in a row something failed, and when to retry.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Failures {
+pub(crate) struct Failures {
     count: u32,
     due: Option<Instant>,
     /// The server's `Retry-After`: not before this.
@@ -32,7 +32,7 @@ pub(super) struct Failures {
 
 impl Failures {
     /// Notes a failure. `random` is from 0 to 1; `retry_after` comes from the server.
-    pub(super) fn note(
+    pub(crate) fn note(
         &mut self,
         backoff: &Backoff,
         now: Instant,
@@ -50,32 +50,32 @@ impl Failures {
     }
 
     /// Notes a success.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
     /// Somebody is waiting: retry at once, or when the server said.
-    pub(super) fn hasten(&mut self, now: Instant) {
+    pub(crate) fn hasten(&mut self, now: Instant) {
         self.due = self.due.map(|due| due.min(now).max(self.asked_for.unwrap_or(now)));
     }
 
     /// How many times in a row it failed.
-    pub(super) fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
     /// When to retry; `None` means at once.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    pub(super) fn is_due(&self, now: Instant) -> bool {
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
         self.due.is_none_or(|due| due <= now)
     }
 }
 
 /// Parses `Retry-After` in both of its forms: seconds, or a date.
-pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(secs) = value.parse::<u64>() {
         return Some(Duration::from_secs(secs));

@@ -1,0 +1,270 @@
+//! Removes from the store what a server provably has.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::server_copy::{Compared, MissingRows, Patience, ServerCopy};
+use crate::error::{TrackError, one_line};
+use crate::local::{ExperimentDir, FileInfo, FileStore, Follower, StoreError, remove_track_data};
+use crate::name::{ExperimentName, TrackName};
+use crate::remote::error::RemoteError;
+use crate::remote::options::Remote;
+use crate::remote::plan::FileId;
+use crate::remote::state::{CheckpointFile, FOLDER, Refusals, sent_files};
+
+/// An experiment that was uploaded, at least in part.
+#[derive(Debug)]
+pub(crate) struct Uploaded {
+    pub(crate) name: ExperimentName,
+    /// When the server last accepted part of it.
+    pub(crate) at: SystemTime,
+}
+
+/// The size of a folder tree, and the uploaded experiments in it.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    pub(crate) bytes: u64,
+    pub(crate) uploaded: Vec<Uploaded>,
+}
+
+impl Usage {
+    /// Measures the root `root`.
+    pub(crate) fn of(root: &Path) -> io::Result<Self> {
+        let mut usage = Self::default();
+        usage.add(root, root)?;
+        usage.uploaded.sort_by_key(|uploaded| uploaded.at);
+        Ok(usage)
+    }
+
+    fn add(&mut self, folder: &Path, root: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            // What is removed meanwhile takes no space.
+            let Ok((entry, metadata)) = entry.and_then(|entry| {
+                let metadata = entry.metadata()?;
+                Ok((entry, metadata))
+            }) else {
+                continue;
+            };
+            if metadata.is_file() {
+                self.bytes += metadata.len();
+            } else if metadata.is_dir() {
+                if entry.file_name() == FOLDER {
+                    self.note_uploaded(folder, root, metadata.modified()?);
+                }
+                match self.add(&entry.path(), root) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note_uploaded(&mut self, experiment: &Path, root: &Path, at: SystemTime) {
+        let name = experiment.strip_prefix(root).ok().and_then(Path::to_str);
+        let name = name.and_then(|name| name.parse().ok());
+        self.uploaded.extend(name.map(|name| Uploaded { name, at }));
+    }
+}
+
+/// The result of a removal.
+#[derive(Debug, Default)]
+pub(crate) struct Removal {
+    /// Bytes freed.
+    pub(crate) bytes: u64,
+    /// Rows and files that the server had accepted and does not have. They are sent again.
+    pub(crate) rows_missing: u64,
+    pub(crate) files_missing: u64,
+    /// Why something was not removed.
+    pub(crate) failures: Vec<RemoteError>,
+}
+
+/// Removes what the server at `url` has of an experiment that nobody records. The server is asked
+/// for it first: a track's rows are removed only if the server returns every one of them, a file
+/// only if the server lists it with its checksum. What it turns out to lack counts as not sent.
+pub(crate) fn remove_synced(
+    name: &ExperimentName,
+    dir: &ExperimentDir,
+    remote: &Remote,
+    url: &str,
+    patience: Patience<'_>,
+) -> Result<Removal, StoreError> {
+    let mut removal = Removal::default();
+    let Some(_lock) = dir.try_lock()? else { return Ok(removal) };
+    let store = FileStore::new(dir.path(), name);
+    for mut checkpoint in CheckpointFile::all(dir.path(), url) {
+        let refused = Refusals::load(checkpoint.beside("refused.jsonl"));
+        let mut tracks = Vec::new();
+        for (topic, sent) in &checkpoint.current.tracks {
+            let Ok(track) = topic.parse::<TrackName>() else { continue };
+            let folder = dir.track_folder(&track);
+            if !refused.has_rows_of(topic)
+                && is_all_of(sent.bytes, |data| sent.is_of(data), &Follower::data_path(&folder))?
+            {
+                tracks.push((topic.clone(), folder, sent.bytes));
+            }
+        }
+        let sent = sent_files(&checkpoint.beside("files"));
+        let has_files = !sent.is_empty() && store.list()?.iter().any(|info| is_among(info, &sent));
+        if tracks.is_empty() && !has_files {
+            continue;
+        }
+        let opened = open_copy(&checkpoint, name, remote, patience);
+        let Some(copy) = removal.note(url, || "its rows and files".to_owned(), opened) else {
+            continue;
+        };
+        for (topic, folder, bytes) in tracks {
+            let compared = copy.compare_track(&topic, &folder);
+            match removal.note(url, || format!("track `{topic}`"), compared) {
+                Some(Compared::Same) => {
+                    remove_track_data(&folder)?;
+                    removal.bytes += bytes;
+                    checkpoint.current.tracks.remove(&topic);
+                }
+                Some(Compared::Missing(MissingRows { missing, rows, first })) => {
+                    checkpoint.current.tracks.remove(&topic);
+                    removal.rows_missing += missing;
+                    let (url, first_secs) = (url.to_owned(), first.as_secs());
+                    let error = RemoteError::RowsMissing { url, topic, missing, rows, first_secs };
+                    removal.failures.push(error);
+                }
+                Some(Compared::Interrupted) | None => break,
+            }
+        }
+        if has_files {
+            removal.remove_files(&copy, &store, &checkpoint, url, &sent)?;
+        }
+        if let Err(error) = checkpoint.save() {
+            // It then claims more than is here. The next upload corrects it.
+            tracing::warn!("{}", one_line(&error));
+        }
+    }
+    Ok(removal)
+}
+
+/// Removes the oldest files, about `bytes` in total, that the server at `url` has of an experiment
+/// that is being recorded. The server is asked for them first.
+pub(crate) fn remove_synced_files(
+    name: &ExperimentName,
+    dir: &ExperimentDir,
+    store: &FileStore,
+    remote: &Remote,
+    url: &str,
+    bytes: u64,
+    patience: Patience<'_>,
+) -> Result<Removal, StoreError> {
+    let mut removal = Removal::default();
+    for checkpoint in CheckpointFile::all(dir.path(), url) {
+        let sent = sent_files(&checkpoint.beside("files"));
+        let chosen = oldest(&store.list()?, &sent, bytes.saturating_sub(removal.bytes));
+        if chosen.is_empty() {
+            continue;
+        }
+        let opened = open_copy(&checkpoint, name, remote, patience);
+        if let Some(copy) = removal.note(url, || "its files".to_owned(), opened) {
+            removal.remove_files(&copy, store, &checkpoint, url, &chosen)?;
+        }
+    }
+    Ok(removal)
+}
+
+impl Removal {
+    /// The value of `result`; a failure is kept for the caller.
+    fn note<T>(
+        &mut self,
+        url: &str,
+        what: impl Fn() -> String,
+        result: Result<T, TrackError>,
+    ) -> Option<T> {
+        let unchecked = |source| {
+            let (url, what, source) = (url.to_owned(), what(), Box::new(source));
+            self.failures.push(RemoteError::Unchecked { url, what, source });
+        };
+        result.map_err(unchecked).ok()
+    }
+
+    /// Removes those of the files `ids` that the server lists.
+    fn remove_files(
+        &mut self,
+        copy: &ServerCopy<'_>,
+        store: &FileStore,
+        checkpoint: &CheckpointFile,
+        url: &str,
+        ids: &HashSet<FileId>,
+    ) -> Result<(), StoreError> {
+        let list = store.list()?;
+        let accepted = || list.iter().filter(|info| is_among(info, ids));
+        let compared = copy.compare_files(accepted());
+        let missing = match self.note(url, || "its files".to_owned(), compared) {
+            Some(Compared::Same) => HashSet::new(),
+            Some(Compared::Missing(missing)) => missing,
+            Some(Compared::Interrupted) | None => return Ok(()),
+        };
+        if let Some(one) = accepted().find(|info| is_among(info, &missing)) {
+            self.files_missing += missing.len() as u64;
+            self.failures.push(RemoteError::FilesMissing {
+                url: url.to_owned(),
+                missing: missing.len() as u64,
+                files: accepted().count() as u64,
+                name: one.filename.clone(),
+            });
+            checkpoint.forget_files(&missing)?;
+        }
+        let proven: HashSet<FileId> = ids.difference(&missing).copied().collect();
+        self.bytes += store.remove(|info| is_among(info, &proven))?;
+        Ok(())
+    }
+}
+
+/// The experiment on the server that the checkpoint is about.
+fn open_copy<'a>(
+    checkpoint: &CheckpointFile,
+    name: &ExperimentName,
+    remote: &Remote,
+    patience: Patience<'a>,
+) -> Result<ServerCopy<'a>, TrackError> {
+    // A checkpoint without the experiment's id was never sent to.
+    let id = checkpoint.current.experiment_id.as_deref().unwrap_or_default();
+    ServerCopy::of_id(id, name, remote, patience)
+}
+
+/// The oldest of the files `sent`, about `bytes` in total.
+fn oldest(files: &[FileInfo], sent: &HashSet<FileId>, bytes: u64) -> HashSet<FileId> {
+    let mut known: Vec<(FileId, u64)> = files
+        .iter()
+        .filter(|info| is_among(info, sent))
+        .filter_map(|info| Some((info.id.parse().ok()?, info.size_bytes)))
+        .collect();
+    known.sort_unstable();
+    let mut chosen = HashSet::new();
+    let mut chosen_bytes = 0;
+    for (id, size_bytes) in known {
+        if chosen_bytes >= bytes {
+            break;
+        }
+        chosen_bytes += size_bytes;
+        chosen.insert(id);
+    }
+    chosen
+}
+
+fn is_all_of(
+    bytes: u64,
+    is_of: impl Fn(&File) -> io::Result<bool>,
+    path: &Path,
+) -> Result<bool, StoreError> {
+    let data = match File::open(path) {
+        Ok(data) => data,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(StoreError::io("open", path)(error)),
+    };
+    let same = data.metadata().and_then(|metadata| Ok(metadata.len() == bytes && is_of(&data)?));
+    same.map_err(StoreError::io("read", path))
+}
+
+fn is_among(info: &FileInfo, ids: &HashSet<FileId>) -> bool {
+    info.id.parse().is_ok_and(|id: FileId| ids.contains(&id))
+}

@@ -1,0 +1,131 @@
+//! A server that lies: it answers some requests itself, with 200, and hands all others on to a true
+//! one.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use flate2::read::GzDecoder;
+
+use crate::http::exchange;
+
+/// What a lie answers to a request.
+pub type Answer = fn(&Request) -> String;
+
+/// A request, and the true server.
+pub struct Request {
+    head: String,
+    body: Vec<u8>,
+    upstream: SocketAddr,
+}
+
+impl Request {
+    /// As it goes to the true server, which closes the connection behind its answer.
+    fn bytes(&self) -> Vec<u8> {
+        let (line, rest) = self.head.split_once("\r\n").unwrap();
+        // The answer is to be readable here.
+        let is_kept = |line: &&str| !line.to_ascii_lowercase().starts_with("accept-encoding:");
+        let rest: String = rest.split_inclusive("\r\n").filter(is_kept).collect();
+        let mut bytes = format!("{line}\r\nConnection: close\r\n{rest}").into_bytes();
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    /// What the true server answers.
+    fn true_answer(&self) -> String {
+        exchange(&self.upstream.to_string(), &self.bytes()).text()
+    }
+}
+
+/// A running liar.
+pub struct Liar {
+    address: SocketAddr,
+    lie: Arc<Mutex<Option<(&'static str, Answer)>>>,
+}
+
+impl Liar {
+    /// Hands requests on to the server at `upstream`.
+    pub fn start(upstream: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let lie = Arc::new(Mutex::new(None));
+        let known = lie.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let lie = known.clone();
+                // A client that is gone needs no answer.
+                thread::spawn(move || drop(answer(stream, upstream, &lie)));
+            }
+        });
+        Self { address, lie }
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Answers requests whose head contains `to` with `answer` from now on.
+    pub fn lie(&self, to: &'static str, answer: Answer) {
+        *self.lie.lock().unwrap() = Some((to, answer));
+    }
+
+    /// Tells the truth from now on.
+    pub fn tell_the_truth(&self) {
+        *self.lie.lock().unwrap() = None;
+    }
+}
+
+/// The answer of a server that took all rows.
+pub fn right_count(request: &Request) -> String {
+    let mut text = String::new();
+    if GzDecoder::new(&*request.body).read_to_string(&mut text).is_err() {
+        text = String::from_utf8(request.body.clone()).unwrap();
+    }
+    format!("{{\"count\":{}}}", text.matches("\"timestamp\"").count())
+}
+
+/// The answer of a server that returns no more than 100 rows at a time.
+pub fn first_hundred_lines(request: &Request) -> String {
+    request.true_answer().split_inclusive('\n').take(100).collect()
+}
+
+fn answer(
+    mut client: TcpStream,
+    upstream: SocketAddr,
+    lie: &Mutex<Option<(&'static str, Answer)>>,
+) -> io::Result<()> {
+    let mut request = Vec::new();
+    let end = loop {
+        if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        if io::copy(&mut (&mut client).take(1), &mut request)? == 0 {
+            return Ok(());
+        }
+    };
+    let head = String::from_utf8(request[..end].to_vec()).unwrap();
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<u64>().unwrap())
+    });
+    let mut body = Vec::new();
+    (&mut client).take(length.unwrap_or(0)).read_to_end(&mut body)?;
+    let lie = *lie.lock().unwrap();
+    let request = Request { head, body, upstream };
+    if let Some((_, answer)) = lie.filter(|(to, _)| request.head.contains(to)) {
+        let json = answer(&request);
+        write!(
+            client,
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+             Connection: close\r\n\r\n{json}",
+            json.len()
+        )?;
+        return client.shutdown(Shutdown::Both);
+    }
+    let mut server = TcpStream::connect(upstream)?;
+    server.write_all(&request.bytes())?;
+    io::copy(&mut server, &mut client)?;
+    client.shutdown(Shutdown::Both)
+}
