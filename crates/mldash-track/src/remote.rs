@@ -24,6 +24,7 @@ mod batch;
 mod cap;
 mod engine;
 mod error;
+mod listing;
 mod names;
 mod options;
 mod plan;
@@ -42,6 +43,7 @@ mod waiter;
 
 pub(super) use cap::LocalCap;
 pub use error::RemoteError;
+pub use listing::list_remote_experiments;
 pub use options::{Keep, Remote, WhenLocalFull};
 pub use reader::RemoteExperiment;
 pub use status::{SyncState, SyncStatus, Synced};

@@ -46,10 +46,7 @@ impl RemoteExperiment {
         let name: ExperimentName = name.parse()?;
         let api = Api::new(remote, name.owner())?;
         let backoff = remote.backoff()?;
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| RemoteError::Setup(error.into()))?;
+        let runtime = runtime()?;
         let found = patiently(&runtime, &backoff, || find_experiment(&api, &name));
         let found = found.map_err(|error| error.for_user(api.url()))?;
         let id = found.ok_or_else(|| RemoteError::NoExperiment {
@@ -107,8 +104,14 @@ impl RemoteExperiment {
     }
 }
 
+/// A runtime on the calling thread.
+pub(super) fn runtime() -> Result<Runtime, RemoteError> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| RemoteError::Setup(error.into()))
+}
+
 /// Retries temporary failures as often as the SDK does.
-fn patiently<T, F>(
+pub(super) fn patiently<T, F>(
     runtime: &Runtime,
     backoff: &Backoff,
     call: impl Fn() -> F,
@@ -154,7 +157,7 @@ fn asked(query: &Query, format: Format) -> Vec<(&'static str, String)> {
 }
 
 /// A track as a server lists it. Servers report more or fewer details.
-fn track_info(json: &Json) -> Option<TrackInfo> {
+pub(super) fn track_info(json: &Json) -> Option<TrackInfo> {
     let text = |key: &str| json.get(key).and_then(Json::as_str).map(str::to_owned);
     let number = |key: &str| json.get(key).and_then(Json::as_u64).unwrap_or_default();
     let columns = json.get("columns").and_then(Json::as_array).map(Vec::as_slice);
