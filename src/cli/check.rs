@@ -39,7 +39,7 @@ pub(crate) fn run(args: &CheckArgs, ros_args: &RosArguments) -> Result<(), Failu
     let plural = if entries == 1 { "y" } else { "ies" };
     let path = args.mapping.display();
     eprintln!("{path}: ok, {entries} topic entr{plural}; {checked}");
-    for warning in mapping.warnings(|name| std::env::var(name).ok()) {
+    for warning in mapping.warnings(|name| std::env::var(name).ok(), &definitions) {
         eprintln!("warning: {path}:{warning}");
     }
     if !args.graph {
