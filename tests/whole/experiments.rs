@@ -37,7 +37,7 @@ fn names(listed: &[Json]) -> Vec<&str> {
 fn experiments_are_listed_with_start_length_rows_bytes_status_and_tags() {
     let root = tempfile::tempdir().unwrap();
     let exp = record(root.path(), "alice/lab/monday/run-1", 5);
-    exp.files("frames").save_bytes(&[7; 1000], "1.jpg").unwrap();
+    exp.files("frames").save_bytes([7; 1000], "1.jpg").unwrap();
     let tags = Some(vec!["kitchen".to_owned(), "arm".to_owned()]);
     exp.annotate(ExperimentNotes { tags, ..Default::default() }).unwrap();
     exp.start_run(Metadata::new()).unwrap();
