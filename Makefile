@@ -56,7 +56,7 @@ demo:  ## play a robot's recording on a live ROS graph and record it, in under 3
 	@$(WITH_ROS) cargo build --locked --bins --example play_bag
 	@scripts/demo
 
-install: prefix-given build  ## with PREFIX=DIR: a prefix that `ros2 launch` and `ros2 run` accept
+install: prefix-given build  ## with PREFIX=DIR: a prefix for `ros2 launch`, `ros2 run` and PATH; man pages, completions
 	@scripts/install "$(PREFIX)" $(PROFILE)
 
 # Before the build, which takes minutes.

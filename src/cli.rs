@@ -4,9 +4,12 @@
 mod account;
 mod align;
 mod append;
+mod args;
 mod check;
+mod completions;
 mod destination;
 mod exit;
+mod experiments;
 mod import;
 mod init;
 mod log_thread;
@@ -15,7 +18,6 @@ mod open_files;
 mod output;
 mod progress;
 mod read;
-mod remote;
 mod run;
 mod run_details;
 mod serve;
@@ -24,18 +26,15 @@ mod status_text;
 mod stdin;
 mod stop;
 mod sync;
+mod table;
 mod target;
 mod tracks;
 
-use std::convert::Infallible;
 use std::ffi::OsString;
-use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use mldash_bridge::ros::{LogQueue, RosArguments};
-use mldash_bridge::track::{Experiment, TrackError};
 
 pub(crate) use exit::{ExitCode, Failure};
 
@@ -50,7 +49,7 @@ const NODE_NAME: &str = "mldash_bridge";
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// What is logged to stderr.
+    /// The least severe messages to log to stderr.
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
     log_level: logging::Level,
 }
@@ -62,18 +61,32 @@ enum Command {
     /// Validate a mapping: every problem with line and column. With --graph, compare it with the live
     /// graph.
     ///
-    /// Exit code 2: the mapping is wrong. 1, with --graph: a topic that it names without wildcards is
-    /// not published, or one that it means can't be recorded.
+    /// Exit codes: 2 if the mapping is wrong; 1 with --graph if a topic that it names without wildcards is
+    /// not published, or one that it matches can't be recorded.
     Check(check::CheckArgs),
     /// Record the live ROS graph until SIGINT, SIGTERM, SIGHUP or the duration; print the account.
     ///
-    /// `--ros-args …` is taken as by every ROS 2 node: remaps, node name, parameters.
-    Run(run::RunArgs),
-    /// Record bags (MCAP, rosbag2's SQLite) by the same mapping, without ROS; print the account.
+    /// Takes `--ros-args …` like every ROS 2 node: remaps, node name, parameters. `config`, `experiment`,
+    /// `root`, `remote` and `start_paused` can be set as ROS parameters too. The command line overrides
+    /// them, and they override the mapping.
     ///
-    /// Exit code 3: something that was asked for is not there: a topic can't be recorded, or messages were
-    /// dropped; the account says what.
+    /// Uploads to the mapping's server, unless --remote names another one.
+    Run(run::RunArgs),
+    /// Record bags (MCAP, rosbag2's SQLite) with the same mapping, without ROS; print the account.
+    ///
+    /// Uploads to the mapping's server, unless --remote names another one.
+    ///
+    /// Exit code 3: something that was asked for is missing, because a topic can't be recorded or messages
+    /// were dropped. The account says what.
     Import(import::ImportArgs),
+    /// List experiments: start, length, rows, bytes, status, tags.
+    ///
+    /// START is the first _ts, or the start of the run if that is later; LENGTH goes to the last _ts. `~`
+    /// marks a number of rows that is a little old, or counts rows that share a time separately. NOT
+    /// CLOSED: the run is noted as running, but no process here writes it; it was killed, or runs elsewhere.
+    ///
+    /// Exit code 3: some of it can't be read; the lines below the table say what.
+    Experiments(experiments::ExperimentsArgs),
     /// List the tracks of an experiment: rows, first and last _ts, columns.
     Tracks(tracks::TracksArgs),
     /// Read a track: rows by time range and columns.
@@ -83,55 +96,19 @@ enum Command {
     /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
     Append(append::AppendArgs),
     /// Upload what an ML-Dash server lacks of an experiment, also while it is being recorded.
+    ///
+    /// Without --remote, uploads to the server that ML_DASH_API_URL names. Ctrl-C stops it; the next call
+    /// goes on from there.
     Sync(sync::SyncArgs),
     /// Serve a local root to ML-Dash clients: experiments, tracks, files; for a lab without an account.
     Serve(serve::ServeArgs),
-}
-
-/// Where a recorded experiment lies.
-#[derive(Debug, Args)]
-struct ExperimentArgs {
-    /// The experiment: owner/project/…/name.
-    experiment: String,
-    /// The local store's root.
-    #[arg(long, value_name = "DIR", default_value = ".dash")]
-    root: PathBuf,
-}
-
-impl ExperimentArgs {
-    /// Opens the recorded experiment to read. Its folder (`.dash/a/b/c`) works as well as its name.
-    fn open(&self) -> Result<Experiment, Failure> {
-        let given = Path::new(&self.experiment);
-        let name = name_in(&self.root, given);
-        let is_elsewhere = name.is_none() && given.is_dir();
-        let name = name.unwrap_or_else(|| self.experiment.clone());
-        Experiment::open_read_only(&name, &self.root).map_err(|error| match error {
-            _ if is_elsewhere => Failure::Failed(
-                format!(
-                    "{} is not a folder below `--root {}`; say OWNER/PROJECT/NAME, and with `--root` the \
-                     folder that OWNER lies in",
-                    given.display(),
-                    self.root.display()
-                )
-                .into(),
-            ),
-            TrackError::NoExperiment { .. } => Failure::Failed(
-                format!("{error}; `--root` says which folder it was recorded into").into(),
-            ),
-            error => error.into(),
-        })
-    }
-}
-
-/// The name of the experiment in `folder`, if that is below the root.
-fn name_in(root: &Path, folder: &Path) -> Option<String> {
-    let (root, folder) = (root.canonicalize().ok()?, folder.canonicalize().ok()?);
-    folder.strip_prefix(root).ok()?.to_str().map(str::to_owned)
-}
-
-/// A track's name, or the topic that was recorded into it: `/odom` means `odom`.
-fn parse_track(name: &str) -> Result<String, Infallible> {
-    Ok(name.strip_prefix('/').unwrap_or(name).to_owned())
+    /// Print the completions of commands and options for a shell.
+    ///
+    /// `make install` installs them. By hand, for bash: `source <(mldash_bridge completions bash)`.
+    Completions(completions::CompletionsArgs),
+    /// Write the man pages into a folder.
+    #[command(hide = true)]
+    Man(completions::ManArgs),
 }
 
 /// Runs the program with `args`, whose first item is the program's name.
@@ -159,12 +136,15 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Check(args) => done(check::run(&args, &ros_args)),
         Command::Run(args) => run::run(&args, &ros_args, logs),
         Command::Import(args) => import::run(&args),
-        Command::Tracks(args) => done(tracks::run(&args)),
+        Command::Experiments(args) => experiments::run(&args),
+        Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => done(read::run(&args)),
         Command::Align(args) => done(align::run(&args)),
         Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),
         Command::Serve(args) => done(serve::run(&args)),
+        Command::Completions(args) => done(completions::completions(&args, Cli::command())),
+        Command::Man(args) => done(completions::man(&args, Cli::command())),
     };
     log.finish();
     ended.unwrap_or_else(exit::report)
@@ -173,14 +153,6 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 /// The exit code of a command that either does everything or fails.
 fn done(result: Result<(), Failure>) -> Result<ExitCode, Failure> {
     result.map(|()| ExitCode::Done)
-}
-
-/// A number of seconds: at least a millisecond, at most a year.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    const SECS: RangeInclusive<f64> = 0.001..=31_536_000.0;
-    let secs = text.parse::<f64>().ok().filter(|secs| SECS.contains(secs));
-    secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok())
-        .ok_or_else(|| "expected a number of seconds from 0.001 to 31536000 (a year)".to_owned())
 }
 
 /// Inserts `run` if no subcommand is named, as in `mldash_bridge --config F`. clap handles an
@@ -208,8 +180,6 @@ fn is_mapping(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn completed(line: &str) -> String {

@@ -98,6 +98,22 @@ install_makes_a_prefix() {
             { cat "$scratch/make.log" >&2; die "make install failed"; }
     done
     expect_ros_prefix "$prefix"
+    expect_commands_work "$prefix"
+}
+
+# The line that the installation prints is all that the README's next commands need.
+expect_commands_work() {
+    local prefix=$1 line
+    expect_file "$prefix"/share/man/man1/mldash_bridge{,-run,-experiments}.1 \
+        "$prefix/share/bash-completion/completions/mldash_bridge" "$prefix/share/zsh/site-functions/_mldash_bridge" \
+        "$prefix/share/fish/vendor_completions.d/mldash_bridge.fish"
+    line=$(sed -n 's/^ *\(export PATH=.*\)/\1/p' "$scratch/make.log")
+    [[ $(eval "$line" && mldash_bridge --version) == "mldash_bridge $version" ]] ||
+        die "after '$line', mldash_bridge is not on PATH"
+    if command -v ros2 >/dev/null; then
+        [[ $(eval "$line" && ros2 run mldash_bridge mldash_bridge --version) == "mldash_bridge $version" ]] ||
+            die "after '$line', ros2 run does not find the program"
+    fi
 }
 
 # colcon of its own, apart from the ROS of this machine: the same everywhere.

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, Table, presets};
 use mldash_bridge::record::{Account, PartAccount, RequiredAccount, RequiredState, TopicAccount};
 
+use super::table::{Column, Table, printable, width_of};
 use super::{ExitCode, output};
 
 const INCOMPLETE: &str = "INCOMPLETE";
 
 /// Writes the account of a recording. With JSON, also logs what is missing.
-pub(crate) fn write(account: &Account, as_json: bool, out: impl Write) -> io::Result<()> {
+pub(crate) fn write(account: &Account, as_json: bool, out: File) -> io::Result<()> {
     if as_json && !account.is_complete_with_earlier_parts() {
         tracing::warn!("{}: {}", account.experiment, end(account));
     }
-    output::write_report(account, as_json, out, |out| print_table(account, out))
+    let width = width_of(&out);
+    output::write_report(account, as_json, out, |out| print(account, out, width))
 }
 
 /// The exit code of a recording that ended normally: whether everything asked for is there.
@@ -27,18 +29,19 @@ pub(crate) fn exit_code(account: &Account) -> ExitCode {
     }
 }
 
-fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", table(account))?;
+fn print(account: &Account, out: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
+    table(account).write(out, width)?;
     for (topic, reason) in &account.refused {
-        writeln!(out, "not recorded: {}: {reason}", shown(topic))?;
+        writeln!(out, "not recorded: {}: {reason}", printable(topic))?;
     }
     if !account.not_asked_for.is_empty() {
-        let topic = |(topic, messages): (&String, &u64)| format!("{} ({messages})", shown(topic));
+        let topic =
+            |(topic, messages): (&String, &u64)| format!("{} ({messages})", printable(topic));
         let topics: Vec<String> = account.not_asked_for.iter().map(topic).collect();
-        writeln!(out, "not asked for, with their messages: {}", topics.join(", "))?;
+        writeln!(out, "not in the mapping (messages): {}", topics.join(", "))?;
     }
     if !account.unmatched.is_empty() {
-        writeln!(out, "no topic came for: {}", account.unmatched.join(", "))?;
+        writeln!(out, "no topic matched: {}", account.unmatched.join(", "))?;
     }
     for required in &account.required {
         if let Some(text) = shortfall(required) {
@@ -50,16 +53,16 @@ fn print_table(account: &Account, out: &mut dyn Write) -> io::Result<()> {
         let end = if part.complete { "complete" } else { INCOMPLETE };
         writeln!(
             out,
-            "before, {experiment}: {received} received, {stored} stored, {dropped} dropped; {end}"
+            "earlier part {experiment}: {received} received, {stored} stored, {dropped} dropped; {end}"
         )?;
     }
     for topic in &account.topics {
         if let Some(ahead_secs) = topic.stamps_ahead_secs {
-            let topic = shown(&topic.topic);
-            writeln!(out, "{topic}: stamps {ahead_secs:+.3} s from the time of receipt")?;
+            let topic = printable(&topic.topic);
+            writeln!(out, "{topic}: stamps differ from the receive time by {ahead_secs:+.3} s")?;
         }
         for error in &topic.errors {
-            writeln!(out, "{}: {error}", shown(&topic.topic))?;
+            writeln!(out, "{}: {error}", printable(&topic.topic))?;
         }
     }
     if let Some(sync) = &account.sync {
@@ -94,20 +97,11 @@ fn end(account: &Account) -> String {
     }
 }
 
-/// A topic's name for a terminal. A bag may contain any name, escape codes too.
-fn shown(topic: &str) -> String {
-    let shown = |c: char| match c.is_control() {
-        true => c.escape_unicode().to_string(),
-        false => c.to_string(),
-    };
-    topic.chars().map(shown).collect()
-}
-
 /// How a required topic fell short.
 fn shortfall(required: &RequiredAccount) -> Option<String> {
     let RequiredAccount { topic, times_short, short_secs, .. } = required;
     if required.state == RequiredState::Missing {
-        return Some(format!("required {topic}: it never came"));
+        return Some(format!("required {topic}: it never arrived"));
     }
     let wanted = required.min_rate.map(|hz| format!(" of {hz} Hz")).unwrap_or_default();
     (*short_secs > 0.0).then(|| {
@@ -116,23 +110,21 @@ fn shortfall(required: &RequiredAccount) -> Option<String> {
 }
 
 fn table(account: &Account) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "TOPIC",
-        "RECEIVED",
-        "STORED",
-        "MERGED",
-        "THROTTLED",
-        "UNCHANGED",
-        "DROPPED",
-        "LOST",
-        "BYTES",
-        "NOTES",
-    ]);
-    for topic in &account.topics {
-        table.add_row([
-            shown(&topic.topic),
+    let columns = [
+        Column::name("TOPIC"),
+        Column::number("RECEIVED"),
+        Column::number("STORED"),
+        Column::number("MERGED").if_room(),
+        Column::number("THROTTLED").if_room(),
+        Column::number("UNCHANGED").if_room(),
+        Column::list("DROPPED", ", "),
+        Column::number("LOST").if_any(),
+        Column::number("BYTES").if_room(),
+        Column::list("NOTES", ", "),
+    ];
+    let rows = account.topics.iter().map(|topic| {
+        [
+            topic.topic.clone(),
             topic.received.to_string(),
             topic.stored.to_string(),
             topic.merged.to_string(),
@@ -142,14 +134,9 @@ fn table(account: &Account) -> Table {
             topic.lost.to_string(),
             topic.bytes.to_string(),
             counts(&topic.notes),
-        ]);
-    }
-    for right in [1, 2, 3, 4, 5, 7, 8] {
-        if let Some(column) = table.column_mut(right) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+        ]
+    });
+    Table::new(columns, rows)
 }
 
 /// `queue_full 3, undecodable 1`.

@@ -3,8 +3,9 @@
 use clap::{Args, ValueEnum};
 use mldash_bridge::track::{Align, AlignMethod, Format};
 
+use super::Failure;
+use super::args::{ExperimentArgs, parse_track};
 use super::output::{RowsArgs, formats};
-use super::{ExperimentArgs, Failure, parse_track};
 
 #[derive(Debug, Args)]
 pub(crate) struct AlignArgs {
@@ -16,19 +17,19 @@ pub(crate) struct AlignArgs {
     /// The tracks to join, comma-separated; their columns become TRACK.COLUMN.
     #[arg(long, value_name = "A,B", value_delimiter = ',', required = true, value_parser = parse_track)]
     with: Vec<String>,
-    /// Which of their rows belongs to a time.
+    /// Which row of the others to join.
     #[arg(long, default_value = "floor")]
     method: MethodArg,
-    /// Leave out rows that are further than this from the time; no bound without.
+    /// Leave out rows further away in time than this. Default: no limit.
     #[arg(long, value_name = "SECONDS", default_value = "inf", hide_default_value = true)]
     tolerance: f64,
-    /// First _ts of TRACK, seconds, included.
+    /// First _ts of TRACK, in seconds, inclusive.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     start: Option<f64>,
-    /// Last _ts of TRACK, seconds, included.
+    /// Last _ts of TRACK, in seconds, inclusive.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     end: Option<f64>,
-    /// What to write; without, what the output file's extension says, else jsonl.
+    /// The format to write. Default: by the output file's extension, else jsonl.
     #[arg(long, value_parser = formats(&FORMATS))]
     format: Option<Format>,
     #[command(flatten)]
@@ -37,7 +38,7 @@ pub(crate) struct AlignArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum MethodArg {
-    /// The last row that is not after it.
+    /// The last row at or before the time.
     Floor,
     /// The nearest row; of two equally near, the earlier.
     Nearest,

@@ -4,9 +4,9 @@ use clap::Args;
 use mldash_bridge::track::{Experiment, Options, TrackError, TrackName};
 use serde::Serialize;
 
-use super::remote::TokenArgs;
+use super::args::{ExperimentArgs, UploadArgs, parse_track};
 use super::target::{self, IfThere};
-use super::{ExitCode, ExperimentArgs, Failure, parse_track, stdin};
+use super::{ExitCode, Failure, stdin};
 
 #[derive(Debug, Args)]
 pub(crate) struct AppendArgs {
@@ -15,11 +15,8 @@ pub(crate) struct AppendArgs {
     /// The track, for example robot/pose.
     #[arg(value_parser = parse_track)]
     track: String,
-    /// URL of an ML-Dash server to upload to as well.
-    #[arg(long, value_name = "URL")]
-    remote: Option<String>,
     #[command(flatten)]
-    token: TokenArgs,
+    upload: UploadArgs,
 }
 
 /// The result, printed on stdout as one line of JSON.
@@ -27,7 +24,7 @@ pub(crate) struct AppendArgs {
 #[serde(rename_all = "camelCase")]
 struct Summary<'a> {
     topic: &'a str,
-    /// Lines that are in the store now.
+    /// Lines that are now in the store.
     appended: u64,
     /// Of these, the ones that share their time with another row.
     merged: u64,
@@ -39,11 +36,11 @@ pub(crate) fn run(args: &AppendArgs) -> Result<ExitCode, Failure> {
     // An invalid name must not leave a new experiment behind.
     let topic: TrackName = args.track.parse().map_err(TrackError::from)?;
     let input = stdin::until_stopped()?;
-    let mut options = Options::local(&args.experiment.root);
-    if let Some(url) = &args.remote {
-        options = options.remote(args.token.at(url));
+    let mut options = Options::local(args.experiment.root.path());
+    if let Some(url) = &args.upload.remote {
+        options = options.remote(args.upload.token.at(url));
     }
-    let exp = Experiment::open(&args.experiment.experiment, options)?;
+    let exp = Experiment::open(&args.experiment.name, options)?;
     let lines = exp.tracks(topic.as_str()).append_json_lines(input, |bad| {
         eprintln!("line {}: {}", bad.number, bad.reason);
     });

@@ -6,25 +6,26 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets};
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::message::Definitions;
 use mldash_bridge::ros::{
     GraphReport, GraphTopic, Mapped, RecordedTopic, RosArguments, RosNode, StopFlag,
 };
 
+use super::args::parse_duration;
 use super::stop::stop_on_signals;
-use super::{Failure, NODE_NAME, output, parse_duration};
+use super::table::{Column, Table, width_of};
+use super::{Failure, NODE_NAME, output};
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// The mapping's file (YAML).
     mapping: PathBuf,
-    /// Compare it with the live graph: topics and their rates, QoS and why, entries without a topic,
-    /// topics without an entry.
+    /// Compare it with the live graph: topics and their rates, QoS and its reasons, entries without a
+    /// topic, topics without an entry.
     #[arg(long)]
     graph: bool,
-    /// How long to listen for rates.
+    /// How long to listen to the graph, to measure rates.
     #[arg(long = "for", value_name = "SECONDS", value_parser = parse_duration, default_value = "3")]
     listen: Duration,
     /// Print what the graph has as JSON instead of a table.
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &CheckArgs, ros_args: &RosArguments) -> Result<(), Failu
     let plural = if entries == 1 { "y" } else { "ies" };
     let path = args.mapping.display();
     eprintln!("{path}: ok, {entries} topic entr{plural}; {checked}");
-    for warning in mapping.warnings(|name| std::env::var(name).ok()) {
+    for warning in mapping.warnings(|name| std::env::var(name).ok(), &definitions) {
         eprintln!("warning: {path}:{warning}");
     }
     if !args.graph {
@@ -49,7 +50,8 @@ pub(crate) fn run(args: &CheckArgs, ros_args: &RosArguments) -> Result<(), Failu
     stop_on_signals(&stop)?;
     let data = output::reserve_stdout()?;
     let report = observe(mapping, definitions, args.listen, &stop, ros_args)?;
-    output::write_report(&report, args.json, data, |out| print(&report, out))?;
+    let width = width_of(&data);
+    output::write_report(&report, args.json, data, |out| print(&report, out, width))?;
     match report.shortcomings() {
         0 => Ok(()),
         1 => Err(Failure::Failed("one topic that the mapping names is not recorded".into())),
@@ -73,16 +75,16 @@ pub(super) fn observe(
     Ok(node.observe(mapping, definitions, listen, stop)?)
 }
 
-fn print(report: &GraphReport, out: &mut dyn Write) -> io::Result<()> {
+fn print(report: &GraphReport, out: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
     let recorded = report.topics.iter().filter_map(|topic| match &topic.mapped {
         Mapped::Recorded(recorded) => Some((topic, recorded)),
         _ => None,
     });
-    writeln!(out, "{}", table(recorded.clone()))?;
+    table(recorded.clone()).write(out, width)?;
     for (topic, _) in recorded {
         if !topic.other_types.is_empty() {
             let others = topic.other_types.join(", ");
-            writeln!(out, "{}: published as {others} too, which is not recorded", topic.topic)?;
+            writeln!(out, "{}: also published as {others}, which is not recorded", topic.topic)?;
         }
     }
     for topic in &report.topics {
@@ -99,7 +101,7 @@ fn print_unrecorded(topic: &GraphTopic, out: &mut dyn Write) -> io::Result<()> {
     match &topic.mapped {
         Mapped::Recorded(_) => Ok(()),
         Mapped::Awaited { line } => {
-            writeln!(out, "nobody publishes yet: {name} ({type_name}), line {line}")
+            writeln!(out, "not published yet: {name} ({type_name}), line {line}")
         }
         Mapped::Refused { line, reason } => {
             writeln!(out, "can't be recorded: {name}, line {line}: {reason}")
@@ -116,11 +118,17 @@ fn print_unrecorded(topic: &GraphTopic, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn table<'r>(recorded: impl Iterator<Item = (&'r GraphTopic, &'r RecordedTopic)>) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["TOPIC", "TYPE", "TRACK", "HZ", "KB/S", "QOS", "WHY"]);
-    for (topic, recorded) in recorded {
-        table.add_row([
+    let columns = [
+        Column::name("TOPIC"),
+        Column::name("TYPE"),
+        Column::name("TRACK").if_room(),
+        Column::number("HZ"),
+        Column::number("KB/S"),
+        Column::list("QOS", ", "),
+        Column::list("WHY", " "),
+    ];
+    let rows = recorded.map(|(topic, recorded)| {
+        [
             topic.topic.clone(),
             topic.type_name.clone(),
             recorded.track.clone(),
@@ -128,14 +136,9 @@ fn table<'r>(recorded: impl Iterator<Item = (&'r GraphTopic, &'r RecordedTopic)>
             known(recorded.bytes_per_sec.map(|bytes| bytes / 1e3)),
             recorded.qos.clone(),
             recorded.qos_reasons.join("; "),
-        ]);
-    }
-    for right in [3, 4] {
-        if let Some(column) = table.column_mut(right) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+        ]
+    });
+    Table::new(columns, rows)
 }
 
 fn known(number: Option<f64>) -> String {

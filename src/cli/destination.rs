@@ -9,19 +9,7 @@ use mldash_bridge::ros::host_name;
 use mldash_bridge::track::{Experiment, Metadata, Options, Remote};
 
 use super::Failure;
-
-const DEFAULT_ROOT: &str = ".dash";
-
-/// Settings that override the mapping.
-#[derive(Debug, Default)]
-pub(super) struct Given {
-    pub(super) experiment: Option<String>,
-    pub(super) root: Option<PathBuf>,
-    pub(super) remote: Option<String>,
-    pub(super) token_file: Option<PathBuf>,
-    /// Set once nobody wants to wait for a server any more.
-    pub(super) hurry: Arc<AtomicBool>,
-}
+use super::args::{DEFAULT_ROOT, DestinationArgs, UploadArgs};
 
 /// An experiment that is to be opened for recording.
 #[derive(Debug)]
@@ -33,7 +21,12 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    pub(super) fn settle(mapping: &Mapping, given: Given) -> Result<Self, Failure> {
+    /// What `given` says overrides the mapping. Once `hurry` is set, nobody waits for a server.
+    pub(super) fn settle(
+        mapping: &Mapping,
+        given: DestinationArgs,
+        hurry: Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
         let experiment = match (given.experiment, mapping.experiment()) {
             (Some(name), _) => name,
             (None, Some(template)) => {
@@ -51,8 +44,8 @@ impl Destination {
         };
         let root = given.root.or_else(|| mapping.root().map(PathBuf::from));
         let root = root.unwrap_or_else(|| DEFAULT_ROOT.into());
-        let mut options = options(root.clone(), mapping).hurry(given.hurry);
-        let remote = remote(given.remote, given.token_file, mapping);
+        let mut options = options(root.clone(), mapping).hurry(hurry);
+        let remote = remote(given.upload, mapping);
         if let Some(remote) = &remote {
             options = options.remote(remote.clone());
         }
@@ -92,14 +85,16 @@ fn tell_what_is_there(exp: &Experiment) {
         tracks.iter().map(|track| track.total_entries).filter(|rows| *rows > 0).collect();
     if !rows.is_empty() {
         let (tracks, rows) = (rows.len(), rows.iter().sum::<u64>());
-        tracing::info!("it has {rows} rows in {tracks} tracks already; this run adds to them");
+        tracing::info!(
+            "the experiment has {rows} rows in {tracks} tracks already; this run adds to them"
+        );
     }
 }
 
 /// The given server, else the mapping's. The mapping's token settings apply to both.
-fn remote(url: Option<String>, token_file: Option<PathBuf>, mapping: &Mapping) -> Option<Remote> {
+fn remote(given: UploadArgs, mapping: &Mapping) -> Option<Remote> {
     let mapped = mapping.remote();
-    let mut remote = Remote::new(url.or_else(|| mapped.map(|remote| remote.url.clone()))?);
+    let mut remote = Remote::new(given.remote.or_else(|| mapped.map(|remote| remote.url.clone()))?);
     if let Some(mapped) = mapped {
         remote = remote.keep(mapped.keep);
         if let Some(variable) = &mapped.token_env {
@@ -109,7 +104,7 @@ fn remote(url: Option<String>, token_file: Option<PathBuf>, mapping: &Mapping) -
             remote = remote.max_local(max_local.get(), mapped.when_full);
         }
     }
-    if let Some(path) = token_file {
+    if let Some(path) = given.token.token_file {
         remote = remote.token_file(path);
     }
     Some(remote)

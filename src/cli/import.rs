@@ -10,31 +10,22 @@ use mldash_bridge::message::Definitions;
 use mldash_bridge::record::Recorder;
 use mldash_bridge::ros::StopFlag;
 
-use super::destination::{Destination, Given};
-use super::remote::TokenArgs;
+use super::args::DestinationArgs;
+use super::destination::Destination;
 use super::stop::stop_on_signals;
 use super::{ExitCode, Failure, NODE_NAME, account, output, progress, run_details};
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// The bags: .mcap and .db3 files, also compressed ones, and rosbag2's folders of them; several are
-    /// read side by side in the order of their log times.
+    /// The bags: .mcap and .db3 files, also compressed, and rosbag2 folders. Several are read together, in
+    /// the order of their log times.
     #[arg(required = true, value_name = "BAG")]
     bags: Vec<PathBuf>,
     /// The mapping (YAML): which topics become which tracks.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The experiment, owner/project/…/name; else the mapping's.
-    #[arg(long, value_name = "NAME")]
-    experiment: Option<String>,
-    /// The local store's root; else the mapping's, else .dash.
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
-    /// URL of an ML-Dash server to upload to; else the mapping's.
-    #[arg(long, value_name = "URL")]
-    remote: Option<String>,
     #[command(flatten)]
-    token: TokenArgs,
+    destination: DestinationArgs,
     /// Print the account as JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -52,15 +43,9 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     // workspace. The workspace is only used for bags without definitions.
     let mapping = Mapping::load(&args.config)?.resolve("", NODE_NAME);
     let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
-    let given = Given {
-        experiment: args.experiment.clone(),
-        root: args.root.clone(),
-        remote: args.remote.clone(),
-        token_file: args.token.file(),
-        hurry: stop.hurry_flag(),
-    };
     let details = run_details::of_import(&mapping, &args.bags);
-    let destination = Destination::settle(&mapping, given)?.buffer_bytes(BUFFER_BYTES);
+    let destination = Destination::settle(&mapping, args.destination.clone(), stop.hurry_flag())?
+        .buffer_bytes(BUFFER_BYTES);
     let mut recorder = Recorder::new(destination.open(details)?);
     recorder.guard_disk(mapping.min_free());
     recorder.hurry_when(stop.hurry_flag());
@@ -73,7 +58,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
         bar.set_position(read_bytes);
         if stop.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    bar.finish_and_clear();
+    progress::remove(&bar);
     let failure = imported.as_ref().err().map(ToString::to_string);
     let (account, closed) = recorder.finish(failure);
     account::write(&account, args.json, data)?;

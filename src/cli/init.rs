@@ -9,19 +9,20 @@ use mldash_bridge::mapping::{DraftTopic, Mapping, draft};
 use mldash_bridge::message::Definitions;
 use mldash_bridge::ros::{GraphReport, GraphTopic, Mapped, RosArguments, StopFlag};
 
+use super::args::parse_duration;
 use super::stop::stop_on_signals;
 use super::target::{self, IfThere, is_stdout};
-use super::{Failure, check, output, parse_duration};
+use super::{Failure, check, output};
 
 /// Listens to all topics that are not hidden.
 const EVERYTHING: &str = "topics: [{topic: /**}]";
 
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
-    /// Write to this file, which must not be there yet, instead of stdout, for which `-` stands too.
+    /// Write to this file instead of stdout. It must not exist yet; `-` is stdout.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// How long to listen for rates.
+    /// How long to listen to the graph, to measure rates.
     #[arg(long = "for", value_name = "SECONDS", value_parser = parse_duration, default_value = "3")]
     listen: Duration,
 }
@@ -71,7 +72,7 @@ fn draft_topic(topic: &GraphTopic, listened: Duration) -> Option<DraftTopic> {
     let (remark, obstacle) = match &topic.mapped {
         Mapped::Unmapped { .. } => return None,
         Mapped::Refused { reason, .. } => (String::new(), Some(reason.clone())),
-        Mapped::Awaited { .. } => ("nobody publishes it yet".to_owned(), None),
+        Mapped::Awaited { .. } => ("not published yet".to_owned(), None),
         Mapped::Recorded(recorded) => match (recorded.rate_hz, recorded.bytes_per_sec) {
             (Some(hz), Some(bytes)) => (format!("{hz:.1} Hz, {:.1} kB/s", bytes / 1e3), None),
             _ => {
@@ -84,7 +85,7 @@ fn draft_topic(topic: &GraphTopic, listened: Duration) -> Option<DraftTopic> {
     let remark = match topic.other_types.as_slice() {
         [] => remark,
         others => {
-            format!("{remark}; published as {} too, which is not recorded", others.join(", "))
+            format!("{remark}; also published as {}, which is not recorded", others.join(", "))
         }
     };
     let (topic, type_name) = (topic.topic.clone(), topic.type_name.clone());

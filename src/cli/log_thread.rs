@@ -26,7 +26,7 @@ pub(super) struct LogThread {
 #[derive(Debug)]
 enum Said {
     Line(Vec<u8>),
-    /// Answered once everything before it is written.
+    /// Answered once everything before it is written and flushed.
     Flush(SyncSender<()>),
 }
 
@@ -42,7 +42,7 @@ impl LogThread {
         Ok(Self { lines, left_out })
     }
 
-    /// Waits until everything logged so far is written, but not for long.
+    /// Waits until everything logged so far is written and flushed, but not for long.
     pub(super) fn finish(&self) {
         let (done, is_done) = sync_channel(1);
         if self.lines.try_send(Said::Flush(done)).is_ok() {
@@ -72,7 +72,12 @@ fn write(mut out: impl Write, said: &Receiver<Said>, left_out: &AtomicU64) {
         // If stderr is gone, there is nobody to tell.
         let _ = match said {
             Said::Line(line) => out.write_all(&line),
-            Said::Flush(done) => done.send(()).map_err(io::Error::other),
+            Said::Flush(done) => {
+                let flushed = out.flush();
+                // Nobody may be waiting for it any more.
+                let _ = done.send(());
+                flushed
+            }
         };
         let lines = left_out.swap(0, Ordering::Relaxed);
         if lines > 0 {

@@ -12,14 +12,14 @@ use serde::Serialize;
 use super::Failure;
 use super::target::{IfThere, is_stdout, write_to};
 
-/// Where rows go; of every command that writes rows.
+/// Where rows go, for every command that writes rows.
 #[derive(Debug, Args)]
 pub(crate) struct RowsArgs {
     /// In JSON, write null for NaN and infinities instead of Python's tokens.
     #[arg(long)]
     strict: bool,
-    /// Write to this file instead of stdout, for which `-` stands too. It appears once it is whole; a device,
-    /// a FIFO or a socket is written into.
+    /// Write to this file instead of stdout; `-` is stdout. A file appears once it is complete; a device, a
+    /// FIFO or a socket is written to.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -103,7 +103,7 @@ fn format_of(
     }
 }
 
-/// Takes the names of `known`.
+/// Parses the name of one of the `known` formats.
 pub(crate) fn formats(known: &'static [Format]) -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(known.iter().map(|format| format.name()))
         .try_map(|name| name.parse::<Format>())

@@ -6,9 +6,9 @@ use mldash_bridge::track::{
     TopicFilter, TrackInfo,
 };
 
+use super::Failure;
+use super::args::{ExperimentArgs, RemoteArgs, parse_track};
 use super::output::{RowsArgs, formats};
-use super::remote::RemoteArgs;
-use super::{ExperimentArgs, Failure, parse_track};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReadArgs {
@@ -17,19 +17,19 @@ pub(crate) struct ReadArgs {
     /// The track, for example robot/pose.
     #[arg(value_parser = parse_track)]
     track: String,
-    /// First _ts to read, seconds, included.
+    /// First _ts to read, in seconds, inclusive.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     start: Option<f64>,
-    /// Last _ts to read, seconds, included.
+    /// Last _ts to read, in seconds, inclusive.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     end: Option<f64>,
-    /// Columns to read, comma-separated; all without.
+    /// Columns to read, comma-separated. Default: all.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     columns: Vec<String>,
-    /// At most this many rows, the earliest.
+    /// Read at most this many rows, the earliest ones.
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
-    /// What to write; without, what the output file's extension says, else json.
+    /// The format to write. Default: by the output file's extension, else json.
     #[arg(long, value_parser = formats(Format::ALL))]
     format: Option<Format>,
     #[command(flatten)]
@@ -54,9 +54,9 @@ pub(crate) fn run(args: &ReadArgs) -> Result<(), Failure> {
 
 fn read_remote(args: &ReadArgs, remote: &Remote, format: Format) -> Result<(), Failure> {
     if args.limit.is_some() {
-        return Err(Failure::Usage("a server knows no `--limit`; give `--end` instead".into()));
+        return Err(Failure::Usage("`--limit` does not work with `--remote`; use `--end`".into()));
     }
-    let exp = RemoteExperiment::open(&args.experiment.experiment, remote)?;
+    let exp = RemoteExperiment::open(&args.experiment.name, remote)?;
     let tracks = exp.list_matching(&TopicFilter::All)?;
     match tracks.iter().find(|track| track.topic == args.track) {
         // A server may not report columns.
@@ -106,7 +106,7 @@ fn nothing_here(args: &ReadArgs, exp: &Experiment) -> Result<Failure, Failure> {
 
 fn no_track(args: &ReadArgs, tracks: &[TrackInfo]) -> Failure {
     let topics: Vec<&str> = tracks.iter().map(|track| &*track.topic).collect();
-    let (experiment, topics) = (&args.experiment.experiment, topics.join(", "));
+    let (experiment, topics) = (&args.experiment.name, topics.join(", "));
     let reason =
         format!("experiment {experiment} has no track `{}`; there are: {topics}", args.track);
     Failure::Failed(reason.into())

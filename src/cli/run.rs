@@ -11,43 +11,34 @@ use mldash_bridge::ros::{
     EffectiveSettings, LogQueue, NodeSettings, RosArguments, RosNode, RosParameters, StopFlag,
 };
 
-use super::destination::{Destination, Given};
-use super::remote::TokenArgs;
+use super::args::{DestinationArgs, parse_duration};
+use super::destination::Destination;
 use super::status_line::StatusLine;
 use super::stop::stop_on_signals;
-use super::{ExitCode, Failure, NODE_NAME, account, output, parse_duration, run_details};
+use super::{ExitCode, Failure, NODE_NAME, account, output, run_details};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The mapping (YAML): which topics become which tracks. ROS parameter `config`.
+    /// The mapping (YAML): which topics become which tracks.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The experiment, owner/project/…/name; else the mapping's. ROS parameter `experiment`.
-    #[arg(long, value_name = "NAME")]
-    experiment: Option<String>,
-    /// The local store's root; else the mapping's, else .dash. ROS parameter `root`.
-    #[arg(long, value_name = "DIR")]
-    root: Option<PathBuf>,
-    /// URL of an ML-Dash server to sync to; else the mapping's. ROS parameter `remote`.
-    #[arg(long, value_name = "URL")]
-    remote: Option<String>,
-    /// Start paused: messages are counted and left out until the service ~/resume is called; else as
-    /// the mapping says. ROS parameter `start_paused`.
+    #[command(flatten)]
+    destination: DestinationArgs,
+    /// Start paused: messages are counted and left out until the service ~/resume is called. Without it,
+    /// as the mapping says.
     #[arg(long)]
     paused: bool,
-    #[command(flatten)]
-    token: TokenArgs,
-    /// Stop after so many seconds.
+    /// Stop after this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration, allow_negative_numbers = true)]
     duration: Option<Duration>,
-    /// End with exit code 3 when something that was asked for is not there: topics that can't be recorded,
-    /// messages that were dropped, undecodable or lost. Without, that is said and the exit code is 0.
+    /// Exit with 3 if something that was asked for is missing: topics that can't be recorded, messages
+    /// that were dropped, undecodable or lost. Without it, the account says so and the exit code is 0.
     #[arg(long)]
     strict: bool,
     /// Print the account as JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// What is meant as something else: a mapping without `--config`.
+    /// A word without its option, most likely a mapping without `--config`.
     #[arg(hide = true, value_name = "FILE")]
     misplaced: Option<String>,
 }
@@ -59,8 +50,8 @@ pub(crate) fn run(
 ) -> Result<ExitCode, Failure> {
     if let Some(misplaced) = &args.misplaced {
         let reason = format!(
-            "`{misplaced}` has no option before it; a mapping is given as `--config {misplaced}`, bags are read by \
-             `import`"
+            "`{misplaced}` has no option before it; write `--config {misplaced}` for a mapping, and use `import` for \
+             bags"
         );
         return Err(Failure::Usage(reason.into()));
     }
@@ -122,17 +113,13 @@ fn settle(
         (None, Some(config)) => load_mapping(config.as_ref())?,
         (None, None) => {
             return Err(usage(
-                "no mapping: say which topics to record with `--config FILE` (config/bridge.yaml \
-                 records a usual robot), or with the ROS parameter `config`",
+                "no mapping: give one with `--config FILE` or the ROS parameter `config`; \
+                 config/bridge.yaml suits most robots",
             ));
         }
     };
-    let experiment = args.experiment.clone().or_else(|| parameters.experiment.clone());
-    let root = args.root.clone().or_else(|| parameters.root.clone().map(PathBuf::from));
-    let remote = args.remote.clone().or_else(|| parameters.remote.clone());
-    let (token_file, hurry) = (args.token.file(), stop.hurry_flag());
-    let given = Given { experiment, root, remote, token_file, hurry };
-    let destination = Destination::settle(&mapping, given)?;
+    let given = args.destination.or_parameters(parameters);
+    let destination = Destination::settle(&mapping, given, stop.hurry_flag())?;
     Ok((mapping, destination))
 }
 

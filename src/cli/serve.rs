@@ -12,20 +12,20 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::oneshot;
 
-use super::{Failure, parse_duration};
+use super::Failure;
+use super::args::{RootArgs, parse_duration};
 
 const MIB: usize = 1 << 20;
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// The local store's root.
-    #[arg(long, value_name = "DIR", default_value = ".dash")]
-    root: PathBuf,
-    /// The address to listen on. Nothing is encrypted: towards other machines, put a proxy with TLS
-    /// in front.
+    #[command(flatten)]
+    root: RootArgs,
+    /// The address to listen on. Traffic is not encrypted; for other machines, put a TLS proxy in front.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
-    /// Who may come in: one `namespace token` pair a line, # starts a comment. Changes are picked up.
+    /// The tokens that give access: one `namespace token` pair per line, # starts a comment. Changes take
+    /// effect within a second.
     #[arg(long, value_name = "FILE")]
     token_file: PathBuf,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// Largest request but for files, inflated.
+    /// Largest request body other than a file, decompressed.
     #[arg(long, value_name = "MIB", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_body_bytes / MIB)]
     max_body: usize,
     /// Largest file.
@@ -45,33 +45,33 @@ struct LimitArgs {
     /// Most rows in a batch.
     #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_rows)]
     max_rows: usize,
-    /// Requests held in memory at once, all together.
+    /// Memory for all request bodies together.
     #[arg(long, value_name = "MIB", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_memory_bytes / MIB)]
     max_memory: usize,
-    /// Requests answered at once; more are told to come back.
+    /// Requests answered at the same time; further ones are told to retry.
     #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_requests)]
     max_requests: usize,
-    /// Reads and downloads under way at once.
+    /// Reads and downloads at the same time.
     #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_downloads)]
     max_downloads: usize,
-    /// Connections at once. When one more comes, the oldest that has shown no token is closed; where
-    /// all have, it waits.
+    /// Connections at the same time. When another one comes, the oldest that has shown no token is closed;
+    /// if all have shown one, the new one waits.
     #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_connections)]
     max_connections: usize,
-    /// Experiments written to at once.
+    /// Experiments open for writing at the same time.
     #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_experiments)]
     max_experiments: usize,
-    /// How long a request's head may take, and a connection lie idle [default: 30].
+    /// How long a request's head may take, and how long a connection may be idle [default: 30].
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
     header_timeout: Option<Duration>,
-    /// How long a request's body may take besides the time that its bytes earn, 4 KiB a second, and
-    /// how long an answer may wait for the client [default: 30].
+    /// How long a request's body may take, plus a second for each 4 KiB, and how long an answer may wait for
+    /// the client [default: 30].
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
     body_timeout: Option<Duration>,
-    /// When an experiment is closed that nobody writes to [default: 60].
+    /// Close an experiment after nobody has written to it for this long [default: 60].
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
     idle_close: Option<Duration>,
-    /// How long requests under way may take when the server is stopped [default: 10].
+    /// How long running requests may take when the server is stopped [default: 10].
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
     grace: Option<Duration>,
 }
@@ -88,10 +88,11 @@ impl From<ServeError> for Failure {
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let stopped = stop_signal().map_err(ServeError::Runtime)?;
     let limits = args.limits.settle();
-    let server = Server::bind(&args.root, args.listen, &args.token_file, limits)?;
-    tracing::info!("serving {} on http://{}", args.root.display(), server.address());
+    let root = args.root.path();
+    let server = Server::bind(root, args.listen, &args.token_file, limits)?;
+    tracing::info!("serving {} on http://{}", root.display(), server.address());
     if !server.address().ip().is_loopback() {
-        tracing::warn!("nothing is encrypted: whoever sees the traffic sees tokens and data");
+        tracing::warn!("traffic is not encrypted: whoever can read it can read tokens and data");
     }
     server.run(stopped)?;
     tracing::info!("stopped; every experiment is closed");

@@ -10,12 +10,12 @@ use mldash_bridge::ros::StopFlag;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// A second signal within this time does not end the program at once: Ctrl-C on `ros2 launch` sends
-/// SIGINT from the terminal and from launch.
-const SAME_WISH: Duration = Duration::from_secs(2);
+/// A second signal within this time is ignored: Ctrl-C on `ros2 launch` sends SIGINT from the
+/// terminal and from launch.
+const REPEAT_WINDOW: Duration = Duration::from_secs(2);
 
 /// Sets `stop` at the first SIGINT, SIGTERM or SIGHUP (the terminal is gone, for example a dropped
-/// SSH session). A later signal ends the recording at once, without what is queued.
+/// SSH session). A later signal ends the recording at once and drops what is queued.
 pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     // `nohup` means that the program should continue.
@@ -23,8 +23,8 @@ pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
     if !is_ignored(SIGHUP, &own) {
         signals.add_signal(SIGHUP)?;
     }
-    let mut wishes = Wishes { stop: stop.clone(), first_at: None };
-    let watch = move || signals.forever().for_each(|_| wishes.take(Instant::now()));
+    let mut requests = Requests { stop: stop.clone(), first_at: None };
+    let watch = move || signals.forever().for_each(|_| requests.take(Instant::now()));
     thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
 }
 
@@ -36,24 +36,24 @@ fn is_ignored(signal: c_int, status: &str) -> bool {
 }
 
 /// What signals have requested so far.
-struct Wishes {
+struct Requests {
     stop: StopFlag,
     first_at: Option<Instant>,
 }
 
-impl Wishes {
+impl Requests {
     fn take(&mut self, now: Instant) {
         match self.first_at {
             None => {
-                tracing::info!("stopping: taking what is queued, closing the tracks");
+                tracing::info!("stopping: writing what is queued, closing the tracks");
                 self.first_at = Some(now);
                 self.stop.stop();
             }
-            Some(first_at) if now - first_at < SAME_WISH => {
+            Some(first_at) if now - first_at < REPEAT_WINDOW => {
                 tracing::warn!("still writing what was received; kill -9 would lose it");
             }
             Some(_) => {
-                tracing::warn!("ending at once: what is queued is counted and left out");
+                tracing::warn!("stopping at once: queued messages are dropped and counted");
                 self.stop.hurry();
             }
         }
@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn a_second_signal_is_a_hurry_unless_it_came_with_the_first() {
         let stop = StopFlag::default();
-        let mut wishes = Wishes { stop: stop.clone(), first_at: None };
+        let mut requests = Requests { stop: stop.clone(), first_at: None };
         let start = Instant::now();
-        wishes.take(start);
-        wishes.take(start + Duration::from_millis(50));
+        requests.take(start);
+        requests.take(start + Duration::from_millis(50));
         assert!(stop.is_set() && !stop.is_hurried());
-        wishes.take(start + SAME_WISH);
+        requests.take(start + REPEAT_WINDOW);
         assert!(stop.is_hurried());
     }
 }

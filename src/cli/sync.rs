@@ -1,13 +1,17 @@
 //! `mldash_bridge sync`: uploads what a server lacks of an experiment.
 
+use std::io::stdout;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use mldash_bridge::track::{SyncStatus, Synced};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
-use super::remote::TokenArgs;
-use super::target::{self, IfThere};
-use super::{ExperimentArgs, Failure, progress};
+use super::args::{ExperimentArgs, UploadArgs};
+use super::{Failure, output, progress};
 
 /// The SDK's variable.
 const URL_VARIABLE: &str = "ML_DASH_API_URL";
@@ -16,40 +20,38 @@ const URL_VARIABLE: &str = "ML_DASH_API_URL";
 pub(crate) struct SyncArgs {
     #[command(flatten)]
     experiment: ExperimentArgs,
-    /// URL of the ML-Dash server; else that in ML_DASH_API_URL.
-    #[arg(long, value_name = "URL")]
-    remote: Option<String>,
     #[command(flatten)]
-    token: TokenArgs,
+    upload: UploadArgs,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
-    let url = args.remote.clone().or_else(|| std::env::var(URL_VARIABLE).ok());
+    let url = args.upload.remote.clone().or_else(|| std::env::var(URL_VARIABLE).ok());
     let url = url.ok_or_else(|| {
         Failure::Usage(
             format!("no server: name it with `--remote URL` or in {URL_VARIABLE}").into(),
         )
     })?;
     let exp = args.experiment.open()?;
+    let is_stopped = stop_flag()?;
     let bar = progress::upload();
-    let synced = exp.sync(&args.token.at(&url), |status| {
+    let synced = exp.sync(&args.upload.token.at(&url), |status| {
         bar.set_length(status.bytes_sent + status.bytes_waiting);
         bar.set_position(status.bytes_sent);
         bar.set_message(remaining(status));
-        ControlFlow::Continue(())
+        match is_stopped.load(Ordering::Relaxed) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     });
-    bar.finish_and_clear();
+    progress::remove(&bar);
     let Synced { status, failure } = synced?;
     let rows: u64 = exp.list()?.iter().map(|track| track.total_entries).sum();
     eprintln!("{}", summary(&status, rows));
     if args.json {
-        target::write_to(None, IfThere::Replace, |out| {
-            serde_json::to_writer_pretty(&mut *out, &status).map_err(std::io::Error::from)?;
-            Ok(writeln!(out)?)
-        })?;
+        output::write_report(&status, true, stdout(), |_| Ok(()))?;
     }
     match failure {
         Some(failure) => Err(Failure::Failed(failure.into())),
@@ -62,6 +64,16 @@ pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
         }
         None => Ok(()),
     }
+}
+
+/// Set at the first SIGINT or SIGTERM. The second one ends the program at once.
+fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_default(signal, stopped.clone())?;
+        flag::register(signal, stopped.clone())?;
+    }
+    Ok(stopped)
 }
 
 fn remaining(status: &SyncStatus) -> String {
@@ -86,7 +98,7 @@ fn summary(status: &SyncStatus, stored_rows: u64) -> String {
         text += &format!("; {rows} rows and {files} files were refused and set aside");
     }
     if status.nulled > 0 {
-        text += &format!("; {} numbers that JSON has no word for became null", status.nulled);
+        text += &format!("; {} NaN or infinite values were sent as null", status.nulled);
     }
     text
 }

@@ -1,64 +1,62 @@
 //! `mldash_bridge tracks`: lists what an experiment holds.
 
+use std::io::{self, Write, stdout};
+
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets};
 use mldash_bridge::track::{RemoteExperiment, TopicFilter, TrackInfo};
 
-use super::remote::RemoteArgs;
-use super::target::{self, IfThere};
-use super::{ExperimentArgs, Failure};
+use super::args::ExperimentArgs;
+use super::experiments::{self, ListArgs};
+use super::table::{Column, Table, width_of};
+use super::{ExitCode, Failure, output};
 
 #[derive(Debug, Args)]
 pub(crate) struct TracksArgs {
-    #[command(flatten)]
-    experiment: ExperimentArgs,
+    /// The experiment: owner/project/…/name. Without it, lists the experiments that are there.
+    experiment: Option<String>,
     /// Only this track, or those below a prefix: robot/*.
-    #[arg(long, value_name = "TOPIC", default_value = "*")]
+    #[arg(long, value_name = "TOPIC", default_value = "*", requires = "experiment")]
     filter: String,
-    /// JSON instead of a table.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    remote: RemoteArgs,
+    list: ListArgs,
 }
 
-pub(crate) fn run(args: &TracksArgs) -> Result<(), Failure> {
-    let filter = TopicFilter::from(args.filter.as_str());
-    let name = &args.experiment.experiment;
-    let tracks = match args.remote.remote() {
-        Some(remote) => RemoteExperiment::open(name, &remote)?.list_matching(&filter)?,
-        None => args.experiment.open()?.list_matching(&filter)?,
+pub(crate) fn run(args: &TracksArgs) -> Result<ExitCode, Failure> {
+    let TracksArgs { experiment: Some(name), list, .. } = args else {
+        return experiments::list(None, &args.list);
     };
-    target::write_to(None, IfThere::Replace, |out| {
-        if args.json {
-            serde_json::to_writer_pretty(&mut *out, &tracks).map_err(std::io::Error::from)?;
-            writeln!(out)?;
-        } else {
-            writeln!(out, "{}", table(&tracks))?;
+    let filter = TopicFilter::from(args.filter.as_str());
+    let tracks = match list.remote.remote() {
+        Some(remote) => RemoteExperiment::open(name, &remote)?.list_matching(&filter)?,
+        None => {
+            let experiment = ExperimentArgs { name: name.clone(), root: list.root.clone() };
+            experiment.open()?.list_matching(&filter)?
         }
-        Ok(())
-    })
+    };
+    let width = width_of(stdout());
+    output::write_report(&tracks, list.json, stdout(), |out| print(&tracks, out, width))?;
+    Ok(ExitCode::Done)
 }
 
-fn table(tracks: &[TrackInfo]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["TRACK", "ROWS", "FIRST _ts", "LAST _ts", "BYTES", "COLUMNS"]);
-    for track in tracks {
+fn print(tracks: &[TrackInfo], out: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
+    let columns = [
+        Column::name("TRACK"),
+        Column::number("ROWS"),
+        Column::number("FIRST _ts"),
+        Column::number("LAST _ts").if_room(),
+        Column::number("BYTES").if_room(),
+        Column::examples("COLUMNS", " "),
+    ];
+    let rows = tracks.iter().map(|track| {
         let secs = |ts: Option<f64>| ts.map_or("-".to_owned(), |ts| format!("{ts:.6}"));
-        table.add_row([
+        [
             track.topic.clone(),
             track.total_entries.to_string(),
             secs(track.first_timestamp),
             secs(track.last_timestamp),
             track.size_bytes.to_string(),
             track.columns.join(" "),
-        ]);
-    }
-    for right in [1, 2, 3, 4] {
-        if let Some(column) = table.column_mut(right) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+        ]
+    });
+    Table::new(columns, rows).write(out, width)
 }

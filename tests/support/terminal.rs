@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::OFlags;
 use rustix::pty::{self, OpenptFlags};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 /// A pseudo-terminal; what programs write to it is read from its other side.
 pub struct Terminal {
@@ -23,6 +24,14 @@ impl Terminal {
         pty::unlockpt(&other_side).unwrap();
         let name = pty::ptsname(&other_side, Vec::new()).unwrap();
         Self { other_side, name }
+    }
+
+    /// A terminal of this many columns.
+    pub fn of_width(columns: u16) -> Self {
+        let terminal = Self::new();
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal.other_side, size).unwrap();
+        terminal
     }
 
     /// The terminal, for a program's standard streams.

@@ -20,6 +20,23 @@ fn every_problem_is_reported_at_once_with_its_place_and_a_hint() {
 }
 
 #[test]
+fn a_slip_in_a_common_packages_name_is_told_without_a_workspace() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("bridge.yaml");
+    let text = "experiment: a/b/c\ntopics: [{topic: /pose, type: geometry_msg/msg/PoseStamped}]\n";
+    std::fs::write(&file, text).unwrap();
+    let done = program(["check"]).arg(&file).env("AMENT_PREFIX_PATH", "").run();
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let told = "bridge.yaml:2:31: topics[0].type: the message package `geometry_msg` is not known";
+    assert!(done.stderr.contains(told), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("did you mean `geometry_msgs/msg/PoseStamped`?"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
 fn every_shipped_mapping_is_in_order() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let files: Vec<_> = config.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();

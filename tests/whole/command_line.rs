@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use mldash_bridge::fields;
 use mldash_bridge::track::{Experiment, Options};
@@ -83,4 +84,37 @@ fn times_that_would_spin_or_never_end_are_wrong_usage_with_the_range() {
         let told = format!("{variable}: `{secs}` is not a number of seconds from 0.01 to 86400");
         assert!(done.stderr.contains(&told), "{}", done.stderr);
     }
+}
+
+#[test]
+fn shells_complete_commands_and_options() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = program(["completions", shell]).run();
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        for word in ["experiments", "tolerance"] {
+            assert!(done.text().contains(word), "{shell} knows no {word}");
+        }
+    }
+    let script = program(["completions", "bash"]).run();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("completions");
+    fs::write(&file, &script.stdout).unwrap();
+    let ask = "source \"$0\"; COMP_WORDS=(mldash_bridge expe); COMP_CWORD=1; \
+               _mldash_bridge mldash_bridge expe mldash_bridge; echo \"${COMPREPLY[@]}\"";
+    let bash = Command::new("bash").args(["-c", ask]).arg(&file).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&bash.stdout).trim(), "experiments");
+}
+
+#[test]
+fn every_command_has_a_man_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = program(["man"]).arg(folder.path()).run();
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let page = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(page("mldash_bridge.1").contains("experiments"));
+    assert!(page("mldash_bridge-read.1").contains("columns"));
+    assert!(!folder.path().join("mldash_bridge-man.1").exists(), "it is hidden");
+    let nowhere = program(["man"]).arg(folder.path().join("nowhere")).run();
+    assert_eq!(nowhere.code, 1);
+    assert!(nowhere.stderr.contains("man pages"), "{}", nowhere.stderr);
 }

@@ -1,11 +1,14 @@
 //! What an experiment holds, from the library and from `mldash_bridge tracks`.
 
+use std::io::Read;
 use std::path::Path;
+use std::process::Command;
 
 use mldash_bridge::fields;
 use mldash_bridge::track::{Experiment, Options};
 
 use crate::program::program;
+use crate::terminal::Terminal;
 
 const RUN: &str = "alice/warehouse/run-1";
 
@@ -64,4 +67,39 @@ fn a_filter_lists_one_track_or_those_below_a_prefix() {
     assert_eq!(listed("camera"), ["camera"]);
     assert_eq!(listed("*").len(), 4);
     assert_eq!(listed("nothing/*"), [""; 0]);
+}
+
+#[test]
+fn tables_and_help_fit_the_terminal_and_break_no_word() {
+    let root = tempfile::tempdir().unwrap();
+    record(root.path(), &["robot/arm/left/joint_states", "camera"]);
+    let on_terminal = |columns: u16, args: &[&str]| -> String {
+        let terminal = Terminal::of_width(columns);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));
+        let mut child =
+            command.args(args).env("NO_COLOR", "1").stdout(terminal.open()).spawn().unwrap();
+        drop(command);
+        let mut text = Vec::new();
+        // It ends with an error once no program has the terminal.
+        let _ = terminal.into_other_side().read_to_end(&mut text);
+        assert!(child.wait().unwrap().success(), "{args:?}");
+        String::from_utf8(text).unwrap()
+    };
+    let root = root.path().to_str().unwrap();
+    for columns in [80, 60, 50] {
+        for args in
+            [&["tracks", RUN, "--root", root][..], &["experiments", "--root", root], &["--help"]]
+        {
+            let text = on_terminal(columns, args);
+            assert!(!text.is_empty());
+            for line in text.lines() {
+                let width = line.trim_end().chars().count();
+                assert!(width <= usize::from(columns), "{columns}: {line:?}");
+            }
+        }
+        let table = on_terminal(columns, &["tracks", RUN, "--root", root]);
+        for word in ["camera", "joint_states", "1.000000", "ROWS"] {
+            assert!(table.contains(word), "{columns}: {table}");
+        }
+    }
 }

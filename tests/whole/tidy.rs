@@ -63,6 +63,26 @@ fn messages_know_only_the_rows_of_tracks() {
     }
 }
 
+/// `make lint` turns warnings into errors.
+#[test]
+fn every_crate_is_held_to_document_what_is_public() {
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(workspace.contains("\n[workspace.lints.rust]\nmissing_docs = \"warn\"\n"));
+    let crates = fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path());
+    let crates: Vec<PathBuf> = crates.chain([root().to_owned()]).collect();
+    assert!(crates.len() > 4, "{crates:?}");
+    for folder in crates {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("\n[lints]\nworkspace = true\n"), "{}", folder.display());
+        let mut files = Vec::new();
+        rust_files(&folder.join("src"), &mut files);
+        for file in files {
+            let text = fs::read_to_string(&file).unwrap();
+            assert!(!text.contains("allow(missing_docs"), "{}", file.display());
+        }
+    }
+}
+
 #[test]
 fn the_readme_names_every_command_and_no_other() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
@@ -72,6 +92,8 @@ fn the_readme_names_every_command_and_no_other() {
         .skip_while(|line| !line.starts_with("Commands:"))
         .skip(1)
         .take_while(|line| line.starts_with("  "))
+        // Further lines of a description are indented more.
+        .filter(|line| !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|command| *command != "help")
         .collect();

@@ -7,6 +7,7 @@ mod decoder;
 mod definition;
 mod layout;
 mod nearest;
+mod package;
 mod path;
 mod type_name;
 
@@ -20,5 +21,6 @@ pub use definition::{
 };
 pub use layout::{ByteArrays, FieldSelection, Layout, SelectedField, StampSource};
 pub use nearest::nearest;
+pub use package::meant_package;
 pub use path::{FieldPath, PathError, Slice, Step};
 pub use type_name::{TypeName, TypeNameError};

@@ -171,6 +171,8 @@
 //! let robot = exp.list_matching(&TopicFilter::from("robot/*"))?;
 //! assert_eq!((robot[0].topic.as_str(), robot[0].total_entries), ("robot/arm", 1));
 //! assert_eq!(exp.files("").list()?.len(), 0);
+//! let experiments = list_experiments(root.path(), |name| name.starts_with("alice/"))?;
+//! assert_eq!((experiments[0].tracks, experiments[0].total_entries), (2, 2));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -189,6 +191,7 @@ mod format;
 mod found;
 pub mod json;
 mod lines;
+mod listing;
 mod local;
 pub mod name;
 mod options;
@@ -214,6 +217,7 @@ pub use files::Files;
 pub use format::{Export, Format, FormatError};
 pub use found::{Found, read_the_same};
 pub use lines::{AppendedLines, BadLine};
+pub use listing::{ExperimentInfo, list_experiments};
 pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };
@@ -225,7 +229,7 @@ pub use query::{Query, TopicFilter};
 #[cfg(feature = "remote")]
 pub use remote::{
     Keep, Remote, RemoteError, RemoteExperiment, SyncState, SyncStatus, Synced, TokenError,
-    WhenLocalFull,
+    WhenLocalFull, list_remote_experiments,
 };
 pub use repeating::Repeating;
 pub use row::{

@@ -33,6 +33,7 @@
 mod appender;
 mod atomic;
 mod blocks;
+mod brief;
 mod cursor;
 mod damage;
 mod disk;
@@ -52,6 +53,7 @@ mod lookup;
 mod metadata;
 #[cfg(test)]
 mod power_cut;
+mod root_dir;
 mod schema_file;
 mod snapshot;
 mod tidy;
@@ -60,6 +62,7 @@ mod track_sync;
 pub(crate) use appender::{TrackAppender, TrackClosed};
 pub use atomic::replace_file;
 pub(crate) use blocks::RawRow;
+pub(crate) use brief::Brief;
 pub(crate) use cursor::Cursor;
 pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
@@ -74,6 +77,7 @@ pub(crate) use follow::{Backlog, Follower, Lines, Prefix, remove_track_data};
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};
+pub(crate) use root_dir::find_experiments;
 pub(crate) use schema_file::load_if_readable as load_schema_if_readable;
 pub use schema_file::take_noted as take_noted_schema;
 #[cfg(feature = "remote")]

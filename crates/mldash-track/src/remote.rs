@@ -21,9 +21,10 @@
 //! So once both sides are up and everything waiting is sent, the server's rows equal the local
 //! ones. `plan` decides what is next and is pure; `send` makes the calls; `state` knows what the
 //! server has. `upload` runs them as one state machine (`upload/engine.rs`). `room` makes room in
-//! the local store, `reader` reads from the server.
+//! the local store, `reader` and `listing` read from the server.
 
 mod error;
+mod listing;
 mod options;
 mod plan;
 mod reader;
@@ -34,6 +35,7 @@ mod sync;
 mod upload;
 
 pub use error::RemoteError;
+pub use listing::list_remote_experiments;
 pub use options::{Keep, Remote, WhenLocalFull};
 pub use reader::RemoteExperiment;
 pub(super) use room::LocalCap;

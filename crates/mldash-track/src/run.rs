@@ -100,6 +100,15 @@ impl RunNotes {
     }
 }
 
+/// When the first run noted in an experiment's metadata started, in seconds since 1970.
+pub(super) fn first_start(metadata: &Value) -> Option<f64> {
+    let earlier = metadata.get(EARLIER).and_then(Value::as_array).map(Vec::as_slice);
+    let runs = earlier.unwrap_or_default().iter().chain([metadata]);
+    let started = |run: &Value| run.get(STARTED)?.as_str()?.parse::<jiff::Timestamp>().ok();
+    let first = runs.filter_map(started).min()?;
+    Some(first.as_duration().as_secs_f64())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +159,16 @@ mod tests {
         let mut notes = RunNotes { status, ..RunNotes::default() };
         assert!(!notes.mark_crash());
         assert_eq!(notes.status, status);
+    }
+
+    #[test]
+    fn the_first_run_is_the_earliest_one_that_is_noted() {
+        let mut notes = RunNotes::default();
+        assert_eq!(first_start(&Value::Object(notes.metadata.clone())), None);
+        for at in ["1970-01-01T00:00:01.500000Z", "1970-01-01T00:01:00.000000Z"] {
+            start(&mut notes, at);
+            assert_eq!(first_start(&Value::Object(notes.metadata.clone())), Some(1.5));
+        }
     }
 
     #[test]

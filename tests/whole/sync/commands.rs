@@ -1,12 +1,18 @@
 //! `sync`, and `read` and `tracks` against a server.
 
-use mldash_bridge::track::{ColumnType, Experiment, Fields, Format, Options, RowSchema};
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use mldash_bridge::track::{
+    ColumnType, Experiment, ExperimentNotes, Fields, Format, Options, RowSchema,
+};
 use serde_json::Value as Json;
 
 use super::lab::{Lab, RUN, append};
 use crate::fault_proxy::Fault;
 use crate::parquet_table::ParquetTable;
 use crate::program::{Done, program};
+use crate::terminal::Terminal;
 
 fn run(lab: &Lab, command: &[&str]) -> Done {
     let (url, token) = (lab.proxy.url(), lab.token_file());
@@ -136,6 +142,70 @@ fn a_token_of_another_namespace_than_the_recordings_first_part_is_said() {
     assert_eq!(there.list().unwrap()[0].total_entries, 1);
     let done = run(&lab, &["read", "robot/warehouse/run-1", "arm"]);
     assert!(done.text().contains(r#""q":2"#) && done.stderr.contains("namespace `alice`"));
+}
+
+#[test]
+fn experiments_on_a_server_are_listed_as_those_here_are() {
+    let lab = Lab::new();
+    let exp = recorded(&lab);
+    let tags = Some(vec!["kitchen".to_owned()]);
+    exp.annotate(ExperimentNotes { tags, ..Default::default() }).unwrap();
+    exp.close().unwrap();
+    assert_eq!(sync(&lab).code, 0);
+    let root = lab.root();
+    let list = ["experiments", "alice/*/monday", "--json"];
+    let here = program(list.iter().copied().chain(["--root", root.to_str().unwrap()])).run();
+    let there = run(&lab, &list);
+    let told = |done: &Done| -> Vec<Json> {
+        let experiments: Vec<Json> = serde_json::from_slice(&done.stdout).unwrap();
+        let keys =
+            ["name", "startTimestamp", "lengthSecs", "tracks", "totalEntries", "sizeBytes", "tags"];
+        let told = |experiment: &Json| keys.iter().map(|key| experiment[key].clone()).collect();
+        experiments.iter().map(told).collect()
+    };
+    assert_eq!(there.code, 0, "{}", there.stderr);
+    assert_eq!(told(&there), told(&here));
+    assert_eq!(told(&there)[0][0], RUN);
+    let none = run(&lab, &["experiments", "alice/elsewhere/**"]);
+    assert_eq!((none.code, none.text()), (0, ""));
+    assert!(none.stderr.contains("matches `alice/elsewhere/**`"), "{}", none.stderr);
+}
+
+/// Ctrl-C on the terminal of a sync whose server does not answer.
+#[test]
+fn a_sync_that_is_stopped_leaves_no_bar_on_the_terminal() {
+    let lab = Lab::new();
+    recorded(&lab).close().unwrap();
+    lab.proxy.set(Fault::BlackHole);
+    let terminal = Terminal::of_width(80);
+    // With the terminal as its own, as a shell starts it.
+    let mut command = Command::new("setsid");
+    command.args(["--ctty", "--wait", env!("CARGO_BIN_EXE_mldash_bridge"), "sync", RUN, "--root"]);
+    command.arg(lab.root()).args(["--remote", &lab.proxy.url(), "--token-file"]);
+    command
+        .arg(lab.token_file())
+        .stdin(terminal.open())
+        .stdout(Stdio::null())
+        .stderr(terminal.open());
+    let mut sync = command.spawn().unwrap();
+    // It has the terminal open too.
+    drop(command);
+    let mut screen = terminal.into_other_side();
+    let mut text = String::new();
+    let mut piece = [0; 4096];
+    let mut is_told = false;
+    while let Ok(read @ 1..) = screen.read(&mut piece) {
+        text += &String::from_utf8_lossy(&piece[..read]);
+        if !is_told && text.contains("ETA") {
+            is_told = true;
+            screen.write_all(b"\x03").unwrap();
+        }
+    }
+    assert_eq!(sync.wait().unwrap().code(), Some(1), "{text:?}");
+    assert!(text.contains("400 rows and 0 files to go"), "{text:?}");
+    assert!(!text.contains("^C"), "the echo would push the bar up: {text:?}");
+    let (_, left) = text.rsplit_once("ETA").unwrap();
+    assert!(left.contains("\u{1b}[2K"), "it is gone in the end: {text:?}");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use super::problem::Problems;
 use super::settings::{SettingKey, Settings, TimeColumn};
 use super::{Mapping, Rule};
 use mldash_message::{
-    Decoder, DefinitionError, Definitions, LayoutFault, LayoutPart, TypeName, nearest,
+    Decoder, DefinitionError, Definitions, LayoutFault, LayoutPart, TypeName, meant_package,
+    nearest,
 };
 
 /// How much of a mapping could be compared with definitions.
@@ -86,10 +87,26 @@ fn type_fault(ty: &TypeName, error: &DefinitionError, definitions: &Definitions)
         let message = format!("the package `{}` has no message type `{}`", ty.package(), ty.name());
         (message, meant.map(|name| format!("did you mean `{}/msg/{name}`?", ty.package())))
     } else {
-        let hint = "source the workspace that has it before starting the bridge";
-        (with_source(error), Some(hint.to_owned()))
+        let hint = meant_type(ty, definitions).unwrap_or_else(|| {
+            "source the workspace that has it before starting the bridge".to_owned()
+        });
+        (with_source(error), Some(hint))
     };
     SettingFault { key: SettingKey::Type, item: None, message, hint }
+}
+
+/// Warns of a package that is not installed here and whose name is most likely a slip. Needs no
+/// definitions.
+pub(super) fn misspelled(ty: &TypeName, definitions: &Definitions) -> Option<SettingFault> {
+    let hint = meant_type(ty, definitions)?;
+    let message = format!("the message package `{}` is not known", ty.package());
+    Some(SettingFault { key: SettingKey::Type, item: None, message, hint: Some(hint) })
+}
+
+fn meant_type(ty: &TypeName, definitions: &Definitions) -> Option<String> {
+    let is_absent = definitions.types_of(ty.package()).is_empty();
+    let meant = is_absent.then(|| meant_package(ty.package())).flatten()?;
+    Some(format!("did you mean `{meant}/msg/{}`?", ty.name()))
 }
 
 fn with_source(error: &DefinitionError) -> String {
@@ -238,6 +255,8 @@ topics:
         assert!(message.contains("did you mean `arm_msgs/msg/Joint`?"), "{message}");
         let message = check("topics: [{topic: /a, type: leg_msgs/msg/Leg}]").unwrap_err();
         assert!(message.contains("source the workspace"), "{message}");
+        let message = check("topics: [{topic: /a, type: geometry_msg/msg/Pose}]").unwrap_err();
+        assert!(message.contains("did you mean `geometry_msgs/msg/Pose`?"), "{message}");
         let message = check("topics: [{topic: /a, type: arm_msgs/msg/Broken}]").unwrap_err();
         assert!(message.contains("line 1"), "{message}");
     }

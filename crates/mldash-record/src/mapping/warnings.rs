@@ -1,14 +1,21 @@
 //! Warnings about valid mappings that are probably not meant so, for `check`.
 
 use super::Mapping;
+use super::definitions::misspelled;
 use super::problem::{Place, Problem, Problems, Spot};
 use super::rule::Rule;
+use mldash_message::Definitions;
 
 impl Mapping {
     /// Probable mistakes, in the order of the text: an entry that never gets a topic since an
     /// earlier one matches them all, an environment variable that `env` does not have, no
-    /// experiment.
-    pub fn warnings(&self, env: impl Fn(&str) -> Option<String>) -> Vec<Problem> {
+    /// experiment, a message package that is not in `definitions` and is almost named like a
+    /// common one.
+    pub fn warnings(
+        &self,
+        env: impl Fn(&str) -> Option<String>,
+        definitions: &Definitions,
+    ) -> Vec<Problem> {
         let mut found = Problems::default();
         match &self.experiment {
             Some(experiment) => {
@@ -34,6 +41,7 @@ impl Mapping {
                 found.add(&later.topic.spot, message, Some(hint.to_owned()));
             }
         }
+        self.check_types(&mut found, |ty, _| misspelled(ty, definitions).into_iter().collect());
         found.sorted()
     }
 }
@@ -54,12 +62,15 @@ mod tests {
         let warnings = |text: &str| -> Vec<String> {
             let mapping = Mapping::parse(text, "m.yaml").unwrap();
             let env = |name: &str| (name == "SET").then(String::new);
-            mapping.warnings(env).iter().map(|warning| warning.message().to_owned()).collect()
+            let warnings = mapping.warnings(env, &Definitions::from_prefixes([]));
+            warnings.iter().map(|warning| warning.message().to_owned()).collect()
         };
         let named = "experiment: a/b/{env:SET}\ntopics:\n";
         assert_eq!(warnings("topics: [{topic: /a}]"), ["no `experiment`"]);
         let unset = warnings("experiment: a/b/{env:NOT_SET}\ntopics: [{topic: /a}]");
         assert_eq!(unset, ["the environment variable NOT_SET is not set"]);
+        let slip = warnings(&format!("{named}- {{topic: /a, type: geometry_msg/msg/Pose}}"));
+        assert_eq!(slip, ["the message package `geometry_msg` is not known"]);
         for (first, later) in
             [("/**", "/odom/*"), ("/*/imu", "/r?/imu"), ("/a/**", "/a/*/x"), ("/*", "/a*")]
         {

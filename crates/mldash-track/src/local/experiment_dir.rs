@@ -33,9 +33,9 @@ pub(crate) struct WriteAccess {
 
 /// A track found on disk.
 #[derive(Debug)]
-struct FoundTrack {
-    folder: PathBuf,
-    metadata: TrackMetadata,
+pub(super) struct FoundTrack {
+    pub(super) folder: PathBuf,
+    pub(super) metadata: TrackMetadata,
     /// The topic is only guessed from the folder's name: `robot_pose` may be `robot/pose`.
     is_guess: bool,
 }
@@ -140,6 +140,14 @@ impl ExperimentDir {
         experiment_file::load(&self.path)
     }
 
+    /// The experiment's notes.
+    ///
+    /// # Errors
+    /// Also fails if `experiment.json` can't be used, which [`notes`](Self::notes) only reports.
+    pub(crate) fn usable_notes(&self) -> Result<ExperimentNotes, StoreError> {
+        experiment_file::load_usable(&self.path)
+    }
+
     /// Stores the notes that `change` derives from the notes before.
     pub(crate) fn annotate(
         &self,
@@ -202,7 +210,8 @@ impl ExperimentDir {
         Ok(topics)
     }
 
-    fn found_tracks(&self) -> Result<Vec<FoundTrack>, StoreError> {
+    /// The tracks, in no order.
+    pub(super) fn found_tracks(&self) -> Result<Vec<FoundTrack>, StoreError> {
         let mut found = Vec::new();
         for folder in self.track_folders()? {
             found.extend(found_track(folder)?);

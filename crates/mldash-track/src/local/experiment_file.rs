@@ -158,6 +158,12 @@ pub(super) fn load(folder: &Path) -> Result<ExperimentNotes, StoreError> {
     Ok(file.map(|file| file.notes()).unwrap_or_default())
 }
 
+/// Like [`load`], but fails if the file can't be used.
+pub(super) fn load_usable(folder: &Path) -> Result<ExperimentNotes, StoreError> {
+    let file: Option<ExperimentFile> = load_json(&folder.join(EXPERIMENT_FILE))?;
+    Ok(file.map(|file| file.notes()).unwrap_or_default())
+}
+
 /// Stores the notes that `change` derives from the notes before, for the experiment `name` in an
 /// existing folder.
 pub(super) fn annotate(

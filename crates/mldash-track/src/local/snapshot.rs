@@ -48,6 +48,12 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     /// Opens the track in `folder`; `None` if it has no data file.
     pub(crate) fn open(folder: &Path) -> Result<Option<Self>, StoreError> {
+        Self::open_within(folder, u64::MAX)
+    }
+
+    /// Like [`open`](Self::open). Also `None` if more than `max_bytes` of the data file are not
+    /// indexed yet and would have to be read.
+    pub(super) fn open_within(folder: &Path, max_bytes: u64) -> Result<Option<Self>, StoreError> {
         let path = folder.join(DATA_FILE);
         let file = match handles::with_room(|| File::open(&path)) {
             Ok(file) => Arc::new(file),
@@ -58,6 +64,10 @@ impl Snapshot {
             .map_err(StoreError::io("read", &path))?
             .unwrap_or_default();
         let known = index.end();
+        let len = file.metadata().map_err(StoreError::io("read", &path))?.len();
+        if len.saturating_sub(known) > max_bytes {
+            return Ok(None);
+        }
         let rest = extend_index(&file, &mut index).map_err(StoreError::io("read", &path))?;
         if index.end() - known > WORTH_SAVING_BYTES {
             // This only helps the next reader; a read-only disk must not make this one fail.
@@ -112,9 +122,20 @@ impl Snapshot {
 
     /// Number of rows; several rows of one time count once.
     pub(crate) fn count_rows(&self) -> Result<u64, StoreError> {
-        if self.index.is_tidy() && self.unended.is_none() {
-            return Ok(self.index.rows());
+        match self.lines() {
+            (rows, true) => Ok(rows),
+            (_, false) => self.count_merged(),
         }
+    }
+
+    /// Number of lines that are rows, and whether that is the number of rows: no two of them share
+    /// a time.
+    pub(super) fn lines(&self) -> (u64, bool) {
+        let unended = u64::from(self.unended.is_some());
+        (self.index.rows() + unended, self.index.is_tidy() && unended == 0)
+    }
+
+    fn count_merged(&self) -> Result<u64, StoreError> {
         self.cursor(f64::NEG_INFINITY, f64::INFINITY).try_fold(0, |n, row| row.map(|_| n + 1))
     }
 

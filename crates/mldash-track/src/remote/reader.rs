@@ -177,7 +177,7 @@ fn asked(query: &Query, format: Format) -> Vec<(&'static str, String)> {
 }
 
 /// A track as a server lists it. Servers report more or fewer details.
-fn track_info(json: &Json) -> Option<TrackInfo> {
+pub(super) fn track_info(json: &Json) -> Option<TrackInfo> {
     let text = |key: &str| json.get(key).and_then(Json::as_str).map(str::to_owned);
     let number = |pointer: &str| number_at(json, pointer).unwrap_or_default();
     let columns = json.get("columns").and_then(Json::as_array).map(Vec::as_slice);

@@ -11,7 +11,8 @@ pub(super) use answer::number_at;
 pub(super) use file_sender::{FileOutcome, send_file};
 pub(super) use http::Api;
 pub(super) use session::{
-    ListedFile, Session, data_path, find_experiment, list_files, list_tracks, tell_namespace,
+    ListedFile, Session, data_path, experiment_id, find_experiment, find_projects, list_files,
+    list_tracks, namespace, project_nodes, tell_namespace,
 };
 pub use token::TokenError;
 pub(super) use token::{API_KEY_VARIABLE, Token, TokenSources};

@@ -206,10 +206,26 @@ pub(crate) async fn find_experiment(
 ) -> Result<Option<String>, CallError> {
     let namespace = namespace(api).await?;
     tell_namespace(api.url(), &namespace, name);
-    let variables = json!({"namespaceSlug": namespace, "projectSlug": name.project()});
-    let data = api.graphql(&hierarchy_query(), variables).await?;
+    let nodes = project_nodes(api, &namespace, name.project()).await?;
     let path: Vec<&str> = folders(name).chain([name.name()]).collect();
-    Ok(data.pointer("/project/nodes").and_then(|nodes| experiment_at(nodes, &path)))
+    Ok(experiment_at(&nodes, &path))
+}
+
+/// A project's folders and experiments, nested by `children`; null if there is no such project.
+pub(crate) async fn project_nodes(
+    api: &Api,
+    namespace: &str,
+    slug: &str,
+) -> Result<Json, CallError> {
+    let variables = json!({"namespaceSlug": namespace, "projectSlug": slug});
+    let mut data = api.graphql(&hierarchy_query(), variables).await?;
+    Ok(data.pointer_mut("/project/nodes").map(Json::take).unwrap_or_default())
+}
+
+/// The id of the experiment that a node stands for; `None` for a folder.
+pub(crate) fn experiment_id(node: &Json) -> Option<String> {
+    let is_experiment = node.get("type").is_some_and(|ty| ty == "EXPERIMENT");
+    is_experiment.then(|| id_at(node, "/experimentId").ok()).flatten()
 }
 
 /// Tracks as the server lists them.
@@ -263,20 +279,33 @@ pub(crate) fn data_path(experiment_id: &str, topic: &str) -> String {
     format!("{}/{}/data", tracks_path(experiment_id), encoded(topic))
 }
 
-async fn namespace(api: &Api) -> Result<String, CallError> {
+/// The namespace that the token belongs to.
+pub(crate) async fn namespace(api: &Api) -> Result<String, CallError> {
     let data = api.graphql("query { me { username } }", json!({})).await?;
     id_at(&data, "/me/username")
 }
 
 async fn find_project(api: &Api, namespace: &str, slug: &str) -> Result<Option<String>, CallError> {
+    let projects = find_projects(api, namespace).await?;
+    Ok(projects.into_iter().find(|(known, _)| known == slug).and_then(|(_, id)| id))
+}
+
+/// The slug and the id of each project of a namespace.
+pub(crate) async fn find_projects(
+    api: &Api,
+    namespace: &str,
+) -> Result<Vec<(String, Option<String>)>, CallError> {
     let query = "query GetProject($namespace: String!) { namespace(slug: $namespace) { projects { id slug } } }";
     let data = api.graphql(query, json!({"namespace": namespace})).await?;
     let projects = data.pointer("/namespace/projects").and_then(Json::as_array);
     let projects = projects.ok_or_else(|| {
         CallError::new(Fault::Refused, format!("the server has no namespace `{namespace}`"))
     })?;
-    let found = projects.iter().find(|project| project.get("slug").is_some_and(|s| s == slug));
-    Ok(found.and_then(|project| id_at(project, "/id").ok()))
+    let known = projects.iter().filter_map(|project| {
+        let slug = project.get("slug")?.as_str()?.to_owned();
+        Some((slug, id_at(project, "/id").ok()))
+    });
+    Ok(known.collect())
 }
 
 async fn make_node(api: &Api, namespace: &str, node: &Json) -> Result<Json, CallError> {
@@ -299,10 +328,7 @@ fn experiment_at(nodes: &Json, path: &[&str]) -> Option<String> {
     let (name, below) = path.split_first()?;
     let named = nodes.as_array()?.iter().filter(|node| node.get("name").is_some_and(|n| n == name));
     let mut found = named.filter_map(|node| match below {
-        [] if node.get("type").is_some_and(|ty| ty == "EXPERIMENT") => {
-            id_at(node, "/experimentId").ok()
-        }
-        [] => None,
+        [] => experiment_id(node),
         below => experiment_at(node.get("children")?, below),
     });
     found.next()

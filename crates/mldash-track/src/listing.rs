@@ -1,0 +1,149 @@
+//! Lists experiments: what a person needs to find one, from metadata and indexes.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::{TrackError, one_line};
+use super::local::{Brief, ExperimentDir, ExperimentNotes, FileStore, RunStatus, find_experiments};
+use super::name::ExperimentName;
+use super::run;
+
+/// What is known of an experiment without reading its rows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ExperimentInfo {
+    /// The experiment's name; the folder's path below the root if that is not a valid name.
+    pub name: String,
+    /// When it begins, in seconds: the first `_ts`, or the start of its first run if that is later.
+    /// Rows of a live recording can be older than it, such as `/tf_static`.
+    pub start_timestamp: Option<f64>,
+    /// Seconds from `start_timestamp` to the last `_ts`; `None` without rows.
+    pub length_secs: Option<f64>,
+    /// How many tracks it has.
+    pub tracks: u64,
+    /// Rows of all tracks.
+    pub total_entries: u64,
+    /// Size of rows and files in bytes. A server reports that of rows only.
+    pub size_bytes: u64,
+    /// Whether rows and times are exact. Otherwise they are at most a few seconds old, or rows that
+    /// share a time count separately.
+    pub is_exact: bool,
+    /// The noted status of its run.
+    pub status: Option<RunStatus>,
+    /// Whether a process on this machine writes it; `None` if that is unknown.
+    pub is_being_written: Option<bool>,
+    /// Tags for search.
+    pub tags: Vec<String>,
+    /// A description.
+    pub description: Option<String>,
+    /// When it was created, UTC, ISO 8601.
+    pub created_at: Option<String>,
+    /// What could not be read, a sentence each.
+    pub problems: Vec<String>,
+}
+
+impl ExperimentInfo {
+    /// Returns true if its run is noted as running, and no process on this machine writes it: its
+    /// recorder was killed, or runs on another machine.
+    pub fn is_abandoned(&self) -> bool {
+        self.status == Some(RunStatus::Running) && self.is_being_written == Some(false)
+    }
+
+    pub(super) fn new(name: String, notes: ExperimentNotes, tracks: Brief) -> Self {
+        let run_start = notes.metadata.as_ref().and_then(run::first_start);
+        let start = match (tracks.span, run_start) {
+            (Some((first, last)), Some(run)) if (first..=last).contains(&run) => Some(run),
+            (Some((first, _)), _) => Some(first),
+            (None, run) => run,
+        };
+        Self {
+            name,
+            start_timestamp: start,
+            length_secs: tracks.span.zip(start).map(|((_, last), start)| last - start),
+            tracks: tracks.tracks,
+            total_entries: tracks.rows,
+            size_bytes: tracks.size_bytes,
+            is_exact: tracks.is_exact,
+            status: notes.status,
+            is_being_written: None,
+            tags: notes.tags.unwrap_or_default(),
+            description: notes.description,
+            created_at: notes.created_at,
+            problems: tracks.problems,
+        }
+    }
+}
+
+/// Lists the experiments under `root` whose names `wanted` accepts, by name. Reads no more than a
+/// little of a track, unless nothing else tells its number of rows. What can't be read of an experiment is among its
+/// [`problems`](ExperimentInfo::problems); so is a folder that can't be searched.
+///
+/// ```
+/// # use mldash_track::*;
+/// # let root = tempfile::tempdir()?;
+/// # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+/// exp.tracks("robot/arm").append(fields! { "q": 0.1 }, 2.0)?;
+/// exp.tracks("robot/arm").append(fields! { "q": 0.2 }, 2.5)?;
+/// exp.close()?;
+/// let listed = list_experiments(root.path(), |name| name.starts_with("alice/"))?;
+/// assert_eq!(listed[0].name, "alice/warehouse/run-1");
+/// assert_eq!((listed[0].total_entries, listed[0].length_secs), (2, Some(0.5)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// Fails if the root can't be listed.
+pub fn list_experiments(
+    root: impl AsRef<Path>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<ExperimentInfo>, TrackError> {
+    let root = root.as_ref();
+    let found = find_experiments(root)?.into_iter().filter(|folder| wanted(&folder.name));
+    let info = |name, experiment| match experiment {
+        Ok(experiment) => describe(root, &experiment),
+        Err(problem) => ExperimentInfo { name, problems: vec![problem], ..Default::default() },
+    };
+    Ok(found.map(|folder| info(folder.name, folder.experiment)).collect())
+}
+
+fn describe(root: &Path, name: &ExperimentName) -> ExperimentInfo {
+    let dir = ExperimentDir::new(root, name);
+    let mut problems = Vec::new();
+    let mut or_problem = |error: &dyn std::error::Error| problems.push(one_line(error));
+    let notes = dir.usable_notes().unwrap_or_else(|error| {
+        or_problem(&error);
+        ExperimentNotes::default()
+    });
+    let files_bytes = match FileStore::new(dir.path(), name).list() {
+        Ok(files) => files.iter().map(|file| file.size_bytes).sum(),
+        Err(error) => {
+            or_problem(&error);
+            0
+        }
+    };
+    let is_being_written = dir.is_being_written().map_err(|error| or_problem(&error)).ok();
+    let mut info = ExperimentInfo::new(name.to_string(), notes, dir.brief());
+    info.size_bytes += files_bytes;
+    info.is_being_written = is_being_written;
+    problems.append(&mut info.problems);
+    ExperimentInfo { problems, ..info }
+}
+
+/// Notes on an experiment from a server's JSON.
+#[cfg(feature = "remote")]
+pub(super) fn notes_from(experiment: &Value) -> ExperimentNotes {
+    let text = |key: &str| experiment.get(key).and_then(Value::as_str).map(str::to_owned);
+    let tags = experiment.get("tags").and_then(Value::as_array).map(Vec::as_slice);
+    let tags = tags.unwrap_or_default().iter().filter_map(Value::as_str);
+    ExperimentNotes {
+        description: text("description"),
+        tags: Some(tags.map(str::to_owned).collect()),
+        metadata: experiment.get("metadata").cloned(),
+        status: text("status").and_then(|status| status.parse().ok()),
+        created_at: text("startedAt"),
+        ..ExperimentNotes::default()
+    }
+}

@@ -1,0 +1,159 @@
+//! Arguments that several commands share: where an experiment is, and which server is meant.
+
+use std::convert::Infallible;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use mldash_bridge::ros::RosParameters;
+use mldash_bridge::track::{Experiment, Remote, TrackError};
+
+use super::Failure;
+
+/// The local store's root, unless the command line or the mapping names another one.
+pub(super) const DEFAULT_ROOT: &str = ".dash";
+
+/// The local store.
+#[derive(Clone, Debug, Args)]
+pub(super) struct RootArgs {
+    /// The local store's root.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_ROOT)]
+    root: PathBuf,
+}
+
+/// A recorded experiment.
+#[derive(Debug, Args)]
+pub(super) struct ExperimentArgs {
+    /// The experiment: owner/project/…/name.
+    #[arg(value_name = "EXPERIMENT")]
+    pub(super) name: String,
+    #[command(flatten)]
+    pub(super) root: RootArgs,
+}
+
+/// A server to read from.
+#[derive(Debug, Args)]
+pub(super) struct RemoteArgs {
+    /// Read from the ML-Dash server at this URL instead of the local store.
+    #[arg(long, value_name = "URL", conflicts_with = "root")]
+    remote: Option<String>,
+    #[command(flatten)]
+    token: TokenArgs,
+}
+
+/// A server to upload to.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct UploadArgs {
+    /// URL of the ML-Dash server to upload to.
+    #[arg(long, value_name = "URL")]
+    pub(super) remote: Option<String>,
+    #[command(flatten)]
+    pub(super) token: TokenArgs,
+}
+
+/// Where a recording goes. What is not given comes from the mapping.
+#[derive(Clone, Debug, Args)]
+pub(super) struct DestinationArgs {
+    /// The experiment: owner/project/…/name. Default: the mapping's.
+    #[arg(long, value_name = "NAME")]
+    pub(super) experiment: Option<String>,
+    /// The local store's root. Default: the mapping's, else .dash.
+    #[arg(long, value_name = "DIR")]
+    pub(super) root: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) upload: UploadArgs,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct TokenArgs {
+    /// The file that holds the token, alone or after its namespace. Default: the token in ML_DASH_API_KEY,
+    /// else the one that the ML-Dash SDK has stored.
+    #[arg(long, value_name = "FILE")]
+    pub(super) token_file: Option<PathBuf>,
+}
+
+impl RootArgs {
+    pub(super) fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// The experiment, or the folder of several, that a path below the root means: `.dash/a/b/c`
+    /// is `a/b/c`.
+    pub(super) fn name_of(&self, folder: &Path) -> Option<String> {
+        let (root, folder) = (self.root.canonicalize().ok()?, folder.canonicalize().ok()?);
+        folder.strip_prefix(root).ok()?.to_str().map(str::to_owned)
+    }
+}
+
+impl ExperimentArgs {
+    /// Opens the recorded experiment to read. Its folder (`.dash/a/b/c`) works as well as its name.
+    pub(super) fn open(&self) -> Result<Experiment, Failure> {
+        let (given, root) = (Path::new(&self.name), self.root.path());
+        let name = self.root.name_of(given);
+        let is_elsewhere = name.is_none() && given.is_dir();
+        let name = name.unwrap_or_else(|| self.name.clone());
+        Experiment::open_read_only(&name, root).map_err(|error| match error {
+            _ if is_elsewhere => Failure::Failed(
+                format!(
+                    "{} is not a folder below `--root {}`; give OWNER/PROJECT/NAME, and with `--root` the \
+                     folder that contains OWNER",
+                    given.display(),
+                    root.display()
+                )
+                .into(),
+            ),
+            TrackError::NoExperiment { .. } => Failure::Failed(
+                format!(
+                    "{error}; `--root` says which folder it was recorded into, and `mldash_bridge \
+                     experiments` lists what is there"
+                )
+                .into(),
+            ),
+            error => error.into(),
+        })
+    }
+}
+
+impl RemoteArgs {
+    /// The server, if one was given.
+    pub(super) fn remote(&self) -> Option<Remote> {
+        self.remote.as_ref().map(|url| self.token.at(url))
+    }
+}
+
+impl DestinationArgs {
+    /// Takes what the command line does not say from ROS parameters.
+    pub(super) fn or_parameters(&self, parameters: &RosParameters) -> Self {
+        let RosParameters { experiment, root, remote, .. } = parameters;
+        let mut args = self.clone();
+        args.experiment = args.experiment.or_else(|| experiment.clone());
+        args.root = args.root.or_else(|| root.clone().map(PathBuf::from));
+        args.upload.remote = args.upload.remote.or_else(|| remote.clone());
+        args
+    }
+}
+
+impl TokenArgs {
+    /// The server at `url`, with this token.
+    pub(super) fn at(&self, url: &str) -> Remote {
+        let remote = Remote::new(url);
+        match &self.token_file {
+            Some(path) => remote.token_file(path),
+            None => remote,
+        }
+    }
+}
+
+/// A track's name, or the topic that was recorded into it: `/odom` means `odom`.
+pub(super) fn parse_track(name: &str) -> Result<String, Infallible> {
+    Ok(name.strip_prefix('/').unwrap_or(name).to_owned())
+}
+
+/// A number of seconds: at least a millisecond, at most a year.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    const SECS: RangeInclusive<f64> = 0.001..=31_536_000.0;
+    let secs = text.parse::<f64>().ok().filter(|secs| SECS.contains(secs));
+    secs.and_then(|secs| Duration::try_from_secs_f64(secs).ok())
+        .ok_or_else(|| "expected a number of seconds from 0.001 to 31536000 (a year)".to_owned())
+}
