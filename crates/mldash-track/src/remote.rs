@@ -6,17 +6,16 @@
 //!    bounded, and the names of files. A server that is down for a day costs only disk space.
 //! 2. Data counts as sent once the server confirmed it, a 2xx whose answer has the right number of
 //!    rows or names the saved file, or refused its content. Refusals are saved to disk with the
-//!    server's answer. Progress is written after that. A crash
-//!    in between sends the data again, which is harmless, since rows of one time merge.
+//!    server's answer. Progress is written after that. A crash in between sends the data again, which
+//!    is harmless, since rows of one time merge.
 //! 3. The sent part is a prefix of a track's file, identified by its CRC (`local/follow.rs`).
 //!    Whatever happens to the file, rows that are not provably sent are sent.
 //! 4. A track's batches are sent one after another in file order, so that later fields win on the
 //!    server as they do here.
 //! 5. A row that names a file waits until the server has the file; other tracks do not wait.
 //! 6. The token is read for each call and appears in no text, file or log.
-//!
-//! 7. Nothing is removed here on the server's word: it is asked for each row and file first
-//!    (`room/server_copy.rs`).
+//! 7. Nothing is removed here because it was sent: the server is asked for its copy of the rows and
+//!    files first (`room/server_copy.rs`).
 //!
 //! So once both sides are up and everything waiting is sent, the server's rows equal the local
 //! ones. `plan` decides what is next and is pure; `send` makes the calls; `state` knows what the
