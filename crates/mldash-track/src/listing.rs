@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::error::{TrackError, one_line};
 use super::local::{Brief, ExperimentDir, ExperimentNotes, FileStore, RunStatus, find_experiments};
@@ -134,7 +133,9 @@ fn describe(root: &Path, name: &ExperimentName) -> ExperimentInfo {
 
 /// Notes on an experiment from a server's JSON.
 #[cfg(feature = "remote")]
-pub(super) fn notes_from(experiment: &Value) -> ExperimentNotes {
+pub(super) fn notes_from(experiment: &serde_json::Value) -> ExperimentNotes {
+    use serde_json::Value;
+
     let text = |key: &str| experiment.get(key).and_then(Value::as_str).map(str::to_owned);
     let tags = experiment.get("tags").and_then(Value::as_array).map(Vec::as_slice);
     let tags = tags.unwrap_or_default().iter().filter_map(Value::as_str);
