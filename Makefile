@@ -52,7 +52,7 @@ demo:  ## play a robot's recording on a live ROS graph and record it, in under 3
 	@# Not optimised: that takes half the time to compile and is quick enough for one robot. What needs no ROS is compiled while
 	@# ROS is downloaded; if that fails, the build after it says why.
 	@$(NO_ROS) cargo build --locked --quiet $(NO_FEATURES) --lib 2>/dev/null & build=$$!; \
-		scripts/setup || { kill $$build; exit 1; }; wait $$build || true
+		trap "kill $$build 2>/dev/null || true" EXIT; scripts/setup; wait $$build || true
 	@$(WITH_ROS) cargo build --locked --bins --example play_bag
 	@scripts/demo
 

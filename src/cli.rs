@@ -81,9 +81,10 @@ enum Command {
     Import(import::ImportArgs),
     /// List experiments: start, length, rows, bytes, status, tags.
     ///
-    /// START is the first _ts, or the start of the run if that is later; LENGTH goes to the last _ts. `~`
-    /// marks a number of rows that is a little old, or counts rows that share a time separately. NOT
-    /// CLOSED: the run is noted as running, but no process here writes it; it was killed, or runs elsewhere.
+    /// START is the first _ts; for a live recording its start, if some rows are older. LENGTH goes to the
+    /// last _ts. `~`: the number of rows is a few seconds old, or rows of one time are not merged in it yet.
+    /// NOT CLOSED: the run is noted as running, but no process here writes it; it was killed, or runs
+    /// elsewhere.
     ///
     /// Exit code 3: some of it can't be read; the lines below the table say what.
     Experiments(experiments::ExperimentsArgs),
@@ -94,6 +95,8 @@ enum Command {
     /// Join tracks by time: one row per row of one track, with what the others held then.
     Align(align::AlignArgs),
     /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
+    ///
+    /// Exit code 3: the rows are stored here, but not all of them are on the server.
     Append(append::AppendArgs),
     /// Upload what an ML-Dash server lacks of an experiment, also while it is being recorded.
     ///
@@ -131,6 +134,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => return exit::report(error.into()),
     };
     open_files::raise_limit();
+    let _terminal = RestoredTerminal;
     let ended = match cli.command {
         Command::Init(args) => done(init::run(&args, &ros_args)),
         Command::Check(args) => done(check::run(&args, &ros_args)),
@@ -148,6 +152,15 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     log.finish();
     ended.unwrap_or_else(exit::report)
+}
+
+/// Restores the terminal however the command ends, also by a panic.
+struct RestoredTerminal;
+
+impl Drop for RestoredTerminal {
+    fn drop(&mut self) {
+        progress::restore_echo();
+    }
 }
 
 /// The exit code of a command that either does everything or fails.

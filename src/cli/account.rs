@@ -21,6 +21,14 @@ pub(crate) fn write(account: &Account, as_json: bool, out: File) -> io::Result<(
     output::write_report(account, as_json, out, |out| print(account, out, width))
 }
 
+/// The result of writing the account, where a reader that has gone, as of `| head`, is no failure.
+pub(crate) fn written(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
+}
+
 /// The exit code of a recording that ended normally: whether everything asked for is there.
 pub(crate) fn exit_code(account: &Account) -> ExitCode {
     match account.is_complete_with_earlier_parts() {
@@ -105,7 +113,11 @@ fn shortfall(required: &RequiredAccount) -> Option<String> {
     }
     let wanted = required.min_rate.map(|hz| format!(" of {hz} Hz")).unwrap_or_default();
     (*short_secs > 0.0).then(|| {
-        format!("required {topic}: short{wanted} for {short_secs:.0} s, {times_short} times")
+        let times = match times_short {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        format!("required {topic}: short{wanted} for {short_secs:.0} s in all ({times})")
     })
 }
 

@@ -84,8 +84,10 @@ struct Pattern {
 impl Pattern {
     /// A glob, or the folder of one or several experiments.
     fn new(text: &str, root: &RootArgs) -> Result<Self, Failure> {
-        let folder = root.name_of(Path::new(text)).filter(|_| text.contains('/'));
+        let folder = root.name_of(Path::new(text));
+        let folder = folder.filter(|name| name.is_empty() || text.contains('/'));
         let glob = match &folder {
+            Some(root) if root.is_empty() => "**".to_owned(),
             Some(folder) => globset::escape(folder),
             None => text.trim_matches('/').to_owned(),
         };

@@ -61,8 +61,10 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     progress::remove(&bar);
     let failure = imported.as_ref().err().map(ToString::to_string);
     let (account, closed) = recorder.finish(failure);
-    account::write(&account, args.json, data)?;
+    // A reader that has gone hides neither a failure nor what is missing.
+    let written = account::write(&account, args.json, data);
     imported.map_err(|error| Failure::Failed(error.into()))?;
     closed?;
+    account::written(written)?;
     Ok(account::exit_code(&account))
 }

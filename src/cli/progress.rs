@@ -6,12 +6,12 @@ use std::sync::LazyLock;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use parking_lot::Mutex;
 use rustix::process::getpgrp;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
 
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// The terminal's settings from before, while Ctrl-C is not echoed.
-static SETTINGS: Mutex<Option<Termios>> = Mutex::new(None);
+/// Whether this program turned off the echo of Ctrl-C.
+static IS_ECHO_OFF: Mutex<bool> = Mutex::new(false);
 
 /// A bar over this many bytes. Nothing is drawn if stderr is not a terminal.
 pub(super) fn bytes(total_bytes: u64) -> ProgressBar {
@@ -52,27 +52,36 @@ pub(super) fn remove(bar: &ProgressBar) {
 
 /// Removes everything from the terminal, whatever way the command ended.
 fn clear() -> io::Result<()> {
-    BARS.clear()?;
-    if let Some(settings) = SETTINGS.lock().take()
+    restore_echo();
+    BARS.clear()
+}
+
+/// Turns the echo of `^C` on again if this program turned it off.
+pub(super) fn restore_echo() {
+    if std::mem::take(&mut *IS_ECHO_OFF.lock())
         && is_in_foreground()
+        && let Ok(mut settings) = tcgetattr(stderr())
     {
-        tcsetattr(stderr(), OptionalActions::Now, &settings)?;
+        settings.local_modes.insert(LocalModes::ECHOCTL);
+        // Without the echo, a terminal shows no `^C`; that is all.
+        let _ = tcsetattr(stderr(), OptionalActions::Now, &settings);
     }
-    Ok(())
 }
 
 /// Turns off the echo of `^C`. It would move the cursor to the line below the bars, and the first
 /// of them would stay on the screen for good.
 fn hide_control_keys() {
-    let mut settings = SETTINGS.lock();
-    if settings.is_some() || !is_shown() || !is_in_foreground() {
+    let mut is_off = IS_ECHO_OFF.lock();
+    if *is_off || !is_shown() || !is_in_foreground() {
         return;
     }
-    if let Ok(before) = tcgetattr(stderr()) {
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHOCTL);
+    // If somebody else turned it off, it is theirs to turn on.
+    if let Ok(mut settings) = tcgetattr(stderr())
+        && settings.local_modes.contains(LocalModes::ECHOCTL)
+    {
+        settings.local_modes.remove(LocalModes::ECHOCTL);
         // With the echo, a line stays on the screen; that is all.
-        *settings = tcsetattr(stderr(), OptionalActions::Now, &quiet).is_ok().then_some(before);
+        *is_off = tcsetattr(stderr(), OptionalActions::Now, &settings).is_ok();
     }
 }
 

@@ -89,9 +89,11 @@ pub(crate) fn run(
     let failure = recorded.as_ref().err().map(ToString::to_string);
     let (account, closed) = recorder.finish(failure);
     status_line.finish();
-    account::write(&account, args.json, data)?;
+    // A reader that has gone hides neither a failure nor what is missing.
+    let written = account::write(&account, args.json, data);
     recorded?;
     closed?;
+    account::written(written)?;
     Ok(if args.strict { account::exit_code(&account) } else { ExitCode::Done })
 }
 

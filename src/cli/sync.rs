@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
-use mldash_bridge::track::{SyncStatus, Synced};
+use mldash_bridge::track::{Keep, SyncStatus, Synced};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
@@ -22,6 +22,9 @@ pub(crate) struct SyncArgs {
     experiment: ExperimentArgs,
     #[command(flatten)]
     upload: UploadArgs,
+    /// Afterwards delete the rows and files here that the server returns, as `keep: unsynced` does.
+    #[arg(long)]
+    drop_synced: bool,
     /// Print what was done as JSON.
     #[arg(long)]
     json: bool,
@@ -37,7 +40,8 @@ pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
     let exp = args.experiment.open()?;
     let is_stopped = stop_flag()?;
     let bar = progress::upload();
-    let synced = exp.sync(&args.upload.token.at(&url), |status| {
+    let keep = if args.drop_synced { Keep::Unsynced } else { Keep::All };
+    let synced = exp.sync(&args.upload.token.at(&url).keep(keep), |status| {
         bar.set_length(status.bytes_sent + status.bytes_waiting);
         bar.set_position(status.bytes_sent);
         bar.set_message(remaining(status));
@@ -66,7 +70,8 @@ pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
     }
 }
 
-/// Set at the first SIGINT or SIGTERM. The second one ends the program at once.
+/// Set at the first SIGINT or SIGTERM. The second one ends the program at once; the shell then
+/// restores the terminal.
 fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
     let stopped = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

@@ -26,7 +26,7 @@ pub struct GraphTopic {
     /// The recorded type; if it is not recorded, its first type.
     #[serde(rename = "type")]
     pub type_name: String,
-    /// Its other types.
+    /// Its other types, which are not recorded.
     pub other_types: Vec<String>,
     /// The nodes that publish it.
     pub publishers: Vec<String>,

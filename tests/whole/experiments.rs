@@ -99,6 +99,8 @@ fn a_pattern_selects_experiments_and_what_lies_below_folders() {
     assert_eq!(selected("**/run-2"), ["bob/lab/run-2"]);
     let folder = root.path().join("alice/field");
     assert_eq!(selected(folder.to_str().unwrap()), ["alice/field/run-1"]);
+    // The root itself, as completion writes it.
+    assert_eq!(selected(&format!("{}/", root.path().display())).len(), 4);
 
     let none = run(root.path(), &["experiments", "carol/**"]);
     assert_eq!((none.code, none.text()), (0, ""));

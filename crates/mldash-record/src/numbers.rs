@@ -19,9 +19,9 @@ use mldash_track::{Experiment, Timestamp, TrackError};
 /// Not a file of the experiment: a name that starts with a dot can't be one.
 const FILE_NAME: &str = ".messages";
 const KEY_BYTES: u64 = 8;
-/// Keys of earlier runs that are kept in memory: pictures of 38 hours at 30 Hz. Later pictures are
-/// stored again if they come again. This also bounds what a file with a large number as its name,
-/// from another program, can cost.
+/// Keys of earlier runs that are kept in memory, for each folder: pictures of 38 hours at 30 Hz. A
+/// later picture whose row is missing gets a new number. This also bounds what a file with a large
+/// number as its name, from another program, can cost.
 const MAX_KEYS: u64 = 1 << 22;
 /// A file with a larger number is not one of ours.
 const MAX_NUMBER: u64 = 1 << 48;

@@ -76,9 +76,9 @@ impl ExperimentInfo {
     }
 }
 
-/// Lists the experiments under `root` whose names `wanted` accepts, by name. Reads no more than a
-/// little of a track, unless nothing else tells its number of rows. What can't be read of an experiment is among its
-/// [`problems`](ExperimentInfo::problems); so is a folder that can't be searched.
+/// Lists the experiments under `root` whose names `wanted` accepts, by name. Reads indexes and
+/// metadata, and a track's rows only if nothing else tells their number. What can't be read of an
+/// experiment is among its [`problems`](ExperimentInfo::problems); so is a folder that can't be searched.
 ///
 /// ```
 /// # use mldash_track::*;

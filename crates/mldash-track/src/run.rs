@@ -14,8 +14,10 @@ const STARTED: &str = "started_at";
 const ENDED: &str = "ended_at";
 const FAILURE: &str = "failure";
 const EARLIER: &str = "earlier_runs";
+/// The bags of a run that imported some.
+const BAGS: &str = "bags";
 /// What to keep of an earlier run besides its status.
-const RUN_KEYS: [&str; 3] = [STARTED, ENDED, FAILURE];
+const RUN_KEYS: [&str; 4] = [STARTED, ENDED, FAILURE, BAGS];
 const CRASH: &str =
     "it ended without closing (a crash, a kill, a power cut); what was flushed is here";
 
@@ -100,11 +102,15 @@ impl RunNotes {
     }
 }
 
-/// When the first run noted in an experiment's metadata started, in seconds since 1970.
+/// When the first live run noted in an experiment's metadata started, in seconds since 1970. The
+/// start of an import says nothing about its rows.
 pub(super) fn first_start(metadata: &Value) -> Option<f64> {
     let earlier = metadata.get(EARLIER).and_then(Value::as_array).map(Vec::as_slice);
     let runs = earlier.unwrap_or_default().iter().chain([metadata]);
-    let started = |run: &Value| run.get(STARTED)?.as_str()?.parse::<jiff::Timestamp>().ok();
+    let started = |run: &Value| match run.get(BAGS) {
+        Some(_) => None,
+        None => run.get(STARTED)?.as_str()?.parse::<jiff::Timestamp>().ok(),
+    };
     let first = runs.filter_map(started).min()?;
     Some(first.as_duration().as_secs_f64())
 }
@@ -169,6 +175,18 @@ mod tests {
             start(&mut notes, at);
             assert_eq!(first_start(&Value::Object(notes.metadata.clone())), Some(1.5));
         }
+    }
+
+    #[test]
+    fn the_start_of_an_import_is_no_start_of_its_rows() {
+        let mut notes = RunNotes::default();
+        let bags = json!({"bags": ["morning.mcap"]});
+        notes.start(bags.as_object().unwrap(), "1970-01-01T00:00:01Z".to_owned());
+        assert_eq!(first_start(&Value::Object(notes.metadata.clone())), None);
+        start(&mut notes, "1970-01-01T00:01:00Z");
+        assert_eq!(first_start(&Value::Object(notes.metadata.clone())), Some(60.0));
+        assert_eq!(notes.metadata.get("bags"), None, "they are the earlier run's");
+        assert_eq!(notes.metadata["earlier_runs"][0]["bags"][0], "morning.mcap");
     }
 
     #[test]

@@ -195,7 +195,8 @@ impl<'a> Listener<'a> {
                     }
                     Err(error) => {
                         self.discovery.set_refused(&topic, &type_name);
-                        self.refuse(topic, error.to_string());
+                        let name = self.readers.listening.name_of_refused(topic, &type_name);
+                        self.refuse(name, error.to_string());
                     }
                 }
             }

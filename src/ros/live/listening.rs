@@ -119,6 +119,15 @@ impl<T: Default> Listening<T> {
         known.map_or(Ok(()), |known| known.reader.adapt(qos))
     }
 
+    /// What to call a topic that can't be recorded as this type: if it is recorded as another one,
+    /// the type belongs to its name.
+    pub(super) fn name_of_refused(&self, topic: String, type_name: &str) -> String {
+        match self.topics.iter().any(|known| known.reader.topic() == topic) {
+            true => format!("{topic} ({type_name})"),
+            false => topic,
+        }
+    }
+
     /// A topic as one type.
     pub(super) fn of(&self, topic: &str, type_name: &str) -> Option<&Listened<T>> {
         self.topics.iter().find(|known| known.is_of(topic, type_name))

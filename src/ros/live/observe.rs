@@ -55,12 +55,13 @@ impl Observer {
         listen: Duration,
         stop: &StopFlag,
     ) -> Result<GraphReport, RosError> {
+        let started = Instant::now();
         self.await_graph(stop)?;
         let until = Instant::now() + listen;
         while Instant::now() < until && !stop.is_set() {
             self.listen()?;
         }
-        Ok(self.report(listen))
+        Ok(self.report(started.elapsed()))
     }
 
     fn await_graph(&mut self, stop: &StopFlag) -> Result<(), RosError> {
@@ -100,7 +101,9 @@ impl Observer {
             match found {
                 NewTopic::Record { topic, type_name, qos, .. } => {
                     if let Err(error) = self.listening.subscribe(&topic, &type_name, qos) {
-                        self.refused.insert(topic, error.to_string());
+                        self.discovery.set_refused(&topic, &type_name);
+                        let name = self.listening.name_of_refused(topic, &type_name);
+                        self.refused.insert(name, error.to_string());
                     }
                 }
                 NewTopic::Resubscribe { topic, type_name, qos } => {
@@ -145,10 +148,12 @@ impl Observer {
                 })
             }
         };
+        let is_left_out = |ty: &String| self.listening.of(&name, ty).is_none();
+        let other_types = seen.other_types.into_iter().filter(is_left_out).collect();
         GraphTopic {
             topic: name,
             type_name: seen.type_name,
-            other_types: seen.other_types,
+            other_types,
             publishers: seen.publishers,
             mapped,
         }

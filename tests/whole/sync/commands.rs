@@ -69,6 +69,18 @@ fn sync_uploads_what_was_recorded_without_a_server_also_while_it_is_recorded() {
 }
 
 #[test]
+fn sync_removes_here_what_the_server_returns_if_it_is_asked_to() {
+    let lab = Lab::new();
+    recorded(&lab).close().unwrap();
+    assert_eq!(sync(&lab).code, 0);
+    assert_eq!((lab.here("robot/arm").len(), lab.on_server("robot/arm").len()), (300, 300));
+    let root = lab.root();
+    let done = run(&lab, &["sync", RUN, "--drop-synced", "--root", root.to_str().unwrap()]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!((lab.here("robot/arm").len(), lab.on_server("robot/arm").len()), (0, 300));
+}
+
+#[test]
 fn what_is_no_track_and_metadata_that_is_damaged_keep_no_row_from_the_server() {
     let lab = Lab::new();
     let exp = recorded(&lab);

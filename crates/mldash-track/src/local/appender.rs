@@ -153,7 +153,11 @@ impl TrackAppender {
             }
             StoreError::Io { action: "append to", path: self.data_path.clone(), source }
         })?;
-        self.check_in_place()?;
+        if let Err(error) = self.check_in_place() {
+            // The caller keeps the rows, so they must not be in the file too.
+            let _ = disk::cut(&data, &self.data_path, self.index.end());
+            return Err(error);
+        }
         for ((ts, fields), len) in rows.iter().zip(line_lens) {
             self.index.push_row(*ts, len);
             self.note_columns(fields);

@@ -126,6 +126,9 @@ impl Remote {
         let root = root.display().to_string();
         let mut words = vec!["mldash_bridge", "sync", name.as_str(), "--root", &root];
         words.extend(["--remote", &self.url]);
+        if self.keep == Keep::Unsynced {
+            words.push("--drop-synced");
+        }
         let file = self.token_file.as_ref().map(|file| file.display().to_string());
         words.extend(file.iter().flat_map(|file| ["--token-file", file]));
         let command = words.into_iter().map(quoted).collect::<Vec<_>>().join(" ");

@@ -43,6 +43,11 @@ impl FileFollower {
         self.store.data_path(info)
     }
 
+    /// Makes the next [`refresh`](Self::refresh) return all files.
+    pub(crate) fn start_over(&mut self) {
+        self.stamps = None;
+    }
+
     /// Returns what is new.
     pub(crate) fn refresh(&mut self) -> Result<FileNews, StoreError> {
         let stamps = self.store.stamps();

@@ -42,23 +42,24 @@ impl Journal {
         })?;
         line.push(b'\n');
         let file = self.file()?;
-        if let Err(source) = disk::write_all(&file, &self.path, &line) {
-            // Write the whole line or nothing. Readers skip a torn line.
-            let _ = disk::cut(&file, &self.path, self.bytes);
-            return Err(StoreError::io("append to", &self.path)(source));
+        let start = file.metadata().map_err(StoreError::io("look at", &self.path))?.len();
+        let written = disk::write_all(&file, &self.path, &line)
+            .map_err(StoreError::io("append to", &self.path))
+            .and_then(|()| self.check_in_place());
+        if let Err(error) = written {
+            // The whole line or nothing. Readers skip a torn line.
+            let _ = disk::cut(&file, &self.path, start);
+            return Err(error);
         }
-        self.check_in_place()?;
-        self.bytes += line.len() as u64;
+        self.bytes = start + line.len() as u64;
         Ok(true)
     }
 
     fn file(&mut self) -> Result<Arc<File>, StoreError> {
+        self.check_in_place()?;
         let open = StoreError::io("open", &self.path);
         let file = match &self.file {
-            Some(file) => {
-                self.check_in_place()?;
-                file.get()
-            }
+            Some(file) => file.get(),
             None => disk::open_to_append(&self.path).and_then(|file| {
                 let kept = KeptFile::of(file, &self.path, OpenOptions::new().append(true))?;
                 self.file.insert(kept).get()
@@ -67,11 +68,15 @@ impl Journal {
         file.map_err(open)
     }
 
-    /// Fails if another program removed or replaced the journal.
-    fn check_in_place(&self) -> Result<(), StoreError> {
+    /// Fails once if another program removed or replaced the journal. The next file is saved to the
+    /// one that is there then.
+    fn check_in_place(&mut self) -> Result<(), StoreError> {
         match self.file.as_ref().map_or(Ok(true), KeptFile::is_in_place) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(StoreError::Removed { path: self.path.clone(), rows: 0 }),
+            Ok(false) => {
+                (self.file, self.bytes) = (None, 0);
+                Err(StoreError::Removed { path: self.path.clone(), rows: 0 })
+            }
             Err(error) => Err(StoreError::io("look at", &self.path)(error)),
         }
     }

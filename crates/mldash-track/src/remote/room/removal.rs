@@ -120,9 +120,15 @@ pub(crate) fn remove_synced(
             let compared = copy.compare_track(&topic, &folder);
             match removal.note(url, || format!("track `{topic}`"), compared) {
                 Some(Compared::Same) => {
-                    remove_track_data(&folder)?;
-                    removal.bytes += bytes;
-                    checkpoint.current.tracks.remove(&topic);
+                    // Comparing takes a while, and the SDK, which ignores our lock, may have appended.
+                    let path = Follower::data_path(&folder);
+                    let sent = checkpoint.current.tracks.get(&topic);
+                    let is_same = sent.map(|sent| is_all_of(bytes, |data| sent.is_of(data), &path));
+                    if is_same.transpose()? == Some(true) {
+                        remove_track_data(&folder)?;
+                        removal.bytes += bytes;
+                        checkpoint.current.tracks.remove(&topic);
+                    }
                 }
                 Some(Compared::Missing(MissingRows { missing, rows, first })) => {
                     checkpoint.current.tracks.remove(&topic);

@@ -73,6 +73,8 @@ impl FileQueue {
         self.finished = sent_files(&list);
         self.finished.extend(refused);
         self.list = Some(list);
+        // Files that were sent left the queue. If the server has lost them, they come again.
+        self.follower.start_over();
         let finished: Vec<FileId> =
             self.waiting.keys().copied().filter(|id| self.finished.contains(id)).collect();
         finished.into_iter().for_each(|id| self.drop_waiting(id));
