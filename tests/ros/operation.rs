@@ -257,7 +257,7 @@ fn the_experiment_says_what_recorded_it_and_how_that_ended() {
     assert!(rmw.starts_with("rmw_"), "{rmw}");
 
     let recording = graph.bridge(POSE);
-    recording.wait_for_log("ended without closing");
+    recording.wait_for_log("was not closed (crash or kill)");
     recording.wait_for_log("is on the graph");
     let recording = recording.interrupt().experiment_file("tests/ros/run");
     assert_eq!(recording["status"], "COMPLETED");
