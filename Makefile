@@ -51,9 +51,9 @@ lint: setup  ## formatting, clippy and documentation in both feature sets, scrip
 demo:  ## play a robot's recording on a live ROS graph and record it, in under 30 s
 	@# Not optimised: that takes half the time to compile and is quick enough for one robot. What needs no ROS is compiled while
 	@# ROS is downloaded; if that fails, the build after it says why.
-	@$(NO_ROS) cargo build --locked --quiet $(NO_FEATURES) --lib 2>/dev/null & build=$$!; \
+	@$(NO_ROS) cargo build --locked --quiet --profile demo $(NO_FEATURES) --lib 2>/dev/null & build=$$!; \
 		trap "kill $$build 2>/dev/null || true" EXIT; scripts/setup; wait $$build || true
-	@$(WITH_ROS) cargo build --locked --bins --example play_bag
+	@$(WITH_ROS) cargo build --locked --profile demo --bins --example play_bag
 	@scripts/demo
 
 install: prefix-given build  ## with PREFIX=DIR: a prefix for `ros2 launch`, `ros2 run` and PATH; man pages, completions
