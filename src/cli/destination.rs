@@ -22,7 +22,7 @@ pub(super) struct Destination {
 
 impl Destination {
     /// What `given` says overrides the mapping. Once `hurry` is set, nobody waits for a server.
-    pub(super) fn settle(
+    pub(super) fn choose(
         mapping: &Mapping,
         given: DestinationArgs,
         hurry: Arc<AtomicBool>,

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let mapping = Mapping::load(&args.config)?.resolve("", NODE_NAME);
     let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
     let details = run_details::of_import(&mapping, &args.bags);
-    let destination = Destination::settle(&mapping, args.destination.clone(), stop.hurry_flag())?
+    let destination = Destination::choose(&mapping, args.destination.clone(), stop.hurry_flag())?
         .buffer_bytes(BUFFER_BYTES);
     let mut recorder = Recorder::new(destination.open(details)?);
     recorder.guard_disk(mapping.min_free());

@@ -63,7 +63,7 @@ pub(crate) fn run(
     let early = args.config.as_deref().map(load_mapping).transpose()?;
     let node = RosNode::start(NODE_NAME, ros_args)?;
     let parameters = node.parameters()?;
-    let (mapping, destination) = settle(args, &parameters, early, &stop)?;
+    let (mapping, destination) = choose_settings(args, &parameters, early, &stop)?;
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
     let start_paused =
         args.paused || parameters.start_paused.unwrap_or_else(|| mapping.start_paused());
@@ -104,7 +104,7 @@ fn load_mapping(path: &Path) -> Result<Mapping, Failure> {
 }
 
 /// The command line overrides ROS parameters, which override the mapping.
-fn settle(
+fn choose_settings(
     args: &RunArgs,
     parameters: &RosParameters,
     early: Option<Mapping>,
@@ -121,7 +121,7 @@ fn settle(
         }
     };
     let given = args.destination.or_parameters(parameters);
-    let destination = Destination::settle(&mapping, given, stop.hurry_flag())?;
+    let destination = Destination::choose(&mapping, given, stop.hurry_flag())?;
     Ok((mapping, destination))
 }
 

@@ -87,7 +87,7 @@ impl From<ServeError> for Failure {
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let stopped = stop_signal().map_err(ServeError::Runtime)?;
-    let limits = args.limits.settle();
+    let limits = args.limits.to_limits();
     let root = args.root.path();
     let server = Server::bind(root, args.listen, &args.token_file, limits)?;
     tracing::info!("serving {} on http://{}", root.display(), server.address());
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 impl LimitArgs {
-    fn settle(&self) -> Limits {
+    fn to_limits(&self) -> Limits {
         let mut limits = Limits::default();
         limits.max_body_bytes = self.max_body.saturating_mul(MIB);
         limits.max_file_bytes = self.max_file.saturating_mul(MIB as u64);
