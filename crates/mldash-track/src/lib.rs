@@ -84,8 +84,8 @@
 //! let query = Query::range(5.0..=5.1).columns(["q"]);
 //! let json = String::from_utf8(arm.export(&query, Format::Json)?)?;
 //! assert_eq!(json, r#"{"entries":[{"timestamp":5.0,"q":50},{"timestamp":5.1,"q":51}],"count":2}"#);
-//! let parquet = arm.export(&Query::all(), Format::Parquet)?;
-//! assert!(parquet.starts_with(b"PAR1"));
+//! let csv = arm.export(&Query::all(), Format::Csv)?;
+//! assert!(csv.starts_with(b"timestamp,q"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
