@@ -1,4 +1,4 @@
-//! What the program takes to import a bag of 500 MB with scans in it: CPU, time and memory. Compared with
+//! What the program takes to import a bag of 455 MB with scans in it: CPU, time and memory. Compared with
 //! reading and unpacking it with the `mcap` crate alone, and with doing that and writing the scans' numbers
 //! as text, which no import into JSON lines can do without.
 //!

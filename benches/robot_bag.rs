@@ -15,7 +15,7 @@ mod encoder;
 
 use encoder::{Encoder, encode};
 
-/// So long makes a file of 500 MB: 186,000 poses, 74,400 scans and 372,000 messages of the IMU.
+/// So long makes a file of 455 MB: 186,000 poses, 74,400 scans and 372,000 messages of the IMU.
 pub const HALF_GIGABYTE_SECS: u32 = 1_860;
 
 const START_SECS: u32 = 1_700_000_000;

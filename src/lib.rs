@@ -15,7 +15,7 @@
 //! - [`message`]: CDR bytes and a message definition in, rows out.
 //! - [`mapping`]: the YAML that says which topics become which tracks, and how.
 //! - [`record`]: messages and a mapping in, rows in tracks out, with an account of every message.
-//! - [`bag`]: recorded MCAP files through the same mapping.
+//! - [`bag`]: recorded bags (MCAP, rosbag2's SQLite) through the same mapping.
 //! - [`server`]: ML-Dash's endpoints for tracks and files over a local root.
 //!
 //! ```

@@ -1,5 +1,5 @@
 //! What decoding a message costs, for the types that robots send most.
-//! `cargo bench --no-default-features --bench decode`
+//! `cargo bench -p mldash-message --bench decode`
 
 #![expect(clippy::unwrap_used, reason = "a panic in a benchmark is its report")]
 

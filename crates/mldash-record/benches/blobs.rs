@@ -1,5 +1,5 @@
 //! What making files of pictures and clouds costs, of the sizes that robots send.
-//! `cargo bench --no-default-features --bench blobs`
+//! `cargo bench -p mldash-record --bench blobs`
 
 #![expect(clippy::unwrap_used, reason = "a panic in a benchmark is its report")]
 

@@ -1,5 +1,5 @@
 //! What importing a bag costs: that of a robot that drives for two minutes, with the work on one thread
-//! and spread over several. `cargo bench --no-default-features --bench import`
+//! and spread over several. `cargo bench -p mldash-record --bench import`
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't run says so by its panic")]
 

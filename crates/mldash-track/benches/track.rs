@@ -1,5 +1,5 @@
 //! What the Track API costs, on a track of a million poses.
-//! `cargo bench --no-default-features --bench track`
+//! `cargo bench -p mldash-track --bench track`
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't run says so by its panic")]
 

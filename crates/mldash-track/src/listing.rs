@@ -76,8 +76,9 @@ impl ExperimentInfo {
     }
 }
 
-/// Lists the experiments under `root` whose names `wanted` accepts, by name. Reads indexes and
-/// metadata, and a track's rows only if nothing else tells their number. What can't be read of an
+/// Lists the experiments under `root` whose names `wanted` accepts, by name. Reads indexes,
+/// metadata, and rows that the index lacks: at most 1 MiB of a track, or all of them if the metadata
+/// has no number either. What can't be read of an
 /// experiment is among its [`problems`](ExperimentInfo::problems); so is a folder that can't be searched.
 ///
 /// ```
