@@ -36,7 +36,11 @@ fn recorded(root: &Path) -> PathBuf {
 }
 
 fn times(root: &Path, topic: &str) -> Vec<f64> {
-    let exp = Experiment::open_read_only(RUN, root).unwrap();
+    times_of(RUN, root, topic)
+}
+
+fn times_of(name: &str, root: &Path, topic: &str) -> Vec<f64> {
+    let exp = Experiment::open_read_only(name, root).unwrap();
     exp.tracks(topic).read(&Query::all()).unwrap().iter().map(|row| row.ts.as_secs()).collect()
 }
 
@@ -272,17 +276,14 @@ fn the_server_takes_no_rows_into_a_recording_that_was_deleted_and_begins_anew_wh
     assert!(!deleted.exists());
     make(&client, "run");
     assert_eq!(batch(&client, &id, &[4]), 200);
-    let times = |name: &str| -> Vec<f64> {
-        let exp = Experiment::open_read_only(name, &root).unwrap();
-        exp.tracks("arm").read(&Query::all()).unwrap().iter().map(|r| r.ts.as_secs()).collect()
-    };
-    assert_eq!(times("alice/w/run"), [4.0]);
+    let run = "alice/w/run";
+    assert_eq!(times_of(run, &root, "arm"), [4.0]);
 
     // Only a track is deleted: the first to notice is asked to come again.
     fs::remove_dir_all(deleted.join("tracks/arm")).unwrap();
     assert_eq!(batch(&client, &id, &[5]), 429);
     assert_eq!(batch(&client, &id, &[5]), 200);
-    assert_eq!(times("alice/w/run"), [5.0]);
+    assert_eq!(times_of(run, &root, "arm"), [5.0]);
 }
 
 #[test]

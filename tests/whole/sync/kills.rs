@@ -64,8 +64,7 @@ fn a_sync_that_is_killed_goes_on_where_it_was() {
         child.wait().unwrap();
     }
     lab.proxy.set(Fault::None);
-    let synced =
-        lab.recorded().sync(&lab.remote(), |_| std::ops::ControlFlow::Continue(())).unwrap();
+    let synced = lab.sync(&lab.remote());
     assert!(synced.failure.is_none(), "{synced:?}");
     lab.assert_same("at last");
 }

@@ -1,12 +1,13 @@
 //! A robot, a server, and the network between them.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mldash_bridge::fields;
 use mldash_bridge::track::{
-    Experiment, Export, Format, Options, Query, Remote, RunStatus, SyncState, SyncStatus,
+    Experiment, Export, Format, Options, Query, Remote, RunStatus, SyncState, SyncStatus, Synced,
 };
 use serde_json::Value as Json;
 
@@ -70,6 +71,11 @@ impl Lab {
     /// The run as it lies here.
     pub fn recorded(&self) -> Experiment {
         Experiment::open_read_only(RUN, self.root()).unwrap()
+    }
+
+    /// Uploads the run as it lies here, to the end.
+    pub fn sync(&self, remote: &Remote) -> Synced {
+        self.recorded().sync(remote, |_| ControlFlow::Continue(())).unwrap()
     }
 
     /// SIGKILL for the server.

@@ -1,14 +1,13 @@
 //! Servers that say they have what they do not have. Nothing is removed on their word.
 
 use std::fs;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use mldash_bridge::track::{
     Experiment, Keep, Remote, RemoteError, SyncState, SyncStatus, Synced, TrackError,
 };
 
-use super::lab::{Lab, RUN, append, await_status};
+use super::lab::{Lab, RUN, append, await_status, is_failing};
 use super::liar::{Answer, Liar, first_hundred_lines, right_count};
 
 /// A lab whose robot knows the server by a liar's address.
@@ -38,7 +37,7 @@ impl LyingLab {
     }
 
     fn sync(&self) -> Synced {
-        sync(&self.lab, &self.remote())
+        self.lab.sync(&self.remote())
     }
 
     /// The true server has all that was recorded, and nothing of it is left here.
@@ -49,10 +48,6 @@ impl LyingLab {
         assert_eq!((self.lab.here("arm").len(), self.lab.on_server("arm").len()), (0, rows));
         assert!(self.lab.recorded().files("").list().unwrap().is_empty(), "{because}");
     }
-}
-
-fn sync(lab: &Lab, remote: &Remote) -> Synced {
-    lab.recorded().sync(remote, |_| ControlFlow::Continue(())).unwrap()
 }
 
 fn reason(status: &SyncStatus) -> &str {
@@ -76,7 +71,7 @@ fn rows_whose_number_the_server_does_not_confirm_are_never_removed_and_sent_agai
         lying.liar.lie("/append_batch ", answer);
         let exp = lying.record();
         append(&exp, "arm", 300 * round..300 * (round + 1));
-        let status = await_status(&exp, |status| matches!(status.state, SyncState::Failing { .. }));
+        let status = await_status(&exp, is_failing);
         assert!(reason(&status).contains("track `arm`"), "{status}");
         let sync = exp.close().unwrap().sync.unwrap();
         assert!(!sync.is_complete() && sync.rows_waiting == 300, "{sync}");
@@ -137,13 +132,13 @@ fn what_a_server_lost_since_is_found_before_it_is_removed_here_and_sent_again() 
     lose_second_half(&mut lab, RUN);
     let remote = lab.remote().keep(Keep::Unsynced);
     let Some(RemoteError::RowsMissing { topic, missing, rows, first_secs, .. }) =
-        sync(&lab, &remote).failure
+        lab.sync(&remote).failure
     else {
         panic!()
     };
     assert_eq!((topic.as_str(), missing, rows, first_secs), ("arm", 150, 300, 1.5));
     assert_eq!((lab.here("arm").len(), lab.here("base").len()), (300, 0));
-    assert!(sync(&lab, &remote).failure.is_none());
+    assert!(lab.sync(&remote).failure.is_none());
     assert_eq!((lab.here("arm").len(), lab.on_server("arm").len()), (0, 300));
 }
 
