@@ -100,14 +100,15 @@ enum Command {
     Append(append::AppendArgs),
     /// Upload what an ML-Dash server lacks of an experiment, also while it is being recorded.
     ///
-    /// Without --remote, uploads to the server that ML_DASH_API_URL names. Ctrl-C stops it; the next call
-    /// goes on from there.
+    /// Without --remote, uploads to the server that ML_DASH_API_URL names. Ctrl-C stops the upload; the next
+    /// call goes on from there. While --drop-synced compares, only a second Ctrl-C ends it.
     Sync(sync::SyncArgs),
     /// Serve a local root to ML-Dash clients: experiments, tracks, files; for a lab without an account.
     Serve(serve::ServeArgs),
     /// Print the completions of commands and options for a shell.
     ///
-    /// `make install` installs them. By hand, for bash: `source <(mldash_bridge completions bash)`.
+    /// `make install` installs those for bash, zsh and fish. By hand, for bash:
+    /// `source <(mldash_bridge completions bash)`.
     Completions(completions::CompletionsArgs),
     /// Write the man pages into a folder.
     #[command(hide = true)]

@@ -43,7 +43,7 @@ pub(super) struct RemoteArgs {
 }
 
 /// A server to upload to.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct UploadArgs {
     /// URL of the ML-Dash server to upload to.
     #[arg(long, value_name = "URL")]
@@ -65,12 +65,12 @@ pub(super) struct DestinationArgs {
     pub(super) upload: UploadArgs,
 }
 
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct TokenArgs {
     /// The file that holds the token, alone or after its namespace. Default: the token in ML_DASH_API_KEY,
     /// else the one that the ML-Dash SDK has stored.
     #[arg(long, value_name = "FILE")]
-    pub(super) token_file: Option<PathBuf>,
+    token_file: Option<PathBuf>,
 }
 
 impl RootArgs {
@@ -137,7 +137,11 @@ impl DestinationArgs {
 impl TokenArgs {
     /// The server at `url`, with this token.
     pub(super) fn at(&self, url: &str) -> Remote {
-        let remote = Remote::new(url);
+        self.given_to(Remote::new(url))
+    }
+
+    /// `remote` with this token. Without one, it keeps its own.
+    pub(super) fn given_to(&self, remote: Remote) -> Remote {
         match &self.token_file {
             Some(path) => remote.token_file(path),
             None => remote,

@@ -1,7 +1,7 @@
 //! `mldash_bridge completions` and `mldash_bridge man`: what a shell and `man` know of the commands.
 
 use std::io::{self, Write, stdout};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -34,9 +34,5 @@ pub(crate) fn man(args: &ManArgs, command: Command) -> Result<(), Failure> {
     let cant = |error: io::Error| {
         Failure::Failed(format!("can't write man pages into {}: {error}", folder.display()).into())
     };
-    write_pages(command.disable_help_subcommand(true), folder).map_err(cant)
-}
-
-fn write_pages(command: Command, folder: &Path) -> io::Result<()> {
-    clap_mangen::generate_to(command, folder)
+    clap_mangen::generate_to(command.disable_help_subcommand(true), folder).map_err(cant)
 }

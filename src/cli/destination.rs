@@ -104,10 +104,7 @@ fn remote(given: UploadArgs, mapping: &Mapping) -> Option<Remote> {
             remote = remote.max_local(max_local.get(), mapped.when_full);
         }
     }
-    if let Some(path) = given.token.token_file {
-        remote = remote.token_file(path);
-    }
-    Some(remote)
+    Some(given.token.given_to(remote))
 }
 
 /// The mapping's flush settings. Those that it leaves open come from the environment.

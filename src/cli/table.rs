@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 
 use comfy_table::{CellAlignment, presets};
-use terminal_size::{Width, terminal_size_of};
+use rustix::termios::tcgetwinsize;
 use unicode_width::UnicodeWidthStr;
 
 /// Spaces around each cell.
@@ -215,7 +215,8 @@ impl Table {
 
 /// The width of the terminal that `out` is; `None` if it is something else.
 pub(super) fn width_of(out: impl AsFd) -> Option<usize> {
-    terminal_size_of(out).map(|(Width(columns), _)| usize::from(columns)).filter(|width| *width > 0)
+    let size = tcgetwinsize(out).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0)?;
+    Some(usize::from(size.ws_col))
 }
 
 /// Text for a terminal. A bag may contain any name, escape codes too.

@@ -135,7 +135,7 @@ impl<T: Default> Listening<T> {
 
     /// All subscriptions, in order of the topics.
     pub(super) fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
-        self.topics.iter().flat_map(|known| known.reader.subscriptions())
+        subscriptions_of(&self.topics)
     }
 
     /// Sleeps as [`WaitSet::wait`] does. `ready` then holds indices of subscriptions in order of the
@@ -149,10 +149,13 @@ impl<T: Default> Listening<T> {
         timeout: Option<Duration>,
         ready: &mut Ready,
     ) -> Result<(), RclError> {
-        let topics = self.topics.iter();
-        let subscriptions: Vec<_> = topics.flat_map(|known| known.reader.subscriptions()).collect();
+        let subscriptions: Vec<_> = subscriptions_of(&self.topics).collect();
         self.wait_set.wait(subscriptions.into_iter(), guard, timeout, ready)
     }
+}
+
+fn subscriptions_of<T>(topics: &[Listened<T>]) -> impl Iterator<Item = &Subscription> {
+    topics.iter().flat_map(|known| known.reader.subscriptions())
 }
 
 impl<T> Listened<T> {
