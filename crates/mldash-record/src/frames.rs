@@ -173,7 +173,7 @@ impl Frames {
     ) -> bool {
         // Every part is asked for: that takes its number.
         let of_parts = parts.iter().map(|part| self.is_file_of(exp, part, row, origin));
-        of_parts.collect::<Vec<_>>().first().copied().unwrap_or_default()
+        of_parts.reduce(|of_first, _| of_first).unwrap_or_default()
     }
 
     fn is_file_of(

@@ -122,7 +122,7 @@ impl Stream {
         let Message { row, parts, hash, .. } = &message;
         let origin = Origin::new(*hash, ts);
         let (exp, frames, rule, hash) = (to.exp, &mut *to.frames, self.rule, *hash);
-        let asking = Asking { exp, frames, rule, row, parts, hash, origin };
+        let asking = Asking { exp, frames, rule, row, parts, hash };
         let answer = match to.tracks.ask(&self.way, asking) {
             Ok(answer) => answer,
             Err(error) => return ledger.drop_refused(&error),

@@ -48,8 +48,6 @@ pub(super) struct Asking<'a> {
     pub(super) parts: &'a [FramePart],
     /// The hash of the message.
     pub(super) hash: u64,
-    /// The message, as its files are made of it.
-    pub(super) origin: Origin,
 }
 
 /// The answer.
@@ -218,7 +216,7 @@ impl TrackInUse {
         else {
             return Ok(Answer::Refused);
         };
-        let Asking { exp, frames, rule, row, parts, hash, origin } = asking;
+        let Asking { exp, frames, rule, row, parts, hash } = asking;
         self.has_frames |= !parts.is_empty();
         if self.has_frames {
             for (identity, at) in self.returned.lock().drain(..) {
@@ -238,6 +236,7 @@ impl TrackInUse {
                 // Rows on their way are not in the store yet.
                 frames.wait_until_saved();
             }
+            let origin = Origin::new(hash, row.ts);
             let is_row_of = |has: &Fields| frames.is_row_of(exp, parts, has, origin);
             beside.stored_at(&self.track, at, is_row_of)
         };
