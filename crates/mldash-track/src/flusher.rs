@@ -1,6 +1,6 @@
 //! The background threads of an experiment that is recorded: one flushes when a track holds a full
 //! batch and at every interval, one syncs rows to disk, one keeps up to date what describes them:
-//! the tracks' metadata and the list of files. Neither a slow disk nor a long list holds up a flush.
+//! the tracks' metadata and the list of files. A flush waits for neither of the latter two.
 
 use std::io;
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::error::one_line;
+use super::repeating::Repeating;
 use super::state::ExperimentState;
 
 /// How often to look whether descriptions lag behind.
 const DESCRIBE_EVERY: Duration = Duration::from_millis(500);
 
-/// Wakes the threads.
+/// Wakes the thread that flushes.
 #[derive(Debug, Default)]
 pub(super) struct Doorbell {
     state: Mutex<Bell>,
@@ -36,11 +37,11 @@ impl Doorbell {
         self.rung.notify_one();
     }
 
-    /// Tells the threads to end.
+    /// Tells the thread to end.
     pub(super) fn stop(&self) {
         self.state.lock().stop = true;
-        self.rung.notify_all();
-        self.ended.notify_all();
+        self.rung.notify_one();
+        self.ended.notify_one();
     }
 
     /// Waits for a signal or until `deadline`. Clears the signal for due batches.
@@ -56,48 +57,44 @@ impl Doorbell {
         bell
     }
 
-    /// Waits for the end, or until `deadline`. Returns true at the end.
-    fn wait_stop(&self, deadline: Instant) -> bool {
+    /// Waits for the end, or until `deadline`, whatever rings.
+    fn wait_stop(&self, deadline: Instant) {
         let mut state = self.state.lock();
         while !state.stop && !self.ended.wait_until(&mut state, deadline).timed_out() {}
-        state.stop
     }
 }
 
-/// What a thread does, and its name.
-type Work = (&'static str, fn(&ExperimentState));
-
-/// The threads. They end when the doorbell says so.
+/// The threads.
 #[derive(Debug)]
-pub(super) struct Upkeep(Vec<JoinHandle<()>>);
+pub(super) struct Upkeep {
+    flushing: JoinHandle<()>,
+    /// One syncs, one keeps descriptions up to date.
+    _repeating: [Repeating; 2],
+}
 
 impl Upkeep {
     /// Starts the threads.
     pub(super) fn start(shared: &Arc<ExperimentState>) -> io::Result<Self> {
-        let mut started = Self(Vec::new());
-        let works: [Work; 3] =
-            [("track-flush", flush), ("track-sync", sync), ("track-describe", describe)];
-        for (name, work) in works {
-            let own = shared.clone();
-            match thread::Builder::new().name(name.into()).spawn(move || work(&own)) {
-                Ok(thread) => started.0.push(thread),
-                Err(error) => {
-                    shared.doorbell.stop();
-                    started.join();
-                    return Err(error);
-                }
-            }
-        }
-        Ok(started)
+        let own = shared.clone();
+        let mut reported = None;
+        let sync = move || sync(&own, &mut reported);
+        let syncing = Repeating::start("track-sync", shared.buffering.sync_interval, sync)?;
+        let own = shared.clone();
+        let describe = move || {
+            own.describe_tracks();
+            own.fold_files_if_due();
+        };
+        let describing = Repeating::start("track-describe", DESCRIBE_EVERY, describe)?;
+        let own = shared.clone();
+        let thread = thread::Builder::new().name("track-flush".into());
+        let flushing = thread.spawn(move || flush(&own))?;
+        Ok(Self { flushing, _repeating: [syncing, describing] })
     }
 
-    /// Waits for their end.
+    /// Waits for their end. The doorbell must have told the one that flushes.
     pub(super) fn join(self) {
-        for thread in self.0 {
-            let name = thread.thread().name().unwrap_or_default().to_owned();
-            if thread.join().is_err() {
-                tracing::error!("the thread {name} panicked; closing does what it left");
-            }
+        if self.flushing.join().is_err() {
+            tracing::error!("the thread track-flush panicked; closing does what it left");
         }
     }
 }
@@ -125,20 +122,11 @@ fn flush(shared: &ExperimentState) {
     }
 }
 
-fn sync(shared: &ExperimentState) {
-    let mut reported = None;
-    while !shared.doorbell.wait_stop(Instant::now() + shared.buffering.sync_interval) {
-        let failure = shared.sync_all().err().map(|error| one_line(&error));
-        if let Some(failure) = failure.as_ref().filter(|_| failure != reported) {
-            tracing::error!("can't sync to disk: {failure}; retrying");
-        }
-        reported = failure;
+/// A failure is reported once for as long as it stays the same.
+fn sync(shared: &ExperimentState, reported: &mut Option<String>) {
+    let failure = shared.sync_all().err().map(|error| one_line(&error));
+    if let Some(failure) = failure.as_ref().filter(|_| failure != *reported) {
+        tracing::error!("can't sync to disk: {failure}; retrying");
     }
-}
-
-fn describe(shared: &ExperimentState) {
-    while !shared.doorbell.wait_stop(Instant::now() + DESCRIBE_EVERY) {
-        shared.describe_tracks();
-        shared.fold_files_if_due();
-    }
+    *reported = failure;
 }

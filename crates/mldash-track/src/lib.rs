@@ -221,7 +221,7 @@ pub use listing::{ExperimentInfo, list_experiments};
 pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };
-pub use local::{FileStamp, WholeFile, hex};
+pub use local::{FileStamp, STORE_FOLDERS, WholeFile, hex};
 pub use local::{replace_file, take_noted_schema};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};

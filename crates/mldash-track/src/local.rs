@@ -77,6 +77,7 @@ pub(crate) use follow::{Backlog, Follower, Lines, Prefix, remove_track_data};
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};
+pub use root_dir::STORE_FOLDERS;
 pub(crate) use root_dir::find_experiments;
 pub(crate) use schema_file::load_if_readable as load_schema_if_readable;
 pub use schema_file::take_noted as take_noted_schema;

@@ -8,12 +8,10 @@ use serde_json::{Value, json};
 
 use crate::id::FolderPath;
 use crate::shape;
-use mldash_track::{Experiment, ExperimentName, StoreError, TrackError, one_line};
+use mldash_track::{Experiment, ExperimentName, STORE_FOLDERS, StoreError, TrackError, one_line};
 
 /// How deep a tree of folders is followed, as far as the SDK asks for.
 const MAX_DEPTH: usize = 10;
-/// Folders that belong to the store within an experiment.
-const OF_THE_STORE: [&str; 4] = ["files", "logs", "metrics", "tracks"];
 
 /// A namespace's projects, by name.
 pub(super) fn projects(root: &Path, namespace: &str) -> Result<Vec<FolderPath>, TrackError> {
@@ -55,7 +53,7 @@ fn node(root: &Path, path: &FolderPath, depth: usize) -> Result<Value, TrackErro
     let (mut node, children) = match Experiment::open_read_only(name.as_str(), root) {
         Ok(experiment) => (
             shape::experiment_node(&name, &experiment.notes()?),
-            below(root, path, depth, &OF_THE_STORE)?,
+            below(root, path, depth, &STORE_FOLDERS)?,
         ),
         Err(TrackError::NoExperiment { .. }) => {
             (shape::folder(path), below(root, path, depth, &[])?)

@@ -281,22 +281,32 @@ fn write_hashed(
     source_path: &Path,
 ) -> Result<(u64, String), StoreError> {
     let file = disk::create_new(path).map_err(StoreError::io("create", path))?;
+    hashed(source, source_path, |chunk| {
+        disk::write_all(&file, path, chunk).map_err(StoreError::io("write", path))
+    })
+}
+
+/// The size of `source` and its SHA-256. `take` gets each part of it.
+fn hashed(
+    source: &mut dyn Read,
+    source_path: &Path,
+    mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<(u64, String), StoreError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; COPY_BYTES];
     let mut size_bytes = 0;
     loop {
         let read = match source.read(&mut buffer) {
-            Ok(0) => break,
+            Ok(0) => return Ok((size_bytes, hex(&hash.finalize()))),
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(StoreError::io("read", source_path)(error)),
         };
         let chunk = &buffer[..read];
         hash.update(chunk);
-        disk::write_all(&file, path, chunk).map_err(StoreError::io("write", path))?;
+        take(chunk)?;
         size_bytes += read as u64;
     }
-    Ok((size_bytes, hex(&hash.finalize())))
 }
 
 /// The SHA-256 of a file, in hexadecimal.

@@ -10,11 +10,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::{put_aside, replace_file};
+use super::atomic::put_aside;
 use super::damage;
 use super::disk;
 use super::error::StoreError;
+use super::handles;
 use super::index::{Block, Index};
+use super::metadata::{malformed, save_json};
 use crate::row::Column;
 
 pub(super) const FILE_NAME: &str = ".index.json";
@@ -98,7 +100,7 @@ fn read_intact(path: &Path) -> Option<StoredIndex> {
     struct Version {
         version: u32,
     }
-    let text = match fs::read(path) {
+    let text = match handles::with_room(|| fs::read(path)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {
@@ -106,15 +108,17 @@ fn read_intact(path: &Path) -> Option<StoredIndex> {
             return None;
         }
     };
-    let parsed = serde_json::from_slice::<IndexFile>(&text);
-    match parsed {
+    let is_of_another_version =
+        || serde_json::from_slice::<Version>(&text).is_ok_and(|v| v.version != VERSION);
+    match serde_json::from_slice::<IndexFile>(&text) {
         // Written by another version of this program.
-        _ if serde_json::from_slice::<Version>(&text).is_ok_and(|v| v.version != VERSION) => None,
+        Ok(file) if file.version != VERSION => None,
         Ok(file) if checksum(&file.index).is_ok_and(|sum| sum == file.checksum) => Some(file.index),
         Ok(_) => {
             damage::report(path, "its checksum is wrong");
             None
         }
+        Err(_) if is_of_another_version() => None,
         Err(error) => {
             damage::report(path, &error.to_string());
             None
@@ -142,12 +146,8 @@ pub(super) fn save(
         columns: index.columns().clone(),
         blocks: index.blocks().to_vec(),
     };
-    let text = checksum(&index).and_then(|checksum| {
-        serde_json::to_vec(&IndexFile { version: VERSION, topic, checksum, index })
-    });
-    let text = text
-        .map_err(|error| StoreError::Malformed { path: path.clone(), reason: error.to_string() })?;
-    replace_file(&path, &text)
+    let checksum = checksum(&index).map_err(|error| malformed(&path, &error))?;
+    save_json(&path, &IndexFile { version: VERSION, topic, checksum, index }).map(drop)
 }
 
 /// Removes the stored index before the file that it describes is replaced.

@@ -230,10 +230,10 @@ pub(super) fn save_json<T: Serialize>(path: &Path, value: &T) -> Result<u64, Sto
     Ok(text.len() as u64)
 }
 
-fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, StoreError> {
+pub(super) fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(|error| malformed(path, &error))
 }
 
-fn malformed(path: &Path, error: &serde_json::Error) -> StoreError {
+pub(super) fn malformed(path: &Path, error: &serde_json::Error) -> StoreError {
     StoreError::Malformed { path: path.to_owned(), reason: error.to_string() }
 }

@@ -1,17 +1,17 @@
 //! Finds the experiments under a root. Follows links to folders, as opening an experiment does.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
 use super::experiment_file;
+use super::handles::Identity;
 use crate::error::one_line;
 use crate::name::{ExperimentName, NameError};
 
 /// Folders of an experiment that belong to the store. Elsewhere they are folders like any other.
-const OF_THE_STORE: [&str; 4] = ["files", "logs", "metrics", "tracks"];
+pub const STORE_FOLDERS: [&str; 4] = ["files", "logs", "metrics", "tracks"];
 
 /// A folder that holds an experiment, or could not be searched.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct FoundFolder {
 /// # Errors
 /// Fails if the root itself can't be listed.
 pub(crate) fn find_experiments(root: &Path) -> Result<Vec<FoundFolder>, StoreError> {
-    let mut search = Search { root, found: Vec::new(), above: vec![id_of(root)] };
+    let mut search = Search { root, found: Vec::new(), above: vec![Identity::at(root).ok()] };
     search.below(Path::new(""), false)?;
     search.found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(search.found)
@@ -38,7 +38,7 @@ struct Search<'a> {
     root: &'a Path,
     found: Vec<FoundFolder>,
     /// The folders on the way down. A link to one of them would lead in circles.
-    above: Vec<Option<(u64, u64)>>,
+    above: Vec<Option<Identity>>,
 }
 
 impl Search<'_> {
@@ -48,7 +48,7 @@ impl Search<'_> {
         for entry in entries {
             let name = entry.map_err(StoreError::io("list", &folder))?.file_name();
             let is_of_the_store = is_experiment
-                && OF_THE_STORE.iter().any(|own| name.as_encoded_bytes() == own.as_bytes());
+                && STORE_FOLDERS.iter().any(|own| name.as_encoded_bytes() == own.as_bytes());
             if !name.as_encoded_bytes().starts_with(b".") && !is_of_the_store {
                 self.visit(path.join(name));
             }
@@ -58,7 +58,7 @@ impl Search<'_> {
 
     fn visit(&mut self, path: PathBuf) {
         let folder = self.root.join(&path);
-        let id = id_of(&folder);
+        let id = Identity::at(&folder).ok();
         if !folder.is_dir() || self.above.contains(&id) {
             return;
         }
@@ -80,9 +80,4 @@ impl Search<'_> {
         }
         self.above.pop();
     }
-}
-
-/// Tells a folder from all others.
-fn id_of(folder: &Path) -> Option<(u64, u64)> {
-    fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::atomic::replace_file;
 use super::damage;
 use super::error::StoreError;
-use super::metadata::{TrackNotes, load_json};
+use super::metadata::{TrackNotes, load_json, save_json};
 use crate::row::{RowSchema, TrackSchema};
 
 pub(super) const FILE_NAME: &str = ".schema.json";
@@ -57,10 +56,7 @@ pub(crate) fn load_if_readable(folder: &Path) -> TrackSchema {
 pub(super) fn save(folder: &Path, topic: &str, schema: &TrackSchema) -> Result<(), StoreError> {
     let topic = Some(topic.to_owned());
     let file = SchemaFile { version: VERSION, topic, rows: schema.rows() };
-    let path = folder.join(FILE_NAME);
-    let text = serde_json::to_vec(&file)
-        .map_err(|error| StoreError::Malformed { path: path.clone(), reason: error.to_string() })?;
-    replace_file(&path, &text)
+    save_json(&folder.join(FILE_NAME), &file).map(drop)
 }
 
 /// Adds a track's declarations to `notes`, which go to a server.

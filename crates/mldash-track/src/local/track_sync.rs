@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use super::disk;
 use super::error::StoreError;
+use super::handles;
 use super::metadata::{TRACK_FILE, TrackMetadata};
 
 /// How often `metadata.json` is brought up to date while recording. Readers count rows themselves;
@@ -112,7 +113,7 @@ pub(super) fn is_metadata_due(saved_at: Instant) -> bool {
 /// they stand for.
 fn sync_names(folder: &Path) -> std::io::Result<()> {
     let path = folder.join(TRACK_FILE);
-    if let Ok(metadata) = File::open(&path) {
+    if let Ok(metadata) = handles::with_room(|| File::open(&path)) {
         disk::sync(&metadata, &path)?;
     }
     disk::sync_folder(folder)?;

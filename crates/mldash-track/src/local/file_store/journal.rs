@@ -9,6 +9,7 @@ use super::FileInfo;
 use crate::local::disk;
 use crate::local::error::StoreError;
 use crate::local::handles::KeptFile;
+use crate::local::metadata::to_json;
 
 const JOURNAL_FILE: &str = ".files_journal.jsonl";
 /// The journal while it is being folded.
@@ -36,10 +37,7 @@ impl Journal {
         if self.closed {
             return Ok(false);
         }
-        let mut line = serde_json::to_vec(info).map_err(|error| StoreError::Malformed {
-            path: self.path.clone(),
-            reason: error.to_string(),
-        })?;
+        let mut line = to_json(&self.path, info)?;
         line.push(b'\n');
         let file = self.file()?;
         let start = file.metadata().map_err(StoreError::io("look at", &self.path))?.len();

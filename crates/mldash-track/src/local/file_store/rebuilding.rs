@@ -3,12 +3,10 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use super::{COPY_BYTES, FileDescription, FileInfo, FileStore, hex};
+use super::{FileDescription, FileInfo, FileStore, hashed};
 use crate::local::error::StoreError;
 use crate::local::handles;
 use crate::name::FilePath;
@@ -48,8 +46,9 @@ impl FileStore {
             let Ok(place) = place.trim_start_matches('/').parse::<FilePath>() else { continue };
             let path = path.join(&name);
             if path.is_file() {
-                let (size_bytes, checksum) =
-                    hashed(&path).map_err(StoreError::io("read", &path))?;
+                let mut file = handles::with_room(|| File::open(&path))
+                    .map_err(StoreError::io("read", &path))?;
+                let (size_bytes, checksum) = hashed(&mut file, &path, |_| Ok(()))?;
                 let about = FileDescription {
                     content_type: UNKNOWN_TYPE.to_owned(),
                     ..FileDescription::default()
@@ -66,20 +65,4 @@ fn names_in(folder: &Path) -> io::Result<Vec<String>> {
     let names = handles::with_room(|| fs::read_dir(folder))?
         .map(|entry| Ok(entry?.file_name().into_string().ok()));
     names.filter_map(Result::transpose).collect()
-}
-
-fn hashed(path: &Path) -> io::Result<(u64, String)> {
-    let mut file = handles::with_room(|| File::open(path))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; COPY_BYTES];
-    let mut size_bytes = 0;
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((size_bytes, hex(&hash.finalize()))),
-            read => {
-                hash.update(&buffer[..read]);
-                size_bytes += read as u64;
-            }
-        }
-    }
 }

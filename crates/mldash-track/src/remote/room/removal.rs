@@ -8,7 +8,9 @@ use std::time::SystemTime;
 
 use super::server_copy::{Compared, MissingRows, Patience, ServerCopy};
 use crate::error::{TrackError, one_line};
-use crate::local::{ExperimentDir, FileInfo, FileStore, Follower, StoreError, remove_track_data};
+use crate::local::{
+    ExperimentDir, FileInfo, FileStore, Follower, Prefix, StoreError, remove_track_data,
+};
 use crate::name::{ExperimentName, TrackName};
 use crate::remote::error::RemoteError;
 use crate::remote::options::Remote;
@@ -101,10 +103,8 @@ pub(crate) fn remove_synced(
         for (topic, sent) in &checkpoint.current.tracks {
             let Ok(track) = topic.parse::<TrackName>() else { continue };
             let folder = dir.track_folder(&track);
-            if !refused.has_rows_of(topic)
-                && is_all_of(sent.bytes, |data| sent.is_of(data), &Follower::data_path(&folder))?
-            {
-                tracks.push((topic.clone(), folder, sent.bytes));
+            if !refused.has_rows_of(topic) && is_all_of(*sent, &Follower::data_path(&folder))? {
+                tracks.push((topic.clone(), folder, *sent));
             }
         }
         let sent = sent_files(&checkpoint.beside("files"));
@@ -116,17 +116,14 @@ pub(crate) fn remove_synced(
         let Some(copy) = removal.note(url, || "its rows and files".to_owned(), opened) else {
             continue;
         };
-        for (topic, folder, bytes) in tracks {
+        for (topic, folder, prefix) in tracks {
             let compared = copy.compare_track(&topic, &folder);
             match removal.note(url, || format!("track `{topic}`"), compared) {
                 Some(Compared::Same) => {
                     // Comparing takes a while, and the SDK, which ignores our lock, may have appended.
-                    let path = Follower::data_path(&folder);
-                    let sent = checkpoint.current.tracks.get(&topic);
-                    let is_same = sent.map(|sent| is_all_of(bytes, |data| sent.is_of(data), &path));
-                    if is_same.transpose()? == Some(true) {
+                    if is_all_of(prefix, &Follower::data_path(&folder))? {
                         remove_track_data(&folder)?;
-                        removal.bytes += bytes;
+                        removal.bytes += prefix.bytes;
                         checkpoint.current.tracks.remove(&topic);
                     }
                 }
@@ -257,17 +254,14 @@ fn oldest(files: &[FileInfo], sent: &HashSet<FileId>, bytes: u64) -> HashSet<Fil
     chosen
 }
 
-fn is_all_of(
-    bytes: u64,
-    is_of: impl Fn(&File) -> io::Result<bool>,
-    path: &Path,
-) -> Result<bool, StoreError> {
+fn is_all_of(sent: Prefix, path: &Path) -> Result<bool, StoreError> {
     let data = match File::open(path) {
         Ok(data) => data,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(StoreError::io("open", path)(error)),
     };
-    let same = data.metadata().and_then(|metadata| Ok(metadata.len() == bytes && is_of(&data)?));
+    let same =
+        data.metadata().and_then(|metadata| Ok(metadata.len() == sent.bytes && sent.is_of(&data)?));
     same.map_err(StoreError::io("read", path))
 }
 

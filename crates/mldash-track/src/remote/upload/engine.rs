@@ -148,7 +148,7 @@ impl Engine {
         }
     }
 
-    /// FileQueue until all command senders are dropped.
+    /// Uploads until all command senders are dropped.
     pub(crate) async fn run(mut self) {
         loop {
             if self.surveyed_at.is_none_or(|at| at.elapsed() >= SURVEY_EVERY) {
