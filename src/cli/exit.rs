@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use mldash_bridge::mapping::MappingErrors;
+use mldash_bridge::record::yaml::YamlErrors;
 use mldash_bridge::ros::RosError;
 use mldash_bridge::track::{AlignError, CloseError, RemoteError, TrackError};
 
@@ -61,8 +61,8 @@ impl From<CloseError> for Failure {
     }
 }
 
-impl From<MappingErrors> for Failure {
-    fn from(errors: MappingErrors) -> Self {
+impl From<YamlErrors> for Failure {
+    fn from(errors: YamlErrors) -> Self {
         Self::Usage(errors.into())
     }
 }

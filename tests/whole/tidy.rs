@@ -27,9 +27,10 @@ fn may_use(module: &str, used: &str) -> bool {
     // Types of the recorder stand at the crate's root; a list of them has no name of its own.
     let is_recorders = used.is_empty() || used.starts_with(char::is_uppercase);
     match module {
+        "yaml" => false,
         "blob" => used == "blob",
-        "mapping" => ["blob", "mapping"].contains(&used),
-        "bag" => ["bag", "mapping"].contains(&used) || is_recorders,
+        "mapping" => ["blob", "mapping", "yaml"].contains(&used),
+        "bag" => ["bag", "mapping", "yaml"].contains(&used) || is_recorders,
         _ => used != "bag",
     }
 }

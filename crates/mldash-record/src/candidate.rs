@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::plan::TopicPlan;
-use crate::mapping::{Mapping, OnTypeChange, Place, Qos};
+use crate::mapping::{Mapping, OnTypeChange, Qos};
+use crate::yaml::Place;
 use mldash_message::{MessageType, TypeName};
 
 /// A topic that could be recorded, with one of the types that it is published as.

@@ -35,6 +35,7 @@ mod time;
 mod topic;
 mod tracks;
 mod workers;
+pub mod yaml;
 
 pub use account::{Account, DropReason, Lost, Note, TopicAccount};
 pub use candidate::{Candidate, Decision};

@@ -1,8 +1,8 @@
 //! The mapping: which topics become which tracks, with which stamp and fields. Reads the YAML and
 //! answers questions about topics. Knows nothing of the graph.
 //!
-//! A text becomes a tree whose nodes know their places (`yaml`). The tree is read with types
-//! (`reader`, `read`), and everything that is wrong is reported at once ([`MappingErrors`]).
+//! A text becomes a tree whose nodes know their places ([`crate::yaml`]). The tree is read with types
+//! (`read`), and everything that is wrong is reported at once ([`YamlErrors`]).
 
 mod blobs;
 mod bytes;
@@ -11,10 +11,8 @@ mod draft;
 mod experiment;
 mod fields;
 mod overlap;
-mod problem;
 mod qos;
 mod read;
-mod reader;
 mod required;
 mod rule;
 mod settings;
@@ -24,11 +22,8 @@ mod tests;
 mod topic;
 mod track_pattern;
 mod warnings;
-mod yaml;
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,7 +32,6 @@ pub use bytes::{Bytes, BytesError};
 pub use definitions::TypesChecked;
 pub use draft::{DraftTopic, draft};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
-pub use problem::{MappingErrors, Place, Problem};
 pub use qos::{Durability, Qos, Reliability};
 pub use required::Required;
 pub use rule::{Rule, RuleMatch, TypeConflict};
@@ -48,17 +42,16 @@ pub use template::LoneBrace;
 pub use topic::{Captures, NotRosName, TopicPattern, TopicPatternError};
 pub use track_pattern::{TrackPattern, TrackPatternError};
 
+use crate::yaml::{self, Place, Placed, Problems, YamlErrors};
 use mldash_message::{Definitions, TypeName};
 use mldash_track::{Keep, WhenLocalFull};
-use problem::{Placed, Problems};
 use settings::Keys;
-pub(crate) use yaml::texts_at;
 
 const NOT_ROS: &str = "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`; \
                        a topic of a bag that is called so is taken by `import`";
 
-/// People write mappings; none is larger.
-const MAX_TEXT_BYTES: u64 = 1 << 20;
+/// What messages call such a file.
+const WHAT: &str = "mapping";
 
 /// Measured: at 5,000 messages a second, this saves a third of the CPU, and shorter times save
 /// less.
@@ -146,9 +139,9 @@ impl Mapping {
     /// # Errors
     ///
     /// Fails if the file can't be read, or with everything that is wrong in it.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self, MappingErrors> {
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, YamlErrors> {
         let path = path.as_ref();
-        Self::parse(&Self::read(path)?, path)
+        Self::parse(&yaml::read_file(WHAT, path)?, path)
     }
 
     /// Parses a mapping. Messages call it `path`.
@@ -156,12 +149,12 @@ impl Mapping {
     /// # Errors
     ///
     /// Fails with everything that is wrong in it.
-    pub fn parse(text: &str, path: impl AsRef<Path>) -> Result<Self, MappingErrors> {
+    pub fn parse(text: &str, path: impl AsRef<Path>) -> Result<Self, YamlErrors> {
         let mut problems = Problems::default();
         let mapping = read::mapping(text, &mut problems);
         let path = path.as_ref();
         let mapping = mapping.map(|mapping| Self { path: path.to_owned(), ..mapping });
-        problems.none_or_all(path, mapping)
+        problems.none_or_all(WHAT, path, mapping)
     }
 
     /// Like [`load`](Self::load), and also compares the mapping with the available message
@@ -174,28 +167,23 @@ impl Mapping {
     pub fn load_checked(
         path: impl AsRef<Path>,
         definitions: &Definitions,
-    ) -> Result<(Self, TypesChecked), MappingErrors> {
+    ) -> Result<(Self, TypesChecked), YamlErrors> {
         let path = path.as_ref();
-        Self::parse_checked(&Self::read(path)?, path, definitions)
-    }
-
-    fn read(path: &Path) -> Result<String, MappingErrors> {
-        read_text(path)
-            .map_err(|source| MappingErrors::Unreadable { path: path.to_owned(), source })
+        Self::parse_checked(&yaml::read_file(WHAT, path)?, path, definitions)
     }
 
     fn parse_checked(
         text: &str,
         path: &Path,
         definitions: &Definitions,
-    ) -> Result<(Self, TypesChecked), MappingErrors> {
+    ) -> Result<(Self, TypesChecked), YamlErrors> {
         let mut problems = Problems::default();
         let checked = read::mapping(text, &mut problems).map(|mapping| {
             let checked = definitions::check(&mapping, definitions, &mut problems);
             mapping.check_names(&mut problems);
             (Self { path: path.to_owned(), ..mapping }, checked)
         });
-        problems.none_or_all(path, checked)
+        problems.none_or_all(WHAT, path, checked)
     }
 
     /// The name of a recording.
@@ -332,13 +320,4 @@ impl Mapping {
             None => rule.keys.over(&self.defaults),
         }
     }
-}
-
-fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_TEXT_BYTES + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_TEXT_BYTES {
-        return Err(io::Error::other("it is larger than 1 MiB, too large for a mapping"));
-    }
-    Ok(text)
 }

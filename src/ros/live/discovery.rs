@@ -4,8 +4,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::qos::{ChosenQos, Offer};
-use crate::mapping::{Mapping, Place, Qos, RuleMatch};
+use crate::mapping::{Mapping, Qos, RuleMatch};
 use crate::message::Definitions;
+use crate::record::yaml::Place;
 use crate::record::{Candidate, Decision, TopicPlan};
 use crate::ros::rcl::{Node, PublisherInfo, TopicTypes};
 use crate::ros::{NodeName, RosArguments, UnmatchedEntry};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::BagError;
 use super::file::{BagFile, is_named_as_bag};
-use crate::mapping::texts_at;
+use crate::yaml::texts_at;
 
 /// rosbag2's description of a closed bag.
 const METADATA_FILE: &str = "metadata.yaml";

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::mapping::{Mapping, Place};
+use crate::mapping::Mapping;
+use crate::yaml::Place;
 use crate::{Candidate, Decision, TopicPlan};
 use mldash_message::{Definitions, MessageType, RecordedDefinition, TypeName};
 

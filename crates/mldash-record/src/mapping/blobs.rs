@@ -1,9 +1,9 @@
 //! What happens to byte arrays, images and clouds.
 
 use super::bytes::Bytes;
-use super::problem::Problems;
-use super::reader::Item;
 use crate::blob::{CloudFormat, FileFormats, ImageFormat, Quality};
+use crate::yaml::Item;
+use crate::yaml::Problems;
 
 const SIZE: &str = "write a size such as `64KiB`";
 

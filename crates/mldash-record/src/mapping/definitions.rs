@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use super::problem::Problems;
 use super::settings::{SettingKey, Settings, TimeColumn};
 use super::{Mapping, Rule};
+use crate::yaml::Problems;
 use mldash_message::{
     Decoder, DefinitionError, Definitions, LayoutFault, LayoutPart, TypeName, meant_package,
     nearest,

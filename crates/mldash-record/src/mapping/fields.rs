@@ -1,8 +1,8 @@
 //! `fields`: which parts of a message become columns, and the names of these columns.
 
-use super::problem::{Placed, Problems};
-use super::reader::Item;
 use super::settings::PATH;
+use crate::yaml::Item;
+use crate::yaml::{Placed, Problems};
 use mldash_message::{FieldPath, SelectedField};
 use mldash_track::row::TIMESTAMP_COLUMN;
 

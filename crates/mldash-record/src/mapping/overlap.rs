@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::Mapping;
-use super::problem::{Placed, Problems};
 use super::rule::Rule;
 use super::topic::{Captures, Scope, TopicPattern};
+use crate::yaml::{Placed, Problems};
 use mldash_track::name::TrackName;
 
 pub(super) fn check(mapping: &Mapping, problems: &mut Problems) {

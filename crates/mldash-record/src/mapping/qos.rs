@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use super::problem::Problems;
-use super::reader::Item;
+use crate::yaml::Item;
+use crate::yaml::Problems;
 
 /// How a topic is subscribed to; `None` follows the publishers' offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

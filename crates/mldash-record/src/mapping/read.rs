@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::experiment::{ExperimentTemplate, is_variable};
-use super::problem::{Place, Placed, Problems, Spot};
-use super::reader::{Item, Section};
 use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
-use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, yaml};
+use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required};
+use crate::yaml;
+use crate::yaml::{Item, Section};
+use crate::yaml::{Place, Placed, Problems, Spot};
 use mldash_message::TypeName;
 use mldash_track::{Keep, Options, WhenLocalFull};
 

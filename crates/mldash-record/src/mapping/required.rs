@@ -1,10 +1,10 @@
 //! `required`: the topics that a complete recording must have, and their least rates.
 
 use super::Mapping;
-use super::problem::{Placed, Problems};
-use super::reader::Item;
 use super::settings::Hz;
 use super::topic::TopicPattern;
+use crate::yaml::Item;
+use crate::yaml::{Placed, Problems};
 
 const REQUIRED: &str = "write `- /imu`, or `- {topic: /imu, min_rate: 100}`";
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::problem::{Place, Placed};
 use super::settings::{Keys, Settings};
 use super::topic::{Captures, TopicPattern};
+use crate::yaml::{Place, Placed};
 use mldash_message::TypeName;
 
 /// An entry of `topics`: which topics, and how they are recorded.

@@ -5,10 +5,10 @@ use std::fmt;
 
 use super::blobs::Blobs;
 use super::fields;
-use super::problem::{Placed, Problems, Spot};
 use super::qos::Qos;
-use super::reader::{Item, Section};
 use super::track_pattern::TrackPattern;
+use crate::yaml::{Item, Section};
+use crate::yaml::{Placed, Problems, Spot};
 use mldash_message::{Decoder, FieldPath, FieldSelection, Layout, SelectedField, StampSource};
 
 /// How to write a value, for hints.

@@ -1,8 +1,8 @@
 //! What a mapping says of topics, and what is said of a wrong one.
 
 use super::definitions::SettingFault;
-use super::problem::Problems;
 use super::settings::SettingKey;
+use crate::yaml::Problems;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -321,7 +321,7 @@ topics:
         }
         faults
     });
-    let errors = problems.none_or_all(mapping.path(), Some(())).unwrap_err().to_string();
+    let errors = problems.none_or_all("mapping", mapping.path(), Some(())).unwrap_err().to_string();
     let expected = "3 problems in the mapping test.yaml
 test.yaml:3:27: types.sensor_msgs/msg/Imu.fields[1]: no field `speed`
 test.yaml:7:12: topics[0].stamp: no field `time`
@@ -375,10 +375,10 @@ fn a_token_in_place_of_its_variable_is_not_repeated() {
 fn a_file_that_is_too_large_or_no_text_or_not_there_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("bridge.yaml");
-    assert!(matches!(Mapping::load(&file), Err(MappingErrors::Unreadable { .. })));
+    assert!(matches!(Mapping::load(&file), Err(YamlErrors::Unreadable { .. })));
     for bytes in [vec![b' '; (1 << 20) + 1], vec![0xff, 0xfe]] {
         std::fs::write(&file, bytes).unwrap();
-        assert!(matches!(Mapping::load(&file), Err(MappingErrors::Unreadable { .. })));
+        assert!(matches!(Mapping::load(&file), Err(YamlErrors::Unreadable { .. })));
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::Mapping;
 use super::definitions::misspelled;
-use super::problem::{Place, Problem, Problems, Spot};
 use super::rule::Rule;
+use crate::yaml::{Place, Problem, Problems, Spot};
 use mldash_message::Definitions;
 
 impl Mapping {

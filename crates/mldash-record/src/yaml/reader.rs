@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::problem::{Placed, Problems, Spot};
-use super::yaml::{Kind, Node};
+use super::tree::{Kind, Node};
 use mldash_message::nearest;
 
 const OPEN: &str = "write a value, or leave the key out";
@@ -14,33 +14,37 @@ const QUOTE: &str = "quote a text with braces or brackets: `\"{topic}\"`";
 
 /// A value and the keys that lead to it.
 #[derive(Clone, Debug)]
-pub(super) struct Item<'n> {
+pub struct Item<'n> {
     node: &'n Node,
-    pub(super) spot: Spot,
+    /// Its place and the keys.
+    pub spot: Spot,
 }
 
 /// A mapping whose keys are all known, each present once.
 #[derive(Debug)]
-pub(super) struct Section<'n> {
-    pub(super) spot: Spot,
+pub struct Section<'n> {
+    /// Where it starts.
+    pub spot: Spot,
     entries: Vec<Entry<'n>>,
 }
 
 /// A key and its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry<'n> {
-    pub(super) key: Placed<&'n str>,
-    pub(super) value: Item<'n>,
+pub struct Entry<'n> {
+    /// The key.
+    pub key: Placed<&'n str>,
+    /// The value.
+    pub value: Item<'n>,
 }
 
 impl<'n> Item<'n> {
     /// The value of the whole text.
-    pub(super) fn root(node: &'n Node) -> Self {
+    pub fn root(node: &'n Node) -> Self {
         Self { node, spot: Spot::of_text(node.place) }
     }
 
     /// The keys and values of a mapping, each key once.
-    pub(super) fn entries(&self, problems: &mut Problems) -> Option<Vec<Entry<'n>>> {
+    pub fn entries(&self, problems: &mut Problems) -> Option<Vec<Entry<'n>>> {
         let Kind::Map(nodes) = &self.node.kind else {
             self.mismatch("a mapping", None, problems);
             return None;
@@ -68,7 +72,7 @@ impl<'n> Item<'n> {
     }
 
     /// A mapping that has only `known` keys.
-    pub(super) fn section(&self, known: &[&str], problems: &mut Problems) -> Option<Section<'n>> {
+    pub fn section(&self, known: &[&str], problems: &mut Problems) -> Option<Section<'n>> {
         let mut entries = self.entries(problems)?;
         entries.retain(|entry| {
             let name = entry.key.value;
@@ -83,7 +87,7 @@ impl<'n> Item<'n> {
     }
 
     /// The items of a list.
-    pub(super) fn list(&self, problems: &mut Problems) -> Option<Vec<Item<'n>>> {
+    pub fn list(&self, problems: &mut Problems) -> Option<Vec<Item<'n>>> {
         let Kind::List(nodes) = &self.node.kind else {
             let hint = self.as_list();
             self.mismatch("a list", hint.as_deref(), problems);
@@ -114,7 +118,7 @@ impl<'n> Item<'n> {
     }
 
     /// A text that is not empty.
-    pub(super) fn text(&self, problems: &mut Problems) -> Option<&'n str> {
+    pub fn text(&self, problems: &mut Problems) -> Option<&'n str> {
         match self.node.text() {
             Some(text) if text.starts_with(['“', '”', '‘', '’']) => {
                 let message =
@@ -136,7 +140,7 @@ impl<'n> Item<'n> {
     }
 
     /// Parses the text as a `T`. `hint` tells how to write one.
-    pub(super) fn parse<T>(&self, hint: &str, problems: &mut Problems) -> Option<T>
+    pub fn parse<T>(&self, hint: &str, problems: &mut Problems) -> Option<T>
     where
         T: FromStr<Err: Display>,
     {
@@ -150,11 +154,7 @@ impl<'n> Item<'n> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(
-        &self,
-        choices: &[(&str, T)],
-        problems: &mut Problems,
-    ) -> Option<T> {
+    pub fn choice<T: Copy>(&self, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
         let text = self.text(problems)?;
         if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text) {
             return Some(*value);
@@ -167,7 +167,7 @@ impl<'n> Item<'n> {
     }
 
     /// `true` or `false`.
-    pub(super) fn truth(&self, problems: &mut Problems) -> Option<bool> {
+    pub fn truth(&self, problems: &mut Problems) -> Option<bool> {
         match self.node.plain_text() {
             Some("true" | "True" | "TRUE") => Some(true),
             Some("false" | "False" | "FALSE") => Some(false),
@@ -179,7 +179,7 @@ impl<'n> Item<'n> {
     }
 
     /// A number that `accept` accepts. `expected` describes such numbers.
-    pub(super) fn number<N: FromStr, T>(
+    pub fn number<N: FromStr, T>(
         &self,
         expected: &str,
         accept: impl FnOnce(N) -> Option<T>,
@@ -193,32 +193,32 @@ impl<'n> Item<'n> {
     }
 
     /// Returns true if it is exactly this word.
-    pub(super) fn is_word(&self, word: &str) -> bool {
+    pub fn is_word(&self, word: &str) -> bool {
         self.node.plain_text() == Some(word)
     }
 
     /// Returns true if it is a list.
-    pub(super) fn is_list(&self) -> bool {
+    pub fn is_list(&self) -> bool {
         matches!(self.node.kind, Kind::List(_))
     }
 
     /// Returns true if it is neither a list nor a mapping.
-    pub(super) fn is_scalar(&self) -> bool {
+    pub fn is_scalar(&self) -> bool {
         matches!(self.node.kind, Kind::Scalar(_))
     }
 
     /// `value` at this item's place.
-    pub(super) fn place<T>(&self, value: T) -> Placed<T> {
+    pub fn place<T>(&self, value: T) -> Placed<T> {
         Placed { value, spot: self.spot.clone() }
     }
 
     /// Returns true if there is no value after the key.
-    pub(super) fn is_null(&self) -> bool {
+    pub fn is_null(&self) -> bool {
         self.node.is_null()
     }
 
     /// Returns true if it is an empty list or mapping.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         match &self.node.kind {
             Kind::Scalar(_) => false,
             Kind::List(items) => items.is_empty(),
@@ -227,7 +227,7 @@ impl<'n> Item<'n> {
     }
 
     /// Reports that something else was expected.
-    pub(super) fn mismatch(&self, expected: &str, hint: Option<&str>, problems: &mut Problems) {
+    pub fn mismatch(&self, expected: &str, hint: Option<&str>, problems: &mut Problems) {
         let found = match &self.node.kind {
             Kind::Scalar(_) if self.is_null() => "nothing".to_owned(),
             Kind::Scalar(scalar) if scalar.text.is_empty() => "an empty text".to_owned(),
@@ -244,7 +244,7 @@ impl<'n> Item<'n> {
 
 impl<'n> Section<'n> {
     /// The value of a key.
-    pub(super) fn get(&self, key: &str) -> Option<&Item<'n>> {
+    pub fn get(&self, key: &str) -> Option<&Item<'n>> {
         self.entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
     }
 }

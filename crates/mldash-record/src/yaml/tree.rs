@@ -14,7 +14,7 @@ const MERGE_KEY: &str = "<<";
 
 /// A value and where it starts.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
+pub struct Node {
     pub(super) place: Place,
     pub(super) kind: Kind,
 }
@@ -36,7 +36,7 @@ pub(super) struct Scalar {
 }
 
 /// The single document in `text`; `None` if it is empty or has a problem.
-pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
+pub fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
     match Builder::default().build(text) {
         Ok(root) => root,
         Err(error) => {
@@ -48,7 +48,7 @@ pub(super) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
 }
 
 /// The texts in the list at these keys; `None` if there is no list.
-pub(crate) fn texts_at(text: &str, keys: &[&str]) -> Option<Vec<String>> {
+pub fn texts_at(text: &str, keys: &[&str]) -> Option<Vec<String>> {
     let mut node = parse(text, &mut Problems::default())?;
     for key in keys {
         let Kind::Map(entries) = node.kind else { return None };
@@ -222,7 +222,7 @@ fn place_of(marker: &Marker) -> Place {
 
 impl Node {
     /// The text, if it is one.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Scalar(scalar) => Some(&scalar.text),
             Kind::List(_) | Kind::Map(_) => None,
@@ -230,7 +230,7 @@ impl Node {
     }
 
     /// The text, if it is one without quotes.
-    pub(super) fn plain_text(&self) -> Option<&str> {
+    pub fn plain_text(&self) -> Option<&str> {
         match &self.kind {
             Kind::Scalar(scalar) if scalar.is_plain => Some(&scalar.text),
             _ => None,
@@ -238,7 +238,7 @@ impl Node {
     }
 
     /// Returns true if there is no value after the key.
-    pub(super) fn is_null(&self) -> bool {
+    pub fn is_null(&self) -> bool {
         matches!(self.plain_text(), Some("" | "~" | "null" | "Null" | "NULL"))
     }
 
