@@ -10,6 +10,9 @@ use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata, load_schema_
 use super::query::Query;
 use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN, Timestamp};
 
+/// The type of messages whose lists `[x, y, z, w]` are rotations.
+const QUATERNION: &str = "geometry_msgs/msg/Quaternion";
+
 /// The rows that a query selects from a snapshot of a track's file. It can be iterated more than
 /// once. Every pass gives the same rows, whatever is recorded meanwhile.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(super) struct SelectedRows {
     notes: serde_json::Map<String, serde_json::Value>,
     /// The declared columns, selected or not.
     declared: Vec<(Column, ColumnType)>,
+    /// The columns that were recorded from quaternions.
+    quaternions: Vec<Column>,
     snapshot: Option<Snapshot>,
     query: Query,
 }
@@ -30,8 +35,10 @@ impl SelectedRows {
         let notes = metadata.map(|metadata| metadata.extra).unwrap_or_default();
         let snapshot = Snapshot::open(folder)?;
         // After the rows: declarations are stored before their rows.
-        let declared = load_schema_if_readable(folder).columns();
-        Ok(Self { topic, notes, declared, snapshot, query })
+        let schema = load_schema_if_readable(folder);
+        let declared = schema.columns();
+        let quaternions = schema.columns_of_message(QUATERNION);
+        Ok(Self { topic, notes, declared, quaternions, snapshot, query })
     }
 
     pub(super) fn topic(&self) -> &str {
@@ -50,12 +57,28 @@ impl SelectedRows {
         stored.into_iter().chain(declared).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Selects all columns, from the row in effect when `query` starts to the row after its end.
-    pub(super) fn reaching(mut self, query: &Query) -> Result<Self, TrackError> {
+    /// The columns that were recorded from quaternions, selected or not.
+    pub(super) fn quaternions(&self) -> &[Column] {
+        &self.quaternions
+    }
+
+    /// The times of the first and the last row of the track, selected or not.
+    pub(super) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.snapshot.as_ref()?.span()
+    }
+
+    /// The smallest selected time in seconds, inclusive.
+    pub(super) fn start(&self) -> f64 {
+        self.query.start()
+    }
+
+    /// Selects the same columns, from the row in effect at `start` to the row after `end`.
+    pub(super) fn reaching(mut self, start: f64, end: f64) -> Result<Self, TrackError> {
         if let Some(mut lookup) = self.lookup() {
-            let start = lookup.floor(query.start())?.map_or(query.start(), Timestamp::as_secs);
-            let end = lookup.ceil(query.end())?.map_or(query.end(), Timestamp::as_secs);
-            self.query = Query::range(start..=end);
+            let first = lookup.floor(start)?.map_or(start, Timestamp::as_secs);
+            let last = lookup.ceil(end)?.map_or(end, Timestamp::as_secs);
+            let columns = self.query.columns;
+            self.query = Query::range(first..=last).keeping(columns);
         }
         Ok(self)
     }
