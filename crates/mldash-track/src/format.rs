@@ -10,6 +10,7 @@ mod mocap;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod survey;
+mod table;
 mod typed;
 
 use std::fmt;
@@ -20,7 +21,8 @@ use serde_json::Value as Json;
 
 use super::error::TrackError;
 use super::json::{JsonWriter, NonFinite};
-use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN};
+use super::row::{Row, TIMESTAMP_COLUMN};
+pub(super) use table::{Place, RowSink, Table, typed_columns};
 
 /// A file format for reading a track. The shapes are those of ML-Dash's own reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,14 +182,8 @@ pub(super) trait RowSource {
         vec![self.rows()]
     }
 
-    /// The declared columns, whether any row has them or not.
-    fn declared(&self) -> Vec<(Column, ColumnType)>;
-
-    /// The group that a column belongs to. Groups with lower numbers come first.
-    fn group(&self, column: &str) -> usize {
-        let _one_for_all = column;
-        0
-    }
+    /// Looks through the rows for their columns.
+    fn table(&self) -> Result<Table, TrackError>;
 
     /// What else is known about the rows.
     fn about(&self) -> About;
@@ -230,6 +226,13 @@ pub(super) trait RowStream: Iterator<Item = Result<Row, TrackError>> {
             out.push(b'\n');
         }))
     }
+
+    /// Passes the rows at hand to `sink`; `None` at the end. `table` is that of their source.
+    fn next_into(
+        &mut self,
+        table: &Table,
+        sink: &mut impl RowSink,
+    ) -> Option<Result<(), TrackError>>;
 }
 
 /// The form of a row's JSON text.

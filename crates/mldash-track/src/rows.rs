@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::error::TrackError;
-use super::format::{About, RowSource, RowStream, RowText, write_row};
+use super::format::{About, RowSink, RowSource, RowStream, RowText, Table, rows_of, write_row};
 use super::json::{Columns, JsonRowError, RowParser, project_row};
 use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata, load_schema_if_readable};
 use super::query::Query;
@@ -43,6 +43,17 @@ impl SelectedRows {
 
     pub(super) fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// The selected ones of the declared columns, whether any row has them or not.
+    pub(super) fn declared(&self) -> Vec<(Column, ColumnType)> {
+        let is_selected = |(name, _): &&(Column, ColumnType)| self.query.columns.keeps(name);
+        self.declared.iter().filter(is_selected).cloned().collect()
+    }
+
+    /// Which columns are selected.
+    pub(super) fn kept_columns(&self) -> &Columns {
+        &self.query.columns
     }
 
     /// Returns true if anything was recorded under the topic.
@@ -95,6 +106,7 @@ impl SelectedRows {
             left: self.query.limit,
             parser: RowParser::default(),
             columns: self.query.columns.clone(),
+            lines: Vec::new(),
         }
     }
 
@@ -113,6 +125,8 @@ pub struct Rows {
     left: Option<u64>,
     parser: RowParser,
     columns: Columns,
+    /// Room for the texts of rows.
+    lines: Vec<u8>,
 }
 
 impl Rows {
@@ -141,6 +155,22 @@ impl Rows {
     /// Parses `raw` into a row with the selected columns.
     pub(super) fn parse(&mut self, raw: &RawRow) -> Result<Row, TrackError> {
         parse(raw, &mut self.parser, &self.columns, &self.topic)
+    }
+
+    /// The text of a row in the form of `text`, as a line of the store if it is one, else in `out`.
+    /// A line may have columns that are not selected.
+    pub(super) fn text_of<'t>(
+        &mut self,
+        raw: &'t RawRow,
+        text: RowText,
+        out: &'t mut Vec<u8>,
+    ) -> Result<&'t [u8], TrackError> {
+        if let (Some(line), RowText::AsStored) = (raw.single_line(), text) {
+            return Ok(line);
+        }
+        out.clear();
+        self.write_json(raw, text, out)?;
+        Ok(out)
     }
 
     fn write_json(
@@ -213,9 +243,8 @@ impl RowSource for SelectedRows {
         starts.zip(ends).map(|(start, end)| self.rows_between(start, end)).collect()
     }
 
-    fn declared(&self) -> Vec<(Column, ColumnType)> {
-        let is_selected = |(name, _): &&(Column, ColumnType)| self.query.columns.keeps(name);
-        self.declared.iter().filter(is_selected).cloned().collect()
+    fn table(&self) -> Result<Table, TrackError> {
+        Table::of(self)
     }
 
     fn about(&self) -> About {
@@ -246,5 +275,31 @@ impl RowStream for Rows {
             out.push(b'\n');
             Ok(())
         }))
+    }
+
+    fn next_into(
+        &mut self,
+        table: &Table,
+        sink: &mut impl RowSink,
+    ) -> Option<Result<(), TrackError>> {
+        let text = table.sections.first()?.text;
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.clear();
+        let taken = match self.next_block(text, &mut lines) {
+            Ok(0) => match self.next_raw()? {
+                Ok(raw) => self.text_of(&raw, text, &mut lines).and_then(|row| {
+                    sink.text(0, row)?;
+                    sink.end()
+                }),
+                Err(error) => Err(error),
+            },
+            Ok(_) => rows_of(&lines).try_for_each(|row| {
+                sink.text(0, row)?;
+                sink.end()
+            }),
+            Err(error) => Err(error),
+        };
+        self.lines = lines;
+        Some(taken)
     }
 }

@@ -5,13 +5,16 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::error::AlignError;
-use super::join::{Fate, Joined, Plan};
+use super::join::{Choice, Joined, Plan};
 use super::names::{Given, Givers, Names, Renamed};
-use super::ticks::{Grid, TickRows, Ticks};
+use super::ticks::{Grid, Tick, TickRows, Ticks};
 use super::{Aggregate, Align, AlignMethod, Base, Join};
 use crate::error::TrackError;
 use crate::experiment::Experiment;
-use crate::format::{self, About, Export, RowSource, RowStream};
+use crate::format::{
+    self, About, Export, Place, RowSink, RowSource, RowStream, Table, typed_columns,
+};
+use crate::local::RawRow;
 use crate::query::Query;
 use crate::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN, Timestamp};
 use crate::rows::SelectedRows;
@@ -33,6 +36,10 @@ pub struct Aligned {
 pub struct AlignedRows {
     ticks: TickRows,
     joins: Vec<Joined>,
+    /// What each track has for the time at hand.
+    choices: Vec<Choice>,
+    /// Room for the text of a row.
+    text: Vec<u8>,
 }
 
 impl Experiment {
@@ -190,7 +197,12 @@ impl Aligned {
     /// Iterates over the joined rows from the first. Every call gives the same rows.
     pub fn rows(&self) -> AlignedRows {
         let joins = self.joins.iter().map(|(selection, plan)| Joined::new(selection, plan));
-        AlignedRows { ticks: self.ticks.rows(), joins: joins.collect() }
+        AlignedRows {
+            ticks: self.ticks.rows(),
+            joins: joins.collect(),
+            choices: Vec::new(),
+            text: Vec::new(),
+        }
     }
 
     /// Returns the joined rows as a file.
@@ -224,16 +236,20 @@ impl RowSource for Aligned {
         self.rows()
     }
 
-    fn declared(&self) -> Vec<(Column, ColumnType)> {
-        let own = match &self.ticks {
-            Ticks::Track { selection, names } => {
-                let declared = selection.declared().into_iter();
-                declared.map(|(name, ty)| (names.names().joined(&name), ty)).collect()
-            }
-            Ticks::Grid(_) => Vec::new(),
-        };
-        let joined = self.joins.iter().flat_map(|(selection, plan)| plan.declared(selection));
-        own.into_iter().chain(joined).collect()
+    fn table(&self) -> Result<Table, TrackError> {
+        let mut table = Table::default();
+        if let Ticks::Track { selection, names } = &self.ticks {
+            let (text, columns) = typed_columns(selection)?;
+            let columns = columns.into_iter().map(|(own, ty)| {
+                let joined = names.names().joined(&own);
+                (own, (joined, ty))
+            });
+            table.push_section(text, selection, Some(Place::Time), columns);
+        }
+        for (selection, plan) in &self.joins {
+            plan.push_onto(&mut table, selection)?;
+        }
+        Ok(table)
     }
 
     fn about(&self) -> About {
@@ -245,14 +261,26 @@ impl RowSource for Aligned {
 }
 
 impl Plan {
-    /// The columns that are known before any row.
-    fn declared(&self, selection: &SelectedRows) -> Vec<(Column, ColumnType)> {
-        let times = [&self.timestamp, &self.age].into_iter().flatten();
-        let times = times.map(|name| (name.clone(), ColumnType::Float));
-        let columns = selection.declared().into_iter();
-        let columns =
-            columns.map(|(name, ty)| (self.names.names().joined(&name), self.type_of(ty)));
-        times.chain(columns).collect()
+    /// Adds the track's columns to `table`: its time, its age, then the others.
+    fn push_onto(&self, table: &mut Table, selection: &SelectedRows) -> Result<(), TrackError> {
+        let (text, mut columns) = typed_columns(selection)?;
+        if self.method == AlignMethod::Window(Aggregate::Count) {
+            let counted = self.columns.iter().map(|name| (name.clone(), ColumnType::Int));
+            let unseen = |(name, _): &(Column, _)| columns.iter().all(|(known, _)| known != name);
+            let unseen: Vec<_> = counted.filter(unseen).collect();
+            columns.extend(unseen);
+        }
+        let float = |name: &Option<Column>| name.clone().map(|name| (name, ColumnType::Float));
+        let time = float(&self.timestamp).map(|column| table.push(column));
+        if let Some(age) = float(&self.age) {
+            table.push(age);
+        }
+        let columns = columns.into_iter().map(|(own, ty)| {
+            let joined = self.names.names().joined(&own);
+            (own, (joined, self.type_of(ty)))
+        });
+        table.push_section(text, selection, time, columns);
+        Ok(())
     }
 
     /// The type of the joined values of a column whose own values are of type `ty`.
@@ -275,30 +303,66 @@ impl Iterator for AlignedRows {
     type Item = Result<Row, TrackError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        Some(self.next_time()?.and_then(|(tick, raw)| {
+            let mut fields = self.ticks.fields(raw.as_ref())?;
+            for (joined, choice) in self.joins.iter_mut().zip(&self.choices) {
+                joined.add_to(&mut fields, *choice, tick)?;
+            }
+            Ok(Row::new(tick.ts, fields))
+        }))
+    }
+}
+
+impl AlignedRows {
+    /// Moves to the next time at which there is a row, and decides what it has of each track.
+    fn next_time(&mut self) -> Option<Result<(Tick, Option<RawRow>), TrackError>> {
         loop {
-            match self.next_at() {
-                Some(Ok(None)) => {}
-                Some(Ok(Some(row))) => return Some(Ok(row)),
-                Some(Err(error)) => return Some(Err(error)),
-                None => return None,
+            let (tick, raw) = match self.ticks.next()? {
+                Ok(next) => next,
+                Err(error) => return Some(Err(error)),
+            };
+            self.choices.clear();
+            for joined in &mut self.joins {
+                match joined.decide(tick) {
+                    Ok(Some(choice)) => self.choices.push(choice),
+                    Ok(None) => break,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            if self.choices.len() == self.joins.len() {
+                return Some(Ok((tick, raw)));
             }
         }
     }
 }
 
-impl AlignedRows {
-    /// The row of the next time, unless it is dropped.
-    fn next_at(&mut self) -> Option<Result<Option<Row>, TrackError>> {
-        let tick = self.ticks.next()?;
-        Some(tick.and_then(|(tick, mut fields)| {
-            for joined in &mut self.joins {
-                if joined.add_to(&mut fields, tick)? == Fate::Dropped {
-                    return Ok(None);
+impl RowStream for AlignedRows {
+    fn next_into(
+        &mut self,
+        table: &Table,
+        sink: &mut impl RowSink,
+    ) -> Option<Result<(), TrackError>> {
+        let next = self.next_time()?;
+        Some(next.and_then(|(tick, raw)| {
+            let mut sections = table.sections.iter().enumerate();
+            match &raw {
+                Some(raw) => {
+                    if let Some((number, section)) = sections.next() {
+                        sink.text(number, self.ticks.text(raw, section.text, &mut self.text)?)?;
+                    }
+                }
+                None => sink.time(tick.ts.as_secs()),
+            }
+            let joins = self.joins.iter_mut().zip(&self.choices);
+            for ((joined, choice), (number, section)) in joins.zip(sections) {
+                if let Some(age) = joined.age(*choice, tick, table) {
+                    sink.float(age.0, age.1);
+                }
+                if let Some(text) = joined.text(*choice, tick, section.text)? {
+                    sink.text(number, text)?;
                 }
             }
-            Ok(Some(Row::new(tick.ts, fields)))
+            sink.end()
         }))
     }
 }
-
-impl RowStream for AlignedRows {}

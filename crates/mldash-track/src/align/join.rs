@@ -10,9 +10,10 @@ use super::ticks::Tick;
 use super::window::Window;
 use super::{Aggregate, AlignError, AlignMethod, Missing};
 use crate::error::TrackError;
-use crate::format::RowSource;
+use crate::format::{RowSource, RowText, Table};
+use crate::json::{JsonWriter, NonFinite};
 use crate::local::RawRow;
-use crate::row::{Column, Fields, Timestamp, Value};
+use crate::row::{Column, Fields, TIMESTAMP_COLUMN, Timestamp, Value};
 use crate::rows::{Rows, SelectedRows};
 use crate::slice::{is_within, nearer};
 
@@ -43,6 +44,10 @@ pub(super) struct Joined {
     /// The first row after it.
     above: Option<Found>,
     window: Option<Window>,
+    /// The number of the column for the age, once it was needed.
+    age_place: Option<usize>,
+    /// Room for a text.
+    text: Vec<u8>,
 }
 
 /// A row, with its columns once they were needed.
@@ -66,13 +71,6 @@ pub(super) enum Choice {
     Nothing,
 }
 
-/// Whether a row comes of a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    Kept,
-    Dropped,
-}
-
 impl Joined {
     pub(super) fn new(selection: &SelectedRows, plan: &Arc<Plan>) -> Self {
         let window = match plan.method {
@@ -87,25 +85,36 @@ impl Joined {
             below: None,
             above: None,
             window,
+            age_place: None,
+            text: Vec::new(),
         }
     }
 
-    /// Adds the values of this track at a time that is later than in any call before.
-    pub(super) fn add_to(&mut self, fields: &mut Fields, tick: Tick) -> Result<Fate, TrackError> {
-        let choice = match self.choose(tick)? {
+    /// Decides what a joined row has of this track at a time that is later than in any call before;
+    /// `None` if there is no row then.
+    pub(super) fn decide(&mut self, tick: Tick) -> Result<Option<Choice>, TrackError> {
+        Ok(match self.choose(tick)? {
             Choice::Nothing => match self.plan.missing {
-                Missing::Null => return Ok(Fate::Kept),
-                Missing::Hold if self.below.is_none() => return Ok(Fate::Kept),
-                Missing::Hold => Choice::Below,
-                Missing::Drop => return Ok(Fate::Dropped),
+                Missing::Null => Some(Choice::Nothing),
+                Missing::Hold if self.below.is_some() => Some(Choice::Below),
+                Missing::Hold => Some(Choice::Nothing),
+                Missing::Drop => None,
                 Missing::Error => return Err(self.missing(tick).into()),
             },
-            choice => choice,
-        };
+            choice => Some(choice),
+        })
+    }
+
+    /// Adds what was decided for a time to a row's fields.
+    pub(super) fn add_to(
+        &mut self,
+        fields: &mut Fields,
+        choice: Choice,
+        tick: Tick,
+    ) -> Result<(), TrackError> {
         let values = self.values(choice)?;
         let mut joined = Fields::with_capacity(values.len() + 2);
-        let time = self.time_of(choice, tick);
-        if let (Some(name), Some(time)) = (&self.plan.timestamp, time) {
+        if let (Some(name), Some(time)) = (&self.plan.timestamp, self.time_of(choice, tick)) {
             joined.push_distinct(name.clone(), Value::F64(time.as_secs()));
         }
         if let (Some(name), Some(age)) = (&self.plan.age, self.age_at(choice, tick)) {
@@ -113,10 +122,36 @@ impl Joined {
         }
         self.names.rename_into(values, &mut joined);
         fields.merge(joined);
-        Ok(Fate::Kept)
+        Ok(())
     }
 
-    /// Decides what this track has for a time, and moves there.
+    /// The text of what was decided for a time, with the track's own names; `None` if that is
+    /// nothing. A row that is taken as it is need not be parsed.
+    pub(super) fn text(
+        &mut self,
+        choice: Choice,
+        tick: Tick,
+        form: RowText,
+    ) -> Result<Option<&[u8]>, TrackError> {
+        if choice == Choice::Nothing {
+            return Ok(None);
+        }
+        let is_as_it_is = matches!(choice, Choice::Below | Choice::Above) && !self.gives_floats();
+        if !is_as_it_is {
+            let time = self.time_of(choice, tick);
+            let time = time.map(|ts| (TIMESTAMP_COLUMN.into(), Value::F64(ts.as_secs())));
+            let values = self.values(choice)?.into_iter();
+            let row = Value::Map(time.into_iter().chain(values).collect());
+            self.text.clear();
+            JsonWriter::new(&mut self.text, NonFinite::Tokens).value(&row);
+            return Ok(Some(&self.text));
+        }
+        let found = if choice == Choice::Below { &self.below } else { &self.above };
+        let Some(found) = found else { return Ok(None) };
+        self.rows.text_of(&found.raw, form, &mut self.text).map(Some)
+    }
+
+    /// Moves to a time and finds what is there.
     fn choose(&mut self, tick: Tick) -> Result<Choice, TrackError> {
         self.advance(tick)?;
         let (secs, tolerance) = (tick.ts.as_secs(), self.plan.tolerance_secs);
@@ -151,6 +186,10 @@ impl Joined {
 
     /// Moves forward until the next row is after the tick.
     fn advance(&mut self, tick: Tick) -> Result<(), TrackError> {
+        // Another track can have dropped the row that these values were for.
+        if let Some(window) = &mut self.window {
+            window.clear();
+        }
         loop {
             if self.above.is_none() {
                 let next = self.rows.next_raw().transpose()?;
@@ -177,12 +216,17 @@ impl Joined {
         ts.as_secs() > tick.after && ts <= tick.ts && is_within(ts, secs, self.plan.tolerance_secs)
     }
 
-    /// The values that were chosen, by their own names.
-    fn values(&mut self, choice: Choice) -> Result<Fields, TrackError> {
-        let floats = match self.plan.method {
+    /// Returns true if numbers become floats, whatever they were.
+    fn gives_floats(&self) -> bool {
+        match self.plan.method {
             AlignMethod::Linear | AlignMethod::Window(Aggregate::Mean) => true,
             AlignMethod::Floor | AlignMethod::Nearest | AlignMethod::Window(_) => false,
-        };
+        }
+    }
+
+    /// The values that were chosen, by their own names.
+    fn values(&mut self, choice: Choice) -> Result<Fields, TrackError> {
+        let floats = self.gives_floats();
         let Self { rows, below, above, window, plan, .. } = self;
         match choice {
             Choice::Below if floats => {
@@ -206,11 +250,9 @@ impl Joined {
                 if plan.method != AlignMethod::Window(Aggregate::Count) {
                     return Ok(found);
                 }
-                let count = |name: &Column| {
-                    let count = found.get(name).cloned().unwrap_or(Value::Int(0));
-                    (name.clone(), count)
-                };
-                Ok(Fields::from_distinct(plan.columns.iter().map(count).collect()))
+                let none = plan.columns.iter().filter(|name| found.get(name).is_none());
+                let none: Vec<_> = none.map(|name| (name.clone(), Value::Int(0))).collect();
+                Ok(Fields::from_distinct(found.into_iter().chain(none).collect()))
             }
             Choice::Nothing => Ok(Fields::new()),
         }
@@ -225,6 +267,22 @@ impl Joined {
             Choice::Window => time(&self.below).filter(|ts| self.is_in(*ts, tick)),
             Choice::Nothing => None,
         }
+    }
+
+    /// The column for the age in `table`, and the age.
+    pub(super) fn age(
+        &mut self,
+        choice: Choice,
+        tick: Tick,
+        table: &Table,
+    ) -> Option<(usize, f64)> {
+        let name = self.plan.age.as_ref()?;
+        let is_age = |column: &(Column, _)| column.0 == *name;
+        let place = match self.age_place {
+            Some(place) => place,
+            None => *self.age_place.insert(table.columns.iter().position(is_age)?),
+        };
+        Some((place, self.age_at(choice, tick)?))
     }
 
     fn age_at(&self, choice: Choice, tick: Tick) -> Option<f64> {

@@ -3,7 +3,8 @@
 use super::error::AlignError;
 use super::names::Renamed;
 use crate::error::TrackError;
-use crate::format::RowSource;
+use crate::format::{RowSource, RowText};
+use crate::local::RawRow;
 use crate::row::{Fields, Timestamp};
 use crate::rows::{Rows, SelectedRows};
 
@@ -83,19 +84,42 @@ impl Ticks {
 }
 
 impl TickRows {
-    /// The next time, and the fields of its row.
-    pub(super) fn next(&mut self) -> Option<Result<(Tick, Fields), TrackError>> {
+    /// The next time, and what the track has there.
+    pub(super) fn next(&mut self) -> Option<Result<(Tick, Option<RawRow>), TrackError>> {
         match self {
-            Self::Track { rows, names, after } => Some(rows.next()?.map(|row| {
-                let tick = Tick { ts: row.ts, after: *after };
-                *after = row.ts.as_secs();
-                (tick, names.rename(row.fields))
+            Self::Track { rows, after, .. } => Some(rows.next_raw()?.map(|raw| {
+                let tick = Tick { ts: raw.ts, after: *after };
+                *after = raw.ts.as_secs();
+                (tick, Some(raw))
             })),
             Self::Grid { grid, next } => {
                 let tick = grid.tick(*next)?;
                 *next += 1;
-                Some(Ok((tick, Fields::new())))
+                Some(Ok((tick, None)))
             }
+        }
+    }
+
+    /// The fields that the row has before any are joined.
+    pub(super) fn fields(&mut self, raw: Option<&RawRow>) -> Result<Fields, TrackError> {
+        match (self, raw) {
+            (Self::Track { rows, names, .. }, Some(raw)) => {
+                Ok(names.rename(rows.parse(raw)?.fields))
+            }
+            _ => Ok(Fields::new()),
+        }
+    }
+
+    /// The text of the row before any are joined, with the track's own names.
+    pub(super) fn text<'t>(
+        &mut self,
+        raw: &'t RawRow,
+        form: RowText,
+        out: &'t mut Vec<u8>,
+    ) -> Result<&'t [u8], TrackError> {
+        match self {
+            Self::Track { rows, .. } => rows.text_of(raw, form, out),
+            Self::Grid { .. } => Ok(b"{}"),
         }
     }
 }

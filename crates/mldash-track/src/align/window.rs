@@ -36,6 +36,11 @@ impl Window {
         Self { aggregate, columns: Vec::new() }
     }
 
+    /// Starts a step.
+    pub(super) fn clear(&mut self) {
+        self.columns.clear();
+    }
+
     /// Adds a row. `is_quaternion` tells which columns hold rotations.
     pub(super) fn add(&mut self, fields: Fields, is_quaternion: impl Fn(&str) -> bool) {
         for (place, (name, value)) in fields.into_iter().enumerate() {

@@ -187,9 +187,15 @@ fn number_len(text: &[u8]) -> Option<usize> {
 }
 
 /// The text before each value in the rows so far, and the name that it stands for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RowShape<T> {
     keys: Vec<(Vec<u8>, T)>,
+}
+
+impl<T> Default for RowShape<T> {
+    fn default() -> Self {
+        Self { keys: Vec::new() }
+    }
 }
 
 impl<T: Copy> RowShape<T> {
