@@ -9,6 +9,8 @@ use mldash_bridge::track::{
 };
 
 use super::{jsonl, open, record};
+use crate::decode::encoder::encode;
+use crate::made_bag::{MadeBag, Type, header, with_header};
 
 /// The joined rows as times and fields.
 fn rows(exp: &Experiment, align: &Align) -> Vec<(f64, Fields)> {
@@ -255,4 +257,34 @@ fn columns_are_chosen_and_renamed_for_each_track() {
         let error = refused(&exp, &unknown);
         assert!(error.to_string().contains("has no column `p`; there are: "), "{error}");
     }
+}
+
+/// An orientation within a message, as the definition has it.
+const POSE: Type = (
+    "made_msgs/msg/Pose",
+    with_header!(
+        "std_msgs/Header header\ngeometry_msgs/Quaternion orientation\nfloat64[4] joints\n\
+         ===\nMSG: geometry_msgs/Quaternion\nfloat64 x\nfloat64 y\nfloat64 z\nfloat64 w"
+    ),
+);
+
+#[test]
+fn a_recording_notes_which_lists_were_quaternions() {
+    let half = std::f64::consts::FRAC_1_SQRT_2;
+    let mut bag = MadeBag::new();
+    for (ts, turned) in [(0_u64, [0.0, 0.0, 0.0, 1.0]), (1, [0.0, 0.0, half, half])] {
+        let nanos = (ts + 1) * 1_000_000_000;
+        let pose = encode(|e| header(e, nanos as i64).f64s(&turned).f64s(&turned));
+        bag.add("/pose", POSE, nanos, &pose);
+    }
+    let imported = bag.import("topics: [{topic: /pose, fields: {q: orientation, joints: joints}}]");
+    assert_eq!(imported.done.code, 0, "{}", imported.done.stderr);
+    let align = Align::at_rate(2.0).method(AlignMethod::Linear).with(["pose"]).range(1.5..=1.5);
+    let found = rows(&imported.experiment(), &align).remove(0).1;
+    let third = |name: &str| match found.get(name) {
+        Some(Value::Array(mldash_bridge::track::Array::F64(list))) => list[2],
+        other => panic!("{other:?}"),
+    };
+    assert!((third("pose.q") - std::f64::consts::FRAC_PI_8.sin()).abs() < 1e-12);
+    assert_eq!(third("pose.joints"), half / 2.0);
 }

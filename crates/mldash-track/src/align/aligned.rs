@@ -80,7 +80,7 @@ impl Experiment {
                 let own = chosen(&selection, columns.as_deref(), renames)?;
                 let own = own.iter().filter(|own| **own != TIMESTAMP_COLUMN);
                 givers.add(topic, own.map(|own| names.joined(own)))?;
-                Ticks::Track { selection, names: Renamed::new(names) }
+                Ticks::Track { selection: Box::new(selection), names: Renamed::new(names) }
             }
             Base::Rate(hz) => Ticks::Grid(grid(&align.query, *hz, &joined)?),
         };

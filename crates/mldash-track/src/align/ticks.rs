@@ -60,13 +60,13 @@ impl Grid {
 /// The times, and what the rows there have of their own.
 #[derive(Debug)]
 pub(super) enum Ticks {
-    Track { selection: SelectedRows, names: Renamed },
+    Track { selection: Box<SelectedRows>, names: Renamed },
     Grid(Grid),
 }
 
 /// One pass over the times.
 pub(super) enum TickRows {
-    Track { rows: Rows, names: Renamed, after: f64 },
+    Track { rows: Box<Rows>, names: Renamed, after: f64 },
     Grid { grid: Grid, next: u64 },
 }
 
@@ -76,7 +76,7 @@ impl Ticks {
             Self::Track { selection, names } => {
                 // The first step has no row before it: it begins where the range does.
                 let after = selection.start().next_down();
-                TickRows::Track { rows: selection.rows(), names: names.clone(), after }
+                TickRows::Track { rows: Box::new(selection.rows()), names: names.clone(), after }
             }
             Self::Grid(grid) => TickRows::Grid { grid: *grid, next: 0 },
         }
