@@ -23,6 +23,8 @@ START = 1_700_000_000.0
 
 DUCKDB = """
 import sys, duckdb
+
+duckdb.sql("SET enable_progress_bar = false")
 on, other, out = sys.argv[1:]
 duckdb.sql(f\"\"\"
 COPY (SELECT l.*, r.timestamp AS "arm.timestamp", r.frame_id AS "arm.frame_id", r.position AS "arm.position",

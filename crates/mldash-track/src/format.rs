@@ -17,6 +17,7 @@ use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
 
+use lexical_parse_float::FromLexical;
 use serde_json::Value as Json;
 
 use super::error::TrackError;
@@ -279,7 +280,9 @@ pub(super) fn rows_of(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Parses the number in a row's text.
 pub(super) fn float(text: &[u8]) -> Option<f64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let number = f64::from_lexical(text).ok();
+    // It has no word for what is not finite.
+    number.or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
 }
 
 /// Writes `row` as a JSON object.
@@ -302,5 +305,33 @@ pub(super) fn write(
         #[cfg(feature = "mcap")]
         Format::Mcap => mcap::write(source, out),
         Format::Csv => csv::write(source, export.non_finite, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::float;
+
+    proptest! {
+        #[test]
+        fn numbers_are_parsed_as_rust_parses_them(
+            text in "-?(0|[1-9][0-9]{0,24})([.][0-9]{1,24})?([eE][-+]?[0-9]{1,3})?",
+            bits: u64,
+        ) {
+            for text in [text, f64::from_bits(bits).to_string(), format!("{:e}", f64::from_bits(bits))] {
+                let expected = text.parse::<f64>().ok().map(f64::to_bits);
+                prop_assert_eq!(float(text.as_bytes()).map(f64::to_bits), expected, "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn floats_that_are_not_finite_have_words() {
+        assert_eq!(float(b"Infinity"), Some(f64::INFINITY));
+        assert_eq!(float(b"-Infinity"), Some(f64::NEG_INFINITY));
+        assert!(float(b"NaN").is_some_and(f64::is_nan));
+        assert_eq!(float(b"x"), None);
     }
 }
