@@ -47,9 +47,12 @@ impl From<TrackError> for Failure {
             TrackError::Name(_)
             | TrackError::Environment(_)
             | TrackError::Remote(RemoteError::Url { .. })
-            | TrackError::Align(AlignError::Twice(_) | AlignError::Tolerance(_)) => {
-                Self::Usage(error.into())
-            }
+            | TrackError::Align(
+                AlignError::Twice(_)
+                | AlignError::Tolerance(_)
+                | AlignError::Rate(_)
+                | AlignError::NothingToJoin,
+            ) => Self::Usage(error.into()),
             error => Self::Failed(error.into()),
         }
     }

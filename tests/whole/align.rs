@@ -1,5 +1,9 @@
 //! Tracks joined by time, from the library and from `mldash_bridge align`.
 
+mod command;
+mod methods;
+mod tables;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -8,8 +12,7 @@ use mldash_bridge::track::{
 };
 use proptest::prelude::*;
 
-use crate::parquet_table::ParquetTable;
-use crate::program::{Done, program};
+use command::align;
 
 const RUN: &str = "alice/warehouse/run-1";
 
@@ -27,10 +30,6 @@ fn record(exp: &Experiment, topic: &str, column: &str, times: &[f64]) {
 fn jsonl(exp: &Experiment, align: &Align) -> Vec<String> {
     let text = exp.align(align).unwrap().export(Format::Jsonl).unwrap();
     String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
-}
-
-fn align(root: &Path, args: &[&str]) -> Done {
-    program(["align", RUN].iter().chain(args)).arg("--root").arg(root).run()
 }
 
 #[test]
@@ -130,47 +129,6 @@ fn a_joined_column_whose_name_is_taken_is_told_apart_and_the_reference_keeps_its
     record(&exp, "odom", "pose:timestamp", &[1.0]);
     let clash = exp.align(&Align::on("odom").with(["pose"])).unwrap_err();
     assert!(matches!(clash, TrackError::Align(AlignError::ColumnTwice { .. })), "{clash}");
-}
-
-#[test]
-fn the_command_writes_joined_rows_and_says_what_it_can_not_join() {
-    let root = tempfile::tempdir().unwrap();
-    let exp = open(root.path());
-    record(&exp, "camera", "frame", &[1.0, 2.0, 3.0]);
-    record(&exp, "robot/pose", "q", &[1.9, f64::MAX]);
-    record(&exp, "arm", "j", &[2.1]);
-    exp.close().unwrap();
-
-    let with = ["--on", "camera", "--with", "robot/pose,arm", "--end", "2.5"];
-    let done =
-        align(root.path(), &[&with[..], &["--method", "nearest", "--tolerance", "0.5"]].concat());
-    assert_eq!(done.code, 0, "{}", done.stderr);
-    assert_eq!(
-        done.text(),
-        "{\"timestamp\":1.0,\"frame\":1.0}\n\
-         {\"timestamp\":2.0,\"frame\":2.0,\"robot/pose.timestamp\":1.9,\"robot/pose.q\":1.9,\
-         \"arm.timestamp\":2.1,\"arm.j\":2.1}\n"
-    );
-
-    let file = root.path().join("aligned.jsonl");
-    let to_file = ["--on", "camera", "--with", "arm", "-o", file.to_str().unwrap()];
-    assert_eq!(align(root.path(), &to_file).text(), "");
-    assert_eq!(std::fs::read_to_string(file).unwrap().lines().count(), 3);
-
-    let table = root.path().join("aligned.parquet");
-    align(root.path(), &["--on", "camera", "--with", "arm", "-o", table.to_str().unwrap()]);
-    let reader = Experiment::open_read_only(RUN, root.path()).unwrap();
-    let aligned = reader.align(&Align::on("camera").with(["arm"])).unwrap();
-    let rows: Vec<_> = aligned.rows().map(Result::unwrap).collect();
-    ParquetTable::read(&std::fs::read(table).unwrap()).assert_holds(&rows);
-
-    let absent = align(root.path(), &["--on", "camera", "--with", "leg"]);
-    assert_eq!(absent.code, 1);
-    assert!(absent.stderr.contains("`leg`") && absent.stderr.contains("robot/pose"));
-    let twice = align(root.path(), &["--on", "camera", "--with", "arm,arm"]);
-    assert_eq!(twice.code, 2, "{}", twice.stderr);
-    let negative = align(root.path(), &["--on", "camera", "--with", "arm", "--tolerance=-1"]);
-    assert_eq!(negative.code, 2, "{}", negative.stderr);
 }
 
 proptest! {

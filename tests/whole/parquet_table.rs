@@ -174,7 +174,8 @@ fn integer(value: &Value) -> Option<i128> {
     }
 }
 
-fn is_same(value: &Value, cell: &Cell) -> bool {
+/// Whether a cell holds this value, an integer possibly widened.
+pub fn is_same(value: &Value, cell: &Cell) -> bool {
     match (value, cell) {
         (Value::Null, Cell::Null) => true,
         (Value::Bool(a), Cell::Bool(b)) => a == b,

@@ -169,6 +169,13 @@ impl Decoder {
         &self.columns.types
     }
 
+    /// The columns that are lists of a message's components, with its type: points, vectors and
+    /// quaternions.
+    pub fn column_messages(&self) -> impl Iterator<Item = (&Column, &TypeName)> {
+        let columns = self.columns.names.iter().zip(&self.columns.messages);
+        columns.filter_map(|(name, message)| Some((name, message.as_ref()?)))
+    }
+
     /// The columns that are byte arrays of variable length, which [`Layout::byte_arrays`] may keep
     /// out of rows.
     pub fn byte_array_columns(&self) -> &[LeftOutColumn] {

@@ -21,6 +21,9 @@ pub(super) fn row_schema(
             schema = schema.column(name.clone(), ty.clone());
         }
     }
+    for (name, message) in decoder.column_messages() {
+        schema = schema.message(name.clone(), message.to_string());
+    }
     for (name, ty) in times.column_types() {
         schema = schema.column(name, ty);
     }

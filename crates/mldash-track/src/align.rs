@@ -1,259 +1,269 @@
-//! Tracks joined by time: one row per row of one track, with the values that the others held at
-//! that time. Every track is read once, in step; nothing is loaded whole.
+//! Tracks joined by time: one row per row of one track, or per tick of a fixed rate, with the values
+//! that the others had then. Every track is read in step, forwards; nothing is loaded whole.
 
+mod aligned;
+mod error;
+mod interpolate;
 mod join;
 mod names;
+mod ticks;
+mod window;
 
-use std::collections::HashSet;
-use std::io::Write;
 use std::ops::RangeBounds;
 
-use super::error::TrackError;
-use super::experiment::Experiment;
-use super::format::{self, About, Export, RowSource, RowStream};
 use super::query::Query;
-use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN};
-use super::rows::{Rows, SelectedRows};
-use join::Joined;
-use names::Prefix;
+pub use aligned::{Aligned, AlignedRows};
+pub use error::AlignError;
 
-/// Which tracks to join, and how; for [`Experiment::align`].
+/// Which tracks to join, when, and how; for [`Experiment::align`](super::Experiment::align).
 ///
 /// ```
-/// use mldash_track::{Align, AlignMethod};
-/// let align = Align::on("camera/info")
-///     .with(["robot/pose", "arm/joints"])
-///     .method(AlignMethod::Nearest)
-///     .tolerance(0.02);
+/// use mldash_track::{Align, AlignMethod, Join, Missing};
+/// let joints = Join::track("arm/joints")
+///     .method(AlignMethod::Linear)
+///     .columns(["position"])
+///     .rename("position", "q")
+///     .age("q.age");
+/// let align = Align::on("camera/info").join(joints).with(["robot/pose"]).tolerance(0.02);
+/// let grid = Align::at_rate(20.0).with(["robot/pose"]).missing(Missing::Drop).range(10.0..=60.0);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Align {
-    on: String,
-    with: Vec<String>,
-    method: AlignMethod,
-    tolerance_secs: f64,
+    base: Base,
+    joins: Vec<Join>,
+    defaults: Rules,
     query: Query,
 }
 
-/// Which row of another track to join at a time.
+/// When there is a row.
+#[derive(Clone, Debug, PartialEq)]
+enum Base {
+    /// At each row of a track, which also gives its columns.
+    Track { topic: String, columns: Option<Vec<String>>, renames: Vec<(String, String)> },
+    /// So many times a second.
+    Rate(f64),
+}
+
+/// A track to join, and how; for [`Align::join`]. What it leaves open is as [`Align`] says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Join {
+    topic: String,
+    rules: Rules,
+    columns: Option<Vec<String>>,
+    renames: Vec<(String, String)>,
+    age: Option<String>,
+    quaternions: Vec<String>,
+}
+
+/// How to join, as far as it is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Rules {
+    method: Option<AlignMethod>,
+    tolerance_secs: Option<f64>,
+    missing: Option<Missing>,
+}
+
+/// Which values of another track belong to a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AlignMethod {
-    /// The last row at or before it: what was known at that time.
+    /// Those of the last row at or before it: what was known at that time.
     #[default]
     Floor,
-    /// The nearest row; of two equally near, the earlier.
+    /// Those of the nearest row; of two equally near, the earlier.
     Nearest,
+    /// Those on the line between the rows before and after it. Numbers, and lists of numbers of one
+    /// length, become floats; quaternions turn along the shortest arc. Other values are those of the
+    /// row before. There is nothing before the first row and after the last.
+    Linear,
+    /// What the rows of the step that ends at the time come to: those after the row or tick before,
+    /// up to this one.
+    Window(Aggregate),
+}
+
+/// What the values of a column within a step come to. Nulls are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregate {
+    /// The mean of numbers, item by item of lists of one length, as floats; of quaternions, the
+    /// direction of their sum. Of other values, the last.
+    Mean,
+    /// The smallest number, item by item of lists of one length; of other values, the last.
+    Min,
+    /// The largest number, item by item of lists of one length; of other values, the last.
+    Max,
+    /// The last value of each column.
+    Last,
+    /// How many values the column had. Zero is a number: then nothing is missing.
+    Count,
+}
+
+/// What becomes of a time at which a track has nothing to join.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// The row lacks the track's columns.
+    #[default]
+    Null,
+    /// The row has the values of the track's last row at or before the time, however old; before
+    /// the first row it lacks them.
+    Hold,
+    /// There is no row at that time.
+    Drop,
+    /// The join fails there, with [`AlignError::Missing`].
+    Error,
 }
 
 impl Align {
-    /// Creates one row per row of the track `on`.
+    /// Creates one row per row of the track `topic`, with its columns under their own names.
     pub fn on(topic: impl Into<String>) -> Self {
-        Self {
-            on: topic.into(),
-            with: Vec::new(),
-            method: AlignMethod::default(),
-            tolerance_secs: f64::INFINITY,
-            query: Query::all(),
-        }
+        Self::new(Base::Track { topic: topic.into(), columns: None, renames: Vec::new() })
     }
 
-    /// Joins these tracks. Their columns are named `<topic>.<column>`, or `<topic>:<column>` where
-    /// one of these names is taken.
+    /// Creates `hz` rows a second: row `i` is at `start + i / hz` seconds. The grid starts where the
+    /// [`range`](Self::range) does, else at the first time at which all tracks have a row. Its end
+    /// is that of the range, else the time of the last row of any track.
+    pub fn at_rate(hz: f64) -> Self {
+        Self::new(Base::Rate(hz))
+    }
+
+    fn new(base: Base) -> Self {
+        Self { base, joins: Vec::new(), defaults: Rules::default(), query: Query::all() }
+    }
+
+    /// Joins a track.
+    pub fn join(mut self, join: impl Into<Join>) -> Self {
+        self.joins.push(join.into());
+        self
+    }
+
+    /// Joins these tracks, with all their columns.
     pub fn with<T: Into<String>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
-        self.with.extend(topics.into_iter().map(Into::into));
+        self.joins.extend(topics.into_iter().map(Join::track));
         self
     }
 
-    /// Sets which of their rows to join at a time.
+    /// Sets which values to join, for tracks that say nothing else.
     pub fn method(mut self, method: AlignMethod) -> Self {
-        self.method = method;
+        self.defaults.method = Some(method);
         self
     }
 
-    /// Skips rows that are further away than this, in seconds.
+    /// Leaves rows out that are further away than this, in seconds, for tracks that say nothing
+    /// else. Without a tolerance, no row is too far.
     pub fn tolerance(mut self, secs: f64) -> Self {
-        self.tolerance_secs = secs;
+        self.defaults.tolerance_secs = Some(secs);
         self
     }
 
-    /// Uses only the rows of `on` whose `_ts`, in seconds, lies in `range`.
+    /// Sets what becomes of a time without anything to join, for tracks that say nothing else.
+    pub fn missing(mut self, missing: Missing) -> Self {
+        self.defaults.missing = Some(missing);
+        self
+    }
+
+    /// Uses only times, in seconds, in `range`.
     pub fn range(mut self, range: impl RangeBounds<f64>) -> Self {
         self.query = Query::range(range);
         self
     }
-}
 
-/// Why tracks can't be joined.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum AlignError {
-    /// A track that was not recorded.
-    #[error("there is no track `{topic}` to align; there are: {}", existing.join(", "))]
-    NoTrack {
-        /// The requested topic.
-        topic: String,
-        /// The existing topics.
-        existing: Vec<String>,
-    },
-    /// A track would be joined twice.
-    #[error("track `{0}` is named twice; name it once")]
-    Twice(String),
-    /// Two columns of the joined rows would have one name.
-    #[error(
-        "tracks `{first}` and `{second}` would both give column `{column}`; join them separately"
-    )]
-    ColumnTwice {
-        /// Its name in the joined rows.
-        column: String,
-        /// A track with this column.
-        first: String,
-        /// The other one.
-        second: String,
-    },
-    /// The tolerance is not a number from 0 up.
-    #[error("the tolerance must be a number of seconds from 0 up, got {0}")]
-    Tolerance(f64),
-}
-
-/// Tracks joined by time, as a snapshot from when they were aligned. Each row has the columns of
-/// the track that it is aligned on under their own names. For every other track it has
-/// `<topic>.<column>` and, as `<topic>.timestamp`, the time of the row that was found. These are
-/// absent if no row was found.
-///
-/// If one of a track's names would equal another column's, all of them have `:` in place of the
-/// first dot. An example is `pose.pose.position` of the track `pose` beside a track of odometry.
-#[derive(Debug)]
-pub struct Aligned {
-    on: SelectedRows,
-    on_columns: HashSet<String>,
-    with: Vec<(SelectedRows, Prefix)>,
-    method: AlignMethod,
-    tolerance_secs: f64,
-}
-
-/// Joined rows in order of time.
-pub struct AlignedRows {
-    on: Rows,
-    with: Vec<Joined>,
-}
-
-impl Experiment {
-    /// Joins tracks by time.
-    ///
-    /// ```
-    /// # use mldash_track::{fields, Align, Experiment, Format, Options};
-    /// # let root = tempfile::tempdir()?;
-    /// # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
-    /// exp.tracks("camera").append(fields! { "frame": 7 }, 1.0)?;
-    /// exp.tracks("arm").append(fields! { "q": [0.5, 1.5] }, 0.98)?;
-    /// let aligned = exp.align(&Align::on("camera").with(["arm"]).tolerance(0.05))?;
-    /// let text = String::from_utf8(aligned.export(Format::Jsonl)?)?;
-    /// assert_eq!(text, r#"{"timestamp":1.0,"frame":7,"arm.timestamp":0.98,"arm.q":[0.5,1.5]}"#);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Fails if a track was not recorded or is named twice, the tolerance is not a number from 0
-    /// up, or the store can't be read.
-    pub fn align(&self, align: &Align) -> Result<Aligned, TrackError> {
-        if align.tolerance_secs.is_nan() || align.tolerance_secs < 0.0 {
-            return Err(AlignError::Tolerance(align.tolerance_secs).into());
+    /// Keeps only these columns of the track that the others are joined to. Says nothing about a
+    /// fixed rate, which has no columns.
+    pub fn columns<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        if let Base::Track { columns, .. } = &mut self.base {
+            *columns = Some(names.into_iter().map(Into::into).collect());
         }
-        let on = self.select_recorded(&align.on, &align.query)?;
-        let with: Vec<SelectedRows> = (align.with.iter())
-            .map(|topic| self.select_recorded(topic, &Query::all())?.reaching(&align.query))
-            .collect::<Result<_, _>>()?;
-        let prefixes = names::prefixes(&on, &with)?;
-        let with = with.into_iter().zip(prefixes).collect();
-        let on_columns = on.columns().into_iter().collect();
-        let (method, tolerance_secs) = (align.method, align.tolerance_secs);
-        Ok(Aligned { on, on_columns, with, method, tolerance_secs })
+        self
     }
 
-    /// A misspelt name must not look like a track without rows.
-    fn select_recorded(&self, topic: &str, query: &Query) -> Result<SelectedRows, TrackError> {
-        let selection = self.tracks(topic).select(query)?;
-        if !selection.exists() {
-            let existing = self.list()?.into_iter().map(|track| track.topic).collect();
-            return Err(AlignError::NoTrack { topic: topic.to_owned(), existing }.into());
+    /// Gives a column of the track that the others are joined to another name. Says nothing about a
+    /// fixed rate.
+    pub fn rename(mut self, column: impl Into<String>, name: impl Into<String>) -> Self {
+        if let Base::Track { renames, .. } = &mut self.base {
+            renames.push((column.into(), name.into()));
         }
-        Ok(selection)
+        self
     }
 }
 
-impl Aligned {
-    /// Iterates over the joined rows from the first. Every call gives the same rows.
-    pub fn rows(&self) -> AlignedRows {
-        let with = self.with.iter();
-        AlignedRows {
-            on: self.on.rows(),
-            with: with
-                .map(|(s, prefix)| Joined::new(s, prefix, self.method, self.tolerance_secs))
-                .collect(),
+impl Join {
+    /// Joins the track `topic`. Its columns are named `<topic>.<column>`, or `<topic>:<column>` where
+    /// one of these names is taken.
+    pub fn track(topic: impl Into<String>) -> Self {
+        Self {
+            topic: topic.into(),
+            rules: Rules::default(),
+            columns: None,
+            renames: Vec::new(),
+            age: None,
+            quaternions: Vec::new(),
         }
     }
 
-    /// Returns the joined rows as a file.
-    ///
-    /// # Errors
-    /// Fails if the store can't be read.
-    pub fn export(&self, export: impl Into<Export>) -> Result<Vec<u8>, TrackError> {
-        let mut out = Vec::new();
-        self.export_to(export, &mut out)?;
-        Ok(out)
+    /// Sets which of its values belong to a time.
+    pub fn method(mut self, method: AlignMethod) -> Self {
+        self.rules.method = Some(method);
+        self
     }
 
-    /// Like [`export`](Self::export), but writes to `out` as it goes.
-    ///
-    /// # Errors
-    /// Fails if the store can't be read or `out` can't be written.
-    pub fn export_to(
-        &self,
-        export: impl Into<Export>,
-        out: &mut (dyn Write + Send),
-    ) -> Result<(), TrackError> {
-        format::write(export.into(), self, out)
-    }
-}
-
-impl RowSource for Aligned {
-    type Rows = AlignedRows;
-
-    fn rows(&self) -> AlignedRows {
-        self.rows()
+    /// Leaves rows out that are further away than this, in seconds. Under
+    /// [`Linear`](AlignMethod::Linear), both rows must be as near.
+    pub fn tolerance(mut self, secs: f64) -> Self {
+        self.rules.tolerance_secs = Some(secs);
+        self
     }
 
-    fn declared(&self) -> Vec<(Column, ColumnType)> {
-        let joined = self.with.iter().flat_map(|(selection, prefix)| {
-            let timestamp = (TIMESTAMP_COLUMN.into(), ColumnType::Float);
-            let columns = [timestamp].into_iter().chain(selection.declared());
-            columns.map(|(name, ty)| (prefix.joined(&name), ty))
-        });
-        self.on.declared().into_iter().chain(joined).collect()
+    /// Sets what becomes of a time without anything to join.
+    pub fn missing(mut self, missing: Missing) -> Self {
+        self.rules.missing = Some(missing);
+        self
     }
 
-    fn group(&self, column: &str) -> usize {
-        let with = self.with.iter().position(|(_, prefix)| prefix.is_of(column));
-        with.filter(|_| !self.on_columns.contains(column)).map_or(0, |place| place + 1)
+    /// Joins only these columns; `timestamp`, the time of the row, only if it is one of them.
+    pub fn columns<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.columns = Some(names.into_iter().map(Into::into).collect());
+        self
     }
 
-    fn about(&self) -> About {
-        About::topic(self.on.topic().to_owned(), true)
+    /// Gives a column, or `timestamp`, this name in the joined rows.
+    pub fn rename(mut self, column: impl Into<String>, name: impl Into<String>) -> Self {
+        self.renames.push((column.into(), name.into()));
+        self
     }
-}
 
-impl Iterator for AlignedRows {
-    type Item = Result<Row, TrackError>;
+    /// Adds a column of this name: how old the joined values are, in seconds. This is the time
+    /// minus that of the row, and below zero if the row is later. Under
+    /// [`Linear`](AlignMethod::Linear) it is the distance to the farther of the two rows, and in a
+    /// [`Window`](AlignMethod::Window) the age of its last row.
+    pub fn age(mut self, name: impl Into<String>) -> Self {
+        self.age = Some(name.into());
+        self
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let row = self.on.next()?;
-        Some(row.and_then(|mut row| {
-            for joined in &mut self.with {
-                joined.add_to(&mut row.fields, row.ts)?;
-            }
-            Ok(row)
-        }))
+    /// Takes these columns for quaternions `[x, y, z, w]`, besides those that were recorded from a
+    /// `geometry_msgs/msg/Quaternion`.
+    pub fn quaternions<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.quaternions = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The name of the track.
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 }
 
-impl RowStream for AlignedRows {}
+impl<T: Into<String>> From<T> for Join {
+    fn from(topic: T) -> Self {
+        Self::track(topic)
+    }
+}
+
+impl Rules {
+    /// These rules, and `defaults` for what they leave open.
+    fn or(self, defaults: Self) -> Self {
+        Self {
+            method: self.method.or(defaults.method),
+            tolerance_secs: self.tolerance_secs.or(defaults.tolerance_secs),
+            missing: self.missing.or(defaults.missing),
+        }
+    }
+}

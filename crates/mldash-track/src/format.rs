@@ -10,17 +10,20 @@ mod mocap;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod survey;
+mod table;
 mod typed;
 
 use std::fmt;
 use std::io::Write;
 use std::str::FromStr;
 
+use lexical_parse_float::FromLexical;
 use serde_json::Value as Json;
 
 use super::error::TrackError;
 use super::json::{JsonWriter, NonFinite};
-use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN};
+use super::row::{Row, TIMESTAMP_COLUMN};
+pub(super) use table::{Place, RowSink, Table, typed_columns};
 
 /// A file format for reading a track. The shapes are those of ML-Dash's own reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,14 +183,8 @@ pub(super) trait RowSource {
         vec![self.rows()]
     }
 
-    /// The declared columns, whether any row has them or not.
-    fn declared(&self) -> Vec<(Column, ColumnType)>;
-
-    /// The group that a column belongs to. Groups with lower numbers come first.
-    fn group(&self, column: &str) -> usize {
-        let _one_for_all = column;
-        0
-    }
+    /// Looks through the rows for their columns.
+    fn table(&self) -> Result<Table, TrackError>;
 
     /// What else is known about the rows.
     fn about(&self) -> About;
@@ -230,6 +227,13 @@ pub(super) trait RowStream: Iterator<Item = Result<Row, TrackError>> {
             out.push(b'\n');
         }))
     }
+
+    /// Passes the rows at hand to `sink`; `None` at the end. `table` is that of their source.
+    fn next_into(
+        &mut self,
+        table: &Table,
+        sink: &mut impl RowSink,
+    ) -> Option<Result<(), TrackError>>;
 }
 
 /// The form of a row's JSON text.
@@ -276,7 +280,9 @@ pub(super) fn rows_of(lines: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Parses the number in a row's text.
 pub(super) fn float(text: &[u8]) -> Option<f64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
+    let number = f64::from_lexical(text).ok();
+    // It has no word for what is not finite.
+    number.or_else(|| std::str::from_utf8(text).ok()?.parse().ok())
 }
 
 /// Writes `row` as a JSON object.
@@ -299,5 +305,33 @@ pub(super) fn write(
         #[cfg(feature = "mcap")]
         Format::Mcap => mcap::write(source, out),
         Format::Csv => csv::write(source, export.non_finite, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::float;
+
+    proptest! {
+        #[test]
+        fn numbers_are_parsed_as_rust_parses_them(
+            text in "-?(0|[1-9][0-9]{0,24})([.][0-9]{1,24})?([eE][-+]?[0-9]{1,3})?",
+            bits: u64,
+        ) {
+            for text in [text, f64::from_bits(bits).to_string(), format!("{:e}", f64::from_bits(bits))] {
+                let expected = text.parse::<f64>().ok().map(f64::to_bits);
+                prop_assert_eq!(float(text.as_bytes()).map(f64::to_bits), expected, "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn floats_that_are_not_finite_have_words() {
+        assert_eq!(float(b"Infinity"), Some(f64::INFINITY));
+        assert_eq!(float(b"-Infinity"), Some(f64::NEG_INFINITY));
+        assert!(float(b"NaN").is_some_and(f64::is_nan));
+        assert_eq!(float(b"x"), None);
     }
 }

@@ -207,7 +207,7 @@ mod slice;
 mod state;
 mod track;
 
-pub use align::{Align, AlignError, AlignMethod, Aligned, AlignedRows};
+pub use align::{Aggregate, Align, AlignError, AlignMethod, Aligned, AlignedRows, Join, Missing};
 pub use buffer::{Appended, WhenFull};
 pub use byte_bound::ByteBound;
 pub use error::TrackError;

@@ -53,6 +53,11 @@ impl Query {
         self
     }
 
+    /// Selects the columns that `columns` keeps.
+    pub(super) fn keeping(self, columns: Columns) -> Self {
+        Self { columns, ..self }
+    }
+
     /// The selected columns; `None` means all.
     pub(super) fn column_names(&self) -> Option<&[String]> {
         match &self.columns {

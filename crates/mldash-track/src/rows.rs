@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::error::TrackError;
-use super::format::{About, RowSource, RowStream, RowText, write_row};
+use super::format::{About, RowSink, RowSource, RowStream, RowText, Table, rows_of, write_row};
 use super::json::{Columns, JsonRowError, RowParser, project_row};
 use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata, load_schema_if_readable};
 use super::query::Query;
 use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN, Timestamp};
+
+/// The type of messages whose lists `[x, y, z, w]` are rotations.
+const QUATERNION: &str = "geometry_msgs/msg/Quaternion";
 
 /// The rows that a query selects from a snapshot of a track's file. It can be iterated more than
 /// once. Every pass gives the same rows, whatever is recorded meanwhile.
@@ -19,6 +22,8 @@ pub(super) struct SelectedRows {
     notes: serde_json::Map<String, serde_json::Value>,
     /// The declared columns, selected or not.
     declared: Vec<(Column, ColumnType)>,
+    /// The columns that were recorded from quaternions.
+    quaternions: Vec<Column>,
     snapshot: Option<Snapshot>,
     query: Query,
 }
@@ -30,12 +35,25 @@ impl SelectedRows {
         let notes = metadata.map(|metadata| metadata.extra).unwrap_or_default();
         let snapshot = Snapshot::open(folder)?;
         // After the rows: declarations are stored before their rows.
-        let declared = load_schema_if_readable(folder).columns();
-        Ok(Self { topic, notes, declared, snapshot, query })
+        let schema = load_schema_if_readable(folder);
+        let declared = schema.columns();
+        let quaternions = schema.columns_of_message(QUATERNION);
+        Ok(Self { topic, notes, declared, quaternions, snapshot, query })
     }
 
     pub(super) fn topic(&self) -> &str {
         &self.topic
+    }
+
+    /// The selected ones of the declared columns, whether any row has them or not.
+    pub(super) fn declared(&self) -> Vec<(Column, ColumnType)> {
+        let is_selected = |(name, _): &&(Column, ColumnType)| self.query.columns.keeps(name);
+        self.declared.iter().filter(is_selected).cloned().collect()
+    }
+
+    /// Which columns are selected.
+    pub(super) fn kept_columns(&self) -> &Columns {
+        &self.query.columns
     }
 
     /// Returns true if anything was recorded under the topic.
@@ -50,12 +68,28 @@ impl SelectedRows {
         stored.into_iter().chain(declared).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Selects all columns, from the row in effect when `query` starts to the row after its end.
-    pub(super) fn reaching(mut self, query: &Query) -> Result<Self, TrackError> {
+    /// The columns that were recorded from quaternions, selected or not.
+    pub(super) fn quaternions(&self) -> &[Column] {
+        &self.quaternions
+    }
+
+    /// The times of the first and the last row of the track, selected or not.
+    pub(super) fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.snapshot.as_ref()?.span()
+    }
+
+    /// The smallest selected time in seconds, inclusive.
+    pub(super) fn start(&self) -> f64 {
+        self.query.start()
+    }
+
+    /// Selects the same columns, from the row in effect at `start` to the row after `end`.
+    pub(super) fn reaching(mut self, start: f64, end: f64) -> Result<Self, TrackError> {
         if let Some(mut lookup) = self.lookup() {
-            let start = lookup.floor(query.start())?.map_or(query.start(), Timestamp::as_secs);
-            let end = lookup.ceil(query.end())?.map_or(query.end(), Timestamp::as_secs);
-            self.query = Query::range(start..=end);
+            let first = lookup.floor(start)?.map_or(start, Timestamp::as_secs);
+            let last = lookup.ceil(end)?.map_or(end, Timestamp::as_secs);
+            let columns = self.query.columns;
+            self.query = Query::range(first..=last).keeping(columns);
         }
         Ok(self)
     }
@@ -72,6 +106,7 @@ impl SelectedRows {
             left: self.query.limit,
             parser: RowParser::default(),
             columns: self.query.columns.clone(),
+            lines: Vec::new(),
         }
     }
 
@@ -90,6 +125,8 @@ pub struct Rows {
     left: Option<u64>,
     parser: RowParser,
     columns: Columns,
+    /// Room for the texts of rows.
+    lines: Vec<u8>,
 }
 
 impl Rows {
@@ -118,6 +155,22 @@ impl Rows {
     /// Parses `raw` into a row with the selected columns.
     pub(super) fn parse(&mut self, raw: &RawRow) -> Result<Row, TrackError> {
         parse(raw, &mut self.parser, &self.columns, &self.topic)
+    }
+
+    /// The text of a row in the form of `text`, as a line of the store if it is one, else in `out`.
+    /// A line may have columns that are not selected.
+    pub(super) fn text_of<'t>(
+        &mut self,
+        raw: &'t RawRow,
+        text: RowText,
+        out: &'t mut Vec<u8>,
+    ) -> Result<&'t [u8], TrackError> {
+        if let (Some(line), RowText::AsStored) = (raw.single_line(), text) {
+            return Ok(line);
+        }
+        out.clear();
+        self.write_json(raw, text, out)?;
+        Ok(out)
     }
 
     fn write_json(
@@ -190,9 +243,8 @@ impl RowSource for SelectedRows {
         starts.zip(ends).map(|(start, end)| self.rows_between(start, end)).collect()
     }
 
-    fn declared(&self) -> Vec<(Column, ColumnType)> {
-        let is_selected = |(name, _): &&(Column, ColumnType)| self.query.columns.keeps(name);
-        self.declared.iter().filter(is_selected).cloned().collect()
+    fn table(&self) -> Result<Table, TrackError> {
+        Table::of(self)
     }
 
     fn about(&self) -> About {
@@ -223,5 +275,31 @@ impl RowStream for Rows {
             out.push(b'\n');
             Ok(())
         }))
+    }
+
+    fn next_into(
+        &mut self,
+        table: &Table,
+        sink: &mut impl RowSink,
+    ) -> Option<Result<(), TrackError>> {
+        let text = table.sections.first()?.text;
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.clear();
+        let taken = match self.next_block(text, &mut lines) {
+            Ok(0) => match self.next_raw()? {
+                Ok(raw) => self.text_of(&raw, text, &mut lines).and_then(|row| {
+                    sink.text(0, row)?;
+                    sink.end()
+                }),
+                Err(error) => Err(error),
+            },
+            Ok(_) => rows_of(&lines).try_for_each(|row| {
+                sink.text(0, row)?;
+                sink.end()
+            }),
+            Err(error) => Err(error),
+        };
+        self.lines = lines;
+        Some(taken)
     }
 }

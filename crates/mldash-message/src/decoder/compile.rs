@@ -14,7 +14,7 @@ use super::paths::{
 use super::program::{StampPart, Target};
 use super::reader::Hop;
 use super::row::{ColumnOrder, Columns};
-use super::types::{byte_array, column_type};
+use super::types::{byte_array, column_type, message_of};
 use super::{Decoder, Each};
 use mldash_track::{Column, TIMESTAMP_COLUMN};
 
@@ -44,6 +44,7 @@ pub(super) fn compile(
     let column_hops: Vec<&[Hop]> = column_hops.map(|(hops, _)| &hops[..]).collect();
     let types = column_hops.iter().map(|hops| column_type(element, hops, layout.byte_arrays));
     let types = types.collect();
+    let messages = column_hops.iter().map(|hops| message_of(element, hops)).collect();
     let byte_arrays = wanted.columns.iter().zip(&column_hops);
     let byte_arrays = byte_arrays.filter_map(|(name, hops)| byte_array(element, hops, name));
     let byte_arrays = byte_arrays.collect();
@@ -58,7 +59,13 @@ pub(super) fn compile(
         each: None,
         rows: Layer::default().program(BODY_ALIGN),
         after: Layer::default().program(BODY_ALIGN),
-        columns: Columns { names: wanted.columns, types, byte_arrays, order: wanted.order },
+        columns: Columns {
+            names: wanted.columns,
+            types,
+            messages,
+            byte_arrays,
+            order: wanted.order,
+        },
         names: layout.names.len(),
         has_stamp_source,
         notes_stamp: wanted.notes_stamp,

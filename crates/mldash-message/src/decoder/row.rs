@@ -2,6 +2,7 @@
 
 use super::program::{StampPart, Target};
 use super::{Element, LeftOut, LeftOutColumn};
+use crate::type_name::TypeName;
 use mldash_track::{Column, ColumnType, Fields, Timestamp, Value};
 
 const NANOS_PER_SEC: u32 = 1_000_000_000;
@@ -23,6 +24,8 @@ pub(super) struct RowBuilder<'a> {
 pub(super) struct Columns {
     pub(super) names: Vec<Column>,
     pub(super) types: Vec<ColumnType>,
+    /// The messages whose components they are, for points, vectors and quaternions.
+    pub(super) messages: Vec<Option<TypeName>>,
     /// Those that are byte arrays of variable length.
     pub(super) byte_arrays: Vec<LeftOutColumn>,
     /// Whether the bytes contain them in this order.

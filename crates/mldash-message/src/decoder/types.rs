@@ -4,6 +4,7 @@
 use super::super::definition::{Arity, ElementType, FieldType, MessageType, Primitive, Role};
 use super::super::layout::ByteArrays;
 use super::super::path::Slice;
+use super::super::type_name::TypeName;
 use super::LeftOutColumn;
 use super::reader::Hop;
 use mldash_track::{Column, ColumnType};
@@ -40,6 +41,18 @@ pub(super) fn byte_array(
     let (field, slice) = end?;
     let is_whole = field.ty.is_byte_array() && !matches!(slice, Some(Slice::Index(_)));
     is_whole.then(|| LeftOutColumn { name: name.clone(), path: path.join(".").into() })
+}
+
+/// The type of the one message whose components are the list in the column that `hops` lead to: a
+/// point, vector or quaternion.
+pub(super) fn message_of(message: &MessageType, hops: &[Hop]) -> Option<TypeName> {
+    let mut message = message;
+    for hop in hops {
+        let field = &message.fields().get(hop.field)?.ty;
+        let is_one = field.arity == Arity::One || matches!(hop.slice, Some(Slice::Index(_)));
+        message = field.message().filter(|_| is_one)?;
+    }
+    matches!(message.role(), Role::Vector(_)).then(|| message.name().clone())
 }
 
 struct Types {
@@ -178,6 +191,21 @@ mod tests {
         let layout = Layout { byte_arrays: ByteArrays::LeaveOut, ..Layout::default() };
         let poses = "poses: list<struct<x: double, names: list<string>, at: list<double>>>";
         assert!(columns(&layout).contains(&poses.to_owned()));
+    }
+
+    #[test]
+    fn a_list_of_components_is_known_by_its_message_and_a_list_of_messages_is_not() {
+        let paths = ["at", "poses[0].at", "poses.at", "poses[::2].at", "at.x", "seq"];
+        let field =
+            |path: &&str| SelectedField { column: (*path).to_owned(), path: path.parse().unwrap() };
+        let fields = FieldSelection::Only(paths.iter().map(field).collect());
+        let ty = MessageType::from_bundle(&"a_msgs/msg/A".parse().unwrap(), POSE).unwrap();
+        let decoder = Decoder::compile(&ty, &Layout { fields, ..Layout::default() }).unwrap();
+        let found = decoder.column_messages().map(|(name, ty)| format!("{name}: {ty}"));
+        assert_eq!(
+            found.collect::<Vec<_>>(),
+            ["at: geometry_msgs/msg/Point", "poses[0].at: geometry_msgs/msg/Point"]
+        );
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::ops::Range;
 
 use csv::{ByteRecord, Terminator, WriterBuilder};
 
-use super::survey::{Places, Survey};
-use super::{RowSource, RowStream, rows_of, typed};
+use super::survey::Places;
+use super::{RowSource, RowStream, rows_of};
 use crate::error::TrackError;
 use crate::json::{NonFinite, RowShape, ScanError, Scanner};
-use crate::row::TIMESTAMP_COLUMN;
+use crate::row::{Column, TIMESTAMP_COLUMN};
 
 /// Writes the rows of `source` to `out` after a line of column names.
 pub(super) fn write(
@@ -18,9 +18,9 @@ pub(super) fn write(
     non_finite: NonFinite,
     out: &mut dyn Write,
 ) -> Result<(), TrackError> {
-    let survey = Survey::of(source)?;
-    let row_text = survey.text_with(non_finite);
-    let columns = typed::names(source, &survey);
+    let table = source.table()?;
+    let row_text = table.text_with(non_finite);
+    let columns: Vec<Column> = table.columns.into_iter().map(|(name, _)| name).collect();
     let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
     let header = columns.iter().map(|name| &**name);
     writer.write_record([TIMESTAMP_COLUMN].into_iter().chain(header)).map_err(failed)?;

@@ -8,8 +8,7 @@ use mcap::write::NoSeek;
 use mcap::{Compression, McapError, WriteOptions};
 use serde_json::{Map, Value as Json, json};
 
-use super::survey::Survey;
-use super::{RowSource, typed, write_row};
+use super::{RowSource, write_row};
 use crate::error::TrackError;
 use crate::json::NonFinite;
 use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN, Timestamp};
@@ -17,7 +16,7 @@ use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN, Timestamp};
 /// Writes the rows of `source` to `out`, each at its time.
 pub(super) fn write(source: &impl RowSource, out: &mut dyn Write) -> Result<(), TrackError> {
     let topic = source.about().topic;
-    let schema = schema(&typed::columns(source, &Survey::of(source)?)).to_string();
+    let schema = schema(&source.table()?.columns).to_string();
     let mut writer = WriteOptions::new()
         .compression(Some(Compression::Zstd))
         .compression_threads(0)

@@ -1,4 +1,4 @@
-//! `parquet`: typed columns, `timestamp` first, zstd. A first pass over the rows finds the types
+//! `parquet`: typed columns, `timestamp` first, zstd. A first pass over each track finds the types
 //! and a second one writes them. So memory holds one row group, whatever the track's size.
 
 mod builder;
@@ -18,8 +18,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
 use self::record_batch::RecordBatchBuilder;
-use super::survey::Survey;
-use super::{RowSource, RowStream, RowText, rows_of, typed};
+use super::{RowSource, RowStream, Table};
 use crate::error::TrackError;
 use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN};
 
@@ -34,18 +33,16 @@ pub(super) fn write(
     source: &(impl RowSource + Sync),
     out: &mut (dyn Write + Send),
 ) -> Result<(), TrackError> {
-    let survey = Survey::of(source)?;
-    let columns = typed::columns(source, &survey);
-    let schema = Arc::new(schema(&columns));
-    let properties = properties(&columns);
+    let table = source.table()?;
+    let schema = Arc::new(schema(&table.columns));
+    let properties = properties(&table.columns);
     let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
-    let batch = RecordBatchBuilder::new(schema, &columns);
     // Reading rows and encoding columns take about the same time.
     thread::scope(|scope| {
         let (full, batches) = mpsc::sync_channel(BATCHES_AHEAD);
         let reader = thread::Builder::new().name("parquet-rows".into());
         reader
-            .spawn_scoped(scope, move || gather(source, survey.text(), batch, &full))
+            .spawn_scoped(scope, move || gather(source, &table, schema, &full))
             .map_err(TrackError::Export)?;
         for batch in batches {
             writer.write(&batch?).map_err(failed)?;
@@ -62,16 +59,14 @@ pub(super) fn write(
 /// Sends the rows of `source` in batches until the end, a failure, or a closed receiver.
 fn gather(
     source: &impl RowSource,
-    text: RowText,
-    mut batch: RecordBatchBuilder,
+    table: &Table,
+    schema: Arc<Schema>,
     full: &SyncSender<Result<RecordBatch, TrackError>>,
 ) {
     let mut rows = source.rows();
-    let mut lines = Vec::new();
-    while let Some(read) = rows.next_lines(text, &mut lines) {
-        let pushed = read.and_then(|()| rows_of(&lines).try_for_each(|row| batch.push(row)));
-        lines.clear();
-        let ready = match pushed {
+    let mut batch = RecordBatchBuilder::new(schema, table);
+    while let Some(read) = rows.next_into(table, &mut batch) {
+        let ready = match read {
             Ok(()) if batch.is_full() => batch.take(),
             Ok(()) => continue,
             Err(error) => Err(error),

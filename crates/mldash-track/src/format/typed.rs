@@ -1,16 +1,16 @@
 //! The columns of an export. Each has its declared type if the values fit it, else the type of its
 //! values.
 
-use super::RowSource;
 use super::kind::Kind;
 use super::survey::Survey;
 use crate::row::{Column, ColumnType};
+use crate::rows::SelectedRows;
 
 /// The columns of the rows that `survey` saw: declared ones first, in order, whether a row has them
 /// or not, then the others in order of first appearance. Logs each column that does not fit its
 /// declaration.
-pub(super) fn columns(source: &impl RowSource, survey: &Survey) -> Vec<(Column, ColumnType)> {
-    let mut columns = source.declared();
+pub(super) fn columns(selection: &SelectedRows, survey: &Survey) -> Vec<(Column, ColumnType)> {
+    let mut columns = selection.declared();
     let declared = columns.len();
     for (name, kind) in survey.kinds() {
         match columns[..declared].iter_mut().find(|(known, _)| known == name) {
@@ -20,7 +20,7 @@ pub(super) fn columns(source: &impl RowSource, survey: &Survey) -> Vec<(Column, 
                     tracing::warn!(
                         "track `{}`: column `{name}` holds values that are not of its declared type, {ty}; \
                          it is written as {fitting}",
-                        source.about().topic
+                        selection.topic()
                     );
                     *ty = fitting;
                 }
@@ -28,21 +28,7 @@ pub(super) fn columns(source: &impl RowSource, survey: &Survey) -> Vec<(Column, 
             None => columns.push((name.clone(), kind.column_type())),
         }
     }
-    columns.sort_by_key(|(name, _)| source.group(name));
     columns
-}
-
-/// The names of the columns of an export.
-pub(super) fn names(source: &impl RowSource, survey: &Survey) -> Vec<Column> {
-    let mut names: Vec<Column> = source.declared().into_iter().map(|(name, _)| name).collect();
-    let declared = names.len();
-    for name in survey.columns() {
-        if !names[..declared].contains(name) {
-            names.push(name.clone());
-        }
-    }
-    names.sort_by_key(|name| source.group(name));
-    names
 }
 
 /// The declared type if it holds all values of `kind`, else one that does; `None` if only JSON text

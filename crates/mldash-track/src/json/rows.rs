@@ -25,6 +25,13 @@ impl Columns {
     }
 }
 
+impl From<Option<Vec<String>>> for Columns {
+    /// `None` for every column.
+    fn from(names: Option<Vec<String>>) -> Self {
+        names.map_or(Self::All, Self::Named)
+    }
+}
+
 /// Parses rows that mostly have the same columns, and shares the column names between them.
 #[derive(Debug)]
 pub struct RowParser {

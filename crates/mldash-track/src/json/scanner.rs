@@ -155,10 +155,7 @@ fn has_control(text: &[u8]) -> bool {
 /// tokens.
 #[inline]
 fn number_len(text: &[u8]) -> Option<usize> {
-    let digits = |from: usize| {
-        let rest = text.get(from..).unwrap_or_default();
-        rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
-    };
+    let digits = |from: usize| digits(text.get(from..).unwrap_or_default());
     let sign = usize::from(text.first() == Some(&b'-'));
     let mut end = match text.get(sign)? {
         b'0' => sign + 1,
@@ -186,10 +183,38 @@ fn number_len(text: &[u8]) -> Option<usize> {
     Some(end)
 }
 
+/// How many digits `text` starts with.
+#[inline]
+fn digits(text: &[u8]) -> usize {
+    /// The same byte eight times.
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let mut len = 0;
+    while let Some(chunk) = text.get(len..).and_then(|rest| rest.first_chunk::<8>()) {
+        // A digit becomes 0 to 9; anything else gets a high bit by itself or when 0x76 is added. A
+        // carry comes out of such a byte only, so the first byte with a high bit is the first other.
+        let values = u64::from_le_bytes(*chunk) ^ each(b'0');
+        let others = (values.wrapping_add(each(0x76)) | values) & each(0x80);
+        if others != 0 {
+            return len + (others.trailing_zeros() / 8) as usize;
+        }
+        len += 8;
+    }
+    let rest = text.get(len..).unwrap_or_default();
+    len + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
+}
+
 /// The text before each value in the rows so far, and the name that it stands for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RowShape<T> {
     keys: Vec<(Vec<u8>, T)>,
+}
+
+impl<T> Default for RowShape<T> {
+    fn default() -> Self {
+        Self { keys: Vec::new() }
+    }
 }
 
 impl<T: Copy> RowShape<T> {

@@ -24,12 +24,15 @@ pub struct RowSchema {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     type_name: Option<String>,
     columns: Vec<(Column, ColumnType)>,
+    /// Columns whose lists stand for a message, and its type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    messages: Vec<(Column, String)>,
 }
 
 impl RowSchema {
     /// Creates a schema without columns, for rows from `source`.
     pub fn new(source: impl Into<String>) -> Self {
-        Self { source: source.into(), type_name: None, columns: Vec::new() }
+        Self { source: source.into(), type_name: None, columns: Vec::new(), messages: Vec::new() }
     }
 
     /// Names the definition that the columns come from.
@@ -45,6 +48,13 @@ impl RowSchema {
             Some((_, known)) => *known = ty,
             None => self.columns.push((name, ty)),
         }
+        self
+    }
+
+    /// Notes that the lists in a column stand for messages of a type, such as `[x, y, z, w]` for
+    /// `geometry_msgs/msg/Quaternion`.
+    pub fn message(mut self, column: impl Into<Column>, type_name: impl Into<String>) -> Self {
+        self.messages.push((column.into(), type_name.into()));
         self
     }
 
@@ -96,6 +106,20 @@ impl TrackSchema {
         let typed = |(name, ty): (Column, Option<ColumnType>)| Some((name, ty?.writable()));
         columns.into_iter().filter_map(typed).collect()
     }
+
+    /// The columns whose lists stand for a message of this type, as far as all sources that say
+    /// anything agree.
+    pub(crate) fn columns_of_message(&self, type_name: &str) -> Vec<Column> {
+        let said = || self.rows.iter().flat_map(|rows| &rows.messages);
+        let mut columns: Vec<Column> = Vec::new();
+        for (name, ty) in said() {
+            let is_agreed = || said().all(|(other, ty)| other != name || ty == type_name);
+            if ty == type_name && !columns.contains(name) && is_agreed() {
+                columns.push(name.clone());
+            }
+        }
+        columns
+    }
 }
 
 impl FromIterator<RowSchema> for TrackSchema {
@@ -145,6 +169,34 @@ mod tests {
         };
         let expected = ("seen".into(), "list<struct<id: int64, age: int64>>".into());
         assert_eq!(columns(&[items("id"), items("age")]), [expected]);
+    }
+
+    #[test]
+    fn a_column_stands_for_a_message_if_no_source_says_otherwise() {
+        const QUATERNION: &str = "geometry_msgs/msg/Quaternion";
+        let turned = arm("/a", &[("q", list()), ("p", list())]).message("q", QUATERNION);
+        let point = turned.clone().message("p", "geometry_msgs/msg/Point");
+        let older = arm("/b", &[("q", list())]);
+        let other = arm("/c", &[("q", list())]).message("q", "geometry_msgs/msg/Point");
+        let quaternions = |rows: &[&RowSchema]| {
+            let schema: TrackSchema = rows.iter().map(|rows| (*rows).clone()).collect();
+            schema.columns_of_message(QUATERNION).len()
+        };
+        assert_eq!(quaternions(&[&turned, &point, &older]), 1);
+        assert_eq!(quaternions(&[&turned, &other]), 0);
+        assert_eq!(quaternions(&[&older]), 0);
+    }
+
+    fn list() -> ColumnType {
+        ColumnType::list(ColumnType::Float)
+    }
+
+    #[test]
+    fn a_schema_that_was_stored_without_messages_is_read() {
+        let text = r#"{"source":"/a","columns":[["q",{"list":"double"}]]}"#;
+        let rows: RowSchema = serde_json::from_str(text).unwrap();
+        assert_eq!(rows, arm("/a", &[("q", list())]));
+        assert_eq!(serde_json::to_string(&rows).unwrap(), text);
     }
 
     #[test]

@@ -157,7 +157,13 @@ impl ListBuilder {
         scanner.expect(b'[')?;
         let mut is_first = true;
         while scanner.next_item(is_first, b']')? {
-            self.items.push(scanner)?;
+            match &mut *self.items {
+                // Most lists are of floats, and most of these have no null.
+                Builder::Float(items) if scanner.peek() != Some(b'n') => {
+                    items.append_value(float(scanner.number()?).ok_or(Unfit)?);
+                }
+                items => items.push(scanner)?,
+            }
             is_first = false;
         }
         self.offsets.push(i32::try_from(self.items.len()).map_err(|_| Unfit)?);

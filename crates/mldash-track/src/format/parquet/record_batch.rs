@@ -8,10 +8,8 @@ use arrow_schema::{ArrowError, Schema};
 
 use super::builder::{Builder, Unfit};
 use crate::error::TrackError;
-use crate::format::float;
-use crate::format::survey::Places;
+use crate::format::{Place, RowSink, Table, float};
 use crate::json::RowShape;
-use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN};
 
 /// A batch is full with this many rows…
 const BATCH_ROWS: usize = 8 << 10;
@@ -21,81 +19,62 @@ const BATCH_BYTES: usize = 4 << 20;
 const MAX_ROW_BYTES: usize = 1 << 30;
 
 /// Columns that fill up row by row.
-pub(super) struct RecordBatchBuilder {
+pub(super) struct RecordBatchBuilder<'t> {
     schema: Arc<Schema>,
-    places: Places,
-    /// The time has no place.
-    shape: RowShape<Option<usize>>,
+    table: &'t Table,
+    /// One for each section.
+    shapes: Vec<RowShape<Place>>,
     times: Vec<f64>,
     columns: Vec<Builder>,
+    /// Whole rows so far.
+    rows: usize,
     bytes: usize,
 }
 
-impl RecordBatchBuilder {
-    /// Creates a batch with `columns`, which `schema` describes.
-    pub(super) fn new(schema: Arc<Schema>, columns: &[(Column, ColumnType)]) -> Self {
+impl<'t> RecordBatchBuilder<'t> {
+    /// Creates a batch with the columns of `table`, which `schema` describes.
+    pub(super) fn new(schema: Arc<Schema>, table: &'t Table) -> Self {
         Self {
             schema,
-            places: columns.iter().map(|(name, _)| name.clone()).collect(),
-            shape: RowShape::default(),
+            table,
+            shapes: table.sections.iter().map(|_| RowShape::default()).collect(),
             times: Vec::new(),
-            columns: columns.iter().map(|(_, ty)| Builder::new(ty)).collect(),
+            columns: table.columns.iter().map(|(_, ty)| Builder::new(ty)).collect(),
+            rows: 0,
             bytes: 0,
         }
     }
 
-    /// Adds the text of a row that the survey saw.
-    pub(super) fn push(&mut self, row: &[u8]) -> Result<(), TrackError> {
-        if row.len() > MAX_ROW_BYTES {
-            return Err(refused(format!(
-                "a row of {} bytes is more than the {MAX_ROW_BYTES} that Parquet takes here; \
-                 leave its large columns out",
-                row.len()
-            )));
-        }
-        self.push_columns(row).map_err(|Unfit| {
-            // The second pass found what the first did not.
-            refused("the track's file was edited while it was exported; try again".to_owned())
-        })?;
-        self.bytes += row.len();
-        let rows = self.times.len();
-        for column in self.columns.iter_mut().filter(|column| column.len() < rows) {
-            column.push_null();
-        }
-        Ok(())
-    }
-
-    fn push_columns(&mut self, row: &[u8]) -> Result<(), Unfit> {
-        let Self { places, shape, times, columns, .. } = self;
-        let rows = times.len();
-        let mut hint = 0;
-        let name = |name: &str| {
-            if name == TIMESTAMP_COLUMN {
-                return Ok(None);
-            }
-            let place = places.find(name, hint).ok_or(Unfit)?;
-            hint = place + 1;
-            Ok(Some(place))
-        };
-        shape.walk(row, name, |place, scanner| {
-            let Some(place) = place else {
-                times.push(float(scanner.number()?).ok_or(Unfit)?);
-                return Ok(());
-            };
-            let column = columns.get_mut(place).filter(|column| column.len() == rows);
-            column.ok_or(Unfit)?.push(scanner)
-        })?;
-        if self.times.len() == rows + 1 { Ok(()) } else { Err(Unfit) }
+    fn push_columns(&mut self, section: usize, text: &[u8]) -> Result<(), Unfit> {
+        let Self { table, shapes, times, columns, rows, .. } = self;
+        let rows = *rows;
+        let shape = shapes.get_mut(section).ok_or(Unfit)?;
+        let places = table.sections.get(section).ok_or(Unfit)?;
+        shape.walk(
+            text,
+            |name| places.place(name).ok_or(Unfit),
+            |place, scanner| match place {
+                Place::Column(place) => {
+                    let column = columns.get_mut(place).filter(|column| column.len() == rows);
+                    column.ok_or(Unfit)?.push(scanner)
+                }
+                Place::Time => {
+                    times.push(float(scanner.number()?).ok_or(Unfit)?);
+                    Ok(())
+                }
+                Place::Nowhere => Ok(scanner.by_jiter(|jiter| jiter.next_skip())?),
+            },
+        )
     }
 
     /// Returns true when it is time to [`take`](Self::take).
     pub(super) fn is_full(&self) -> bool {
-        self.times.len() >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
     }
 
     /// Returns the collected rows.
     pub(super) fn take(&mut self) -> Result<RecordBatch, TrackError> {
-        self.bytes = 0;
+        (self.rows, self.bytes) = (0, 0);
         let times: ArrayRef = Arc::new(Float64Array::from(std::mem::take(&mut self.times)));
         let columns = self.columns.iter_mut().map(Builder::finish);
         [Ok(times)]
@@ -105,6 +84,47 @@ impl RecordBatchBuilder {
             .and_then(|columns| RecordBatch::try_new(self.schema.clone(), columns))
             .map_err(|error: ArrowError| TrackError::Export(io::Error::other(error)))
     }
+}
+
+impl RowSink for RecordBatchBuilder<'_> {
+    fn time(&mut self, secs: f64) {
+        self.times.push(secs);
+        self.bytes += size_of::<f64>();
+    }
+
+    fn text(&mut self, section: usize, text: &[u8]) -> Result<(), TrackError> {
+        if text.len() > MAX_ROW_BYTES {
+            return Err(refused(format!(
+                "a row of {} bytes is more than the {MAX_ROW_BYTES} that Parquet takes here; \
+                 leave its large columns out",
+                text.len()
+            )));
+        }
+        self.bytes += text.len();
+        self.push_columns(section, text).map_err(|Unfit| edited())
+    }
+
+    fn float(&mut self, column: usize, value: f64) {
+        if let Some(Builder::Float(column)) = self.columns.get_mut(column) {
+            column.append_value(value);
+        }
+    }
+
+    fn end(&mut self) -> Result<(), TrackError> {
+        self.rows += 1;
+        if self.times.len() != self.rows {
+            return Err(edited());
+        }
+        for column in self.columns.iter_mut().filter(|column| column.len() < self.rows) {
+            column.push_null();
+        }
+        Ok(())
+    }
+}
+
+/// The second pass found what the first did not.
+fn edited() -> TrackError {
+    refused("the track's file was edited while it was exported; try again".to_owned())
 }
 
 fn refused(reason: String) -> TrackError {

@@ -1,0 +1,146 @@
+//! The times of the joined rows: those of a track's rows, or a grid.
+
+use super::error::AlignError;
+use super::names::Renamed;
+use crate::error::TrackError;
+use crate::format::{RowSource, RowText};
+use crate::local::RawRow;
+use crate::row::{Fields, Timestamp};
+use crate::rows::{Rows, SelectedRows};
+
+/// A time to join at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tick {
+    pub(super) ts: Timestamp,
+    /// The step that ends at `ts` begins after this time, in seconds.
+    pub(super) after: f64,
+}
+
+/// Times at equal distances.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Grid {
+    start: f64,
+    end: f64,
+    hz: f64,
+}
+
+impl Grid {
+    /// Ticks from `start` to `end`, in seconds, both inclusive.
+    pub(super) fn new(start: f64, end: f64, hz: f64) -> Result<Self, AlignError> {
+        // Ticks must differ even where floats are coarsest.
+        let largest = start.abs().max(end.abs());
+        if !(hz.is_finite() && hz > 0.0 && largest + 1.0 / hz > largest) {
+            return Err(AlignError::Rate(hz));
+        }
+        Ok(Self { start, end, hz })
+    }
+
+    /// The first tick, in seconds.
+    pub(super) fn start(&self) -> f64 {
+        self.start
+    }
+
+    /// The last possible tick, in seconds.
+    pub(super) fn end(&self) -> f64 {
+        self.end
+    }
+
+    /// Tick `i`, if the grid reaches that far. Never a sum of steps, whose errors would add up.
+    pub(super) fn tick(&self, i: u64) -> Option<Tick> {
+        let secs = self.at(i as f64);
+        let ts = Timestamp::new(secs).ok().filter(|_| secs <= self.end)?;
+        Some(Tick { ts, after: self.at(i as f64 - 1.0) })
+    }
+
+    fn at(&self, i: f64) -> f64 {
+        self.start + i / self.hz
+    }
+}
+
+/// The times, and what the rows there have of their own.
+#[derive(Debug)]
+pub(super) enum Ticks {
+    Track { selection: Box<SelectedRows>, names: Renamed },
+    Grid(Grid),
+}
+
+/// One pass over the times.
+pub(super) enum TickRows {
+    Track { rows: Box<Rows>, names: Renamed, after: f64 },
+    Grid { grid: Grid, next: u64 },
+}
+
+impl Ticks {
+    pub(super) fn rows(&self) -> TickRows {
+        match self {
+            Self::Track { selection, names } => {
+                // The first step has no row before it: it begins where the range does.
+                let after = selection.start().next_down();
+                TickRows::Track { rows: Box::new(selection.rows()), names: names.clone(), after }
+            }
+            Self::Grid(grid) => TickRows::Grid { grid: *grid, next: 0 },
+        }
+    }
+}
+
+impl TickRows {
+    /// The next time, and what the track has there.
+    pub(super) fn next(&mut self) -> Option<Result<(Tick, Option<RawRow>), TrackError>> {
+        match self {
+            Self::Track { rows, after, .. } => Some(rows.next_raw()?.map(|raw| {
+                let tick = Tick { ts: raw.ts, after: *after };
+                *after = raw.ts.as_secs();
+                (tick, Some(raw))
+            })),
+            Self::Grid { grid, next } => {
+                let tick = grid.tick(*next)?;
+                *next += 1;
+                Some(Ok((tick, None)))
+            }
+        }
+    }
+
+    /// The fields that the row has before any are joined.
+    pub(super) fn fields(&mut self, raw: Option<&RawRow>) -> Result<Fields, TrackError> {
+        match (self, raw) {
+            (Self::Track { rows, names, .. }, Some(raw)) => {
+                Ok(names.rename(rows.parse(raw)?.fields))
+            }
+            _ => Ok(Fields::new()),
+        }
+    }
+
+    /// The text of the row before any are joined, with the track's own names.
+    pub(super) fn text<'t>(
+        &mut self,
+        raw: &'t RawRow,
+        form: RowText,
+        out: &'t mut Vec<u8>,
+    ) -> Result<&'t [u8], TrackError> {
+        match self {
+            Self::Track { rows, .. } => rows.text_of(raw, form, out),
+            Self::Grid { .. } => Ok(b"{}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_do_not_drift() {
+        let grid = Grid::new(0.0, 1e6, 30.0).unwrap();
+        let ticks = [1, 3, 30 * 86_400, 29_999_999].map(|i| grid.tick(i).unwrap().ts.as_secs());
+        assert_eq!(ticks, [1.0 / 30.0, 0.1, 86_400.0, 29_999_999.0 / 30.0]);
+        assert!(grid.tick(30_000_000).is_some());
+        assert!(grid.tick(30_000_001).is_none());
+    }
+
+    #[test]
+    fn a_rate_without_a_grid_is_refused() {
+        for hz in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e10] {
+            assert!(Grid::new(1.7e9, 1.8e9, hz).is_err(), "{hz}");
+        }
+    }
+}
