@@ -174,14 +174,13 @@ impl Experiment {
         }
     }
 
-    /// The experiment that this one [continues](Self::continue_in), if it was noted.
-    ///
-    /// # Errors
-    /// Fails if the store can't be read.
-    pub fn continues(&self) -> Result<Option<String>, TrackError> {
-        let notes = self.notes()?;
-        let continues = notes.metadata.as_ref().and_then(|metadata| metadata.get(CONTINUES));
-        Ok(continues.and_then(|name| name.as_str()).map(str::to_owned))
+    /// Returns true if another experiment of the same root [continues](Self::continue_in) this one,
+    /// as far as can be read.
+    pub fn is_continued_by(&self, name: &str) -> bool {
+        let notes = Self::open_read_only(name, &self.options.root).and_then(|next| next.notes());
+        let metadata = notes.ok().and_then(|notes| notes.metadata);
+        let continues = metadata.as_ref().and_then(|metadata| metadata.get(CONTINUES));
+        continues.is_some_and(|continues| *continues == *self.name().as_str())
     }
 
     /// The track of this topic, whether it has rows yet or not.

@@ -200,12 +200,22 @@ impl LabelChange {
 
     /// What also holds for the next part of a recording: task, operator and tags. Success, notes
     /// and the mark of discarding are about one part.
-    pub(super) fn carried(&self) -> Self {
+    pub fn carried(&self) -> Self {
         Self {
             task: self.task.clone(),
             operator: self.operator.clone(),
             add_tags: self.add_tags.clone(),
             remove_tags: self.remove_tags.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// What is about one part of a recording: all that is not [carried](Self::carried).
+    pub fn of_one_part(&self) -> Self {
+        Self {
+            success: self.success.clone(),
+            notes: self.notes.clone(),
+            discarded: self.discarded,
             ..Self::default()
         }
     }

@@ -2,9 +2,12 @@
 
 use super::queue::{MessageQueue, Taken};
 use super::services::{Answer, Reply};
-use crate::record::{DropReason, QueueFill, Receipt, Received, Recorder, TopicPlan};
+use crate::mapping::{PartAction, PartChange};
+use crate::record::{
+    DropReason, PartChanged, PartError, QueueFill, Receipt, Received, Recorder, TopicPlan,
+};
 use crate::ros::StopFlag;
-use crate::track::one_line;
+use crate::track::{LabelChange, one_line};
 
 /// A command from the node to the recorder.
 pub(super) enum Control {
@@ -26,10 +29,10 @@ pub(super) enum Control {
     PostStatus(QueueFill),
     /// `~/flush`.
     Flush(Reply),
-    /// `~/split`.
-    Split(Reply),
-    /// The ROS clock jumped back; split the recording there.
-    ClockJumped,
+    /// Ends the part or begins the next. Nobody waits for the answer if a message asks for it.
+    ChangePart(PartChange, Option<Reply>),
+    /// Changes what is said of the part.
+    Label(LabelChange),
     /// `~/status`.
     Status(QueueFill, Reply),
 }
@@ -79,9 +82,13 @@ impl Control {
             Self::Paused(paused) => recorder.set_paused(paused),
             Self::PostStatus(queue) => recorder.post_status(queue),
             Self::Flush(reply) => send(reply, flush(recorder)),
-            Self::Split(reply) => send(reply, split(recorder, part_started)),
-            // `split` reports a failure itself.
-            Self::ClockJumped => drop(split(recorder, part_started)),
+            Self::ChangePart(change, reply) => {
+                let answer = change_part(recorder, &change, part_started);
+                if let Some(reply) = reply {
+                    send(reply, answer);
+                }
+            }
+            Self::Label(change) => label(recorder, &change),
             Self::Status(queue, reply) => send(reply, status(recorder, queue)),
         }
     }
@@ -99,17 +106,36 @@ fn flush(recorder: &Recorder) -> Answer {
     }
 }
 
-fn split(recorder: &mut Recorder, part_started: &impl Fn()) -> Answer {
-    match recorder.split() {
-        Ok(()) => {
-            part_started();
-            Answer::done(format!("recording into {}", recorder.experiment().name()))
+fn change_part(recorder: &mut Recorder, change: &PartChange, part_started: &impl Fn()) -> Answer {
+    let changed = recorder.change_part(change);
+    let has_begun = match &changed {
+        Ok(PartChanged { begun, .. }) => begun.is_some(),
+        Err(PartError::NotLabelled { .. }) => change.action != PartAction::Stop,
+        Err(_) => false,
+    };
+    if has_begun {
+        part_started();
+    }
+    match changed {
+        Ok(changed) => {
+            tracing::info!("{changed}");
+            Answer::done(changed.to_string())
         }
         Err(error) => {
             let reason = one_line(&error);
-            tracing::error!("no split: {reason}");
+            match error {
+                PartError::Stopped { .. } | PartError::Recording(_) => tracing::warn!("{reason}"),
+                _ => tracing::error!("{reason}"),
+            }
             Answer::failure(reason)
         }
+    }
+}
+
+fn label(recorder: &mut Recorder, change: &LabelChange) {
+    if let Err(error) = recorder.label(change) {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "what was said of {} is not noted", recorder.experiment().name());
     }
 }
 
