@@ -49,6 +49,8 @@ impl Recorder {
     /// [`finish`](Self::finish) waits for it. The next one has the first one's name with `_002`,
     /// `_003`, ….
     ///
+    /// A part that waits, paused, begins with a start too; the caller then ends the pause.
+    ///
     /// Messages that come while no part is recorded are counted in the next one's
     /// [`while_stopped`](Account::while_stopped).
     ///
@@ -61,6 +63,10 @@ impl Recorder {
             (PartAction::Split | PartAction::Discard, None) => self.go_on(change),
             (PartAction::Stop, None) => self.stop(change),
             (PartAction::Start, Some(_)) => self.start(change),
+            (PartAction::Start, None) if self.session.paused => {
+                let begun = Some(self.exp.name().to_string());
+                Ok(PartChanged { ended: None, is_discarded: false, begun })
+            }
             (PartAction::Start, None) => Err(PartError::Recording(self.exp.name().to_string())),
             (_, Some(_)) => Err(PartError::Stopped { last: self.exp.name().to_string() }),
         }
@@ -169,6 +175,8 @@ impl Recorder {
         next.is_clock_awaited = self.is_clock_awaited;
         next.refused = self.refused.clone();
         next.unmatched = self.unmatched.clone();
+        // It is about the bags, not about a part.
+        next.not_asked_for = std::mem::take(&mut self.not_asked_for);
         next.disk = self.disk.take();
         std::mem::replace(self, next)
     }

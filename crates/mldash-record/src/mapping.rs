@@ -324,7 +324,8 @@ impl Mapping {
 
     /// The labels of the entries that are at no place in `matched`.
     pub fn topics_not_at(&self, matched: &HashSet<Place>) -> Vec<String> {
-        self.rules_not_at(matched).map(Rule::label).collect()
+        let split_on = self.split_on.iter().filter(|entry| !matched.contains(&entry.place()));
+        self.rules_not_at(matched).map(Rule::label).chain(split_on.map(SplitOn::label)).collect()
     }
 
     /// Reports names that no graph has. Only an import can use them.

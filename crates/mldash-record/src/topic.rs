@@ -123,7 +123,7 @@ impl TopicRecorder {
         receipt: Receipt,
         disk: Option<DiskStatus>,
     ) {
-        if !self.admits(message.cdr_bytes(), disk) {
+        if !self.admits(message.cdr().len(), disk) {
             return;
         }
         let mut message = message.decode(&self.plan, std::mem::take(&mut self.elements));

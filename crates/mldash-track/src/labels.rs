@@ -220,6 +220,20 @@ impl LabelChange {
         }
     }
 
+    /// Labels after this change; of tags, as many as there may be.
+    pub fn labels_of(&self, before: &Labels) -> Labels {
+        let mut after = before.clone();
+        after.tags.extend(self.add_tags.iter().filter(|tag| !before.tags.contains(tag)).cloned());
+        after.tags.retain(|tag| !self.remove_tags.contains(tag));
+        after.tags.truncate(MAX_TAGS);
+        self.task.set(&mut after.task);
+        self.success.set(&mut after.success);
+        self.notes.set(&mut after.notes);
+        self.operator.set(&mut after.operator);
+        after.discarded = self.discarded.unwrap_or(before.discarded);
+        after
+    }
+
     /// The notes after this change.
     ///
     /// # Errors
@@ -263,6 +277,16 @@ impl<T> Edit<T> {
         match self {
             Self::Leave => other,
             said => said,
+        }
+    }
+}
+
+impl<T: Clone> Edit<T> {
+    fn set(&self, value: &mut Option<T>) {
+        match self {
+            Self::Leave => {}
+            Self::Remove => *value = None,
+            Self::Set(new) => *value = Some(new.clone()),
         }
     }
 }

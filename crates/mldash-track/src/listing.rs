@@ -124,6 +124,19 @@ pub fn list_experiments(
     Ok(found.map(|folder| info(folder.name, folder.experiment)).collect())
 }
 
+/// The names of the experiments under `root` that `wanted` accepts, sorted. Reads none of them.
+///
+/// # Errors
+/// Fails if the root can't be listed.
+pub fn find_experiment_names(
+    root: impl AsRef<Path>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, TrackError> {
+    let found = find_experiments(root.as_ref())?.into_iter();
+    let usable = found.filter(|folder| folder.experiment.is_ok() && wanted(&folder.name));
+    Ok(usable.map(|folder| folder.name).collect())
+}
+
 fn describe(root: &Path, name: &ExperimentName) -> ExperimentInfo {
     let dir = ExperimentDir::new(root, name);
     let mut problems = Vec::new();

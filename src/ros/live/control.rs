@@ -2,12 +2,10 @@
 
 use super::queue::{MessageQueue, Taken};
 use super::services::{Answer, Reply};
-use crate::mapping::{PartAction, PartChange};
-use crate::record::{
-    DropReason, PartChanged, PartError, QueueFill, Receipt, Received, Recorder, TopicPlan,
-};
+use crate::mapping::PartChange;
+use crate::record::{DropReason, PartError, QueueFill, Receipt, Received, Recorder, TopicPlan};
 use crate::ros::StopFlag;
-use crate::track::{LabelChange, one_line};
+use crate::track::{LabelChange, Labels, one_line};
 
 /// A command from the node to the recorder.
 pub(super) enum Control {
@@ -37,13 +35,20 @@ pub(super) enum Control {
     Status(QueueFill, Reply),
 }
 
-/// Records from the queue until it is closed and empty. Calls `part_started` when the recording has
-/// continued in a new part. In a hurry, waiting messages are counted and left out.
+/// What the recorder tells the node's side.
+pub(super) enum News {
+    /// A part has begun.
+    PartStarted,
+    /// This is said of the part that is recorded, or that was last.
+    Labelled(Labels),
+}
+
+/// Records from the queue until it is closed and empty. Calls `tell` with what is new. In a hurry, waiting messages are counted and left out.
 pub(super) fn record_queue(
     queue: &MessageQueue<Control>,
     recorder: &mut Recorder,
     stop: &StopFlag,
-    part_started: impl Fn(),
+    tell: impl Fn(News),
 ) {
     let mut messages = Vec::new();
     loop {
@@ -60,14 +65,14 @@ pub(super) fn record_queue(
                     }
                 }
             }
-            Taken::Control(control) => control.apply(recorder, &part_started),
+            Taken::Control(control) => control.apply(recorder, &tell),
             Taken::Closed => return,
         }
     }
 }
 
 impl Control {
-    fn apply(self, recorder: &mut Recorder, part_started: &impl Fn()) {
+    fn apply(self, recorder: &mut Recorder, tell: &impl Fn(News)) {
         match self {
             Self::AddTopic(plan) => {
                 recorder.add_topic(*plan);
@@ -83,12 +88,12 @@ impl Control {
             Self::PostStatus(queue) => recorder.post_status(queue),
             Self::Flush(reply) => send(reply, flush(recorder)),
             Self::ChangePart(change, reply) => {
-                let answer = change_part(recorder, &change, part_started);
+                let answer = change_part(recorder, &change, tell);
                 if let Some(reply) = reply {
                     send(reply, answer);
                 }
             }
-            Self::Label(change) => label(recorder, &change),
+            Self::Label(change) => label(recorder, &change, tell),
             Self::Status(queue, reply) => send(reply, status(recorder, queue)),
         }
     }
@@ -106,16 +111,13 @@ fn flush(recorder: &Recorder) -> Answer {
     }
 }
 
-fn change_part(recorder: &mut Recorder, change: &PartChange, part_started: &impl Fn()) -> Answer {
+fn change_part(recorder: &mut Recorder, change: &PartChange, tell: &impl Fn(News)) -> Answer {
+    let before = recorder.experiment().name().clone();
     let changed = recorder.change_part(change);
-    let has_begun = match &changed {
-        Ok(PartChanged { begun, .. }) => begun.is_some(),
-        Err(PartError::NotLabelled { .. }) => change.action != PartAction::Stop,
-        Err(_) => false,
-    };
-    if has_begun {
-        part_started();
+    if *recorder.experiment().name() != before {
+        tell(News::PartStarted);
     }
+    tell_labels(recorder, tell);
     match changed {
         Ok(changed) => {
             tracing::info!("{changed}");
@@ -132,10 +134,19 @@ fn change_part(recorder: &mut Recorder, change: &PartChange, part_started: &impl
     }
 }
 
-fn label(recorder: &mut Recorder, change: &LabelChange) {
+fn label(recorder: &mut Recorder, change: &LabelChange, tell: &impl Fn(News)) {
     if let Err(error) = recorder.label(change) {
         let error = &error as &dyn std::error::Error;
         tracing::error!(error, "what was said of {} is not noted", recorder.experiment().name());
+    }
+    tell_labels(recorder, tell);
+}
+
+/// Tells what is noted, whether it could be changed or not.
+fn tell_labels(recorder: &Recorder, tell: &impl Fn(News)) {
+    match recorder.experiment().notes() {
+        Ok(notes) => tell(News::Labelled(notes.labels())),
+        Err(error) => tracing::warn!("can't read what is said of the part: {}", one_line(&error)),
     }
 }
 

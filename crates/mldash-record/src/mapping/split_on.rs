@@ -11,7 +11,7 @@ pub use trigger::{Trigger, TriggerFault};
 use super::template::{self, LoneBrace, Part};
 use super::topic::TopicPattern;
 use crate::yaml::{Item, Section};
-use crate::yaml::{Placed, Problems};
+use crate::yaml::{Place, Placed, Problems};
 use mldash_message::{FieldPath, PathError, TypeName};
 use mldash_track::LabelChange;
 
@@ -129,6 +129,11 @@ impl SplitOn {
     /// The type that its messages have; without it, the first one that the topic is published as.
     pub fn message_type(&self) -> Option<&TypeName> {
         self.message_type.as_ref().map(|ty| &ty.value)
+    }
+
+    /// Where the entry stands.
+    pub fn place(&self) -> Place {
+        self.topic.spot.place
     }
 
     /// What messages call it.

@@ -20,6 +20,8 @@ pub struct Trigger {
     task: Option<FieldText>,
     success: Option<bool>,
     elements: Vec<Element>,
+    /// Why the last message that could not act could not.
+    told: Option<String>,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,13 @@ pub struct TriggerFault {
     pub message: String,
     /// How to fix it.
     pub hint: Option<String>,
+}
+
+impl TriggerFault {
+    /// All of them in one text.
+    pub fn listed(faults: &[Self]) -> String {
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
 }
 
 impl Trigger {
@@ -99,13 +108,14 @@ impl Trigger {
             task: rule.task.as_ref().map(|task| task.value.clone()),
             success: rule.success,
             elements: Vec::new(),
+            told: None,
         })
     }
 
     /// The change that a message asks for: CDR with its encapsulation header.
     ///
     /// # Errors
-    /// Says why a message that may have been meant to act can't.
+    /// Says why a message that may have been meant to act can't: once for several in a row.
     pub fn hear(&mut self, cdr: &[u8]) -> Result<Option<PartChange>, String> {
         let mut elements = std::mem::take(&mut self.elements);
         let decoded = self.decoder.decode(cdr, &mut elements).map_err(|error| error.to_string());
@@ -114,7 +124,10 @@ impl Trigger {
             None => Ok(None),
         });
         self.elements = elements;
-        change
+        change.or_else(|reason| match self.told.replace(reason.clone()) {
+            Some(before) if before == reason => Ok(None),
+            _ => Err(reason),
+        })
     }
 
     fn change(&mut self, element: &Element) -> Result<Option<PartChange>, String> {
@@ -315,6 +328,7 @@ mod tests {
         assert_eq!(verb.hear(&text("stop")).unwrap().unwrap().action, PartAction::Stop);
         let error = verb.hear(&text("halt")).unwrap_err();
         assert_eq!(error, "`halt` is not split, discard, stop or start");
+        assert_eq!(verb.hear(&text("halt")), Ok(None), "it is said once");
         assert!(verb.hear(&message(&[9])).is_err());
     }
 
