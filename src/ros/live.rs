@@ -209,7 +209,7 @@ impl RosNode {
             let calls = calls.clone();
             move |news| match news {
                 News::PartStarted => calls.ask(calls::Request::PartStarted),
-                News::Labelled(labels) => said.set(labels),
+                News::Labelled { noted, is_asked_for } => said.note(noted, is_asked_for),
             }
         };
         let recorded = record_from(&queue, recorder, stop, tell, move |queue, stop| {

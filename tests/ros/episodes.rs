@@ -225,7 +225,7 @@ fn a_topic_says_what_to_do_whether_it_is_recorded_or_not() {
     operator.ask(&json!({"offer": "e", "topic": "/episode", "type": text, "qos": "best_effort"}));
     operator.ask(&json!({"offer": "t", "topic": "/task", "type": text, "qos": "reliable"}));
     bridge.wait_for_log("/task (std_msgs/msg/String) changes parts");
-    let mut say = |operator: &mut Operator, who: &str, what: &str, told: &str| {
+    let say = |operator: &mut Operator, who: &str, what: &str, told: &str| {
         operator.ask(&json!({"send": who, "data": [what], "unacknowledged": who == "e"}));
         bridge.wait_for_log(told);
     };

@@ -39,8 +39,8 @@ pub(super) enum Control {
 pub(super) enum News {
     /// A part has begun.
     PartStarted,
-    /// This is said of the part that is recorded, or that was last.
-    Labelled(Labels),
+    /// What is said of the part that is recorded, or that was last; `None` if it can't be read.
+    Labelled { noted: Option<Labels>, is_asked_for: bool },
 }
 
 /// Records from the queue until it is closed and empty. Calls `tell` with what is new. In a hurry, waiting messages are counted and left out.
@@ -117,7 +117,7 @@ fn change_part(recorder: &mut Recorder, change: &PartChange, tell: &impl Fn(News
     if *recorder.experiment().name() != before {
         tell(News::PartStarted);
     }
-    tell_labels(recorder, tell);
+    tell_labels(recorder, false, tell);
     match changed {
         Ok(changed) => {
             tracing::info!("{changed}");
@@ -139,15 +139,15 @@ fn label(recorder: &mut Recorder, change: &LabelChange, tell: &impl Fn(News)) {
         let error = &error as &dyn std::error::Error;
         tracing::error!(error, "what was said of {} is not noted", recorder.experiment().name());
     }
-    tell_labels(recorder, tell);
+    tell_labels(recorder, true, tell);
 }
 
 /// Tells what is noted, whether it could be changed or not.
-fn tell_labels(recorder: &Recorder, tell: &impl Fn(News)) {
-    match recorder.experiment().notes() {
-        Ok(notes) => tell(News::Labelled(notes.labels())),
-        Err(error) => tracing::warn!("can't read what is said of the part: {}", one_line(&error)),
-    }
+fn tell_labels(recorder: &Recorder, is_asked_for: bool, tell: &impl Fn(News)) {
+    let notes = recorder.experiment().notes().inspect_err(|error| {
+        tracing::warn!("can't read what is said of the part: {}", one_line(error));
+    });
+    tell(News::Labelled { noted: notes.ok().map(|notes| notes.labels()), is_asked_for });
 }
 
 fn status(recorder: &mut Recorder, queue: QueueFill) -> Answer {

@@ -34,9 +34,16 @@ const TAGS: &str = "tags";
 /// Parameters that any node may get, even if it does not use them.
 const OF_ANY_NODE: [&str; 2] = ["qos_overrides.", "start_type_description_service"];
 
-/// What is said of the part that is recorded, as it is noted there. Clones share it.
+/// What is said of the part that is recorded. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct SaidLabels(Arc<Mutex<Labels>>);
+pub(super) struct SaidLabels(Arc<Mutex<Said>>);
+
+#[derive(Debug, Default)]
+struct Said {
+    labels: Labels,
+    /// Changes that the recorder has not noted yet.
+    under_way: usize,
+}
 
 /// The parameters.
 struct Served {
@@ -48,19 +55,31 @@ struct Served {
 
 impl SaidLabels {
     pub(super) fn new(labels: Labels) -> Self {
-        Self(Arc::new(Mutex::new(labels)))
+        Self(Arc::new(Mutex::new(Said { labels, under_way: 0 })))
     }
 
-    pub(super) fn set(&self, labels: Labels) {
-        *self.lock() = labels;
+    /// Takes what the recorder has noted, unless later changes are on their way to it.
+    pub(super) fn note(&self, noted: Option<Labels>, is_asked_for: bool) {
+        let mut said = self.lock();
+        said.under_way = said.under_way.saturating_sub(usize::from(is_asked_for));
+        if let Some(noted) = noted.filter(|_| said.under_way == 0) {
+            said.labels = noted;
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Labels> {
+    /// Shows a change that is on its way to the recorder.
+    fn change(&self, change: &LabelChange) {
+        let mut said = self.lock();
+        said.labels = change.labels_of(&said.labels);
+        said.under_way += 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Said> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn value(&self, name: &str) -> Option<ParameterValue> {
-        let labels = self.lock();
+        let labels = &self.lock().labels;
         let text = |text: &Option<String>| ParameterValue::String(text.clone().unwrap_or_default());
         match name {
             TASK => Some(text(&labels.task)),
@@ -228,8 +247,7 @@ impl RosParams for Served {
     /// It is shown at once. Once the recorder has noted it, what is noted is shown.
     fn set_parameter(&mut self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
         let change = Self::change(name, value)?;
-        let said = change.labels_of(&self.said.lock());
-        self.said.set(said);
+        self.said.change(&change);
         self.calls.ask(Request::Label(change));
         Ok(())
     }
