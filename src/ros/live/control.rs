@@ -43,6 +43,19 @@ pub(super) enum News {
     Labelled { noted: Option<Labels>, is_asked_for: bool },
 }
 
+/// Why the last change of parts was refused. A topic can ask for many; the log has it once.
+#[derive(Debug, Default)]
+struct Refusals {
+    last: Option<String>,
+}
+
+impl Refusals {
+    fn is_new(&mut self, reason: &str) -> bool {
+        let before = self.last.replace(reason.to_owned());
+        before.is_none_or(|before| before != reason)
+    }
+}
+
 /// Records from the queue until it is closed and empty. Calls `tell` with what is new. In a hurry, waiting messages are counted and left out.
 pub(super) fn record_queue(
     queue: &MessageQueue<Control>,
@@ -51,6 +64,7 @@ pub(super) fn record_queue(
     tell: impl Fn(News),
 ) {
     let mut messages = Vec::new();
+    let mut refusals = Refusals::default();
     loop {
         match queue.take(&mut messages) {
             Taken::Messages => {
@@ -65,14 +79,14 @@ pub(super) fn record_queue(
                     }
                 }
             }
-            Taken::Control(control) => control.apply(recorder, &tell),
+            Taken::Control(control) => control.apply(recorder, &mut refusals, &tell),
             Taken::Closed => return,
         }
     }
 }
 
 impl Control {
-    fn apply(self, recorder: &mut Recorder, tell: &impl Fn(News)) {
+    fn apply(self, recorder: &mut Recorder, refusals: &mut Refusals, tell: &impl Fn(News)) {
         match self {
             Self::AddTopic(plan) => {
                 recorder.add_topic(*plan);
@@ -88,7 +102,7 @@ impl Control {
             Self::PostStatus(queue) => recorder.post_status(queue),
             Self::Flush(reply) => send(reply, flush(recorder)),
             Self::ChangePart(change, reply) => {
-                let answer = change_part(recorder, &change, tell);
+                let answer = change_part(recorder, &change, refusals, tell);
                 if let Some(reply) = reply {
                     send(reply, answer);
                 }
@@ -111,7 +125,12 @@ fn flush(recorder: &Recorder) -> Answer {
     }
 }
 
-fn change_part(recorder: &mut Recorder, change: &PartChange, tell: &impl Fn(News)) -> Answer {
+fn change_part(
+    recorder: &mut Recorder,
+    change: &PartChange,
+    refusals: &mut Refusals,
+    tell: &impl Fn(News),
+) -> Answer {
     let before = recorder.experiment().name().clone();
     let changed = recorder.change_part(change);
     if *recorder.experiment().name() != before {
@@ -120,14 +139,19 @@ fn change_part(recorder: &mut Recorder, change: &PartChange, tell: &impl Fn(News
     tell_labels(recorder, false, tell);
     match changed {
         Ok(changed) => {
+            refusals.last = None;
             tracing::info!("{changed}");
             Answer::done(changed.to_string())
         }
         Err(error) => {
             let reason = one_line(&error);
-            match error {
-                PartError::Stopped { .. } | PartError::Recording(_) => tracing::warn!("{reason}"),
-                _ => tracing::error!("{reason}"),
+            if refusals.is_new(&reason) {
+                match error {
+                    PartError::Stopped { .. } | PartError::Recording(_) => {
+                        tracing::warn!("{reason}");
+                    }
+                    _ => tracing::error!("{reason}"),
+                }
             }
             Answer::failure(reason)
         }

@@ -28,6 +28,8 @@ const DRAIN_BEFORE_CALL: Duration = Duration::from_millis(500);
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before retrying a failing middleware.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// How many commands may wait for the recorder before messages change no more parts.
+const MAX_COMMANDS: usize = 256;
 /// A batch is handed over before it exceeds this.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -41,6 +43,8 @@ pub(super) struct Listener<'a> {
     stop: &'a StopFlag,
     clock_jump: ClockJump,
     gather: Duration,
+    /// Whether messages ask for more changes than the recorder can make.
+    is_flooded: bool,
 }
 
 /// The recorded topics and their path to the recorder.
@@ -92,6 +96,7 @@ impl<'a> Listener<'a> {
             stop,
             clock_jump: settings.clock_jump,
             gather: settings.gather,
+            is_flooded: false,
         };
         listener.set_sim_time(settings.use_sim_time);
         listener.set_paused(settings.start_paused);
@@ -205,7 +210,16 @@ impl<'a> Listener<'a> {
     /// before.
     fn hear_triggers(&mut self) {
         for (arrived_nanos, change) in self.triggers.hear() {
-            self.change_part_at(arrived_nanos, change);
+            let is_flooded = self.readers.queue.commands() >= MAX_COMMANDS;
+            if is_flooded && !self.is_flooded {
+                tracing::error!(
+                    "messages ask for other parts faster than parts can change; some change nothing"
+                );
+            }
+            self.is_flooded = is_flooded;
+            if !is_flooded {
+                self.change_part_at(arrived_nanos, change);
+            }
         }
     }
 

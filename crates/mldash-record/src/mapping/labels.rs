@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 use super::experiment::is_variable;
 use super::template::{self, Part};
 use crate::yaml::Item;
-use crate::yaml::{Placed, Problems};
+use crate::yaml::{Placed, Problems, Spot};
 use mldash_track::{LabelChange, Metadata};
 
 /// Keys under `metadata` in `experiment.json` that a recorder writes itself.
@@ -57,6 +57,14 @@ pub struct LabelsError {
 }
 
 impl LabelKeys {
+    /// The environment variables that they need, and where they stand.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &Spot)> {
+        let metadata = self.metadata.iter().map(|(_, value)| value);
+        self.tags.iter().chain(metadata).flat_map(|placed| {
+            placed.value.variables().into_iter().map(|name| (name, &placed.spot))
+        })
+    }
+
     /// The labels, and the other metadata.
     pub(super) fn expand(
         &self,
@@ -89,6 +97,15 @@ fn at<T>(placed: &Placed<T>, problem: String) -> LabelsError {
 }
 
 impl EnvText {
+    fn variables(&self) -> Vec<&str> {
+        let parts = template::parts(&self.0).unwrap_or_default();
+        let names = parts.into_iter().filter_map(|part| match part {
+            Part::Placeholder(placeholder) => placeholder.strip_prefix("env:"),
+            Part::Text(_) => None,
+        });
+        names.collect()
+    }
+
     fn expand(&self, env: impl Fn(&str) -> Option<String>) -> Result<String, String> {
         let mut text = String::new();
         for part in template::parts(&self.0).map_err(|error| error.to_string())? {
