@@ -8,7 +8,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 # What the program takes as ROS parameters; an empty string is the same as not given.
-PARAMETERS = ("config", "experiment", "root", "remote")
+PARAMETERS = ("config", "experiment", "root", "remote", "task", "notes", "operator", "tags")
 
 # Nav2 writes use_sim_time:=True.
 TRUTHS = {"true": True, "True": True, "false": False, "False": False}
@@ -38,6 +38,16 @@ def declare_arguments():
             default_value="",
             choices=["", *TRUTHS],
             description="Count messages and leave them out until ~/resume is called. Empty: as the mapping says.",
+        ),
+        DeclareLaunchArgument(
+            "task", default_value="", description="What the robot is to do. Empty: as the mapping says."
+        ),
+        DeclareLaunchArgument("notes", default_value="", description="Notes on the experiment."),
+        DeclareLaunchArgument(
+            "operator", default_value="", description="Who runs the robot. Empty: as the mapping says."
+        ),
+        DeclareLaunchArgument(
+            "tags", default_value="", description="Tags of the experiment, with commas between, besides the mapping's."
         ),
         DeclareLaunchArgument("node_name", default_value="mldash_bridge", description="Name of the node."),
         DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node. Empty: the root."),

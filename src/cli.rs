@@ -16,6 +16,7 @@ mod log_thread;
 mod logging;
 mod open_files;
 mod output;
+mod pattern;
 mod progress;
 mod read;
 mod run;
@@ -27,6 +28,7 @@ mod stdin;
 mod stop;
 mod sync;
 mod table;
+mod tag;
 mod target;
 mod tracks;
 
@@ -88,6 +90,12 @@ enum Command {
     ///
     /// Exit code 3: some of it can't be read; the lines below the table say what.
     Experiments(experiments::ExperimentsArgs),
+    /// Say of experiments what they are about and whether they can be used: task, success, tags, notes.
+    ///
+    /// Works afterwards and while they are recorded. Without an option, prints what is said of them.
+    ///
+    /// Exit code 1: one of them could not be changed; stderr says which and why.
+    Tag(tag::TagArgs),
     /// List the tracks of an experiment: rows, first and last _ts, columns.
     Tracks(tracks::TracksArgs),
     /// Read a track: rows by time range and columns.
@@ -142,6 +150,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(&args, &ros_args, logs),
         Command::Import(args) => import::run(&args),
         Command::Experiments(args) => experiments::run(&args),
+        Command::Tag(args) => tag::run(&args),
         Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => done(read::run(&args)),
         Command::Align(args) => done(align::run(&args)),

@@ -37,6 +37,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::mapping::ClockJump;
+use crate::track::LabelChange;
 
 /// Settings given as ROS parameters. An empty text counts as not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub struct RosParameters {
     pub remote: Option<String>,
     /// Whether the recording starts paused.
     pub start_paused: Option<bool>,
+    /// What is said of the recording: task, success, notes, operator, tags.
+    pub labels: LabelChange,
 }
 
 /// Settings of a node besides what it records.
@@ -77,6 +80,10 @@ pub struct EffectiveSettings {
     pub remote: String,
     /// Whether the recording starts paused.
     pub start_paused: bool,
+    /// Who runs the robot; empty if that is not said.
+    pub operator: String,
+    /// The tags of every part.
+    pub tags: Vec<String>,
 }
 
 /// This machine's host name.

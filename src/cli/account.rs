@@ -42,11 +42,16 @@ fn print(account: &Account, out: &mut dyn Write, width: Option<usize>) -> io::Re
     for (topic, reason) in &account.refused {
         writeln!(out, "not recorded: {}: {reason}", printable(topic))?;
     }
-    if !account.not_asked_for.is_empty() {
-        let topic =
-            |(topic, messages): (&String, &u64)| format!("{} ({messages})", printable(topic));
-        let topics: Vec<String> = account.not_asked_for.iter().map(topic).collect();
-        writeln!(out, "not in the mapping (messages): {}", topics.join(", "))?;
+    for (what, messages) in [
+        ("not in the mapping", &account.not_asked_for),
+        ("came before this part, while stopped", &account.while_stopped),
+    ] {
+        if !messages.is_empty() {
+            let topic =
+                |(topic, messages): (&String, &u64)| format!("{} ({messages})", printable(topic));
+            let topics: Vec<String> = messages.iter().map(topic).collect();
+            writeln!(out, "{what} (messages): {}", topics.join(", "))?;
+        }
     }
     if !account.unmatched.is_empty() {
         writeln!(out, "no topic matched: {}", account.unmatched.join(", "))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use mldash_bridge::ros::RosParameters;
-use mldash_bridge::track::{Experiment, Remote, TrackError};
+use mldash_bridge::track::{Experiment, LabelChange, LabelError, Remote, TrackError};
 
 use super::Failure;
 
@@ -63,6 +63,28 @@ pub(super) struct DestinationArgs {
     pub(super) root: Option<PathBuf>,
     #[command(flatten)]
     pub(super) upload: UploadArgs,
+    #[command(flatten)]
+    pub(super) labels: LabelArgs,
+}
+
+/// What is said of a recording. What is not given comes from the mapping; tags add up.
+#[derive(Clone, Debug, Args)]
+pub(super) struct LabelArgs {
+    /// What the robot is to do, in words: 'pick the cup'. Default: `metadata.task` of the mapping.
+    #[arg(long, value_name = "TEXT", value_parser = parse_task)]
+    task: Option<LabelChange>,
+    /// A tag of the experiment, besides those of the mapping; may be given several times.
+    #[arg(long, value_name = "TAG", value_parser = parse_tag)]
+    tag: Vec<LabelChange>,
+    /// Notes on the experiment: ML-Dash's description.
+    #[arg(long, value_name = "TEXT", value_parser = parse_notes)]
+    notes: Option<LabelChange>,
+    /// Who runs the robot. Default: `metadata.operator` of the mapping.
+    #[arg(long, value_name = "NAME", value_parser = parse_operator)]
+    operator: Option<LabelChange>,
+    /// What ROS parameters say.
+    #[arg(skip)]
+    parameters: LabelChange,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -125,12 +147,22 @@ impl RemoteArgs {
 impl DestinationArgs {
     /// Takes what the command line does not say from ROS parameters.
     pub(super) fn or_parameters(&self, parameters: &RosParameters) -> Self {
-        let RosParameters { experiment, root, remote, .. } = parameters;
+        let RosParameters { experiment, root, remote, labels, .. } = parameters;
         let mut args = self.clone();
+        args.labels.parameters = labels.clone();
         args.experiment = args.experiment.or_else(|| experiment.clone());
         args.root = args.root.or_else(|| root.clone().map(PathBuf::from));
         args.upload.remote = args.upload.remote.or_else(|| remote.clone());
         args
+    }
+}
+
+impl LabelArgs {
+    /// The command line goes before ROS parameters.
+    pub(super) fn change(&self) -> LabelChange {
+        let Self { task, tag, notes, operator, parameters } = self;
+        let given = [task, notes, operator].into_iter().flatten().chain(tag).cloned();
+        given.fold(LabelChange::new(), |all, label| label.or(all)).or(parameters.clone())
     }
 }
 
@@ -152,6 +184,22 @@ impl TokenArgs {
 /// A track's name, or the topic that was recorded into it: `/odom` means `odom`.
 pub(super) fn parse_track(name: &str) -> Result<String, Infallible> {
     Ok(name.strip_prefix('/').unwrap_or(name).to_owned())
+}
+
+pub(super) fn parse_task(text: &str) -> Result<LabelChange, LabelError> {
+    LabelChange::new().task(text)
+}
+
+pub(super) fn parse_notes(text: &str) -> Result<LabelChange, LabelError> {
+    LabelChange::new().notes(text)
+}
+
+pub(super) fn parse_operator(text: &str) -> Result<LabelChange, LabelError> {
+    LabelChange::new().operator(text)
+}
+
+pub(super) fn parse_tag(tag: &str) -> Result<LabelChange, LabelError> {
+    LabelChange::new().add_tag(tag)
 }
 
 /// A number of seconds: at least a millisecond, at most a year.

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::ros::host_name;
-use mldash_bridge::track::{Experiment, Metadata, Options, Remote};
+use mldash_bridge::track::{Experiment, LabelChange, Labels, Metadata, Options, Remote};
 
 use super::Failure;
 use super::args::{DEFAULT_ROOT, DestinationArgs, UploadArgs};
@@ -17,6 +17,10 @@ pub(super) struct Destination {
     pub(super) experiment: String,
     pub(super) root: PathBuf,
     pub(super) remote: Option<String>,
+    /// What is said of every part.
+    labels: LabelChange,
+    /// Metadata of the mapping.
+    metadata: Metadata,
     options: Options,
 }
 
@@ -50,7 +54,17 @@ impl Destination {
             options = options.remote(remote.clone());
         }
         let remote = remote.map(|remote| remote.url().to_owned());
-        Ok(Self { experiment, root, remote, options })
+        let labels = mapping.labels(|name: &str| std::env::var(name).ok());
+        let (labels, metadata) = labels.map_err(|error| {
+            Failure::Usage(format!("{}:{error}", mapping.path().display()).into())
+        })?;
+        let labels = given.labels.change().or(labels);
+        Ok(Self { experiment, root, remote, labels, metadata, options })
+    }
+
+    /// What is said of every part.
+    pub(super) fn labels(&self) -> Labels {
+        self.labels.labels_of(&Labels::default())
     }
 
     /// Limits the memory for rows that are not written yet.
@@ -61,7 +75,10 @@ impl Destination {
     /// Opens it for a run with these details.
     pub(super) fn open(self, details: Metadata) -> Result<Experiment, Failure> {
         let exp = Experiment::open(&self.experiment, self.options)?;
-        exp.start_run(details)?;
+        let mut metadata = self.metadata;
+        metadata.extend(details);
+        exp.start_run(metadata)?;
+        exp.label(&self.labels)?;
         tracing::info!("recording experiment {} into {}", exp.name(), exp.folder().display());
         tell_what_is_there(&exp);
         if let Some(sync) = exp.sync_status() {

@@ -1,15 +1,15 @@
 //! `mldash_bridge experiments`: lists the experiments in a store or on a server.
 
 use std::io::{self, Write, stdout};
-use std::path::Path;
 
-use clap::Args;
-use globset::{GlobBuilder, GlobMatcher};
+use clap::{Args, ValueEnum};
+use globset::{Glob, GlobMatcher};
 use jiff::{SignedDuration, Timestamp};
 use mldash_bridge::mapping::Bytes;
 use mldash_bridge::track::{ExperimentInfo, list_experiments, list_remote_experiments};
 
 use super::args::{RemoteArgs, RootArgs};
+use super::pattern::Pattern;
 use super::table::{Column, Table, printable, width_of};
 use super::{ExitCode, Failure, output};
 
@@ -26,6 +26,39 @@ pub(crate) struct ExperimentsArgs {
     pattern: Option<String>,
     #[command(flatten)]
     list: ListArgs,
+    #[command(flatten)]
+    filter: FilterArgs,
+}
+
+/// Which of the experiments to list: those of which all of this is true.
+#[derive(Debug, Default, Args)]
+struct FilterArgs {
+    /// Only with this tag; may be given several times.
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// Only with this task: a text or a glob, for example 'pick *'.
+    #[arg(long, value_name = "TEXT", value_parser = parse_glob)]
+    task: Option<GlobMatcher>,
+    /// Only those that succeeded, did not, or of which nobody has said.
+    #[arg(long, value_name = "true|false|unknown")]
+    success: Option<Success>,
+    /// Only of this operator: a name or a glob.
+    #[arg(long, value_name = "NAME", value_parser = parse_glob)]
+    operator: Option<GlobMatcher>,
+    /// Only those that are marked as not to be used.
+    #[arg(long, conflicts_with = "kept")]
+    discarded: bool,
+    /// Only those that are not marked so.
+    #[arg(long)]
+    kept: bool,
+}
+
+/// What is said of success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Success {
+    True,
+    False,
+    Unknown,
 }
 
 /// Where to look and how to show it; of each command that can list experiments.
@@ -41,15 +74,23 @@ pub(super) struct ListArgs {
 }
 
 pub(crate) fn run(args: &ExperimentsArgs) -> Result<ExitCode, Failure> {
-    list(args.pattern.as_deref(), &args.list)
+    list_some(args.pattern.as_deref(), &args.list, &args.filter)
 }
 
 /// Lists the experiments that `pattern` matches, or all.
 pub(super) fn list(pattern: Option<&str>, args: &ListArgs) -> Result<ExitCode, Failure> {
+    list_some(pattern, args, &FilterArgs::default())
+}
+
+fn list_some(
+    pattern: Option<&str>,
+    args: &ListArgs,
+    filter: &FilterArgs,
+) -> Result<ExitCode, Failure> {
     let pattern = pattern.map(|text| Pattern::new(text, &args.root)).transpose()?;
     let wanted = |name: &str| pattern.as_ref().is_none_or(|pattern| pattern.takes(name));
     let root = args.root.path();
-    let (experiments, place) = match args.remote.remote() {
+    let (mut experiments, place) = match args.remote.remote() {
         Some(remote) => {
             let owner = pattern.as_ref().and_then(Pattern::owner);
             (list_remote_experiments(&remote, owner, wanted)?, remote.url().to_owned())
@@ -63,8 +104,11 @@ pub(super) fn list(pattern: Option<&str>, args: &ListArgs) -> Result<ExitCode, F
         }
         None => (list_experiments(root, wanted)?, root.display().to_string()),
     };
+    let found = experiments.len();
+    experiments.retain(|experiment| filter.takes(experiment));
     if experiments.is_empty() {
         match &pattern {
+            _ if found > 0 => eprintln!("none of {found} experiments in {place} is as asked for"),
             Some(Pattern { text, .. }) => eprintln!("no experiment in {place} matches `{text}`"),
             None => eprintln!("no experiments in {place}"),
         }
@@ -75,38 +119,28 @@ pub(super) fn list(pattern: Option<&str>, args: &ListArgs) -> Result<ExitCode, F
     Ok(if is_complete { ExitCode::Done } else { ExitCode::Missing })
 }
 
-/// Which experiments are meant.
-struct Pattern {
-    text: String,
-    glob: GlobMatcher,
+impl FilterArgs {
+    fn takes(&self, experiment: &ExperimentInfo) -> bool {
+        let Self { tag, task, success, operator, discarded, kept } = self;
+        let fits = |glob: &Option<GlobMatcher>, text: &Option<String>| {
+            glob.as_ref().is_none_or(|glob| text.as_ref().is_some_and(|text| glob.is_match(text)))
+        };
+        let is_said = match experiment.success {
+            Some(true) => Success::True,
+            Some(false) => Success::False,
+            None => Success::Unknown,
+        };
+        tag.iter().all(|tag| experiment.tags.contains(tag))
+            && fits(task, &experiment.task)
+            && fits(operator, &experiment.operator)
+            && success.is_none_or(|success| success == is_said)
+            && (!discarded || experiment.discarded)
+            && (!kept || !experiment.discarded)
+    }
 }
 
-impl Pattern {
-    /// A glob, or the folder of one or several experiments.
-    fn new(text: &str, root: &RootArgs) -> Result<Self, Failure> {
-        let folder = root.name_of(Path::new(text));
-        let folder = folder.filter(|name| name.is_empty() || text.contains('/'));
-        let glob = match &folder {
-            Some(root) if root.is_empty() => "**".to_owned(),
-            Some(folder) => globset::escape(folder),
-            None => text.trim_matches('/').to_owned(),
-        };
-        let glob = GlobBuilder::new(&glob).literal_separator(true).build();
-        let glob = glob.map_err(|error| Failure::Usage(error.into()))?.compile_matcher();
-        Ok(Self { text: text.to_owned(), glob })
-    }
-
-    /// Returns true if the glob matches the name, or a folder that it is in.
-    fn takes(&self, name: &str) -> bool {
-        let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
-        folders.chain([name]).any(|path| self.glob.is_match(path))
-    }
-
-    /// The owner, if the pattern names one.
-    fn owner(&self) -> Option<&str> {
-        let owner = self.glob.glob().glob().split('/').next()?;
-        (!owner.contains(['*', '?', '[', '{'])).then_some(owner)
-    }
+fn parse_glob(text: &str) -> Result<GlobMatcher, globset::Error> {
+    Ok(Glob::new(text)?.compile_matcher())
 }
 
 fn print(
@@ -124,6 +158,8 @@ fn print(
         Column::number("ROWS"),
         Column::number("BYTES").if_room(),
         Column::word("STATUS"),
+        Column::name("TASK").if_any(),
+        Column::word("SUCCESS").if_any(),
         Column::list("TAGS", ", "),
     ];
     Table::new(columns, experiments.iter().map(row)).write(out, width)?;
@@ -135,14 +171,17 @@ fn print(
     Ok(())
 }
 
-fn row(experiment: &ExperimentInfo) -> [String; 7] {
+fn row(experiment: &ExperimentInfo) -> [String; 9] {
     let unknown = || "-".to_owned();
     let about = if experiment.is_exact { "" } else { "~" };
-    let status = match experiment.status {
+    let mut status = match experiment.status {
         Some(_) if experiment.is_abandoned() => "NOT CLOSED".to_owned(),
         Some(status) => status.name().to_owned(),
         None => unknown(),
     };
+    if experiment.discarded {
+        status.push_str(", DISCARDED");
+    }
     [
         experiment.name.clone(),
         experiment.start_timestamp.map_or_else(unknown, start),
@@ -150,6 +189,8 @@ fn row(experiment: &ExperimentInfo) -> [String; 7] {
         format!("{about}{}", experiment.total_entries),
         Bytes::new(experiment.size_bytes).to_string(),
         status,
+        experiment.task.clone().unwrap_or_else(unknown),
+        experiment.success.map_or_else(unknown, |success| success.to_string()),
         experiment.tags.join(", "),
     ]
 }
@@ -190,25 +231,5 @@ mod tests {
         assert_eq!(length(9.81), "9.8 s");
         assert_eq!(length(3723.4), "1h 2m 3s");
         assert_eq!(length(-1.0), "-1.0 s");
-    }
-
-    #[test]
-    fn a_pattern_takes_what_it_matches_and_what_lies_below() {
-        let root = clap::Command::new("");
-        let root = <RootArgs as Args>::augment_args(root).get_matches_from([""]);
-        let root = <RootArgs as clap::FromArgMatches>::from_arg_matches(&root).unwrap();
-        let takes = |pattern: &str, name: &str| Pattern::new(pattern, &root).unwrap().takes(name);
-        let run = "alice/warehouse/monday/run-1";
-        for pattern in
-            ["alice", "alice/", "alice/*", "alice/warehouse/**", "**/run-?", "*/ware*", run]
-        {
-            assert!(takes(pattern, run), "{pattern}");
-        }
-        for pattern in ["bob", "al", "run-1", "*/run-1", "alice/*/run-1", "warehouse"] {
-            assert!(!takes(pattern, run), "{pattern}");
-        }
-        assert!(Pattern::new("a/[b", &root).is_err());
-        assert_eq!(Pattern::new("alice/*", &root).unwrap().owner(), Some("alice"));
-        assert_eq!(Pattern::new("*/x", &root).unwrap().owner(), None);
     }
 }

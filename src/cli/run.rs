@@ -10,6 +10,7 @@ use mldash_bridge::record::Recorder;
 use mldash_bridge::ros::{
     EffectiveSettings, LogQueue, NodeSettings, RosArguments, RosNode, RosParameters, StopFlag,
 };
+use mldash_bridge::track::Labels;
 
 use super::args::{DestinationArgs, parse_duration};
 use super::destination::Destination;
@@ -67,12 +68,15 @@ pub(crate) fn run(
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
     let start_paused =
         args.paused || parameters.start_paused.unwrap_or_else(|| mapping.start_paused());
+    let Labels { operator, tags, .. } = destination.labels();
     let shown = EffectiveSettings {
         config: mapping.path().display().to_string(),
         experiment: destination.experiment.clone(),
         root: destination.root.display().to_string(),
         remote: destination.remote.clone().unwrap_or_default(),
         start_paused,
+        operator: operator.unwrap_or_default(),
+        tags,
     };
 
     let exp = destination.open(run_details::of_node(&node, &mapping))?;

@@ -106,7 +106,22 @@ fn short_output(command: &mut Command, at_most: Duration) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use mldash_bridge::mapping::RECORDERS_KEYS;
+
     use super::*;
+
+    #[test]
+    fn no_mapping_can_give_what_is_noted_here_another_value() {
+        let mapping = Mapping::parse("topics: [{topic: /x}]", "m.yaml").unwrap();
+        let of_node = ["node", "ros_distro", "rmw", "ros_domain_id", "git_revision", "git_folder"];
+        let details = of_import(&mapping, &[]);
+        for key in details.keys().map(String::as_str).chain(of_node) {
+            assert!(RECORDERS_KEYS.contains(&key), "{key}");
+            let text = format!("{{topics: [{{topic: /x}}], metadata: {{{key}: mine}}}}");
+            let error = Mapping::parse(&text, "m.yaml").unwrap_err().to_string();
+            assert!(error.contains("is written by the recorder itself"), "{error}");
+        }
+    }
 
     #[test]
     fn a_command_that_does_not_end_is_given_up() {

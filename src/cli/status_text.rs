@@ -11,7 +11,11 @@ const MAX_TOPICS: usize = 12;
 pub(super) fn summary(status: &Status) -> String {
     let mut text = format!(
         "{} {}: {} topics, {:.1} Hz, {} rows, {}, {}",
-        if status.paused { "PAUSED" } else { "recording" },
+        match (status.stopped, status.paused) {
+            (true, _) => "STOPPED after",
+            (false, true) => "PAUSED",
+            (false, false) => "recording",
+        },
         status.experiment,
         status.topics.len(),
         status.rate_hz(),

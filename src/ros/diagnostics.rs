@@ -83,13 +83,16 @@ pub fn hanging(node: &str, silent_secs: f64) -> Diagnostic {
 }
 
 fn recording(node: &str, status: &Status) -> Diagnostic {
-    let (level, message) = match status.paused {
-        true => (Level::Warn, format!("paused; recording {}", status.experiment)),
-        false => (Level::Ok, format!("recording {}", status.experiment)),
+    let experiment = &status.experiment;
+    let (level, message) = match (status.stopped, status.paused) {
+        (true, _) => (Level::Warn, format!("stopped after {experiment}; ~/start begins the next")),
+        (false, true) => (Level::Warn, format!("paused; recording {experiment}")),
+        (false, false) => (Level::Ok, format!("recording {experiment}")),
     };
     Diagnostic::new(node, "recording", level, message)
-        .value("experiment", &status.experiment)
+        .value("experiment", experiment)
         .value("paused", status.paused)
+        .value("stopped", status.stopped)
         .value("elapsed (s)", format_args!("{:.0}", status.elapsed_secs))
         .value("topics", status.topics.len())
         .value("rate (Hz)", format_args!("{:.1}", status.rate_hz()))

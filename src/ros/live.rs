@@ -20,6 +20,7 @@ mod rosout;
 mod sequences;
 mod services;
 mod sourced;
+mod triggers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -35,12 +36,13 @@ use crate::message::Definitions;
 use crate::record::Recorder;
 use crate::record::panic_text;
 use calls::Calls;
-use control::{Control, record_queue};
+use control::{Control, News, record_queue};
 use discovery::Discovery;
 use listener::Listener;
 use listening::Nodes;
 use node_loop::NodeLoop;
 use observe::Observer;
+use parameters::SaidLabels;
 use queue::MessageQueue;
 
 /// Queue limit in bytes for messages of ordinary size, between the node and the recorder.
@@ -131,6 +133,7 @@ impl RosNode {
             root: text("root")?,
             remote: text("remote")?,
             start_paused: start_paused.map_err(wrong("start_paused", "true or false"))?,
+            labels: parameters::given_labels(&self.node)?,
         })
     }
 
@@ -180,13 +183,16 @@ impl RosNode {
             let calls = calls.clone();
             stop.call_when_set(move || calls.wake());
         }
+        let labels = recorder.experiment().notes().map(|notes| notes.labels());
+        let said = SaidLabels::new(labels.unwrap_or_default());
         let node_thread = {
             let (queue, calls, stop) = (queue.clone(), calls.clone(), stop.clone());
+            let said = said.clone();
             spawn("ros-node", move || {
                 // A panic of r2r costs the services, not the recording.
                 let ended = catch_unwind(AssertUnwindSafe(|| {
                     let node_loop =
-                        NodeLoop::new(node, &name, settings, board, &queue, calls, &stop);
+                        NodeLoop::new(node, &name, settings, board, said, &queue, calls, &stop);
                     node_loop.map(NodeLoop::run)
                 }));
                 let reason = match ended {
@@ -199,11 +205,14 @@ impl RosNode {
                 );
             })?
         };
-        let part_started = {
+        let tell = {
             let calls = calls.clone();
-            move || calls.ask(calls::Request::PartStarted)
+            move |news| match news {
+                News::PartStarted => calls.ask(calls::Request::PartStarted),
+                News::Labelled { noted, is_asked_for } => said.note(noted, is_asked_for),
+            }
         };
-        let recorded = record_from(&queue, recorder, stop, part_started, move |queue, stop| {
+        let recorded = record_from(&queue, recorder, stop, tell, move |queue, stop| {
             Listener::new(nodes, listen, discovery, calls, queue, stop).map(Listener::run)
         });
         // Its panics are caught in its own thread.
@@ -224,7 +233,7 @@ fn record_from(
     queue: &Arc<MessageQueue<Control>>,
     recorder: &mut Recorder,
     stop: &StopFlag,
-    part_started: impl Fn(),
+    tell: impl Fn(News),
     listen: impl FnOnce(&MessageQueue<Control>, &StopFlag) -> Result<(), RosError> + Send + 'static,
 ) -> Result<(), RosError> {
     recorder.hurry_when(stop.hurry_flag());
@@ -239,7 +248,7 @@ fn record_from(
         };
         thread::Builder::new().name("ros-listen".into()).spawn(run).map_err(RosError::Thread)?
     };
-    record_queue(queue, recorder, stop, part_started);
+    record_queue(queue, recorder, stop, tell);
     listening.join().unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))
 }
 
@@ -264,7 +273,7 @@ mod tests {
         listen: impl FnOnce(&MessageQueue<Control>) -> Result<(), RosError> + Send + 'static,
     ) -> Result<(), RosError> {
         let queue = Arc::new(MessageQueue::new(LIGHT_LIMIT_BYTES, HEAVY_LIMIT_BYTES));
-        record_from(&queue, recorder, stop, || {}, move |queue, _| listen(queue))
+        record_from(&queue, recorder, stop, |_| {}, move |queue, _| listen(queue))
     }
 
     fn push(queue: &MessageQueue<Control>, nanos: &[i64]) {

@@ -13,6 +13,7 @@ mod calls;
 mod clocks;
 mod definitions;
 mod ends;
+mod episodes;
 mod fleet;
 mod graph;
 mod import;

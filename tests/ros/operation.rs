@@ -214,7 +214,19 @@ fn parameters_show_what_the_run_uses_and_stay_as_they_are() {
     let graph = Graph::new();
     let (bridge, mut operator) = started(&graph, POSE);
     let listed = operator.ask(&json!({"list": true}));
-    let expected = ["config", "experiment", "remote", "root", "start_paused", "use_sim_time"];
+    let expected = [
+        "config",
+        "experiment",
+        "notes",
+        "operator",
+        "remote",
+        "root",
+        "start_paused",
+        "success",
+        "tags",
+        "task",
+        "use_sim_time",
+    ];
     assert_eq!(listed["names"], json!(expected));
     let got = operator.ask(&json!({"get": ["experiment", "root", "use_sim_time", "config"]}));
     let (root, config) = (graph.path("root"), graph.path("mapping.yaml"));

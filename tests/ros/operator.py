@@ -219,9 +219,11 @@ class Operator:
         return {"values": [v.bool_value if v.type == 1 else v.string_value for v in answer.values]}
 
     def set_parameters(self, order):
-        parameters = [
-            Parameter(name=name, value=ParameterValue(type=4, string_value=value)) for name, value in order["set"].items()
-        ]
+        def parameter(name, value):
+            kind = {"type": 1, "bool_value": value} if isinstance(value, bool) else {"type": 4, "string_value": value}
+            return Parameter(name=name, value=ParameterValue(**kind))
+
+        parameters = [parameter(name, value) for name, value in order["set"].items()]
         answer = self.service(SetParameters, "set_parameters", SetParameters.Request(parameters=parameters))
         return {"successful": answer.results[0].successful, "reason": answer.results[0].reason}
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use mldash_bridge::track::{Experiment, FileInfo, Query, Row};
+use mldash_bridge::track::{Experiment, FileInfo, Query, Row, find_experiment_names};
 use serde_json::Value;
 
 use super::account::assert_adds_up;
@@ -198,6 +198,17 @@ impl Imported {
     }
 
     pub fn experiment(&self) -> Experiment {
-        Experiment::open_read_only(RUN, Path::new(&self.folder.path().join("root"))).unwrap()
+        self.part("")
+    }
+
+    /// The part whose name ends like this: `_002`.
+    pub fn part(&self, suffix: &str) -> Experiment {
+        let root = self.folder.path().join("root");
+        Experiment::open_read_only(&format!("{RUN}{suffix}"), root).unwrap()
+    }
+
+    /// The names of all experiments.
+    pub fn experiments(&self) -> Vec<String> {
+        find_experiment_names(self.folder.path().join("root"), |_| true).unwrap()
     }
 }

@@ -11,6 +11,7 @@ mod command_line;
 mod damage;
 mod decode;
 mod disk;
+mod episodes;
 mod experiments;
 mod files;
 mod formats;

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mldash_bridge::mapping::Mapping;
+use mldash_bridge::mapping::{Mapping, PartAction, PartChange};
 use mldash_bridge::message::MessageType;
 use mldash_bridge::record::{
-    DropReason, QueueFill, Received, Recorder, RequiredState, SplitError, TopicPlan,
+    DropReason, PartError, QueueFill, Received, Recorder, RequiredState, TopicPlan,
 };
-use mldash_bridge::track::{Experiment, Metadata, Options, Query, RunStatus};
+use mldash_bridge::track::{Experiment, LabelChange, Labels, Metadata, Options, Query, RunStatus};
 
 const RUN: &str = "tests/lab/run";
 /// Longer than anything here takes on a loaded machine.
@@ -42,6 +42,15 @@ fn say(recorder: &mut Recorder, topic: usize, text: &str, at_secs: f64) {
     recorder.record(topic, cdr, Received::At((at_secs * 1e9) as i64));
 }
 
+/// Returns what the recorder says.
+fn change(recorder: &mut Recorder, action: PartAction) -> String {
+    recorder.change_part(&PartChange::new(action)).unwrap().to_string()
+}
+
+fn labels(root: &Path, run: &str) -> Labels {
+    Experiment::open_read_only(run, root).unwrap().notes().unwrap().labels()
+}
+
 fn times(root: &Path, run: &str) -> Vec<f64> {
     let exp = Experiment::open_read_only(run, root).unwrap();
     let rows = exp.tracks("chatter").read(&Query::all()).unwrap();
@@ -55,7 +64,7 @@ fn a_split_goes_on_in_the_next_experiment_and_every_message_is_in_exactly_one() 
     for i in 1..=10 {
         say(&mut recorder, CHATTER, "x", f64::from(i));
         if i % 4 == 0 {
-            recorder.split().unwrap();
+            change(&mut recorder, PartAction::Split);
         }
     }
     assert_eq!(recorder.experiment().name().as_str(), "tests/lab/run_003");
@@ -81,12 +90,89 @@ fn a_split_that_can_not_be_made_leaves_the_recording_where_it_was() {
     let long = format!("tests/lab/{}", "r".repeat(253));
     let exp = Experiment::open(&long, Options::local(root.path())).unwrap();
     let mut recorder = Recorder::new(exp);
-    let error = recorder.split().unwrap_err();
-    assert!(matches!(error, SplitError::Open(_)), "{error}");
+    let error = recorder.change_part(&PartChange::new(PartAction::Split)).unwrap_err();
+    assert!(matches!(error, PartError::Open(_)), "{error}");
     assert_eq!(recorder.experiment().name().as_str(), long);
     let (account, closed) = recorder.finish(None);
     closed.unwrap();
     assert_eq!((account.experiment, account.earlier_parts.len()), (long, 0));
+}
+
+#[test]
+fn a_discarded_part_is_marked_and_the_recording_goes_on_in_the_next() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    recorder.label(&LabelChange::new().task("pick").unwrap().success(Some(false))).unwrap();
+    say(&mut recorder, CHATTER, "x", 1.0);
+    let said = change(&mut recorder, PartAction::Discard);
+    assert_eq!(said, "tests/lab/run is discarded; recording into tests/lab/run_002");
+    say(&mut recorder, CHATTER, "y", 2.0);
+    recorder.finish(None).1.unwrap();
+    let (first, second) = (labels(root.path(), RUN), labels(root.path(), "tests/lab/run_002"));
+    assert!(first.discarded && !second.discarded);
+    assert_eq!((first.success, second.success), (Some(false), None), "it is about one part");
+    assert_eq!(second.task.as_deref(), Some("pick"), "the task goes on");
+    assert_eq!(times(root.path(), RUN), [1.0], "its rows stay");
+}
+
+#[test]
+fn between_a_stop_and_a_start_nothing_is_recorded_and_all_is_counted() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    say(&mut recorder, CHATTER, "x", 1.0);
+    let said = change(&mut recorder, PartAction::Stop);
+    assert_eq!(said, "tests/lab/run is ended; nothing is recorded until ~/start");
+    say(&mut recorder, CHATTER, "y", 2.0);
+    recorder.drop_messages(CHATTER, DropReason::Paused, 3);
+    recorder.count_lost(CHATTER, 2);
+    for action in [PartAction::Stop, PartAction::Split, PartAction::Discard] {
+        let error = recorder.change_part(&PartChange::new(action)).unwrap_err().to_string();
+        assert!(error.contains("tests/lab/run has ended, and ~/start begins"), "{error}");
+    }
+    recorder.post_status(QueueFill::default());
+    assert!(recorder.board().latest().unwrap().1.stopped);
+    // What is said now is about the part that has ended; the task is the next one's.
+    recorder.label(&LabelChange::new().success(Some(true)).task("place").unwrap()).unwrap();
+    assert_eq!(change(&mut recorder, PartAction::Start), "recording into tests/lab/run_002");
+    let error = recorder.change_part(&PartChange::new(PartAction::Start)).unwrap_err();
+    assert!(error.to_string().contains("tests/lab/run_002 is being recorded"), "{error}");
+    say(&mut recorder, CHATTER, "z", 4.0);
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+    assert_eq!(times(root.path(), RUN), [1.0]);
+    assert_eq!(times(root.path(), "tests/lab/run_002"), [4.0]);
+    let chatter = &account.topics[CHATTER];
+    assert_eq!((chatter.received, chatter.stored, chatter.missing_total()), (1, 1, 0));
+    assert_eq!(account.while_stopped["/chatter"], 4);
+    assert_eq!(account.earlier_parts[0].received, 1);
+    assert!(account.complete && account.adds_up());
+    let (first, second) = (labels(root.path(), RUN), labels(root.path(), "tests/lab/run_002"));
+    assert_eq!((first.success, first.task), (Some(true), None));
+    assert_eq!((second.success, second.task.as_deref()), (None, Some("place")));
+    let notes = |part| Experiment::open_read_only(part, root.path()).unwrap().notes().unwrap();
+    assert_eq!(notes(RUN).metadata.unwrap()["continued_in"], "tests/lab/run_002");
+    assert_eq!(notes("tests/lab/run_002").metadata.unwrap()["continues"], RUN);
+}
+
+#[test]
+fn a_recording_that_ends_after_a_stop_has_the_account_of_its_last_part() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    say(&mut recorder, CHATTER, "x", 1.0);
+    change(&mut recorder, PartAction::Split);
+    say(&mut recorder, CHATTER, "y", 2.0);
+    say(&mut recorder, CHATTER, "y", 3.0);
+    change(&mut recorder, PartAction::Stop);
+    say(&mut recorder, CHATTER, "z", 4.0);
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+    assert_eq!((account.experiment.as_str(), account.complete), ("tests/lab/run_002", true));
+    assert_eq!(account.topics[CHATTER].received, 2);
+    assert_eq!((account.earlier_parts.len(), account.while_stopped["/chatter"]), (1, 1));
+    let file = root.path().join("tests/lab/run_002/account.json");
+    let on_disk: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(on_disk, serde_json::to_value(&account).unwrap());
+    assert!(!root.path().join("tests/lab/run_003").exists());
 }
 
 #[test]
@@ -144,7 +230,7 @@ fn a_robots_description_is_noted_with_the_experiment_in_every_part() {
     let root = tempfile::tempdir().unwrap();
     let mut recorder = recorder(root.path(), "");
     say(&mut recorder, DESCRIPTION, "<robot name=\"r\"/>", 1.0);
-    recorder.split().unwrap();
+    change(&mut recorder, PartAction::Split);
     say(&mut recorder, DESCRIPTION, "<robot name=\"r\"/>", 2.0);
     recorder.finish(None).1.unwrap();
     for part in [RUN, "tests/lab/run_002"] {

@@ -255,6 +255,10 @@ pub struct Account {
     /// Topics of bags that the mapping does not ask for, with their number of messages.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub not_asked_for: BTreeMap<String, u64>,
+    /// Messages that came before this part while none was recorded, by topic. They are in no part's
+    /// `received`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub while_stopped: BTreeMap<String, u64>,
     /// Topics that the mapping requires.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<RequiredAccount>,

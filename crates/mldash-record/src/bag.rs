@@ -19,8 +19,8 @@ use std::thread::available_parallelism;
 pub use error::{BagError, ImportError};
 pub use mcap_file::McapDamage;
 
-use crate::mapping::Mapping;
-use crate::{DiskLevel, DropReason, Receipt, Received, Recorder, WhenBehind};
+use crate::mapping::{Mapping, PartChange, Trigger};
+use crate::{DiskLevel, DropReason, PartError, Receipt, Received, Recorder, WhenBehind};
 use batch::{BatchReader, DecodedMessage, MessageBatch};
 use file::BagFile;
 use merge::Merge;
@@ -92,14 +92,15 @@ impl Bags {
         mut on_progress: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<(), ImportError> {
         recorder.set_when_behind(WhenBehind::Wait);
+        recorder.set_parts_continue(true);
         let topics = BagTopics::new(mapping, definitions);
         let mut reader = BatchReader::new(Merge::new(self.bags), topics);
-        let mut numbers = Vec::new();
+        let mut read = TopicsRead::default();
         let mut ended = None;
         let record = |batch: MessageBatch<DecodedMessage>| {
             let read_bytes = batch.read_bytes;
-            record_batch(batch, recorder, &mut numbers);
-            ended = trouble(recorder);
+            let recorded = read.record(batch, recorder);
+            ended = recorded.err().or_else(|| trouble(recorder));
             if ended.is_none() && on_progress(read_bytes).is_break() {
                 ended = Some(ImportError::Stopped);
             }
@@ -112,9 +113,9 @@ impl Bags {
             }
         }
         let (mut topics, errors) = reader.finish();
-        record_news(topics.take_news(), recorder, &mut numbers);
+        read.note(topics.take_news(), recorder);
         recorder.set_unmatched(topics.unmatched());
-        account_for_left_out(&topics, recorder, &numbers);
+        account_for_left_out(&topics, recorder, &read);
         match ended {
             Some(error) => Err(error),
             None if errors.is_empty() => Ok(()),
@@ -123,33 +124,94 @@ impl Bags {
     }
 }
 
-/// `numbers` are the recorder's numbers of the topics so far.
-fn record_batch(
-    batch: MessageBatch<DecodedMessage>,
-    recorder: &mut Recorder,
-    numbers: &mut Vec<usize>,
-) {
-    record_news(batch.news, recorder, numbers);
-    for message in batch.messages {
-        if let Some(topic) = numbers.get(message.topic) {
-            let received = message.log_time.map_or(Received::Unknown, Received::At);
-            let receipt = Receipt { received, sent_nanos: message.send_time };
-            recorder.record(*topic, message.decoded, receipt);
+/// What becomes of the messages of the topics read so far, by their numbers in the bags.
+#[derive(Default)]
+struct TopicsRead(Vec<TopicRead>);
+
+struct TopicRead {
+    goes_to: GoesTo,
+    /// What its messages do with the part that is recorded.
+    triggers: Vec<Trigger>,
+}
+
+enum GoesTo {
+    /// The recorder's topic of this number.
+    Recorder(usize),
+    /// Nowhere: the mapping does not ask for this topic.
+    Nowhere(String),
+}
+
+impl TopicsRead {
+    /// Records messages, and changes the part where one says so. It is then in the next part.
+    fn record(
+        &mut self,
+        batch: MessageBatch<DecodedMessage>,
+        recorder: &mut Recorder,
+    ) -> Result<(), ImportError> {
+        self.note(batch.news, recorder);
+        for message in batch.messages {
+            let Some(topic) = self.0.get_mut(message.topic) else { continue };
+            for trigger in &mut topic.triggers {
+                match trigger.hear(message.payload.cdr()) {
+                    Ok(None) => {}
+                    Ok(Some(change)) => change_part(recorder, &change)?,
+                    Err(reason) => tracing::warn!("a message changes no part: {reason}"),
+                }
+            }
+            match &topic.goes_to {
+                GoesTo::Recorder(number) => {
+                    let received = message.log_time.map_or(Received::Unknown, Received::At);
+                    let receipt = Receipt { received, sent_nanos: message.send_time };
+                    recorder.record(*number, message.payload, receipt);
+                }
+                GoesTo::Nowhere(topic) => recorder.pass_over(topic, 1),
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, news: Vec<News>, recorder: &mut Recorder) {
+        for news in news {
+            match news {
+                News::Topic(plan) => self.add(GoesTo::Recorder(recorder.add_topic(plan))),
+                News::Unrecorded { topic } => self.add(GoesTo::Nowhere(topic)),
+                News::Trigger(trigger) => {
+                    if let Some(topic) = self.0.last_mut() {
+                        topic.triggers.push(*trigger);
+                    }
+                }
+                News::Refused { topic, reason } => recorder.refuse(topic, reason),
+            }
+        }
+    }
+
+    fn add(&mut self, goes_to: GoesTo) {
+        self.0.push(TopicRead { goes_to, triggers: Vec::new() });
+    }
+
+    /// The recorder's number of a topic.
+    fn number(&self, topic: usize) -> Option<usize> {
+        match self.0.get(topic)?.goes_to {
+            GoesTo::Recorder(number) => Some(number),
+            GoesTo::Nowhere(_) => None,
         }
     }
 }
 
-fn record_news(news: Vec<News>, recorder: &mut Recorder, numbers: &mut Vec<usize>) {
-    for news in news {
-        match news {
-            News::Topic(plan) => numbers.push(recorder.add_topic(plan)),
-            News::Refused { topic, reason } => recorder.refuse(topic, reason),
+/// A change that makes no sense, such as a stop after a stop, changes nothing.
+fn change_part(recorder: &mut Recorder, change: &PartChange) -> Result<(), ImportError> {
+    match recorder.change_part(change) {
+        Ok(changed) => tracing::info!("{changed}"),
+        Err(error @ (PartError::Stopped { .. } | PartError::Recording(_))) => {
+            tracing::warn!("{error}");
         }
+        Err(error) => return Err(ImportError::Part(error)),
     }
+    Ok(())
 }
 
 /// Accounts for messages that never reached the recorder.
-fn account_for_left_out(topics: &BagTopics<'_>, recorder: &mut Recorder, numbers: &[usize]) {
+fn account_for_left_out(topics: &BagTopics<'_>, recorder: &mut Recorder, read: &TopicsRead) {
     for left_out in topics.left_out() {
         let LeftOut { topic, type_name, messages, bytes, is_refused } = left_out;
         match is_refused {
@@ -158,8 +220,8 @@ fn account_for_left_out(topics: &BagTopics<'_>, recorder: &mut Recorder, numbers
         }
     }
     for (topic, messages) in topics.too_large() {
-        if let Some(number) = numbers.get(topic) {
-            recorder.drop_messages(*number, DropReason::TooLarge, messages);
+        if let Some(number) = read.number(topic) {
+            recorder.drop_messages(number, DropReason::TooLarge, messages);
         }
     }
 }

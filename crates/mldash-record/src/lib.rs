@@ -12,6 +12,7 @@ mod candidate;
 mod change;
 mod clock;
 mod disk;
+mod episodes;
 mod frames;
 mod held;
 mod identity;
@@ -40,8 +41,9 @@ pub mod yaml;
 pub use account::{Account, DropReason, Lost, Note, TopicAccount};
 pub use candidate::{Candidate, Decision};
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
+pub use episodes::PartChanged;
 pub use frames::WhenBehind;
-pub use parts::{PartAccount, SplitError};
+pub use parts::{PartAccount, PartError};
 pub use payload::{Decoded, Payload};
 pub use plan::{PlanError, TopicPlan};
 pub use required::{RequiredAccount, RequiredState};
@@ -57,6 +59,7 @@ use std::time::Instant;
 
 use crate::mapping::{Bytes, Required};
 use clock::SaidOfClocks;
+use episodes::Standstill;
 use frames::Frames;
 use mldash_track::{Experiment, RunStatus, StoreError, TrackError, one_line, replace_file};
 use session::Session;
@@ -78,6 +81,10 @@ pub struct Recorder {
     /// Topics that can't be recorded but have messages in a bag.
     refused_topics: BTreeMap<String, TopicAccount>,
     not_asked_for: BTreeMap<String, u64>,
+    /// Messages that came before this part, while none was recorded.
+    while_stopped: BTreeMap<String, u64>,
+    /// Set after a stop. `exp` is then the part before, which others write.
+    standstill: Option<Standstill>,
     unmatched: Vec<String>,
     disk: Option<DiskGuard>,
     session: Session,
@@ -107,13 +114,15 @@ impl Recorder {
             refused: BTreeMap::new(),
             refused_topics: BTreeMap::new(),
             not_asked_for: BTreeMap::new(),
+            while_stopped: BTreeMap::new(),
+            standstill: None,
             unmatched: Vec::new(),
             disk: None,
             session,
         }
     }
 
-    /// The experiment that is recorded into.
+    /// The experiment that is recorded into; after a stop, the last one.
     pub fn experiment(&self) -> &Experiment {
         &self.exp
     }
@@ -129,9 +138,11 @@ impl Recorder {
         }
     }
 
-    /// Sets what happens to images and clouds that arrive faster than their files can be written.
+    /// Sets what happens to images and clouds that arrive faster than their files can be written,
+    /// and to changes of parts that come faster than parts can be closed.
     pub fn set_when_behind(&mut self, when_behind: WhenBehind) {
         self.frames.set_when_behind(when_behind);
+        self.session.parts.set_when_behind(when_behind);
     }
 
     /// Once `hurried` is set, images and clouds that wait to become files are counted and left out.
@@ -169,6 +180,9 @@ impl Recorder {
         let receipt = receipt.into();
         let disk = self.disk();
         self.session.count(topic, 1);
+        if self.is_stopped_for(topic, 1) {
+            return;
+        }
         let mut to = Output {
             exp: &self.exp,
             frames: &mut self.frames,
@@ -196,14 +210,18 @@ impl Recorder {
     /// Counts messages that were lost before they reached the recorder.
     pub fn drop_messages(&mut self, topic: usize, reason: DropReason, messages: u64) {
         self.session.count(topic, messages);
+        if self.is_stopped_for(topic, messages) {
+            return;
+        }
         if let Some(topic) = self.topics.get_mut(topic) {
             topic.drop_messages(reason, messages);
         }
     }
 
-    /// Changes the number of a topic's lost messages by this much.
+    /// Changes the number of a topic's lost messages by this much. What is lost while no part is
+    /// recorded is missing in none.
     pub fn count_lost(&mut self, topic: usize, change: i64) {
-        if let Some(topic) = self.topics.get(topic) {
+        if let Some(topic) = self.topics.get(topic).filter(|_| self.standstill.is_none()) {
             topic.count_lost(change);
         }
     }
@@ -264,6 +282,7 @@ impl Recorder {
         self.session.board.post(Status {
             experiment: self.exp.name().to_string(),
             paused: self.session.paused,
+            stopped: self.standstill.is_some(),
             elapsed_secs: (now - self.session.started).as_secs_f64(),
             queue: QueueFill { file_bytes, file_limit_bytes, ..queue },
             disk: self.disk(),
@@ -283,44 +302,6 @@ impl Recorder {
         self.exp.flush_store()
     }
 
-    /// Continues in another experiment: the first one's name with `_002`, `_003`, …. Topics keep
-    /// their numbers and accounts start again. The part before is closed in the background, with
-    /// its own account; [`finish`](Self::finish) waits for it.
-    ///
-    /// # Errors
-    /// Fails if the new experiment can't be opened or too many parts are still being closed. The
-    /// recording then continues in the current part.
-    pub fn split(&mut self) -> Result<(), SplitError> {
-        let closer = self.session.parts.closer(|part: Self| {
-            let ended = part.finish(None);
-            let part = PartAccount::from(&ended.0);
-            tracing::info!(
-                "{} is closed: {} received, {} stored, {} dropped",
-                part.experiment,
-                part.received,
-                part.stored,
-                part.dropped
-            );
-            ended
-        })?;
-        let before = self.exp.name().clone();
-        let (name, number) = self.session.parts.next_name(&before, self.exp.folder());
-        let next = self.exp.continue_in(&name).map_err(SplitError::Open)?;
-        tracing::info!("continuing in {name}, {}", next.folder().display());
-        let ended = self.session.start_part(&self.topics);
-        let session = std::mem::replace(&mut self.session, ended);
-        let mut next = Self::in_session(next, session);
-        next.frames = self.frames.next_part();
-        next.topics = self.topics.iter_mut().map(TopicRecorder::next_part).collect();
-        next.is_clock_awaited = self.is_clock_awaited;
-        next.refused = self.refused.clone();
-        next.unmatched = self.unmatched.clone();
-        next.disk = self.disk.take();
-        let ended = std::mem::replace(self, next);
-        self.session.parts.go_on(&before, number, closer, ended);
-        Ok(())
-    }
-
     /// The account of the messages so far.
     pub fn account(&self) -> Account {
         Account {
@@ -332,6 +313,7 @@ impl Recorder {
             refused: self.refused.clone(),
             unmatched: self.unmatched.clone(),
             not_asked_for: self.not_asked_for.clone(),
+            while_stopped: self.while_stopped.clone(),
             required: self.session.required(),
             earlier_parts: Vec::new(),
             sync: self.exp.sync_status(),
@@ -346,6 +328,9 @@ impl Recorder {
     /// # Errors
     /// Fails if the store could not be closed or the account could not be written.
     pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
+        if self.standstill.is_some() {
+            return self.finish_stopped(failure);
+        }
         self.frames.wait_until_saved();
         self.session.end(&self.topics);
         let mut account = self.account();

@@ -10,12 +10,14 @@ mod definitions;
 mod draft;
 mod experiment;
 mod fields;
+mod labels;
 mod overlap;
 mod qos;
 mod read;
 mod required;
 mod rule;
 mod settings;
+mod split_on;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -32,19 +34,22 @@ pub use bytes::{Bytes, BytesError};
 pub use definitions::TypesChecked;
 pub use draft::{DraftTopic, draft};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
+pub use labels::{LabelsError, RECORDERS_KEYS};
 pub use qos::{Durability, Qos, Reliability};
 pub use required::Required;
 pub use rule::{Rule, RuleMatch, TypeConflict};
 pub use settings::{
     Hz, OnTypeChange, SameStamp, Settings, Stamp, StampOffset, TimeColumn, TimeColumns,
 };
+pub use split_on::{PartAction, PartChange, SplitOn, Trigger, TriggerFault};
 pub use template::LoneBrace;
 pub use topic::{Captures, NotRosName, TopicPattern, TopicPatternError};
 pub use track_pattern::{TrackPattern, TrackPatternError};
 
 use crate::yaml::{self, Place, Placed, Problems, YamlErrors};
+use labels::LabelKeys;
 use mldash_message::{Definitions, TypeName};
-use mldash_track::{Keep, WhenLocalFull};
+use mldash_track::{Keep, LabelChange, Metadata, WhenLocalFull};
 use settings::Keys;
 
 const NOT_ROS: &str = "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`; \
@@ -87,6 +92,8 @@ pub struct Mapping {
     required: Vec<Required>,
     start_paused: bool,
     clock_jump: ClockJump,
+    split_on: Vec<SplitOn>,
+    labels: LabelKeys,
     gather: Option<Duration>,
     /// Defaults for all topics.
     defaults: Keys,
@@ -236,6 +243,24 @@ impl Mapping {
         self.clock_jump
     }
 
+    /// Topics whose messages end and begin parts of the recording.
+    pub fn split_on(&self) -> &[SplitOn] {
+        &self.split_on
+    }
+
+    /// What is said of every experiment: tags, task and operator, and its other metadata. `env`
+    /// gives the values of environment variables.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a variable is not set, or the result can't be used.
+    pub fn labels(
+        &self,
+        env: impl Fn(&str) -> Option<String>,
+    ) -> Result<(LabelChange, Metadata), LabelsError> {
+        self.labels.expand(env)
+    }
+
     /// How long messages may collect in the middleware under load before they are taken.
     pub fn gather(&self) -> Duration {
         self.gather.unwrap_or(DEFAULT_GATHER)
@@ -256,7 +281,8 @@ impl Mapping {
     pub fn resolve(mut self, namespace: &str, node: &str) -> Self {
         let rules = self.rules.iter_mut().map(|rule| &mut rule.topic);
         let required = self.required.iter_mut().map(|required| &mut required.topic);
-        for topic in rules.chain(required).chain(&mut self.exclude) {
+        let split_on = self.split_on.iter_mut().map(|entry| &mut entry.topic);
+        for topic in rules.chain(required).chain(split_on).chain(&mut self.exclude) {
             topic.value = topic.value.resolve(namespace, node);
         }
         self
@@ -298,14 +324,16 @@ impl Mapping {
 
     /// The labels of the entries that are at no place in `matched`.
     pub fn topics_not_at(&self, matched: &HashSet<Place>) -> Vec<String> {
-        self.rules_not_at(matched).map(Rule::label).collect()
+        let split_on = self.split_on.iter().filter(|entry| !matched.contains(&entry.place()));
+        self.rules_not_at(matched).map(Rule::label).chain(split_on.map(SplitOn::label)).collect()
     }
 
     /// Reports names that no graph has. Only an import can use them.
     fn check_names(&self, problems: &mut Problems) {
         let rules = self.rules.iter().map(|rule| &rule.topic);
         let required = self.required.iter().map(|required| &required.topic);
-        for topic in rules.chain(required).chain(&self.exclude) {
+        let split_on = self.split_on.iter().map(|entry| &entry.topic);
+        for topic in rules.chain(required).chain(split_on).chain(&self.exclude) {
             if let Some(problem) = topic.value.not_ros() {
                 problems.add(&topic.spot, problem.to_string(), Some(NOT_ROS.to_owned()));
             }

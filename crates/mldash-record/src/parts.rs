@@ -2,14 +2,14 @@
 //! before, which may take long.
 
 use std::io;
-use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use serde::Serialize;
 
 use super::account::{Account, TopicAccount};
-use mldash_track::{ExperimentName, TrackError};
+use super::frames::WhenBehind;
+use mldash_track::{Experiment, ExperimentName, TrackError};
 
 /// The limit on parts that are closed at the same time. Each may hold as much memory as a failing
 /// store lets wait.
@@ -33,10 +33,10 @@ pub struct PartAccount {
     pub dropped: u64,
 }
 
-/// Why a recording can't continue in another experiment. It continues where it was.
+/// Why the part that is recorded did not change.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SplitError {
+pub enum PartError {
     /// Too many parts are being closed.
     #[error("{0} earlier parts are still being closed; try again later")]
     StillClosing(usize),
@@ -46,6 +46,32 @@ pub enum SplitError {
     /// The next experiment can't be opened.
     #[error("can't continue in another experiment")]
     Open(#[source] TrackError),
+    /// No part is recorded that could end.
+    #[error(
+        "no part is being recorded: {last} has ended, and ~/start begins the next; `mldash_bridge tag {last}` \
+         changes what is said of it"
+    )]
+    Stopped {
+        /// The part before.
+        last: String,
+    },
+    /// A part is recorded, so none can begin.
+    #[error("{0} is being recorded; ~/split begins the next part, ~/stop ends this one")]
+    Recording(String),
+    /// The part changed, but what was to be said of one could not be noted.
+    #[error(
+        "the part has changed, but what was said of {experiment} is not noted; say it with \
+         `mldash_bridge tag {experiment}` and {flag}"
+    )]
+    NotLabelled {
+        /// The part that it was said of.
+        experiment: String,
+        /// How to say it afterwards.
+        flag: &'static str,
+        /// Why it failed.
+        #[source]
+        source: TrackError,
+    },
 }
 
 /// The end of a part.
@@ -54,8 +80,11 @@ pub(super) type Ended = (Account, Result<(), TrackError>);
 /// The parts before the current one.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
-    /// The first part's name and the current part's number; `None` before a split.
+    /// The first part's name and the current part's number; `None` while there is only one.
     series: Option<(ExperimentName, u32)>,
+    when_behind: WhenBehind,
+    /// Whether parts that exist are continued.
+    parts_continue: bool,
     closing: Vec<JoinHandle<Ended>>,
     closed: Vec<Ended>,
 }
@@ -78,28 +107,47 @@ impl<P: Send + 'static> Closer<P> {
 }
 
 impl Parts {
-    /// The name of the part after `current`, whose folder is `folder`: the first part's name with
-    /// `_002`, `_003`, …. Skips names that exist.
-    pub(super) fn next_name(&self, current: &ExperimentName, folder: &Path) -> (String, u32) {
+    pub(super) fn set_when_behind(&mut self, when_behind: WhenBehind) {
+        self.when_behind = when_behind;
+    }
+
+    pub(super) fn set_continue(&mut self, parts_continue: bool) {
+        self.parts_continue = parts_continue;
+    }
+
+    /// The name of the part after `current`: the first part's name with `_002`, `_003`, …. Skips
+    /// names that exist, unless that part continues `current` and is to be continued.
+    pub(super) fn next_name(&self, current: &Experiment) -> (String, u32) {
         let (first, number) = match &self.series {
             Some((first, number)) => (first, *number),
-            None => (current, 1),
+            None => (current.name(), 1),
         };
         let mut next = number + 1;
-        while folder.with_file_name(format!("{}_{next:03}", first.name())).exists() {
+        loop {
+            let name = format!("{first}_{next:03}");
+            let folder = current.folder().with_file_name(format!("{}_{next:03}", first.name()));
+            if !folder.exists() || (self.parts_continue && current.is_continued_by(&name)) {
+                return (name, next);
+            }
             next += 1;
         }
-        (format!("{first}_{next:03}"), next)
     }
 
     /// Starts a thread that will close a part with `finish`.
     pub(super) fn closer<P: Send + 'static>(
         &mut self,
         finish: impl FnOnce(P) -> Ended + Send + 'static,
-    ) -> Result<Closer<P>, SplitError> {
+    ) -> Result<Closer<P>, PartError> {
         self.collect();
-        if self.closing.len() >= MAX_CLOSING {
-            return Err(SplitError::StillClosing(self.closing.len()));
+        let unfinished = self.closing.iter().filter(|thread| !thread.is_finished()).count();
+        if unfinished >= MAX_CLOSING {
+            match self.when_behind {
+                WhenBehind::DropNewest => return Err(PartError::StillClosing(unfinished)),
+                WhenBehind::Wait => {
+                    let oldest = self.closing.remove(0);
+                    self.join(oldest);
+                }
+            }
         }
         let (part, handed_over) = sync_channel(1);
         let run = move || match handed_over.recv() {
@@ -107,40 +155,50 @@ impl Parts {
             Err(_) => (Account::default(), Ok(())),
         };
         let thread = thread::Builder::new().name("close-part".into()).spawn(run);
-        Ok(Closer { part, thread: thread.map_err(SplitError::Thread)? })
+        Ok(Closer { part, thread: thread.map_err(PartError::Thread)? })
     }
 
-    /// Makes the part with this number the current one. Closes `ended`.
-    pub(super) fn go_on<P: Send + 'static>(
-        &mut self,
-        before: &ExperimentName,
-        number: u32,
-        closer: Closer<P>,
-        ended: P,
-    ) {
+    /// Closes a part.
+    pub(super) fn close<P: Send + 'static>(&mut self, closer: Closer<P>, ended: P) {
+        self.closing.push(closer.close(ended));
+    }
+
+    /// Makes the part with this number, after `before`, the current one.
+    pub(super) fn begin(&mut self, before: &ExperimentName, number: u32) {
         let first = self.series.take().map_or_else(|| before.clone(), |(first, _)| first);
         self.series = Some((first, number));
-        self.closing.push(closer.close(ended));
+    }
+
+    /// Waits for all parts. Returns the account of the last one, those of the others, and the first
+    /// failure.
+    pub(super) fn finish_with_last(
+        mut self,
+    ) -> (Account, Vec<PartAccount>, Result<(), TrackError>) {
+        self.join_all();
+        let (last, closed) = self.closed.pop().unwrap_or_else(|| (Account::default(), Ok(())));
+        let (earlier, others_closed) = self.finish();
+        (last, earlier, closed.and(others_closed))
     }
 
     /// Waits for the earlier parts. Returns their accounts, and the first failure.
     pub(super) fn finish(mut self) -> (Vec<PartAccount>, Result<(), TrackError>) {
-        for thread in std::mem::take(&mut self.closing) {
-            self.join(thread);
-        }
+        self.join_all();
         let accounts = self.closed.iter().map(|(account, _)| PartAccount::from(account)).collect();
         let failed = self.closed.into_iter().find_map(|(_, closed)| closed.err());
         (accounts, failed.map_or(Ok(()), Err))
     }
 
-    /// Collects the parts that are closed by now.
+    /// Collects the parts that are closed by now, in their order.
     fn collect(&mut self) {
+        while self.closing.first().is_some_and(JoinHandle::is_finished) {
+            let first = self.closing.remove(0);
+            self.join(first);
+        }
+    }
+
+    fn join_all(&mut self) {
         for thread in std::mem::take(&mut self.closing) {
-            if thread.is_finished() {
-                self.join(thread);
-            } else {
-                self.closing.push(thread);
-            }
+            self.join(thread);
         }
     }
 
@@ -172,44 +230,43 @@ impl From<&Account> for PartAccount {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn name(text: &str) -> ExperimentName {
-        text.parse().unwrap()
-    }
+    use mldash_track::{Metadata, Options};
 
     #[test]
     fn parts_are_numbered_behind_the_first_ones_name() {
         let root = tempfile::tempdir().unwrap();
+        let open = |name: &str| Experiment::open(name, Options::local(root.path())).unwrap();
         let mut parts = Parts::default();
-        let first = name("alice/lab/run_7");
-        let folder = root.path().join("run_7");
-        assert_eq!(parts.next_name(&first, &folder), ("alice/lab/run_7_002".to_owned(), 2));
-        let closer = parts.closer(|()| (Account::default(), Ok(()))).unwrap();
-        parts.go_on(&first, 2, closer, ());
-        let second = name("alice/lab/run_7_002");
-        let folder = root.path().join("run_7_002");
-        assert_eq!(parts.next_name(&second, &folder), ("alice/lab/run_7_003".to_owned(), 3));
-        std::fs::create_dir(root.path().join("run_7_003")).unwrap();
-        assert_eq!(parts.next_name(&second, &folder), ("alice/lab/run_7_004".to_owned(), 4));
+        let first = open("alice/lab/run_7");
+        assert_eq!(parts.next_name(&first), ("alice/lab/run_7_002".to_owned(), 2));
+        parts.begin(first.name(), 2);
+        let second = open("alice/lab/run_7_002");
+        assert_eq!(parts.next_name(&second), ("alice/lab/run_7_003".to_owned(), 3));
+        open("alice/lab/run_7_003").close().unwrap();
+        assert_eq!(parts.next_name(&second), ("alice/lab/run_7_004".to_owned(), 4));
+        parts.set_continue(true);
+        assert_eq!(parts.next_name(&second).1, 4, "it continues another recording");
+        second.start_run(Metadata::new()).unwrap();
+        second.continue_in("alice/lab/run_7_003").unwrap();
+        assert_eq!(parts.next_name(&second).1, 3);
     }
 
     #[test]
     fn splits_faster_than_parts_close_are_refused() {
         let mut parts = Parts::default();
-        let first = name("alice/lab/run");
         let (hold, held) = sync_channel::<()>(0);
         let held = std::sync::Arc::new(parking_lot::Mutex::new(held));
-        for number in 0..MAX_CLOSING as u32 {
+        for _ in 0..MAX_CLOSING {
             let held = held.clone();
             let finish = move |()| {
                 let _ = held.lock().recv();
                 (Account { complete: true, ..Account::default() }, Ok(()))
             };
             let closer = parts.closer(finish).unwrap();
-            parts.go_on(&first, number + 2, closer, ());
+            parts.close(closer, ());
         }
         let refused = parts.closer(|()| (Account::default(), Ok(()))).err().unwrap();
-        assert!(matches!(refused, SplitError::StillClosing(MAX_CLOSING)), "{refused}");
+        assert!(matches!(refused, PartError::StillClosing(MAX_CLOSING)), "{refused}");
         drop(hold);
         let (accounts, closed) = parts.finish();
         assert_eq!(accounts.iter().filter(|part| part.complete).count(), MAX_CLOSING);

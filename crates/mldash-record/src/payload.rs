@@ -38,11 +38,11 @@ impl From<Decoded> for Payload {
 }
 
 impl Payload {
-    /// The size of the message's CDR.
-    pub(super) fn cdr_bytes(&self) -> usize {
+    /// The message's CDR.
+    pub(super) fn cdr(&self) -> &[u8] {
         match self {
-            Self::Cdr(cdr) => cdr.len(),
-            Self::Decoded(decoded) => decoded.cdr.len(),
+            Self::Cdr(cdr) => cdr,
+            Self::Decoded(decoded) => &decoded.cdr,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Status {
     pub experiment: String,
     /// Whether messages are left out until `~/resume`.
     pub paused: bool,
+    /// Whether no part is recorded until `~/start`.
+    pub stopped: bool,
     /// Seconds since the recording started, including its earlier parts.
     pub elapsed_secs: f64,
     /// What waits to be recorded.

@@ -91,6 +91,16 @@ impl TopicRecorder {
         Self { is_heavy: self.is_heavy, held, ..Self::new(self.plan.clone()) }
     }
 
+    /// The same topic after the recording has stopped. What waits for a receive time stays behind.
+    pub(super) fn after_stop(&self) -> Self {
+        Self { is_heavy: self.is_heavy, ..Self::new(self.plan.clone()) }
+    }
+
+    /// The topic on the graph.
+    pub(super) fn topic(&self) -> &str {
+        &self.plan.topic
+    }
+
     /// The mapping's name for the topic.
     pub(super) fn mapped_topic(&self) -> &str {
         &self.plan.mapped_topic
@@ -113,7 +123,7 @@ impl TopicRecorder {
         receipt: Receipt,
         disk: Option<DiskStatus>,
     ) {
-        if !self.admits(message.cdr_bytes(), disk) {
+        if !self.admits(message.cdr().len(), disk) {
             return;
         }
         let mut message = message.decode(&self.plan, std::mem::take(&mut self.elements));

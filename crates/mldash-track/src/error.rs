@@ -2,6 +2,7 @@
 
 use super::align::AlignError;
 use super::json::{JsonRowError, MAX_DEPTH};
+use super::labels::LabelError;
 use super::local::StoreError;
 use super::name::NameError;
 use super::options::EnvError;
@@ -23,6 +24,9 @@ pub enum TrackError {
     /// The store could not be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A label of the experiment can't be used.
+    #[error(transparent)]
+    Label(#[from] LabelError),
     /// Tracks can't be joined as requested.
     #[error(transparent)]
     Align(#[from] AlignError),

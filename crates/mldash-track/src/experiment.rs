@@ -5,15 +5,19 @@ use std::sync::Arc;
 
 use super::error::TrackError;
 use super::flusher::Upkeep;
+use super::labels::{LabelChange, Labels};
 use super::local::{ExperimentDir, ExperimentNotes, TrackInfo};
 use super::name::ExperimentName;
 use super::options::Options;
 use super::query::TopicFilter;
 #[cfg(feature = "remote")]
 use super::remote::{LocalCap, SyncStatus};
-use super::run::Metadata;
+use super::run::{Metadata, Run};
 use super::state::{Access, ExperimentState};
 use super::track::Track;
+
+/// The key under `metadata` of the experiment before, in a recording of several parts.
+const CONTINUES: &str = "continues";
 
 /// A recording: tracks that share one clock.
 ///
@@ -138,19 +142,45 @@ impl Experiment {
     }
 
     /// Opens another experiment to record into, with the same root and settings. If a run is under
-    /// way here, it continues there with the same details. Each experiment names the other in its
-    /// metadata, as `continues` and `continued_in`.
+    /// way here, it continues there with the same details, task, operator and tags. Each experiment
+    /// names the other in its metadata, as `continues` and `continued_in`.
     ///
     /// # Errors
     /// As [`open`](Self::open). This experiment is then left unchanged.
     pub fn continue_in(&self, name: &str) -> Result<Self, TrackError> {
         let next = Self::open(name, self.options.clone())?;
-        if let Some(mut details) = self.shared.run_details() {
-            details.insert("continues".to_owned(), self.name().to_string().into());
+        if let Some(Run { mut details, carried, .. }) = self.shared.run_to_continue() {
+            details.insert(CONTINUES.to_owned(), self.name().to_string().into());
             next.start_run(details)?;
-            self.set_metadata("continued_in", next.name().to_string())?;
+            next.label(&carried)?;
+            self.shared.note_continued_in(next.name().as_str())?;
         }
         Ok(next)
+    }
+
+    /// A second handle on this experiment, without write access: it stays when this one is closed,
+    /// so that another experiment can [`continue`](Self::continue_in) it later.
+    pub fn to_continue(&self) -> Self {
+        let ExperimentState { name, dir, buffering, .. } = &*self.shared;
+        let (name, dir, buffering) = (name.clone(), dir.clone(), buffering.clone());
+        let shared = ExperimentState::new(name, dir, buffering, Access::ReadOnly);
+        *shared.run.lock() = self.shared.run_to_continue();
+        Self {
+            shared: Arc::new(shared),
+            upkeep: None,
+            #[cfg(feature = "remote")]
+            cap: None,
+            options: self.options.clone(),
+        }
+    }
+
+    /// Returns true if another experiment of the same root [continues](Self::continue_in) this one,
+    /// as far as can be read.
+    pub fn is_continued_by(&self, name: &str) -> bool {
+        let notes = Self::open_read_only(name, &self.options.root).and_then(|next| next.notes());
+        let metadata = notes.ok().and_then(|notes| notes.metadata);
+        let continues = metadata.as_ref().and_then(|metadata| metadata.get(CONTINUES));
+        continues.is_some_and(|continues| *continues == *self.name().as_str())
     }
 
     /// The track of this topic, whether it has rows yet or not.
@@ -216,6 +246,16 @@ impl Experiment {
         value: impl Into<serde_json::Value>,
     ) -> Result<(), TrackError> {
         self.shared.set_metadata(key, value.into())
+    }
+
+    /// Changes what is said of the experiment, and returns all of it. Works on an experiment that is
+    /// open to read too, also while another process records it. Labels that a run gives its own
+    /// experiment go with it when it [continues](Self::continue_in) in another.
+    ///
+    /// # Errors
+    /// Fails if there would be too many tags, `experiment.json` is damaged, or can't be written.
+    pub fn label(&self, change: &LabelChange) -> Result<Labels, TrackError> {
+        self.shared.label(change)
     }
 
     /// Notes that a run started now, with `details` in the metadata. Closing the experiment notes

@@ -190,6 +190,7 @@ mod flusher;
 mod format;
 mod found;
 pub mod json;
+mod labels;
 mod lines;
 mod listing;
 mod local;
@@ -216,8 +217,9 @@ pub use experiment::{CloseError, Closed, ClosedTrack, Experiment, LostRows};
 pub use files::Files;
 pub use format::{Export, Format, FormatError};
 pub use found::{Found, read_the_same};
+pub use labels::{LabelChange, LabelError, Labels};
 pub use lines::{AppendedLines, BadLine};
-pub use listing::{ExperimentInfo, list_experiments};
+pub use listing::{ExperimentInfo, find_experiment_names, list_experiments};
 pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::error::{TrackError, one_line};
+use super::labels::Labels;
 use super::local::{Brief, ExperimentDir, ExperimentNotes, FileStore, RunStatus, find_experiments};
 use super::name::ExperimentName;
 use super::run;
@@ -36,7 +37,15 @@ pub struct ExperimentInfo {
     pub is_being_written: Option<bool>,
     /// Tags for search.
     pub tags: Vec<String>,
-    /// A description.
+    /// What the robot was to do.
+    pub task: Option<String>,
+    /// Whether it did; `None` if nobody has said.
+    pub success: Option<bool>,
+    /// Who ran it.
+    pub operator: Option<String>,
+    /// Whether it is not to be used.
+    pub discarded: bool,
+    /// A description; an operator's notes.
     pub description: Option<String>,
     /// When it was created, UTC, ISO 8601.
     pub created_at: Option<String>,
@@ -58,6 +67,8 @@ impl ExperimentInfo {
             (Some((first, _)), _) => Some(first),
             (None, run) => run,
         };
+        let Labels { tags, task, success, notes: description, operator, discarded } =
+            notes.labels();
         Self {
             name,
             start_timestamp: start,
@@ -68,8 +79,12 @@ impl ExperimentInfo {
             is_exact: tracks.is_exact,
             status: notes.status,
             is_being_written: None,
-            tags: notes.tags.unwrap_or_default(),
-            description: notes.description,
+            tags,
+            task,
+            success,
+            operator,
+            discarded,
+            description,
             created_at: notes.created_at,
             problems: tracks.problems,
         }
@@ -107,6 +122,19 @@ pub fn list_experiments(
         Err(problem) => ExperimentInfo { name, problems: vec![problem], ..Default::default() },
     };
     Ok(found.map(|folder| info(folder.name, folder.experiment)).collect())
+}
+
+/// The names of the experiments under `root` that `wanted` accepts, sorted. Reads none of them.
+///
+/// # Errors
+/// Fails if the root can't be listed.
+pub fn find_experiment_names(
+    root: impl AsRef<Path>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, TrackError> {
+    let found = find_experiments(root.as_ref())?.into_iter();
+    let usable = found.filter(|folder| folder.experiment.is_ok() && wanted(&folder.name));
+    Ok(usable.map(|folder| folder.name).collect())
 }
 
 fn describe(root: &Path, name: &ExperimentName) -> ExperimentInfo {

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::labels::LabelChange;
 use super::local::{ExperimentNotes, RunStatus};
 
 /// The `metadata` of an ML-Dash experiment.
@@ -26,6 +27,8 @@ const CRASH: &str =
 pub(super) struct Run {
     /// The details that it was started with.
     pub(super) details: Metadata,
+    /// The labels that the next part of the recording gets too.
+    pub(super) carried: LabelChange,
     /// Why it is to end as failed.
     pub(super) failure: Option<String>,
 }

@@ -46,7 +46,7 @@ pub(super) struct ExperimentState {
     access: Mutex<Access>,
     tracks: RwLock<HashMap<TrackName, Arc<TrackState>>>,
     /// This process's run, if it started one.
-    run: Mutex<Option<Run>>,
+    pub(super) run: Mutex<Option<Run>>,
 }
 
 /// Whether rows may be appended.

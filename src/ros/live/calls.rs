@@ -8,11 +8,14 @@ use parking_lot::Mutex;
 use super::RosError;
 use super::services::{Call, Reply};
 use crate::ros::rcl::{Context, GuardCondition};
+use crate::track::LabelChange;
 
 /// A request to the listening thread, handled after all messages before it are handed over.
 pub(super) enum Request {
     /// A service was called.
     Call(Call, Reply),
+    /// A parameter says something of the part that is recorded.
+    Label(LabelChange),
     /// The recorder has started the next part.
     PartStarted,
     /// `use_sim_time` was set.

@@ -2,9 +2,10 @@
 
 use super::queue::{MessageQueue, Taken};
 use super::services::{Answer, Reply};
-use crate::record::{DropReason, QueueFill, Receipt, Received, Recorder, TopicPlan};
+use crate::mapping::PartChange;
+use crate::record::{DropReason, PartError, QueueFill, Receipt, Received, Recorder, TopicPlan};
 use crate::ros::StopFlag;
-use crate::track::one_line;
+use crate::track::{LabelChange, Labels, one_line};
 
 /// A command from the node to the recorder.
 pub(super) enum Control {
@@ -26,23 +27,44 @@ pub(super) enum Control {
     PostStatus(QueueFill),
     /// `~/flush`.
     Flush(Reply),
-    /// `~/split`.
-    Split(Reply),
-    /// The ROS clock jumped back; split the recording there.
-    ClockJumped,
+    /// Ends the part or begins the next. Nobody waits for the answer if a message asks for it.
+    ChangePart(PartChange, Option<Reply>),
+    /// Changes what is said of the part.
+    Label(LabelChange),
     /// `~/status`.
     Status(QueueFill, Reply),
 }
 
-/// Records from the queue until it is closed and empty. Calls `part_started` when the recording has
-/// continued in a new part. In a hurry, waiting messages are counted and left out.
+/// What the recorder tells the node's side.
+pub(super) enum News {
+    /// A part has begun.
+    PartStarted,
+    /// What is said of the part that is recorded, or that was last; `None` if it can't be read.
+    Labelled { noted: Option<Labels>, is_asked_for: bool },
+}
+
+/// Why the last change of parts was refused. A topic can ask for many; the log has it once.
+#[derive(Debug, Default)]
+struct Refusals {
+    last: Option<String>,
+}
+
+impl Refusals {
+    fn is_new(&mut self, reason: &str) -> bool {
+        let before = self.last.replace(reason.to_owned());
+        before.is_none_or(|before| before != reason)
+    }
+}
+
+/// Records from the queue until it is closed and empty. Calls `tell` with what is new. In a hurry, waiting messages are counted and left out.
 pub(super) fn record_queue(
     queue: &MessageQueue<Control>,
     recorder: &mut Recorder,
     stop: &StopFlag,
-    part_started: impl Fn(),
+    tell: impl Fn(News),
 ) {
     let mut messages = Vec::new();
+    let mut refusals = Refusals::default();
     loop {
         match queue.take(&mut messages) {
             Taken::Messages => {
@@ -57,14 +79,14 @@ pub(super) fn record_queue(
                     }
                 }
             }
-            Taken::Control(control) => control.apply(recorder, &part_started),
+            Taken::Control(control) => control.apply(recorder, &mut refusals, &tell),
             Taken::Closed => return,
         }
     }
 }
 
 impl Control {
-    fn apply(self, recorder: &mut Recorder, part_started: &impl Fn()) {
+    fn apply(self, recorder: &mut Recorder, refusals: &mut Refusals, tell: &impl Fn(News)) {
         match self {
             Self::AddTopic(plan) => {
                 recorder.add_topic(*plan);
@@ -79,9 +101,13 @@ impl Control {
             Self::Paused(paused) => recorder.set_paused(paused),
             Self::PostStatus(queue) => recorder.post_status(queue),
             Self::Flush(reply) => send(reply, flush(recorder)),
-            Self::Split(reply) => send(reply, split(recorder, part_started)),
-            // `split` reports a failure itself.
-            Self::ClockJumped => drop(split(recorder, part_started)),
+            Self::ChangePart(change, reply) => {
+                let answer = change_part(recorder, &change, refusals, tell);
+                if let Some(reply) = reply {
+                    send(reply, answer);
+                }
+            }
+            Self::Label(change) => label(recorder, &change, tell),
             Self::Status(queue, reply) => send(reply, status(recorder, queue)),
         }
     }
@@ -99,18 +125,53 @@ fn flush(recorder: &Recorder) -> Answer {
     }
 }
 
-fn split(recorder: &mut Recorder, part_started: &impl Fn()) -> Answer {
-    match recorder.split() {
-        Ok(()) => {
-            part_started();
-            Answer::done(format!("recording into {}", recorder.experiment().name()))
+fn change_part(
+    recorder: &mut Recorder,
+    change: &PartChange,
+    refusals: &mut Refusals,
+    tell: &impl Fn(News),
+) -> Answer {
+    let before = recorder.experiment().name().clone();
+    let changed = recorder.change_part(change);
+    if *recorder.experiment().name() != before {
+        tell(News::PartStarted);
+    }
+    tell_labels(recorder, false, tell);
+    match changed {
+        Ok(changed) => {
+            refusals.last = None;
+            tracing::info!("{changed}");
+            Answer::done(changed.to_string())
         }
         Err(error) => {
             let reason = one_line(&error);
-            tracing::error!("no split: {reason}");
+            if refusals.is_new(&reason) {
+                match error {
+                    PartError::Stopped { .. } | PartError::Recording(_) => {
+                        tracing::warn!("{reason}");
+                    }
+                    _ => tracing::error!("{reason}"),
+                }
+            }
             Answer::failure(reason)
         }
     }
+}
+
+fn label(recorder: &mut Recorder, change: &LabelChange, tell: &impl Fn(News)) {
+    if let Err(error) = recorder.label(change) {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, "what was said of {} is not noted", recorder.experiment().name());
+    }
+    tell_labels(recorder, true, tell);
+}
+
+/// Tells what is noted, whether it could be changed or not.
+fn tell_labels(recorder: &Recorder, is_asked_for: bool, tell: &impl Fn(News)) {
+    let notes = recorder.experiment().notes().inspect_err(|error| {
+        tracing::warn!("can't read what is said of the part: {}", one_line(error));
+    });
+    tell(News::Labelled { noted: notes.ok().map(|notes| notes.labels()), is_asked_for });
 }
 
 fn status(recorder: &mut Recorder, queue: QueueFill) -> Answer {

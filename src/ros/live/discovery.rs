@@ -1,11 +1,12 @@
 //! Finds the topics of the graph that the mapping asks for, and how to subscribe to them. Runs
 //! whenever the graph changes, to pick up late topics and notice publishers that change.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use super::qos::{ChosenQos, Offer};
-use crate::mapping::{Mapping, Qos, RuleMatch};
-use crate::message::Definitions;
+use crate::mapping::{Mapping, Qos, RuleMatch, SplitOn};
+use crate::message::{Definitions, MessageType, TypeName};
 use crate::record::yaml::Place;
 use crate::record::{Candidate, Decision, TopicPlan};
 use crate::ros::rcl::{Node, PublisherInfo, TopicTypes};
@@ -181,6 +182,31 @@ impl Discovery {
             offers: offers(&publishers, &type_name),
             type_name,
         }
+    }
+
+    /// The entries of `split_on`.
+    pub(super) fn split_on(&self) -> &[SplitOn] {
+        self.mapping.split_on()
+    }
+
+    /// The types that a topic is published as, each with the offers of its publishers.
+    pub(super) fn offers_on(&self, node: &Node, topic: &str) -> BTreeMap<String, Vec<Offer>> {
+        let mut by_type: BTreeMap<String, Vec<Offer>> = BTreeMap::new();
+        for publisher in publishers(node, topic) {
+            let offers = by_type.entry(publisher.type_name.clone()).or_default();
+            offers.push(Offer::of(&publisher));
+        }
+        by_type
+    }
+
+    /// The definition of a type, or why there is none.
+    pub(super) fn definition(&self, name: &TypeName) -> Result<Arc<MessageType>, String> {
+        self.definitions.resolve(name).map_err(|error| error.to_string())
+    }
+
+    /// Notes that the entry at this place has a topic.
+    pub(super) fn note_matched(&mut self, entry: Place) {
+        self.matched.insert(entry);
     }
 
     /// Entries of the mapping without a topic.

@@ -12,8 +12,9 @@ use super::listening::{Listened, Listening, Nodes};
 use super::queue::{MessageQueue, RawMessage};
 use super::reader::Arrival;
 use super::services::{Answer, Call, Reply};
+use super::triggers::{Ineffective, Triggers};
 use super::{ListenSettings, RosError, StopFlag, qos::ChosenQos};
-use crate::mapping::ClockJump;
+use crate::mapping::{ClockJump, PartAction, PartChange};
 use crate::record::DropReason;
 use crate::ros::rcl::{RclError, Ready};
 
@@ -27,6 +28,8 @@ const DRAIN_BEFORE_CALL: Duration = Duration::from_millis(500);
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before retrying a failing middleware.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// How many commands may wait for the recorder before messages change no more parts.
+const MAX_COMMANDS: usize = 256;
 /// A batch is handed over before it exceeds this.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -34,11 +37,14 @@ const BATCH_BYTES: usize = 1 << 20;
 pub(super) struct Listener<'a> {
     ready: Ready,
     discovery: Discovery,
+    triggers: Triggers,
     readers: Readers<'a>,
     calls: Calls,
     stop: &'a StopFlag,
     clock_jump: ClockJump,
     gather: Duration,
+    /// Whether messages ask for more changes than the recorder can make.
+    is_flooded: bool,
 }
 
 /// The recorded topics and their path to the recorder.
@@ -75,6 +81,7 @@ impl<'a> Listener<'a> {
         let listening = Listening::new(nodes).map_err(|error| RosError::Node(error.to_string()))?;
         let mut listener = Self {
             ready: Ready::default(),
+            triggers: Triggers::new(discovery.split_on()),
             discovery,
             readers: Readers {
                 listening,
@@ -89,6 +96,7 @@ impl<'a> Listener<'a> {
             stop,
             clock_jump: settings.clock_jump,
             gather: settings.gather,
+            is_flooded: false,
         };
         listener.set_sim_time(settings.use_sim_time);
         listener.set_paused(settings.start_paused);
@@ -100,6 +108,7 @@ impl<'a> Listener<'a> {
         for found in self.discovery.expected() {
             self.deal_with(found);
         }
+        self.discover_triggers();
         let (mut discover_at, mut discovered) = (Some(Instant::now()), None::<Instant>);
         let mut last_drain = Instant::now();
         while !self.stop.is_set() {
@@ -120,12 +129,15 @@ impl<'a> Listener<'a> {
             }
             self.watch_clock();
             let taken = self.readers.drain(&self.ready.subscriptions);
+            self.hear_triggers();
             self.readers.hand_over();
             self.answer_calls();
             self.readers.retire();
+            self.triggers.retire(Instant::now());
             self.readers.hand_over();
             last_drain = self.gather(taken, last_drain);
         }
+        self.hear_triggers();
         self.drain_all(DRAIN_AT_MOST);
         self.readers.end_echoes();
         self.readers.hand_over();
@@ -151,13 +163,15 @@ impl<'a> Listener<'a> {
     fn wait(&mut self, discover_at: Option<Instant>) -> Result<(), RclError> {
         let topics = &self.readers.listening.topics;
         let due = topics.iter().filter_map(|topic| topic.reader.due_at());
+        let due = due.chain(self.triggers.due_at());
         let due = due.chain(discover_at).chain(self.stop.deadline()).min();
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         let timeout = match self.readers.clock.is_simulated() {
             true => Some(timeout.map_or(CLOCK_EVERY, |timeout| timeout.min(CLOCK_EVERY))),
             false => timeout,
         };
-        self.readers.listening.wait(self.calls.guard(), timeout, &mut self.ready)
+        let Self { readers, triggers, calls, ready, .. } = self;
+        readers.listening.wait(triggers.subscriptions(), calls.guard(), timeout, ready)
     }
 
     /// Hands over everything that the middleware holds now.
@@ -174,12 +188,37 @@ impl<'a> Listener<'a> {
         for found in self.discovery.scan(self.readers.listening.graph()) {
             self.deal_with(found);
         }
+        self.discover_triggers();
         for topic in &mut self.readers.listening.topics {
             let publishers = topic.reader.take_incompatible();
             if publishers > 0 {
                 // Discovery has named the nodes, or will once it knows them.
                 let topic = topic.reader.topic();
                 tracing::debug!("{topic}: {publishers} publishers offer less than was asked for");
+            }
+        }
+    }
+
+    fn discover_triggers(&mut self) {
+        let Self { triggers, discovery, readers, .. } = self;
+        for Ineffective { label, reason } in triggers.discover(discovery, &mut readers.listening) {
+            self.refuse(label, reason);
+        }
+    }
+
+    /// Changes the part where messages ask for it: what arrived before such a message is in the part
+    /// before.
+    fn hear_triggers(&mut self) {
+        for (arrived_nanos, change) in self.triggers.hear() {
+            let is_flooded = self.readers.queue.commands() >= MAX_COMMANDS;
+            if is_flooded && !self.is_flooded {
+                tracing::error!(
+                    "messages ask for other parts faster than parts can change; some change nothing"
+                );
+            }
+            self.is_flooded = is_flooded;
+            if !is_flooded {
+                self.change_part_at(arrived_nanos, change);
             }
         }
     }
@@ -229,14 +268,31 @@ impl<'a> Listener<'a> {
             ),
             ClockJump::Split => {
                 tracing::info!("/clock jumped back; going on in a new experiment");
-                self.readers.drain_every();
-                let later = self.readers.take_batch_since(jumped_at);
-                self.readers.end_echoes();
-                self.readers.hand_over();
-                self.readers.queue.push_behind_messages(Control::ClockJumped);
-                self.readers.batch = later;
+                self.change_part_at(jumped_at, PartChange::new(PartAction::Split));
                 self.readers.hand_over();
             }
+        }
+    }
+
+    /// Changes the part between the messages that arrived before this system time and the others,
+    /// which stay in the batch.
+    fn change_part_at(&mut self, nanos: i64, change: PartChange) {
+        self.readers.drain_every();
+        let later = self.readers.take_batch_since(nanos);
+        self.change_part(change, None);
+        self.readers.batch = later;
+    }
+
+    /// Changes the part behind all messages that are taken.
+    fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
+        // What a part still waits for belongs to that part.
+        self.readers.end_echoes();
+        self.readers.hand_over();
+        let is_start = change.action == PartAction::Start;
+        self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
+        if is_start {
+            // A part that begins is recorded.
+            self.set_paused(false);
         }
     }
 
@@ -244,9 +300,15 @@ impl<'a> Listener<'a> {
         for request in self.calls.take() {
             match request {
                 Request::Call(call, reply) => {
+                    self.hear_triggers();
                     // Messages from before the call are handled under the old state.
                     self.drain_all(DRAIN_BEFORE_CALL);
                     self.answer(call, reply);
+                }
+                Request::Label(change) => {
+                    self.hear_triggers();
+                    self.drain_all(DRAIN_BEFORE_CALL);
+                    self.readers.queue.push_behind_messages(Control::Label(change));
                 }
                 Request::PartStarted => self.readers.repeat_latched(),
                 Request::SimTime(use_sim_time) => self.set_sim_time(use_sim_time),
@@ -269,12 +331,7 @@ impl<'a> Listener<'a> {
                 super::control::send(reply, Answer::done("recording"));
             }
             Call::Flush => queue.push_behind_messages(Control::Flush(reply)),
-            Call::Split => {
-                // What a part still waits for belongs to that part.
-                self.readers.end_echoes();
-                self.readers.hand_over();
-                queue.push_behind_messages(Control::Split(reply));
-            }
+            Call::ChangePart(action) => self.change_part(PartChange::new(action), Some(reply)),
             Call::Status => queue.push_behind_messages(Control::Status(queue.fill(), reply)),
         }
     }

@@ -96,12 +96,26 @@ impl<T: Default> Listening<T> {
         type_name: &str,
         qos: ChosenQos,
     ) -> Result<(), RclError> {
-        let types = self.topics.iter().filter(|known| known.reader.topic() == topic).count();
-        let node = self.nodes.of_type(types)?;
-        let reader = TopicReader::new(node, topic, type_name, qos)?;
+        let reader = self.reader(topic, type_name, qos)?;
         let (type_name, tally) = (type_name.to_owned(), T::default());
         self.topics.push(Listened { reader, type_name, tally });
         Ok(())
+    }
+
+    /// Subscribes to a topic that gets no number.
+    ///
+    /// # Errors
+    /// Fails if the type is not installed or the middleware refuses.
+    pub(super) fn reader(
+        &mut self,
+        topic: &str,
+        type_name: &str,
+        qos: ChosenQos,
+    ) -> Result<TopicReader, RclError> {
+        let mut types = self.topics.iter().filter(|known| known.reader.topic() == topic);
+        let known = types.clone().position(|known| known.type_name == type_name);
+        let number = known.unwrap_or_else(|| types.by_ref().count());
+        TopicReader::new(self.nodes.of_type(number)?, topic, type_name, qos)
     }
 
     /// Subscribes to a topic again, with another QoS.
@@ -139,17 +153,18 @@ impl<T: Default> Listening<T> {
     }
 
     /// Sleeps as [`WaitSet::wait`] does. `ready` then holds indices of subscriptions in order of the
-    /// topics.
+    /// topics, and after them those of `others`.
     ///
     /// # Errors
     /// Returns rcl's error.
-    pub(super) fn wait(
-        &mut self,
+    pub(super) fn wait<'s>(
+        &'s mut self,
+        others: impl Iterator<Item = &'s Subscription>,
         guard: &GuardCondition,
         timeout: Option<Duration>,
         ready: &mut Ready,
     ) -> Result<(), RclError> {
-        let subscriptions: Vec<_> = subscriptions_of(&self.topics).collect();
+        let subscriptions: Vec<_> = subscriptions_of(&self.topics).chain(others).collect();
         self.wait_set.wait(subscriptions.into_iter(), guard, timeout, ready)
     }
 }

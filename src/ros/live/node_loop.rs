@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, FutureExt};
 
 use super::calls::{Calls, Request};
 use super::control::Control;
+use super::parameters::SaidLabels;
 use super::queue::MessageQueue;
 use super::report::Reports;
 use super::rosout::Rosout;
@@ -35,11 +36,13 @@ pub(super) struct NodeLoop<'a> {
 }
 
 impl<'a> NodeLoop<'a> {
+    #[expect(clippy::too_many_arguments, reason = "it is called once")]
     pub(super) fn new(
         mut node: r2r::Node,
         name: &NodeName,
         settings: NodeSettings,
         board: StatusBoard,
+        said: SaidLabels,
         queue: &'a MessageQueue<Control>,
         calls: Calls,
         stop: &'a StopFlag,
@@ -47,8 +50,8 @@ impl<'a> NodeLoop<'a> {
         let offer_error = |what: &'static str| {
             move |error: r2r::Error| RosError::Node(format!("can't offer {what}: {error}"))
         };
-        let parameters =
-            parameters::serve(&mut node, &settings.shown).map_err(offer_error("parameters"))?;
+        let parameters = parameters::serve(&mut node, &settings.shown, said, calls.clone())
+            .map_err(offer_error("parameters"))?;
         let services = Services::offer(&mut node).map_err(offer_error("services"))?;
         let reports = Reports::new(&mut node, name, board).map_err(offer_error("/diagnostics"))?;
         let rosout = settings.logs.map(|logs| Rosout::new(&mut node, name, logs));

@@ -2,6 +2,7 @@
 //! heard.
 
 use std::collections::HashMap;
+use std::iter;
 use std::time::{Duration, Instant};
 
 use super::discovery::{Discovery, NewTopic};
@@ -87,7 +88,7 @@ impl Observer {
         }
         let mut ready = Ready::default();
         self.listening
-            .wait(&self.guard, Some(WAKE_EVERY), &mut ready)
+            .wait(iter::empty(), &self.guard, Some(WAKE_EVERY), &mut ready)
             .map_err(|error| RosError::Node(error.to_string()))?;
         self.is_graph_new = ready.graph;
         if !ready.subscriptions.is_empty() {

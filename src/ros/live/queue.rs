@@ -167,6 +167,11 @@ impl<C> MessageQueue<C> {
         self.tell(control, |pushed| pushed);
     }
 
+    /// The number of commands that wait.
+    pub(super) fn commands(&self) -> usize {
+        self.state.lock().control.len()
+    }
+
     fn tell(&self, control: C, behind: impl FnOnce(u64) -> u64) {
         let mut state = self.state.lock();
         let behind = behind(state.pushed);

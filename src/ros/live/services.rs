@@ -1,5 +1,5 @@
 //! The node's services, all of type `std_srvs/Trigger`: `~/pause`, `~/resume`, `~/flush`,
-//! `~/split`, `~/status`. The listening thread and the recorder answer, in order with the messages;
+//! `~/split`, `~/discard`, `~/stop`, `~/start`, `~/status`. The listening thread and the recorder answer, in order with the messages;
 //! the node does not wait for them.
 
 use std::time::{Duration, Instant};
@@ -11,17 +11,21 @@ use r2r::std_srvs::srv::Trigger;
 use r2r::{QosProfile, ServiceRequest};
 
 use super::calls::{Calls, Request};
+use crate::mapping::PartAction;
 
 /// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Maximum number of unanswered requests.
 const MAX_UNANSWERED: usize = 64;
 
-const SERVICES: [(&str, Call); 5] = [
+const SERVICES: [(&str, Call); 8] = [
     ("~/pause", Call::Pause),
     ("~/resume", Call::Resume),
     ("~/flush", Call::Flush),
-    ("~/split", Call::Split),
+    ("~/split", Call::ChangePart(PartAction::Split)),
+    ("~/discard", Call::ChangePart(PartAction::Discard)),
+    ("~/stop", Call::ChangePart(PartAction::Stop)),
+    ("~/start", Call::ChangePart(PartAction::Start)),
     ("~/status", Call::Status),
 ];
 
@@ -33,7 +37,7 @@ pub(super) enum Call {
     Pause,
     Resume,
     Flush,
-    Split,
+    ChangePart(PartAction),
     Status,
 }
 

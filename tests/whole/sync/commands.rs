@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use mldash_bridge::track::{
-    ColumnType, Experiment, ExperimentNotes, Fields, Format, Options, RowSchema,
+    ColumnType, Experiment, Fields, Format, LabelChange, Options, RowSchema,
 };
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::lab::{Lab, RUN, append};
 use crate::fault_proxy::Fault;
@@ -160,24 +160,42 @@ fn a_token_of_another_namespace_than_the_recordings_first_part_is_said() {
 fn experiments_on_a_server_are_listed_as_those_here_are() {
     let lab = Lab::new();
     let exp = recorded(&lab);
-    let tags = Some(vec!["kitchen".to_owned()]);
-    exp.annotate(ExperimentNotes { tags, ..Default::default() }).unwrap();
+    exp.label(&LabelChange::new().add_tag("kitchen").unwrap().success(Some(true))).unwrap();
     exp.close().unwrap();
     assert_eq!(sync(&lab).code, 0);
     let root = lab.root();
+    // What is said afterwards goes there with the next sync.
+    let tag = ["tag", RUN, "--task", "pick", "--notes", "n", "--operator", "ann", "--discard"];
+    let tagged = program(tag.iter().copied().chain(["--root", root.to_str().unwrap()])).run();
+    assert_eq!(tagged.code, 0, "{}", tagged.stderr);
+    assert_eq!(sync(&lab).code, 0);
     let list = ["experiments", "alice/*/monday", "--json"];
     let here = program(list.iter().copied().chain(["--root", root.to_str().unwrap()])).run();
     let there = run(&lab, &list);
     let told = |done: &Done| -> Vec<Json> {
         let experiments: Vec<Json> = serde_json::from_slice(&done.stdout).unwrap();
-        let keys =
-            ["name", "startTimestamp", "lengthSecs", "tracks", "totalEntries", "sizeBytes", "tags"];
+        let keys = [
+            "name",
+            "startTimestamp",
+            "lengthSecs",
+            "tracks",
+            "totalEntries",
+            "sizeBytes",
+            "tags",
+            "task",
+            "success",
+            "operator",
+            "discarded",
+            "description",
+        ];
         let told = |experiment: &Json| keys.iter().map(|key| experiment[key].clone()).collect();
         experiments.iter().map(told).collect()
     };
     assert_eq!(there.code, 0, "{}", there.stderr);
     assert_eq!(told(&there), told(&here));
     assert_eq!(told(&there)[0][0], RUN);
+    let said = json!([["kitchen"], "pick", true, "ann", true, "n"]);
+    assert_eq!(told(&there)[0].as_array().unwrap()[6..], *said.as_array().unwrap());
     let none = run(&lab, &["experiments", "alice/elsewhere/**"]);
     assert_eq!((none.code, none.text()), (0, ""));
     assert!(none.stderr.contains("matches `alice/elsewhere/**`"), "{}", none.stderr);

@@ -12,7 +12,7 @@ use super::error::BagError;
 use super::file::BagMessage;
 use super::merge::Merge;
 use super::topics::{BagTopics, News};
-use crate::Decoded;
+use crate::{Decoded, Payload};
 use mldash_track::ByteBound;
 
 /// The size of a batch.
@@ -30,13 +30,13 @@ pub(super) struct MessageBatch<M> {
     held_bytes: usize,
 }
 
-/// A message ready to be recorded.
+/// A message ready to be recorded, or to change parts.
 pub(super) struct DecodedMessage {
     pub(super) topic: usize,
     /// Nanoseconds since the epoch; `None` if they don't fit in 64 bits.
     pub(super) log_time: Option<i64>,
     pub(super) send_time: Option<i64>,
-    pub(super) decoded: Decoded,
+    pub(super) payload: Payload,
 }
 
 /// Reads bags side by side.
@@ -73,7 +73,11 @@ impl MessageBatch<BagMessage> {
     fn decode(self) -> MessageBatch<DecodedMessage> {
         let decode = |message: BagMessage| {
             let BagMessage { topic, plan, log_time, send_time, cdr } = message;
-            DecodedMessage { topic, log_time, send_time, decoded: Decoded::new(&plan, cdr) }
+            let payload = match plan {
+                Some(plan) => Decoded::new(&plan, cdr).into(),
+                None => cdr.into(),
+            };
+            DecodedMessage { topic, log_time, send_time, payload }
         };
         let Self { news, messages, read_bytes, held_bytes } = self;
         let messages = messages.into_iter().map(decode).collect();

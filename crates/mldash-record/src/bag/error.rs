@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::mcap_file::McapDamage;
+use crate::PartError;
 use mldash_track::{Timestamp, one_line};
 
 /// A bag that can't be read, or not completely.
@@ -197,6 +198,12 @@ pub enum ImportError {
          again once it can, which gives the same rows"
     )]
     StoreFails,
+    /// The part could not change where `split_on` says.
+    #[error(
+        "the import was stopped, because a part of the recording could not end or begin; import the bag \
+         again once it can, which gives the same parts"
+    )]
+    Part(#[source] PartError),
     /// Threads can't be started.
     #[error("can't start the threads that read and decode")]
     Thread(#[source] io::Error),

@@ -45,11 +45,12 @@ enum Format {
     Sqlite,
 }
 
-/// A message that is recorded.
+/// A message that is recorded, or changes parts.
 pub(super) struct BagMessage {
     /// The number of its topic, in the order in which [`BagTopics`] found them.
     pub(super) topic: usize,
-    pub(super) plan: Arc<TopicPlan>,
+    /// `None` if it only changes parts.
+    pub(super) plan: Option<Arc<TopicPlan>>,
     /// Nanoseconds since the epoch; `None` if they don't fit in 64 bits.
     pub(super) log_time: Option<i64>,
     /// The publish time, likewise; also `None` if the bag does not have it.

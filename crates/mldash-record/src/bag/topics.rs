@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use crate::mapping::Mapping;
+use crate::mapping::{Mapping, Trigger, TriggerFault};
 use crate::yaml::Place;
 use crate::{Candidate, Decision, TopicPlan};
 use mldash_message::{Definitions, MessageType, RecordedDefinition, TypeName};
@@ -42,12 +42,13 @@ pub(super) enum Met {
     LeftOut(usize),
 }
 
-/// A topic that is recorded.
+/// A topic whose messages are read.
 #[derive(Clone)]
 pub(super) struct Recorded {
     /// Counted from 0 in the order in which topics appear.
     pub(super) number: usize,
-    pub(super) plan: Arc<TopicPlan>,
+    /// `None` if the messages only change parts.
+    pub(super) plan: Option<Arc<TopicPlan>>,
 }
 
 /// A topic that is not recorded.
@@ -74,6 +75,10 @@ pub(super) struct Channel<'c> {
 pub(super) enum News {
     /// The topic with the next number.
     Topic(Arc<TopicPlan>),
+    /// The topic with the next number, whose messages are not recorded.
+    Unrecorded { topic: String },
+    /// Messages of the topic with the last number change parts.
+    Trigger(Box<Trigger>),
     /// A topic that can't be recorded, and why.
     Refused { topic: String, reason: String },
 }
@@ -115,7 +120,12 @@ impl<'a> BagTopics<'a> {
             return known.clone();
         }
         let topic = channel.topic;
+        let triggers = self.triggers(&channel, meeting.definition);
         let met = match self.decide(&channel, meeting.definition) {
+            Decision::NotAskedFor if !triggers.is_empty() => {
+                self.news.push(News::Unrecorded { topic: topic.to_owned() });
+                Met::Recorded(Recorded { number: self.next_number(), plan: None })
+            }
             Decision::NotAskedFor => self.leave_out(topic, &channel, false),
             Decision::Record { plan, entry, .. } => {
                 self.matched.insert(entry);
@@ -124,9 +134,7 @@ impl<'a> BagTopics<'a> {
                 types.or_insert_with(|| channel.type_name.to_owned());
                 let plan: Arc<TopicPlan> = plan.into();
                 self.news.push(News::Topic(plan.clone()));
-                let number = self.numbers;
-                self.numbers += 1;
-                Met::Recorded(Recorded { number, plan })
+                Met::Recorded(Recorded { number: self.next_number(), plan: Some(plan) })
             }
             Decision::Refuse { reason, entry } => {
                 self.matched.insert(entry);
@@ -138,8 +146,39 @@ impl<'a> BagTopics<'a> {
                 self.leave_out(topic, &channel, true)
             }
         };
+        if let Met::Recorded(_) = met {
+            self.news.extend(triggers.into_iter().map(Box::new).map(News::Trigger));
+        }
         self.known.insert(meeting, met.clone());
         met
+    }
+
+    fn next_number(&mut self) -> usize {
+        self.numbers += 1;
+        self.numbers - 1
+    }
+
+    /// What the mapping's `split_on` makes of the topic.
+    fn triggers(&mut self, channel: &Channel<'_>, id: Option<DefinitionId>) -> Vec<Trigger> {
+        let mapping = self.mapping;
+        let mut triggers = Vec::new();
+        for entry in mapping.split_on().iter().filter(|entry| entry.names(channel.topic)) {
+            self.matched.insert(entry.place());
+            let trigger = channel.type_name.parse::<TypeName>().map_err(|error| error.to_string());
+            let trigger = trigger.and_then(|name| {
+                let message = self.message_type(&name, channel, id)?;
+                Trigger::new(&message, entry).map_err(|faults| TriggerFault::listed(&faults))
+            });
+            match trigger {
+                Ok(trigger) => triggers.push(trigger),
+                Err(reason) => {
+                    let topic = entry.label();
+                    tracing::error!("{topic} does nothing: {reason}");
+                    self.news.push(News::Refused { topic, reason });
+                }
+            }
+        }
+        triggers
     }
 
     /// Counts a message of a topic that is not recorded.

@@ -58,6 +58,12 @@ pub(super) fn check(
         }
         faults(ty, settings, definitions)
     });
+    for entry in mapping.split_on() {
+        let own = mapping.rule_naming(entry.topic()).and_then(Rule::message_type);
+        for fault in entry.check(own, definitions) {
+            problems.add(&fault.spot, fault.message, fault.hint);
+        }
+    }
     TypesChecked::All { but }
 }
 
@@ -78,7 +84,11 @@ fn faults(ty: &TypeName, settings: &Settings, definitions: &Definitions) -> Vec<
     }
 }
 
-fn type_fault(ty: &TypeName, error: &DefinitionError, definitions: &Definitions) -> SettingFault {
+pub(super) fn type_fault(
+    ty: &TypeName,
+    error: &DefinitionError,
+    definitions: &Definitions,
+) -> SettingFault {
     let siblings = definitions.types_of(ty.package());
     let is_sibling_missing = !siblings.is_empty()
         && matches!(error, DefinitionError::Unknown { type_name, .. } if type_name == ty);

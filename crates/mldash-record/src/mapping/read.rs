@@ -6,17 +6,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::experiment::{ExperimentTemplate, is_variable};
+use super::labels::{self, LabelKeys};
 use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
-use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required};
+use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, split_on};
 use crate::yaml;
 use crate::yaml::{Item, Section};
 use crate::yaml::{Place, Placed, Problems, Spot};
 use mldash_message::TypeName;
 use mldash_track::{Keep, Options, WhenLocalFull};
 
-const TOP_KEYS: [&str; 14] = [
+const TOP_KEYS: [&str; 17] = [
     "experiment",
     "root",
     "remote",
@@ -28,6 +29,9 @@ const TOP_KEYS: [&str; 14] = [
     "required",
     "start_paused",
     "clock_jump",
+    "split_on",
+    "tags",
+    "metadata",
     "gather",
     settings::SAME_STAMP,
     settings::ON_TYPE_CHANGE,
@@ -83,6 +87,11 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
             .get("clock_jump")
             .and_then(|item| item.choice(&CLOCK_JUMPS, problems))
             .unwrap_or_default(),
+        split_on: section
+            .get("split_on")
+            .and_then(|item| split_on::read(item, problems))
+            .unwrap_or_default(),
+        labels: labels(&section, problems),
         gather: section.get("gather").and_then(|item| gather(item, problems)),
         defaults: Keys::read_defaults(&section, problems),
         text: text.to_owned(),
@@ -99,6 +108,17 @@ fn experiment(item: &Item<'_>, problems: &mut Problems) -> Option<Placed<Experim
         problems.add(&item.spot, error.to_string(), Some(EXPERIMENT.to_owned()));
     }
     Some(item.place(template))
+}
+
+fn labels(section: &Section<'_>, problems: &mut Problems) -> LabelKeys {
+    let mut keys = LabelKeys::default();
+    if let Some(item) = section.get("tags") {
+        labels::read_tags(item, &mut keys, problems);
+    }
+    if let Some(item) = section.get("metadata") {
+        labels::read_metadata(item, &mut keys, problems);
+    }
+    keys
 }
 
 fn root_folder(item: &Item<'_>, problems: &mut Problems) -> Option<PathBuf> {

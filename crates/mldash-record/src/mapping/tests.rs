@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::blob::{CloudFormat, FileFormats, ImageFormat, Quality};
 use mldash_message::{FieldPath, FieldSelection, SelectedField, StampSource};
+use mldash_track::Labels;
 
 const IMU: &str = "sensor_msgs/msg/Imu";
 const TF: &str = "tf2_msgs/msg/TFMessage";
@@ -41,6 +42,24 @@ fn rule_of(mapping: &Mapping, topic: &str, message_type: &str) -> Option<String>
 }
 
 #[test]
+fn what_the_shipped_mapping_shows_of_episodes_is_in_order() {
+    let text = include_str!("../../../../config/bridge.yaml");
+    let starts = ["# tags:", "# metadata:", "# split_on:", "#   - {topic:"];
+    let shown = text.lines().filter(|line| starts.iter().any(|start| line.starts_with(start)));
+    let shown: Vec<&str> = shown.filter_map(|line| line.strip_prefix("# ")).collect();
+    let shown = mapping(&format!("topics: [{{topic: /x}}]\n{}", shown.join("\n")));
+    let entries: Vec<_> = shown.split_on().iter().map(SplitOn::topic).collect();
+    assert_eq!(entries, ["/joy", "/joy", "/episode", "/task"]);
+    let (labels, metadata) = shown.labels(|_| Some("ann".to_owned())).unwrap();
+    let labels = labels.labels_of(&Labels::default());
+    assert_eq!(
+        (labels.tags, labels.operator.as_deref()),
+        (vec!["kitchen".to_owned()], Some("ann"))
+    );
+    assert_eq!(metadata["robot"], "rover-2");
+}
+
+#[test]
 fn every_key_is_understood() {
     let mapping = mapping(
         "
@@ -54,6 +73,9 @@ start_paused: true
 clock_jump: split
 gather: 0.002
 same_stamp: drop
+tags: [kitchen, '{env:ROOM}']
+metadata: {task: pick, operator: ann, seed: 3, sim: false, gain: 0.5, id: '7'}
+split_on: {topic: button, type: std_msgs/Bool, field: data, equals: true, do: stop}
 topics:
   - topic: /robot/pose
     track: robot/pose
@@ -94,6 +116,18 @@ exclude: [/rosout, /parameter_events]
     assert!(mapping.start_paused());
     assert_eq!(mapping.clock_jump(), ClockJump::Split);
     assert_eq!(mapping.gather(), Duration::from_millis(2));
+    let [split_on] = mapping.split_on() else { panic!("{:?}", mapping.split_on()) };
+    assert_eq!((split_on.topic(), split_on.label().as_str()), ("/button", "split_on /button"));
+    assert_eq!(split_on.message_type(), Some(&ty("std_msgs/msg/Bool")));
+    let (labels, metadata) = mapping.labels(|name| Some(name.to_lowercase())).unwrap();
+    let labels = labels.labels_of(&Labels::default());
+    assert_eq!(
+        (labels.tags, labels.task.as_deref()),
+        (vec!["kitchen".to_owned(), "room".to_owned()], Some("pick"))
+    );
+    assert_eq!(labels.operator.as_deref(), Some("ann"));
+    let expected = serde_json::json!({"seed": 3, "sim": false, "gain": 0.5, "id": "7"});
+    assert_eq!(serde_json::Value::Object(metadata), expected);
 
     let column =
         |column: &str, text: &str| SelectedField { column: column.into(), path: path(text) };

@@ -17,20 +17,21 @@ impl Mapping {
         definitions: &Definitions,
     ) -> Vec<Problem> {
         let mut found = Problems::default();
-        match &self.experiment {
-            Some(experiment) => {
-                for variable in experiment.value.variables().filter(|name| env(name).is_none()) {
-                    let message = format!("the environment variable {variable} is not set");
-                    let hint = format!("set it where the recording starts: `export {variable}=…`");
-                    found.add(&experiment.spot, message, Some(hint));
-                }
+        let named = self.experiment.iter().flat_map(|experiment| {
+            experiment.value.variables().map(|variable| (variable, &experiment.spot))
+        });
+        for (variable, spot) in named.chain(self.labels.variables()) {
+            if env(variable).is_none() {
+                let message = format!("the environment variable {variable} is not set");
+                let hint = format!("set it where the recording starts: `export {variable}=…`");
+                found.add(spot, message, Some(hint));
             }
-            None => {
-                let spot = Spot::of_text(Place::START);
-                let hint =
-                    "write `experiment: owner/project/{date}-{time}`, or start with `--experiment`";
-                found.add(&spot, "no `experiment`", Some(hint.to_owned()));
-            }
+        }
+        if self.experiment.is_none() {
+            let spot = Spot::of_text(Place::START);
+            let hint =
+                "write `experiment: owner/project/{date}-{time}`, or start with `--experiment`";
+            found.add(&spot, "no `experiment`", Some(hint.to_owned()));
         }
         for (i, later) in self.rules.iter().enumerate() {
             if let Some(first) = self.rules[..i].iter().find(|first| leaves_nothing(first, later)) {
@@ -69,6 +70,8 @@ mod tests {
         assert_eq!(warnings("topics: [{topic: /a}]"), ["no `experiment`"]);
         let unset = warnings("experiment: a/b/{env:NOT_SET}\ntopics: [{topic: /a}]");
         assert_eq!(unset, ["the environment variable NOT_SET is not set"]);
+        let unset = warnings(&format!("tags: ['x-{{env:ROOM}}']\n{named}- {{topic: /a}}"));
+        assert_eq!(unset, ["the environment variable ROOM is not set"]);
         let slip = warnings(&format!("{named}- {{topic: /a, type: geometry_msg/msg/Pose}}"));
         assert_eq!(slip, ["the message package `geometry_msg` is not known"]);
         for (first, later) in

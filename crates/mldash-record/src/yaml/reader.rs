@@ -192,6 +192,11 @@ impl<'n> Item<'n> {
         number
     }
 
+    /// A text without quotes, which can be a number or a truth.
+    pub fn plain_text(&self) -> Option<&'n str> {
+        self.node.plain_text()
+    }
+
     /// Returns true if it is exactly this word.
     pub fn is_word(&self, word: &str) -> bool {
         self.node.plain_text() == Some(word)

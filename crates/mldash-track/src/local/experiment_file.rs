@@ -11,6 +11,7 @@ use super::damage;
 use super::error::StoreError;
 use super::handles;
 use super::metadata::{Extra, load_json, load_json_if_usable, save_json, utc_now};
+use crate::labels::Labels;
 use crate::name::ExperimentName;
 
 const EXPERIMENT_FILE: &str = "experiment.json";
@@ -68,7 +69,7 @@ impl FromStr for RunStatus {
 /// Notes on an experiment. When stored, a `None` field keeps its stored value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ExperimentNotes {
-    /// A description.
+    /// A description. Storing an empty one removes it.
     pub description: Option<String>,
     /// Tags for search.
     pub tags: Option<Vec<String>>,
@@ -82,6 +83,13 @@ pub struct ExperimentNotes {
     pub status: Option<RunStatus>,
     /// When it was created, UTC, ISO 8601. Storing notes never changes it.
     pub created_at: Option<String>,
+}
+
+impl ExperimentNotes {
+    /// What people say of the experiment, as far as it is noted.
+    pub fn labels(&self) -> Labels {
+        Labels::from(self)
+    }
 }
 
 /// An experiment's `experiment.json`.
@@ -127,7 +135,8 @@ impl ExperimentFile {
     }
 
     fn annotate(&mut self, notes: ExperimentNotes) {
-        self.description = notes.description.or(self.description.take());
+        let description = notes.description.or(self.description.take());
+        self.description = description.filter(|text| !text.is_empty());
         self.metadata = notes.metadata.or(self.metadata.take());
         self.status = notes.status.or(self.status);
         if let Some(tags) = notes.tags {

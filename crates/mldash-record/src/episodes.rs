@@ -1,0 +1,229 @@
+//! The parts of a recording, as people and `split_on` end and begin them. Each part is an experiment
+//! of its own, which is one episode.
+
+use std::fmt;
+
+use super::account::Account;
+use super::parts::{Closer, PartAccount, PartError};
+use super::topic::TopicRecorder;
+use super::{ACCOUNT_FILE, Recorder, accounts, first_error, write_account};
+use crate::mapping::{PartAction, PartChange};
+use mldash_track::{Experiment, LabelChange, Labels, TrackError};
+
+/// What has become of the parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartChanged {
+    /// The part that has ended. It is closed in the background.
+    pub ended: Option<String>,
+    /// Whether that one is marked as not to be used.
+    pub is_discarded: bool,
+    /// The part that is recorded now; `None` if nothing is until a start.
+    pub begun: Option<String>,
+}
+
+impl fmt::Display for PartChanged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.ended, &self.begun) {
+            (Some(ended), Some(begun)) if self.is_discarded => {
+                write!(f, "{ended} is discarded; recording into {begun}")
+            }
+            (_, Some(begun)) => write!(f, "recording into {begun}"),
+            (Some(ended), None) => {
+                write!(f, "{ended} is ended; nothing is recorded until ~/start")
+            }
+            (None, None) => f.write_str("nothing is recorded until ~/start"),
+        }
+    }
+}
+
+/// What there is while no part is recorded, after a stop.
+#[derive(Debug, Default)]
+pub(super) struct Standstill {
+    /// Labels for the next part.
+    labels: LabelChange,
+}
+
+impl Recorder {
+    /// Ends the part that is recorded, or begins the next, or both. Topics keep their numbers and
+    /// accounts start again. A part that ends is closed in the background, with its own account;
+    /// [`finish`](Self::finish) waits for it. The next one has the first one's name with `_002`,
+    /// `_003`, ….
+    ///
+    /// A part that waits, paused, begins with a start too; the caller then ends the pause.
+    ///
+    /// Messages that come while no part is recorded are counted in the next one's
+    /// [`while_stopped`](Account::while_stopped).
+    ///
+    /// # Errors
+    /// Fails if there is no part to end or one is recorded already, if the next experiment can't be
+    /// opened, or too many parts are still being closed. The recording then goes on as it was. Only
+    /// with [`PartError::NotLabelled`] the change was made.
+    pub fn change_part(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
+        match (change.action, &self.standstill) {
+            (PartAction::Split | PartAction::Discard, None) => self.go_on(change),
+            (PartAction::Stop, None) => self.stop(change),
+            (PartAction::Start, Some(_)) => self.start(change),
+            (PartAction::Start, None) if self.session.paused => {
+                let begun = Some(self.exp.name().to_string());
+                Ok(PartChanged { ended: None, is_discarded: false, begun })
+            }
+            (PartAction::Start, None) => Err(PartError::Recording(self.exp.name().to_string())),
+            (_, Some(_)) => Err(PartError::Stopped { last: self.exp.name().to_string() }),
+        }
+    }
+
+    /// Changes what is said of the part that is recorded. While none is, success and notes are said
+    /// of the part before, and the rest of the next one.
+    ///
+    /// # Errors
+    /// Fails if there would be too many tags, or the store can't be written.
+    pub fn label(&mut self, change: &LabelChange) -> Result<Labels, TrackError> {
+        match &mut self.standstill {
+            None => self.exp.label(change),
+            Some(Standstill { labels }) => {
+                *labels = change.carried().or(std::mem::take(labels));
+                self.exp.label(&change.of_one_part())
+            }
+        }
+    }
+
+    /// Notes whether parts that exist are continued, if they continue the same ones: an import of
+    /// the same bag then gives the same parts.
+    pub fn set_parts_continue(&mut self, parts_continue: bool) {
+        self.session.parts.set_continue(parts_continue);
+    }
+
+    fn go_on(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
+        let closer = self.closer()?;
+        let (next, number) = self.open_next()?;
+        let is_discarded = change.action == PartAction::Discard;
+        let ended_labels = match is_discarded {
+            true => change.ended.clone().discarded(true),
+            false => change.ended.clone(),
+        };
+        let ended = self.exp.name().to_string();
+        let said = said_of(&self.exp, &ended_labels, is_discarded);
+        let said = said.and(said_of(&next, &change.begun, false));
+        let before = self.exp.name().clone();
+        let part = self.part_in(next, TopicRecorder::next_part);
+        self.session.parts.close(closer, part);
+        self.session.parts.begin(&before, number);
+        said?;
+        let begun = Some(self.exp.name().to_string());
+        Ok(PartChanged { ended: Some(ended), is_discarded, begun })
+    }
+
+    fn stop(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
+        let closer = self.closer()?;
+        let ended = self.exp.name().to_string();
+        let said = said_of(&self.exp, &change.ended, false);
+        let handle = self.exp.to_continue();
+        // Messages that wait for a receive time were received in the part that ends.
+        let part = self.part_in(handle, |topic| topic.after_stop());
+        self.session.parts.close(closer, part);
+        self.standstill = Some(Standstill::default());
+        said?;
+        Ok(PartChanged { ended: Some(ended), is_discarded: false, begun: None })
+    }
+
+    fn start(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
+        let (next, number) = self.open_next()?;
+        let before = std::mem::replace(&mut self.exp, next).name().clone();
+        self.session.parts.begin(&before, number);
+        let labels = self.standstill.take().map(|standstill| standstill.labels);
+        let labels = change.begun.clone().or(labels.unwrap_or_default());
+        said_of(&self.exp, &labels, false)?;
+        let begun = Some(self.exp.name().to_string());
+        Ok(PartChanged { ended: None, is_discarded: false, begun })
+    }
+
+    /// A thread that will close the current part.
+    fn closer(&mut self) -> Result<Closer<Self>, PartError> {
+        self.session.parts.closer(|part: Self| {
+            let ended = part.finish(None);
+            let part = PartAccount::from(&ended.0);
+            tracing::info!(
+                "{} is closed: {} received, {} stored, {} dropped",
+                part.experiment,
+                part.received,
+                part.stored,
+                part.dropped
+            );
+            ended
+        })
+    }
+
+    /// Opens the next part, and returns its number.
+    fn open_next(&mut self) -> Result<(Experiment, u32), PartError> {
+        let (name, number) = self.session.parts.next_name(&self.exp);
+        let next = self.exp.continue_in(&name).map_err(PartError::Open)?;
+        tracing::info!("continuing in {name}, {}", next.folder().display());
+        Ok((next, number))
+    }
+
+    /// Goes on in `next`. Returns what was recorded before, to be closed.
+    fn part_in(
+        &mut self,
+        next: Experiment,
+        next_topic: impl FnMut(&mut TopicRecorder) -> TopicRecorder,
+    ) -> Self {
+        let ended = self.session.start_part(&self.topics);
+        let session = std::mem::replace(&mut self.session, ended);
+        let mut next = Self::in_session(next, session);
+        next.frames = self.frames.next_part();
+        next.topics = self.topics.iter_mut().map(next_topic).collect();
+        next.is_clock_awaited = self.is_clock_awaited;
+        next.refused = self.refused.clone();
+        next.unmatched = self.unmatched.clone();
+        // It is about the bags, not about a part.
+        next.not_asked_for = std::mem::take(&mut self.not_asked_for);
+        next.disk = self.disk.take();
+        std::mem::replace(self, next)
+    }
+
+    /// Counts messages that come while no part is recorded. Returns true if none is.
+    pub(super) fn is_stopped_for(&mut self, topic: usize, messages: u64) -> bool {
+        if self.standstill.is_none() {
+            return false;
+        }
+        if let Some(topic) = self.topics.get(topic) {
+            *self.while_stopped.entry(topic.topic().to_owned()).or_default() += messages;
+        }
+        true
+    }
+
+    /// [`finish`](Self::finish) while no part is recorded: the account is that of the last part.
+    pub(super) fn finish_stopped(
+        self,
+        failure: Option<String>,
+    ) -> (Account, Result<(), TrackError>) {
+        self.session.board.close();
+        let (last, earlier_parts, closed) = self.session.parts.finish_with_last();
+        let mut account = Account {
+            earlier_parts,
+            while_stopped: self.while_stopped,
+            // What is known of topics by now.
+            refused: self.refused,
+            unmatched: self.unmatched,
+            not_asked_for: self.not_asked_for,
+            ..last
+        };
+        account.topics.extend(accounts(&[], &self.refused_topics));
+        account.failure = account.failure.or(failure);
+        account.conclude();
+        let written = write_account(&account, &self.exp.folder().join(ACCOUNT_FILE));
+        (account, first_error([closed, written]))
+    }
+}
+
+/// Labels a part, and says how to do it by hand if that fails.
+fn said_of(exp: &Experiment, labels: &LabelChange, is_discard: bool) -> Result<(), PartError> {
+    if labels.is_empty() {
+        return Ok(());
+    }
+    let not_labelled = |source| {
+        let flag = if is_discard { "--discard" } else { "--task, --success or --notes" };
+        PartError::NotLabelled { experiment: exp.name().to_string(), flag, source }
+    };
+    exp.label(labels).map(drop).map_err(not_labelled)
+}

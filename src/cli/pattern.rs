@@ -1,0 +1,69 @@
+//! Patterns for experiments, as `experiments` and `tag` take them.
+
+use std::path::Path;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::Failure;
+use super::args::RootArgs;
+
+/// Which experiments are meant.
+pub(super) struct Pattern {
+    pub(super) text: String,
+    glob: GlobMatcher,
+}
+
+impl Pattern {
+    /// A glob, or the folder of one or several experiments.
+    pub(super) fn new(text: &str, root: &RootArgs) -> Result<Self, Failure> {
+        let folder = root.name_of(Path::new(text));
+        let folder = folder.filter(|name| name.is_empty() || text.contains('/'));
+        let glob = match &folder {
+            Some(root) if root.is_empty() => "**".to_owned(),
+            Some(folder) => globset::escape(folder),
+            None => text.trim_matches('/').to_owned(),
+        };
+        let glob = GlobBuilder::new(&glob).literal_separator(true).build();
+        let glob = glob.map_err(|error| Failure::Usage(error.into()))?.compile_matcher();
+        Ok(Self { text: text.to_owned(), glob })
+    }
+
+    /// Returns true if the glob matches the name, or a folder that it is in.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
+        folders.chain([name]).any(|path| self.glob.is_match(path))
+    }
+
+    /// The owner, if the pattern names one.
+    pub(super) fn owner(&self) -> Option<&str> {
+        let owner = self.glob.glob().glob().split('/').next()?;
+        (!owner.contains(['*', '?', '[', '{'])).then_some(owner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Args;
+
+    use super::*;
+
+    #[test]
+    fn a_pattern_takes_what_it_matches_and_what_lies_below() {
+        let root = clap::Command::new("");
+        let root = <RootArgs as Args>::augment_args(root).get_matches_from([""]);
+        let root = <RootArgs as clap::FromArgMatches>::from_arg_matches(&root).unwrap();
+        let takes = |pattern: &str, name: &str| Pattern::new(pattern, &root).unwrap().takes(name);
+        let run = "alice/warehouse/monday/run-1";
+        for pattern in
+            ["alice", "alice/", "alice/*", "alice/warehouse/**", "**/run-?", "*/ware*", run]
+        {
+            assert!(takes(pattern, run), "{pattern}");
+        }
+        for pattern in ["bob", "al", "run-1", "*/run-1", "alice/*/run-1", "warehouse"] {
+            assert!(!takes(pattern, run), "{pattern}");
+        }
+        assert!(Pattern::new("a/[b", &root).is_err());
+        assert_eq!(Pattern::new("alice/*", &root).unwrap().owner(), Some("alice"));
+        assert_eq!(Pattern::new("*/x", &root).unwrap().owner(), None);
+    }
+}
