@@ -113,8 +113,10 @@
 //!
 //! # Align
 //!
-//! One row for each row of one track, with the values that the other tracks held at that time:
-//! [`Align`], [`Experiment::align`].
+//! One row for each row of one track, or for each tick of a fixed rate, with the values that the
+//! other tracks held at that time: [`Align`], [`Experiment::align`]. A [`Join`] says for one track
+//! which values to take, interpolated or not, how old they may be, and what it costs if there are
+//! none.
 //!
 //! ```
 //! # use mldash_track::*;
