@@ -181,6 +181,7 @@ fn a_grid_goes_from_where_all_tracks_have_rows_to_the_last_row_of_any() {
     let error = refused(&exp, &Align::at_rate(1.0).with(["a", "empty"]));
     assert_eq!(error, AlignError::NoRows { topic: "empty".into() });
     assert_eq!(times(Align::at_rate(1.0).range(0.0..=1.0).with(["empty"])), [0.0, 1.0]);
+    assert_eq!(rows(&exp, &Align::at_rate(1.0).range(0.0..).with(["empty"])), []);
 }
 
 #[test]
@@ -257,6 +258,8 @@ fn columns_are_chosen_and_renamed_for_each_track() {
         let error = refused(&exp, &unknown);
         assert!(error.to_string().contains("has no column `p`; there are: "), "{error}");
     }
+    let renamed = refused(&exp, &Align::on("camera").rename("timestamp", "t"));
+    assert!(matches!(renamed, AlignError::NoColumn { .. }), "{renamed}");
 }
 
 /// An orientation within a message, as the definition has it.

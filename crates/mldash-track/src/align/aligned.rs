@@ -78,6 +78,10 @@ impl Experiment {
                 let selection = self.select_recorded(topic, &query)?;
                 let names = Names::renaming(renames);
                 let own = chosen(&selection, columns.as_deref(), renames)?;
+                // The time of the joined rows has one name.
+                if renames.iter().any(|(own, _)| own == TIMESTAMP_COLUMN) {
+                    existing(&selection, &selection.columns(), TIMESTAMP_COLUMN)?;
+                }
                 let own = own.iter().filter(|own| **own != TIMESTAMP_COLUMN);
                 givers.add(topic, own.map(|own| names.joined(own)))?;
                 Ticks::Track { selection: Box::new(selection), names: Renamed::new(names) }
@@ -187,10 +191,14 @@ fn grid(query: &Query, hz: f64, joined: &[SelectedRows]) -> Result<Grid, AlignEr
         };
         spans().map(first).try_fold(f64::NEG_INFINITY, |start, first| Ok(start.max(first?)))?
     };
-    let last = spans().filter_map(|(_, span)| span).map(|(_, last)| last.as_secs());
-    let end = last.fold(f64::NEG_INFINITY, f64::max).min(f64::MAX);
-    let end = if query.end().is_finite() { query.end() } else { end };
-    Grid::new(start, end.max(f64::MIN), hz)
+    let end = if query.end().is_finite() {
+        query.end()
+    } else {
+        let last = spans().filter_map(|(_, span)| span).map(|(_, last)| last.as_secs());
+        // Without any row there is no tick.
+        last.reduce(f64::max).unwrap_or(start.next_down())
+    };
+    Grid::new(start, end, hz)
 }
 
 impl Aligned {
