@@ -228,7 +228,8 @@ fn said_of(exp: &Experiment, labels: &LabelChange, is_discard: bool) -> Result<(
     if labels.is_empty() {
         return Ok(());
     }
-    let not_labelled = |source| {
+    let not_labelled = |error| {
+        let source = Box::new(error);
         let flag = if is_discard { "--discard" } else { "--task, --success or --notes" };
         PartError::NotLabelled { experiment: exp.name().to_string(), flag, source }
     };
