@@ -258,6 +258,48 @@ split_on: {topic: /episode, do: '{data}', success: true}
 }
 
 #[test]
+fn what_publishers_keep_for_late_subscribers_is_in_every_part_of_an_import() {
+    let mapping = "
+topics: [{topic: /odom}, {topic: /map}, {topic: /frames}]
+split_on: {topic: /episode, do: '{data}'}
+";
+    let mut bag = MadeBag::new();
+    bag.offer(
+        "- history: 1\n  depth: 1\n  durability: 1\n- history: 1\n  depth: 1\n  durability: 1\n",
+    );
+    for x in [1.0, 2.0] {
+        bag.add("/frames", STAMPED, SEC, &stamped((x * 1e9) as i64, x));
+    }
+    bag.offer("- history: 1\n  depth: 1\n  reliability: 1\n  durability: transient_local\n");
+    bag.add("/map", STAMPED, SEC, &stamped(3 * SEC as i64, 3.0));
+    bag.offer("- history: 1\n  depth: 10\n  durability: 2\n");
+    for (i, word) in ["split", "stop", "start", "split"].into_iter().enumerate() {
+        let at = (i as u64 + 10) * SEC;
+        bag.add("/odom", STAMPED, at, &stamped(at as i64, 0.0));
+        bag.add("/episode", TEXT, at + 1, &text(word));
+        if word == "stop" {
+            // Only the next part can have it.
+            bag.add("/map", STAMPED, at + 2, &stamped(4 * SEC as i64, 4.0));
+        }
+    }
+    let imported = bag.import(mapping);
+    assert!(imported.is_complete());
+    let xs = |suffix: &str, track: &str| -> Vec<f64> {
+        let rows = imported.part(suffix).tracks(track).read(&mldash_bridge::track::Query::all());
+        rows.unwrap().iter().map(|row| row.ts.as_secs()).collect()
+    };
+    for (suffix, map) in [("", 3.0), ("_002", 3.0), ("_003", 4.0), ("_004", 4.0)] {
+        assert_eq!(xs(suffix, "frames"), [1.0, 2.0], "{suffix}");
+        assert_eq!(xs(suffix, "map"), [map], "{suffix}");
+    }
+    assert_eq!(
+        [xs("", "odom"), xs("_002", "odom"), xs("_003", "odom")],
+        [vec![10.0], vec![11.0], vec![13.0]]
+    );
+    assert_eq!(imported.account()["while_stopped"], Json::Null, "that was the third part");
+}
+
+#[test]
 fn more_parts_than_can_be_closed_at_once_are_all_there() {
     let mapping =
         "topics: [{topic: /odom}, {topic: /task}]\nsplit_on: {topic: /task, task: 'pick {data}'}\n";

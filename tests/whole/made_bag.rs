@@ -58,6 +58,8 @@ pub struct MadeBag {
     writer: mcap::Writer<std::io::BufWriter<File>>,
     /// By topic and type.
     channels: BTreeMap<(String, &'static str), u16>,
+    /// What rosbag2 says of the publishers of new topics.
+    offered_qos: Option<&'static str>,
 }
 
 /// What became of it.
@@ -72,7 +74,12 @@ impl MadeBag {
         let folder = tempfile::tempdir().unwrap();
         let file = File::create(folder.path().join(BAG)).unwrap();
         let writer = mcap::Writer::new(std::io::BufWriter::new(file)).unwrap();
-        Self { folder, writer, channels: BTreeMap::new() }
+        Self { folder, writer, channels: BTreeMap::new(), offered_qos: None }
+    }
+
+    /// Topics that come from now on are said to have publishers with these profiles.
+    pub fn offer(&mut self, offered_qos: &'static str) {
+        self.offered_qos = Some(offered_qos);
     }
 
     /// Adds a message that was logged at `log_nanos`.
@@ -81,7 +88,10 @@ impl MadeBag {
         let known = self.channels.get(&key).copied();
         let channel_id = known.unwrap_or_else(|| {
             let schema = self.writer.add_schema(name, "ros2msg", definition.as_bytes()).unwrap();
-            let channel = self.writer.add_channel(schema, topic, "cdr", &BTreeMap::new()).unwrap();
+            let qos =
+                self.offered_qos.map(|qos| ("offered_qos_profiles".to_owned(), qos.to_owned()));
+            let metadata: BTreeMap<String, String> = qos.into_iter().collect();
+            let channel = self.writer.add_channel(schema, topic, "cdr", &metadata).unwrap();
             self.channels.insert(key, channel);
             channel
         });

@@ -99,6 +99,25 @@ fn a_split_that_can_not_be_made_leaves_the_recording_where_it_was() {
 }
 
 #[test]
+fn a_topic_with_two_definitions_has_one_account_in_every_part() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    let mapping = Mapping::parse("topics: [{topic: /chatter}]", "test.yaml").unwrap();
+    let type_name = "std_msgs/msg/String".parse().unwrap();
+    let message = MessageType::from_bundle(&type_name, "string data\nint8 more").unwrap();
+    let rule = mapping.rule_for("/chatter", &type_name).unwrap();
+    let plan = TopicPlan::new("/chatter", "/chatter", &message, &rule).unwrap();
+    let again = recorder.add_topic(plan);
+    change(&mut recorder, PartAction::Split);
+    say(&mut recorder, CHATTER, "x", 1.0);
+    recorder.drop_messages(again, DropReason::QueueFull, 2);
+    let (account, closed) = recorder.finish(None);
+    closed.unwrap();
+    let chatter: Vec<_> = account.topics.iter().filter(|t| t.topic == "/chatter").collect();
+    assert_eq!((chatter.len(), chatter[0].received), (1, 3));
+}
+
+#[test]
 fn a_discarded_part_is_marked_and_the_recording_goes_on_in_the_next() {
     let root = tempfile::tempdir().unwrap();
     let mut recorder = recorder(root.path(), "");

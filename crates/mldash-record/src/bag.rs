@@ -6,6 +6,7 @@ mod batch;
 mod error;
 mod file;
 mod folder;
+mod latched;
 mod mcap_file;
 mod merge;
 mod packed;
@@ -23,6 +24,7 @@ use crate::mapping::{Mapping, PartChange, Trigger};
 use crate::{DiskLevel, DropReason, PartError, Receipt, Received, Recorder, WhenBehind};
 use batch::{BatchReader, DecodedMessage, MessageBatch};
 use file::BagFile;
+use latched::Latched;
 use merge::Merge;
 use mldash_message::Definitions;
 use topics::{BagTopics, LeftOut, News};
@@ -132,6 +134,7 @@ struct TopicRead {
     goes_to: GoesTo,
     /// What its messages do with the part that is recorded.
     triggers: Vec<Trigger>,
+    latched: Latched,
 }
 
 enum GoesTo {
@@ -151,17 +154,17 @@ impl TopicsRead {
         self.note(batch.news, recorder);
         for message in batch.messages {
             let Some(topic) = self.0.get_mut(message.topic) else { continue };
-            for trigger in &mut topic.triggers {
-                match trigger.hear(message.payload.cdr()) {
-                    Ok(None) => {}
-                    Ok(Some(change)) => change_part(recorder, &change)?,
-                    Err(reason) => tracing::warn!("a message changes no part: {reason}"),
+            for change in topic.hear(message.payload.cdr()) {
+                if change_part(recorder, &change)? {
+                    self.repeat_latched(recorder);
                 }
             }
+            let Some(topic) = self.0.get_mut(message.topic) else { continue };
             match &topic.goes_to {
                 GoesTo::Recorder(number) => {
                     let received = message.log_time.map_or(Received::Unknown, Received::At);
                     let receipt = Receipt { received, sent_nanos: message.send_time };
+                    topic.latched.keep(message.payload.cdr(), receipt);
                     recorder.record(*number, message.payload, receipt);
                 }
                 GoesTo::Nowhere(topic) => recorder.pass_over(topic, 1),
@@ -170,11 +173,24 @@ impl TopicsRead {
         Ok(())
     }
 
+    /// Records again, for the part that begins, what publishers keep for late subscribers.
+    fn repeat_latched(&self, recorder: &mut Recorder) {
+        for topic in &self.0 {
+            if let GoesTo::Recorder(number) = topic.goes_to {
+                for (cdr, receipt) in topic.latched.messages() {
+                    recorder.record(number, cdr.clone(), *receipt);
+                }
+            }
+        }
+    }
+
     fn note(&mut self, news: Vec<News>, recorder: &mut Recorder) {
         for news in news {
             match news {
-                News::Topic(plan) => self.add(GoesTo::Recorder(recorder.add_topic(plan))),
-                News::Unrecorded { topic } => self.add(GoesTo::Nowhere(topic)),
+                News::Topic { plan, kept } => {
+                    self.add(GoesTo::Recorder(recorder.add_topic(plan)), kept);
+                }
+                News::Unrecorded { topic } => self.add(GoesTo::Nowhere(topic), 0),
                 News::Trigger(trigger) => {
                     if let Some(topic) = self.0.last_mut() {
                         topic.triggers.push(*trigger);
@@ -185,8 +201,9 @@ impl TopicsRead {
         }
     }
 
-    fn add(&mut self, goes_to: GoesTo) {
-        self.0.push(TopicRead { goes_to, triggers: Vec::new() });
+    fn add(&mut self, goes_to: GoesTo, kept: usize) {
+        let latched = Latched::new(kept);
+        self.0.push(TopicRead { goes_to, triggers: Vec::new(), latched });
     }
 
     /// The recorder's number of a topic.
@@ -198,16 +215,34 @@ impl TopicsRead {
     }
 }
 
-/// A change that makes no sense, such as a stop after a stop, changes nothing.
-fn change_part(recorder: &mut Recorder, change: &PartChange) -> Result<(), ImportError> {
+impl TopicRead {
+    /// The changes that a message asks for.
+    fn hear(&mut self, cdr: &[u8]) -> Vec<PartChange> {
+        let heard = self.triggers.iter_mut().filter_map(|trigger| match trigger.hear(cdr) {
+            Ok(change) => change,
+            Err(reason) => {
+                tracing::warn!("a message changes no part: {reason}");
+                None
+            }
+        });
+        heard.collect()
+    }
+}
+
+/// Returns true if a part has begun. A change that makes no sense, such as a stop after a stop,
+/// changes nothing.
+fn change_part(recorder: &mut Recorder, change: &PartChange) -> Result<bool, ImportError> {
     match recorder.change_part(change) {
-        Ok(changed) => tracing::info!("{changed}"),
+        Ok(changed) => {
+            tracing::info!("{changed}");
+            Ok(changed.begun.is_some())
+        }
         Err(error @ (PartError::Stopped { .. } | PartError::Recording(_))) => {
             tracing::warn!("{error}");
+            Ok(false)
         }
-        Err(error) => return Err(ImportError::Part(error)),
+        Err(error) => Err(ImportError::Part(error)),
     }
-    Ok(())
 }
 
 /// Accounts for messages that never reached the recorder.

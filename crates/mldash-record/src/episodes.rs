@@ -172,6 +172,13 @@ impl Recorder {
         let mut next = Self::in_session(next, session);
         next.frames = self.frames.next_part();
         next.topics = self.topics.iter_mut().map(next_topic).collect();
+        for i in 1..next.topics.len() {
+            let first = self.topics[..i].iter().position(|t| t.shares_account(&self.topics[i]));
+            if let Some(first) = first {
+                let (before, rest) = next.topics.split_at_mut(i);
+                rest[0].share_account_of(&before[first]);
+            }
+        }
         next.is_clock_awaited = self.is_clock_awaited;
         next.refused = self.refused.clone();
         next.unmatched = self.unmatched.clone();
@@ -221,7 +228,8 @@ fn said_of(exp: &Experiment, labels: &LabelChange, is_discard: bool) -> Result<(
     if labels.is_empty() {
         return Ok(());
     }
-    let not_labelled = |source| {
+    let not_labelled = |error| {
+        let source = Box::new(error);
         let flag = if is_discard { "--discard" } else { "--task, --success or --notes" };
         PartError::NotLabelled { experiment: exp.name().to_string(), flag, source }
     };

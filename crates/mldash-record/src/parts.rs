@@ -70,7 +70,7 @@ pub enum PartError {
         flag: &'static str,
         /// Why it failed.
         #[source]
-        source: TrackError,
+        source: Box<TrackError>,
     },
 }
 

@@ -96,6 +96,11 @@ impl TopicRecorder {
         Self { is_heavy: self.is_heavy, ..Self::new(self.plan.clone()) }
     }
 
+    /// Counts in the account of `other` from now on.
+    pub(super) fn share_account_of(&mut self, other: &Self) {
+        self.ledger = other.ledger.clone();
+    }
+
     /// The topic on the graph.
     pub(super) fn topic(&self) -> &str {
         &self.plan.topic

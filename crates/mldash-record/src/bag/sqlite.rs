@@ -58,6 +58,7 @@ struct TopicRow {
     name: String,
     type_name: String,
     encoding: String,
+    offered_qos: String,
 }
 
 impl SqliteFile {
@@ -97,6 +98,7 @@ impl SqliteFile {
                 type_name: &row.type_name,
                 message_encoding: &row.encoding,
                 definition: definition.map(|(encoding, text)| (&**encoding, &**text)),
+                offered_qos: &row.offered_qos,
             });
             (row.id, met)
         };
@@ -306,11 +308,14 @@ fn topic_rows(db: &Connection) -> rusqlite::Result<Vec<TopicRow>> {
     // The first versions of rosbag2, of 2018, had no other.
     let encoding =
         if columns.contains("serialization_format") { "serialization_format" } else { "'cdr'" };
+    let qos = if columns.contains("offered_qos_profiles") { "offered_qos_profiles" } else { "''" };
     let mut statement =
-        db.prepare(&format!("SELECT id, name, type, {encoding} FROM topics ORDER BY id"))?;
+        db.prepare(&format!("SELECT id, name, type, {encoding}, {qos} FROM topics ORDER BY id"))?;
     let rows = statement.query_map([], |row| {
         let (name, type_name) = (text(row, 1)?, text(row, 2)?);
-        Ok(TopicRow { id: row.get(0)?, name, type_name, encoding: text(row, 3)? })
+        // The rows are worth more than what is said of their publishers.
+        let offered_qos = text(row, 4).unwrap_or_default();
+        Ok(TopicRow { id: row.get(0)?, name, type_name, encoding: text(row, 3)?, offered_qos })
     })?;
     rows.collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::latched::kept_by_publishers;
 use crate::mapping::{Mapping, Trigger, TriggerFault};
 use crate::yaml::Place;
 use crate::{Candidate, Decision, TopicPlan};
@@ -69,12 +70,15 @@ pub(super) struct Channel<'c> {
     pub(super) message_encoding: &'c str,
     /// The language of the definition, and its text.
     pub(super) definition: Option<(&'c str, &'c [u8])>,
+    /// The profiles of its publishers, as rosbag2 writes them; empty if it does not.
+    pub(super) offered_qos: &'c str,
 }
 
 /// What the recorder must know before the messages that follow.
 pub(super) enum News {
-    /// The topic with the next number.
-    Topic(Arc<TopicPlan>),
+    /// The topic with the next number, and how many messages its publishers keep for late
+    /// subscribers.
+    Topic { plan: Arc<TopicPlan>, kept: usize },
     /// The topic with the next number, whose messages are not recorded.
     Unrecorded { topic: String },
     /// Messages of the topic with the last number change parts.
@@ -133,7 +137,8 @@ impl<'a> BagTopics<'a> {
                 let types = self.types.entry(topic.to_owned());
                 types.or_insert_with(|| channel.type_name.to_owned());
                 let plan: Arc<TopicPlan> = plan.into();
-                self.news.push(News::Topic(plan.clone()));
+                let kept = kept_by_publishers(channel.offered_qos);
+                self.news.push(News::Topic { plan: plan.clone(), kept });
                 Met::Recorded(Recorded { number: self.next_number(), plan: Some(plan) })
             }
             Decision::Refuse { reason, entry } => {

@@ -42,6 +42,7 @@ struct ChannelRecord {
     message_encoding: String,
     /// 0 if it has none.
     schema: u16,
+    offered_qos: String,
 }
 
 /// Records that can't be read. Only they are lost.
@@ -160,7 +161,9 @@ impl Contents {
                 self.define_schema(header.id, schema);
             }
             Ok(Record::Channel(channel)) => {
+                let mut metadata = channel.metadata;
                 let record = ChannelRecord {
+                    offered_qos: metadata.remove("offered_qos_profiles").unwrap_or_default(),
                     topic: channel.topic,
                     message_encoding: channel.message_encoding,
                     schema: channel.schema_id,
@@ -222,6 +225,7 @@ impl Contents {
             type_name: schema.map_or("", |schema| &schema.name),
             message_encoding: &known.message_encoding,
             definition: schema.map(|schema| (schema.encoding.as_str(), &*schema.text)),
+            offered_qos: &known.offered_qos,
         });
         self.met.insert(channel, met);
     }
