@@ -98,6 +98,38 @@ fn a_server_that_asks_to_be_left_alone_is_left_alone_also_by_who_flushes() {
 }
 
 #[test]
+fn a_server_that_asks_for_years_is_tried_again_soon() {
+    for asked in ["Retry-After: 100000000", "Retry-After: Thu, 31 Dec 2099 23:59:59 GMT"] {
+        let lab = Lab::new();
+        lab.proxy.set(Fault::status("503 Service Unavailable", &[asked]));
+        let remote = lab.remote().longest_retry_after(Duration::from_millis(300));
+        let exp =
+            mldash_bridge::track::Experiment::open(super::lab::RUN, lab.options().remote(remote));
+        let exp = exp.unwrap();
+        append(&exp, "robot/arm", 0..10);
+        let status = await_status(&exp, is_failing);
+        let SyncState::Failing { reason, .. } = status.state else { unreachable!() };
+        assert!(reason.contains("503") && reason.contains("it asks to wait"), "{reason}");
+        lab.proxy.set(Fault::None);
+        await_status(&exp, |status| status.state == SyncState::UpToDate);
+        lab.assert_same(asked);
+    }
+}
+
+#[test]
+fn a_run_that_is_synced_again_stays_completed() {
+    let lab = Lab::new();
+    let exp = lab.record();
+    append(&exp, "robot/arm", 0..10);
+    exp.close().unwrap();
+    for round in 0..2 {
+        let synced = lab.sync(&lab.remote());
+        assert!(synced.failure.is_none(), "{:?}", synced.failure);
+        assert_eq!(lab.status_on_server(), Some(RunStatus::Completed), "sync {round}");
+    }
+}
+
+#[test]
 fn a_token_that_is_replaced_on_disk_is_picked_up_and_none_is_ever_shown() {
     let lab = Lab::new();
     std::fs::write(lab.token_file(), "expired-s3cret").unwrap();

@@ -1,8 +1,9 @@
-//! A server that lies: it answers some requests itself, with 200, and hands all others on to a true
+//! A server that lies or refuses: it answers some requests itself and hands all others on to a true
 //! one.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -12,6 +13,15 @@ use crate::http::exchange;
 
 /// What a lie answers to a request.
 pub type Answer = fn(&Request) -> String;
+/// The status with which a request is refused, such as `413 Payload Too Large`. `None` for one that
+/// goes on to the true server.
+pub type Verdict = fn(&Request) -> Option<&'static str>;
+
+#[derive(Clone, Copy)]
+enum Lie {
+    Answer(Answer),
+    Refuse(Verdict),
+}
 
 /// A request, and the true server.
 pub struct Request {
@@ -21,6 +31,15 @@ pub struct Request {
 }
 
 impl Request {
+    /// Its body, unpacked.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if GzDecoder::new(&*self.body).read_to_string(&mut text).is_err() {
+            text = String::from_utf8(self.body.clone()).unwrap();
+        }
+        text
+    }
+
     /// As it goes to the true server, which closes the connection behind its answer.
     fn bytes(&self) -> Vec<u8> {
         let (line, rest) = self.head.split_once("\r\n").unwrap();
@@ -41,7 +60,14 @@ impl Request {
 /// A running liar.
 pub struct Liar {
     address: SocketAddr,
-    lie: Arc<Mutex<Option<(&'static str, Answer)>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    lie: Mutex<Option<(&'static str, Lie)>>,
+    /// Requests that it answered itself.
+    answered: AtomicU64,
 }
 
 impl Liar {
@@ -49,16 +75,16 @@ impl Liar {
     pub fn start(upstream: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let lie = Arc::new(Mutex::new(None));
-        let known = lie.clone();
+        let shared = Arc::new(Shared::default());
+        let known = shared.clone();
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                let lie = known.clone();
+                let shared = known.clone();
                 // A client that is gone needs no answer.
-                thread::spawn(move || drop(answer(stream, upstream, &lie)));
+                thread::spawn(move || drop(answer(stream, upstream, &shared)));
             }
         });
-        Self { address, lie }
+        Self { address, shared }
     }
 
     /// `http://127.0.0.1:port`.
@@ -68,22 +94,28 @@ impl Liar {
 
     /// Answers requests whose head contains `to` with `answer` from now on.
     pub fn lie(&self, to: &'static str, answer: Answer) {
-        *self.lie.lock().unwrap() = Some((to, answer));
+        *self.shared.lie.lock().unwrap() = Some((to, Lie::Answer(answer)));
+    }
+
+    /// Refuses requests whose head contains `to`, as `verdict` says, from now on.
+    pub fn refuse(&self, to: &'static str, verdict: Verdict) {
+        *self.shared.lie.lock().unwrap() = Some((to, Lie::Refuse(verdict)));
+    }
+
+    /// How many requests it answered itself.
+    pub fn answered(&self) -> u64 {
+        self.shared.answered.load(Ordering::Relaxed)
     }
 
     /// Tells the truth from now on.
     pub fn tell_the_truth(&self) {
-        *self.lie.lock().unwrap() = None;
+        *self.shared.lie.lock().unwrap() = None;
     }
 }
 
 /// The answer of a server that took all rows.
 pub fn right_count(request: &Request) -> String {
-    let mut text = String::new();
-    if GzDecoder::new(&*request.body).read_to_string(&mut text).is_err() {
-        text = String::from_utf8(request.body.clone()).unwrap();
-    }
-    format!("{{\"count\":{}}}", text.matches("\"timestamp\"").count())
+    format!("{{\"count\":{}}}", request.text().matches("\"timestamp\"").count())
 }
 
 /// The answer of a server that returns no more than 100 rows at a time.
@@ -91,11 +123,7 @@ pub fn first_hundred_lines(request: &Request) -> String {
     request.true_answer().split_inclusive('\n').take(100).collect()
 }
 
-fn answer(
-    mut client: TcpStream,
-    upstream: SocketAddr,
-    lie: &Mutex<Option<(&'static str, Answer)>>,
-) -> io::Result<()> {
+fn answer(mut client: TcpStream, upstream: SocketAddr, shared: &Shared) -> io::Result<()> {
     let mut request = Vec::new();
     let end = loop {
         if let Some(end) = request.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -112,13 +140,18 @@ fn answer(
     });
     let mut body = Vec::new();
     (&mut client).take(length.unwrap_or(0)).read_to_end(&mut body)?;
-    let lie = *lie.lock().unwrap();
+    let lie = *shared.lie.lock().unwrap();
     let request = Request { head, body, upstream };
-    if let Some((_, answer)) = lie.filter(|(to, _)| request.head.contains(to)) {
-        let json = answer(&request);
+    let lie = lie.filter(|(to, _)| request.head.contains(to));
+    let answer = lie.and_then(|(_, lie)| match lie {
+        Lie::Answer(answer) => Some(("200 OK", answer(&request))),
+        Lie::Refuse(verdict) => Some((verdict(&request)?, r#"{"message":"no"}"#.to_owned())),
+    });
+    if let Some((status, json)) = answer {
+        shared.answered.fetch_add(1, Ordering::Relaxed);
         write!(
             client,
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
              Connection: close\r\n\r\n{json}",
             json.len()
         )?;

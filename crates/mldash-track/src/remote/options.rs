@@ -30,6 +30,7 @@ pub struct Remote {
     pub(super) token_variable: Option<String>,
     pub(super) request_timeout: Duration,
     retry_delays: Option<(Duration, Duration)>,
+    longest_retry_after: Option<Duration>,
     pub(crate) keep: Keep,
     pub(crate) max_local: Option<(u64, WhenLocalFull)>,
 }
@@ -65,6 +66,7 @@ impl Remote {
             token_variable: None,
             request_timeout: DEFAULT_REQUEST_TIMEOUT,
             retry_delays: None,
+            longest_retry_after: None,
             keep: Keep::default(),
             max_local: None,
         }
@@ -95,6 +97,13 @@ impl Remote {
         self
     }
 
+    /// The longest `Retry-After` of a server that is followed; 10 minutes by default. A server that
+    /// asks for more is tried again then.
+    pub fn longest_retry_after(mut self, wait: Duration) -> Self {
+        self.longest_retry_after = Some(wait);
+        self
+    }
+
     /// What to keep in the local store of data that the server has.
     pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = keep;
@@ -109,11 +118,14 @@ impl Remote {
     }
 
     pub(super) fn backoff(&self) -> Result<Backoff, EnvError> {
-        let backoff = Backoff::from_env()?;
-        Ok(match self.retry_delays {
-            Some((base, max)) => Backoff { base, max, ..backoff },
-            None => backoff,
-        })
+        let mut backoff = Backoff::from_env()?;
+        if let Some((base, max)) = self.retry_delays {
+            (backoff.base, backoff.max) = (base, max);
+        }
+        if let Some(longest) = self.longest_retry_after {
+            backoff.longest_retry_after = longest;
+        }
+        Ok(backoff)
     }
 
     /// The server's address.

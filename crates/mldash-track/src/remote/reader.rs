@@ -154,8 +154,9 @@ where
                 return Err(error);
             }
             failures.note(backoff, Instant::now(), error.retry_after, fastrand::f64());
-            tracing::debug!("{}; trying again", error.text);
             if let Some(due) = failures.due() {
+                let secs = due.saturating_duration_since(Instant::now()).as_secs();
+                tracing::info!("{}; trying again in {secs} s", error.text);
                 tokio::time::sleep_until(due.into()).await;
             }
         }

@@ -8,5 +8,5 @@ mod status;
 
 pub(super) use checkpoint::{CheckpointFile, FOLDER, sent_files};
 pub(super) use file_queue::{FileQueue, QueuedFile};
-pub(super) use refusals::{Refusal, Refusals, Refused};
+pub(super) use refusals::{MAX_REFUSED, Refusal, Refusals, Refused};
 pub use status::{SyncState, SyncStatus, Synced};

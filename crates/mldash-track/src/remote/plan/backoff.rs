@@ -1,4 +1,5 @@
-//! When to retry: exponential with jitter, and never before the server's `Retry-After`. Pure.
+//! When to retry: exponential with jitter, and not before the server's `Retry-After`, as far as that
+//! is followed. Pure.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,11 +14,21 @@ pub(crate) struct Backoff {
     pub(crate) max: Duration,
     /// Retries after the first try, where retrying ends (`ML_DASH_MAX_RETRIES`).
     pub(crate) max_retries: u32,
+    /// The longest `Retry-After` that is followed. A server that asks for more is tried then.
+    pub(crate) longest_retry_after: Duration,
 }
+
+/// Ten minutes: a server that is mended is noticed, and one that is not gets a single call.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(600);
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { base: Duration::from_secs(1), max: Duration::from_secs(30), max_retries: 3 }
+        Self {
+            base: Duration::from_secs(1),
+            max: Duration::from_secs(30),
+            max_retries: 3,
+            longest_retry_after: LONGEST_RETRY_AFTER,
+        }
     }
 }
 
@@ -45,7 +56,7 @@ impl Failures {
         // once.
         let wait = wait.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0));
         self.count = self.count.saturating_add(1);
-        self.asked_for = retry_after.and_then(|wait| now.checked_add(wait));
+        self.asked_for = retry_after.map(|wait| now + wait.min(backoff.longest_retry_after));
         self.due = now.checked_add(wait).max(self.asked_for);
     }
 
@@ -95,6 +106,7 @@ impl Backoff {
             base: secs("ML_DASH_RETRY_BASE_DELAY")?.unwrap_or(default.base),
             max: secs("ML_DASH_RETRY_MAX_DELAY")?.unwrap_or(default.max),
             max_retries: retries.unwrap_or(default.max_retries),
+            ..default
         })
     }
 }
@@ -124,6 +136,14 @@ mod tests {
     fn the_server_s_word_is_a_minimum() {
         assert_eq!(waits(Some(Duration::from_secs(3)), 1.0), [3.0, 3.0, 4.0, 5.0, 5.0]);
         assert_eq!(waits(Some(Duration::from_secs(60)), 1.0), [60.0; 5]);
+    }
+
+    #[test]
+    fn a_server_that_asks_for_years_is_tried_after_ten_minutes() {
+        let now = httpdate::parse_http_date("Tue, 24 Nov 2026 07:00:00 GMT").unwrap();
+        for asked in ["100000000", "18446744073709551615", "Tue, 24 Nov 2099 07:00:00 GMT"] {
+            assert_eq!(waits(retry_after(asked, now), 1.0), [600.0; 5], "{asked}");
+        }
     }
 
     #[test]

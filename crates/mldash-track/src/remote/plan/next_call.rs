@@ -182,8 +182,12 @@ mod tests {
 
     use super::*;
 
-    const BACKOFF: Backoff =
-        Backoff { base: Duration::from_secs(1), max: Duration::from_secs(30), max_retries: 3 };
+    const BACKOFF: Backoff = Backoff {
+        base: Duration::from_secs(1),
+        max: Duration::from_secs(30),
+        max_retries: 3,
+        longest_retry_after: Duration::from_secs(600),
+    };
 
     fn plan(topics: &[&str]) -> CallPlan {
         let mut plan = CallPlan::default();

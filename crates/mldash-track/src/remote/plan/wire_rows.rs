@@ -34,6 +34,8 @@ pub(crate) struct WireRows {
 struct WireRow {
     ts: Timestamp,
     json: Range<usize>,
+    /// Where its first line begins in the lines' text.
+    start: usize,
     lines: u64,
     nulled: u64,
 }
@@ -78,7 +80,8 @@ impl WireRows {
         let start = self.json.len();
         let nulled = write_strict(line, parser, &mut self.json);
         places.insert(ts, self.rows.len());
-        self.rows.push(WireRow { ts, json: start..self.json.len(), lines: 1, nulled });
+        let json = start..self.json.len();
+        self.rows.push(WireRow { ts, json, start: self.taken_bytes, lines: 1, nulled });
     }
 
     /// Merges rows of one time into one row; later fields win.
@@ -112,6 +115,12 @@ impl WireRows {
         }
         body.extend_from_slice(TAIL);
         body
+    }
+
+    /// How many bytes of the lines' text are done once the first `rows` rows are. Later lines that
+    /// merged into one of these are sent again, which merges to the same.
+    pub(crate) fn bytes_of_first(&self, rows: usize) -> usize {
+        self.rows.get(rows).map_or(self.taken_bytes, |next| next.start)
     }
 
     /// The times of some of the rows.

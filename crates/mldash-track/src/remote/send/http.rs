@@ -227,6 +227,9 @@ impl Api {
         if !words.is_empty() {
             text = format!("{status}: {words}");
         }
+        if let Some(wait) = retry_after.filter(|wait| !wait.is_zero()) {
+            text = format!("{text} (it asks to wait {} s)", wait.as_secs());
+        }
         if fault == Fault::Token {
             text = format!(
                 "{} refuses the token from {} ({text}); replace it there, no restart is needed",

@@ -1,5 +1,6 @@
 //! Reads a track's next rows from the store, sends them and handles the result. A refused request is
-//! halved until the bad rows are found. They are set aside, and the others are sent.
+//! halved until the bad rows are found. They are set aside, and the others are sent. A server that
+//! takes no request, however small, fails; none of the rows is to blame.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -21,9 +22,11 @@ use crate::row::{TIMESTAMP_COLUMN, Timestamp, TrackSchema};
 
 /// The maximum size of a request; servers commonly accept a megabyte.
 const MAX_BATCH_BYTES: usize = 512 << 10;
+/// A server that answers even this with 413 does not mean the row.
 const MIN_BATCH_BYTES: usize = 8 << 10;
 const MAX_BATCH_ROWS: usize = 2000;
-/// Maximum calls for finding the bad rows of one batch.
+/// How often one batch is halved to find its bad rows. What is left then goes with the next, smaller
+/// batch.
 const MAX_HALVINGS: u32 = 64;
 
 /// What all calls of an upload share.
@@ -42,6 +45,8 @@ pub(crate) struct TrackSender {
     /// Set once the server knows the track, with the declared columns that it knows.
     made: Option<TrackSchema>,
     size: RequestSize,
+    /// The largest request that the server has taken, in bytes before compression.
+    accepted_bytes: usize,
 }
 
 /// The size of a request: smaller after a timeout, larger after a success.
@@ -49,6 +54,14 @@ pub(crate) struct TrackSender {
 struct RequestSize {
     bytes: usize,
     rows: usize,
+}
+
+/// How far a batch was sent.
+struct Sent {
+    /// The rows before this one were taken or set aside.
+    rows: usize,
+    /// Why the others were not sent, unless they only need another batch.
+    error: Option<CallError>,
 }
 
 /// The result of sending a track's next rows.
@@ -63,14 +76,14 @@ pub(crate) struct RowsOutcome {
     pub(crate) refused: Option<(u64, String)>,
     /// Files that the next row names and the server lacks.
     pub(crate) awaits: Vec<FileId>,
-    /// Why the rest was not sent.
+    /// Why the rows after these were not sent.
     pub(crate) error: Option<CallError>,
 }
 
 impl TrackSender {
     pub(crate) fn new(topic: String, folder: PathBuf, follower: Follower) -> Self {
         let size = RequestSize { bytes: MAX_BATCH_BYTES, rows: MAX_BATCH_ROWS };
-        Self { topic, folder, follower, made: None, size }
+        Self { topic, folder, follower, made: None, size, accepted_bytes: 0 }
     }
 
     pub(crate) fn follower(&self) -> &Follower {
@@ -115,15 +128,21 @@ impl TrackSender {
     ) -> Result<(), CallError> {
         self.make(&context.api, session).await?;
         let batch = block_in_place(|| self.read(&context.files)).map_err(|e| store_error(&e))?;
-        self.send_batch(&context.api, session, &batch, done).await?;
+        let sent = self.send_batch(&context.api, session, &batch, 0, done).await;
         done.refused =
             done.refusals.last().map(|last| (done.refusals.len() as u64, last.answer.clone()));
         // On disk before the rows count as done; otherwise a crash would lose them.
         block_in_place(|| refused.lock().add(std::mem::take(&mut done.refusals)))
             .map_err(|error| store_error(&error))?;
-        done.bytes = batch.taken_bytes as u64;
-        self.follower.take(&batch.lines, batch.taken_bytes);
-        done.awaits = batch.awaits;
+        let taken_bytes = batch.bytes_of_first(sent.rows);
+        if taken_bytes > 0 {
+            done.bytes = taken_bytes as u64;
+            self.follower.take(&batch.lines, taken_bytes);
+        }
+        done.error = sent.error;
+        if sent.rows == batch.len() {
+            done.awaits = batch.awaits;
+        }
         Ok(())
     }
 
@@ -137,15 +156,7 @@ impl TrackSender {
     ) -> RowsOutcome {
         let mut done = RowsOutcome::default();
         for times in times.chunks(MAX_BATCH_ROWS) {
-            let sent = async {
-                self.make(&context.api, session).await?;
-                let text =
-                    block_in_place(|| self.stored_rows(times)).map_err(|e| store_error(&e))?;
-                let lines = Lines { text, ..Lines::default() };
-                let batch = WireRows::new(lines, MAX_BATCH_ROWS, &FileNames::default());
-                self.send_batch(&context.api, session, &batch, &mut done).await
-            };
-            if let Err(error) = sent.await {
+            if let Err(error) = self.send_times(context, session, times, &mut done).await {
                 // They stay refused.
                 done.refusals.extend(times.iter().map(|ts| self.refusal(*ts, &error.text)));
                 done.error = Some(error);
@@ -156,6 +167,29 @@ impl TrackSender {
             tracing::error!("{}", one_line(&error));
         }
         done
+    }
+
+    /// Sends the stored rows of these times.
+    async fn send_times(
+        &mut self,
+        context: &SendContext,
+        session: &Session,
+        times: &[Timestamp],
+        done: &mut RowsOutcome,
+    ) -> Result<(), CallError> {
+        self.make(&context.api, session).await?;
+        let text = block_in_place(|| self.stored_rows(times)).map_err(|e| store_error(&e))?;
+        let lines = Lines { text, ..Lines::default() };
+        let batch = WireRows::new(lines, MAX_BATCH_ROWS, &FileNames::default());
+        let mut rows = 0;
+        while rows < batch.len() {
+            let sent = self.send_batch(&context.api, session, &batch, rows, done).await;
+            match sent.error {
+                Some(error) => return Err(error),
+                None => rows = sent.rows,
+            }
+        }
+        Ok(())
     }
 
     /// The stored rows as lines.
@@ -220,50 +254,66 @@ impl TrackSender {
         Ok(WireRows::new(lines, self.size.rows, files.names()))
     }
 
+    /// Sends the batch's rows from row `first` on, in order. Ends early after an error, or once the
+    /// batch was halved too often.
     async fn send_batch(
         &mut self,
         api: &Api,
         session: &Session,
         batch: &WireRows,
+        first: usize,
         done: &mut RowsOutcome,
-    ) -> Result<(), CallError> {
-        let mut parts = Vec::from_iter((batch.len() > 0).then_some(0..batch.len()));
+    ) -> Sent {
+        let mut parts = Vec::from_iter((first < batch.len()).then_some(first..batch.len()));
         let mut halvings = 0;
+        let refused_before = done.refusals.len();
         while let Some(part) = parts.pop() {
             let body = batch.body(part.clone());
-            match session.append(api, &self.topic, body, part.len()).await {
+            let body_bytes = body.len();
+            let error = match session.append(api, &self.topic, body, part.len()).await {
                 Ok(()) => {
+                    self.accepted_bytes = self.accepted_bytes.max(body_bytes);
                     let (lines, nulled) = batch.counts(part);
                     done.rows += lines;
                     done.nulled += nulled;
+                    continue;
                 }
-                Err(error) => {
-                    let divides = match error.fault {
-                        Fault::TooLarge => true,
-                        Fault::Refused => halvings < MAX_HALVINGS,
-                        fault => {
-                            if fault == Fault::TimedOut {
-                                self.size = self.size.halved();
-                            }
-                            return Err(error);
-                        }
+                Err(error) => error,
+            };
+            if matches!(error.fault, Fault::TimedOut | Fault::TooLarge) {
+                self.size = self.size.halved();
+            }
+            if !matches!(error.fault, Fault::TooLarge | Fault::Refused) {
+                return Sent { rows: part.start, error: Some(error) };
+            }
+            if part.len() == 1 {
+                if error.fault == Fault::TooLarge && !self.means_the_row(body_bytes) {
+                    return Sent {
+                        rows: part.start,
+                        error: Some(takes_nothing(error, body_bytes)),
                     };
-                    if divides && part.len() > 1 {
-                        halvings += 1;
-                        if error.fault == Fault::TooLarge {
-                            self.size = self.size.halved();
-                        }
-                        let middle = part.start + part.len() / 2;
-                        // The earlier half is on top: rows are sent in order.
-                        parts.extend([middle..part.end, part.start..middle]);
-                    } else {
-                        self.set_aside(batch, part, &error.text, done);
-                    }
                 }
+                self.set_aside(batch, part, &error.text, done);
+            } else if halvings == MAX_HALVINGS {
+                self.size = RequestSize { rows: part.len() / 2, ..self.size };
+                return Sent { rows: part.start, error: None };
+            } else {
+                halvings += 1;
+                let middle = part.start + part.len() / 2;
+                // The earlier half is on top: rows are sent in order.
+                parts.extend([middle..part.end, part.start..middle]);
             }
         }
-        self.size = self.size.grown();
-        Ok(())
+        if done.refusals.len() == refused_before {
+            self.size = self.size.grown();
+        }
+        Sent { rows: batch.len(), error: None }
+    }
+
+    /// Whether a server that answers 413 to a request with one row means the row: it has taken as
+    /// much before, or the row is large.
+    fn means_the_row(&self, body_bytes: usize) -> bool {
+        body_bytes <= self.accepted_bytes || body_bytes > MIN_BATCH_BYTES
     }
 
     fn set_aside(
@@ -293,6 +343,16 @@ impl RequestSize {
             rows: (self.rows + self.rows / 8 + 1).min(MAX_BATCH_ROWS),
         }
     }
+}
+
+/// The error for a server, or something before it, that takes no request at all.
+fn takes_nothing(error: CallError, body_bytes: usize) -> CallError {
+    let text = format!(
+        "{}: even a request of {body_bytes} bytes is too large for it; raise the limit for request \
+         bodies of the server or of the proxy before it",
+        error.text
+    );
+    CallError { fault: Fault::Server, text, ..error }
 }
 
 /// An unreadable store is retried like a failing server.

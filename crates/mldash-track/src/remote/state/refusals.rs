@@ -12,6 +12,10 @@ use super::checkpoint::make_folder;
 use crate::local::{StoreError, replace_file};
 use crate::row::Timestamp;
 
+/// How many rows and files may be refused, with their answers, before nothing more is sent: a server
+/// that refuses so much refuses everything. What is left waits.
+pub(crate) const MAX_REFUSED: u64 = 20_000;
+
 /// A refused row or file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Refusal {
@@ -60,6 +64,11 @@ impl Refusals {
 
     pub(crate) fn files(&self) -> u64 {
         self.files.len() as u64
+    }
+
+    /// Returns true if nothing more may be refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.rows() + self.files() >= MAX_REFUSED
     }
 
     /// Returns true if rows of this track were refused.

@@ -250,6 +250,12 @@ impl Engine {
 
     fn start_rows_and_files(&mut self, now: Instant) {
         let Connection::Open(open) = &self.connection else { return };
+        if open.refused.lock().is_full() {
+            if self.plan.may_call(now) && self.jobs.is_empty() {
+                self.too_much_refused();
+            }
+            return;
+        }
         loop {
             // A failing file waits for its retry and must not be chosen again at once.
             let next_file = self.context.files.lock().has_next(now);

@@ -11,7 +11,7 @@ use crate::local::{Follower, RunStatus, utc_now};
 use crate::remote::error::{CallError, Fault};
 use crate::remote::plan::{Call, Failures, FileId};
 use crate::remote::send::{FileOutcome, RowsOutcome, TrackSender, tell_namespace};
-use crate::remote::state::{CheckpointFile, Refusal, Refusals, Refused};
+use crate::remote::state::{CheckpointFile, MAX_REFUSED, Refusal, Refusals, Refused};
 
 impl Engine {
     pub(super) fn handle(&mut self, outcome: Outcome) {
@@ -45,13 +45,14 @@ impl Engine {
         let dir = self.task.dir.path();
         let mut file = CheckpointFile::load(dir, &url, &opened.session.namespace);
         let known = file.current.experiment_id.replace(opened.session.experiment_id.clone());
+        // Opening the experiment made the server's status RUNNING again.
+        file.current.status = None;
         let is_another = known.is_some_and(|known| known != opened.session.experiment_id);
         if is_another {
             tracing::warn!(
                 "{url} has lost the experiment or has another one in its place; everything is sent again"
             );
             file.current.tracks.clear();
-            file.current.status = None;
             // Without the list the files are sent again, which is intended here.
             let _ = std::fs::remove_file(file.beside("files"));
         }
@@ -227,7 +228,7 @@ impl Engine {
                 open.status_failures.clear();
                 self.server_is_well();
             }
-            Err(error) if error.fault == Fault::Refused => {
+            Err(error) if matches!(error.fault, Fault::Refused | Fault::TooLarge) => {
                 // A server without a status must not hold anything up.
                 tracing::warn!(
                     "{} rejects the run's status: {}; the upload continues",
@@ -243,6 +244,19 @@ impl Engine {
                 self.call_failed(&error);
             }
         }
+    }
+
+    /// The server refuses so much that sending more can't be right.
+    pub(super) fn too_much_refused(&mut self) {
+        let Connection::Open(open) = &self.connection else { return };
+        let answers = open.refused.lock().path().display().to_string();
+        let text = format!(
+            "{MAX_REFUSED} rows and files were refused, and nothing more is sent; mend what the server's \
+             answers in {answers} name, then run `mldash_bridge sync`"
+        );
+        let error = CallError::new(Fault::Server, text);
+        self.note_failure(&error);
+        self.server_failed(&error);
     }
 
     /// Notes a failure. Returns true if it affects the whole server, which is then left alone for a
