@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mldash_bridge::mapping::Mapping;
+use mldash_bridge::mapping::{Mapping, PartAction, PartChange};
 use mldash_bridge::message::MessageType;
 use mldash_bridge::record::{
     Account, DiskLevel, DropReason, HEAVY_MESSAGE_BYTES, Received, Recorder, TopicPlan, WhenBehind,
@@ -116,6 +116,28 @@ fn large_messages_stop_first_then_all_and_both_go_on_when_space_returns() {
     assert_eq!(counts(HEAVY), (5, 2, Some(3)));
     let error = account.topics[HEAVY].errors.join("\n");
     assert!(error.contains("are free, and `min_free` is 8 MiB"), "{error}");
+}
+
+#[test]
+fn the_disk_is_watched_on_when_the_first_part_of_a_recording_was_taken_away() {
+    let Some(disk) = SmallDisk::mount(16 * MIB) else { return };
+    let mapping = "min_free: 8MiB\ntopics: [{topic: /*, stamp: receive}]";
+    let mut recording = Recording::start(&disk, mapping, |options| options);
+    recording.record(LIGHT, "a");
+    recording.recorder.change_part(&PartChange::new(PartAction::Split)).unwrap();
+    let first = disk.path().join(RUN);
+    let deadline = Instant::now() + PATIENCE;
+    while !first.join("account.json").exists() {
+        assert!(Instant::now() < deadline, "the first part is not closed");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::rename(&first, disk.path().join("taken-away")).unwrap();
+    disk.fill_but(3 * MIB);
+    recording.wait_for(DiskLevel::Nothing);
+    recording.record(LIGHT, "b");
+    let (account, closed) = recording.recorder.finish(None);
+    closed.unwrap();
+    assert_eq!(account.topics[LIGHT].dropped[&DropReason::DiskLow], 1);
 }
 
 #[test]

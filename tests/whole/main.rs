@@ -5,6 +5,7 @@
 mod align;
 mod append;
 mod blobs;
+mod bounds;
 mod check;
 mod clocks;
 mod command_line;

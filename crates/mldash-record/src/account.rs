@@ -52,6 +52,8 @@ pub enum DropReason {
     /// The track shares its folder with another one, or its name with the track of other values,
     /// such as `/base_link` and `base_link`.
     TrackCollision,
+    /// The values of the topic's messages lead to more tracks than one topic may have (10,000).
+    TooManyTracks,
     /// The recorder was shutting down.
     Stopped,
     /// The recording was paused.

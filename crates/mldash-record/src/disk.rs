@@ -49,13 +49,15 @@ pub struct DiskStatus {
 #[derive(Debug)]
 pub struct DiskGuard {
     status: Arc<Mutex<DiskStatus>>,
+    folder: Arc<Mutex<PathBuf>>,
     _checking: Repeating,
 }
 
 /// The disk that is checked.
 #[derive(Debug)]
 struct WatchedDisk {
-    folder: PathBuf,
+    /// A folder on it: that of the current part of the recording.
+    folder: Arc<Mutex<PathBuf>>,
     status: Arc<Mutex<DiskStatus>>,
     /// Whether the last check could read the free space.
     is_readable: bool,
@@ -73,11 +75,17 @@ impl DiskGuard {
         let min_free = min_free.unwrap_or(default);
         let status = DiskStatus { free: space.free, min_free, level: DiskLevel::Enough };
         let status = Arc::new(Mutex::new(status));
-        let folder = folder.to_owned();
-        let mut disk = WatchedDisk { folder, status: status.clone(), is_readable: true };
+        let folder = Arc::new(Mutex::new(folder.to_owned()));
+        let mut disk =
+            WatchedDisk { folder: folder.clone(), status: status.clone(), is_readable: true };
         disk.note(space.free);
         let checking = Repeating::start("disk-guard", CHECK_EVERY, move || disk.check())?;
-        Ok(Self { status, _checking: checking })
+        Ok(Self { status, folder, _checking: checking })
+    }
+
+    /// Watches the disk that `folder` is on from now on. The one before may be moved or deleted.
+    pub(crate) fn move_to(&self, folder: &Path) {
+        folder.clone_into(&mut self.folder.lock());
     }
 
     /// The disk as it was last looked at.
@@ -88,12 +96,13 @@ impl DiskGuard {
 
 impl WatchedDisk {
     fn check(&mut self) {
-        let space = Space::of(&self.folder);
+        let folder = self.folder.lock().clone();
+        let space = Space::of(&folder);
         // This is no reason to stop the recording: a store that fails reports that itself.
         if let Err(error) = &space
             && self.is_readable
         {
-            let folder = self.folder.display();
+            let folder = folder.display();
             tracing::warn!("can't read the free disk space at {folder}: {error}");
         }
         self.is_readable = space.is_ok();
@@ -108,13 +117,14 @@ impl WatchedDisk {
         let now = DiskStatus { free, level, ..before };
         *self.status.lock() = now;
         if level > before.level {
-            tracing::error!("{}", now.complaint(&self.folder));
+            tracing::error!("{}", now.complaint(&self.folder.lock()));
         } else if level < before.level {
             let records = match level {
                 DiskLevel::Enough => "all topics are",
                 DiskLevel::LightOnly | DiskLevel::Nothing => "topics without large messages are",
             };
-            let folder = self.folder.display();
+            let folder = self.folder.lock();
+            let folder = folder.display();
             tracing::info!("{free} are free at {folder} again: {records} recorded");
         }
     }

@@ -181,10 +181,14 @@ impl Recorder {
         }
         next.is_clock_awaited = self.is_clock_awaited;
         next.refused = self.refused.clone();
+        next.refused_more = self.refused_more;
         next.unmatched = self.unmatched.clone();
         // It is about the bags, not about a part.
         next.not_asked_for = std::mem::take(&mut self.not_asked_for);
         next.disk = self.disk.take();
+        if let Some(disk) = &next.disk {
+            disk.move_to(next.exp.folder());
+        }
         std::mem::replace(self, next)
     }
 
@@ -205,12 +209,13 @@ impl Recorder {
         failure: Option<String>,
     ) -> (Account, Result<(), TrackError>) {
         self.session.board.close();
+        let refused = self.refused();
         let (last, earlier_parts, closed) = self.session.parts.finish_with_last();
         let mut account = Account {
             earlier_parts,
             while_stopped: self.while_stopped,
             // What is known of topics by now.
-            refused: self.refused,
+            refused,
             unmatched: self.unmatched,
             not_asked_for: self.not_asked_for,
             ..last

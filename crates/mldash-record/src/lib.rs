@@ -68,6 +68,9 @@ use tracks::Tracks;
 
 /// The file in the experiment's folder that holds the account.
 const ACCOUNT_FILE: &str = "account.json";
+/// How many topics that can't be recorded are named in the account. A graph can have any number of
+/// publishers that offer too little.
+const MAX_REFUSED: usize = 1000;
 
 /// Records topics into one experiment.
 pub struct Recorder {
@@ -78,6 +81,8 @@ pub struct Recorder {
     /// Whether messages came before the ROS clock ran.
     is_clock_awaited: bool,
     refused: BTreeMap<String, String>,
+    /// How many more were refused after [`MAX_REFUSED`].
+    refused_more: u64,
     /// Topics that can't be recorded but have messages in a bag.
     refused_topics: BTreeMap<String, TopicAccount>,
     not_asked_for: BTreeMap<String, u64>,
@@ -112,6 +117,7 @@ impl Recorder {
             topics: Vec::new(),
             is_clock_awaited: false,
             refused: BTreeMap::new(),
+            refused_more: 0,
             refused_topics: BTreeMap::new(),
             not_asked_for: BTreeMap::new(),
             while_stopped: BTreeMap::new(),
@@ -235,7 +241,21 @@ impl Recorder {
 
     /// Notes a topic that can't be recorded.
     pub fn refuse(&mut self, topic: String, reason: String) {
-        self.refused.insert(topic, reason);
+        if self.refused.len() < MAX_REFUSED || self.refused.contains_key(&topic) {
+            self.refused.insert(topic, reason);
+        } else {
+            self.refused_more += 1;
+        }
+    }
+
+    /// The topics that can't be recorded, and why. Those beyond [`MAX_REFUSED`] as one entry.
+    fn refused(&self) -> BTreeMap<String, String> {
+        let mut refused = self.refused.clone();
+        if self.refused_more > 0 {
+            let more = self.refused_more;
+            refused.insert("…".to_owned(), format!("and {more} more, which the log names"));
+        }
+        refused
     }
 
     /// Counts messages of a topic that was [refused](Self::refuse).
@@ -289,7 +309,7 @@ impl Recorder {
             sync: None,
             topics,
             required: self.session.required(),
-            refused: self.refused.clone(),
+            refused: self.refused(),
         });
     }
 
@@ -310,7 +330,7 @@ impl Recorder {
             failure: None,
             missing: Vec::new(),
             topics: accounts(&self.topics, &self.refused_topics),
-            refused: self.refused.clone(),
+            refused: self.refused(),
             unmatched: self.unmatched.clone(),
             not_asked_for: self.not_asked_for.clone(),
             while_stopped: self.while_stopped.clone(),

@@ -21,6 +21,10 @@ use super::time::{Receipt, Received, RowTime};
 use mldash_message::Element;
 use mldash_track::{Row, Timestamp};
 
+/// How many tracks the values in one topic's messages can lead to. Each takes memory and a folder for
+/// as long as the recording lasts.
+pub(crate) const MAX_TRACKS: usize = 10_000;
+
 /// A topic's plan, its tracks and its account.
 pub(super) struct TopicRecorder {
     plan: Arc<TopicPlan>,
@@ -297,8 +301,16 @@ impl TopicRecorder {
         to: &mut Output<'_>,
         names: Vec<Option<String>>,
     ) -> Result<&mut Stream, Refusal> {
+        let is_full = self.streams.len() >= MAX_TRACKS;
         match self.streams.entry(names) {
             Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(_) if is_full => Err(Refusal {
+                reason: DropReason::TooManyTracks,
+                why: format!(
+                    "its values lead to more than {MAX_TRACKS} tracks; name a field with fewer values \
+                     in `track`"
+                ),
+            }),
             Entry::Vacant(new) => {
                 let way = to.tracks.lead(to.exp, &self.plan, new.key())?;
                 Ok(new.insert(Stream::new(way, &self.plan, self.jumps)))

@@ -12,6 +12,10 @@ use crate::record::{Candidate, Decision, TopicPlan};
 use crate::ros::rcl::{Node, PublisherInfo, TopicTypes};
 use crate::ros::{NodeName, RosArguments, UnmatchedEntry};
 
+/// How many nodes with incompatible publishers are named for one topic: names such as those of the
+/// `ros2` command have no end.
+const MAX_WARNED_OF: usize = 100;
+
 /// What to do about a topic, by its name on the graph.
 pub(super) enum NewTopic {
     /// Subscribe and record.
@@ -58,9 +62,10 @@ struct Recording {
 impl Recording {
     /// Nodes with incompatible publishers not yet warned about.
     fn newly_incompatible(&mut self, offers: &[Offer]) -> Option<String> {
-        let nodes = self.qos.deaf_to(offers).into_iter();
-        let new: Vec<&str> =
-            nodes.filter(|node| self.warned_of.insert((*node).to_owned())).collect();
+        let Self { qos, warned_of, .. } = self;
+        let mut is_new =
+            |node: &&str| warned_of.len() < MAX_WARNED_OF && warned_of.insert((*node).to_owned());
+        let new: Vec<&str> = qos.deaf_to(offers).into_iter().filter(&mut is_new).collect();
         (!new.is_empty()).then(|| new.join(", "))
     }
 }

@@ -111,13 +111,19 @@ impl<'a> Listener<'a> {
         self.discover_triggers();
         let (mut discover_at, mut discovered) = (Some(Instant::now()), None::<Instant>);
         let mut last_drain = Instant::now();
+        let mut failing = None;
         while !self.stop.is_set() {
             if discover_at.is_some_and(|at| Instant::now() >= at) {
                 (discover_at, discovered) = (None, Some(Instant::now()));
                 self.discover();
             }
-            if let Err(error) = self.wait(discover_at) {
-                tracing::error!("waiting for messages failed, trying again: {error}");
+            let failed = self.wait(discover_at).err().map(|error| error.to_string());
+            // A failure is reported once for as long as it stays the same.
+            if let Some(failed) = failed.as_ref().filter(|_| failed != failing) {
+                tracing::error!("waiting for messages failed, trying again: {failed}");
+            }
+            failing.clone_from(&failed);
+            if failed.is_some() {
                 thread::sleep(RETRY_AFTER);
                 // Take what has arrived anyway.
                 self.ready.subscriptions =
@@ -141,6 +147,7 @@ impl<'a> Listener<'a> {
         self.drain_all(DRAIN_AT_MOST);
         self.readers.end_echoes();
         self.readers.hand_over();
+        self.readers.report_missing();
         // A publisher may have come and gone between two looks at the graph.
         for topic in self.readers.listening.topics.iter().filter(|topic| topic.reader.has_heard()) {
             self.discovery.note_published(topic.reader.topic(), &topic.type_name);
@@ -409,9 +416,17 @@ impl Readers<'_> {
 
     /// Hands the collected messages to the recorder and reports what is missing.
     fn hand_over(&mut self) {
-        let Self { listening, queue, batch, batch_bytes, queue_full, .. } = self;
+        let Self { queue, batch, batch_bytes, queue_full, .. } = self;
         *batch_bytes = 0;
         queue.push_all(batch, |topic| queue_full[topic] += 1);
+        if queue.takes_reports() {
+            self.report_missing();
+        }
+    }
+
+    /// Tells the recorder what was left out, dropped or lost since the last time.
+    fn report_missing(&mut self) {
+        let Self { listening, queue, queue_full, .. } = self;
         for (topic, (listened, full)) in listening.topics.iter_mut().zip(queue_full).enumerate() {
             let report = |count: &mut u64, reason| {
                 let messages = std::mem::take(count);

@@ -15,6 +15,8 @@ use crate::track::ByteBound;
 
 /// The maximum size of a batch of light messages.
 const BATCH_BYTES: usize = 1 << 20;
+/// With so many commands waiting, what can be reported later is.
+const MAX_REPORTS: usize = 1_000;
 
 /// A message as received.
 #[derive(Debug)]
@@ -179,6 +181,12 @@ impl<C> MessageQueue<C> {
         self.wake(&mut state);
     }
 
+    /// Whether the recorder keeps up with commands. Counts that nobody waits for are then reported;
+    /// otherwise they add up where they are, so that a recorder that hangs costs no memory.
+    pub(super) fn takes_reports(&self) -> bool {
+        self.state.lock().control.len() < MAX_REPORTS
+    }
+
     /// The fill level of the queue.
     pub(super) fn fill(&self) -> QueueFill {
         let state = self.state.lock();
@@ -249,6 +257,18 @@ mod tests {
             source_nanos: None,
             arrived_nanos: 0,
         }
+    }
+
+    #[test]
+    fn counts_wait_while_the_recorder_does_not_take_them() {
+        let queue = MessageQueue::new(1000, 1000);
+        for _ in 0..MAX_REPORTS {
+            assert!(queue.takes_reports());
+            queue.push_control(());
+        }
+        assert!(!queue.takes_reports());
+        assert!(matches!(queue.take(&mut Vec::new()), Taken::Control(())));
+        assert!(queue.takes_reports());
     }
 
     /// Pushes messages, given by topic and length. Returns the topics of those that did not fit.
