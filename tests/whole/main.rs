@@ -11,6 +11,7 @@ mod clocks;
 mod command_line;
 mod damage;
 mod decode;
+mod depth;
 mod disk;
 mod episodes;
 mod experiments;

@@ -9,8 +9,6 @@ use super::LeftOutColumn;
 use super::reader::Hop;
 use mldash_track::{Column, ColumnType};
 
-/// Nested lists and dicts have types down to this depth.
-const MAX_DEPTH: usize = 16;
 /// A dict with more fields has no type of its own.
 const MAX_FIELDS: usize = 256;
 
@@ -20,7 +18,7 @@ pub(super) fn column_type(
     hops: &[Hop],
     byte_arrays: ByteArrays,
 ) -> ColumnType {
-    Types { byte_arrays }.within(message, hops, MAX_DEPTH)
+    Types { byte_arrays }.within(message, hops, ColumnType::MAX_DEPTH)
 }
 
 /// The column `name` that `hops` lead to, if it is a byte array of variable length.

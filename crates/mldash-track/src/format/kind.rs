@@ -3,7 +3,7 @@
 
 use jiter::{Jiter, JiterError, Peek};
 
-use crate::json::{MAX_DEPTH, ScanError, Scanner};
+use crate::json::{ScanError, Scanner};
 use crate::row::{Column, ColumnType};
 
 /// Integers up to this size are exact as floats.
@@ -60,7 +60,7 @@ impl Kind {
                 scanner.seek(start);
                 scanner.by_jiter(|jiter| {
                     let peek = jiter.peek()?;
-                    self.note_within(MAX_DEPTH, jiter, peek)
+                    self.note_within(ColumnType::MAX_DEPTH, jiter, peek)
                 })
             }
         }
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn nesting_is_bounded() {
         let deep = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
-        assert_ne!(type_of(&[&deep(MAX_DEPTH)]), ColumnType::Json);
-        assert_eq!(type_of(&[&deep(MAX_DEPTH + 1)]), ColumnType::Json);
+        assert_ne!(type_of(&[&deep(ColumnType::MAX_DEPTH)]), ColumnType::Json);
+        assert_eq!(type_of(&[&deep(ColumnType::MAX_DEPTH + 1)]), ColumnType::Json);
     }
 }

@@ -42,21 +42,34 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
+    /// Lists and dicts within each other have types down to this depth. What is deeper is JSON text:
+    /// the writers of typed formats call themselves for each level.
+    pub const MAX_DEPTH: usize = 16;
+
     /// Lists of `items`.
     pub fn list(items: Self) -> Self {
         Self::List(Box::new(items))
     }
 
-    /// This type as formats can write it: a dict without keys becomes JSON text.
+    /// This type as formats can write it: a dict without keys becomes JSON text, and so does what is
+    /// nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH).
     pub(crate) fn writable(self) -> Self {
+        self.writable_within(Self::MAX_DEPTH)
+    }
+
+    fn writable_within(self, depth: usize) -> Self {
+        let Some(below) = depth.checked_sub(1) else {
+            return if matches!(self, Self::List(_) | Self::Dict(_)) { Self::Json } else { self };
+        };
         match self {
-            Self::List(items) => match items.writable() {
+            Self::List(items) => match items.writable_within(below) {
                 Self::Json => Self::Json,
                 items => Self::list(items),
             },
             Self::Dict(entries) if entries.is_empty() => Self::Json,
             Self::Dict(entries) => {
-                let entries = entries.into_iter().map(|(key, ty)| (key, ty.writable()));
+                let writable = |(key, ty): (Column, Self)| (key, ty.writable_within(below));
+                let entries = entries.into_iter().map(writable);
                 let entries: Vec<_> = entries.collect();
                 let is_typed = entries.iter().all(|(_, ty)| *ty != Self::Json);
                 if is_typed { Self::Dict(entries) } else { Self::Json }
