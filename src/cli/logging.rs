@@ -53,3 +53,24 @@ pub(crate) fn start(level: Level, more: Option<LogQueue>) -> io::Result<LogThrea
     tracing_subscriber::registry().with(LevelFilter::from(level)).with(lines).with(more).init();
     Ok(log)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// r2r and others log by the `log` crate.
+    #[test]
+    fn what_libraries_log_is_in_our_log_too() {
+        let queue = LogQueue::default();
+        let _log = start(Level::Info, Some(queue.clone())).unwrap();
+        log::warn!("could not create a timer: {}", 5);
+        log::debug!("too much detail");
+        let (records, _) = queue.fetch();
+        let said: Vec<&str> = records.iter().map(|record| record.text.as_str()).collect();
+        assert!(
+            said.iter().any(|text| text.starts_with("could not create a timer: 5")),
+            "{said:?}"
+        );
+        assert!(!said.iter().any(|text| text.contains("detail")), "{said:?}");
+    }
+}

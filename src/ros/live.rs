@@ -87,6 +87,7 @@ impl RosNode {
         let start_error = |error: r2r::Error| RosError::Start(error.to_string());
         let base = node.name().map_err(start_error)?;
         let namespace = node.namespace().map_err(start_error)?;
+        super::rcl::log_here();
         let name = NodeName::new(&base, &namespace);
         let listening = Nodes::start(&name, args);
         let listening = listening.map_err(|error| RosError::Start(error.to_string()))?;
@@ -188,6 +189,7 @@ impl RosNode {
         let node_thread = {
             let (queue, calls, stop) = (queue.clone(), calls.clone(), stop.clone());
             let said = said.clone();
+            let board_alone = board.clone();
             spawn("ros-node", move || {
                 // A panic of r2r costs the services, not the recording.
                 let ended = catch_unwind(AssertUnwindSafe(|| {
@@ -203,6 +205,7 @@ impl RosNode {
                 tracing::error!(
                     "services, parameters and diagnostics have ended, the recording goes on: {reason}"
                 );
+                report::post_alone(&queue, &board_alone, &stop);
             })?
         };
         let tell = {

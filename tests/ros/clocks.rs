@@ -51,6 +51,33 @@ fn a_simulator_that_starts_late_stands_still_and_starts_anew_loses_no_row() {
 }
 
 #[test]
+fn a_clock_below_0_does_not_run_and_costs_neither_rows_nor_services() {
+    let graph = Graph::new();
+    let topics = "topics: [{topic: /chatter, stamp: receive}, {topic: /pose}]";
+    let config = graph.file("m.yaml", topics);
+    let sim_time = ["--ros-args", "-p", "use_sim_time:=true"];
+    let bridge =
+        graph.bridge_with(&[&["--config", config.to_str().unwrap()], &sim_time[..]].concat());
+    let robot = graph.robot("clock_below_0");
+    robot.wait_until_published();
+    bridge.wait_for_log("/chatter: messages without a stamp wait for the ROS clock");
+    let mut operator = graph.operator();
+    operator.call_well("status");
+    operator.wait_for_diagnostic("mldash_bridge: recording", "ok");
+    robot.finish();
+    let recording = bridge.interrupt();
+    let stderr = &recording.ended.stderr;
+    assert!(!stderr.contains("panic") && !stderr.contains("have ended"), "{stderr}");
+    assert_eq!(recording.topic("/pose")["stored"], 20);
+    let chatter = recording.topic("/chatter");
+    assert_eq!(
+        (&chatter["received"], &chatter["notes"]["waited_for_clock"]),
+        (&21.into(), &20.into())
+    );
+    assert!(times(&recording.rows("chatter")).iter().all(|at| (7.0..7.1).contains(at)));
+}
+
+#[test]
 fn a_simulator_that_starts_anew_can_have_an_experiment_for_each_run() {
     let graph = Graph::new();
     let recording = simulator_started_anew(&graph, "clock_jump: split");

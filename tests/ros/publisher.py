@@ -341,6 +341,24 @@ def run_sim_restart(robot):
             time.sleep(0.01)
 
 
+def run_clock_below_0(robot):
+    """Simulated time at -5 s, and at 7 s once told to go."""
+    robot.advertise(Clock, "/clock")
+    robot.advertise(String, "chatter")
+    robot.advertise(PoseStamped, "pose")
+    robot.wait_for_subscribers()
+    for i in range(20):
+        robot.publish("/clock", Clock(clock=Time(sec=-5)))
+        robot.publish("pose", pose(i))
+        robot.publish("chatter", String(data=f"text {i}"))
+        time.sleep(0.01)
+    stay()
+    for _ in range(50):
+        robot.publish("/clock", Clock(clock=Time(sec=7)))
+        time.sleep(0.01)
+    robot.publish("chatter", String(data="now"))
+
+
 def run_dense(robot):
     """Three rows of one stamp, and stamps out of order."""
     robot.advertise(PoseStamped, "pose")

@@ -1,6 +1,7 @@
 //! The node's thread: services, parameters, diagnostics and the log, through r2r. It handles no
 //! messages; if it fails, the recording continues without it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::report::Reports;
 use super::rosout::Rosout;
 use super::services::Services;
 use super::{NodeName, NodeSettings, RosError, StopFlag, parameters};
-use crate::record::StatusBoard;
+use crate::record::{StatusBoard, panic_text};
 
 /// A request ends a spin at once. This bounds the delay of the log and the diagnostics.
 const SPIN: Duration = Duration::from_millis(200);
@@ -80,8 +81,7 @@ impl<'a> NodeLoop<'a> {
     fn now_nanos(&self) -> i64 {
         let clock = self.node.get_ros_clock();
         let mut clock = clock.lock().unwrap_or_else(PoisonError::into_inner);
-        let since_epoch = clock.get_now().unwrap_or_default();
-        i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX)
+        ros_nanos(clock.get_now().unwrap_or_default())
     }
 
     fn publish_log(&mut self) {
@@ -92,7 +92,7 @@ impl<'a> NodeLoop<'a> {
 
     fn poll_parameters(&mut self) {
         if let Some(handler) = &mut self.parameters
-            && handler.now_or_never().is_some()
+            && has_ended(handler)
         {
             self.parameters = None;
         }
@@ -100,5 +100,45 @@ impl<'a> NodeLoop<'a> {
         if std::mem::replace(&mut self.use_sim_time, use_sim_time) != use_sim_time {
             self.calls.ask(Request::SimTime(use_sim_time));
         }
+    }
+}
+
+/// Whether a handler of requests has ended. r2r's panics if it can't answer, which costs the
+/// parameters and no other service.
+fn has_ended(handler: &mut BoxFuture<'static, ()>) -> bool {
+    match catch_unwind(AssertUnwindSafe(|| handler.now_or_never())) {
+        Ok(ended) => ended.is_some(),
+        Err(panic) => {
+            let reason = panic_text(&*panic);
+            tracing::error!("parameters can no longer be read or set, all else goes on: {reason}");
+            true
+        }
+    }
+}
+
+/// ROS time from r2r, which gives the bits of a negative one as those of a large one. Before 0 there
+/// is no time on the wire.
+fn ros_nanos(since_epoch: Duration) -> i64 {
+    let nanos = u64::try_from(since_epoch.as_nanos()).unwrap_or_default();
+    nanos.cast_signed().max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_1970_shows_as_0() {
+        assert_eq!(ros_nanos(Duration::from_nanos(7)), 7);
+        assert_eq!(ros_nanos(Duration::from_nanos((-5_000_000_000_i64).cast_unsigned())), 0);
+    }
+
+    #[test]
+    fn a_panic_of_the_parameters_ends_them_alone() {
+        let mut waiting: BoxFuture<'static, ()> = std::future::pending().boxed();
+        assert!(!has_ended(&mut waiting));
+        let mut broken: BoxFuture<'static, ()> =
+            async { panic!("could not send reply to set parameter request") }.boxed();
+        assert!(has_ended(&mut broken));
     }
 }

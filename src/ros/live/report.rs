@@ -1,5 +1,6 @@
 //! Once a second: has the recorder post its status, and publishes `/diagnostics`.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use r2r::diagnostic_msgs::msg::{DiagnosticArray, DiagnosticStatus, KeyValue};
@@ -10,11 +11,26 @@ use super::control::Control;
 use super::queue::MessageQueue;
 use super::rosout::time;
 use crate::record::StatusBoard;
-use crate::ros::{Diagnostic, NodeName, diagnostics, hanging, host_name};
+use crate::ros::{Diagnostic, NodeName, StopFlag, diagnostics, hanging, host_name};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// A recorder that does not respond for this long is reported.
 const HANGS_AFTER: Duration = Duration::from_secs(5);
+
+/// Has the status posted once a second until the recording ends, for the status line, the log and the
+/// required topics, when there is no node to publish it.
+pub(super) fn post_alone(queue: &MessageQueue<Control>, board: &StatusBoard, stop: &StopFlag) {
+    let mut answered = None;
+    while !stop.is_set() {
+        let latest = board.latest().map(|(number, _)| number);
+        // Not while the recorder still owes one.
+        if answered.is_none_or(|answered| latest != answered) {
+            answered = Some(latest);
+            queue.push_control(Control::PostStatus(queue.fill()));
+        }
+        thread::sleep(EVERY);
+    }
+}
 
 /// Requests the status and publishes it.
 pub(super) struct Reports {
