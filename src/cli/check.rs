@@ -87,6 +87,10 @@ fn print(report: &GraphReport, out: &mut dyn Write, width: Option<usize>) -> io:
             writeln!(out, "{}: also published as {others}, which is not recorded", topic.topic)?;
         }
     }
+    let is_listed = |name: &str| report.topics.iter().any(|topic| topic.topic == name);
+    for (name, reason) in report.refused.iter().filter(|(name, _)| !is_listed(name)) {
+        writeln!(out, "can't be recorded: {name}: {reason}")?;
+    }
     for topic in &report.topics {
         print_unrecorded(topic, out)?;
     }

@@ -1,5 +1,6 @@
 //! The graph compared with a mapping, as plain data for `init` and `check --graph`. Builds without ROS.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,6 +15,9 @@ pub struct GraphReport {
     pub listened: Duration,
     /// Sorted by name.
     pub topics: Vec<GraphTopic>,
+    /// What the mapping asks for and can't be recorded, with the reason: topics, further types of
+    /// topics, publishers that offer too little.
+    pub refused: BTreeMap<String, String>,
     /// Entries of the mapping without a topic.
     pub unmatched: Vec<UnmatchedEntry>,
 }
@@ -93,12 +97,10 @@ pub struct UnmatchedEntry {
 }
 
 impl GraphReport {
-    /// The problems that keep the mapping from recording everything it names: topics that can't be
-    /// recorded, and named topics that nobody publishes.
+    /// The problems that keep the mapping from recording everything it names: what can't be recorded,
+    /// and named topics that nobody publishes.
     pub fn shortcomings(&self) -> usize {
-        let refused =
-            self.topics.iter().filter(|topic| matches!(topic.mapped, Mapped::Refused { .. }));
-        refused.count() + self.unmatched.iter().filter(|entry| entry.is_named).count()
+        self.refused.len() + self.unmatched.iter().filter(|entry| entry.is_named).count()
     }
 }
 

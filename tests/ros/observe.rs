@@ -89,6 +89,24 @@ fn the_comparison_is_a_table_for_people() {
 }
 
 #[test]
+fn a_second_type_of_a_topic_that_is_not_recorded_is_a_failure() {
+    let graph = Graph::new();
+    let _poses = robot(&graph);
+    let texts = graph.robot("another_type");
+    texts.wait_until_published();
+    let check = |mapping: &str| {
+        let mapping = graph.file("m.yaml", mapping);
+        let args = ["check", mapping.to_str().unwrap(), "--graph", "--for", "3"];
+        graph.bare_bridge(&args).end().ended
+    };
+    let ended = check("topics: [{topic: /pose}]");
+    assert_eq!(ended.status.code(), Some(1), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("can't be recorded: /pose ("), "{}", ended.stdout);
+    let both = check("topics: [{topic: /pose, on_type_change: split_track}]");
+    assert_eq!(both.status.code(), Some(0), "{}{}", both.stdout, both.stderr);
+}
+
+#[test]
 fn what_init_writes_passes_the_check_and_records_the_robot() {
     let graph = Graph::new();
     let _robot = robot(&graph);

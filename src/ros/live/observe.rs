@@ -1,7 +1,7 @@
 //! Listens to the graph for a while, with the subscriptions of a recording, and reports what it
 //! heard.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::iter;
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ pub(super) struct Observer {
     listening: Listening<Heard>,
     guard: GuardCondition,
     discovery: Discovery,
-    refused: HashMap<String, String>,
+    refused: BTreeMap<String, String>,
     is_graph_new: bool,
 }
 
@@ -44,7 +44,7 @@ impl Observer {
         let failed = |error: RclError| RosError::Node(error.to_string());
         let guard = GuardCondition::new(nodes.context()).map_err(failed)?;
         let listening = Listening::new(nodes).map_err(failed)?;
-        Ok(Self { listening, guard, discovery, refused: HashMap::new(), is_graph_new: true })
+        Ok(Self { listening, guard, discovery, refused: BTreeMap::new(), is_graph_new: true })
     }
 
     /// Waits until the graph is known, then listens for the given time, or until `stop` is set.
@@ -123,6 +123,7 @@ impl Observer {
         GraphReport {
             listened,
             topics: topics.collect(),
+            refused: self.refused.clone(),
             unmatched: self.discovery.unmatched_entries(),
         }
     }
