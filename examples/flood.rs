@@ -6,7 +6,10 @@
 //! position `[i, k, i / 8]` and orientation `[0, 0, 0, 1]`, so that a reader can check every row.
 
 use std::error::Error;
-use std::thread::sleep;
+use std::io::stdin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{JoinHandle, sleep, spawn};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -27,6 +30,9 @@ struct Args {
     /// Seconds to publish for.
     #[arg(long, value_name = "S", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     duration: u64,
+    /// Publish until a line comes on standard input instead, and stay until the next one.
+    #[arg(long, conflicts_with_all = ["duration", "linger"])]
+    until_told: bool,
     /// Fail unless every topic has a subscriber within this many seconds.
     #[arg(long, value_name = "S", default_value_t = 20)]
     wait_for_subscribers: u64,
@@ -56,20 +62,55 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
 
+    let told = args.until_told.then(Told::listen);
     let started = Instant::now();
-    for i in 0..args.rate * args.duration {
+    let is_over = |i: u64| match &told {
+        Some(told) => told.is_told.load(Ordering::Relaxed),
+        None => i == args.rate * args.duration,
+    };
+    let mut i = 0;
+    while !is_over(i) {
         let offset_nanos = i * NANOS_PER_SEC / args.rate;
         let due = started + Duration::from_nanos(offset_nanos);
         sleep(due.saturating_duration_since(Instant::now()));
         for (k, publisher) in (0_u32..).zip(&publishers) {
             publisher.publish(&pose(i, k, FIRST_STAMP_NANOS + offset_nanos))?;
         }
+        i += 1;
     }
-    let published = args.rate * args.duration * u64::from(args.topics);
+    let published = i * u64::from(args.topics);
     eprintln!("flood: published in {:.2} s", started.elapsed().as_secs_f64());
     println!("{published}");
-    sleep(Duration::from_secs(args.linger));
+    match told {
+        Some(told) => told.wait_for_another()?,
+        None => sleep(Duration::from_secs(args.linger)),
+    }
     Ok(())
+}
+
+/// Whoever started this, and says by lines on standard input when to go on.
+struct Told {
+    is_told: Arc<AtomicBool>,
+    listening: JoinHandle<()>,
+}
+
+impl Told {
+    fn listen() -> Self {
+        let is_told = Arc::new(AtomicBool::new(false));
+        let tell = is_told.clone();
+        let listening = spawn(move || {
+            // The end of the input tells as much as a line.
+            let _ = stdin().read_line(&mut String::new());
+            tell.store(true, Ordering::Relaxed);
+        });
+        Self { is_told, listening }
+    }
+
+    fn wait_for_another(self) -> Result<(), Box<dyn Error>> {
+        self.listening.join().map_err(|_| "the input could not be read")?;
+        stdin().read_line(&mut String::new())?;
+        Ok(())
+    }
 }
 
 fn pose(i: u64, k: u32, stamp_nanos: u64) -> PoseStamped {

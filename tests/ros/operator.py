@@ -96,8 +96,12 @@ class Operator:
             publisher.publish(message)
             if order["rate"]:
                 time.sleep(1 / order["rate"])
-        publisher.wait_for_all_acked(Duration(seconds=PATIENCE_SECS))
+        self.wait_until_delivered(publisher)
         return {}
+
+    def wait_until_delivered(self, publisher):
+        if not publisher.wait_for_all_acked(Duration(seconds=PATIENCE_SECS)):
+            raise TimeoutError(f"not all messages of {publisher.topic_name} were taken in {PATIENCE_SECS} s")
 
     def latch(self, order):
         self.publisher(String, order["latch"], LATCHED).publish(String(data=order["text"]))
@@ -125,7 +129,7 @@ class Operator:
             message.header.stamp.sec = sec
             publisher.publish(message)
         if not order.get("unacknowledged"):
-            publisher.wait_for_all_acked(Duration(seconds=PATIENCE_SECS))
+            self.wait_until_delivered(publisher)
         return {}
 
     def withdraw(self, order):

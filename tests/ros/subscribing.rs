@@ -223,17 +223,23 @@ fn a_remapped_name_means_the_topic_that_it_is_remapped_to_and_no_other() {
 fn stopped_for_a_while(mapping: &str) -> Recording {
     let graph = Graph::new();
     let bridge = graph.bridge(mapping);
-    let flood =
-        graph.start_example("flood", &["--topics", "1", "--rate", "2000", "--duration", "24"]);
+    let mut operator = graph.operator();
+    let flood = ["--topics", "1", "--rate", "2000", "--until-told"];
+    let mut flood = graph.start_example("flood", &flood);
     bridge.wait_for_rows("flood/pose_0", 1_000);
     bridge.suspended_while(|| std::thread::sleep(std::time::Duration::from_secs(6)));
+    bridge.wait_for_rows("flood/pose_0", 2_000);
+    flood.go_on();
+    let published: u64 = flood.wait_for_line(0).parse().unwrap();
+    operator.wait_until_taken(published);
+    flood.go_on();
     let ended = flood.end();
     assert!(ended.status.success(), "{}", ended.stderr);
     let recording = bridge.interrupt();
     let topic = recording.topic("/flood/pose_0");
     let number = |key: &str| topic[key].as_u64().unwrap();
     assert_eq!(number("stored"), recording.rows("flood/pose_0").len() as u64);
-    assert_eq!(number("stored") + number("lost"), 24 * 2_000, "{topic:#}");
+    assert_eq!(number("stored") + number("lost"), published, "{topic:#}");
     recording
 }
 

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::process::Process;
+use super::process::{PATIENCE, Process};
 use super::robot::source;
 
 /// A running `operator.py`.
@@ -45,6 +46,21 @@ impl Operator {
         let answer = self.call(service);
         assert_eq!(answer["success"], true, "{service}: {answer}");
         answer["message"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until the part that is recorded has taken so many messages, or knows that they are lost.
+    pub fn wait_until_taken(&mut self, messages: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status: Value = serde_json::from_str(&self.call_well("status")).unwrap();
+            let topics = status["topics"].as_array().unwrap().iter();
+            let taken = topics.flat_map(|topic| [&topic["received"], &topic["lost"]]);
+            let taken: u64 = taken.filter_map(Value::as_u64).sum();
+            if taken == messages {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{taken} of {messages} messages are taken");
+        }
     }
 
     /// Publishes poses of these numbers on a topic, at so many a second; 0: as fast as it goes.
