@@ -231,7 +231,11 @@ fn stopped_for_a_while(mapping: &str) -> Recording {
     bridge.wait_for_rows("flood/pose_0", 2_000);
     flood.go_on();
     let published: u64 = flood.wait_for_line(0).parse().unwrap();
-    operator.wait_until_taken(published);
+    // What came before the first message that was taken is not known to be lost: on a busy machine the
+    // publisher knows the subscription before the bridge knows the publisher.
+    let first_at = bridge.first_time_in_store("flood/pose_0") - 1_700_000_000.0;
+    let known = published - (first_at * 2000.0).round() as u64;
+    operator.wait_until_taken(known);
     flood.go_on();
     let ended = flood.end();
     assert!(ended.status.success(), "{}", ended.stderr);
@@ -239,7 +243,7 @@ fn stopped_for_a_while(mapping: &str) -> Recording {
     let topic = recording.topic("/flood/pose_0");
     let number = |key: &str| topic[key].as_u64().unwrap();
     assert_eq!(number("stored"), recording.rows("flood/pose_0").len() as u64);
-    assert_eq!(number("stored") + number("lost"), published, "{topic:#}");
+    assert_eq!(number("stored") + number("lost"), known, "{topic:#}");
     recording
 }
 

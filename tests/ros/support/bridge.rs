@@ -97,6 +97,12 @@ impl Bridge {
         exp.map_or(0, |exp| exp.tracks(track).read(&Query::all()).unwrap().len())
     }
 
+    /// The time of a track's first row.
+    pub fn first_time_in_store(&self, track: &str) -> f64 {
+        let exp = Experiment::open_read_only(EXPERIMENT, &self.root).unwrap();
+        exp.tracks(track).read(&Query::all()).unwrap()[0].ts.as_secs()
+    }
+
     /// Waits until other processes can read as many rows of a track.
     pub fn wait_for_rows(&self, track: &str, rows: usize) {
         let deadline = Instant::now() + PATIENCE;
