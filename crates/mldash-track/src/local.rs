@@ -50,6 +50,7 @@ mod index;
 mod index_file;
 mod lock;
 mod lookup;
+mod merging;
 mod metadata;
 #[cfg(test)]
 mod power_cut;

@@ -15,7 +15,7 @@ use super::handles::KeptFile;
 use super::index::Index;
 use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
-use super::snapshot::{DATA_FILE, extend_index};
+use super::snapshot::{DATA_FILE, DataFile, extend_index};
 use super::track_sync::{MetadataFile, MetadataVersion, SyncWork, Unsynced, is_metadata_due};
 use super::{index_file, schema_file, tidy};
 use crate::json::{JsonWriter, NonFinite, scan_row};
@@ -307,7 +307,8 @@ impl TrackAppender {
             return Ok(());
         }
         index_file::remove(&self.folder)?;
-        self.index = tidy::rewrite(&self.folder)?;
+        let data = DataFile { file: self.data()?, path: self.data_path.clone() };
+        self.index = tidy::rewrite(Arc::new(data), &self.index)?;
         self.data = kept(open_data(&self.data_path)?, &self.data_path)?;
         self.finder = Finder::default();
         Ok(())

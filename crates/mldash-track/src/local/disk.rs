@@ -47,6 +47,12 @@ pub(super) fn create_beside(path: &Path, mode: fs::Permissions) -> io::Result<Na
     Ok(file)
 }
 
+/// Creates a file without a name in `folder`. It is gone once it is closed, also by a kill, and
+/// holds nothing of a recording.
+pub(super) fn scratch_file(folder: &Path) -> io::Result<File> {
+    handles::with_room(|| tempfile::tempfile_in(folder))
+}
+
 /// Renames a file from [`create_beside`] to `path`, replacing the file there.
 pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<(), (NamedTempFile, io::Error)> {
     #[cfg(test)]
