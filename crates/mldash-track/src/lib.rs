@@ -185,6 +185,7 @@ mod align;
 mod at_once;
 mod buffer;
 mod byte_bound;
+mod complaint;
 mod error;
 mod experiment;
 mod files;

@@ -11,6 +11,8 @@ use tempfile::NamedTempFile;
 use super::handles;
 #[cfg(test)]
 use super::power_cut::recording::{Change, record};
+#[cfg(test)]
+use super::slow_disk;
 
 /// Opens a file to read and append, creating it if it is not there.
 pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
@@ -83,6 +85,8 @@ pub(super) fn cut(file: &File, path: &Path, len: u64) -> io::Result<()> {
 
 /// Makes what was written to `file`, which is at `path`, survive a power cut.
 pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    slow_disk::wait(path);
     file.sync_data()?;
     let _ = path;
     #[cfg(test)]
@@ -92,6 +96,8 @@ pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
 
 /// Makes the names in `folder` survive a power cut.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    slow_disk::wait(folder);
     match handles::with_room(|| File::open(folder))?.sync_all() {
         // Some network file systems can't, and need not.
         Err(error)
@@ -106,6 +112,8 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Makes everything on the file system of `folder` survive a power cut.
 pub(super) fn sync_file_system(folder: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    slow_disk::wait(folder);
     let open = handles::with_room(|| File::open(folder))?;
     rustix::fs::syncfs(&open)?;
     #[cfg(test)]

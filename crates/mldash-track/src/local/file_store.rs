@@ -265,11 +265,14 @@ impl FileStore {
     /// their number.
     pub(crate) fn close(&self) -> Result<u64, StoreError> {
         self.journal.lock().close();
-        self.fold()?;
-        let saved = self.saved.swap(0, Ordering::Relaxed);
+        // Files that could not be listed are in the journal, and safe with it.
+        let folded = self.fold();
+        let saved = self.saved.load(Ordering::Relaxed);
         if saved > 0 {
             disk::sync_file_system(&self.folder).map_err(StoreError::io("sync", &self.folder))?;
         }
+        folded?;
+        self.saved.store(0, Ordering::Relaxed);
         Ok(saved)
     }
 }

@@ -1,0 +1,65 @@
+//! A disk that does not finish a sync until a test lets it, under one folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+static SLOW: Mutex<Vec<Arc<Slow>>> = Mutex::new(Vec::new());
+
+#[derive(Debug)]
+struct Slow {
+    folder: PathBuf,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: usize,
+    most_waiting: usize,
+    is_over: bool,
+}
+
+/// Syncs under the folder wait until this is dropped.
+#[derive(Debug)]
+pub(crate) struct SlowDisk(Arc<Slow>);
+
+impl SlowDisk {
+    pub(crate) fn under(folder: &Path) -> Self {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let slow = Arc::new(Slow { folder: folder.to_owned(), state, changed });
+        SLOW.lock().push(slow.clone());
+        Self(slow)
+    }
+
+    /// Waits until so many syncs wait at once.
+    pub(crate) fn await_waiting(&self, count: usize) {
+        let mut state = self.0.state.lock();
+        while state.most_waiting < count {
+            self.0.changed.wait(&mut state);
+        }
+    }
+}
+
+impl Drop for SlowDisk {
+    fn drop(&mut self) {
+        SLOW.lock().retain(|slow| !Arc::ptr_eq(slow, &self.0));
+        self.0.state.lock().is_over = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Called before a sync of something at `path`.
+pub(super) fn wait(path: &Path) {
+    let slow = SLOW.lock().iter().find(|slow| path.starts_with(&slow.folder)).cloned();
+    let Some(slow) = slow else { return };
+    let mut state = slow.state.lock();
+    state.waiting += 1;
+    state.most_waiting = state.most_waiting.max(state.waiting);
+    slow.changed.notify_all();
+    while !state.is_over {
+        slow.changed.wait(&mut state);
+    }
+    state.waiting -= 1;
+}
