@@ -32,6 +32,8 @@
 
 mod appender;
 mod atomic;
+#[cfg(test)]
+mod bad_disk;
 mod blocks;
 mod brief;
 mod cursor;
@@ -57,14 +59,14 @@ pub(crate) mod power_cut;
 mod recovery;
 mod root_dir;
 mod schema_file;
-#[cfg(test)]
-mod slow_disk;
 mod snapshot;
 mod tidy;
 mod track_sync;
 
 pub(crate) use appender::{TrackAppender, TrackClosed};
 pub use atomic::replace_file;
+#[cfg(test)]
+pub(crate) use bad_disk::{FailingDisk, SlowDisk};
 pub(crate) use blocks::RawRow;
 pub(crate) use brief::Brief;
 pub(crate) use cursor::Cursor;
@@ -87,7 +89,5 @@ pub(crate) use schema_file::load_if_readable as load_schema_if_readable;
 pub use schema_file::take_noted as take_noted_schema;
 #[cfg(feature = "remote")]
 pub(crate) use schema_file::{load as load_schema, note as note_schema};
-#[cfg(test)]
-pub(crate) use slow_disk::SlowDisk;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use track_sync::SyncWork;

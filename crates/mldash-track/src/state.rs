@@ -3,6 +3,8 @@
 
 mod closing;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
-//! A disk that does not finish a sync until a test lets it, under one folder.
+//! Disks for tests: one that does not finish a sync until a test lets it, and one that takes no
+//! changes.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,4 +64,34 @@ pub(super) fn wait(path: &Path) {
         slow.changed.wait(&mut state);
     }
     state.waiting -= 1;
+}
+
+static FAILING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// What is written, made or replaced at or below the path fails until this is dropped.
+#[derive(Debug)]
+pub(crate) struct FailingDisk(PathBuf);
+
+impl FailingDisk {
+    pub(crate) fn under(path: &Path) -> Self {
+        FAILING.lock().push(path.to_owned());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for FailingDisk {
+    fn drop(&mut self) {
+        let mut failing = FAILING.lock();
+        if let Some(at) = failing.iter().position(|path| *path == self.0) {
+            failing.remove(at);
+        }
+    }
+}
+
+/// Called before a change of what is at `path`.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    match FAILING.lock().iter().any(|failing| path.starts_with(failing)) {
+        true => Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem)),
+        false => Ok(()),
+    }
 }
