@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn failing_and_working_by_turns_is_one_failure() {
-        let told = said(60, |secs| secs as u64 % 2 == 0);
+        let told = said(60, |secs| (secs as u64).is_multiple_of(2));
         assert_eq!(told.len(), 3, "{told:?}");
         assert!(!told.iter().any(|(_, words)| *words == Words::Over));
     }

@@ -41,6 +41,8 @@ pub(super) struct ExperimentState {
     #[cfg(feature = "remote")]
     /// The upload to a server, if there is one, and how long a flush may wait for it.
     pub(super) upload: OnceLock<(Upload, Duration)>,
+    /// Bytes that were appended to tracks.
+    appended_bytes: AtomicU64,
     /// The size limit of the local store while the store is full; else 0.
     full_at_bytes: AtomicU64,
     access: Mutex<Access>,
@@ -114,6 +116,7 @@ impl ExperimentState {
             doorbell: Doorbell::default(),
             #[cfg(feature = "remote")]
             upload: OnceLock::new(),
+            appended_bytes: AtomicU64::default(),
             full_at_bytes: AtomicU64::default(),
             access: Mutex::new(access),
             tracks: RwLock::default(),
@@ -230,7 +233,8 @@ impl ExperimentState {
         }
         track.hand_on_schemas(appender);
         match appender.append(&batch.rows) {
-            Ok(()) => {
+            Ok(bytes) => {
+                self.appended_bytes.fetch_add(bytes, Ordering::Relaxed);
                 self.budget.release(batch.bytes);
                 self.budget.set_failure(&track.name, None);
                 Ok(())
@@ -311,6 +315,14 @@ impl ExperimentState {
     /// The first failure; also of a track that is over since its file was removed.
     pub(super) fn flush_all(&self) -> Result<(), TrackError> {
         first_error(self.all_tracks().iter().map(|track| self.flush(track)))
+    }
+
+    /// How many bytes this process has added to the experiment's rows and files, less those that it
+    /// has removed of the files.
+    #[cfg(feature = "remote")]
+    pub(super) fn grown_bytes(&self) -> i64 {
+        let appended = self.appended_bytes.load(Ordering::Relaxed);
+        self.files.grown_bytes().saturating_add_unsigned(appended)
     }
 
     /// Notes how many bytes the local store uses and how many it may use.

@@ -160,11 +160,11 @@ impl TrackAppender {
     }
 
     /// Appends a flush's rows. When it returns, other processes can read them and they survive
-    /// `kill -9`.
+    /// `kill -9`. Returns their size in bytes.
     ///
     /// # Errors
     /// The file is as it was before, and the caller keeps the rows.
-    pub(crate) fn append(&mut self, rows: &[(Timestamp, Fields)]) -> Result<(), StoreError> {
+    pub(crate) fn append(&mut self, rows: &[(Timestamp, Fields)]) -> Result<u64, StoreError> {
         self.check_in_place()?;
         self.save_schema();
         self.take_in_foreign_rows()?;
@@ -182,6 +182,7 @@ impl TrackAppender {
             let _ = disk::cut(&data, &self.data_path, self.index.end());
             return Err(error);
         }
+        let bytes = line_lens.iter().sum();
         for ((ts, fields), len) in rows.iter().zip(line_lens) {
             self.index.push_row(*ts, len);
             self.note_columns(fields);
@@ -189,7 +190,7 @@ impl TrackAppender {
         self.rows_appended += rows.len() as u64;
         self.unsynced.rows = true;
         self.is_metadata_new = true;
-        Ok(())
+        Ok(bytes)
     }
 
     /// Fails if the data file was removed or replaced by another program: then nothing that was

@@ -131,3 +131,31 @@ fn the_list_is_rewritten_seldom_however_many_files_come() {
     assert!(folds < 40, "{folds} folds");
     assert_eq!(store.close().unwrap(), 1000);
 }
+
+#[test]
+fn what_else_the_list_holds_stays_wherever_it_is_in_the_file() {
+    let root = tempfile::tempdir().unwrap();
+    let first = store(root.path());
+    save(&first, "a", b"a1");
+    save(&first, "b", b"b1");
+    first.close().unwrap();
+    let list = root.path().join("files/.files_metadata.json");
+    let mut json: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&list).unwrap()).unwrap();
+    json["files"][0]["mood"] = "blue".into();
+    let (files, other) = (json["files"].clone(), serde_json::json!({ "x": [1, null] }));
+    for text in [
+        serde_json::to_string_pretty(&serde_json::json!({ "a": other, "files": files })).unwrap(),
+        serde_json::to_string_pretty(&serde_json::json!({ "files": files, "z": other })).unwrap(),
+    ] {
+        fs::write(&list, &text).unwrap();
+        let next = store(root.path());
+        save(&next, "b", b"b2");
+        next.close().unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(&list).unwrap()).unwrap();
+        assert_eq!(json["files"][0]["mood"], "blue");
+        assert_eq!(json["files"].as_array().unwrap().len(), 2);
+        assert!([&json["a"], &json["z"]].contains(&&other), "{json}");
+    }
+}
