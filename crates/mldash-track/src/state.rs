@@ -46,6 +46,8 @@ pub(super) struct ExperimentState {
     /// The size limit of the local store while the store is full; else 0.
     full_at_bytes: AtomicU64,
     access: Mutex<Access>,
+    /// Held while a track is opened, which may take long, and while all are closed.
+    opening: Mutex<()>,
     tracks: RwLock<HashMap<TrackName, Arc<TrackState>>>,
     /// This process's run, if it started one.
     pub(super) run: Mutex<Option<Run>>,
@@ -119,6 +121,7 @@ impl ExperimentState {
             appended_bytes: AtomicU64::default(),
             full_at_bytes: AtomicU64::default(),
             access: Mutex::new(access),
+            opening: Mutex::default(),
             tracks: RwLock::default(),
             run: Mutex::default(),
         }
@@ -129,15 +132,18 @@ impl ExperimentState {
         if let Some(track) = self.open_track(name) {
             return Ok(track);
         }
-        let access = self.access.lock();
-        self.refuse_unless_writing(&access)?;
-        Self::refuse_if_removed(&access)?;
-        let mut tracks = self.tracks.write();
-        if let Some(track) = tracks.get(name) {
-            return Ok(track.clone());
+        // The other tracks are written meanwhile.
+        let _one_at_a_time = self.opening.lock();
+        {
+            let access = self.access.lock();
+            self.refuse_unless_writing(&access)?;
+            Self::refuse_if_removed(&access)?;
+        }
+        if let Some(track) = self.open_track(name) {
+            return Ok(track);
         }
         let folder = name.folder();
-        if let Some(other) = tracks.keys().find(|other| other.folder() == folder) {
+        if let Some(other) = self.tracks.read().keys().find(|other| other.folder() == folder) {
             return Err(TrackError::Store(StoreError::FolderCollision {
                 requested: name.to_string(),
                 existing: other.to_string(),
@@ -154,7 +160,7 @@ impl ExperimentState {
             appender: Mutex::new(Some(appender)),
             removed: OnceLock::new(),
         });
-        tracks.insert(name.clone(), track.clone());
+        self.tracks.write().insert(name.clone(), track.clone());
         Ok(track)
     }
 

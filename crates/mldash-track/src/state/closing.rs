@@ -19,6 +19,7 @@ impl ExperimentState {
     /// afterwards, whether it could be closed or not.
     pub(crate) fn close_all(&self) -> Result<Closed, CloseError> {
         // No track can be created from here on, so none is missed.
+        let _one_at_a_time = self.opening.lock();
         let mut access = self.access.lock();
         let mut closed = Closed::default();
         let mut lost = Vec::new();
