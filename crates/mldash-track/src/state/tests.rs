@@ -156,3 +156,40 @@ fn files_are_made_safe_though_their_list_can_not_be_written() {
     let exp = Experiment::open_read_only(RUN, root.path()).unwrap();
     assert_eq!(exp.files("frames").read("1.png").unwrap(), b"a picture");
 }
+
+#[test]
+fn a_large_recording_that_was_killed_is_opened_as_it_is_and_sorted_at_the_close() {
+    use std::os::unix::fs::MetadataExt;
+    let root = tempfile::tempdir().unwrap();
+    let inode = |track| fs::metadata(data(root.path(), track)).unwrap().ino();
+    let pad = "x".repeat(1000);
+    // The second half is earlier than the first, and one time is there twice.
+    let times = (1000..2000).chain(0..1000).chain([5]);
+    let text: String =
+        times.map(|ts| format!("{{\"timestamp\":{ts}.0,\"pad\":\"{pad}\"}}\n")).collect();
+    for track in ["again", "left"] {
+        fs::create_dir_all(data(root.path(), track).parent().unwrap()).unwrap();
+        fs::write(data(root.path(), track), &text).unwrap();
+    }
+    let before = ["again", "left"].map(inode);
+    let exp = Experiment::open(RUN, options(root.path())).unwrap();
+    append(&exp, "again", 7..9).unwrap();
+    append(&exp, "again", 3000..3001).unwrap();
+    exp.flush().unwrap();
+    append(&exp, "again", 3000..3001).unwrap();
+    assert_eq!(exp.tracks("again").read(&Query::all()).unwrap().len(), 2001);
+    assert_eq!(["again", "left"].map(inode), before, "nothing is sorted yet");
+    exp.shared.describe_tracks().unwrap();
+    let index = |track| data(root.path(), track).with_file_name(".index.json");
+    assert!(index("again").exists(), "the next one to open it after a kill reads the rest only");
+    let closed = exp.close().unwrap();
+    assert_eq!(closed.tracks[0].info.total_entries, 2001);
+    assert_eq!(closed.tracks[0].merged_on_disk, 3, "and not the row that was there twice");
+    let exp = Experiment::open_read_only(RUN, root.path()).unwrap();
+    for (track, rows) in [("again", 2001), ("left", 2000)] {
+        let text = fs::read_to_string(data(root.path(), track)).unwrap();
+        assert_eq!(text.lines().count(), rows, "{track} is sorted and merged");
+        assert!(index(track).exists());
+        assert_eq!(exp.tracks(track).read(&Query::all()).unwrap().len(), rows);
+    }
+}
