@@ -2,9 +2,11 @@
 //! and whether writing is allowed.
 
 mod closing;
+mod room;
 mod run;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,12 +17,11 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::at_once::{at_once, waiting_at_once};
 use super::buffer::{Appended, ByteBudget, TrackBuffer};
 use super::error::{TrackError, one_line};
 use super::flusher::Doorbell;
 use super::local::{
-    ExperimentDir, FileStore, RawRow, StoreError, SyncWork, TrackAppender, TrackNotes, WriteAccess,
+    ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackNotes, WriteAccess,
 };
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
@@ -323,43 +324,6 @@ impl ExperimentState {
         first_error(self.all_tracks().iter().map(|track| self.flush(track)))
     }
 
-    /// How many bytes this process has added to the experiment's rows and files, less those that it
-    /// has removed of the files.
-    #[cfg(feature = "remote")]
-    pub(super) fn grown_bytes(&self) -> i64 {
-        let appended = self.appended_bytes.load(Ordering::Relaxed);
-        self.files.grown_bytes().saturating_add_unsigned(appended)
-    }
-
-    /// Notes how many bytes the local store uses and how many it may use.
-    pub(super) fn note_local_use(&self, used_bytes: u64, max_bytes: u64) {
-        let was_full = self.full_at_bytes.load(Ordering::Relaxed) > 0;
-        // Once full, resume only when there is some room, not after every deleted file.
-        let bound = if was_full { max_bytes - max_bytes / 20 } else { max_bytes };
-        let is_full = used_bytes > bound;
-        self.full_at_bytes.store(if is_full { max_bytes } else { 0 }, Ordering::Relaxed);
-        let root = self.dir.root(&self.name);
-        match (was_full, is_full) {
-            (false, true) => tracing::error!("{}", self.local_full(max_bytes)),
-            (true, false) => {
-                tracing::info!("there is room in {} again; recording continues", root.display())
-            }
-            _ => {}
-        }
-    }
-
-    /// Fails while the local store is full.
-    pub(super) fn check_room(&self) -> Result<(), TrackError> {
-        match self.full_at_bytes.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            max_bytes => Err(self.local_full(max_bytes)),
-        }
-    }
-
-    fn local_full(&self, max_bytes: u64) -> TrackError {
-        TrackError::LocalFull { root: self.dir.root(&self.name).to_owned(), max_bytes }
-    }
-
     /// Waits until the server has what is in the store, if there is a server.
     pub(super) fn wait_for_server(&self) -> Result<(), TrackError> {
         #[cfg(feature = "remote")]
@@ -369,96 +333,8 @@ impl ExperimentState {
         Ok(())
     }
 
-    /// Writes what waits of the tracks that are not over.
-    pub(super) fn flush_open(&self) -> Result<(), TrackError> {
-        first_error(self.open_tracks().iter().map(|track| self.flush_unless_over(track)))
-    }
-
-    /// Flushes the tracks that hold a full batch, or all tracks when the budget runs low.
-    pub(super) fn flush_due(&self) -> Result<(), TrackError> {
-        let tracks = self.open_tracks();
-        if self.budget.runs_low() {
-            // Rows arrive faster than one thread can write them.
-            let flushed = at_once(&tracks, |track| self.flush_unless_over(track));
-            return first_error(flushed.into_iter());
-        }
-        let due = |track: &TrackState| track.buffer.lock().len() >= self.buffering.batch_rows;
-        let due = tracks.iter().filter(|track| due(track));
-        first_error(due.map(|track| self.flush_unless_over(track)))
-    }
-
-    /// That a track is over is said once, when it ends.
-    fn flush_unless_over(&self, track: &TrackState) -> Result<(), TrackError> {
-        self.flush(track).or_else(|error| match track.removed.get() {
-            Some(_) => Ok(()),
-            None => Err(error),
-        })
-    }
-
-    /// Updates the list of files if it lags behind.
-    pub(super) fn fold_files_if_due(&self) -> Result<(), StoreError> {
-        if self.files.is_fold_due() { self.files.fold() } else { Ok(()) }
-    }
-
-    /// Syncs flushed data to disk, so that it survives a power cut. Holds up no flush meanwhile.
-    pub(super) fn sync_all(&self) -> Result<(), TrackError> {
-        let mut failed = None;
-        let mut due = Vec::new();
-        for track in self.open_tracks() {
-            match self.begin_sync(&track) {
-                Ok(Some(work)) => due.push((track, work)),
-                Ok(None) => {}
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        // A disk syncs many files at once in about the time of one.
-        let synced = waiting_at_once(&due, |(track, work)| {
-            let synced = work.run();
-            if let Some(appender) = track.appender.lock().as_mut() {
-                appender.end_sync(work, synced.is_ok());
-            }
-            Ok(synced?)
-        });
-        first_error(failed.map(Err).into_iter().chain(synced))
-    }
-
-    /// What there is to sync of a track.
-    fn begin_sync(&self, track: &TrackState) -> Result<Option<SyncWork>, TrackError> {
-        let mut writing = track.appender.lock();
-        let Some(appender) = writing.as_mut() else { return Ok(None) };
-        match appender.begin_sync() {
-            Ok(work) => Ok(Some(work).filter(|work| !work.is_empty())),
-            Err(StoreError::Removed { path, rows }) => {
-                self.end_removed(track, &mut writing, path, rows);
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Brings the descriptions and indexes of the tracks up to date, those that lag behind.
-    pub(super) fn describe_tracks(&self) -> Result<(), StoreError> {
-        let mut described = Ok(());
-        for track in self.open_tracks() {
-            let (metadata, index) = match track.appender.lock().as_mut() {
-                Some(appender) => (appender.due_metadata(), appender.due_index()),
-                None => continue,
-            };
-            // Nobody waits for the disk with the appender's lock held.
-            let metadata = metadata.map_or(Ok(()), |metadata| metadata.save());
-            let index = index.map_or(Ok(()), |index| index.save());
-            described = described.and(metadata).and(index);
-        }
-        described
-    }
-
     fn all_tracks(&self) -> Vec<Arc<TrackState>> {
         self.tracks.read().values().cloned().collect()
-    }
-
-    fn open_tracks(&self) -> Vec<Arc<TrackState>> {
-        let tracks = self.tracks.read();
-        tracks.values().filter(|track| track.removed.get().is_none()).cloned().collect()
     }
 }
 
