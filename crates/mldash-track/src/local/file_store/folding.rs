@@ -146,7 +146,7 @@ impl FileStore {
         let path = self.metadata_path();
         let mut state = begin()?;
         let list = match NewList::from(&path, |file| each(&mut state, file)) {
-            Err(error @ StoreError::Malformed { .. }) => {
+            Err(error) if matches!(error, StoreError::Malformed { .. }) || path.is_dir() => {
                 let files = self.files_on_disk()?;
                 damage::clear_the_way(&path, &error.reason());
                 save_json(&path, &FilesMetadata { files, ..FilesMetadata::default() })?;

@@ -98,14 +98,18 @@ fn a_torn_last_line_of_the_journal_is_no_file() {
 
 #[test]
 fn a_list_that_can_not_be_used_is_made_anew_from_the_files() {
-    for damage in ["", "{\"files\":[{\"id\"", "not json"] {
+    for damage in ["", "{\"files\":[{\"id\"", "not json", "a folder"] {
         let root = tempfile::tempdir().unwrap();
         let first = store(root.path());
         save(&first, "a", b"a1");
         save(&first, "b", b"b1");
         first.close().unwrap();
         let list = root.path().join("files/.files_metadata.json");
-        fs::write(&list, damage).unwrap();
+        fs::remove_file(&list).unwrap();
+        match damage {
+            "a folder" => fs::create_dir(&list).unwrap(),
+            text => fs::write(&list, text).unwrap(),
+        }
         let expected = [("a", "a1"), ("b", "b1")].map(|(n, t)| (n.to_owned(), t.to_owned()));
         assert_eq!(seen(root.path()), expected, "{damage}");
         let second = store(root.path());
