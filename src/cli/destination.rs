@@ -88,22 +88,14 @@ impl Destination {
     }
 }
 
-/// Logs that a run adds to rows that are there. A recording starts even if that can't be read.
+/// Logs that a run adds to rows that are there.
 fn tell_what_is_there(exp: &Experiment) {
-    let tracks = match exp.list() {
-        Ok(tracks) => tracks,
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "can't tell what {} holds already", exp.name());
-            return;
-        }
-    };
-    let rows: Vec<u64> =
-        tracks.iter().map(|track| track.total_entries).filter(|rows| *rows > 0).collect();
-    if !rows.is_empty() {
-        let (tracks, rows) = (rows.len(), rows.iter().sum::<u64>());
+    let stored = exp.stored_rows();
+    if stored.rows > 0 {
+        let about = if stored.is_exact { "" } else { "about " };
+        let (rows, tracks) = (stored.rows, stored.tracks);
         tracing::info!(
-            "the experiment has {rows} rows in {tracks} tracks already; this run adds to them"
+            "the experiment has {about}{rows} rows in {tracks} tracks already; this run adds to them"
         );
     }
 }

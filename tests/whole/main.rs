@@ -26,6 +26,7 @@ mod mapping;
 mod memory;
 mod output;
 mod parquet_table;
+mod promises;
 mod proxy;
 mod recorder;
 mod run;

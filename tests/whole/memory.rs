@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use mldash_bridge::track::Format;
 
@@ -87,4 +87,61 @@ fn a_bag_larger_than_the_memory_there_is_can_be_imported() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let account: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(account["topics"][0]["stored"], messages);
+}
+
+#[test]
+fn a_track_of_two_clocks_larger_than_the_memory_there_is_is_closed_sorted_and_read() {
+    let root = tempfile::tempdir().unwrap();
+    let root_arg = root.path().to_str().unwrap();
+    let rows = 100_000;
+    let pad = "0123456789abcdef".repeat(45);
+    let second = |i: u32| f64::from(i / 2) + f64::from(i % 2) * 1e9;
+    let mut append = program_within(LIMIT_BYTES)
+        .args(["append", RUN, "t", "--root", root_arg])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufWriter::new(append.stdin.take().unwrap());
+    for i in 0..rows {
+        writeln!(lines, "{{\"_ts\":{:?},\"n\":{i},\"pad\":\"{pad}\"}}", second(i)).unwrap();
+    }
+    drop(lines.into_inner().unwrap());
+    assert!(append.wait().unwrap().success());
+
+    let folder = root.path().join(RUN).join("tracks/t");
+    assert!(fs::metadata(folder.join("data.jsonl")).unwrap().len() > LIMIT_BYTES);
+    let leftovers = || {
+        let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_str().unwrap().ends_with(".tmp")).count()
+    };
+    assert_eq!(leftovers(), 0);
+    let out = root.path().join("out.jsonl");
+    let read = |track: &str| {
+        let done = program_within(LIMIT_BYTES)
+            .args(["read", RUN, track, "--root", root_arg, "--format", "jsonl", "-o"])
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        fs::read_to_string(&out).unwrap()
+    };
+    let closed = read("t");
+    let mut times = closed.lines().map(|line| {
+        let (ts, _) = line["{\"timestamp\":".len()..].split_once(',').unwrap();
+        ts.parse::<f64>().unwrap()
+    });
+    let mut expected = (0..rows).map(second).collect::<Vec<_>>();
+    expected.sort_by(f64::total_cmp);
+    assert!(times.by_ref().eq(expected), "every row, in order of time");
+
+    // The same rows as a killed recording leaves them: nobody has sorted them yet.
+    let unsorted = root.path().join(RUN).join("tracks/u");
+    fs::create_dir(&unsorted).unwrap();
+    let mut data = BufWriter::new(File::create(unsorted.join("data.jsonl")).unwrap());
+    for i in 0..rows {
+        writeln!(data, "{{\"timestamp\":{:?},\"n\":{i},\"pad\":\"{pad}\"}}", second(i)).unwrap();
+    }
+    data.into_inner().unwrap();
+    assert!(read("u") == closed);
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use parking_lot::{Condvar, Mutex};
 
 use super::byte_bound::ByteBound;
+use super::name::TrackName;
 use super::row::{Fields, Row, Timestamp};
 
 /// The outcome of an append.
@@ -132,6 +133,12 @@ impl TrackBuffer {
         self.closed
     }
 
+    /// Closes the buffer whether or not rows wait, and takes these out.
+    pub(super) fn end(&mut self) -> FlushRows {
+        self.closed = true;
+        self.take()
+    }
+
     /// Number of waiting rows.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
@@ -182,8 +189,8 @@ struct BudgetState {
     bytes: ByteBound,
     /// A row found no room since bytes were last released.
     short: bool,
-    /// Why the store can't take rows, while that lasts.
-    failure: Option<String>,
+    /// The tracks whose rows the store can't take, and why, while that lasts.
+    failures: BTreeMap<TrackName, String>,
 }
 
 /// Why a reservation was refused.
@@ -195,7 +202,8 @@ pub(super) struct BudgetFull {
 
 impl ByteBudget {
     pub(super) fn new(limit_bytes: usize) -> Self {
-        let state = BudgetState { bytes: ByteBound::new(limit_bytes), short: false, failure: None };
+        let bytes = ByteBound::new(limit_bytes);
+        let state = BudgetState { bytes, short: false, failures: BTreeMap::new() };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -203,25 +211,32 @@ impl ByteBudget {
         self.state.lock().bytes.limit_bytes()
     }
 
-    /// Reserves `bytes`. A row larger than the whole budget is accepted when nothing else waits. If
-    /// there is no room, calls `call_for_flush` before it waits or refuses.
+    /// Reserves `bytes` for a row of `track`. A row larger than the whole budget is accepted when
+    /// nothing else waits. If there is no room, calls `call_for_flush` before it waits or refuses.
+    ///
+    /// Tracks whose rows the store can't take get room only while half of the budget is free, so
+    /// that the others can go on.
     pub(super) fn reserve(
         &self,
+        track: &TrackName,
         bytes: usize,
         when_full: WhenFull,
         call_for_flush: impl Fn(),
     ) -> Result<(), BudgetFull> {
         let mut state = self.state.lock();
-        while !state.bytes.try_add(bytes) {
-            state.short = true;
+        loop {
+            let failure = state.failures.get(track).cloned();
+            let is_kept_short = failure.is_some() && state.is_half_used_with(bytes);
+            if !is_kept_short && state.bytes.try_add(bytes) {
+                return Ok(());
+            }
+            state.short |= !is_kept_short;
             call_for_flush();
-            if when_full == WhenFull::Error || state.failure.is_some() {
-                let failure = state.failure.clone();
+            if when_full == WhenFull::Error || failure.is_some() {
                 return Err(BudgetFull { used_bytes: state.bytes.used_bytes(), failure });
             }
             self.changed.wait(&mut state);
         }
-        Ok(())
     }
 
     /// Releases the bytes of a flushed batch.
@@ -240,11 +255,23 @@ impl ByteBudget {
         state.short || state.bytes.used_bytes() > state.bytes.limit_bytes() / 2
     }
 
-    /// Notes that the store fails to take rows, or takes them again. Returns the previous state.
-    pub(super) fn set_failure(&self, failure: Option<String>) -> Option<String> {
-        let before = std::mem::replace(&mut self.state.lock().failure, failure);
+    /// Notes why the store can't take the rows of `track`, or that it can.
+    pub(super) fn set_failure(&self, track: &TrackName, failure: Option<String>) {
+        let mut state = self.state.lock();
+        match failure {
+            Some(failure) => drop(state.failures.insert(track.clone(), failure)),
+            None if state.failures.is_empty() => return,
+            None => drop(state.failures.remove(track)),
+        }
+        drop(state);
         self.changed.notify_all();
-        before
+    }
+}
+
+impl BudgetState {
+    fn is_half_used_with(&self, bytes: usize) -> bool {
+        let used = self.bytes.used_bytes();
+        used > 0 && used.saturating_add(bytes) > self.bytes.limit_bytes() / 2
     }
 }
 
@@ -252,6 +279,10 @@ impl ByteBudget {
 mod tests {
     use super::*;
     use crate::fields;
+
+    fn track(name: &str) -> TrackName {
+        name.parse().unwrap()
+    }
 
     fn row(ts: f64, fields: Fields) -> Row {
         Row::new(Timestamp::new(ts).unwrap(), fields)
@@ -300,10 +331,13 @@ mod tests {
     #[test]
     fn a_full_budget_refuses_or_waits_as_told() {
         let budget = ByteBudget::new(100);
-        budget.reserve(90, WhenFull::Error, || {}).unwrap();
-        assert_eq!(budget.reserve(20, WhenFull::Error, || {}).unwrap_err().used_bytes, 90);
+        budget.reserve(&track("a"), 90, WhenFull::Error, || {}).unwrap();
+        assert_eq!(
+            budget.reserve(&track("a"), 20, WhenFull::Error, || {}).unwrap_err().used_bytes,
+            90
+        );
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| budget.reserve(20, WhenFull::Wait, || {}));
+            let waiter = scope.spawn(|| budget.reserve(&track("a"), 20, WhenFull::Wait, || {}));
             budget.release(90);
             assert_eq!(waiter.join().unwrap(), Ok(()));
         });
@@ -312,18 +346,34 @@ mod tests {
     #[test]
     fn waiting_ends_when_the_store_fails() {
         let budget = ByteBudget::new(100);
-        budget.reserve(100, WhenFull::Wait, || {}).unwrap();
+        budget.reserve(&track("a"), 100, WhenFull::Wait, || {}).unwrap();
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| budget.reserve(1, WhenFull::Wait, || {}));
-            budget.set_failure(Some("disk full".into()));
+            let waiter = scope.spawn(|| budget.reserve(&track("a"), 1, WhenFull::Wait, || {}));
+            budget.set_failure(&track("a"), Some("disk full".into()));
             assert_eq!(waiter.join().unwrap().unwrap_err().failure.as_deref(), Some("disk full"));
         });
     }
 
     #[test]
+    fn tracks_that_can_not_be_written_leave_half_of_the_room_to_the_others() {
+        let budget = ByteBudget::new(100);
+        let reserve = |name, bytes| budget.reserve(&track(name), bytes, WhenFull::Error, || {});
+        budget.set_failure(&track("bad"), Some("I/O error".into()));
+        reserve("bad", 40).unwrap();
+        assert_eq!(reserve("bad", 20).unwrap_err().failure.as_deref(), Some("I/O error"));
+        reserve("good", 60).unwrap();
+        assert_eq!(reserve("good", 1).unwrap_err().failure, None);
+        budget.release(60);
+        assert!(budget.reserve(&track("good"), 60, WhenFull::Wait, || {}).is_ok());
+        budget.release(60);
+        budget.set_failure(&track("bad"), None);
+        reserve("bad", 60).unwrap();
+    }
+
+    #[test]
     fn a_row_larger_than_the_budget_is_taken_alone() {
         let budget = ByteBudget::new(100);
-        budget.reserve(1000, WhenFull::Error, || {}).unwrap();
-        assert!(budget.reserve(1, WhenFull::Error, || {}).is_err());
+        budget.reserve(&track("a"), 1000, WhenFull::Error, || {}).unwrap();
+        assert!(budget.reserve(&track("a"), 1, WhenFull::Error, || {}).is_err());
     }
 }

@@ -107,7 +107,6 @@ impl Experiment {
         let dir = ExperimentDir::new(&options.root, &name);
         let access = dir.open_for_writing(&name, options.last_run)?;
         let shared = Arc::new(ExperimentState::new(name, dir, buffering, Access::Writing(access)));
-        shared.fold_files();
         #[cfg(feature = "remote")]
         let cap = super::remote::start_upload(&shared, &options)?;
         let upkeep = Upkeep::start(&shared).map_err(TrackError::Thread)?;

@@ -149,9 +149,6 @@ impl Files {
             metadata: self.metadata.clone(),
         };
         let saved = save(&self.shared.files, &place, about)?;
-        if self.shared.files.is_fold_due() {
-            self.shared.doorbell.ring();
-        }
         saved.ok_or_else(|| TrackError::Closed(self.shared.name.to_string()))
     }
 

@@ -1,6 +1,11 @@
 //! The background threads of an experiment that is recorded: one flushes when a track holds a full
 //! batch and at every interval, one syncs rows to disk, one keeps up to date what describes them:
-//! the tracks' metadata and the list of files. A flush waits for neither of the latter two.
+//! the tracks' metadata and indexes, and the list of files. A flush waits for neither of the latter
+//! two, nor for the disk.
+//!
+//! A kill loses what came since the last flush began: up to the flush interval. A power cut loses
+//! what came since the last sync began: up to the sync interval and the time that the disk takes for
+//! one sync. A sync flushes first, unless flushes are set to be rarer.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::error::one_line;
+use super::complaint::Complaint;
+use super::error::{TrackError, one_line};
 use super::repeating::Repeating;
 use super::state::ExperimentState;
 
@@ -76,13 +82,32 @@ impl Upkeep {
     /// Starts the threads.
     pub(super) fn start(shared: &Arc<ExperimentState>) -> io::Result<Self> {
         let own = shared.clone();
-        let mut reported = None;
-        let sync = move || sync(&own, &mut reported);
+        let mut syncing = Complaint::new(
+            "can't sync to disk",
+            "a power cut would cost these rows; it is retried",
+            "rows can be synced to disk again",
+        );
+        let sync = move || syncing.note(sync(&own).err().map(|error| one_line(&error)).as_deref());
         let syncing = Repeating::start("track-sync", shared.buffering.sync_interval, sync)?;
         let own = shared.clone();
+        let mut describing = Complaint::new(
+            "can't update what describes the tracks",
+            "rows don't depend on it; it is retried",
+            "what describes the tracks can be written again",
+        );
+        let mut folding = Complaint::new(
+            "can't update the list of files",
+            "saved files are in the journal; it is retried",
+            "the list of files can be updated again",
+        );
+        // What an earlier run left in the journal is listed at once.
+        let mut is_first = true;
         let describe = move || {
-            own.describe_tracks();
-            own.fold_files_if_due();
+            let described = own.describe_tracks();
+            describing.note(described.err().map(|error| one_line(&error)).as_deref());
+            let folded = if is_first { own.files.fold() } else { own.fold_files_if_due() };
+            is_first = false;
+            folding.note(folded.err().map(|error| one_line(&error)).as_deref());
         };
         let describing = Repeating::start("track-describe", DESCRIBE_EVERY, describe)?;
         let own = shared.clone();
@@ -101,6 +126,11 @@ impl Upkeep {
 
 fn flush(shared: &ExperimentState) {
     let interval = shared.buffering.flush_interval;
+    let mut complaint = Complaint::new(
+        "can't write rows to the store",
+        "they stay in memory and are retried",
+        "rows can be written again",
+    );
     let mut flush_at = Instant::now() + interval;
     loop {
         let bell = shared.doorbell.wait_until(flush_at);
@@ -108,25 +138,114 @@ fn flush(shared: &ExperimentState) {
             return;
         }
         let now = Instant::now();
-        let flushed = if now >= flush_at {
+        let is_due = now >= flush_at;
+        let flushed = if is_due {
             flush_at = now + interval;
-            shared.flush_all()
+            shared.flush_open()
         } else {
             shared.flush_due()
         };
-        // The failure of the store was reported when it began. Without this pause, `ring` would
-        // keep the thread spinning on it.
-        if flushed.is_err() {
+        let failure = flushed.err().map(|error| one_line(&error));
+        if is_due || failure.is_some() {
+            complaint.note(failure.as_deref());
+        }
+        // Without this pause, `ring` would keep the thread spinning on a store that fails.
+        if failure.is_some() {
             shared.doorbell.wait_stop(now + interval.min(shared.buffering.sync_interval));
         }
     }
 }
 
-/// A failure is reported once for as long as it stays the same.
-fn sync(shared: &ExperimentState, reported: &mut Option<String>) {
-    let failure = shared.sync_all().err().map(|error| one_line(&error));
-    if let Some(failure) = failure.as_ref().filter(|_| failure != *reported) {
-        tracing::error!("can't sync to disk: {failure}; retrying");
+/// Makes what was appended so far survive a power cut.
+fn sync(shared: &ExperimentState) -> Result<(), TrackError> {
+    let buffering = &shared.buffering;
+    if buffering.flush_interval <= buffering.sync_interval {
+        // A failure is told by the thread that flushes.
+        let _ = shared.flush_open();
     }
-    *reported = failure;
+    shared.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::local::SlowDisk;
+    use crate::local::power_cut::recording::{self, Disk, Left};
+    use crate::{ColumnType, Experiment, Options, RowSchema, TrackNotes, fields};
+
+    const RUN: &str = "alice/warehouse/run-1";
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn data(root: &Path, track: usize) -> String {
+        let path = root.join(RUN).join(format!("tracks/t{track}/data.jsonl"));
+        fs::read_to_string(path).unwrap_or_default()
+    }
+
+    /// Waits as long as it takes: if it hangs, the test does.
+    fn await_that(is_so: impl Fn() -> bool) {
+        while !is_so() {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    #[test]
+    fn rows_of_200_tracks_are_flushed_while_the_disk_finishes_no_sync() {
+        const TRACKS: usize = 200;
+        let root = tempfile::tempdir().unwrap();
+        let soon = Duration::from_millis(10);
+        let options = Options::local(root.path()).flush_interval(soon).sync_interval(soon);
+        let exp = Experiment::open(RUN, options).unwrap();
+        let append = |ts: f64| {
+            for track in 0..TRACKS {
+                // New declarations each time, which are stored before the rows.
+                let schema = RowSchema::new("/t").column(format!("c{ts}"), ColumnType::Int);
+                let track = exp.tracks(&format!("t{track}")).with_schema(schema);
+                track.append(fields! { "v": ts }, ts).unwrap();
+            }
+        };
+        append(1.0);
+        await_that(|| (0..TRACKS).all(|track| data(root.path(), track).lines().count() == 1));
+        let slow = SlowDisk::under(root.path());
+        append(2.0);
+        // Many at once, or 200 would take 200 times as long as one.
+        slow.await_waiting(8);
+        thread::scope(|scope| {
+            let notes = TrackNotes { description: Some("d".into()), ..TrackNotes::default() };
+            let annotated = scope.spawn(|| exp.tracks("t0").annotate(notes));
+            for ts in [3.0, 4.0] {
+                append(ts);
+                let is_flushed = |track| data(root.path(), track).lines().count() == ts as usize;
+                await_that(|| (0..TRACKS).all(is_flushed));
+            }
+            // A track that comes meanwhile is no exception.
+            exp.tracks(&format!("t{TRACKS}")).append(fields! { "v": 1 }, 1.0).unwrap();
+            await_that(|| data(root.path(), TRACKS).lines().count() == 1);
+            assert!(!annotated.is_finished(), "it returns once the disk has the notes");
+            drop(slow);
+            annotated.join().unwrap().unwrap();
+        });
+        exp.close().unwrap();
+        let exp = Experiment::open_read_only(RUN, root.path()).unwrap();
+        let columns = exp.tracks("t7").columns().unwrap().unwrap();
+        assert_eq!(columns, ["c1", "c2", "c3", "c4", "v"]);
+    }
+
+    #[test]
+    fn a_sync_makes_safe_what_waits_to_be_flushed() {
+        let root = tempfile::tempdir().unwrap();
+        recording::start(root.path());
+        let options = Options::local(root.path()).flush_interval(HOUR).sync_interval(HOUR);
+        let exp = Experiment::open(RUN, options).unwrap();
+        exp.tracks("t0").append(fields! { "v": 1 }, 1.0).unwrap();
+        sync(&exp.shared).unwrap();
+        let mut disk = Disk::new(root.path());
+        recording::stop(root.path()).iter().for_each(|step| disk.apply(step));
+        let left = disk.after_power_cut(|| Left::Synced, || Left::Synced);
+        let rows = left[&Path::new(RUN).join("tracks/t0/data.jsonl")].clone().unwrap();
+        assert_eq!(String::from_utf8(rows).unwrap(), "{\"timestamp\":1.0,\"v\":1}\n");
+        exp.close().unwrap();
+    }
 }

@@ -185,6 +185,7 @@ mod align;
 mod at_once;
 mod buffer;
 mod byte_bound;
+mod complaint;
 mod error;
 mod experiment;
 mod files;
@@ -221,7 +222,7 @@ pub use format::{Export, Format, FormatError};
 pub use found::{Found, read_the_same};
 pub use labels::{LabelChange, LabelError, Labels};
 pub use lines::{AppendedLines, BadLine};
-pub use listing::{ExperimentInfo, find_experiment_names, list_experiments};
+pub use listing::{ExperimentInfo, StoredRows, find_experiment_names, list_experiments};
 pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };

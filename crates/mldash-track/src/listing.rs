@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::error::{TrackError, one_line};
+use super::experiment::Experiment;
 use super::labels::Labels;
 use super::local::{Brief, ExperimentDir, ExperimentNotes, FileStore, RunStatus, find_experiments};
 use super::name::ExperimentName;
@@ -135,6 +136,26 @@ pub fn find_experiment_names(
     let found = find_experiments(root.as_ref())?.into_iter();
     let usable = found.filter(|folder| folder.experiment.is_ok() && wanted(&folder.name));
     Ok(usable.map(|folder| folder.name).collect())
+}
+
+/// How much an experiment holds already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredRows {
+    /// How many tracks it has.
+    pub tracks: u64,
+    /// Rows of all tracks.
+    pub rows: u64,
+    /// As [`ExperimentInfo::is_exact`].
+    pub is_exact: bool,
+}
+
+impl Experiment {
+    /// How much the experiment holds in the store, without reading its rows, however many there are.
+    pub fn stored_rows(&self) -> StoredRows {
+        let brief = self.shared.dir.brief();
+        StoredRows { tracks: brief.tracks, rows: brief.rows, is_exact: brief.is_exact }
+    }
 }
 
 fn describe(root: &Path, name: &ExperimentName) -> ExperimentInfo {

@@ -18,8 +18,8 @@
 //!    `.schema.json` may be in any state: one that can't be used is reported once, put aside unless
 //!    it is empty, and written anew. A topic that its metadata no longer tells is known from the
 //!    index, the schema or whoever appends to it; else it is called like its folder.
-//! 8. The declared columns of a track are in `.schema.json` before any row that they describe. If it
-//!    can't be written, rows are stored anyway: this loses types, not values.
+//! 8. The declared columns of a track are stored before any row that they describe (`schema_file`).
+//!    If they can't be, rows are stored anyway: this loses types, not values.
 //! 9. Each track stands alone: what is no track in `tracks/`, or one that can't be read, is reported
 //!    and holds up no other.
 //! 10. A data file that is removed or replaced while it is written is noticed at the next flush or
@@ -32,6 +32,8 @@
 
 mod appender;
 mod atomic;
+#[cfg(test)]
+mod bad_disk;
 mod blocks;
 mod brief;
 mod cursor;
@@ -50,9 +52,11 @@ mod index;
 mod index_file;
 mod lock;
 mod lookup;
+mod merging;
 mod metadata;
 #[cfg(test)]
-mod power_cut;
+pub(crate) mod power_cut;
+mod recovery;
 mod root_dir;
 mod schema_file;
 mod snapshot;
@@ -61,6 +65,8 @@ mod track_sync;
 
 pub(crate) use appender::{TrackAppender, TrackClosed};
 pub use atomic::replace_file;
+#[cfg(test)]
+pub(crate) use bad_disk::{FailingDisk, SlowDisk};
 pub(crate) use blocks::RawRow;
 pub(crate) use brief::Brief;
 pub(crate) use cursor::Cursor;
@@ -84,3 +90,4 @@ pub use schema_file::take_noted as take_noted_schema;
 #[cfg(feature = "remote")]
 pub(crate) use schema_file::{load as load_schema, note as note_schema};
 pub(crate) use snapshot::Snapshot;
+pub(crate) use track_sync::SyncWork;

@@ -4,10 +4,11 @@ use std::fmt;
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Runs a task at an interval, on a thread of its own, until this is dropped. Dropping it waits for
-/// a task that is under way.
+/// Runs a task at an interval, on a thread of its own, until this is dropped. The interval is from
+/// start to start; a task that takes longer follows itself. Dropping it waits for a task that is
+/// under way.
 pub struct Repeating {
     name: &'static str,
     /// Nothing is sent: the thread ends once this is gone.
@@ -42,8 +43,9 @@ impl Repeating {
         let run = move || {
             let mut wait = first;
             while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+                let started = Instant::now();
                 task();
-                wait = every;
+                wait = every.saturating_sub(started.elapsed());
             }
         };
         let thread = thread::Builder::new().name(name.into()).spawn(run)?;

@@ -1,26 +1,27 @@
 //! State that an experiment's handles, tracks and flush thread share: buffers, appenders, files,
 //! and whether writing is allowed.
 
+mod closing;
+mod room;
 mod run;
+#[cfg(test)]
+mod tests;
+mod upkeep;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-#[cfg(feature = "remote")]
-use std::sync::OnceLock;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 #[cfg(feature = "remote")]
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 
-use super::at_once::at_once;
 use super::buffer::{Appended, ByteBudget, TrackBuffer};
 use super::error::{TrackError, one_line};
-use super::experiment::{CloseError, Closed, ClosedTrack, LostRows};
 use super::flusher::Doorbell;
 use super::local::{
-    ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackClosed, TrackNotes,
-    WriteAccess,
+    ExperimentDir, FileStore, RawRow, StoreError, TrackAppender, TrackNotes, WriteAccess,
 };
 use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
@@ -41,9 +42,13 @@ pub(super) struct ExperimentState {
     #[cfg(feature = "remote")]
     /// The upload to a server, if there is one, and how long a flush may wait for it.
     pub(super) upload: OnceLock<(Upload, Duration)>,
+    /// Bytes that were appended to tracks.
+    appended_bytes: AtomicU64,
     /// The size limit of the local store while the store is full; else 0.
     full_at_bytes: AtomicU64,
     access: Mutex<Access>,
+    /// Held while a track is opened, which may take long, and while all are closed.
+    opening: Mutex<()>,
     tracks: RwLock<HashMap<TrackName, Arc<TrackState>>>,
     /// This process's run, if it started one.
     pub(super) run: Mutex<Option<Run>>,
@@ -65,8 +70,25 @@ pub(super) struct TrackState {
     buffer: Mutex<TrackBuffer>,
     /// Declared columns for the rows. The appender gets them at the next flush.
     schemas: Mutex<Vec<Arc<RowSchema>>>,
-    /// Held for a whole flush, so that flushes of one track run one after another.
+    /// Held for a whole flush, so that flushes of one track run one after another. Nobody who holds
+    /// it waits for a sync.
     appender: Mutex<Option<TrackAppender>>,
+    /// Set once another program has removed the file that the rows went to: the track is over.
+    removed: OnceLock<Removed>,
+}
+
+/// A data file that another program removed, and what went with it.
+#[derive(Clone, Debug)]
+struct Removed {
+    path: PathBuf,
+    /// Rows that this process had stored in it, or was about to.
+    rows: u64,
+}
+
+impl From<Removed> for TrackError {
+    fn from(Removed { path, rows }: Removed) -> Self {
+        Self::Store(StoreError::Removed { path, rows })
+    }
 }
 
 impl TrackState {
@@ -97,8 +119,10 @@ impl ExperimentState {
             doorbell: Doorbell::default(),
             #[cfg(feature = "remote")]
             upload: OnceLock::new(),
+            appended_bytes: AtomicU64::default(),
             full_at_bytes: AtomicU64::default(),
             access: Mutex::new(access),
+            opening: Mutex::default(),
             tracks: RwLock::default(),
             run: Mutex::default(),
         }
@@ -109,15 +133,18 @@ impl ExperimentState {
         if let Some(track) = self.open_track(name) {
             return Ok(track);
         }
-        let access = self.access.lock();
-        self.refuse_unless_writing(&access)?;
-        Self::refuse_if_removed(&access)?;
-        let mut tracks = self.tracks.write();
-        if let Some(track) = tracks.get(name) {
-            return Ok(track.clone());
+        // The other tracks are written meanwhile.
+        let _one_at_a_time = self.opening.lock();
+        {
+            let access = self.access.lock();
+            self.refuse_unless_writing(&access)?;
+            Self::refuse_if_removed(&access)?;
+        }
+        if let Some(track) = self.open_track(name) {
+            return Ok(track);
         }
         let folder = name.folder();
-        if let Some(other) = tracks.keys().find(|other| other.folder() == folder) {
+        if let Some(other) = self.tracks.read().keys().find(|other| other.folder() == folder) {
             return Err(TrackError::Store(StoreError::FolderCollision {
                 requested: name.to_string(),
                 existing: other.to_string(),
@@ -132,8 +159,9 @@ impl ExperimentState {
             buffer: Mutex::new(buffer),
             schemas: Mutex::default(),
             appender: Mutex::new(Some(appender)),
+            removed: OnceLock::new(),
         });
-        tracks.insert(name.clone(), track.clone());
+        self.tracks.write().insert(name.clone(), track.clone());
         Ok(track)
     }
 
@@ -178,8 +206,8 @@ impl ExperimentState {
     pub(super) fn append(&self, track: &Arc<TrackState>, row: Row) -> Result<Appended, TrackError> {
         self.check_room()?;
         let bytes = row.size_bytes();
-        let reserved =
-            self.budget.reserve(bytes, self.buffering.when_full, || self.doorbell.ring());
+        let when_full = self.buffering.when_full;
+        let reserved = self.budget.reserve(&track.name, bytes, when_full, || self.doorbell.ring());
         reserved.map_err(|full| TrackError::BufferFull {
             topic: track.name.to_string(),
             used_bytes: full.used_bytes,
@@ -192,7 +220,7 @@ impl ExperimentState {
         };
         let Some(appended) = appended else {
             self.budget.release(bytes);
-            return Err(TrackError::Closed(self.name.to_string()));
+            return Err(self.ended(track));
         };
         if !self.buffering.buffered {
             self.flush(track)?;
@@ -204,34 +232,54 @@ impl ExperimentState {
 
     /// Writes one track's waiting rows to the store.
     pub(super) fn flush(&self, track: &TrackState) -> Result<(), TrackError> {
-        let mut appender = track.appender.lock();
-        let Some(appender) = appender.as_mut() else {
-            return Err(TrackError::Closed(self.name.to_string()));
-        };
+        let mut writing = track.appender.lock();
+        let Some(appender) = writing.as_mut() else { return Err(self.ended(track)) };
         let batch = track.buffer.lock().take();
         if batch.rows.is_empty() {
             return Ok(());
         }
         track.hand_on_schemas(appender);
         match appender.append(&batch.rows) {
-            Ok(()) => {
+            Ok(bytes) => {
+                self.appended_bytes.fetch_add(bytes, Ordering::Relaxed);
                 self.budget.release(batch.bytes);
-                if self.budget.set_failure(None).is_some() {
-                    tracing::info!("rows can be written again; none was lost");
-                }
+                self.budget.set_failure(&track.name, None);
                 Ok(())
             }
             Err(error) => {
                 track.buffer.lock().restore(batch);
-                let reason = one_line(&error);
-                if self.budget.set_failure(Some(reason.clone())).is_none() {
-                    tracing::error!(
-                        "can't write rows to the store: {reason}; they stay in memory and are retried"
-                    );
+                if let StoreError::Removed { path, rows } = error {
+                    return Err(self.end_removed(track, &mut writing, path, rows));
                 }
+                self.budget.set_failure(&track.name, Some(one_line(&error)));
                 Err(error.into())
             }
         }
+    }
+
+    /// Ends a track whose file another program has removed. The others go on, and have its room.
+    fn end_removed(
+        &self,
+        track: &TrackState,
+        writing: &mut Option<TrackAppender>,
+        path: PathBuf,
+        stored: u64,
+    ) -> TrackError {
+        *writing = None;
+        let waiting = track.buffer.lock().end();
+        let rows = stored + waiting.rows.len() as u64;
+        let removed = track.removed.get_or_init(|| Removed { path, rows }).clone();
+        self.budget.release(waiting.bytes);
+        self.budget.set_failure(&track.name, None);
+        let error = TrackError::from(removed);
+        tracing::error!("track `{}` is recorded no more: {error}", track.name);
+        error
+    }
+
+    /// Why the track takes no more rows.
+    fn ended(&self, track: &TrackState) -> TrackError {
+        let closed = || TrackError::Closed(self.name.to_string());
+        track.removed.get().cloned().map_or_else(closed, TrackError::from)
     }
 
     /// Returns what a track holds at exactly this time, on disk and waiting.
@@ -243,9 +291,7 @@ impl ExperimentState {
         // Held throughout: otherwise a row could move from the buffer to disk between the two
         // lookups.
         let mut appender = track.appender.lock();
-        let Some(appender) = appender.as_mut() else {
-            return Err(TrackError::Closed(self.name.to_string()));
-        };
+        let Some(appender) = appender.as_mut() else { return Err(self.ended(track)) };
         let waiting = track.buffer.lock().get(ts).cloned();
         Ok((appender.row_at(ts)?, waiting))
     }
@@ -254,52 +300,28 @@ impl ExperimentState {
     pub(super) fn notes(&self, track: &TrackState) -> Result<TrackNotes, TrackError> {
         match track.appender.lock().as_ref() {
             Some(appender) => Ok(appender.notes()),
-            None => Err(TrackError::Closed(self.name.to_string())),
+            None => Err(self.ended(track)),
         }
     }
 
-    /// Stores `notes` for the track.
+    /// Stores `notes` for the track. Waits for the disk, but holds up no flush meanwhile.
     pub(super) fn annotate(&self, track: &TrackState, notes: TrackNotes) -> Result<(), TrackError> {
-        match track.appender.lock().as_mut() {
+        let metadata = match track.appender.lock().as_mut() {
             Some(appender) => {
                 track.hand_on_schemas(appender);
-                Ok(appender.annotate(notes)?)
+                appender.annotate(notes)?
             }
-            None => Err(TrackError::Closed(self.name.to_string())),
-        }
+            None => return Err(self.ended(track)),
+        };
+        Ok(metadata.save()?)
     }
 
+    /// Writes what waits of every track.
+    ///
+    /// # Errors
+    /// The first failure; also of a track that is over since its file was removed.
     pub(super) fn flush_all(&self) -> Result<(), TrackError> {
         first_error(self.all_tracks().iter().map(|track| self.flush(track)))
-    }
-
-    /// Notes how many bytes the local store uses and how many it may use.
-    pub(super) fn note_local_use(&self, used_bytes: u64, max_bytes: u64) {
-        let was_full = self.full_at_bytes.load(Ordering::Relaxed) > 0;
-        // Once full, resume only when there is some room, not after every deleted file.
-        let bound = if was_full { max_bytes - max_bytes / 20 } else { max_bytes };
-        let is_full = used_bytes > bound;
-        self.full_at_bytes.store(if is_full { max_bytes } else { 0 }, Ordering::Relaxed);
-        let root = self.dir.root(&self.name);
-        match (was_full, is_full) {
-            (false, true) => tracing::error!("{}", self.local_full(max_bytes)),
-            (true, false) => {
-                tracing::info!("there is room in {} again; recording continues", root.display())
-            }
-            _ => {}
-        }
-    }
-
-    /// Fails while the local store is full.
-    pub(super) fn check_room(&self) -> Result<(), TrackError> {
-        match self.full_at_bytes.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            max_bytes => Err(self.local_full(max_bytes)),
-        }
-    }
-
-    fn local_full(&self, max_bytes: u64) -> TrackError {
-        TrackError::LocalFull { root: self.dir.root(&self.name).to_owned(), max_bytes }
     }
 
     /// Waits until the server has what is in the store, if there is a server.
@@ -309,115 +331,6 @@ impl ExperimentState {
             upload.wait(*timeout)?;
         }
         Ok(())
-    }
-
-    /// Flushes the tracks that hold a full batch, or all tracks when the budget runs low.
-    pub(super) fn flush_due(&self) -> Result<(), TrackError> {
-        let tracks = self.all_tracks();
-        if self.budget.runs_low() {
-            // Rows arrive faster than one thread can write them.
-            return first_error(at_once(&tracks, |track| self.flush(track)).into_iter());
-        }
-        let due = |track: &TrackState| track.buffer.lock().len() >= self.buffering.batch_rows;
-        first_error(tracks.iter().filter(|track| due(track)).map(|track| self.flush(track)))
-    }
-
-    /// Updates the list of files if it lags behind.
-    pub(super) fn fold_files_if_due(&self) {
-        if self.files.is_fold_due() {
-            self.fold_files();
-        }
-    }
-
-    /// Updates the list of files. A failed write loses no file: the missing entries stay in the
-    /// journal.
-    pub(super) fn fold_files(&self) {
-        if let Err(error) = self.files.fold() {
-            tracing::error!("can't update the list of files: {}; retrying", one_line(&error));
-        }
-    }
-
-    /// Syncs flushed data to disk, so that it survives a power cut.
-    pub(super) fn sync_all(&self) -> Result<(), TrackError> {
-        // A disk syncs many files at once in about the time of one.
-        first_error(at_once(&self.all_tracks(), |track| self.sync(track)).into_iter())
-    }
-
-    /// Brings the descriptions of the tracks up to date, those that lag behind.
-    pub(super) fn describe_tracks(&self) {
-        for track in self.all_tracks() {
-            let due = track.appender.lock().as_mut().and_then(TrackAppender::due_metadata);
-            if let Some(metadata) = due {
-                metadata.save_if_possible();
-            }
-        }
-    }
-
-    /// Does not hold up flushes while it waits for the disk.
-    fn sync(&self, track: &TrackState) -> Result<(), TrackError> {
-        let begun = track.appender.lock().as_mut().map(TrackAppender::begin_sync);
-        let Some(work) = begun.transpose()? else { return Ok(()) };
-        let synced = work.run();
-        if synced.is_err()
-            && let Some(appender) = track.appender.lock().as_mut()
-        {
-            appender.sync_failed(&work);
-        }
-        Ok(synced?)
-    }
-
-    /// Closes every track. Continues after a failure and returns the first one.
-    pub(super) fn close_all(&self) -> Result<Closed, CloseError> {
-        // No track can be created from here on, so none is missed.
-        let mut access = self.access.lock();
-        let mut closed = Closed::default();
-        let mut lost = Vec::new();
-        let mut failed = None;
-        let tracks = self.all_tracks();
-        // Most of the time goes to writing what waits and waiting for the disk.
-        let ended = at_once(&tracks, |track| self.close_track(track));
-        for (track, ended) in tracks.iter().zip(ended) {
-            match ended {
-                Ok(track) => closed
-                    .tracks
-                    .push(ClosedTrack { info: track.info, merged_on_disk: track.merged_on_disk }),
-                Err(error) => {
-                    let gone = match &error {
-                        TrackError::Store(StoreError::Removed { rows, .. }) => *rows,
-                        _ => 0,
-                    };
-                    let rows = track.buffer.lock().len() as u64 + gone;
-                    if rows > 0 {
-                        lost.push(LostRows { topic: track.name.to_string(), rows });
-                    }
-                    failed = failed.or(Some(error));
-                }
-            }
-        }
-        match self.files.close() {
-            Ok(files) => closed.files = files,
-            Err(error) => failed = failed.or(Some(error.into())),
-        }
-        if let Err(error) = self.end_run(failed.as_ref()) {
-            failed = failed.or(Some(error.into()));
-        }
-        *access = Access::Closed;
-        closed.tracks.sort_by(|a, b| a.info.topic.cmp(&b.info.topic));
-        match failed {
-            None => Ok(closed),
-            Some(source) => Err(CloseError { closed, lost, source: source.into() }),
-        }
-    }
-
-    fn close_track(&self, track: &TrackState) -> Result<TrackClosed, TrackError> {
-        // Write what was appended since the last flush before the buffer closes.
-        while !track.buffer.lock().close_if_empty() {
-            self.flush(track)?;
-        }
-        match track.appender.lock().take() {
-            Some(mut appender) => Ok(appender.close()?),
-            None => Err(TrackError::Closed(self.name.to_string())),
-        }
     }
 
     fn all_tracks(&self) -> Vec<Arc<TrackState>> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::blocks::RawRow;
+use super::cursor::Cursor;
 use super::disk;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
@@ -15,10 +16,15 @@ use super::handles::KeptFile;
 use super::index::Index;
 use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
-use super::snapshot::{DATA_FILE, extend_index};
-use super::track_sync::{MetadataFile, MetadataVersion, SyncWork, Unsynced, is_metadata_due};
+use super::recovery::{TIDIED_AT_OPEN_BYTES, mend_tail};
+use super::snapshot::{DATA_FILE, DataFile};
+use super::track_sync::{
+    IndexVersion, MetadataFile, MetadataVersion, SchemaVersion, SyncWork, Unsynced, is_index_due,
+    is_metadata_due,
+};
 use super::{index_file, schema_file, tidy};
-use crate::json::{JsonWriter, NonFinite, scan_row};
+use crate::error::one_line;
+use crate::json::{JsonWriter, NonFinite};
 use crate::name::TrackName;
 use crate::row::{Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, TrackSchema};
 
@@ -49,10 +55,15 @@ pub(crate) struct TrackAppender {
     metadata_saved: Instant,
     is_metadata_new: bool,
     schema: TrackSchema,
-    /// Whether the schema has declarations that its file lacks.
+    /// Whether the schema has declarations that are in no file, and whether storing them failed.
     is_schema_new: bool,
+    is_schema_failing: bool,
     /// Rows on disk from other writers or earlier runs.
     rows_before: u64,
+    /// The blocks of an earlier run that are sorted and merged only at the close, if there are any.
+    untidy_before: Option<usize>,
+    /// Bytes that the stored index covers.
+    indexed: u64,
     rows_appended: u64,
     /// What a power cut would cost.
     unsynced: Unsynced,
@@ -65,7 +76,8 @@ pub(crate) struct TrackAppender {
 
 impl TrackAppender {
     /// Creates the track's folder, or continues an existing one after repairing what a crash left:
-    /// it cuts a torn last line, and sorts and merges unsorted rows.
+    /// it cuts a torn last line, and sorts and merges unsorted rows. If that would take long, it is
+    /// left to the close.
     pub(crate) fn open(experiment: &ExperimentDir, name: &TrackName) -> Result<Self, StoreError> {
         let folder = experiment.track_folder(name);
         let (metadata, is_new) = Self::claim_folder(name, &folder)?;
@@ -74,12 +86,13 @@ impl TrackAppender {
         let mut index = index_file::load(&folder, &data)
             .map_err(StoreError::io("read", &data_path))?
             .unwrap_or_default();
+        let indexed = index.end();
         mend_tail(&data, &data_path, &mut index)?;
         let mut appender = Self {
             schema: schema_file::load_if_readable(&folder),
             is_schema_new: false,
+            is_schema_failing: false,
             metadata_file: Arc::new(MetadataFile::new(&folder)),
-            folder,
             data: kept(data, &data_path)?,
             data_path,
             index,
@@ -88,14 +101,22 @@ impl TrackAppender {
             metadata_saved: Instant::now(),
             is_metadata_new: is_new,
             rows_before: 0,
+            untidy_before: None,
+            indexed,
             rows_appended: 0,
             // What an earlier process left may not be on the disk yet.
-            unsynced: Unsynced { rows: true, names: true },
+            unsynced: Unsynced { rows: true, names: true, schema: schema_file::has_new(&folder) },
+            folder,
             last_columns: Vec::new(),
             piece: Vec::new(),
             finder: Finder::default(),
         };
-        appender.tidy()?;
+        if appender.index.end() <= TIDIED_AT_OPEN_BYTES {
+            appender.tidy()?;
+        } else if !appender.index.is_tidy() {
+            appender.untidy_before = Some(appender.index.blocks().len());
+        }
+        appender.index.start_block();
         appender.rows_before = appender.index.rows();
         Ok(appender)
     }
@@ -112,35 +133,38 @@ impl TrackAppender {
         Ok((metadata, true))
     }
 
-    /// Declares columns of coming rows. They are in the file before the next row.
+    /// Declares columns of coming rows. They are in a file before the next row.
     pub(crate) fn declare(&mut self, rows: &RowSchema) {
         self.is_schema_new |= self.schema.declare(rows);
     }
 
+    /// Does not wait for the disk; the next sync makes it safe.
     fn save_schema(&mut self) {
         if !self.is_schema_new {
             return;
         }
-        match schema_file::save(&self.folder, &self.metadata.topic, &self.schema) {
-            Ok(()) => self.is_schema_new = false,
-            Err(error) => {
-                // Store rows without it. The next flush tries again.
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(
-                    error,
-                    "the types of the columns of `{}` are not stored",
-                    self.metadata.topic
-                );
+        let saved = schema_file::save_new(&self.folder, &self.metadata.topic, &self.schema);
+        match &saved {
+            Ok(()) => {
+                self.is_schema_new = false;
+                self.unsynced.schema = true;
             }
+            // Store rows without it. The next flush tries again.
+            Err(error) if !self.is_schema_failing => {
+                let (topic, error) = (&self.metadata.topic, one_line(error));
+                tracing::warn!("the types of the columns of `{topic}` are not stored: {error}");
+            }
+            Err(_) => {}
         }
+        self.is_schema_failing = saved.is_err();
     }
 
     /// Appends a flush's rows. When it returns, other processes can read them and they survive
-    /// `kill -9`.
+    /// `kill -9`. Returns their size in bytes.
     ///
     /// # Errors
     /// The file is as it was before, and the caller keeps the rows.
-    pub(crate) fn append(&mut self, rows: &[(Timestamp, Fields)]) -> Result<(), StoreError> {
+    pub(crate) fn append(&mut self, rows: &[(Timestamp, Fields)]) -> Result<u64, StoreError> {
         self.check_in_place()?;
         self.save_schema();
         self.take_in_foreign_rows()?;
@@ -158,6 +182,7 @@ impl TrackAppender {
             let _ = disk::cut(&data, &self.data_path, self.index.end());
             return Err(error);
         }
+        let bytes = line_lens.iter().sum();
         for ((ts, fields), len) in rows.iter().zip(line_lens) {
             self.index.push_row(*ts, len);
             self.note_columns(fields);
@@ -165,7 +190,7 @@ impl TrackAppender {
         self.rows_appended += rows.len() as u64;
         self.unsynced.rows = true;
         self.is_metadata_new = true;
-        Ok(())
+        Ok(bytes)
     }
 
     /// Fails if the data file was removed or replaced by another program: then nothing that was
@@ -237,12 +262,13 @@ impl TrackAppender {
         }
     }
 
-    /// Stores `notes` for the track.
-    pub(crate) fn annotate(&mut self, notes: TrackNotes) -> Result<(), StoreError> {
+    /// Takes `notes` for the track. Returns the metadata, which the caller is to save: this waits
+    /// for the disk, and rows must not.
+    pub(crate) fn annotate(&mut self, notes: TrackNotes) -> Result<MetadataVersion, StoreError> {
         self.check_in_place()?;
         self.save_schema();
         self.metadata.annotate(notes);
-        self.save_metadata()
+        Ok(self.metadata_version())
     }
 
     /// The largest time on disk.
@@ -269,29 +295,46 @@ impl TrackAppender {
             false => None,
         };
         let names = self.unsynced.names.then(|| self.folder.clone());
-        self.unsynced = Unsynced { rows: false, names: false };
-        Ok(SyncWork { data, names })
+        let schema = self.unsynced.schema.then(|| SchemaVersion {
+            folder: self.folder.clone(),
+            topic: self.metadata.topic.clone(),
+            schema: self.schema.clone(),
+        });
+        self.unsynced = Unsynced { rows: false, names: false, schema: false };
+        Ok(SyncWork { schema, data, names })
     }
 
-    /// Notes that a sync failed: it is due again.
-    pub(crate) fn sync_failed(&mut self, work: &SyncWork) {
-        self.unsynced.rows |= work.data.is_some();
-        self.unsynced.names |= work.names.is_some();
+    /// Notes how a sync ended. After a failure, it is due again.
+    pub(crate) fn end_sync(&mut self, work: &SyncWork, is_done: bool) {
+        if !is_done {
+            self.unsynced.rows |= work.data.is_some();
+            self.unsynced.names |= work.names.is_some();
+            self.unsynced.schema |= work.schema.is_some();
+        } else if work.schema.is_some() && !self.unsynced.schema {
+            schema_file::forget_new(&self.folder);
+        }
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
         let work = self.begin_sync()?;
-        work.run().inspect_err(|_| self.sync_failed(&work))
+        let done = work.run();
+        self.end_sync(&work, done.is_ok());
+        done
     }
 
-    /// Leaves the track sorted, merged, indexed and synced.
+    /// Leaves the track sorted, merged, indexed and synced. Metadata and index are made anew when
+    /// they are missing, so rows that are safe are closed without them.
     pub(crate) fn close(&mut self) -> Result<TrackClosed, StoreError> {
         self.sync()?;
         self.take_in_foreign_rows()?;
+        self.merge_rows_before()?;
         self.tidy()?;
-        self.save_metadata()?;
         let topic = Some(self.metadata.topic.clone());
-        index_file::save(&self.folder, topic, &*self.data()?, &self.index)?;
+        let index = index_file::save(&self.folder, topic, &*self.data()?, &self.index);
+        for unsaved in [self.metadata_version().save(), index].into_iter().filter_map(Result::err) {
+            let reason = one_line(&unsaved);
+            tracing::warn!("{reason}; the rows are safe, and the next recording writes it anew");
+        }
         let rows = self.index.rows();
         let closed = TrackClosed {
             info: self.info(),
@@ -301,20 +344,43 @@ impl TrackAppender {
         Ok(closed)
     }
 
+    /// Counts what an earlier run left unmerged as the rows that it is, so that this run's rows are
+    /// told from it.
+    fn merge_rows_before(&mut self) -> Result<(), StoreError> {
+        let Some(count) = self.untidy_before.take() else { return Ok(()) };
+        let blocks = self.index.blocks().iter().take(count).copied();
+        let lines: u64 = blocks.clone().map(|block| block.rows).sum();
+        let data = Arc::new(DataFile { file: self.data()?, path: self.data_path.clone() });
+        let mut rows = Cursor::new(data, blocks, f64::NEG_INFINITY, f64::INFINITY);
+        let merged = rows.try_fold(0, |count, row| row.map(|_| count + 1))?;
+        self.rows_before = self.rows_before + merged - lines;
+        Ok(())
+    }
+
     /// Rewrites the file sorted and merged, if needed.
     fn tidy(&mut self) -> Result<(), StoreError> {
         if self.index.is_tidy() {
             return Ok(());
         }
         index_file::remove(&self.folder)?;
-        self.index = tidy::rewrite(&self.folder)?;
+        self.indexed = 0;
+        let data = DataFile { file: self.data()?, path: self.data_path.clone() };
+        self.index = tidy::rewrite(Arc::new(data), &self.index)?;
         self.data = kept(open_data(&self.data_path)?, &self.data_path)?;
         self.finder = Finder::default();
         Ok(())
     }
 
-    fn save_metadata(&mut self) -> Result<(), StoreError> {
-        self.metadata_version().save()
+    /// The index to save now, if the stored one has fallen behind.
+    pub(crate) fn due_index(&mut self) -> Option<IndexVersion> {
+        let end = self.index.end();
+        if !is_index_due(self.indexed, end) || self.check_in_place().is_err() {
+            return None;
+        }
+        let data = self.data().ok()?;
+        self.indexed = end;
+        let (folder, topic) = (self.folder.clone(), self.metadata.topic.clone());
+        Some(IndexVersion { folder, topic, data, index: self.index.clone() })
     }
 
     /// The metadata to save now, if it is time to.
@@ -352,42 +418,11 @@ impl TrackAppender {
     }
 }
 
-fn open_data(path: &Path) -> Result<File, StoreError> {
+pub(super) fn open_data(path: &Path) -> Result<File, StoreError> {
     disk::open_to_append(path).map_err(StoreError::io("open", path))
 }
 
 fn kept(data: File, path: &Path) -> Result<KeptFile, StoreError> {
     KeptFile::of(data, path, OpenOptions::new().read(true).append(true))
         .map_err(StoreError::io("open", path))
-}
-
-/// Indexes what follows the index's end. Adds a missing line end to the last row; cuts a torn one.
-fn mend_tail(data: &File, path: &Path, index: &mut Index) -> Result<(), StoreError> {
-    let rest = extend_index(data, index).map_err(StoreError::io("read", path))?;
-    if rest.is_empty() {
-        return Ok(());
-    }
-    if scan_row(&rest, |_| {}).is_ok() {
-        disk::write_all(data, path, b"\n").map_err(StoreError::io("append to", path))?;
-        index.push_line(&rest, rest.len() as u64 + 1);
-        return Ok(());
-    }
-    tracing::warn!(path = %path.display(), bytes = rest.len(),
-        "cut a torn last line, left by a crash while it was written");
-    disk::cut(data, path, index.end()).map_err(StoreError::io("mend", path))
-}
-
-/// Repairs a track that its last writer left untidy or without usable metadata, without waiting for
-/// an append.
-pub(super) fn recover(experiment: &ExperimentDir, name: &TrackName) -> Result<(), StoreError> {
-    let folder = experiment.track_folder(name);
-    let data_path = folder.join(DATA_FILE);
-    let data = open_data(&data_path)?;
-    let len = data.metadata().map_err(StoreError::io("read", &data_path))?.len();
-    let index = index_file::load(&folder, &data).map_err(StoreError::io("read", &data_path))?;
-    let is_tidy = index.is_some_and(|index| index.end() == len && index.is_tidy());
-    if is_tidy && TrackMetadata::load(&folder)?.is_some() {
-        return Ok(());
-    }
-    TrackAppender::open(experiment, name)?.close().map(|_| ())
 }

@@ -1,5 +1,6 @@
 //! Reads rows in order of time from a file in order of arrival. Blocks whose times overlap are
-//! merged; the others stream one at a time. Lines of one time come together, in file order.
+//! merged; the others stream one at a time. Lines of one time come together, in file order. If too
+//! many blocks overlap to hold them all, `merging` puts them in order first.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use super::blocks::{Line, LoadedBlock, RawRow, SortedBlocks, read_block};
 use super::error::StoreError;
 use super::index::Block;
+use super::merging;
 use super::snapshot::DataFile;
 use crate::row::Timestamp;
 
@@ -22,18 +24,44 @@ pub(crate) struct Cursor {
     next: usize,
     /// Loaded blocks with lines left, the one with the earliest next line on top.
     loaded: BinaryHeap<Reverse<LoadedBlock>>,
+    /// Whether the blocks that overlap can be held at once.
+    is_bounded: bool,
 }
 
 impl Cursor {
-    /// Iterates over those of `blocks` that overlap `start..=end`.
+    /// Iterates over those of `blocks` that overlap `start..=end`, in bounded memory.
     pub(super) fn new(
         data: Arc<DataFile>,
         blocks: impl Iterator<Item = Block>,
         start: f64,
         end: f64,
     ) -> Self {
+        Self { is_bounded: false, ..Self::of_bounded(data, blocks, start, end) }
+    }
+
+    /// Like [`new`](Self::new), for blocks of which few enough overlap.
+    pub(super) fn of_bounded(
+        data: Arc<DataFile>,
+        blocks: impl Iterator<Item = Block>,
+        start: f64,
+        end: f64,
+    ) -> Self {
         let blocks = SortedBlocks::between(blocks, start, end);
-        Self { data, start, end, blocks, next: 0, loaded: BinaryHeap::new() }
+        Self { data, start, end, blocks, next: 0, loaded: BinaryHeap::new(), is_bounded: true }
+    }
+
+    /// Makes sure that the blocks to load fit into memory, before the first is loaded.
+    fn bound(&mut self) -> Result<(), StoreError> {
+        if self.is_bounded {
+            return Ok(());
+        }
+        let merged = merging::in_bounds(&self.data, &self.blocks.blocks, self.start, self.end)?;
+        if let Some(merged) = merged {
+            self.data = merged.data;
+            self.blocks = SortedBlocks::between(merged.blocks.into_iter(), self.start, self.end);
+        }
+        self.is_bounded = true;
+        Ok(())
     }
 
     /// Loads every block that may hold the next time.
@@ -61,6 +89,7 @@ impl Cursor {
     ///
     /// Returns its number of rows, or 0 if the caller must ask for the next row instead.
     pub(crate) fn next_block(&mut self, lines: &mut Vec<u8>) -> Result<u64, StoreError> {
+        self.bound()?;
         let blocks = &self.blocks.blocks;
         let Some(block) = blocks.get(self.next).filter(|_| self.loaded.is_empty()) else {
             return Ok(0);
@@ -98,7 +127,8 @@ impl Iterator for Cursor {
     type Item = Result<RawRow, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Err(error) = self.load_due() {
+        if let Err(error) = self.bound().and_then(|()| self.load_due()) {
+            self.is_bounded = true;
             self.next = self.blocks.blocks.len();
             self.loaded.clear();
             return Some(Err(error));

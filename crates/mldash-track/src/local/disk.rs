@@ -8,6 +8,8 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+#[cfg(test)]
+use super::bad_disk;
 use super::handles;
 #[cfg(test)]
 use super::power_cut::recording::{Change, record};
@@ -28,6 +30,8 @@ pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
 
 /// Creates a file to write; an error if there is one.
 pub(super) fn create_new(path: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    bad_disk::check(path)?;
     let file = handles::with_room(|| File::create_new(path))?;
     #[cfg(test)]
     record(path, || Change::Create(path.to_owned(), file.metadata()));
@@ -36,6 +40,8 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
 
 /// Creates a file with a unique hidden name in the folder of `path`. It is removed when dropped.
 pub(super) fn create_beside(path: &Path, mode: fs::Permissions) -> io::Result<NamedTempFile> {
+    #[cfg(test)]
+    bad_disk::check(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();
@@ -45,6 +51,12 @@ pub(super) fn create_beside(path: &Path, mode: fs::Permissions) -> io::Result<Na
     #[cfg(test)]
     record(path, || Change::Create(file.path().to_owned(), file.as_file().metadata()));
     Ok(file)
+}
+
+/// Creates a file without a name in `folder`. It is gone once it is closed, also by a kill, and
+/// holds nothing of a recording.
+pub(super) fn scratch_file(folder: &Path) -> io::Result<File> {
+    handles::with_room(|| tempfile::tempfile_in(folder))
 }
 
 /// Renames a file from [`create_beside`] to `path`, replacing the file there.
@@ -59,6 +71,8 @@ pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<(), (NamedTemp
 
 /// Writes all of `bytes` at the end of `file`, which is at `path`.
 pub(super) fn write_all(mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    #[cfg(test)]
+    bad_disk::check(path)?;
     file.write_all(bytes)?;
     let _ = path;
     #[cfg(test)]
@@ -77,6 +91,8 @@ pub(super) fn cut(file: &File, path: &Path, len: u64) -> io::Result<()> {
 
 /// Makes what was written to `file`, which is at `path`, survive a power cut.
 pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    bad_disk::wait(path);
     file.sync_data()?;
     let _ = path;
     #[cfg(test)]
@@ -86,6 +102,8 @@ pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
 
 /// Makes the names in `folder` survive a power cut.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    bad_disk::wait(folder);
     match handles::with_room(|| File::open(folder))?.sync_all() {
         // Some network file systems can't, and need not.
         Err(error)
@@ -100,6 +118,8 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// Makes everything on the file system of `folder` survive a power cut.
 pub(super) fn sync_file_system(folder: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    bad_disk::wait(folder);
     let open = handles::with_room(|| File::open(folder))?;
     rustix::fs::syncfs(&open)?;
     #[cfg(test)]
@@ -109,6 +129,8 @@ pub(super) fn sync_file_system(folder: &Path) -> io::Result<()> {
 
 /// Renames a file or folder.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    bad_disk::check(to)?;
     fs::rename(from, to)?;
     #[cfg(test)]
     record(to, || Change::Rename(from.to_owned(), to.to_owned()));

@@ -5,7 +5,6 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::appender;
 use super::atomic::remove_leftovers;
 use super::damage;
 use super::disk;
@@ -14,7 +13,9 @@ use super::experiment_file::{self, ExperimentNotes};
 use super::handles;
 use super::lock::WriterLock;
 use super::metadata::{TRACK_FILE, TrackInfo, TrackMetadata, folder_of, known_topic};
+use super::recovery::{self, REPAIRED_AT_OPEN_BYTES};
 use super::snapshot::{DATA_FILE, Snapshot};
+use crate::error::one_line;
 use crate::name::{ExperimentName, TrackName};
 use crate::options::LastRun;
 use crate::run::RunNotes;
@@ -29,6 +30,8 @@ pub(crate) struct ExperimentDir {
 #[derive(Debug)]
 pub(crate) struct WriteAccess {
     lock: WriterLock,
+    /// Tracks that a crash left, and that were not repaired since that takes long.
+    unrepaired: Vec<TrackName>,
 }
 
 /// A track found on disk.
@@ -44,6 +47,18 @@ impl WriteAccess {
     /// Fails if the experiment's folder was removed or replaced meanwhile.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         self.lock.check()
+    }
+
+    /// Repairs the tracks that were too large for it when `dir` was opened, but for those that
+    /// `is_done` accepts.
+    pub(crate) fn repair_rest(&self, dir: &ExperimentDir, is_done: impl Fn(&TrackName) -> bool) {
+        for name in self.unrepaired.iter().filter(|name| !is_done(name)) {
+            tracing::info!("sorting what a crash left of track `{name}`");
+            if let Err(error) = dir.repair(name, &mut u64::MAX.clone()) {
+                // It is read all the same, and the next recording tries again.
+                tracing::warn!("{}", one_line(&error));
+            }
+        }
     }
 }
 
@@ -85,25 +100,30 @@ impl ExperimentDir {
         let lock = WriterLock::acquire(&self.path)?;
         self.remove_leftovers()?;
         self.take_over(name, last_run)?;
+        let mut unrepaired = Vec::new();
+        let mut room = REPAIRED_AT_OPEN_BYTES;
         for track in self.found_tracks()? {
-            self.recover(&track)?;
+            // Whoever appends to it knows its topic.
+            let name: Option<TrackName> = track.metadata.topic.parse().ok();
+            if let Some(name) = name.filter(|_| !track.is_guess)
+                && !self.repair(&name, &mut room)?
+            {
+                unrepaired.push(name);
+            }
         }
-        Ok(WriteAccess { lock })
+        Ok(WriteAccess { lock, unrepaired })
     }
 
     /// A track that can't be repaired is reported and left as it is: the others can be recorded.
-    fn recover(&self, track: &FoundTrack) -> Result<(), StoreError> {
-        // Whoever appends to it knows its topic.
-        let Some(name) = track.metadata.topic.parse().ok().filter(|_| !track.is_guess) else {
-            return Ok(());
-        };
-        match appender::recover(self, &name) {
+    /// Returns false if it is too large for `room`.
+    fn repair(&self, name: &TrackName, room: &mut u64) -> Result<bool, StoreError> {
+        match recovery::repair(self, name, room) {
             Err(error) if !error.is_out_of_handles() && !error.is_out_of_space() => {
                 let reason = &error as &dyn std::error::Error;
                 tracing::error!(reason, "track `{name}` can't be used; the others are");
-                Ok(())
+                Ok(true)
             }
-            recovered => recovered,
+            repaired => repaired,
         }
     }
 
@@ -124,7 +144,7 @@ impl ExperimentDir {
     /// Takes the writer's lock, unless somebody holds it.
     pub(crate) fn try_lock(&self) -> Result<Option<WriteAccess>, StoreError> {
         match WriterLock::acquire(&self.path) {
-            Ok(lock) => Ok(Some(WriteAccess { lock })),
+            Ok(lock) => Ok(Some(WriteAccess { lock, unrepaired: Vec::new() })),
             Err(StoreError::Locked { .. }) => Ok(None),
             Err(error) => Err(error),
         }

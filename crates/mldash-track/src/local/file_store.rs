@@ -5,8 +5,9 @@
 //! 1. Once [`FileStore::save`] returns, the file is whole and listed: other processes see it, and
 //!    it survives `kill -9`. Its data is stored under its own id before its line is in the journal.
 //! 2. The journal is folded into `.files_metadata.json` at close, and whenever it has grown to a
-//!    quarter of that file: n files cost in the order of n writes, not n². The Python SDK, which
-//!    does not know the journal, sees a file at the latest when the experiment is closed.
+//!    quarter of that file or to 32 MiB: n files cost in the order of n writes, not n², up to half a
+//!    million files. Folding holds the journal in memory, not the list. The Python SDK, which does
+//!    not know the journal, sees a file at the latest when the experiment is closed.
 //! 3. Folding sets the journal aside, replaces the whole metadata under the SDK's own lock, removes
 //!    the data of files that were saved over, then removes the journal set aside. After a crash in
 //!    between it runs again, and skips what is already listed or no longer has data.
@@ -21,13 +22,15 @@ mod folding;
 mod following;
 mod journal;
 mod listing;
+mod new_list;
+mod newcomers;
 mod rebuilding;
 #[cfg(test)]
 mod tests;
 
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -36,6 +39,7 @@ use sha2::{Digest, Sha256};
 use super::disk;
 use super::error::StoreError;
 use super::file_id;
+use super::file_stamp::FileStamp;
 use super::metadata::{Extra, utc_now};
 use crate::name::{ExperimentName, FilePath};
 #[cfg(feature = "remote")]
@@ -44,6 +48,8 @@ use journal::Journal;
 use listing::KeptListing;
 
 const COPY_BYTES: usize = 256 << 10;
+/// A journal this large is folded, whatever the size of the list: folding holds it in memory.
+const MAX_JOURNAL_BYTES: u64 = 32 << 20;
 
 /// A file of an experiment, as ML-Dash lists it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +129,8 @@ pub(crate) struct FileStore {
     metadata_bytes: AtomicU64,
     kept: Mutex<KeptListing>,
     saved: AtomicU64,
+    /// Bytes of files that were saved, less those that were removed.
+    grown: AtomicI64,
 }
 
 impl FileStore {
@@ -131,12 +139,13 @@ impl FileStore {
         let folder = experiment.join("files");
         Self {
             journal: Mutex::new(Journal::new(&folder)),
+            metadata_bytes: FileStamp::of(&folder.join(folding::METADATA_FILE)).bytes().into(),
             folder,
             experiment_id: format!("{}/{name}", name.project()),
             folding: Mutex::default(),
-            metadata_bytes: AtomicU64::default(),
             kept: Mutex::default(),
             saved: AtomicU64::default(),
+            grown: AtomicI64::default(),
         }
     }
 
@@ -178,11 +187,12 @@ impl FileStore {
         let saved = put(&data_folder.join(place.filename()))
             .map(|(size_bytes, checksum)| self.describe(id, place, about, size_bytes, checksum))
             .and_then(|info| Ok(self.journal.lock().append(&info)?.then_some(info)));
-        if !matches!(saved, Ok(Some(_))) {
+        if let Ok(Some(info)) = &saved {
+            self.saved.fetch_add(1, Ordering::Relaxed);
+            self.grown.fetch_add(info.size_bytes.cast_signed(), Ordering::Relaxed);
+        } else {
             // Half a file under an unlisted id is useless.
             let _ = disk::remove_tree(&data_folder);
-        } else {
-            self.saved.fetch_add(1, Ordering::Relaxed);
         }
         saved
     }
@@ -255,21 +265,37 @@ impl FileStore {
         Ok(self.folder.join(place).join(&info.id))
     }
 
+    /// How many bytes were added: the data of files that were saved, less that of those that were
+    /// removed, and their lists.
+    #[cfg(feature = "remote")]
+    pub(crate) fn grown_bytes(&self) -> i64 {
+        let lists = self.journal.lock().bytes() + self.metadata_bytes.load(Ordering::Relaxed);
+        self.grown.load(Ordering::Relaxed).saturating_add_unsigned(lists)
+    }
+
+    fn note_removed(&self, file: &FileInfo) {
+        self.grown.fetch_sub(file.size_bytes.cast_signed(), Ordering::Relaxed);
+    }
+
     /// Returns true if the journal is large enough for a fold.
     pub(crate) fn is_fold_due(&self) -> bool {
         let waiting = self.journal.lock().bytes();
-        waiting > 0 && waiting.saturating_mul(4) >= self.metadata_bytes.load(Ordering::Relaxed)
+        let listed = self.metadata_bytes.load(Ordering::Relaxed);
+        waiting >= MAX_JOURNAL_BYTES || (waiting > 0 && waiting.saturating_mul(4) >= listed)
     }
 
     /// Accepts no more files, lists all saved ones, and makes them survive a power cut. Returns
     /// their number.
     pub(crate) fn close(&self) -> Result<u64, StoreError> {
         self.journal.lock().close();
-        self.fold()?;
-        let saved = self.saved.swap(0, Ordering::Relaxed);
+        // Files that could not be listed are in the journal, and safe with it.
+        let folded = self.fold();
+        let saved = self.saved.load(Ordering::Relaxed);
         if saved > 0 {
             disk::sync_file_system(&self.folder).map_err(StoreError::io("sync", &self.folder))?;
         }
+        folded?;
+        self.saved.store(0, Ordering::Relaxed);
         Ok(saved)
     }
 }

@@ -347,7 +347,8 @@ fn carried_over(old: &Arc<DataFile>, taken: Prefix, new: &File) -> Result<Prefix
     let mut new = BufReader::with_capacity(CHUNK_BYTES, new);
     new.rewind().map_err(read())?;
     let mut theirs = Vec::new();
-    tidy::for_each_line(&Snapshot::of(old.clone())?, end, &old.path, |_, line| {
+    let rows = Snapshot::of(old.clone())?.cursor(f64::NEG_INFINITY, end);
+    tidy::for_each_line(rows, &old.path, |_, line| {
         theirs.resize(line.len() + 1, 0);
         let is_same = match new.read_exact(&mut theirs) {
             Ok(()) => theirs.strip_suffix(b"\n") == Some(line),

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -18,6 +18,8 @@ use rustix::process::{Resource, getrlimit};
 const SHARE: u64 = 2;
 /// The minimum and maximum number of files kept open.
 const KEPT: std::ops::RangeInclusive<u64> = 4..=4_096;
+/// How much of a file's end is compared to know it again.
+const END_BYTES: u64 = 4096;
 
 /// Files that are open, or were until their owner dropped them.
 static OPEN: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
@@ -29,13 +31,15 @@ static USES: AtomicU64 = AtomicU64::new(0);
 pub(super) struct KeptFile {
     path: PathBuf,
     options: OpenOptions,
-    identity: Identity,
+    identity: Mutex<Identity>,
     slot: Arc<Slot>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Slot {
     file: Mutex<Option<Arc<File>>>,
+    /// How the file ended when it was closed.
+    left: Mutex<Option<End>>,
     last_use: AtomicU64,
 }
 
@@ -48,16 +52,24 @@ pub(super) struct Identity {
     created: Option<SystemTime>,
 }
 
+/// The end of a file, to know it again where inodes change: some network file systems give a file
+/// another one when it is looked up again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct End {
+    len: u64,
+    crc: u32,
+}
+
 impl KeptFile {
-    /// Keeps `file`, which was opened at `path`. `options` reopen it and must not create another
-    /// one.
+    /// Keeps `file`, which was opened at `path`. `options` reopen it to read and to write, and must
+    /// not create another one.
     ///
     /// # Errors
     /// Returns the operating system's error.
     pub(super) fn of(file: File, path: &Path, options: &OpenOptions) -> io::Result<Self> {
         let identity = Identity::of(&file)?;
-        let slot = Arc::new(Slot { file: Mutex::default(), last_use: AtomicU64::new(0) });
-        let kept = Self { path: path.to_owned(), options: options.clone(), identity, slot };
+        let (path, options) = (path.to_owned(), options.clone());
+        let kept = Self { path, options, identity: Mutex::new(identity), slot: Arc::default() };
         kept.keep(Arc::new(file));
         Ok(kept)
     }
@@ -74,9 +86,14 @@ impl KeptFile {
             return Ok(file);
         }
         let file = Arc::new(with_room(|| self.options.open(&self.path))?);
-        if Identity::of(&file)? != self.identity {
-            let reason = "another file has taken its place";
-            return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+        let found = Identity::of(&file)?;
+        if found != *self.identity.lock() {
+            let left = *self.slot.left.lock();
+            if !left.is_some_and(|left| left.is_in(&file)) {
+                let reason = "another file has taken its place";
+                return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+            }
+            *self.identity.lock() = found;
         }
         self.keep(file.clone());
         Ok(file)
@@ -87,7 +104,7 @@ impl KeptFile {
     /// # Errors
     /// Returns the operating system's error.
     pub(super) fn is(&self, file: &File) -> io::Result<bool> {
-        Ok(Identity::of(file)? == self.identity)
+        Ok(Identity::of(file)? == *self.identity.lock())
     }
 
     /// Returns true if the file is still at its path.
@@ -96,11 +113,11 @@ impl KeptFile {
     /// Returns the operating system's error.
     pub(super) fn is_in_place(&self) -> io::Result<bool> {
         let found = match fs::metadata(&self.path) {
-            Ok(found) if Identity::from(&found) == self.identity => return Ok(true),
+            Ok(found) if Identity::from(&found) == *self.identity.lock() => return Ok(true),
             Err(error) if is_absent(&error) => return Ok(false),
             found => found?,
         };
-        // Some network file systems give a file another inode when it is looked up again.
+        // It may have another inode.
         match self.get().and_then(|file| file.metadata()) {
             Ok(held) => Ok(state(&held) == state(&found)),
             Err(error) if is_absent(&error) => Ok(false),
@@ -124,6 +141,39 @@ impl Slot {
     fn note_use(&self) {
         self.last_use.store(USES.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
     }
+
+    fn close(&self) {
+        // Whoever uses the file now has their own handle.
+        if let Some(file) = self.file.lock().take() {
+            *self.left.lock() = End::of(&file).ok();
+        }
+    }
+}
+
+impl End {
+    fn of(file: &File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        Ok(Self { len, crc: crc_before(file, len)? })
+    }
+
+    /// Returns true if `file` has the same bytes there, whatever was appended since.
+    fn is_in(self, file: &File) -> bool {
+        match file.metadata() {
+            Ok(found) if self.len == 0 => found.len() == 0,
+            Ok(found) if found.len() >= self.len => {
+                crc_before(file, self.len).is_ok_and(|crc| crc == self.crc)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The CRC of what is in `file` before `end`, up to [`END_BYTES`].
+fn crc_before(file: &File, end: u64) -> io::Result<u32> {
+    let len = END_BYTES.min(end);
+    let mut bytes = vec![0; len as usize];
+    file.read_exact_at(&mut bytes, end - len)?;
+    Ok(crc32fast::hash(&bytes))
 }
 
 impl Identity {
@@ -206,8 +256,7 @@ fn close_down_to(open: &mut Vec<Weak<Slot>>, count: usize) {
     });
     let surplus = open.len() - count;
     for slot in open.drain(..surplus).filter_map(|slot| slot.upgrade()) {
-        // Whoever uses it now has their own handle.
-        slot.file.lock().take();
+        slot.close();
     }
 }
 
@@ -229,7 +278,7 @@ mod tests {
     }
 
     fn close(file: &KeptFile) {
-        file.slot.file.lock().take();
+        file.slot.close();
     }
 
     #[test]
@@ -257,6 +306,34 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(file.get().unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "and none is made");
+    }
+
+    #[test]
+    fn a_file_that_has_another_inode_when_it_is_looked_up_again_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data");
+        let file = appended(&path);
+        (&*file.get().unwrap()).write_all(&[7; 10_000]).unwrap();
+        for appended in ["", "by another program"] {
+            close(&file);
+            // What such a file system does is done by a copy here.
+            let copy = folder.path().join("copy");
+            fs::copy(&path, &copy).unwrap();
+            OpenOptions::new()
+                .append(true)
+                .open(&copy)
+                .unwrap()
+                .write_all(appended.as_bytes())
+                .unwrap();
+            fs::rename(&copy, &path).unwrap();
+            assert!(file.is_in_place().unwrap(), "{appended}");
+            (&*file.get().unwrap()).write_all(b"ours").unwrap();
+        }
+        assert!(fs::read(&path).unwrap().ends_with(b"oursby another programours"));
+        close(&file);
+        fs::write(folder.path().join("other"), [8; 20_000]).unwrap();
+        fs::rename(folder.path().join("other"), &path).unwrap();
+        assert!(!file.is_in_place().unwrap());
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) struct Index {
     blocks: Vec<Block>,
     columns: BTreeSet<Column>,
     end: u64,
+    /// Whether the last block takes no more lines, whatever its size.
+    is_block_ended: bool,
 }
 
 impl Index {
@@ -55,7 +57,7 @@ impl Index {
             }
             end = end.checked_add(block.len)?;
         }
-        Some(Self { blocks, columns, end })
+        Some(Self { blocks, columns, end, is_block_ended: false })
     }
 
     /// An empty index that starts at `offset` in a file, which must be a line end.
@@ -100,6 +102,11 @@ impl Index {
     pub(super) fn is_tidy(&self) -> bool {
         self.blocks.iter().all(|b| b.ascending && b.bad == 0)
             && self.blocks.windows(2).all(|pair| pair[0].max < pair[1].min)
+    }
+
+    /// Begins another block with the next line.
+    pub(super) fn start_block(&mut self) {
+        self.is_block_ended = true;
     }
 
     /// Adds the next line, given without its end. Ignores blank lines.
@@ -156,7 +163,8 @@ impl Index {
 
     /// The block for the next line.
     fn open_block(&mut self) -> &mut Block {
-        if self.blocks.last().is_none_or(|b| b.len >= BLOCK_BYTES) {
+        if self.blocks.last().is_none_or(|b| b.len >= BLOCK_BYTES || self.is_block_ended) {
+            self.is_block_ended = false;
             self.blocks.push(Block {
                 offset: self.end,
                 len: 0,

@@ -1,7 +1,7 @@
 //! A power cut after every single change that the store makes to the disk. What was synced is read
 //! afterwards, whatever became of the rest, and recording goes on.
 
-pub(super) mod recording;
+pub(crate) mod recording;
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use fastrand::Rng;
 
 use crate::fields;
 use crate::{
-    Experiment, ExperimentNotes, Options, Query, RowSchema, TrackError, TrackNotes, Value,
+    ColumnType, Experiment, ExperimentNotes, Options, Query, RowSchema, TrackError, TrackNotes,
+    Value,
 };
 use recording::{Disk, Left, Step, any_of};
 
@@ -25,6 +26,8 @@ const FILE: &str = "frames/1.png";
 struct Promised {
     rows: BTreeMap<&'static str, Vec<f64>>,
     description: Option<&'static str>,
+    /// Declared columns of the arm.
+    columns: Vec<&'static str>,
     file: bool,
 }
 
@@ -43,6 +46,18 @@ impl Work {
             self.exp.tracks(track).append(fields! { "v": ts * 2.0 }, *ts).unwrap();
             self.appended.rows.entry(track).or_default().push(*ts);
         }
+    }
+
+    fn declare(&mut self, column: &'static str, ts: f64) {
+        let schema = RowSchema::new("/arm").column(column, ColumnType::Int);
+        let arm = self.exp.tracks(ARM).with_schema(schema);
+        arm.append(fields! { "v": ts * 2.0 }, ts).unwrap();
+        self.appended.rows.entry(ARM).or_default().push(ts);
+        self.appended.columns.push(column);
+    }
+
+    fn describe(&self) {
+        self.exp.shared.describe_tracks().unwrap();
     }
 
     fn flush(&self) {
@@ -85,12 +100,12 @@ fn record() -> (Vec<Promised>, Vec<Step>, PathBuf) {
     let mut work =
         Work { root: root.clone(), exp, appended: Promised::default(), promised: Vec::new() };
     work.promise();
-    let schema = RowSchema::new("/arm");
-    work.exp.tracks(ARM).with_schema(schema).annotate(TrackNotes::default()).unwrap();
+    work.exp.tracks(ARM).annotate(TrackNotes::default()).unwrap();
     work.append(POSE, &[1.0, 2.0]);
-    work.append(ARM, &[1.0]);
+    work.declare("first", 1.0);
     work.flush();
     work.sync();
+    work.describe();
     work.append(POSE, &[3.0, 4.0]);
     work.flush();
     let description = Some("first");
@@ -103,7 +118,8 @@ fn record() -> (Vec<Promised>, Vec<Step>, PathBuf) {
     work.promised.push(Promised { description, ..work.promised[1].clone() });
     recording::promise(&root, 2);
     work.appended.description = description;
-    work.append(ARM, &[0.5, 2.0]);
+    work.append(ARM, &[0.5]);
+    work.declare("second", 2.0);
     work.flush();
     work.sync();
     work.exp.files("frames").save_bytes(b"a picture", "1.png").unwrap();
@@ -112,7 +128,9 @@ fn record() -> (Vec<Promised>, Vec<Step>, PathBuf) {
     // Sorted, merged, and another run behind it.
     work.reopen();
     work.append(POSE, &[4.5, 6.0]);
-    work.exp.shared.describe_tracks();
+    work.flush();
+    work.describe();
+    work.declare("third", 4.0);
     work.append("late", &[7.0]);
     work.flush();
     work.sync();
@@ -148,6 +166,11 @@ fn check(root: &Path, promised: &Promised, what: &str) {
         let right =
             rows.iter().all(|row| row.fields.get("v") == Some(&Value::F64(row.ts.as_secs() * 2.0)));
         assert!(right, "{what}: {topic} has rows that were never appended: {rows:?}");
+    }
+    if !promised.columns.is_empty() {
+        let columns = exp.tracks(ARM).columns().unwrap().unwrap();
+        let is_there = |column: &&str| columns.iter().any(|there| there == column);
+        assert!(promised.columns.iter().all(is_there), "{what}: {columns:?}");
     }
     if promised.description.is_some() {
         let description = exp.notes().unwrap().description;

@@ -97,7 +97,8 @@ impl Snapshot {
         Lookup::new(self.data.clone(), self.blocks(), start, end)
     }
 
-    fn blocks(&self) -> impl Iterator<Item = Block> {
+    /// The blocks in file order.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = Block> {
         self.index.blocks().iter().copied().chain(self.unended)
     }
 
@@ -113,11 +114,6 @@ impl Snapshot {
         cuts.dedup();
         cuts.retain(|cut| *cut > start);
         cuts
-    }
-
-    /// The index of the whole lines.
-    pub(super) fn index(&self) -> &Index {
-        &self.index
     }
 
     /// Number of rows; several rows of one time count once.

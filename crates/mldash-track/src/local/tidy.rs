@@ -1,44 +1,44 @@
-//! Rewrites a track's file atomically: sorted by time, one line per time.
+//! Rewrites a track's file atomically: sorted by time, one line per time. Memory is bounded, in
+//! whatever order rows came (`merging`).
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::atomic::{Durable, Replacement};
+use super::cursor::Cursor;
 use super::disk;
 use super::error::StoreError;
-use super::handles;
 use super::index::Index;
-use super::snapshot::{DATA_FILE, Snapshot};
+use super::snapshot::DataFile;
 use crate::json::{Columns, JsonWriter, NonFinite, RowParser, scan_row};
 use crate::row::{TIMESTAMP_COLUMN, Timestamp};
 
 /// Lines that are not rows are kept here.
 const BAD_LINES_FILE: &str = "data.jsonl.bad";
 
-/// Rewrites the data file in `folder` sorted and merged. Returns the index of the new file.
-pub(super) fn rewrite(folder: &Path) -> Result<Index, StoreError> {
-    let path = folder.join(DATA_FILE);
-    let Some(snapshot) = Snapshot::open(folder)? else {
-        return Ok(Index::default());
-    };
-    if snapshot.index().bad_lines() > 0 {
-        keep_bad_lines(folder, &path, snapshot.index())?;
+/// Rewrites the data file, all of which `index` covers, sorted and merged. Returns the index of the
+/// new file.
+pub(super) fn rewrite(data: Arc<DataFile>, index: &Index) -> Result<Index, StoreError> {
+    let path = data.path.clone();
+    if index.bad_lines() > 0 {
+        keep_bad_lines(&data, index)?;
     }
-    let index = write_sorted(&snapshot, &path)?;
-    tracing::debug!(path = %path.display(), rows = index.rows(), "sorted and merged");
-    Ok(index)
+    let (blocks, all) = (index.blocks().iter().copied(), f64::INFINITY);
+    let tidy = write_sorted(Cursor::new(data, blocks, -all, all), index, &path)?;
+    tracing::debug!(path = %path.display(), rows = tidy.rows(), "sorted and merged");
+    Ok(tidy)
 }
 
 /// Replaces the file at `path`. If this fails, the original is untouched.
-fn write_sorted(snapshot: &Snapshot, path: &Path) -> Result<Index, StoreError> {
+fn write_sorted(rows: Cursor, before: &Index, path: &Path) -> Result<Index, StoreError> {
     let file = Replacement::of(path).map_err(StoreError::io("replace", path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let mut index = Index::default();
-    snapshot.index().columns().iter().for_each(|column| index.push_column(column));
-    for_each_line(snapshot, f64::INFINITY, path, |ts, line| {
+    before.columns().iter().for_each(|column| index.push_column(column));
+    for_each_line(rows, path, |ts, line| {
         out.write_all(line)
             .and_then(|()| out.write_all(b"\n"))
             .map_err(StoreError::io("replace", path))?;
@@ -52,16 +52,15 @@ fn write_sorted(snapshot: &Snapshot, path: &Path) -> Result<Index, StoreError> {
     Ok(index)
 }
 
-/// Calls back for the rows up to `end`, inclusive, as the lines of a tidy file. Errors name `path`.
+/// Calls back for the rows as the lines of a tidy file. Errors name `path`.
 pub(super) fn for_each_line(
-    snapshot: &Snapshot,
-    end: f64,
+    rows: Cursor,
     path: &Path,
     mut each: impl FnMut(Timestamp, &[u8]) -> Result<ControlFlow<()>, StoreError>,
 ) -> Result<(), StoreError> {
     let mut parser = RowParser::default();
     let mut merged = Vec::new();
-    for raw in snapshot.cursor(f64::NEG_INFINITY, end) {
+    for raw in rows {
         let raw = raw?;
         merged.clear();
         let line = match raw.single_line() {
@@ -82,14 +81,13 @@ pub(super) fn for_each_line(
     Ok(())
 }
 
-fn keep_bad_lines(folder: &Path, data_path: &Path, index: &Index) -> Result<(), StoreError> {
-    let data =
-        handles::with_room(|| File::open(data_path)).map_err(StoreError::io("open", data_path))?;
-    let path = folder.join(BAD_LINES_FILE);
+fn keep_bad_lines(data: &DataFile, index: &Index) -> Result<(), StoreError> {
+    let DataFile { file, path: data_path } = data;
+    let path = data_path.with_file_name(BAD_LINES_FILE);
     let kept = disk::open_to_append(&path).map_err(StoreError::io("open", &path))?;
     for block in index.blocks().iter().filter(|b| b.bad > 0) {
         let mut bytes = vec![0; block.len as usize];
-        data.read_exact_at(&mut bytes, block.offset).map_err(StoreError::io("read", data_path))?;
+        file.read_exact_at(&mut bytes, block.offset).map_err(StoreError::io("read", data_path))?;
         let lines = bytes.split_inclusive(|b| *b == b'\n');
         for line in lines.filter(|l| !l.trim_ascii().is_empty() && scan_row(l, |_| {}).is_err()) {
             disk::write_all(&kept, &path, line).map_err(StoreError::io("append to", &path))?;
@@ -97,7 +95,7 @@ fn keep_bad_lines(folder: &Path, data_path: &Path, index: &Index) -> Result<(), 
     }
     // Before the rewrite that leaves them out.
     disk::sync(&kept, &path)
-        .and_then(|()| disk::sync_folder(folder))
+        .and_then(|()| disk::sync_folder(path.parent().unwrap_or(&path)))
         .map_err(StoreError::io("sync", &path))?;
     tracing::warn!(lines = index.bad_lines(), kept_in = %path.display(),
         "lines that are not rows were taken out of {}", data_path.display());

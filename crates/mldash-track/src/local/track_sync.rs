@@ -11,11 +11,18 @@ use parking_lot::Mutex;
 use super::disk;
 use super::error::StoreError;
 use super::handles;
+use super::index::Index;
 use super::metadata::{TRACK_FILE, TrackMetadata};
+use super::{index_file, schema_file};
+use crate::row::TrackSchema;
 
 /// How often `metadata.json` is brought up to date while recording. Readers count rows themselves;
 /// this is for the SDK.
 const METADATA_EVERY: Duration = Duration::from_secs(10);
+/// The stored index is brought up to date once it lacks this much of the data file …
+const INDEX_EVERY_BYTES: u64 = if cfg!(test) { 100 } else { 16 << 20 };
+/// … and this part of what it covers: after a kill, no more has to be read again.
+const INDEX_EVERY_PART: u64 = 16;
 
 /// What a power cut would cost of a track.
 #[derive(Clone, Copy, Debug)]
@@ -24,28 +31,43 @@ pub(super) struct Unsynced {
     pub(super) rows: bool,
     /// The names of the track's folder and its files.
     pub(super) names: bool,
+    /// Declared columns.
+    pub(super) schema: bool,
 }
 
 /// What to make safe from a power cut.
 #[derive(Debug)]
 pub(crate) struct SyncWork {
+    /// The declarations of the rows, which are made safe before these.
+    pub(super) schema: Option<SchemaVersion>,
     pub(super) data: Option<(Arc<File>, PathBuf)>,
     /// The track's folder, if names in it or its own are new.
     pub(super) names: Option<PathBuf>,
+}
+
+/// A version of `.schema.json` to save.
+#[derive(Debug)]
+pub(super) struct SchemaVersion {
+    pub(super) folder: PathBuf,
+    pub(super) topic: String,
+    pub(super) schema: TrackSchema,
+}
+
+/// A version of `.index.json` to save.
+#[derive(Debug)]
+pub(crate) struct IndexVersion {
+    pub(super) folder: PathBuf,
+    pub(super) topic: String,
+    pub(super) data: Arc<File>,
+    pub(super) index: Index,
 }
 
 /// A track's `metadata.json`, written by several threads.
 #[derive(Debug)]
 pub(super) struct MetadataFile {
     folder: PathBuf,
-    state: Mutex<FileState>,
-}
-
-#[derive(Debug, Default)]
-struct FileState {
     /// The number of the version that was saved last.
-    saved: u64,
-    is_failing: bool,
+    saved: Mutex<u64>,
 }
 
 /// A version of `metadata.json` to save.
@@ -60,6 +82,9 @@ pub(crate) struct MetadataVersion {
 impl SyncWork {
     /// Waits for the disk.
     pub(crate) fn run(&self) -> Result<(), StoreError> {
+        if let Some(SchemaVersion { folder, topic, schema }) = &self.schema {
+            schema_file::save(folder, topic, schema)?;
+        }
         if let Some((data, path)) = &self.data {
             disk::sync(data, path).map_err(StoreError::io("sync", path))?;
         }
@@ -70,35 +95,39 @@ impl SyncWork {
     }
 }
 
+impl SyncWork {
+    /// Returns true if nothing is to be done.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.schema.is_none() && self.data.is_none() && self.names.is_none()
+    }
+}
+
+impl IndexVersion {
+    /// Saves this version. The index only helps whoever opens the track next.
+    pub(crate) fn save(&self) -> Result<(), StoreError> {
+        index_file::save(&self.folder, Some(self.topic.clone()), &self.data, &self.index)
+    }
+}
+
+/// Returns true if an index that covers `saved` bytes is to be brought up to date with one that
+/// covers `end`.
+pub(super) fn is_index_due(saved: u64, end: u64) -> bool {
+    end.saturating_sub(saved) >= INDEX_EVERY_BYTES.max(saved / INDEX_EVERY_PART)
+}
+
 impl MetadataFile {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), state: Mutex::default() }
+        Self { folder: folder.to_owned(), saved: Mutex::default() }
     }
 }
 
 impl MetadataVersion {
     /// Saves this version, unless a later one is saved already.
-    pub(super) fn save(&self) -> Result<(), StoreError> {
-        self.save_into(&mut self.file.state.lock())
-    }
-
-    /// Like [`save`](Self::save), but only logs a failure: rows don't depend on the file.
-    pub(crate) fn save_if_possible(&self) {
-        let mut state = self.file.state.lock();
-        let saved = self.save_into(&mut state);
-        if let Err(error) = &saved
-            && !state.is_failing
-        {
-            let error = error as &dyn std::error::Error;
-            tracing::warn!(error, "what metadata.json says of the track is not up to date");
-        }
-        state.is_failing = saved.is_err();
-    }
-
-    fn save_into(&self, state: &mut FileState) -> Result<(), StoreError> {
-        if state.saved < self.number {
+    pub(crate) fn save(&self) -> Result<(), StoreError> {
+        let mut saved = self.file.saved.lock();
+        if *saved < self.number {
             self.metadata.save(&self.file.folder)?;
-            state.saved = self.number;
+            *saved = self.number;
         }
         Ok(())
     }

@@ -110,8 +110,10 @@ impl Remote {
         self
     }
 
-    /// Limits the local store, all its experiments together, to this many bytes. Measured every few
-    /// seconds.
+    /// Limits the local store, all its experiments together, to this many bytes. What is recorded
+    /// here is looked at every 5 s. What other programs write or remove is seen when the store is
+    /// counted: every 5 s, or for a store that takes long to count after a hundred times as long
+    /// (twenty times while it is full).
     pub fn max_local(mut self, bytes: u64, when_full: WhenLocalFull) -> Self {
         self.max_local = Some((bytes, when_full));
         self

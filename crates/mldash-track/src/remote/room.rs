@@ -3,6 +3,7 @@
 
 mod removal;
 mod server_copy;
+mod usage;
 
 use std::collections::HashMap;
 use std::io;
@@ -12,17 +13,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub(super) use self::removal::remove_synced;
-use self::removal::{Usage, remove_synced_files};
+use self::removal::remove_synced_files;
 pub(super) use self::server_copy::Patience;
+use self::usage::{LOOK_EVERY, Measured, Usage};
 use super::options::{Remote, WhenLocalFull};
+use crate::complaint::Complaint;
 use crate::error::one_line;
 use crate::local::ExperimentDir;
 use crate::name::ExperimentName;
 use crate::repeating::Repeating;
 use crate::state::ExperimentState;
 
-/// How often the store is measured.
-const MEASURE_EVERY: Duration = Duration::from_secs(5);
 /// How long to leave an experiment alone whose copy on the server could not be confirmed.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
@@ -48,6 +49,9 @@ struct Keeper {
     shared: Arc<ExperimentState>,
     settings: CapSettings,
     ended: Arc<AtomicBool>,
+    /// `None` until the store is counted for the first time.
+    measured: Option<Measured>,
+    complaint: Complaint,
     /// Experiments whose copy on the server could not be confirmed, and when to ask again.
     unconfirmed: HashMap<ExperimentName, Instant>,
 }
@@ -55,19 +59,28 @@ struct Keeper {
 impl LocalCap {
     pub(crate) fn start(shared: Arc<ExperimentState>, settings: CapSettings) -> io::Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
-        let mut keeper =
-            Keeper { shared, settings, ended: ended.clone(), unconfirmed: HashMap::new() };
-        // The server may take long to answer, and recording does not wait for that.
-        let first = if keeper.measure_first() { MEASURE_EVERY } else { Duration::ZERO };
+        let mut keeper = Keeper {
+            shared,
+            settings,
+            ended: ended.clone(),
+            measured: None,
+            complaint: Complaint::new(
+                "can't count what is in the store",
+                "what is recorded is added to the last count",
+                "the store can be counted again",
+            ),
+            unconfirmed: HashMap::new(),
+        };
+        // Counting may take long, and so may the server's answer: recording waits for neither.
         let enforce = move || keeper.enforce();
-        let measuring = Repeating::start_after("local-cap", first, MEASURE_EVERY, enforce)?;
+        let measuring = Repeating::start_after("local-cap", Duration::ZERO, LOOK_EVERY, enforce)?;
         Ok(Self { ended, _measuring: measuring })
     }
 }
 
 impl Drop for LocalCap {
     fn drop(&mut self) {
-        // Ends a comparison that is under way; the thread ends after it.
+        // Ends a count or a comparison that is under way; the thread ends after it.
         self.ended.store(true, Ordering::Relaxed);
     }
 }
@@ -77,52 +90,71 @@ impl Keeper {
         self.shared.dir.root(&self.shared.name)
     }
 
-    /// Measures the store before anything is recorded. Returns false if something may have to be
-    /// removed first.
-    fn measure_first(&self) -> bool {
-        let used = Usage::of(self.root());
-        if let Ok(usage) = &used
-            && self.may_make_room(usage)
-        {
-            return false;
-        }
-        self.note(used.map(|usage| usage.bytes));
-        true
-    }
-
     /// Makes room if that is allowed. Stops the recording if that does not help.
     fn enforce(&mut self) {
-        let used = Usage::of(self.root()).and_then(|usage| {
-            if !self.may_make_room(&usage) {
-                return Ok(usage.bytes);
+        self.measure_if_due();
+        let bytes = self.bytes();
+        let is_uploaded = self.measured.as_ref().is_some_and(|m| !m.uploaded().is_empty());
+        let may_make_room = is_uploaded && self.settings.when_full == WhenLocalFull::DropSynced;
+        if let Some(bytes) = bytes.filter(|bytes| *bytes > self.settings.max_bytes)
+            && may_make_room
+        {
+            self.make_room(bytes - self.settings.max_bytes);
+        }
+        self.note();
+    }
+
+    /// The size of the store, once it has been counted.
+    fn bytes(&self) -> Option<u64> {
+        self.measured.as_ref().map(|measured| measured.bytes(self.shared.grown_bytes()))
+    }
+
+    fn note(&self) {
+        if let Some(bytes) = self.bytes() {
+            self.shared.note_local_use(bytes, self.settings.max_bytes);
+        }
+    }
+
+    fn measure_if_due(&mut self) {
+        let now = Instant::now();
+        let is_full = self.shared.check_room().is_err();
+        if self.measured.as_ref().is_some_and(|measured| !measured.is_old(now, is_full)) {
+            return;
+        }
+        let grown = self.shared.grown_bytes();
+        // Counting may take minutes, and the recording goes on meanwhile.
+        let goes_on = || {
+            self.note();
+            !self.ended.load(Ordering::Relaxed)
+        };
+        match Usage::of(self.root(), &goes_on) {
+            Ok(Some(usage)) => {
+                self.measured = Some(Measured::new(usage, grown, now));
+                self.complaint.note(None);
             }
-            self.make_room(&usage);
-            Ok(Usage::of(self.root())?.bytes)
-        });
-        self.note(used);
-    }
-
-    fn may_make_room(&self, usage: &Usage) -> bool {
-        usage.bytes > self.settings.max_bytes
-            && self.settings.when_full == WhenLocalFull::DropSynced
-            && !usage.uploaded.is_empty()
-    }
-
-    fn note(&self, used: io::Result<u64>) {
-        match used {
-            Ok(used_bytes) => self.shared.note_local_use(used_bytes, self.settings.max_bytes),
-            Err(error) => tracing::warn!("can't measure {}: {error}", self.root().display()),
+            Ok(None) => {}
+            Err(error) => {
+                let root = self.root().display();
+                let reason = format!("{root}: {error}");
+                self.complaint.note(Some(&reason));
+            }
         }
     }
 
-    fn make_room(&mut self, usage: &Usage) {
-        let mut surplus = usage.bytes - self.settings.max_bytes;
+    fn make_room(&mut self, mut surplus: u64) {
         let own = self.shared.name.clone();
-        let others = usage.uploaded.iter().map(|uploaded| &uploaded.name);
-        for name in others.filter(|name| **name != own) {
-            surplus = surplus.saturating_sub(self.remove_from(name, surplus));
+        let uploaded = self.measured.iter().flat_map(Measured::uploaded);
+        let mut names: Vec<ExperimentName> =
+            uploaded.map(|uploaded| uploaded.name.clone()).filter(|name| *name != own).collect();
+        names.push(own.clone());
+        for name in names {
+            let removed = self.remove_from(&name, surplus);
+            surplus = surplus.saturating_sub(removed);
+            // What goes of its own files, the recording knows itself.
+            if let Some(measured) = self.measured.as_mut().filter(|_| name != own) {
+                measured.note_removed(removed);
+            }
         }
-        self.remove_from(&own, surplus);
     }
 
     /// Removes what the server has of an experiment, if there is a surplus. Returns the bytes freed.

@@ -1,6 +1,5 @@
 //! Updates the list of all files.
 
-use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,8 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::journal::read_aside;
+use super::new_list::NewList;
+use super::newcomers::Newcomers;
 use super::{FileInfo, FileStore};
 use crate::local::damage;
 use crate::local::disk;
@@ -16,7 +17,7 @@ use crate::local::error::StoreError;
 use crate::local::handles;
 use crate::local::metadata::{Extra, load_json, save_json, utc_now};
 
-const METADATA_FILE: &str = ".files_metadata.json";
+pub(super) const METADATA_FILE: &str = ".files_metadata.json";
 /// The Python SDK holds this lock while it rewrites the metadata.
 const LOCK_FILE: &str = ".files_metadata.lock";
 
@@ -42,22 +43,22 @@ impl FileStore {
     pub(crate) fn change(
         &self,
         wanted: impl Fn(&FileInfo) -> bool,
-        mut change: impl FnMut(&mut FileInfo),
+        change: impl Fn(&mut FileInfo),
     ) -> Result<Vec<FileInfo>, StoreError> {
         let _one_at_a_time = self.folding.lock();
         self.fold_waiting()?;
         if !self.metadata_path().exists() {
             return Ok(Vec::new());
         }
-        self.update(|files| {
-            let changed = files.iter_mut().filter(|f| f.deleted_at.is_none() && wanted(f));
-            let changed = changed.map(|file| {
-                change(file);
+        let change = |changed: &mut Vec<FileInfo>, mut file: FileInfo| {
+            if file.deleted_at.is_none() && wanted(&file) {
+                change(&mut file);
                 file.updated_at = Some(utc_now());
-                file.clone()
-            });
-            changed.collect()
-        })
+                changed.push(file.clone());
+            }
+            Some(file)
+        };
+        self.rewrite(|| Ok(Vec::new()), change, |_| Vec::new())
     }
 
     /// Removes the files that `unwanted` accepts from the list and deletes their data. Returns the
@@ -68,8 +69,14 @@ impl FileStore {
         if !self.metadata_path().exists() {
             return Ok(0);
         }
-        let gone =
-            self.update(|files| files.extract_if(.., |file| unwanted(file)).collect::<Vec<_>>())?;
+        let take_out = |gone: &mut Vec<FileInfo>, file: FileInfo| {
+            if !unwanted(&file) {
+                return Some(file);
+            }
+            gone.push(file);
+            None
+        };
+        let gone = self.rewrite(|| Ok(Vec::new()), take_out, |_| Vec::new())?;
         let mut removed_bytes = 0;
         for file in gone {
             let folder = self.data_folder(&file)?;
@@ -77,7 +84,10 @@ impl FileStore {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(StoreError::io("remove", &folder)(error));
                 }
-                _ => removed_bytes += file.size_bytes,
+                _ => {
+                    removed_bytes += file.size_bytes;
+                    self.note_removed(&file);
+                }
             }
         }
         Ok(removed_bytes)
@@ -100,59 +110,54 @@ impl FileStore {
     }
 
     fn fold_aside(&self) -> Result<(), StoreError> {
-        let aside = read_aside(&self.folder)?;
-        let replaced = self.update(|files| self.take_in(files, aside))?;
+        let taken = || Ok(Newcomers::new(read_aside(&self.folder)?, |file| self.has_data(file)));
+        let replaced = self.rewrite(taken, Newcomers::meet, Newcomers::rest)?.gave_way;
         if !replaced.is_empty() {
             // Otherwise a power cut could take both the old data and the new.
             disk::sync_file_system(&self.folder).map_err(StoreError::io("sync", &self.folder))?;
         }
-        for path in replaced.iter().filter_map(|file| self.data_path(file).ok()) {
-            if let Err(error) = remove_data(&path) {
-                tracing::warn!(path = %path.display(), %error, "can't remove a replaced file");
+        for file in &replaced {
+            let Ok(path) = self.data_path(file) else { continue };
+            match remove_data(&path) {
+                Ok(()) => self.note_removed(file),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "can't remove a replaced file");
+                }
             }
         }
         self.journal.lock().forget_aside()
     }
 
-    /// Adds `new` to `files`, keeping the last file of each place. Returns the replaced files.
-    pub(super) fn take_in(&self, files: &mut Vec<FileInfo>, new: Vec<FileInfo>) -> Vec<FileInfo> {
-        let place = |file: &FileInfo| (file.path.clone(), file.filename.clone());
-        let known: HashSet<String> = files.iter().map(|file| file.id.clone()).collect();
-        let live = files.iter().enumerate().filter(|(_, file)| file.deleted_at.is_none());
-        let mut places: HashMap<_, usize> = live.map(|(i, file)| (place(file), i)).collect();
-        let last: HashMap<_, usize> = new.iter().enumerate().map(|(i, f)| (place(f), i)).collect();
-        let mut gave_way = Vec::new();
-        for (i, file) in new.into_iter().enumerate() {
-            let has_data = || self.data_path(&file).is_ok_and(|path| path.exists());
-            if last.get(&place(&file)) != Some(&i) {
-                gave_way.push(file);
-            } else if known.contains(&file.id) || !has_data() {
-                // Folded before a crash, and perhaps saved over since.
-            } else if let Some(&at) = places.get(&place(&file)) {
-                gave_way.push(std::mem::replace(&mut files[at], file));
-            } else {
-                places.insert(place(&file), files.len());
-                files.push(file);
-            }
-        }
-        gave_way
+    pub(super) fn has_data(&self, file: &FileInfo) -> bool {
+        self.data_path(file).is_ok_and(|path| path.exists())
     }
 
-    /// Rewrites the metadata under the SDK's lock.
-    fn update<T>(&self, change: impl FnOnce(&mut Vec<FileInfo>) -> T) -> Result<T, StoreError> {
+    /// Rewrites the metadata under the SDK's lock, one file after the other, whatever their number.
+    /// `each` gets every file and returns what takes its place, `rest` what follows the last one.
+    /// They share what `begin` returns, and so does the caller at the end. If the metadata turns out
+    /// to be damaged, it is made anew, and `begin` is called again.
+    fn rewrite<T>(
+        &self,
+        begin: impl Fn() -> Result<T, StoreError>,
+        each: impl Fn(&mut T, FileInfo) -> Option<FileInfo>,
+        rest: impl Fn(&mut T) -> Vec<FileInfo>,
+    ) -> Result<T, StoreError> {
         let _lock = self.keep_sdk_out()?;
-        let mut metadata = match self.load() {
-            Err(error) if !error.is_out_of_handles() => {
+        let path = self.metadata_path();
+        let mut state = begin()?;
+        let list = match NewList::from(&path, |file| each(&mut state, file)) {
+            Err(error) if matches!(error, StoreError::Malformed { .. }) || path.is_dir() => {
                 let files = self.files_on_disk()?;
-                damage::clear_the_way(&self.metadata_path(), &error.reason());
-                FilesMetadata { files, ..FilesMetadata::default() }
+                damage::clear_the_way(&path, &error.reason());
+                save_json(&path, &FilesMetadata { files, ..FilesMetadata::default() })?;
+                state = begin()?;
+                NewList::from(&path, |file| each(&mut state, file))?
             }
-            loaded => loaded?,
+            list => list?,
         };
-        let result = change(&mut metadata.files);
-        let bytes = save_json(&self.metadata_path(), &metadata)?;
+        let bytes = list.finish(rest(&mut state))?;
         self.metadata_bytes.store(bytes, Ordering::Relaxed);
-        Ok(result)
+        Ok(state)
     }
 
     /// Holds the SDK's lock as long as the returned value lives.

@@ -1,14 +1,14 @@
 //! Saved files that are not in the metadata yet, one JSON line each.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FileInfo;
 use crate::local::disk;
 use crate::local::error::StoreError;
-use crate::local::handles::KeptFile;
+use crate::local::handles::{self, KeptFile};
 use crate::local::metadata::to_json;
 
 const JOURNAL_FILE: &str = ".files_journal.jsonl";
@@ -59,7 +59,8 @@ impl Journal {
         let file = match &self.file {
             Some(file) => file.get(),
             None => disk::open_to_append(&self.path).and_then(|file| {
-                let kept = KeptFile::of(file, &self.path, OpenOptions::new().append(true))?;
+                let options = OpenOptions::new().read(true).append(true).clone();
+                let kept = KeptFile::of(file, &self.path, &options)?;
                 self.file.insert(kept).get()
             }),
         };
@@ -137,11 +138,15 @@ pub(super) fn read_aside(folder: &Path) -> Result<Vec<FileInfo>, StoreError> {
 
 /// Skips a last line that a crash tore.
 fn read_lines(path: &Path) -> Result<Vec<FileInfo>, StoreError> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
+    let file = match handles::with_room(|| File::open(path)) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(StoreError::io("read", path)(error)),
     };
-    let lines = text.split(|byte| *byte == b'\n');
-    Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    let mut files = Vec::new();
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.map_err(StoreError::io("read", path))?;
+        files.extend(serde_json::from_slice::<FileInfo>(&line).ok());
+    }
+    Ok(files)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::folding::FilesMetadata;
 use super::journal::UnfoldedFiles;
+use super::newcomers::Newcomers;
 use super::{FileInfo, FileStore};
 use crate::local::error::StoreError;
 use crate::local::{FileStamp, damage};
@@ -46,17 +47,25 @@ impl FileStore {
             Ok(_lock) => self.load(),
             Err(_) => Err(error),
         });
-        let mut metadata = match metadata {
+        let metadata = match metadata {
             Err(error) if !error.is_out_of_handles() => {
                 damage::report(&self.metadata_path(), &error.reason());
                 FilesMetadata { files: self.files_on_disk()?, ..FilesMetadata::default() }
             }
             loaded => loaded?,
         };
-        self.take_in(&mut metadata.files, waiting.aside);
-        self.take_in(&mut metadata.files, waiting.journal);
-        metadata.files.retain(|file| file.deleted_at.is_none());
-        metadata.files.sort_by(|a, b| (&a.path, &a.filename).cmp(&(&b.path, &b.filename)));
-        Ok(metadata.files)
+        let files = self.with(metadata.files, waiting.aside);
+        let mut files = self.with(files, waiting.journal);
+        files.retain(|file| file.deleted_at.is_none());
+        files.sort_by(|a, b| (&a.path, &a.filename).cmp(&(&b.path, &b.filename)));
+        Ok(files)
+    }
+
+    /// The list with what waits to be folded.
+    fn with(&self, listed: Vec<FileInfo>, waiting: Vec<FileInfo>) -> Vec<FileInfo> {
+        let mut new = Newcomers::new(waiting, |file| self.has_data(file));
+        let mut files: Vec<_> = listed.into_iter().filter_map(|file| new.meet(file)).collect();
+        files.extend(new.rest());
+        files
     }
 }

@@ -98,14 +98,18 @@ fn a_torn_last_line_of_the_journal_is_no_file() {
 
 #[test]
 fn a_list_that_can_not_be_used_is_made_anew_from_the_files() {
-    for damage in ["", "{\"files\":[{\"id\"", "not json"] {
+    for damage in ["", "{\"files\":[{\"id\"", "not json", "a folder"] {
         let root = tempfile::tempdir().unwrap();
         let first = store(root.path());
         save(&first, "a", b"a1");
         save(&first, "b", b"b1");
         first.close().unwrap();
         let list = root.path().join("files/.files_metadata.json");
-        fs::write(&list, damage).unwrap();
+        fs::remove_file(&list).unwrap();
+        match damage {
+            "a folder" => fs::create_dir(&list).unwrap(),
+            text => fs::write(&list, text).unwrap(),
+        }
         let expected = [("a", "a1"), ("b", "b1")].map(|(n, t)| (n.to_owned(), t.to_owned()));
         assert_eq!(seen(root.path()), expected, "{damage}");
         let second = store(root.path());
@@ -130,4 +134,32 @@ fn the_list_is_rewritten_seldom_however_many_files_come() {
     }
     assert!(folds < 40, "{folds} folds");
     assert_eq!(store.close().unwrap(), 1000);
+}
+
+#[test]
+fn what_else_the_list_holds_stays_wherever_it_is_in_the_file() {
+    let root = tempfile::tempdir().unwrap();
+    let first = store(root.path());
+    save(&first, "a", b"a1");
+    save(&first, "b", b"b1");
+    first.close().unwrap();
+    let list = root.path().join("files/.files_metadata.json");
+    let mut json: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&list).unwrap()).unwrap();
+    json["files"][0]["mood"] = "blue".into();
+    let (files, other) = (json["files"].clone(), serde_json::json!({ "x": [1, null] }));
+    for text in [
+        serde_json::to_string_pretty(&serde_json::json!({ "a": other, "files": files })).unwrap(),
+        serde_json::to_string_pretty(&serde_json::json!({ "files": files, "z": other })).unwrap(),
+    ] {
+        fs::write(&list, &text).unwrap();
+        let next = store(root.path());
+        save(&next, "b", b"b2");
+        next.close().unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(&list).unwrap()).unwrap();
+        assert_eq!(json["files"][0]["mood"], "blue");
+        assert_eq!(json["files"].as_array().unwrap().len(), 2);
+        assert!([&json["a"], &json["z"]].contains(&&other), "{json}");
+    }
 }

@@ -1,10 +1,9 @@
 //! Removes from the store what a server provably has.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::time::SystemTime;
 
 use super::server_copy::{Compared, MissingRows, Patience, ServerCopy};
 use crate::error::{TrackError, one_line};
@@ -15,62 +14,7 @@ use crate::name::{ExperimentName, TrackName};
 use crate::remote::error::RemoteError;
 use crate::remote::options::Remote;
 use crate::remote::plan::FileId;
-use crate::remote::state::{CheckpointFile, FOLDER, Refusals, sent_files};
-
-/// An experiment that was uploaded, at least in part.
-#[derive(Debug)]
-pub(crate) struct Uploaded {
-    pub(crate) name: ExperimentName,
-    /// When the server last accepted part of it.
-    pub(crate) at: SystemTime,
-}
-
-/// The size of a folder tree, and the uploaded experiments in it.
-#[derive(Debug, Default)]
-pub(crate) struct Usage {
-    pub(crate) bytes: u64,
-    pub(crate) uploaded: Vec<Uploaded>,
-}
-
-impl Usage {
-    /// Measures the root `root`.
-    pub(crate) fn of(root: &Path) -> io::Result<Self> {
-        let mut usage = Self::default();
-        usage.add(root, root)?;
-        usage.uploaded.sort_by_key(|uploaded| uploaded.at);
-        Ok(usage)
-    }
-
-    fn add(&mut self, folder: &Path, root: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(folder)? {
-            // What is removed meanwhile takes no space.
-            let Ok((entry, metadata)) = entry.and_then(|entry| {
-                let metadata = entry.metadata()?;
-                Ok((entry, metadata))
-            }) else {
-                continue;
-            };
-            if metadata.is_file() {
-                self.bytes += metadata.len();
-            } else if metadata.is_dir() {
-                if entry.file_name() == FOLDER {
-                    self.note_uploaded(folder, root, metadata.modified()?);
-                }
-                match self.add(&entry.path(), root) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn note_uploaded(&mut self, experiment: &Path, root: &Path, at: SystemTime) {
-        let name = experiment.strip_prefix(root).ok().and_then(Path::to_str);
-        let name = name.and_then(|name| name.parse().ok());
-        self.uploaded.extend(name.map(|name| Uploaded { name, at }));
-    }
-}
+use crate::remote::state::{CheckpointFile, Refusals, sent_files};
 
 /// The result of a removal.
 #[derive(Debug, Default)]

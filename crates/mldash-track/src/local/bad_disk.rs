@@ -1,0 +1,97 @@
+//! Disks for tests: one that does not finish a sync until a test lets it, and one that takes no
+//! changes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+static SLOW: Mutex<Vec<Arc<Slow>>> = Mutex::new(Vec::new());
+
+#[derive(Debug)]
+struct Slow {
+    folder: PathBuf,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: usize,
+    most_waiting: usize,
+    is_over: bool,
+}
+
+/// Syncs under the folder wait until this is dropped.
+#[derive(Debug)]
+pub(crate) struct SlowDisk(Arc<Slow>);
+
+impl SlowDisk {
+    pub(crate) fn under(folder: &Path) -> Self {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let slow = Arc::new(Slow { folder: folder.to_owned(), state, changed });
+        SLOW.lock().push(slow.clone());
+        Self(slow)
+    }
+
+    /// Waits until so many syncs wait at once.
+    pub(crate) fn await_waiting(&self, count: usize) {
+        let mut state = self.0.state.lock();
+        while state.most_waiting < count {
+            self.0.changed.wait(&mut state);
+        }
+    }
+}
+
+impl Drop for SlowDisk {
+    fn drop(&mut self) {
+        SLOW.lock().retain(|slow| !Arc::ptr_eq(slow, &self.0));
+        self.0.state.lock().is_over = true;
+        self.0.changed.notify_all();
+    }
+}
+
+/// Called before a sync of something at `path`.
+pub(super) fn wait(path: &Path) {
+    let slow = SLOW.lock().iter().find(|slow| path.starts_with(&slow.folder)).cloned();
+    let Some(slow) = slow else { return };
+    let mut state = slow.state.lock();
+    state.waiting += 1;
+    state.most_waiting = state.most_waiting.max(state.waiting);
+    slow.changed.notify_all();
+    while !state.is_over {
+        slow.changed.wait(&mut state);
+    }
+    state.waiting -= 1;
+}
+
+static FAILING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// What is written, made or replaced at or below the path fails until this is dropped.
+#[derive(Debug)]
+pub(crate) struct FailingDisk(PathBuf);
+
+impl FailingDisk {
+    pub(crate) fn under(path: &Path) -> Self {
+        FAILING.lock().push(path.to_owned());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for FailingDisk {
+    fn drop(&mut self) {
+        let mut failing = FAILING.lock();
+        if let Some(at) = failing.iter().position(|path| *path == self.0) {
+            failing.remove(at);
+        }
+    }
+}
+
+/// Called before a change of what is at `path`.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    match FAILING.lock().iter().any(|failing| path.starts_with(failing)) {
+        true => Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem)),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,170 @@
+//! How large the local store is: counted seldom, since a store may hold hundreds of thousands of
+//! files, and known in between from what the recording adds and what is removed.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::name::ExperimentName;
+use crate::remote::state::FOLDER;
+
+/// How often the size is looked at, and the least time between two counts.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// After a count that took a second, so many seconds pass before the next: counting takes one in
+/// a hundred of a core. What other programs write is not seen before.
+const PAUSE: u32 = 100;
+/// The same while the store is full: somebody may be making room by hand.
+const PAUSE_WHEN_FULL: u32 = 20;
+
+/// The size as it is known.
+#[derive(Debug)]
+pub(super) struct Measured {
+    usage: Usage,
+    /// What the recording had added when the count began.
+    grown: i64,
+    /// Removed since the count, besides what the recording removed.
+    removed: u64,
+    at: Instant,
+    took: Duration,
+}
+
+impl Measured {
+    /// Of a count that began at `at`, when the recording had added `grown` bytes.
+    pub(super) fn new(usage: Usage, grown: i64, at: Instant) -> Self {
+        Self { usage, grown, removed: 0, at, took: at.elapsed() }
+    }
+
+    /// The size in bytes, now that the recording has added `grown` bytes.
+    pub(super) fn bytes(&self, grown: i64) -> u64 {
+        let since = grown.saturating_sub(self.grown);
+        self.usage.bytes.saturating_add_signed(since).saturating_sub(self.removed)
+    }
+
+    pub(super) fn uploaded(&self) -> &[Uploaded] {
+        &self.usage.uploaded
+    }
+
+    pub(super) fn note_removed(&mut self, bytes: u64) {
+        self.removed += bytes;
+    }
+
+    /// Returns true if it is time to count again.
+    pub(super) fn is_old(&self, now: Instant, is_full: bool) -> bool {
+        let pause = if is_full { PAUSE_WHEN_FULL } else { PAUSE };
+        now.saturating_duration_since(self.at) >= LOOK_EVERY.max(self.took * pause)
+    }
+}
+
+/// An experiment that was uploaded, at least in part.
+#[derive(Debug)]
+pub(crate) struct Uploaded {
+    pub(crate) name: ExperimentName,
+    /// When the server last accepted part of it.
+    pub(crate) at: SystemTime,
+}
+
+/// The size of a folder tree, and the uploaded experiments in it.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    pub(crate) bytes: u64,
+    pub(crate) uploaded: Vec<Uploaded>,
+}
+
+impl Usage {
+    /// Counts what is under `root`. `None` if `goes_on` says to stop; it is asked at every folder.
+    pub(crate) fn of(root: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<Option<Self>> {
+        let mut usage = Self::default();
+        if !usage.add(root, root, goes_on)? {
+            return Ok(None);
+        }
+        usage.uploaded.sort_by_key(|uploaded| uploaded.at);
+        Ok(Some(usage))
+    }
+
+    fn add(&mut self, folder: &Path, root: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<bool> {
+        if !goes_on() {
+            return Ok(false);
+        }
+        for entry in fs::read_dir(folder)? {
+            // What is removed meanwhile takes no space.
+            let Ok((entry, metadata)) = entry.and_then(|entry| {
+                let metadata = entry.metadata()?;
+                Ok((entry, metadata))
+            }) else {
+                continue;
+            };
+            if metadata.is_file() {
+                self.bytes += metadata.len();
+            } else if metadata.is_dir() {
+                if entry.file_name() == FOLDER {
+                    self.note_uploaded(folder, root, metadata.modified()?);
+                }
+                match self.add(&entry.path(), root, goes_on) {
+                    Ok(false) => return Ok(false),
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn note_uploaded(&mut self, experiment: &Path, root: &Path, at: SystemTime) {
+        let name = experiment.strip_prefix(root).ok().and_then(Path::to_str);
+        let name = name.and_then(|name| name.parse().ok());
+        self.uploaded.extend(name.map(|name| Uploaded { name, at }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Experiment, Options, fields};
+
+    const RUN: &str = "alice/warehouse/run-1";
+
+    #[test]
+    fn what_is_recorded_and_removed_is_known_without_a_count() {
+        let root = tempfile::tempdir().unwrap();
+        let count = || Usage::of(root.path(), &|| true).unwrap().unwrap();
+        let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+        let grown = || exp.shared.grown_bytes();
+        let measured = Measured::new(count(), grown(), Instant::now());
+        let frames = exp.files("frames");
+        for i in 0..20 {
+            exp.tracks("arm").append(fields! { "text": "x".repeat(5000) }, f64::from(i)).unwrap();
+            // Half of them replace one that was saved before.
+            frames.save_bytes(vec![7; 10_000], &format!("{}.bin", i % 10)).unwrap();
+        }
+        exp.flush().unwrap();
+        let is_known = || {
+            let (known, counted) = (measured.bytes(grown()), count().bytes);
+            assert!(known.abs_diff(counted) < 2_000, "{known} and not {counted}");
+        };
+        is_known();
+        exp.shared.files.fold().unwrap();
+        is_known();
+        exp.shared.files.remove(|file| *file.filename < *"5").unwrap();
+        is_known();
+        assert!(count().bytes > 150_000);
+    }
+
+    #[test]
+    fn a_count_stops_when_it_is_told_to() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("a")).unwrap();
+        assert!(Usage::of(root.path(), &|| false).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_store_that_takes_long_to_count_is_counted_seldom() {
+        let (at, took) = (Instant::now(), Duration::from_secs(4));
+        let measured = Measured { usage: Usage::default(), grown: 0, removed: 0, at, took };
+        let after = |secs| at + Duration::from_secs(secs);
+        assert!(!measured.is_old(after(399), false) && measured.is_old(after(400), false));
+        assert!(!measured.is_old(after(79), true) && measured.is_old(after(80), true));
+        let quick = Measured { took: Duration::ZERO, ..measured };
+        assert!(!quick.is_old(after(4), false) && quick.is_old(after(5), false));
+    }
+}
