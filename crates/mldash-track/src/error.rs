@@ -8,7 +8,7 @@ use super::name::NameError;
 use super::options::EnvError;
 #[cfg(feature = "remote")]
 use super::remote::RemoteError;
-use super::row::TimestampError;
+use super::row::{RepeatedNames, TimestampError};
 use super::serialize::SerializeError;
 
 /// A failed operation on an experiment or a track.
@@ -95,6 +95,16 @@ pub enum TrackError {
         topic: String,
         /// The field.
         column: String,
+    },
+    /// Flattening a dict would repeat too many bytes of names.
+    #[error("track `{topic}`: field `{column}`: {reason}")]
+    RepeatedNames {
+        /// The track.
+        topic: String,
+        /// The dict.
+        column: String,
+        /// What is wrong with it.
+        reason: RepeatedNames,
     },
     /// A line of JSON rows is too long.
     #[error("track `{topic}`: the line is longer than {max_bytes} bytes")]

@@ -9,7 +9,9 @@ mod timestamp;
 mod value;
 
 pub use column_type::ColumnType;
-pub use fields::{Column, Fields, TIMESTAMP_COLUMN, TIMESTAMP_KEY};
+pub use fields::{
+    Column, Fields, MAX_REPEATED_NAME_BYTES, RepeatedNames, TIMESTAMP_COLUMN, TIMESTAMP_KEY,
+};
 pub(crate) use list::ListBuilder;
 pub use schema::RowSchema;
 pub(crate) use schema::TrackSchema;

@@ -13,9 +13,14 @@ use super::lines::{self, AppendedLines, BadLine};
 use super::local::TrackNotes;
 use super::name::{NameError, TrackName};
 use super::query::Query;
-use super::row::{Fields, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp};
+use super::row::{
+    Fields, RepeatedNames, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp,
+};
 use super::rows::{Rows, SelectedRows};
 use super::state::{ExperimentState, TrackState};
+
+/// How much of a column's name a message shows.
+const MAX_SHOWN_NAME: usize = 80;
 
 /// A stream of rows. It is cheap to clone or to look up again, and safe to use from many threads.
 #[derive(Clone, Debug)]
@@ -91,6 +96,12 @@ impl Track {
             let reserved = [TIMESTAMP_COLUMN, TIMESTAMP_KEY].into_iter().find(|r| **name == **r);
             if let Some(column) = reserved {
                 return Err(TrackError::ReservedColumn { topic: self.topic(), column });
+            }
+            if value.is_filled_dict() {
+                // A long name is as bad in a message.
+                let column = name.chars().take(MAX_SHOWN_NAME).collect();
+                let (topic, reason) = (self.topic(), RepeatedNames);
+                return Err(TrackError::RepeatedNames { topic, column, reason });
             }
             if value.nests_deeper_than(MAX_DEPTH) {
                 return Err(TrackError::TooDeep { topic: self.topic(), column: name.to_string() });
