@@ -1,6 +1,7 @@
 //! Errors for users of the Track API.
 
 use super::align::AlignError;
+use super::buffer::TooManyColumns;
 use super::json::{JsonRowError, MAX_DEPTH};
 use super::labels::LabelError;
 use super::local::StoreError;
@@ -106,6 +107,14 @@ pub enum TrackError {
         /// What is wrong with it.
         reason: RepeatedNames,
     },
+    /// A row would give the track too many columns.
+    #[error("track `{topic}`: {reason}")]
+    TooManyColumns {
+        /// The track.
+        topic: String,
+        /// What the limit is.
+        reason: TooManyColumns,
+    },
     /// A line of JSON rows is too long.
     #[error("track `{topic}`: the line is longer than {max_bytes} bytes")]
     LineTooLong {
@@ -164,6 +173,28 @@ pub enum TrackError {
     /// The background thread could not be started.
     #[error("can't start the flush thread")]
     Thread(#[source] std::io::Error),
+    /// A format can't hold so many columns.
+    #[error(
+        "track `{topic}`: {columns} columns are more than the {max_columns} that Parquet takes here;          choose columns (`--columns`, `Query::columns`), or export as JSON lines"
+    )]
+    TooWide {
+        /// The track.
+        topic: String,
+        /// How many there are, dicts in lists counted with all their keys.
+        columns: usize,
+        /// The limit.
+        max_columns: usize,
+    },
+    /// The caller has no more memory for an export.
+    #[error(
+        "track `{topic}`: reading it would take {bytes} bytes more memory than there is for it"
+    )]
+    Memory {
+        /// The track.
+        topic: String,
+        /// What was asked for.
+        bytes: usize,
+    },
     /// The destination of an export could not be written.
     #[error("can't write the export")]
     Export(#[source] std::io::Error),

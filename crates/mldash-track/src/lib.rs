@@ -209,9 +209,10 @@ mod serialize;
 mod slice;
 mod state;
 mod track;
+mod weight;
 
 pub use align::{Aggregate, Align, AlignError, AlignMethod, Aligned, AlignedRows, Join, Missing};
-pub use buffer::{Appended, WhenFull};
+pub use buffer::{Appended, MAX_COLUMN_NAME_BYTES, MAX_COLUMNS, TooManyColumns, WhenFull};
 pub use byte_bound::ByteBound;
 pub use error::TrackError;
 pub use error::one_line;
@@ -226,6 +227,7 @@ pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };
 pub use local::{FileStamp, STORE_FOLDERS, WholeFile, hex};
+pub use local::{LinksRefused, create_folders, list_folder, refuse_links};
 pub use local::{replace_file, take_noted_schema};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};

@@ -72,6 +72,7 @@ fn is_of_the_line(error: &TrackError) -> bool {
             | TrackError::ReservedColumn { .. }
             | TrackError::TooDeep { .. }
             | TrackError::RepeatedNames { .. }
+            | TrackError::TooManyColumns { .. }
             | TrackError::LineTooLong { .. }
     )
 }

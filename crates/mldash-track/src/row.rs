@@ -33,7 +33,7 @@ impl Row {
         Self { ts, fields }
     }
 
-    /// Heap and inline bytes that this row occupies. Used to limit buffers.
+    /// Heap and inline bytes that this row occupies, names included. Used to limit buffers.
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>() + self.fields.heap_bytes()
     }

@@ -63,7 +63,8 @@ impl Track {
     ///
     /// # Errors
     /// Fails if `ts` is not finite, a field is called `timestamp` or `_ts`, the topic is invalid or
-    /// shares its folder with another, or the buffer is full.
+    /// shares its folder with another, the track would have more than
+    /// [`MAX_COLUMNS`](super::MAX_COLUMNS) columns, or the buffer is full.
     pub fn append(&self, fields: impl Into<Fields>, ts: f64) -> Result<Appended, TrackError> {
         let ts = Timestamp::new(ts)
             .map_err(|reason| TrackError::Timestamp { topic: self.topic(), reason })?;
@@ -87,6 +88,7 @@ impl Track {
     pub fn append_rows(&self, rows: Vec<Row>) -> Result<(), TrackError> {
         rows.iter().try_for_each(|row| self.check(row))?;
         let state = self.state()?;
+        self.shared.admit(state, &rows)?;
         rows.into_iter().try_for_each(|row| self.shared.append(state, row).map(drop))
     }
 
@@ -266,6 +268,11 @@ impl Track {
             Ok(name) => name.to_string(),
             Err(error) => error.name().to_owned(),
         }
+    }
+
+    /// The memory that opening the track to read takes, at most.
+    pub(super) fn opened_weight(&self) -> Result<usize, TrackError> {
+        Ok(self.shared.dir.track_weight(self.name()?)?)
     }
 
     fn name(&self) -> Result<&TrackName, TrackError> {

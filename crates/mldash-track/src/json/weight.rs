@@ -10,17 +10,19 @@ const NUMBER_BYTES: usize = 2 * size_of::<f64>();
 const ITEM_BYTES: usize = 96;
 /// A key and the place of its value.
 const KEY_BYTES: usize = 192;
-/// The first node of a dict's tree in `serde_json`.
-const DICT_BYTES: usize = 768;
+/// A dict in a row, and the first node of one's tree in `serde_json`.
+const ROW_DICT_BYTES: usize = 64;
+const TREE_DICT_BYTES: usize = 768;
 /// What the allocator adds to a text.
 const TEXT_BYTES: usize = 32;
 /// Levels that are looked at one by one. Parsers refuse deeper ones.
 const MAX_LEVELS: usize = 256;
 
 /// Scans a text in pieces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JsonWeight {
     bytes: usize,
+    dict_bytes: usize,
     levels: Vec<Level>,
     /// Levels above [`MAX_LEVELS`].
     unseen: usize,
@@ -50,9 +52,23 @@ struct Level {
 }
 
 impl JsonWeight {
-    /// The weight of a whole text.
+    /// For texts that become rows.
+    pub fn rows() -> Self {
+        Self::new(ROW_DICT_BYTES)
+    }
+
+    /// For texts that become values of `serde_json`.
+    pub fn tree() -> Self {
+        Self::new(TREE_DICT_BYTES)
+    }
+
+    fn new(dict_bytes: usize) -> Self {
+        Self { bytes: 0, dict_bytes, levels: Vec::new(), unseen: 0, state: State::default() }
+    }
+
+    /// The weight of a whole text as values of `serde_json`.
     pub fn of(text: &[u8]) -> usize {
-        let mut weight = Self::default();
+        let mut weight = Self::tree();
         weight.scan(text);
         weight.bytes()
     }
@@ -114,7 +130,7 @@ impl JsonWeight {
             b'[' | b'{' => {
                 self.count_item();
                 let is_dict = byte == b'{';
-                self.add(if is_dict { DICT_BYTES } else { 0 });
+                self.add(if is_dict { self.dict_bytes } else { 0 });
                 match self.levels.len() < MAX_LEVELS {
                     true => self.levels.push(Level { is_dict, ..Level::default() }),
                     false => self.unseen += 1,
@@ -196,7 +212,7 @@ mod tests {
         let text =
             br#"{"timestamp":-1.5e3,"a":[1,2,{"b":"x\\\"[,"},null,-Infinity],"c":[true,[]]}"#;
         for cut in 0..text.len() {
-            let mut weight = JsonWeight::default();
+            let mut weight = JsonWeight::tree();
             weight.scan(&text[..cut]);
             weight.scan(&text[cut..]);
             assert_eq!(weight.bytes(), JsonWeight::of(text), "{cut}");

@@ -2,7 +2,7 @@
 //! recently used ones are closed, and reopened when needed. A recording with more tracks than the
 //! system allows open files is slower but loses nothing.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, ReadDir};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
+
+use super::beneath::{self, How};
 
 /// Use one in this many of the process's open files; the rest is for connections, images and ROS.
 const SHARE: u64 = 2;
@@ -28,7 +30,7 @@ static USES: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(super) struct KeptFile {
     path: PathBuf,
-    options: OpenOptions,
+    how: How,
     identity: Identity,
     slot: Arc<Slot>,
 }
@@ -49,15 +51,15 @@ pub(super) struct Identity {
 }
 
 impl KeptFile {
-    /// Keeps `file`, which was opened at `path`. `options` reopen it and must not create another
+    /// Keeps `file`, which was opened at `path`. `how` reopens it and must not create another
     /// one.
     ///
     /// # Errors
     /// Returns the operating system's error.
-    pub(super) fn of(file: File, path: &Path, options: &OpenOptions) -> io::Result<Self> {
+    pub(super) fn of(file: File, path: &Path, how: How) -> io::Result<Self> {
         let identity = Identity::of(&file)?;
         let slot = Arc::new(Slot { file: Mutex::default(), last_use: AtomicU64::new(0) });
-        let kept = Self { path: path.to_owned(), options: options.clone(), identity, slot };
+        let kept = Self { path: path.to_owned(), how, identity, slot };
         kept.keep(Arc::new(file));
         Ok(kept)
     }
@@ -69,11 +71,11 @@ impl KeptFile {
     /// removed or replaced.
     pub(super) fn get(&self) -> io::Result<Arc<File>> {
         self.slot.note_use();
-        let open = self.slot.file.lock().clone();
-        if let Some(file) = open {
+        let kept = self.slot.file.lock().clone();
+        if let Some(file) = kept {
             return Ok(file);
         }
-        let file = Arc::new(with_room(|| self.options.open(&self.path))?);
+        let file = Arc::new(open(&self.path, self.how)?);
         if Identity::of(&file)? != self.identity {
             let reason = "another file has taken its place";
             return Err(io::Error::new(io::ErrorKind::NotFound, reason));
@@ -163,6 +165,21 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// Opens a file, with room for it.
+pub(super) fn open(path: &Path, how: How) -> io::Result<File> {
+    with_room(|| beneath::open(path, how))
+}
+
+/// Reads a whole file, with room for it.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    with_room(|| beneath::read(path))
+}
+
+/// Lists a folder, with room for it.
+pub(super) fn read_dir(path: &Path) -> io::Result<ReadDir> {
+    with_room(|| beneath::read_dir(path))
+}
+
 /// Calls `open`, which opens a file. If the process or the system is out of file handles, closes
 /// kept files and retries.
 pub(super) fn with_room<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
@@ -222,10 +239,8 @@ mod tests {
     use super::*;
 
     fn appended(path: &Path) -> KeptFile {
-        let mut options = OpenOptions::new();
-        options.read(true).append(true);
-        let file = options.clone().create(true).open(path).unwrap();
-        KeptFile::of(file, path, &options).unwrap()
+        let file = open(path, How::MakeReadAppend).unwrap();
+        KeptFile::of(file, path, How::ReadAppend).unwrap()
     }
 
     fn close(file: &KeptFile) {

@@ -1,12 +1,12 @@
 //! Rewrites a track's file atomically: sorted by time, one line per time.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::atomic::{Durable, Replacement};
+use super::beneath::How;
 use super::disk;
 use super::error::StoreError;
 use super::handles;
@@ -83,8 +83,7 @@ pub(super) fn for_each_line(
 }
 
 fn keep_bad_lines(folder: &Path, data_path: &Path, index: &Index) -> Result<(), StoreError> {
-    let data =
-        handles::with_room(|| File::open(data_path)).map_err(StoreError::io("open", data_path))?;
+    let data = handles::open(data_path, How::Read).map_err(StoreError::io("open", data_path))?;
     let path = folder.join(BAD_LINES_FILE);
     let kept = disk::open_to_append(&path).map_err(StoreError::io("open", &path))?;
     for block in index.blocks().iter().filter(|b| b.bad > 0) {

@@ -113,7 +113,10 @@ impl Value {
             Self::Array(a) => a.heap_bytes(),
             Self::List(l) => l.iter().map(|v| size_of::<Self>() + v.heap_bytes()).sum(),
             Self::Map(m) => {
-                m.iter().map(|(_, v)| size_of::<(Column, Self)>() + v.heap_bytes()).sum()
+                let entry = |(key, value): &(Column, Self)| {
+                    size_of::<(Column, Self)>() + key.len() + value.heap_bytes()
+                };
+                m.iter().map(entry).sum()
             }
         }
     }

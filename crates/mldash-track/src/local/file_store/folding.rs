@@ -1,7 +1,7 @@
 //! Updates the list of all files.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::read_aside;
 use super::{FileInfo, FileStore};
+use crate::local::beneath::How;
 use crate::local::damage;
 use crate::local::disk;
 use crate::local::error::StoreError;
@@ -158,10 +159,7 @@ impl FileStore {
     /// Holds the SDK's lock as long as the returned value lives.
     pub(super) fn keep_sdk_out(&self) -> Result<File, StoreError> {
         let path = self.folder.join(LOCK_FILE);
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        let lock =
-            handles::with_room(|| options.open(&path)).map_err(StoreError::io("open", &path))?;
+        let lock = handles::open(&path, How::MakeAppend).map_err(StoreError::io("open", &path))?;
         lock.lock().map_err(StoreError::io("lock", &path))?;
         Ok(lock)
     }

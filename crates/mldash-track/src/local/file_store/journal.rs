@@ -1,14 +1,15 @@
 //! Saved files that are not in the metadata yet, one JSON line each.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FileInfo;
+use crate::local::beneath::How;
 use crate::local::disk;
 use crate::local::error::StoreError;
-use crate::local::handles::KeptFile;
+use crate::local::handles::{self, KeptFile};
 use crate::local::metadata::to_json;
 
 const JOURNAL_FILE: &str = ".files_journal.jsonl";
@@ -59,7 +60,7 @@ impl Journal {
         let file = match &self.file {
             Some(file) => file.get(),
             None => disk::open_to_append(&self.path).and_then(|file| {
-                let kept = KeptFile::of(file, &self.path, OpenOptions::new().append(true))?;
+                let kept = KeptFile::of(file, &self.path, How::Append)?;
                 self.file.insert(kept).get()
             }),
         };
@@ -137,7 +138,7 @@ pub(super) fn read_aside(folder: &Path) -> Result<Vec<FileInfo>, StoreError> {
 
 /// Skips a last line that a crash tore.
 fn read_lines(path: &Path) -> Result<Vec<FileInfo>, StoreError> {
-    let text = match fs::read(path) {
+    let text = match handles::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(StoreError::io("read", path)(error)),
