@@ -45,7 +45,8 @@ struct LimitArgs {
     /// Most rows in a batch.
     #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_rows)]
     max_rows: usize,
-    /// Memory for all request bodies together.
+    /// Memory for requests: bodies, what they become when they are parsed, and what is read for answers. One
+    /// namespace of several gets at most half.
     #[arg(long, value_name = "MIB", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_memory_bytes / MIB)]
     max_memory: usize,
     /// Requests answered at the same time; further ones are told to retry.

@@ -434,3 +434,34 @@ proptest! {
         table.assert_holds(&exp.tracks("arm/q").read(&Query::all()).unwrap());
     }
 }
+
+#[test]
+fn parquet_of_many_columns_holds_what_fewer_at_a_time_hold() {
+    const COLUMNS: i64 = 600;
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open("alice/warehouse/wide", Options::local(root.path())).unwrap();
+    let track = exp.tracks("t");
+    // More cells than a batch has.
+    for row in 0..2000_i64 {
+        let columns = (0..COLUMNS).filter(|i| (i + row) % 7 > 0);
+        let value = |i: i64| match i % 4 {
+            0 => Value::Int(row * i),
+            1 => Value::F64(row as f64 + 0.5),
+            2 => Value::Text(format!("{row}")),
+            _ => Value::from([row, i]),
+        };
+        let fields: Fields = columns.map(|i| (format!("c{i}"), value(i))).collect();
+        track.append(fields, row as f64).unwrap();
+    }
+    let read = |query: &Query| ParquetTable::read(&track.export(query, Format::Parquet).unwrap());
+    let all = read(&Query::all());
+    for start in [0, 250, 590] {
+        let names: Vec<String> = (start..start + 8).map(|i| format!("c{i}")).collect();
+        let some = read(&Query::all().columns(names.clone()));
+        for name in names.iter().map(String::as_str).chain(["timestamp"]) {
+            let (all, some) = (all.column(name), some.column(name));
+            assert!(all.len() == 2000 && format!("{all:?}") == format!("{some:?}"), "{name}");
+        }
+    }
+    assert_eq!(all.types().len(), COLUMNS as usize + 1);
+}

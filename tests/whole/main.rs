@@ -32,6 +32,7 @@ mod recorder;
 mod run;
 mod schema;
 mod serve;
+mod serve_bombs;
 mod serve_refuses;
 mod serve_survives;
 mod slice;

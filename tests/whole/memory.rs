@@ -48,6 +48,49 @@ fn a_track_larger_than_the_memory_there_is_can_be_read_and_exported() {
     }
 }
 
+/// As many columns as these took a gigabyte when all were encoded at once.
+const WIDE_LIMIT_BYTES: u64 = 256 << 20;
+
+#[test]
+fn a_track_of_very_many_columns_can_be_exported_as_parquet() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join(RUN).join("tracks/t");
+    fs::create_dir_all(&folder).unwrap();
+    let mut data = BufWriter::new(File::create(folder.join("data.jsonl")).unwrap());
+    for row in 0..4 {
+        write!(data, "{{\"timestamp\":{row}").unwrap();
+        (0..20_000).for_each(|i| write!(data, ",\"c{i}\":{row}.5").unwrap());
+        writeln!(data, "}}").unwrap();
+    }
+    drop(data);
+    let out = root.path().join("wide.parquet");
+    let read = |columns: &[&str]| {
+        program_within(WIDE_LIMIT_BYTES)
+            .args(["read", RUN, "t", "--format", "parquet", "--root"])
+            .arg(root.path())
+            .args(columns)
+            .arg("-o")
+            .arg(&out)
+            .output()
+            .unwrap()
+    };
+    let done = read(&[]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let bytes = fs::read(&out).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+
+    // More are refused with what to do.
+    let mut data = File::options().append(true).open(folder.join("data.jsonl")).unwrap();
+    let columns: String = (0..13_000).map(|i| format!(",\"d{i}\":0")).collect();
+    writeln!(data, "{{\"timestamp\":9{columns}}}").unwrap();
+    let refused = read(&[]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("choose columns"), "{said}");
+    assert!(said.contains("track `t`: 33000 columns"), "{said}");
+    let chosen = read(&["--columns", "c7,d7"]);
+    assert!(chosen.status.success(), "{}", String::from_utf8_lossy(&chosen.stderr));
+}
+
 /// Bags are put in order in 32 MiB, and as much lies between threads; the rest is room to work.
 const IMPORT_LIMIT_BYTES: u64 = 144 << 20;
 

@@ -17,6 +17,9 @@ use crate::server::{BOBS_TOKEN, Server, TOKEN};
 const NODES: &str = "/api/namespaces/alice/nodes";
 const TRACKS: &str = "/api/experiments/experiment~~alice~~w~~run/tracks";
 
+/// More tracks than a server at its limit of open files can hold open.
+const TRACK_COUNT: usize = 600;
+
 /// A server with an experiment `alice/w/run`, and alice's client.
 struct Lab {
     folder: tempfile::TempDir,
@@ -72,6 +75,11 @@ impl Lab {
         paths.sort();
         assert!(!paths.is_empty());
         paths
+    }
+
+    /// Files that the server has open.
+    fn handles(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.server.pid())).unwrap().count()
     }
 
     fn incoming(&self) -> usize {
@@ -477,11 +485,24 @@ fn more_tracks_than_the_server_may_have_files_open_are_all_recorded() {
         let path = format!("{TRACKS}/{topic}/append_batch");
         lab.alice.send("POST", &path, &[], br#"{"entries":[{"timestamp":1}]}"#)
     };
-    for i in 0..200 {
+    // All are written to again after all others.
+    for i in (0..TRACK_COUNT).chain(0..TRACK_COUNT) {
         let answer = append(&format!("t{i}"));
         assert_eq!(answer.status, 200, "t{i}: {}", answer.code());
     }
-    assert_eq!(lab.alice.get(TRACKS).json()["tracks"].as_array().unwrap().len(), 200);
+    assert!(lab.handles() < 100);
+    let listed = lab.alice.get(TRACKS).json();
+    assert_eq!(listed["tracks"].as_array().unwrap().len(), TRACK_COUNT);
+    // Closed and opened again, at their limit still.
+    let node = "/api/nodes/node~~alice~~w~~run";
+    assert_eq!(lab.alice.patch(node, &json!({"status": "COMPLETED"})).status, 200);
+    for i in 0..TRACK_COUNT {
+        let read = lab.alice.get(&format!("{TRACKS}/t{i}/data"));
+        assert_eq!((read.status, read.json()["count"].as_u64()), (200, Some(1)), "t{i}");
+    }
+    assert_eq!(append("t0").status, 200);
+    let stopped = lab.server.terminate();
+    assert!(stopped.status.success() && !stopped.log.contains("ERROR"), "{}", stopped.log);
 }
 
 #[test]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use tokio::sync::Semaphore;
 
 use super::Limits;
 use super::error::ApiError;
 use super::experiments::Experiments;
 use super::id::{FolderPath, Id, IdError};
 use super::incoming::Incoming;
+use super::shares::{Share, Shares};
 use super::token::{Namespace, Tokens};
 use mldash_track::ExperimentName;
 
@@ -21,12 +21,25 @@ pub(super) struct App {
     pub(super) incoming: Incoming,
     pub(super) tokens: Tokens,
     pub(super) limits: Limits,
-    /// One permit for each running request.
-    pub(super) requests: Arc<Semaphore>,
-    /// One permit for each KiB of a body in memory.
-    pub(super) body_kib: Arc<Semaphore>,
-    /// One permit for each answer that a client takes in pieces, which it may do slowly.
-    pub(super) downloads: Arc<Semaphore>,
+    /// Running requests.
+    pub(super) requests: Arc<Shares>,
+    /// Bytes of memory that requests take.
+    pub(super) memory: Arc<Shares>,
+    /// Answers that a client takes in pieces, which it may do slowly.
+    pub(super) downloads: Arc<Shares>,
+}
+
+impl App {
+    /// A share for a request of `namespace`, with nothing in it yet.
+    pub(super) fn share_of(&self, shares: &Arc<Shares>, namespace: &Namespace) -> Share {
+        Share::nothing(shares, namespace, self.tokens.name_one_namespace())
+    }
+
+    /// One of `shares`' things, if there is one left for `namespace`.
+    pub(super) fn one_of(&self, shares: &Arc<Shares>, namespace: &Namespace) -> Option<Share> {
+        let mut share = self.share_of(shares, namespace);
+        share.grow(1).ok().map(|()| share)
+    }
 }
 
 impl Namespace {

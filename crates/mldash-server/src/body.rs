@@ -8,11 +8,13 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::{HeaderMap, header, request::Parts};
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::app::App;
 use super::error::ApiError;
+use super::memory::Memory;
+use super::token::Namespace;
+use mldash_track::json::JsonWeight;
 
 /// A body that is slower than this, after its first moments, is given up.
 const MIN_BYTES_PER_SEC: u64 = 4 << 10;
@@ -36,41 +38,35 @@ impl Pace {
     }
 }
 
+/// The first bytes that are asked for.
+const FIRST_BYTES: usize = 4 << 10;
+/// The limit on bodies that are not rows: descriptions, queries.
+const MAX_NOTES_BYTES: usize = 4 << 20;
+/// A description is parsed, merged with the stored one, stored and answered.
+const NOTES_COPIES: usize = 4;
+
 /// A whole body, inflated if it was compressed. Its bytes count against the server's memory limit
 /// as long as it lives.
 #[derive(Debug)]
 pub(super) struct WholeBody {
     bytes: Vec<u8>,
-    counted: Option<OwnedSemaphorePermit>,
+    memory: Memory,
 }
 
-impl std::ops::Deref for WholeBody {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
+/// A body that becomes a tree of values, which may be many times as large.
+#[derive(Debug)]
+pub(super) struct NotesBody(WholeBody);
 
 impl WholeBody {
-    /// Parses it as JSON.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        serde_json::from_slice(&self.bytes)
-            .map_err(|error| ApiError::bad_request(format!("the request's JSON: {error}")))
-    }
-}
-
-impl FromRequest<Arc<App>> for WholeBody {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let max_bytes = app.limits.max_body_bytes;
+    async fn read(request: Request, app: &App, max_bytes: usize) -> Result<Self, ApiError> {
         if announced_bytes(request.headers()).is_some_and(|bytes| bytes > max_bytes as u64) {
             return Err(body_too_large(max_bytes));
         }
+        let namespace = request.extensions().get::<Namespace>().cloned();
+        let namespace = namespace.ok_or_else(|| ApiError::unauthorized("no token"))?;
         let mut body = request.into_body();
         let pace = Pace::new(app.limits.body_timeout);
-        let mut whole = Self { bytes: Vec::new(), counted: None };
+        let mut whole = Self { bytes: Vec::new(), memory: Memory::of(app, &namespace) };
         loop {
             let frame = timeout_at(pace.deadline(whole.bytes.len() as u64), body.frame()).await;
             let frame = frame.map_err(|_| ApiError::too_slow())?;
@@ -82,26 +78,54 @@ impl FromRequest<Arc<App>> for WholeBody {
             if whole.bytes.len() + data.len() > max_bytes {
                 return Err(body_too_large(max_bytes));
             }
-            whole.take_in(&data, app)?;
+            whole.take_in(&data, max_bytes)?;
         }
+    }
+
+    /// Asks for memory before it takes it.
+    fn take_in(&mut self, data: &[u8], max_bytes: usize) -> Result<(), ApiError> {
+        let needed = self.bytes.len() + data.len();
+        let capacity = self.bytes.capacity();
+        if needed > capacity {
+            let grown = needed.max(capacity * 2).max(FIRST_BYTES).min(max_bytes.max(needed));
+            self.memory.hold(grown - capacity)?;
+            self.bytes.reserve_exact(grown - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Its bytes, and the memory that they are in, which may hold more.
+    pub(super) fn parts(&mut self) -> (&[u8], &mut Memory) {
+        (&self.bytes, &mut self.memory)
     }
 }
 
-impl WholeBody {
-    fn take_in(&mut self, data: &[u8], app: &App) -> Result<(), ApiError> {
-        self.bytes.extend_from_slice(data);
-        let held = self.counted.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let kib = self.bytes.len().div_ceil(1 << 10).saturating_sub(held);
-        let more = u32::try_from(kib).ok();
-        let more = more.and_then(|kib| app.body_kib.clone().try_acquire_many_owned(kib).ok());
-        let Some(more) = more else {
-            return Err(ApiError::busy("the server's memory limit is reached; try again later"));
-        };
-        match &mut self.counted {
-            Some(counted) => counted.merge(more),
-            none => *none = Some(more),
-        }
-        Ok(())
+impl NotesBody {
+    /// Parses it as JSON. The memory also holds what storing and answering it takes.
+    pub(super) fn json<T: DeserializeOwned>(self) -> Result<(T, Memory), ApiError> {
+        let WholeBody { bytes, mut memory } = self.0;
+        memory.hold(JsonWeight::of(&bytes).saturating_mul(NOTES_COPIES))?;
+        let parsed = serde_json::from_slice(&bytes)
+            .map_err(|error| ApiError::bad_request(format!("the request's JSON: {error}")))?;
+        Ok((parsed, memory))
+    }
+}
+
+impl FromRequest<Arc<App>> for WholeBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        Self::read(request, app, app.limits.max_body_bytes).await
+    }
+}
+
+impl FromRequest<Arc<App>> for NotesBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let max_bytes = app.limits.max_body_bytes.min(MAX_NOTES_BYTES);
+        WholeBody::read(request, app, max_bytes).await.map(Self)
     }
 }
 

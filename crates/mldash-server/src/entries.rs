@@ -5,8 +5,9 @@ use jiter::{Jiter, JiterError};
 use serde::Deserialize;
 
 use super::error::ApiError;
-use mldash_track::json::{Columns, RowParser, WalkError, walk_object};
-use mldash_track::{Fields, Row, Timestamp};
+use super::memory::Memory;
+use mldash_track::json::{Columns, JsonWeight, RowParser, WalkError, walk_object};
+use mldash_track::{Fields, MAX_REPEATED_NAME_BYTES, Row, Timestamp};
 
 /// `{"timestamp":…,"data":{…}}`.
 #[derive(Deserialize)]
@@ -33,8 +34,12 @@ impl From<JiterError> for BatchError {
     }
 }
 
+/// What a row of an `append` becomes on its way: a tree, a row, its text, and the answer's tree.
+const APPEND_COPIES: usize = 4;
+
 /// The row of an `append`.
-pub(super) fn row(body: &[u8]) -> Result<Row, ApiError> {
+pub(super) fn row(body: &[u8], memory: &mut Memory) -> Result<Row, ApiError> {
+    memory.hold(JsonWeight::of(body).saturating_mul(APPEND_COPIES))?;
     let append: Append = serde_json::from_slice(body).map_err(|error| {
         ApiError::bad_request(format!("expected `timestamp` and `data`: {error}"))
     })?;
@@ -46,7 +51,12 @@ pub(super) fn row(body: &[u8]) -> Result<Row, ApiError> {
 }
 
 /// The rows of an `append_batch`: `{"entries":[{"timestamp":…,…},…]}`.
-pub(super) fn rows(body: &[u8], max_rows: usize) -> Result<Vec<Row>, ApiError> {
+/// Asks for the memory of each row before it is parsed.
+pub(super) fn rows(
+    body: &[u8],
+    max_rows: usize,
+    memory: &mut Memory,
+) -> Result<Vec<Row>, ApiError> {
     let mut rows = None;
     let mut jiter = Jiter::new(body);
     let walked = walk_object(&mut jiter, |jiter, key| match key {
@@ -55,7 +65,7 @@ pub(super) fn rows(body: &[u8], max_rows: usize) -> Result<Vec<Row>, ApiError> {
             Err(BatchError::Refused(ApiError::bad_request(message)))
         }
         "entries" => {
-            rows = Some(entries(jiter, max_rows)?);
+            rows = Some(entries(jiter, max_rows, memory)?);
             Ok(())
         }
         _ => Ok(jiter.next_skip()?),
@@ -67,7 +77,11 @@ pub(super) fn rows(body: &[u8], max_rows: usize) -> Result<Vec<Row>, ApiError> {
     }
 }
 
-fn entries(jiter: &mut Jiter<'_>, max_rows: usize) -> Result<Vec<Row>, BatchError> {
+fn entries(
+    jiter: &mut Jiter<'_>,
+    max_rows: usize,
+    memory: &mut Memory,
+) -> Result<Vec<Row>, BatchError> {
     let mut parser = RowParser::default();
     let mut rows = Vec::new();
     let mut next = jiter.next_array()?;
@@ -79,10 +93,20 @@ fn entries(jiter: &mut Jiter<'_>, max_rows: usize) -> Result<Vec<Row>, BatchErro
         let start = jiter.current_index();
         // This also checks that the entry is standard JSON.
         jiter.known_skip(peek)?;
-        let row = parser.row(jiter.slice_to_current(start), &Columns::All).map_err(|error| {
+        let text = jiter.slice_to_current(start);
+        // While it is parsed it takes more than afterwards.
+        let mut weight = JsonWeight::rows();
+        weight.scan(text);
+        let has_dicts = text.iter().skip(1).any(|byte| *byte == b'{');
+        let repeated = if has_dicts { MAX_REPEATED_NAME_BYTES } else { 0 };
+        let weight = weight.bytes().saturating_add(repeated);
+        memory.hold(weight).map_err(BatchError::Refused)?;
+        let row = parser.row(text, &Columns::All).map_err(|error| {
             let message = format!("entry {} of `entries`: {error}", rows.len());
             BatchError::Refused(ApiError::bad_request(message))
         })?;
+        memory.hold(row.size_bytes()).map_err(BatchError::Refused)?;
+        memory.release(weight);
         rows.push(row);
         next = jiter.array_step()?;
     }
@@ -96,8 +120,12 @@ mod tests {
     use super::*;
     use mldash_track::fields;
 
+    fn memory() -> Memory {
+        Memory::alone(64 << 20)
+    }
+
     fn refusal(body: &str) -> (u16, String) {
-        let error = rows(body.as_bytes(), 2).unwrap_err();
+        let error = rows(body.as_bytes(), 2, &mut memory()).unwrap_err();
         let text = format!("{error:?}");
         (error.into_response().status().as_u16(), text)
     }
@@ -105,11 +133,12 @@ mod tests {
     #[test]
     fn rows_come_as_the_store_has_them() {
         let body = br#"{"entries":[{"timestamp":1,"q":[1.5,2.0],"grip":{"closed":true}},{"timestamp":2.5}]}"#;
-        let rows = rows(body, 2).unwrap();
+        let rows = rows(body, 2, &mut memory()).unwrap();
         assert_eq!(rows[0].ts.as_secs(), 1.0);
         assert_eq!(rows[0].fields, fields! { "q": [1.5, 2.0], "grip.closed": true });
         assert_eq!((rows.len(), rows[1].ts.as_secs()), (2, 2.5));
-        let one = row(br#"{"timestamp":3,"data":{"grip":{"closed":true}}}"#).unwrap();
+        let one =
+            row(br#"{"timestamp":3,"data":{"grip":{"closed":true}}}"#, &mut memory()).unwrap();
         assert_eq!(one.fields, fields! { "grip.closed": true });
     }
 

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use mldash_track::{NameError, StoreError, TrackError, one_line};
+use mldash_track::{NameError, StoreError, TrackError, TrackName, one_line};
 
 /// How long a client should wait if the server is busy, in seconds.
 const BUSY_RETRY_SECS: u32 = 1;
@@ -93,6 +93,12 @@ impl ApiError {
         }
     }
 
+    /// Adds the track that it is about.
+    pub(super) fn in_track(mut self, topic: &TrackName) -> Self {
+        self.message = format!("track `{topic}`: {}", self.message);
+        self
+    }
+
     /// Returns true if closing an experiment would help.
     pub(super) fn wants_handles(&self) -> bool {
         self.code == OUT_OF_HANDLES
@@ -125,7 +131,10 @@ impl From<TrackError> for ApiError {
             | TrackError::Json { .. }
             | TrackError::Fields { .. }
             | TrackError::ReservedColumn { .. }
-            | TrackError::TooDeep { .. } => Self::bad_request(error.to_string()),
+            | TrackError::TooDeep { .. }
+            | TrackError::RepeatedNames { .. }
+            | TrackError::TooManyColumns { .. }
+            | TrackError::TooWide { .. } => Self::bad_request(error.to_string()),
             TrackError::NoFile { .. } => Self::not_found(error.to_string()),
             TrackError::NoExperiment { name, .. } => {
                 Self::not_found(format!("no experiment `{name}`"))
@@ -148,6 +157,11 @@ impl From<TrackError> for ApiError {
                     retry_after_secs: Some(LOCKED_RETRY_SECS),
                     ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "locked", message)
                 }
+            }
+            TrackError::Store(store) if store.is_link() => {
+                tracing::warn!("{}; the server follows no symbolic links", one_line(&error));
+                let message = "this is a symbolic link on the server, which follows none";
+                Self::new(StatusCode::FORBIDDEN, "symbolic_link", message)
             }
             TrackError::Store(store) if store.is_out_of_handles() => {
                 tracing::warn!("{}", one_line(&error));

@@ -10,12 +10,16 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use hyper::body::{Body as Streamed, Frame};
+use serde_json::Value;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::app::App;
 use super::error::ApiError;
+use super::memory::Memory;
+use super::shares::Share;
+use super::token::Namespace;
 use mldash_track::{ExperimentName, Export, Format, Query, TrackError, TrackName, one_line};
 
 /// The size of a piece.
@@ -32,9 +36,33 @@ type Piece = Option<Bytes>;
 #[error("the data can't be read to its end")]
 struct Broken;
 
+/// Why what is sent ends early.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Track(TrackError),
+    Refused(ApiError),
+}
+
+impl From<TrackError> for Failure {
+    fn from(error: TrackError) -> Self {
+        Self::Track(error)
+    }
+}
+
+impl Failure {
+    fn into_answer(self) -> ApiError {
+        match self {
+            Self::Track(error) => error.into(),
+            Self::Refused(error) => error,
+        }
+    }
+}
+
 /// The rows of `query` in `format`, with non-finite floats as null.
 pub(super) async fn stream(
     app: &App,
+    namespace: &Namespace,
+    mut memory: Memory,
     name: ExperimentName,
     topic: TrackName,
     query: Query,
@@ -42,9 +70,22 @@ pub(super) async fn stream(
 ) -> Result<Response, ApiError> {
     // The status depends on whether there is such an experiment.
     let experiment = app.experiments.read(&name, Ok).await?;
-    let mut response = stream_from(app, move |out| {
+    let mut response = stream_from(app, namespace, move |out| {
         let export = Export::from(format).strict();
-        experiment.tracks(topic.as_str()).export_to(&query, export, out)
+        let mut refused = None;
+        let has_room = |bytes| match memory.hold(bytes) {
+            Ok(()) => true,
+            Err(error) => {
+                refused = Some(error);
+                false
+            }
+        };
+        let track = experiment.tracks(topic.as_str());
+        let written = track.export_within(&query, export, out, has_room);
+        match refused {
+            Some(error) => Err(Failure::Refused(error.in_track(&topic))),
+            None => Ok(written?),
+        }
     })
     .await?;
     let content_type = HeaderValue::from_static(content_type(format));
@@ -52,13 +93,64 @@ pub(super) async fn stream(
     Ok(response)
 }
 
+/// Answers with JSON. A large answer is sent in pieces, as the client takes them, and its memory is
+/// held until then.
+pub(super) async fn json(
+    app: &App,
+    namespace: &Namespace,
+    mut memory: Memory,
+    value: Value,
+) -> Result<Response, ApiError> {
+    let mut text = Vec::new();
+    serde_json::to_writer(Bounded { text: &mut text, memory: &mut memory }, &value)
+        .map_err(|_| ApiError::busy("the server's memory limit is reached; try again later"))?;
+    drop(value);
+    let mut response = if text.len() <= PIECE_BYTES {
+        Response::new(Body::from(text))
+    } else {
+        stream_from(app, namespace, move |out| {
+            let written = out.write_all(&text).map_err(TrackError::Export);
+            drop(memory);
+            Ok(written?)
+        })
+        .await?
+    };
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    Ok(response)
+}
+
+/// Asks for the memory of what is written.
+struct Bounded<'a> {
+    text: &'a mut Vec<u8>,
+    memory: &'a mut Memory,
+}
+
+impl Write for Bounded<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let needed = self.text.len() + bytes.len();
+        let capacity = self.text.capacity();
+        if needed > capacity {
+            let grown = needed.max(capacity * 2);
+            self.memory.hold(grown - capacity).map_err(|_| io::ErrorKind::OutOfMemory)?;
+            self.text.reserve_exact(grown - self.text.len());
+        }
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Answers with what `write` writes.
 pub(super) async fn stream_from(
     app: &App,
-    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), TrackError> + Send + 'static,
+    namespace: &Namespace,
+    write: impl FnOnce(&mut (dyn Write + Send)) -> Result<(), Failure> + Send + 'static,
 ) -> Result<Response, ApiError> {
-    let counted = app.downloads.clone().try_acquire_owned();
-    let counted = counted.map_err(|_| {
+    let counted = app.one_of(&app.downloads, namespace).ok_or_else(|| {
         ApiError::busy("the server's limit on simultaneous downloads is reached; try again later")
     })?;
     let (send, mut pieces) = mpsc::channel(WAITING_PIECES);
@@ -67,12 +159,14 @@ pub(super) async fn stream_from(
     let written = tokio::task::spawn_blocking(move || {
         let counted = Some(counted);
         let mut out = PieceWriter { piece: Vec::new(), send, runtime, patience, counted };
-        let written = write(&mut out).and_then(|()| out.finish().map_err(TrackError::Export));
-        // A client that is gone is no failure of the server.
-        if let Err(error) = &written
-            && !matches!(error, TrackError::Export(_))
-        {
-            tracing::error!("{}", one_line(error));
+        let written =
+            write(&mut out).and_then(|()| Ok(out.finish().map_err(TrackError::Export)?));
+        match &written {
+            // A client that is gone is no failure of the server.
+            Err(Failure::Track(error)) if !matches!(error, TrackError::Export(_)) => {
+                tracing::error!("{}", one_line(error));
+            }
+            _ => {}
         }
         written
     });
@@ -81,7 +175,7 @@ pub(super) async fn stream_from(
         Some(first) => Ok(Response::new(Body::new(PieceBody { known: Some(first), pieces }))),
         None => match written.await {
             Ok(Ok(())) => Ok(Response::new(Body::empty())),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(failure)) => Err(failure.into_answer()),
             Err(panicked) => Err(ApiError::internal(&panicked)),
         },
     }
@@ -106,7 +200,7 @@ struct PieceWriter {
     /// How long a piece may wait for the client.
     patience: Duration,
     /// Its place among the downloads.
-    counted: Option<OwnedSemaphorePermit>,
+    counted: Option<Share>,
 }
 
 impl PieceWriter {
@@ -128,11 +222,13 @@ impl PieceWriter {
 
 impl Write for PieceWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.piece.extend_from_slice(bytes);
-        if self.piece.len() >= PIECE_BYTES {
+        // No piece is larger, however large a row is.
+        let taken = bytes.len().min(PIECE_BYTES - self.piece.len());
+        self.piece.extend_from_slice(&bytes[..taken]);
+        if self.piece.len() == PIECE_BYTES {
             self.flush()?;
         }
-        Ok(bytes.len())
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {

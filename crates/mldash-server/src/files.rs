@@ -5,20 +5,20 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::app::App;
 use super::body::{Params, Segments};
 use super::error::ApiError;
 use super::export;
 use super::id::Id;
+use super::memory::Memory;
 use super::shape;
 use super::token::Namespace;
 use mldash_track::{ExperimentName, FileInfo, FilePath, StoreError, TrackError};
@@ -26,6 +26,8 @@ use mldash_track::{ExperimentName, FileInfo, FilePath, StoreError, TrackError};
 const COPY_BYTES: usize = 64 << 10;
 /// The limit on results of a search.
 const MAX_FOUND: usize = 1000;
+/// The memory of a pattern.
+const MAX_PATTERN_BYTES: usize = 256 << 10;
 /// The SDK's default.
 const DEFAULT_FOUND: usize = 10;
 
@@ -34,11 +36,20 @@ pub(super) async fn find(
     app: &App,
     name: &ExperimentName,
     path: &FilePath,
-) -> Result<FileInfo, ApiError> {
+    memory: Memory,
+) -> Result<(FileInfo, Memory), ApiError> {
     let path = path.clone();
     let read = app.experiments.read(name, move |experiment| {
-        let found = experiment.files("").find(path.as_str())?;
-        found.ok_or_else(|| ApiError::not_found(format!("there is no file `{}`", path.as_str())))
+        let (files, mut memory) = (experiment.files(""), memory);
+        let weight = files.list_weight()?;
+        memory.hold(weight)?;
+        let found = files.find(path.as_str())?;
+        let found = found
+            .ok_or_else(|| ApiError::not_found(format!("there is no file `{}`", path.as_str())))?;
+        drop((files, experiment));
+        memory.release(weight);
+        memory.hold_value(found.metadata.as_ref())?;
+        Ok((found, memory))
     });
     read.await
 }
@@ -48,19 +59,18 @@ pub(super) async fn download(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments(id): Segments<String>,
+    memory: Memory,
 ) -> Result<Response, ApiError> {
     let Id::File(name, path) = namespace.own(&id)? else {
         return Err(ApiError::not_found(format!("`{id}` is not a file's id")));
     };
-    let info = find(&app, &name, &path).await?;
+    let (info, _memory) = find(&app, &name, &path, memory).await?;
     let listed = info.clone();
-    let open = app.experiments.read(&name, move |experiment| {
-        let path = experiment.files("").path(&listed)?;
-        let file = File::open(&path).map_err(StoreError::io("open", &path))?;
-        Ok((file, path))
-    });
+    let open =
+        app.experiments.read(&name, move |experiment| Ok(experiment.files("").open(&listed)?));
     let (mut file, path) = open.await?;
-    let mut response = export::stream_from(&app, move |out| copy(&mut file, &path, out)).await?;
+    let mut response =
+        export::stream_from(&app, &namespace, move |out| Ok(copy(&mut file, &path, out)?)).await?;
     let content_type = HeaderValue::from_str(&info.content_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
     let headers = response.headers_mut();
@@ -98,7 +108,8 @@ pub(super) async fn search(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     Params(params): Params<SearchParams>,
-) -> Result<Json<Value>, ApiError> {
+    mut memory: Memory,
+) -> Result<Response, ApiError> {
     let id = params.experiment_id.as_deref();
     let id = id.ok_or_else(|| {
         ApiError::bad_request(
@@ -107,7 +118,12 @@ pub(super) async fn search(
     })?;
     let name = namespace.own_experiment(id)?;
     let pattern = glob(&params.pattern)?;
-    let files = app.experiments.read(&name, |experiment| Ok(experiment.files("").list()?)).await?;
+    let listed = app.experiments.read(&name, move |experiment| {
+        let files = experiment.files("");
+        memory.hold(files.list_weight()?)?;
+        Ok((files.list()?, memory))
+    });
+    let (files, mut memory) = listed.await?;
     let limit = params.limit.unwrap_or(DEFAULT_FOUND).min(MAX_FOUND);
     let mut found = Vec::new();
     let mut skip = params.offset.unwrap_or_default();
@@ -122,9 +138,11 @@ pub(super) async fn search(
             skip -= 1;
             continue;
         }
-        found.push(shape::file_with_data(&name, info)?);
+        let file = shape::file_with_data(&name, info)?;
+        memory.hold_value(Some(&file))?;
+        found.push(file);
     }
-    Ok(Json(json!({ "files": found })))
+    export::json(&app, &namespace, memory, json!({ "files": found })).await
 }
 
 /// `*` and `?` match within a part of a path, `**/` any number of parts.
@@ -145,7 +163,11 @@ fn glob(pattern: &str) -> Result<Regex, ApiError> {
         rest = &rest[first.len_utf8()..];
     }
     regex.push('$');
-    Regex::new(&regex).map_err(|error| ApiError::bad_request(format!("`pattern`: {error}")))
+    let pattern = RegexBuilder::new(&regex)
+        .size_limit(MAX_PATTERN_BYTES)
+        .dfa_size_limit(MAX_PATTERN_BYTES)
+        .build();
+    pattern.map_err(|error| ApiError::bad_request(format!("`pattern`: {error}")))
 }
 
 #[cfg(test)]

@@ -7,25 +7,30 @@
 mod document;
 mod tree;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::app::App;
-use super::body::WholeBody;
+use super::body::NotesBody;
 use super::error::ApiError;
 use super::experiments::blocking;
+use super::export;
 use super::id::{FolderPath, Id};
+use super::memory::Memory;
 use super::shape;
 use super::token::Namespace;
 use document::{Document, Selection};
-use mldash_track::{Experiment, ExperimentName, TrackError};
+use mldash_track::{Experiment, ExperimentName, ExperimentNotes, TrackError};
 
 /// The limit on files in a page.
 const MAX_PAGE: usize = 1000;
+/// What a byte of a query takes once it is parsed, at most: ` a` becomes a field.
+const QUERY_BYTES_PER_BYTE: usize = 256;
 
 /// The body of the POST.
 #[derive(Deserialize)]
@@ -54,32 +59,66 @@ enum QueryError {
 pub(super) async fn answer(
     State(app): State<Arc<App>>,
     namespace: Namespace,
-    body: WholeBody,
-) -> Result<Json<Value>, ApiError> {
-    let call: Call = body.json()?;
-    blocking(move || {
+    body: NotesBody,
+) -> Result<Response, ApiError> {
+    let (call, memory) = body.json::<Call>()?;
+    let (scope_app, scope_namespace) = (app.clone(), namespace.clone());
+    let (answer, memory) = blocking(move || {
         let variables = call.variables.unwrap_or_default();
-        let scope = Scope { app: &app, namespace: &namespace };
-        let answered = Document::parse(&call.query, variables)
-            .map_err(QueryError::Query)
-            .and_then(|document| scope.query(&document.root()));
-        match answered {
-            Ok(data) => Ok(Json(json!({ "data": data }))),
-            Err(QueryError::Store(error)) => Err(error.into()),
-            Err(QueryError::Failed(error)) => Err(error),
-            Err(error) => Ok(Json(json!({ "errors": [{ "message": error.to_string() }] }))),
-        }
+        let memory = RefCell::new(memory);
+        let scope = Scope { app: &scope_app, namespace: &scope_namespace, memory: &memory };
+        let answered = scope.hold_parsed(&call.query).and_then(|()| {
+            let document =
+                Document::parse(&call.query, variables, &memory).map_err(QueryError::Query)?;
+            scope.query(&document.root())
+        });
+        let answer = match answered {
+            Ok(data) => json!({ "data": data }),
+            Err(QueryError::Store(error)) => return Err(error.into()),
+            Err(QueryError::Failed(error)) => return Err(error),
+            Err(error) => json!({ "errors": [{ "message": error.to_string() }] }),
+        };
+        Ok((answer, memory.into_inner()))
     })
-    .await
+    .await?;
+    export::json(&app, &namespace, memory, answer).await
 }
 
 /// Who asks, and the server's state.
 struct Scope<'a> {
     app: &'a App,
     namespace: &'a Namespace,
+    memory: &'a RefCell<Memory>,
 }
 
 impl Scope<'_> {
+    fn hold(&self, bytes: usize) -> Result<(), QueryError> {
+        self.memory.borrow_mut().hold(bytes).map_err(QueryError::Failed)
+    }
+
+    fn hold_value(&self, value: &Value) -> Result<(), QueryError> {
+        self.memory.borrow_mut().hold_value(Some(value)).map_err(QueryError::Failed)
+    }
+
+    /// A query becomes a tree, twice.
+    fn hold_parsed(&self, query: &str) -> Result<(), QueryError> {
+        self.hold(query.len().saturating_mul(2 * QUERY_BYTES_PER_BYTE))
+    }
+
+    /// An experiment's notes in the shape that `shape` gives them.
+    fn noted(
+        &self,
+        experiment: &Experiment,
+        shape: impl FnOnce(&ExperimentNotes) -> Value,
+    ) -> Result<Value, QueryError> {
+        let weight = experiment.notes_weight()?.saturating_mul(2);
+        self.hold(weight)?;
+        let shaped = shape(&experiment.notes()?);
+        self.memory.borrow_mut().release(weight);
+        self.hold_value(&shaped)?;
+        Ok(shaped)
+    }
+
     fn query(&self, root: &Selection<'_>) -> Result<Value, QueryError> {
         root.object(|field| match field.name() {
             "me" => self.me(&field.selection()),
@@ -151,7 +190,7 @@ impl Scope<'_> {
             "slug" | "name" => Ok(json!(project.name())),
             "namespace" => self.namespace(project.owner(), &field.selection()),
             "nodes" => {
-                let nodes = tree::nodes(self.app.experiments.root(), project)?;
+                let nodes = tree::nodes(self, project)?;
                 field.selection().list(&nodes, "Node")
             }
             _ => Err(field.unknown("Project")),
@@ -169,40 +208,47 @@ impl Scope<'_> {
 
     fn experiment_node(&self, id: &str, selection: &Selection<'_>) -> Result<Value, QueryError> {
         let Some((name, experiment)) = self.open(id)? else { return Ok(Value::Null) };
-        selection.of(&shape::experiment_node(&name, &experiment.notes()?), "Node")
+        let node = self.noted(&experiment, |notes| shape::experiment_node(&name, notes))?;
+        selection.of(&node, "Node")
     }
 
     fn experiment(&self, id: &str, selection: &Selection<'_>) -> Result<Value, QueryError> {
         let Some((name, experiment)) = self.open(id)? else { return Ok(Value::Null) };
-        let known = shape::experiment(&name, &experiment.notes()?);
+        let known = self.noted(&experiment, |notes| shape::experiment(&name, notes))?;
         selection.object(|field| match field.name() {
             "project" => {
                 let project = shape::project_of(&name).map_err(QueryError::Failed)?;
                 self.project(&project, &field.selection())
             }
-            "filesPaginated" => files_page(&name, &experiment, field),
+            "filesPaginated" => self.files_page(&name, &experiment, field),
             _ => field.value_in(&known, "Experiment"),
         })
     }
-}
 
-fn files_page(
-    name: &ExperimentName,
-    experiment: &Experiment,
-    field: &document::Field<'_>,
-) -> Result<Value, QueryError> {
-    let limit = field.count("limit")?.unwrap_or(MAX_PAGE).min(MAX_PAGE);
-    let offset = field.count("offset")?.unwrap_or_default();
-    let files = experiment.files("").list()?;
-    field.selection().object(|field| match field.name() {
-        "files" => {
-            let page = files.iter().skip(offset).take(limit);
-            let page =
-                page.map(|info| shape::file_with_data(name, info).map_err(QueryError::Failed));
-            field.selection().list(&page.collect::<Result<Vec<_>, _>>()?, "File")
-        }
-        "totalCount" => Ok(json!(files.len())),
-        "hasMore" => Ok(json!(offset.saturating_add(limit) < files.len())),
-        _ => Err(field.unknown("FilePage")),
-    })
+    fn files_page(
+        &self,
+        name: &ExperimentName,
+        experiment: &Experiment,
+        field: &document::Field<'_>,
+    ) -> Result<Value, QueryError> {
+        let limit = field.count("limit")?.unwrap_or(MAX_PAGE).min(MAX_PAGE);
+        let offset = field.count("offset")?.unwrap_or_default();
+        let files = experiment.files("");
+        self.hold(files.list_weight()?)?;
+        let files = files.list()?;
+        field.selection().object(|field| match field.name() {
+            "files" => {
+                let page = files.iter().skip(offset).take(limit);
+                let page = page.map(|info| {
+                    let file = shape::file_with_data(name, info).map_err(QueryError::Failed)?;
+                    self.hold_value(&file)?;
+                    Ok::<Value, QueryError>(file)
+                });
+                field.selection().list(&page.collect::<Result<Vec<_>, _>>()?, "File")
+            }
+            "totalCount" => Ok(json!(files.len())),
+            "hasMore" => Ok(json!(offset.saturating_add(limit) < files.len())),
+            _ => Err(field.unknown("FilePage")),
+        })
+    }
 }

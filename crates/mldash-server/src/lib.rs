@@ -26,9 +26,11 @@ mod graphql;
 mod id;
 mod incoming;
 mod linger;
+mod memory;
 mod nodes;
 mod routes;
 mod shape;
+mod shares;
 mod token;
 mod tracks;
 mod upload;
@@ -46,6 +48,8 @@ use tokio::sync::Semaphore;
 use app::App;
 use experiments::Experiments;
 use incoming::Incoming;
+use mldash_track::{LinksRefused, refuse_links};
+use shares::Shares;
 use token::Tokens;
 pub use token::{TokenFileError, TokenLineProblem};
 
@@ -172,8 +176,9 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     address: SocketAddr,
-    /// Held as long as the server lives.
+    /// Both are held as long as the server lives.
     _lock: File,
+    _no_links: LinksRefused,
 }
 
 impl Server {
@@ -191,8 +196,10 @@ impl Server {
     ) -> Result<Self, ServeError> {
         let limits = limits.with_times_in_range();
         let tokens = Tokens::load(token_file)?;
-        let lock = lock_root(root)?;
         let in_root = |source| ServeError::Root { root: root.to_owned(), source };
+        let lock = lock_root(root)?;
+        // Before anything is opened by a name that a client gave.
+        let no_links = refuse_links(root).map_err(in_root)?;
         let incoming = Incoming::prepare(root).map_err(in_root)?;
         let listening = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(listening)?;
@@ -202,13 +209,15 @@ impl Server {
             experiments: Experiments::new(root, limits.max_experiments),
             incoming,
             tokens,
-            requests: places(limits.max_requests),
+            requests: Shares::new(limits.max_requests),
             // At least one body always fits.
-            body_kib: places(limits.max_memory_bytes.max(limits.max_body_bytes).div_ceil(1 << 10)),
-            downloads: places(limits.max_downloads),
+            memory: Shares::new(
+                limits.max_memory_bytes.max(limits.max_body_bytes.saturating_mul(2)),
+            ),
+            downloads: Shares::new(limits.max_downloads),
             limits,
         });
-        Ok(Self { app, listener, address, _lock: lock })
+        Ok(Self { app, listener, address, _lock: lock, _no_links: no_links })
     }
 
     /// The address that it listens on, with the port that the system chose for port 0.
@@ -245,7 +254,10 @@ fn places(count: usize) -> Arc<Semaphore> {
 fn lock_root(root: &Path) -> Result<File, ServeError> {
     let in_root = |source| ServeError::Root { root: root.to_owned(), source };
     fs::create_dir_all(root).map_err(in_root)?;
-    let lock = File::create(root.join(LOCK_FILE)).map_err(in_root)?;
+    let mut options = File::options();
+    // Whatever is there is not emptied.
+    options.create(true).append(true);
+    let lock = options.open(root.join(LOCK_FILE)).map_err(in_root)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(ServeError::RootInUse { root: root.to_owned() }),

@@ -1,5 +1,5 @@
-//! Routes paths to handlers, and defines what every request passes: the log, the limit on
-//! simultaneous requests, the token, gzip in both directions.
+//! Routes paths to handlers, and defines what every request passes: the log, the token, the
+//! limit on simultaneous requests, gzip in both directions.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -46,8 +46,8 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .layer(
             ServiceBuilder::new()
                 .layer(from_fn(linger))
-                .layer(from_fn_with_state(app.clone(), within_bounds))
                 .layer(from_fn_with_state(app.clone(), authenticate))
+                .layer(from_fn_with_state(app.clone(), within_bounds))
                 .layer(from_fn(explain_encoding))
                 .layer(
                     CompressionLayer::new()
@@ -101,14 +101,15 @@ async fn log(request: Request, next: Next) -> Response {
     response
 }
 
-/// Turns requests away when the limit on simultaneous requests is reached.
+/// Turns requests away when the limit on simultaneous requests is reached, or their namespace's
+/// share of it.
 async fn within_bounds(
     State(app): State<Arc<App>>,
+    namespace: Namespace,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let counted = app.requests.clone().try_acquire_owned();
-    let _counted = counted.map_err(|_| {
+    let _counted = app.one_of(&app.requests, &namespace).ok_or_else(|| {
         ApiError::busy("the server's limit on simultaneous requests is reached; try again later")
     })?;
     Ok(next.run(request).await)

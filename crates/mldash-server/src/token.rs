@@ -19,10 +19,15 @@ use mldash_track::{FileStamp, one_line};
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Whose data a request may access: the first part of its experiments' names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Namespace(Arc<str>);
 
 impl Namespace {
+    /// The namespace of this name.
+    pub(super) fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
     /// Its name.
     pub(super) fn as_str(&self) -> &str {
         &self.0
@@ -117,6 +122,12 @@ impl Tokens {
         })
     }
 
+    /// Returns true if all tokens are of one namespace.
+    pub(super) fn name_one_namespace(&self) -> bool {
+        let loaded = self.loaded.read();
+        loaded.known.windows(2).all(|pair| pair[0].1 == pair[1].1)
+    }
+
     /// Compares with every token, so that the time taken reveals nothing.
     fn find(&self, hash: &TokenHash) -> Option<Namespace> {
         let loaded = self.loaded.read();
@@ -186,7 +197,7 @@ fn parse_line(line: &str) -> Result<Option<(&str, Namespace)>, TokenLineProblem>
             if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(TokenLineProblem::Characters);
             }
-            Ok(Some((token, Namespace(namespace.into()))))
+            Ok(Some((token, Namespace::new(namespace))))
         }
         _ => Err(TokenLineProblem::Words(words.len())),
     }

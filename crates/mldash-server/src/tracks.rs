@@ -9,11 +9,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::app::App;
-use super::body::{Params, Segments, WholeBody};
+use super::body::{NotesBody, Params, Segments, WholeBody};
 use super::entries;
 use super::error::ApiError;
 use super::experiments::IfAbsent;
 use super::export;
+use super::memory::Memory;
 use super::token::Namespace;
 use mldash_track::json::{JsonWriter, NonFinite};
 use mldash_track::{
@@ -34,10 +35,10 @@ pub(super) async fn create(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments(id): Segments<String>,
-    body: WholeBody,
+    body: NotesBody,
 ) -> Result<Json<Value>, ApiError> {
     let name = namespace.own_experiment(&id)?;
-    let track: NewTrack = body.json()?;
+    let (track, _memory) = body.json::<NewTrack>()?;
     let topic: TrackName = track.topic.parse()?;
     let filter = TopicFilter::from(topic.as_str());
     let write = app.experiments.write(&name, IfAbsent::Refuse, move |experiment| {
@@ -59,17 +60,19 @@ pub(super) async fn append(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
-    body: WholeBody,
+    mut body: WholeBody,
 ) -> Result<Json<Value>, ApiError> {
     let name = namespace.own_experiment(&id)?;
-    let row = entries::row(&body)?;
+    let topic: TrackName = topic.parse()?;
+    let (text, memory) = body.parts();
+    let row = entries::row(text, memory).map_err(|error| error.in_track(&topic))?;
     let mut data = Vec::new();
     // The row as it is stored: flat, without its time.
     JsonWriter::new(&mut data, NonFinite::Null).row(TIMESTAMP_COLUMN, row.ts, &row.fields);
     let mut data: serde_json::Map<String, Value> =
         serde_json::from_slice(&data).map_err(|error| ApiError::internal(&error))?;
     let timestamp = data.remove(TIMESTAMP_COLUMN);
-    store(&app, name, topic.parse()?, move || Ok(vec![row])).await?;
+    store(&app, name, topic, move || Ok((vec![row], body))).await?;
     Ok(Json(json!({ "timestamp": timestamp, "data": data })))
 }
 
@@ -78,23 +81,30 @@ pub(super) async fn append_batch(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
-    body: WholeBody,
+    mut body: WholeBody,
 ) -> Result<Json<Value>, ApiError> {
     let name = namespace.own_experiment(&id)?;
     let max_rows = app.limits.max_rows;
-    let count = store(&app, name, topic.parse()?, move || entries::rows(&body, max_rows)).await?;
+    let topic: TrackName = topic.parse()?;
+    let named = topic.clone();
+    let rows = move || {
+        let (text, memory) = body.parts();
+        let rows = entries::rows(text, max_rows, memory).map_err(|error| error.in_track(&named))?;
+        Ok((rows, body))
+    };
+    let count = store(&app, name, topic, rows).await?;
     Ok(Json(json!({ "count": count })))
 }
 
-/// Stores rows. Returns their number once they are flushed.
+/// Stores rows. Returns their number once they are flushed. The body holds their memory until then.
 async fn store(
     app: &App,
     name: ExperimentName,
     topic: TrackName,
-    rows: impl FnOnce() -> Result<Vec<Row>, ApiError> + Send + 'static,
+    rows: impl FnOnce() -> Result<(Vec<Row>, WholeBody), ApiError> + Send + 'static,
 ) -> Result<usize, ApiError> {
     let write = app.experiments.write(&name, IfAbsent::Refuse, move |experiment| {
-        let rows = rows()?;
+        let (rows, _body) = rows()?;
         let count = rows.len();
         let track = experiment.tracks(topic.as_str());
         track.append_rows(rows)?;
@@ -116,12 +126,20 @@ pub(super) async fn list(
     namespace: Namespace,
     Segments(id): Segments<String>,
     Params(params): Params<ListParams>,
-) -> Result<Json<Value>, ApiError> {
+    mut memory: Memory,
+) -> Result<Response, ApiError> {
     let name = namespace.own_experiment(&id)?;
     let filter = TopicFilter::from(params.topic.as_deref().unwrap_or("*"));
-    let read = app.experiments.read(&name, move |exp| Ok(exp.list_matching(&filter)?));
-    let tracks: Vec<Value> = read.await?.iter().map(|info| track_json(&name, info)).collect();
-    Ok(Json(json!({ "tracks": tracks })))
+    let of = name.clone();
+    let read = app.experiments.read(&name, move |experiment| {
+        // What is listed, and the answer.
+        memory.hold(experiment.list_weight()?.saturating_mul(2))?;
+        let tracks = experiment.list_matching(&filter)?;
+        let tracks: Vec<Value> = tracks.iter().map(|info| track_json(&of, info)).collect();
+        Ok((tracks, memory))
+    });
+    let (tracks, memory) = read.await?;
+    export::json(&app, &namespace, memory, json!({ "tracks": tracks })).await
 }
 
 /// The JSON of a track: its `metadata.json` on disk, and its ids.
@@ -168,6 +186,7 @@ pub(super) async fn read(
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
     Params(params): Params<ReadParams>,
+    memory: Memory,
 ) -> Result<Response, ApiError> {
     let name = namespace.own_experiment(&id)?;
     let topic: TrackName = topic.parse()?;
@@ -175,5 +194,5 @@ pub(super) async fn read(
     let format: Format =
         format.parse().map_err(|error: FormatError| ApiError::bad_request(error.to_string()))?;
     let query = params.query()?;
-    export::stream(&app, name, topic, query, format).await
+    export::stream(&app, &namespace, memory, name, topic, query, format).await
 }

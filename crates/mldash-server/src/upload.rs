@@ -15,9 +15,11 @@ use super::body::{Pace, announced_bytes};
 use super::error::ApiError;
 use super::experiments::IfAbsent;
 use super::incoming::IncomingFile;
+use super::memory::Memory;
 use super::nodes::{file_in, parent_of_files};
 use super::shape;
 use super::token::Namespace;
+use mldash_track::json::JsonWeight;
 use mldash_track::{FileInfo, WholeFile};
 
 /// The limit on parts of a form besides the file's data.
@@ -54,7 +56,8 @@ pub(super) async fn save(
     }
     let form = Multipart::from_request(request, app).await;
     let form = form.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    let mut form = Form::take_in(app, form).await?;
+    let mut memory = Memory::of(app, namespace);
+    let mut form = Form::take_in(app, form, &mut memory).await?;
     form.check()?;
 
     let experiment = namespace.own_experiment(form.required("experimentId")?)?;
@@ -65,6 +68,10 @@ pub(super) async fn save(
     let path = file_in(folder.as_ref(), name.map_or("", String::as_str))?;
 
     let Form { fields, data } = form;
+    if let Some(text) = fields.get("metadata") {
+        // It is parsed, stored and answered.
+        memory.hold(JsonWeight::of(text.as_bytes()).saturating_mul(3))?;
+    }
     let metadata = fields.get("metadata").map(|text| serde_json::from_str(text)).transpose();
     let metadata: Option<Value> =
         metadata.map_err(|error| ApiError::bad_request(format!("`metadata`: {error}")))?;
@@ -94,7 +101,11 @@ pub(super) async fn save(
 }
 
 impl Form {
-    async fn take_in(app: &App, mut form: Multipart) -> Result<Self, ApiError> {
+    async fn take_in(
+        app: &App,
+        mut form: Multipart,
+        memory: &mut Memory,
+    ) -> Result<Self, ApiError> {
         let pace = Pace::new(app.limits.body_timeout);
         let mut fields = HashMap::new();
         let mut data = None;
@@ -111,7 +122,7 @@ impl Form {
             } else if name == "file" || fields.len() == MAX_FIELDS {
                 return Err(ApiError::bad_request("the form has more parts than a file needs"));
             } else {
-                let text = text(&mut field, &pace, received).await?;
+                let text = text(&mut field, &pace, received, memory).await?;
                 received += text.len() as u64;
                 fields.insert(name, text);
             }
@@ -172,6 +183,7 @@ async fn text(
     field: &mut Field<'_>,
     pace: &Pace,
     received_before: u64,
+    memory: &mut Memory,
 ) -> Result<String, ApiError> {
     let mut bytes = Vec::new();
     loop {
@@ -182,6 +194,8 @@ async fn text(
             let message = format!("a part of the form is larger than {MAX_FIELD_BYTES} bytes");
             return Err(ApiError::too_large(message));
         }
+        // The text may have room for as much again.
+        memory.hold(2 * chunk.len())?;
         bytes.extend_from_slice(&chunk);
     }
     String::from_utf8(bytes).map_err(|_| ApiError::bad_request("a part of the form is not UTF-8"))

@@ -1,13 +1,17 @@
 //! Rows on their way to the store, merged by `_ts` on arrival and limited in bytes. This module
 //! knows nothing of files; `experiment` decides when to flush a buffer.
 
+mod columns;
+
 use std::collections::BTreeMap;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::byte_bound::ByteBound;
 use super::name::TrackName;
-use super::row::{Fields, Row, Timestamp};
+use super::row::{Column, Fields, Row, Timestamp};
+use columns::KnownColumns;
+pub use columns::{MAX_COLUMN_NAME_BYTES, MAX_COLUMNS, TooManyColumns};
 
 /// The outcome of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,7 @@ pub(super) struct TrackBuffer {
     bytes: usize,
     /// The latest time ever taken out for a flush.
     taken_through: Option<Timestamp>,
+    columns: KnownColumns,
     closed: bool,
 }
 
@@ -112,6 +117,11 @@ impl WaitingRows {
 }
 
 impl TrackBuffer {
+    /// Notes the columns of a row that is to come.
+    pub(super) fn admit(&mut self, fields: &Fields) -> Result<(), TooManyColumns> {
+        self.columns.admit(fields)
+    }
+
     /// Adds a row that uses `bytes` of the budget; `None` once closed.
     pub(super) fn insert(&mut self, row: Row, bytes: usize) -> Option<Appended> {
         if self.closed {
@@ -171,8 +181,14 @@ impl TrackBuffer {
         }
     }
 
-    /// Notes that times up to `through` are already on disk, from an earlier recording.
-    pub(super) fn note_stored(&mut self, through: Option<Timestamp>) {
+    /// Notes that times up to `through` and these columns are already on disk, from an earlier
+    /// recording.
+    pub(super) fn note_stored<'a>(
+        &mut self,
+        through: Option<Timestamp>,
+        columns: impl Iterator<Item = &'a Column>,
+    ) {
+        self.columns.note_stored(columns);
         self.taken_through = self.taken_through.max(through);
     }
 }

@@ -1,6 +1,7 @@
 //! Errors for users of the Track API.
 
 use super::align::AlignError;
+use super::buffer::TooManyColumns;
 use super::json::{JsonRowError, MAX_DEPTH};
 use super::labels::LabelError;
 use super::local::StoreError;
@@ -8,7 +9,7 @@ use super::name::NameError;
 use super::options::EnvError;
 #[cfg(feature = "remote")]
 use super::remote::RemoteError;
-use super::row::TimestampError;
+use super::row::{RepeatedNames, TimestampError};
 use super::serialize::SerializeError;
 
 /// A failed operation on an experiment or a track.
@@ -96,6 +97,24 @@ pub enum TrackError {
         /// The field.
         column: String,
     },
+    /// Flattening a dict would repeat too many bytes of names.
+    #[error("track `{topic}`: field `{column}`: {reason}")]
+    RepeatedNames {
+        /// The track.
+        topic: String,
+        /// The dict.
+        column: String,
+        /// What is wrong with it.
+        reason: RepeatedNames,
+    },
+    /// A row would give the track too many columns.
+    #[error("track `{topic}`: {reason}")]
+    TooManyColumns {
+        /// The track.
+        topic: String,
+        /// What the limit is.
+        reason: TooManyColumns,
+    },
     /// A line of JSON rows is too long.
     #[error("track `{topic}`: the line is longer than {max_bytes} bytes")]
     LineTooLong {
@@ -154,6 +173,28 @@ pub enum TrackError {
     /// The background thread could not be started.
     #[error("can't start the flush thread")]
     Thread(#[source] std::io::Error),
+    /// A format can't hold so many columns.
+    #[error(
+        "track `{topic}`: {columns} columns are more than the {max_columns} that Parquet takes here;          choose columns (`--columns`, `Query::columns`), or export as JSON lines"
+    )]
+    TooWide {
+        /// The track.
+        topic: String,
+        /// How many there are, dicts in lists counted with all their keys.
+        columns: usize,
+        /// The limit.
+        max_columns: usize,
+    },
+    /// The caller has no more memory for an export.
+    #[error(
+        "track `{topic}`: reading it would take {bytes} bytes more memory than there is for it"
+    )]
+    Memory {
+        /// The track.
+        topic: String,
+        /// What was asked for.
+        bytes: usize,
+    },
     /// The destination of an export could not be written.
     #[error("can't write the export")]
     Export(#[source] std::io::Error),

@@ -3,7 +3,8 @@
 
 mod content_type;
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -185,12 +186,21 @@ impl Files {
     /// # Errors
     /// Fails if the file is not what was saved or the store can't be read.
     pub fn read_listed(&self, file: &FileInfo) -> Result<Vec<u8>, TrackError> {
-        let path = self.path(file)?;
-        let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
+        let (mut data, path) = self.open(file)?;
+        let mut bytes = Vec::new();
+        data.read_to_end(&mut bytes).map_err(StoreError::io("read", &path))?;
         if checksum(&bytes) != file.checksum {
             return Err(TrackError::FileDamaged { path });
         }
         Ok(bytes)
+    }
+
+    /// Opens a listed file, for files too large to read at once. Returns its path too, for messages.
+    ///
+    /// # Errors
+    /// As [`path`](Self::path). Also fails if it can't be opened.
+    pub fn open(&self, file: &FileInfo) -> Result<(File, PathBuf), TrackError> {
+        Ok(self.shared.files.open_data(file)?)
     }
 
     /// The path of a listed file, for files too large to read at once.
@@ -250,6 +260,10 @@ impl Files {
     ) -> Result<Vec<FileInfo>, TrackError> {
         self.shared.check_writing()?;
         Ok(self.shared.files.delete(|file| self.holds(file) && unwanted(file))?)
+    }
+
+    pub(super) fn store(&self) -> &FileStore {
+        &self.shared.files
     }
 
     fn place(&self, name: &str) -> Result<FilePath, TrackError> {

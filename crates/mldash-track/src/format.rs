@@ -165,6 +165,53 @@ impl Export {
     }
 }
 
+/// Memory for an export's own buffers.
+const BUFFER_BYTES: usize = 256 << 10;
+/// What is known of a column, without its name.
+const COLUMN_BYTES: usize = 256;
+
+impl Export {
+    /// How many threads may read rows at the same time.
+    pub(super) fn readers(self) -> usize {
+        match self.format {
+            Format::Json | Format::Jsonl => 1,
+            _ => survey::MAX_THREADS,
+        }
+    }
+
+    /// Fails if the format can't hold so many columns. There may turn out to be more.
+    #[cfg_attr(
+        not(feature = "parquet"),
+        allow(unused_variables, reason = "only Parquet has a limit")
+    )]
+    pub(super) fn check_width(self, topic: &str, columns: usize) -> Result<(), TrackError> {
+        match self.format {
+            #[cfg(feature = "parquet")]
+            Format::Parquet => parquet::check_width(topic, columns),
+            _ => Ok(()),
+        }
+    }
+
+    /// The most memory that writing takes besides the rows being read, for rows of `text_bytes` in so
+    /// many columns with names of so many bytes.
+    pub(super) fn weight(self, columns: (usize, usize), text_bytes: usize) -> usize {
+        let (columns, name_bytes) = columns;
+        let known = columns * COLUMN_BYTES + name_bytes;
+        BUFFER_BYTES.saturating_add(match self.format {
+            Format::Json | Format::Jsonl => 0,
+            Format::Mocap | Format::Csv => known.saturating_mul(survey::MAX_THREADS),
+            #[cfg(feature = "mcap")]
+            Format::Mcap => {
+                known.saturating_mul(survey::MAX_THREADS + 2).saturating_add(mcap::BUFFER_BYTES)
+            }
+            #[cfg(feature = "parquet")]
+            Format::Parquet => known
+                .saturating_mul(survey::MAX_THREADS + 2)
+                .saturating_add(parquet::weight(columns, text_bytes)),
+        })
+    }
+}
+
 /// ML-Dash's default frames per second, for a track that sets none.
 const DEFAULT_FPS: u32 = 30;
 

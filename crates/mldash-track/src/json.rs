@@ -5,6 +5,7 @@
 mod rows;
 mod scanner;
 mod values;
+mod weight;
 mod writer;
 
 pub use rows::{Columns, RowParser};
@@ -14,8 +15,11 @@ pub(crate) use values::MAX_DEPTH;
 #[cfg(feature = "parquet")]
 pub(crate) use values::known_value;
 pub use values::{WalkError, walk_object};
+pub use weight::JsonWeight;
 pub(crate) use writer::to_text;
 pub use writer::{JsonWriter, NonFinite};
+
+use crate::row::RepeatedNames;
 
 /// Why a text is not a row.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -27,6 +31,9 @@ pub enum JsonRowError {
     /// Lists and objects nest too deeply.
     #[error("values nest deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    /// Its dicts' names would be repeated too often.
+    #[error(transparent)]
+    RepeatedNames(RepeatedNames),
     /// The time's key is absent.
     #[error("`{0}` is missing; every row needs one, in seconds")]
     MissingTimestamp(String),

@@ -210,9 +210,10 @@ mod serialize;
 mod slice;
 mod state;
 mod track;
+mod weight;
 
 pub use align::{Aggregate, Align, AlignError, AlignMethod, Aligned, AlignedRows, Join, Missing};
-pub use buffer::{Appended, WhenFull};
+pub use buffer::{Appended, MAX_COLUMN_NAME_BYTES, MAX_COLUMNS, TooManyColumns, WhenFull};
 pub use byte_bound::ByteBound;
 pub use error::TrackError;
 pub use error::one_line;
@@ -227,6 +228,7 @@ pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };
 pub use local::{FileStamp, STORE_FOLDERS, WholeFile, hex};
+pub use local::{LinksRefused, create_folders, list_folder, refuse_links};
 pub use local::{replace_file, take_noted_schema};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
@@ -238,8 +240,8 @@ pub use remote::{
 };
 pub use repeating::Repeating;
 pub use row::{
-    Array, Column, ColumnType, Fields, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp,
-    TimestampError, Value,
+    Array, Column, ColumnType, Fields, MAX_REPEATED_NAME_BYTES, RepeatedNames, Row, RowSchema,
+    TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, Value,
 };
 pub use rows::Rows;
 pub use run::Metadata;

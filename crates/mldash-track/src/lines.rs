@@ -71,6 +71,8 @@ fn is_of_the_line(error: &TrackError) -> bool {
         TrackError::Json { .. }
             | TrackError::ReservedColumn { .. }
             | TrackError::TooDeep { .. }
+            | TrackError::RepeatedNames { .. }
+            | TrackError::TooManyColumns { .. }
             | TrackError::LineTooLong { .. }
     )
 }

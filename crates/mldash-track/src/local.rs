@@ -25,6 +25,9 @@
 //! 10. A data file that is removed or replaced while it is written is noticed at the next flush or
 //!     sync ([`StoreError::Removed`]). No flush returns success for rows that went into it.
 //!
+//! 11. Links are followed, so that a recording may lie on another disk, except under a root that is
+//!     served to others ([`refuse_links`]). Whoever opens a file does it through `beneath`.
+//!
 //! `power_cut` replays a power cut after every change of a recording. All changes therefore go
 //! through `disk`.
 //!
@@ -34,6 +37,7 @@ mod appender;
 mod atomic;
 #[cfg(test)]
 mod bad_disk;
+mod beneath;
 mod blocks;
 mod brief;
 mod cursor;
@@ -67,6 +71,7 @@ pub(crate) use appender::{TrackAppender, TrackClosed};
 pub use atomic::replace_file;
 #[cfg(test)]
 pub(crate) use bad_disk::{FailingDisk, SlowDisk};
+pub use beneath::{LinksRefused, create_folders, list_folder, refuse_links};
 pub(crate) use blocks::RawRow;
 pub(crate) use brief::Brief;
 pub(crate) use cursor::Cursor;

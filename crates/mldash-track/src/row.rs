@@ -9,7 +9,9 @@ mod timestamp;
 mod value;
 
 pub use column_type::ColumnType;
-pub use fields::{Column, Fields, TIMESTAMP_COLUMN, TIMESTAMP_KEY};
+pub use fields::{
+    Column, Fields, MAX_REPEATED_NAME_BYTES, RepeatedNames, TIMESTAMP_COLUMN, TIMESTAMP_KEY,
+};
 pub(crate) use list::ListBuilder;
 pub use schema::RowSchema;
 pub(crate) use schema::TrackSchema;
@@ -31,7 +33,7 @@ impl Row {
         Self { ts, fields }
     }
 
-    /// Heap and inline bytes that this row occupies. Used to limit buffers.
+    /// Heap and inline bytes that this row occupies, names included. Used to limit buffers.
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>() + self.fields.heap_bytes()
     }

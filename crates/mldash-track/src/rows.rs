@@ -83,6 +83,20 @@ impl SelectedRows {
         self.query.start()
     }
 
+    /// What reading the selected rows takes.
+    pub(super) fn snapshot_between(&self) -> Option<(&Snapshot, f64, f64)> {
+        Some((self.snapshot.as_ref()?, self.query.start(), self.query.end()))
+    }
+
+    /// How many columns are selected, and the bytes of their names, at most.
+    pub(super) fn column_bytes(&self) -> (usize, usize) {
+        let names = match &self.query.columns {
+            Columns::All => self.columns(),
+            Columns::Named(names) => names.clone(),
+        };
+        (names.len(), names.iter().map(String::len).sum())
+    }
+
     /// Selects the same columns, from the row in effect at `start` to the row after `end`.
     pub(super) fn reaching(mut self, start: f64, end: f64) -> Result<Self, TrackError> {
         if let Some(mut lookup) = self.lookup() {

@@ -5,7 +5,7 @@ mod serializer;
 
 use serde::Serialize;
 
-use super::row::{Fields, ListBuilder, Value};
+use super::row::{Fields, ListBuilder, RepeatedNames, Value};
 use serializer::ValueSerializer;
 
 /// Why a value can't be converted.
@@ -27,6 +27,9 @@ pub enum SerializeError {
     /// An integer fits neither `i64` nor `u64`.
     #[error("{0} does not fit in 64 bits")]
     IntegerTooLarge(String),
+    /// Its dicts' names would be repeated too often.
+    #[error(transparent)]
+    RepeatedNames(#[from] RepeatedNames),
     /// The type's own `Serialize` failed.
     #[error("{0}")]
     Custom(String),
@@ -57,11 +60,12 @@ impl Fields {
     /// ```
     ///
     /// # Errors
-    /// Fails for a value without names, such as a number or a list, for keys that are not text, and
-    /// for integers beyond 64 bits.
+    /// Fails for a value without names, such as a number or a list, for keys that are not text, for
+    /// integers beyond 64 bits, and if flattening would take more than
+    /// [`MAX_REPEATED_NAME_BYTES`](crate::MAX_REPEATED_NAME_BYTES).
     pub fn from_serialize<T: Serialize + ?Sized>(fields: &T) -> Result<Self, SerializeError> {
         match Value::from_serialize(fields)? {
-            Value::Map(entries) => Ok(entries.into_iter().collect()),
+            Value::Map(entries) => Ok(Self::flatten(entries, &mut Vec::new())?),
             other => Err(SerializeError::NotADict { got: kind(&other) }),
         }
     }

@@ -153,7 +153,7 @@ impl ExperimentState {
         }
         let appender = TrackAppender::open(&self.dir, name)?;
         let mut buffer = TrackBuffer::default();
-        buffer.note_stored(appender.last_timestamp());
+        buffer.note_stored(appender.last_timestamp(), appender.columns());
         let track = Arc::new(TrackState {
             name: name.clone(),
             buffer: Mutex::new(buffer),
@@ -203,8 +203,18 @@ impl ExperimentState {
         }
     }
 
+    /// Checks that the track can have the columns of `rows`, and notes them.
+    pub(super) fn admit(&self, track: &TrackState, rows: &[Row]) -> Result<(), TrackError> {
+        let mut buffer = track.buffer.lock();
+        rows.iter().try_for_each(|row| buffer.admit(&row.fields)).map_err(|reason| {
+            let topic = track.name.to_string();
+            TrackError::TooManyColumns { topic, reason }
+        })
+    }
+
     pub(super) fn append(&self, track: &Arc<TrackState>, row: Row) -> Result<Appended, TrackError> {
         self.check_room()?;
+        self.admit(track, std::slice::from_ref(&row))?;
         let bytes = row.size_bytes();
         let when_full = self.buffering.when_full;
         let reserved = self.budget.reserve(&track.name, bytes, when_full, || self.doorbell.ring());

@@ -13,9 +13,14 @@ use super::lines::{self, AppendedLines, BadLine};
 use super::local::TrackNotes;
 use super::name::{NameError, TrackName};
 use super::query::Query;
-use super::row::{Fields, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp};
+use super::row::{
+    Fields, RepeatedNames, Row, RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp,
+};
 use super::rows::{Rows, SelectedRows};
 use super::state::{ExperimentState, TrackState};
+
+/// How much of a column's name a message shows.
+const MAX_SHOWN_NAME: usize = 80;
 
 /// A stream of rows. It is cheap to clone or to look up again, and safe to use from many threads.
 #[derive(Clone, Debug)]
@@ -58,7 +63,8 @@ impl Track {
     ///
     /// # Errors
     /// Fails if `ts` is not finite, a field is called `timestamp` or `_ts`, the topic is invalid or
-    /// shares its folder with another, or the buffer is full.
+    /// shares its folder with another, the track would have more than
+    /// [`MAX_COLUMNS`](super::MAX_COLUMNS) columns, or the buffer is full.
     pub fn append(&self, fields: impl Into<Fields>, ts: f64) -> Result<Appended, TrackError> {
         let ts = Timestamp::new(ts)
             .map_err(|reason| TrackError::Timestamp { topic: self.topic(), reason })?;
@@ -82,6 +88,7 @@ impl Track {
     pub fn append_rows(&self, rows: Vec<Row>) -> Result<(), TrackError> {
         rows.iter().try_for_each(|row| self.check(row))?;
         let state = self.state()?;
+        self.shared.admit(state, &rows)?;
         rows.into_iter().try_for_each(|row| self.shared.append(state, row).map(drop))
     }
 
@@ -91,6 +98,12 @@ impl Track {
             let reserved = [TIMESTAMP_COLUMN, TIMESTAMP_KEY].into_iter().find(|r| **name == **r);
             if let Some(column) = reserved {
                 return Err(TrackError::ReservedColumn { topic: self.topic(), column });
+            }
+            if value.is_filled_dict() {
+                // A long name is as bad in a message.
+                let column = name.chars().take(MAX_SHOWN_NAME).collect();
+                let (topic, reason) = (self.topic(), RepeatedNames);
+                return Err(TrackError::RepeatedNames { topic, column, reason });
             }
             if value.nests_deeper_than(MAX_DEPTH) {
                 return Err(TrackError::TooDeep { topic: self.topic(), column: name.to_string() });
@@ -255,6 +268,11 @@ impl Track {
             Ok(name) => name.to_string(),
             Err(error) => error.name().to_owned(),
         }
+    }
+
+    /// The memory that opening the track to read takes, at most.
+    pub(super) fn opened_weight(&self) -> Result<usize, TrackError> {
+        Ok(self.shared.dir.track_weight(self.name()?)?)
     }
 
     fn name(&self) -> Result<&TrackName, TrackError> {

@@ -1,45 +1,63 @@
 //! A parsed query with its variables. Picks what it selects from JSON.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use graphql_parser::query::{self, Definition, OperationDefinition, SelectionSet, parse_query};
 use serde_json::{Map, Value};
 
 use super::QueryError;
+use crate::memory::Memory;
 
 /// No real query is longer.
 const MAX_QUERY_BYTES: usize = 64 << 10;
 /// The limit on fields of one answer, before lists multiply them. Otherwise fragments within
 /// fragments would make a short query long.
 const MAX_FIELDS: usize = 1_000;
+/// How deep fragments may lie in fragments. Limits the stack, also for one that contains itself.
+const MAX_FRAGMENTS: usize = 32;
+/// The place of a field in an answer, with its share of the object.
+const FIELD_BYTES: usize = 256;
 
 /// A query to answer.
-pub(super) struct Document {
+pub(super) struct Document<'a> {
     parsed: query::Document<'static, String>,
     variables: Map<String, Value>,
     fields_left: Cell<usize>,
+    fragments_left: Cell<usize>,
+    /// For what is picked.
+    memory: &'a RefCell<Memory>,
 }
 
 /// The selected fields of an object.
 pub(super) struct Selection<'a> {
-    document: &'a Document,
+    document: &'a Document<'a>,
     set: Option<&'a SelectionSet<'static, String>>,
 }
 
 /// One field of a selection.
 pub(super) struct Field<'a> {
-    document: &'a Document,
+    document: &'a Document<'a>,
     field: &'a query::Field<'static, String>,
 }
 
-impl Document {
+impl<'a> Document<'a> {
     /// Parses a query.
-    pub(super) fn parse(text: &str, variables: Map<String, Value>) -> Result<Self, String> {
+    pub(super) fn parse(
+        text: &str,
+        variables: Map<String, Value>,
+        memory: &'a RefCell<Memory>,
+    ) -> Result<Self, String> {
         if text.len() > MAX_QUERY_BYTES {
             return Err(format!("the query is longer than {MAX_QUERY_BYTES} bytes"));
         }
         let parsed = parse_query::<String>(text).map_err(|error| error.to_string())?.into_static();
-        let document = Self { parsed, variables, fields_left: Cell::new(MAX_FIELDS) };
+        let document = Self {
+            parsed,
+            variables,
+            fields_left: Cell::new(MAX_FIELDS),
+            fragments_left: Cell::new(MAX_FRAGMENTS),
+            memory,
+        };
         match document.root_set() {
             Some(_) => Ok(document),
             None => Err("expected exactly one query".to_owned()),
@@ -95,7 +113,6 @@ impl<'a> Selection<'a> {
         value: &mut impl FnMut(&Field<'a>) -> Result<Value, QueryError>,
     ) -> Result<(), QueryError> {
         for item in &set.items {
-            // This also ends a fragment that contains itself.
             let left = self.document.fields_left.get().checked_sub(1);
             let left =
                 left.ok_or_else(|| QueryError::Query("the query selects too many fields".into()))?;
@@ -103,6 +120,9 @@ impl<'a> Selection<'a> {
             match item {
                 query::Selection::Field(field) => {
                     let known = value(&Field { document: self.document, field })?;
+                    let mut memory = self.document.memory.borrow_mut();
+                    memory.hold(FIELD_BYTES).map_err(QueryError::Failed)?;
+                    drop(memory);
                     object.insert(field.alias.as_ref().unwrap_or(&field.name).clone(), known);
                 }
                 query::Selection::FragmentSpread(spread) => {
@@ -110,13 +130,28 @@ impl<'a> Selection<'a> {
                     let fragment = self.document.fragment(name).ok_or_else(|| {
                         QueryError::Query(format!("there is no fragment `{name}`"))
                     })?;
-                    self.add_fields(fragment, object, value)?;
+                    self.add_fragment(fragment, object, value)?;
                 }
                 query::Selection::InlineFragment(fragment) => {
-                    self.add_fields(&fragment.selection_set, object, value)?;
+                    self.add_fragment(&fragment.selection_set, object, value)?;
                 }
             }
         }
+        Ok(())
+    }
+
+    fn add_fragment(
+        &self,
+        set: &'a SelectionSet<'static, String>,
+        object: &mut Map<String, Value>,
+        value: &mut impl FnMut(&Field<'a>) -> Result<Value, QueryError>,
+    ) -> Result<(), QueryError> {
+        let before = self.document.fragments_left.get();
+        let left = before.checked_sub(1);
+        let left = left.ok_or_else(|| QueryError::Query("fragments nest too deeply".into()))?;
+        self.document.fragments_left.set(left);
+        self.add_fields(set, object, value)?;
+        self.document.fragments_left.set(before);
         Ok(())
     }
 
@@ -158,7 +193,11 @@ impl<'a> Field<'a> {
     pub(super) fn value_in(&self, known: &Value, of: &'static str) -> Result<Value, QueryError> {
         let value = known.get(self.name()).ok_or_else(|| self.unknown(of))?;
         match self.field.selection_set.items.is_empty() {
-            true => Ok(value.clone()),
+            true => {
+                let mut memory = self.document.memory.borrow_mut();
+                memory.hold_value(Some(value)).map_err(QueryError::Failed)?;
+                Ok(value.clone())
+            }
             false => self.selection().of(value, of),
         }
     }

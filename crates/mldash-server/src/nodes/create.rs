@@ -1,23 +1,24 @@
 //! Creates nodes. One call creates what does not exist, and changes the description of what does.
 
-use std::fs;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::body::{Segments, WholeBody};
+use crate::body::{NotesBody, Segments};
 use crate::error::ApiError;
 use crate::experiments::{IfAbsent, blocking};
+use crate::export;
 use crate::id::{FolderPath, Id};
+use crate::memory::Memory;
 use crate::shape;
 use crate::token::Namespace;
 use crate::upload;
-use mldash_track::{ExperimentName, ExperimentNotes, FilePath, RunStatus, StoreError};
+use mldash_track::{ExperimentName, ExperimentNotes, FilePath, RunStatus, create_folders};
 
 /// Names that the store uses in an experiment's folder. An experiment within another one can't have
 /// them.
@@ -70,20 +71,20 @@ pub(crate) async fn create(
     namespace: Namespace,
     Segments(of): Segments<String>,
     request: Request,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     namespace.check(&of)?;
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let is_form = content_type.is_some_and(|v| v.as_bytes().starts_with(b"multipart/form-data"));
     if is_form {
-        return upload::save(&app, &namespace, request).await;
+        return Ok(upload::save(&app, &namespace, request).await?.into_response());
     }
-    let body = WholeBody::from_request(request, &app).await?;
-    let made = match body.json()? {
-        NewNode::Project(project) => project.make(&app, &namespace).await?,
-        NewNode::Folder(folder) => folder.make(&app, &namespace).await?,
-        NewNode::Experiment(experiment) => experiment.make(&app, &namespace).await?,
+    let (node, memory) = NotesBody::from_request(request, &app).await?.json()?;
+    let (made, memory) = match node {
+        NewNode::Project(project) => (project.make(&app, &namespace).await?, memory),
+        NewNode::Folder(folder) => (folder.make(&app, &namespace).await?, memory),
+        NewNode::Experiment(experiment) => experiment.make(&app, &namespace, memory).await?,
     };
-    Ok(Json(made))
+    export::json(&app, &namespace, memory, made).await
 }
 
 impl NewProject {
@@ -113,7 +114,12 @@ impl NewFolder {
 }
 
 impl NewExperiment {
-    async fn make(self, app: &App, namespace: &Namespace) -> Result<Value, ApiError> {
+    async fn make(
+        self,
+        app: &App,
+        namespace: &Namespace,
+        mut memory: Memory,
+    ) -> Result<(Value, Memory), ApiError> {
         let name = self.place(namespace)?;
         let notes = ExperimentNotes {
             description: self.description,
@@ -124,16 +130,19 @@ impl NewExperiment {
             status: Some(RunStatus::Running),
             ..Default::default()
         };
-        let write = app.experiments.write(&name, IfAbsent::Make, |experiment| {
+        let write = app.experiments.write(&name, IfAbsent::Make, move |experiment| {
+            // Those before are read and changed, those after are read and answered twice.
+            memory.hold(experiment.notes_weight()?.saturating_mul(4))?;
             experiment.annotate(notes)?;
-            Ok(experiment.notes()?)
+            Ok((experiment.notes()?, memory))
         });
-        let notes = write.await?;
-        Ok(json!({
+        let (notes, memory) = write.await?;
+        let made = json!({
             "experiment": shape::experiment(&name, &notes),
             "node": shape::experiment_node(&name, &notes),
             "project": shape::project(&shape::project_of(&name)?),
-        }))
+        });
+        Ok((made, memory))
     }
 
     fn place(&self, namespace: &Namespace) -> Result<ExperimentName, ApiError> {
@@ -201,7 +210,7 @@ fn refuse_reserved(path: &FolderPath) -> Result<(), ApiError> {
 
 async fn make_folder(app: &App, folder: &FolderPath) -> Result<(), ApiError> {
     let path = app.experiments.root().join(folder.as_str());
-    blocking(move || Ok(fs::create_dir_all(&path).map_err(StoreError::io("create", &path))?)).await
+    blocking(move || Ok(create_folders(&path)?)).await
 }
 
 /// The folder of an experiment's files that `id` names; `None` for the experiment itself.

@@ -13,6 +13,9 @@ use crate::error::TrackError;
 use crate::json::NonFinite;
 use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN, Timestamp};
 
+/// A chunk, and its compressed form.
+pub(super) const BUFFER_BYTES: usize = 4 << 20;
+
 /// Writes the rows of `source` to `out`, each at its time.
 pub(super) fn write(source: &impl RowSource, out: &mut dyn Write) -> Result<(), TrackError> {
     let topic = source.about().topic;

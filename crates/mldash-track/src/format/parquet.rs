@@ -3,6 +3,7 @@
 
 mod builder;
 mod record_batch;
+mod wide;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -28,14 +29,36 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 /// Batches that may wait to be encoded.
 const BATCHES_AHEAD: usize = 2;
 
+/// The most columns of a file, dicts in lists counted with all their keys: what a column takes in
+/// each row group and in the file's footer adds up.
+const MAX_COLUMNS: usize = 32_768;
+
+/// A row group and the batches on their way to it.
+const BUFFER_BYTES: usize = 96 << 20;
+/// What a byte of a row takes at most in a batch and encoded.
+const BYTES_PER_BYTE: usize = 8;
+/// What a column takes, however little is in it.
+const COLUMN_BYTES: usize = 4 << 10;
+
+/// The most memory that writing takes, for rows of `text_bytes` in so many columns.
+pub(super) fn weight(columns: usize, text_bytes: usize) -> usize {
+    let rows = text_bytes.saturating_mul(BYTES_PER_BYTE).min(BUFFER_BYTES);
+    rows.saturating_add(columns.saturating_mul(COLUMN_BYTES))
+}
+
 /// Writes the rows of `source` to `out`.
 pub(super) fn write(
     source: &(impl RowSource + Sync),
     out: &mut (dyn Write + Send),
 ) -> Result<(), TrackError> {
     let table = source.table()?;
+    let leaves = table.columns.iter().map(|(_, ty)| leaves(ty)).sum();
+    check_width(&source.about().topic, leaves)?;
     let schema = Arc::new(schema(&table.columns));
     let properties = properties(&table.columns);
+    if leaves > wide::MANY_COLUMNS {
+        return wide::write(source, &table, schema, properties, out);
+    }
     let mut writer = ArrowWriter::try_new(out, schema.clone(), Some(properties)).map_err(failed)?;
     // Reading rows and encoding columns take about the same time.
     thread::scope(|scope| {
@@ -78,6 +101,24 @@ fn gather(
     }
     // An error here means that the receiver failed, and it reports why itself.
     let _ = full.send(batch.take());
+}
+
+/// Fails for more columns than a file can have here.
+pub(super) fn check_width(topic: &str, columns: usize) -> Result<(), TrackError> {
+    if columns <= MAX_COLUMNS {
+        return Ok(());
+    }
+    let topic = topic.to_owned();
+    Err(TrackError::TooWide { topic, columns, max_columns: MAX_COLUMNS })
+}
+
+/// The number of columns that a column is stored as.
+fn leaves(ty: &ColumnType) -> usize {
+    match ty {
+        ColumnType::List(items) => leaves(items),
+        ColumnType::Dict(entries) => entries.iter().map(|(_, ty)| leaves(ty)).sum(),
+        _ => 1,
+    }
 }
 
 /// Byte stream split for floats: smaller and faster to write than any other encoding.

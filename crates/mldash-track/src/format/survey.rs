@@ -12,7 +12,7 @@ use crate::json::{NonFinite, RowShape, ScanError};
 use crate::row::{Column, TIMESTAMP_COLUMN};
 
 /// More threads would only wait for the disk.
-const MAX_THREADS: usize = 4;
+pub(super) const MAX_THREADS: usize = 4;
 
 /// What a pass over all rows found.
 #[derive(Debug, Default)]

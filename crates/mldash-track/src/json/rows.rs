@@ -40,6 +40,8 @@ pub struct RowParser {
     recent: Vec<Column>,
     /// Whether these are distinct, and none is a dict of columns.
     recent_is_flat: bool,
+    /// The columns of the row before once its dicts were flattened.
+    flat: Vec<Column>,
 }
 
 impl Default for RowParser {
@@ -52,13 +54,19 @@ impl Default for RowParser {
 impl RowParser {
     /// For rows that have their time under `time_key`.
     pub fn new(time_key: &str) -> Self {
-        Self { time_key: time_key.to_owned(), recent: Vec::new(), recent_is_flat: false }
+        Self {
+            time_key: time_key.to_owned(),
+            recent: Vec::new(),
+            recent_is_flat: false,
+            flat: Vec::new(),
+        }
     }
 
     /// Parses the row in `text`, with the columns that `columns` keeps.
     ///
     /// # Errors
-    /// Fails if the text is not one JSON object, or its time is absent, not a number or not finite.
+    /// Fails if the text is not one JSON object, its time is absent, not a number or not finite, or
+    /// flattening its dicts would take more than [`MAX_REPEATED_NAME_BYTES`](crate::MAX_REPEATED_NAME_BYTES).
     pub fn row(&mut self, text: &[u8], columns: &Columns) -> Result<Row, JsonRowError> {
         let mut ts = None;
         let mut pairs: Vec<(Column, Value)> = Vec::with_capacity(self.recent.len());
@@ -87,7 +95,7 @@ impl RowParser {
         }
         self.recent.truncate(pairs.len());
         let read = pairs.len();
-        let fields: Fields = pairs.into_iter().collect();
+        let fields = Fields::flatten(pairs, &mut self.flat).map_err(JsonRowError::RepeatedNames)?;
         self.recent_is_flat =
             fields.len() == read && fields.iter().zip(&self.recent).all(|((a, _), b)| a == b);
         Ok(Row::new(ts, fields))

@@ -1,12 +1,13 @@
 //! The write half of a track: appends flushed rows, keeps the index up to date, and leaves the file
 //! sorted and merged when it closes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::beneath::How;
 use super::blocks::RawRow;
 use super::cursor::Cursor;
 use super::disk;
@@ -276,6 +277,11 @@ impl TrackAppender {
         self.index.span().and_then(|(_, last)| Timestamp::new(last).ok())
     }
 
+    /// The columns on disk.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &Column> {
+        self.index.columns().iter()
+    }
+
     /// The track's notes.
     pub(crate) fn notes(&self) -> TrackNotes {
         self.metadata.notes()
@@ -423,6 +429,5 @@ pub(super) fn open_data(path: &Path) -> Result<File, StoreError> {
 }
 
 fn kept(data: File, path: &Path) -> Result<KeptFile, StoreError> {
-    KeptFile::of(data, path, OpenOptions::new().read(true).append(true))
-        .map_err(StoreError::io("open", path))
+    KeptFile::of(data, path, How::ReadAppend).map_err(StoreError::io("open", path))
 }

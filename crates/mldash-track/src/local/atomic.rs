@@ -5,13 +5,14 @@
 //! sync the folder. The temporary file is locked while its writer lives, so that the next owner of
 //! the folder can tell leftovers of a killed process from files that are being written.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use super::beneath::How;
 use super::disk;
 use super::error::StoreError;
 use super::handles;
@@ -127,15 +128,14 @@ pub(super) fn put_aside(path: &Path, reason: &str) -> io::Result<()> {
 
 /// Removes the temporary files in `folder` that killed processes left. Those of live ones stay.
 pub(super) fn remove_leftovers(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in handles::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
         let name = entry.file_name();
         if !is_file || !name.to_str().is_some_and(is_temporary) {
             continue;
         }
-        let unlocked =
-            handles::with_room(|| File::open(&path)).is_ok_and(|file| file.try_lock().is_ok());
+        let unlocked = handles::open(&path, How::Read).is_ok_and(|file| file.try_lock().is_ok());
         if unlocked {
             match disk::remove_file(&path) {
                 Ok(()) => tracing::debug!("removed {}, left by a killed process", path.display()),

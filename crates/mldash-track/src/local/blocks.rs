@@ -46,6 +46,11 @@ impl RawRow {
         Some(Self { ts, first: lines.next()?, later: lines.collect() })
     }
 
+    /// The lines, in file order.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        [&self.first].into_iter().chain(&self.later).map(Line::bytes)
+    }
+
     /// The line, if there is just one and nothing to merge.
     pub(crate) fn single_line(&self) -> Option<&[u8]> {
         self.later.is_empty().then(|| self.first.bytes())

@@ -2,7 +2,7 @@
 //! changes and replay a power cut after each of them (`power_cut`). This module knows nothing of
 //! what the files hold.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 
 #[cfg(test)]
 use super::bad_disk;
+use super::beneath::{self, How};
 use super::handles;
 #[cfg(test)]
 use super::power_cut::recording::{Change, record};
@@ -18,9 +19,7 @@ use super::power_cut::recording::{Change, record};
 pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
     #[cfg(test)]
     let is_new = !path.exists();
-    let mut options = OpenOptions::new();
-    options.create(true).read(true).append(true);
-    let file = handles::with_room(|| options.open(path))?;
+    let file = handles::open(path, How::MakeReadAppend)?;
     #[cfg(test)]
     if is_new {
         record(path, || Change::Create(path.to_owned(), file.metadata()));
@@ -32,7 +31,7 @@ pub(super) fn open_to_append(path: &Path) -> io::Result<File> {
 pub(super) fn create_new(path: &Path) -> io::Result<File> {
     #[cfg(test)]
     bad_disk::check(path)?;
-    let file = handles::with_room(|| File::create_new(path))?;
+    let file = handles::open(path, How::New)?;
     #[cfg(test)]
     record(path, || Change::Create(path.to_owned(), file.metadata()));
     Ok(file)
@@ -47,6 +46,7 @@ pub(super) fn create_beside(path: &Path, mode: fs::Permissions) -> io::Result<Na
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(super::atomic::TEMPORARY).permissions(mode);
     let folder = path.parent().unwrap_or(path);
+    handles::with_room(|| beneath::check_folder(folder))?;
     let file = handles::with_room(|| builder.tempfile_in(folder))?;
     #[cfg(test)]
     record(path, || Change::Create(file.path().to_owned(), file.as_file().metadata()));
@@ -104,7 +104,7 @@ pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(test)]
     bad_disk::wait(folder);
-    match handles::with_room(|| File::open(folder))?.sync_all() {
+    match handles::open(folder, How::Read)?.sync_all() {
         // Some network file systems can't, and need not.
         Err(error)
             if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
@@ -120,7 +120,7 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 pub(super) fn sync_file_system(folder: &Path) -> io::Result<()> {
     #[cfg(test)]
     bad_disk::wait(folder);
-    let open = handles::with_room(|| File::open(folder))?;
+    let open = handles::open(folder, How::Read)?;
     rustix::fs::syncfs(&open)?;
     #[cfg(test)]
     record(folder, || Change::SyncAll);
@@ -131,6 +131,8 @@ pub(super) fn sync_file_system(folder: &Path) -> io::Result<()> {
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(test)]
     bad_disk::check(to)?;
+    beneath::check_parent(from)?;
+    beneath::check_parent(to)?;
     fs::rename(from, to)?;
     #[cfg(test)]
     record(to, || Change::Rename(from.to_owned(), to.to_owned()));
@@ -139,6 +141,7 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Removes a file.
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    beneath::check_parent(path)?;
     fs::remove_file(path)?;
     #[cfg(test)]
     record(path, || Change::Remove(path.to_owned()));
@@ -147,6 +150,7 @@ pub(super) fn remove_file(path: &Path) -> io::Result<()> {
 
 /// Removes an empty folder.
 pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
+    beneath::check_parent(path)?;
     fs::remove_dir(path)?;
     #[cfg(test)]
     record(path, || Change::Remove(path.to_owned()));
@@ -155,6 +159,7 @@ pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
 
 /// Removes a folder and all that is in it.
 pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    beneath::check_parent(path)?;
     fs::remove_dir_all(path)?;
     #[cfg(test)]
     record(path, || Change::Remove(path.to_owned()));
@@ -163,6 +168,7 @@ pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
 
 /// Creates a folder; an error if it is there.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+    beneath::check_parent(path)?;
     fs::create_dir(path)?;
     #[cfg(test)]
     record(path, || Change::CreateFolder(path.to_owned()));
@@ -180,7 +186,7 @@ pub(super) fn create_folders(path: &Path) -> io::Result<bool> {
             };
             create_folders(path)
         }
-        Err(_) if path.is_dir() => Ok(false),
+        Err(_) if path.is_dir() => beneath::check_folder(path).map(|()| false),
         Err(error) => Err(error),
     }
 }

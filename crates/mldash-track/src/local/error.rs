@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::beneath;
 use super::handles;
 
 /// A failed operation on the local store.
@@ -90,6 +91,16 @@ impl StoreError {
     /// anew helps.
     pub fn is_removed(&self) -> bool {
         matches!(self, Self::Removed { .. })
+    }
+
+    /// Returns true if there is no such file or folder.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Returns true if it was a symbolic link, which is not followed under a served root.
+    pub fn is_link(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if beneath::is_link(source))
     }
 
     /// Returns true if the process or the system is at its limit of open files.

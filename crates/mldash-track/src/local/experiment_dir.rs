@@ -11,9 +11,11 @@ use super::disk;
 use super::error::StoreError;
 use super::experiment_file::{self, ExperimentNotes};
 use super::handles;
+use super::index_file;
 use super::lock::WriterLock;
-use super::metadata::{TRACK_FILE, TrackInfo, TrackMetadata, folder_of, known_topic};
+use super::metadata::{TRACK_FILE, TrackInfo, TrackMetadata, folder_of, json_weight, known_topic};
 use super::recovery::{self, REPAIRED_AT_OPEN_BYTES};
+use super::schema_file;
 use super::snapshot::{DATA_FILE, Snapshot};
 use crate::error::one_line;
 use crate::name::{ExperimentName, TrackName};
@@ -168,6 +170,37 @@ impl ExperimentDir {
         experiment_file::load_usable(&self.path)
     }
 
+    /// How much memory [`notes`](Self::notes) takes, at most.
+    pub(crate) fn notes_weight(&self) -> Result<usize, StoreError> {
+        experiment_file::weight(&self.path)
+    }
+
+    /// How much memory [`tracks`](Self::tracks) takes, at most: the descriptions of all tracks, and
+    /// one index.
+    pub(crate) fn tracks_weight(&self) -> Result<usize, StoreError> {
+        let (mut sum, mut most) = (0_usize, 0);
+        for folder in self.track_folders()? {
+            // What can't be read is left out of the list, and takes nothing.
+            let readable = |weight: Result<usize, StoreError>| match weight {
+                Err(error) if error.is_out_of_handles() => Err(error),
+                weight => Ok(weight.unwrap_or_default()),
+            };
+            // Its columns are in the list too.
+            let description = readable(json_weight(&folder.join(TRACK_FILE)))?;
+            sum = sum.saturating_add(description.saturating_mul(2));
+            most = most.max(readable(index_file::weight(&folder))?);
+        }
+        Ok(sum.saturating_add(most))
+    }
+
+    /// How much memory a track's description, index and schema take, at most.
+    pub(crate) fn track_weight(&self, name: &TrackName) -> Result<usize, StoreError> {
+        let folder = self.track_folder(name);
+        [TRACK_FILE, index_file::FILE_NAME, schema_file::FILE_NAME]
+            .into_iter()
+            .try_fold(0_usize, |sum, file| Ok(sum.saturating_add(json_weight(&folder.join(file))?)))
+    }
+
     /// Stores the notes that `change` derives from the notes before.
     pub(crate) fn annotate(
         &self,
@@ -243,7 +276,7 @@ impl ExperimentDir {
     fn track_folders(&self) -> Result<Vec<PathBuf>, StoreError> {
         let folder = self.tracks_folder();
         let list = || StoreError::io("list", &folder);
-        let entries = match handles::with_room(|| fs::read_dir(&folder)) {
+        let entries = match handles::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(list()(error)),

@@ -1,16 +1,16 @@
 //! `experiment.json`, as the Python SDK 0.11.0 writes it, plus the status that ML-Dash's server
 //! keeps. Unknown keys are kept.
 
-use std::fs::OpenOptions;
 use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::beneath::How;
 use super::damage;
 use super::error::StoreError;
 use super::handles;
-use super::metadata::{Extra, load_json, load_json_if_usable, save_json, utc_now};
+use super::metadata::{Extra, json_weight, load_json, load_json_if_usable, save_json, utc_now};
 use crate::labels::Labels;
 use crate::name::ExperimentName;
 
@@ -173,6 +173,11 @@ pub(super) fn load_usable(folder: &Path) -> Result<ExperimentNotes, StoreError> 
     Ok(file.map(|file| file.notes()).unwrap_or_default())
 }
 
+/// How much memory [`load`] takes, at most.
+pub(super) fn weight(folder: &Path) -> Result<usize, StoreError> {
+    json_weight(&folder.join(EXPERIMENT_FILE))
+}
+
 /// Stores the notes that `change` derives from the notes before, for the experiment `name` in an
 /// existing folder.
 pub(super) fn annotate(
@@ -181,10 +186,8 @@ pub(super) fn annotate(
     change: impl FnOnce(ExperimentNotes) -> ExperimentNotes,
 ) -> Result<(), StoreError> {
     let lock_path = folder.join(LOCK_FILE);
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    let lock = handles::with_room(|| options.open(&lock_path))
-        .map_err(StoreError::io("open", &lock_path))?;
+    let lock =
+        handles::open(&lock_path, How::MakeAppend).map_err(StoreError::io("open", &lock_path))?;
     // Held until the file is dropped.
     lock.lock().map_err(StoreError::io("lock", &lock_path))?;
     let path = folder.join(EXPERIMENT_FILE);

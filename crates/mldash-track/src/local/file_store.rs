@@ -28,6 +28,7 @@ mod rebuilding;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -36,10 +37,12 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::beneath::How;
 use super::disk;
 use super::error::StoreError;
 use super::file_id;
 use super::file_stamp::FileStamp;
+use super::handles;
 use super::metadata::{Extra, utc_now};
 use crate::name::{ExperimentName, FilePath};
 #[cfg(feature = "remote")]
@@ -247,6 +250,16 @@ impl FileStore {
     /// Fails for a place outside of the experiment, which only another program would write.
     pub(crate) fn data_path(&self, info: &FileInfo) -> Result<PathBuf, StoreError> {
         Ok(self.data_folder(info)?.join(&info.filename))
+    }
+
+    /// Opens a file's data. Returns its path too.
+    ///
+    /// # Errors
+    /// As [`data_path`](Self::data_path). Also fails if it can't be opened.
+    pub(crate) fn open_data(&self, info: &FileInfo) -> Result<(File, PathBuf), StoreError> {
+        let path = self.data_path(info)?;
+        let file = handles::open(&path, How::Read).map_err(StoreError::io("open", &path))?;
+        Ok((file, path))
     }
 
     fn data_folder(&self, info: &FileInfo) -> Result<PathBuf, StoreError> {

@@ -17,7 +17,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::beneath::How;
 use super::error::StoreError;
 use super::file_stamp::FileStamp;
 use super::handles::{self, KeptFile};
@@ -203,7 +204,7 @@ impl Follower {
     }
 
     fn find_file(&mut self) -> Result<(), StoreError> {
-        let found = match handles::with_room(|| File::open(&self.path)) {
+        let found = match handles::open(&self.path, How::Read) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if self.data.take().is_some() {
@@ -234,7 +235,7 @@ impl Follower {
         };
         let begins_so = taken.is_of(&found).map_err(StoreError::io("read", &self.path))?;
         self.restart_at(if begins_so { taken } else { Prefix::default() });
-        let kept = KeptFile::of(found, &self.path, OpenOptions::new().read(true));
+        let kept = KeptFile::of(found, &self.path, How::Read);
         self.data = Some(kept.map_err(StoreError::io("read", &self.path))?);
         Ok(())
     }

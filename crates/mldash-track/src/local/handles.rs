@@ -2,7 +2,7 @@
 //! recently used ones are closed, and reopened when needed. A recording with more tracks than the
 //! system allows open files is slower but loses nothing.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, ReadDir};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
+
+use super::beneath::{self, How};
 
 /// Use one in this many of the process's open files; the rest is for connections, images and ROS.
 const SHARE: u64 = 2;
@@ -30,7 +32,7 @@ static USES: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub(super) struct KeptFile {
     path: PathBuf,
-    options: OpenOptions,
+    how: How,
     identity: Mutex<Identity>,
     slot: Arc<Slot>,
 }
@@ -61,15 +63,15 @@ struct End {
 }
 
 impl KeptFile {
-    /// Keeps `file`, which was opened at `path`. `options` reopen it to read and to write, and must
-    /// not create another one.
+    /// Keeps `file`, which was opened at `path`. `how` reopens it and must not create another
+    /// one.
     ///
     /// # Errors
     /// Returns the operating system's error.
-    pub(super) fn of(file: File, path: &Path, options: &OpenOptions) -> io::Result<Self> {
+    pub(super) fn of(file: File, path: &Path, how: How) -> io::Result<Self> {
         let identity = Identity::of(&file)?;
-        let (path, options) = (path.to_owned(), options.clone());
-        let kept = Self { path, options, identity: Mutex::new(identity), slot: Arc::default() };
+        let path = path.to_owned();
+        let kept = Self { path, how, identity: Mutex::new(identity), slot: Arc::default() };
         kept.keep(Arc::new(file));
         Ok(kept)
     }
@@ -81,11 +83,11 @@ impl KeptFile {
     /// removed or replaced.
     pub(super) fn get(&self) -> io::Result<Arc<File>> {
         self.slot.note_use();
-        let open = self.slot.file.lock().clone();
-        if let Some(file) = open {
+        let kept = self.slot.file.lock().clone();
+        if let Some(file) = kept {
             return Ok(file);
         }
-        let file = Arc::new(with_room(|| self.options.open(&self.path))?);
+        let file = Arc::new(open(&self.path, self.how)?);
         let found = Identity::of(&file)?;
         if found != *self.identity.lock() {
             let left = *self.slot.left.lock();
@@ -213,6 +215,21 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// Opens a file, with room for it.
+pub(super) fn open(path: &Path, how: How) -> io::Result<File> {
+    with_room(|| beneath::open(path, how))
+}
+
+/// Reads a whole file, with room for it.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    with_room(|| beneath::read(path))
+}
+
+/// Lists a folder, with room for it.
+pub(super) fn read_dir(path: &Path) -> io::Result<ReadDir> {
+    with_room(|| beneath::read_dir(path))
+}
+
 /// Calls `open`, which opens a file. If the process or the system is out of file handles, closes
 /// kept files and retries.
 pub(super) fn with_room<T>(mut open: impl FnMut() -> io::Result<T>) -> io::Result<T> {
@@ -266,15 +283,14 @@ fn forget_closed(open: &mut Vec<Weak<Slot>>) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
     use std::io::Write;
 
     use super::*;
 
     fn appended(path: &Path) -> KeptFile {
-        let mut options = OpenOptions::new();
-        options.read(true).append(true);
-        let file = options.clone().create(true).open(path).unwrap();
-        KeptFile::of(file, path, &options).unwrap()
+        let file = open(path, How::MakeReadAppend).unwrap();
+        KeptFile::of(file, path, How::ReadAppend).unwrap()
     }
 
     fn close(file: &KeptFile) {

@@ -3,7 +3,7 @@
 //! of the index itself.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::disk;
 use super::error::StoreError;
 use super::handles;
 use super::index::{Block, Index};
-use super::metadata::{malformed, save_json};
+use super::metadata::{json_weight, malformed, save_json};
 use crate::row::Column;
 
 pub(super) const FILE_NAME: &str = ".index.json";
@@ -94,13 +94,18 @@ pub(super) fn load(folder: &Path, data: &File) -> io::Result<Option<Index>> {
     Ok(index.filter(|index| index.end() == now.end))
 }
 
+/// How much memory the index in `folder` takes to load, at most.
+pub(super) fn weight(folder: &Path) -> Result<usize, StoreError> {
+    json_weight(&folder.join(FILE_NAME))
+}
+
 /// Reports damage, which only costs the time to index the rows again.
 fn read_intact(path: &Path) -> Option<StoredIndex> {
     #[derive(Deserialize)]
     struct Version {
         version: u32,
     }
-    let text = match handles::with_room(|| fs::read(path)) {
+    let text = match handles::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
         Err(error) => {

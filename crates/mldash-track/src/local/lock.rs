@@ -1,6 +1,6 @@
 //! One writer at a time: an advisory lock on a file that names its holder.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::beneath::How;
 use super::error::StoreError;
 use super::handles::{self, Identity};
 
@@ -35,10 +36,8 @@ impl WriterLock {
     /// [`StoreError::Locked`] with the holder's own text if another writer holds it.
     pub(super) fn acquire(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join(LOCK_FILE);
-        let mut options = OpenOptions::new();
-        options.create(true).read(true).write(true).truncate(false);
         let mut file =
-            handles::with_room(|| options.open(&path)).map_err(StoreError::io("open", &path))?;
+            handles::open(&path, How::MakeReadWrite).map_err(StoreError::io("open", &path))?;
         match try_lock_patiently(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -81,7 +80,7 @@ impl WriterLock {
 
 impl WriterLock {
     fn is_our_file_there(&self) -> bool {
-        fs::read_to_string(self.folder.join(LOCK_FILE)).is_ok_and(|text| text == self.holder)
+        handles::read(&self.folder.join(LOCK_FILE)).is_ok_and(|text| text == self.holder.as_bytes())
     }
 }
 
@@ -100,7 +99,7 @@ impl WriterLock {
     /// Returns true if a writer holds the lock of the experiment in `folder`.
     pub(super) fn is_held(folder: &Path) -> Result<bool, StoreError> {
         let path = folder.join(LOCK_FILE);
-        let file = match File::open(&path) {
+        let file = match handles::open(&path, How::Read) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(StoreError::io("open", &path)(error)),

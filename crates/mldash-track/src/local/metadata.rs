@@ -2,20 +2,25 @@
 //! and helpers for all such files. Unknown keys are kept.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::atomic::{create_file, replace_file};
+use super::beneath::How;
 use super::damage;
 use super::error::StoreError;
 use super::handles;
 use super::{index_file, schema_file};
+use crate::json::JsonWeight;
 use crate::name::TrackName;
 
 pub(super) const TRACK_FILE: &str = "metadata.json";
+
+/// Bytes read at a time while a file is weighed.
+const WEIGH_BYTES: usize = 64 << 10;
 
 pub(super) type Extra = serde_json::Map<String, serde_json::Value>;
 
@@ -186,7 +191,7 @@ pub(super) fn known_topic(folder: &Path) -> Option<String> {
     }
     let files = [TRACK_FILE, index_file::FILE_NAME, schema_file::FILE_NAME];
     let mut named = files.into_iter().filter_map(|name| {
-        let text = fs::read(folder.join(name)).ok()?;
+        let text = handles::read(&folder.join(name)).ok()?;
         Some(serde_json::from_slice::<Named>(&text).ok()?.topic)
     });
     let name = folder.file_name()?;
@@ -198,7 +203,7 @@ pub(super) fn known_topic(folder: &Path) -> Option<String> {
 /// # Errors
 /// Fails on a file that can't be read or parsed.
 pub(super) fn load_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let text = match handles::with_room(|| fs::read(path)) {
+    let text = match handles::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StoreError::io("read", path)(error)),
@@ -221,6 +226,31 @@ pub(super) fn load_json_if_usable<T: DeserializeOwned>(
         damage::report(path, &error.reason());
         Ok(None)
     })
+}
+
+/// How much memory reading a JSON file takes, at most: the text and what it becomes. 0 if there is
+/// none.
+pub(super) fn json_weight(path: &Path) -> Result<usize, StoreError> {
+    let read = |error| StoreError::io("read", path)(error);
+    let mut file = match handles::open(path, How::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(read(error)),
+    };
+    let mut weight = JsonWeight::tree();
+    let mut chunk = vec![0; WEIGH_BYTES];
+    let mut bytes: usize = 0;
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(weight.bytes().saturating_add(bytes)),
+            Ok(read) => {
+                weight.scan(&chunk[..read]);
+                bytes += read;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(read(error)),
+        }
+    }
 }
 
 /// Returns the number of bytes written.

@@ -1,12 +1,15 @@
 //! A data file at one moment, with its index brought up to the file's end. Readers take one without
 //! asking the writer, which only ever appends or renames.
 
+mod weight;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::beneath::How;
 use super::cursor::Cursor;
 use super::error::StoreError;
 use super::handles;
@@ -55,7 +58,7 @@ impl Snapshot {
     /// indexed yet and would have to be read.
     pub(super) fn open_within(folder: &Path, max_bytes: u64) -> Result<Option<Self>, StoreError> {
         let path = folder.join(DATA_FILE);
-        let file = match handles::with_room(|| File::open(&path)) {
+        let file = match handles::open(&path, How::Read) {
             Ok(file) => Arc::new(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(StoreError::io("open", &path)(error)),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::beneath::How;
 use super::disk;
 use super::error::StoreError;
 use super::handles;
@@ -142,7 +143,7 @@ pub(super) fn is_metadata_due(saved_at: Instant) -> bool {
 /// they stand for.
 fn sync_names(folder: &Path) -> std::io::Result<()> {
     let path = folder.join(TRACK_FILE);
-    if let Ok(metadata) = handles::with_room(|| File::open(&path)) {
+    if let Ok(metadata) = handles::open(&path, How::Read) {
         disk::sync(&metadata, &path)?;
     }
     disk::sync_folder(folder)?;

@@ -1,7 +1,12 @@
 //! The field dict of a row: flat, ordered, each column once.
 
+mod flatten;
+
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use flatten::Flattener;
+pub use flatten::{MAX_REPEATED_NAME_BYTES, RepeatedNames};
 
 use super::value::Value;
 
@@ -19,6 +24,9 @@ const LINEAR_COLUMNS: usize = 32;
 
 /// Named values in order. Nested dicts are flattened with dots on insertion, as ML-Dash does. A
 /// name given twice keeps its place and takes the later value.
+///
+/// Flattening repeats a dict's name for each value in it. A dict for which that would take more than
+/// [`MAX_REPEATED_NAME_BYTES`] is kept as it is, and a track refuses it.
 ///
 /// ```
 /// use mldash_track::{fields, Value};
@@ -51,19 +59,36 @@ impl Fields {
         Self(columns)
     }
 
+    /// Builds fields from `pairs`, flattening nested dicts. Shares the names with the row before,
+    /// whose columns are in `recent`, and leaves those of this row there.
+    ///
+    /// # Errors
+    /// Fails if flattening would take more than [`MAX_REPEATED_NAME_BYTES`].
+    pub(crate) fn flatten(
+        pairs: Vec<(Column, Value)>,
+        recent: &mut Vec<Column>,
+    ) -> Result<Self, RepeatedNames> {
+        let mut flat = Flattener::new(pairs.len(), recent);
+        pairs.into_iter().try_for_each(|(name, value)| flat.push(name, value))?;
+        Ok(Self::merged(flat.finish()))
+    }
+
     /// Sets a column. Flattens a non-empty dict into `name.key` columns.
     pub fn insert(&mut self, name: impl Into<Column>, value: impl Into<Value>) {
         match (name.into(), value.into()) {
-            (name, Value::Map(entries)) if !entries.is_empty() => {
-                for (key, value) in entries {
-                    self.insert(format!("{name}.{key}"), value);
-                }
-            }
+            (name, value @ Value::Map(_)) => self.merge([(name, value)].into_iter().collect()),
             (name, value) => match self.0.iter_mut().find(|(n, _)| *n == name) {
                 Some(slot) => slot.1 = value,
                 None => self.0.push((name, value)),
             },
         }
+    }
+
+    /// Sets columns one after another.
+    fn merged(columns: Vec<(Column, Value)>) -> Self {
+        let mut fields = Self::default();
+        fields.merge(Self(columns));
+        fields
     }
 
     /// Appends a column without checks. The caller knows that it is new and a leaf.
@@ -143,24 +168,12 @@ impl IntoIterator for Fields {
 impl<N: Into<Column>, V: Into<Value>> FromIterator<(N, V)> for Fields {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let pairs = pairs.into_iter();
-        let mut flat = Vec::with_capacity(pairs.size_hint().0);
+        let mut none = Vec::new();
+        let mut flat = Flattener::new(pairs.size_hint().0, &mut none);
         for (name, value) in pairs {
-            flatten(name.into(), value.into(), &mut flat);
+            flat.push_or_keep(name.into(), value.into());
         }
-        let mut fields = Self::default();
-        fields.merge(Self(flat));
-        fields
-    }
-}
-
-fn flatten(name: Column, value: Value, out: &mut Vec<(Column, Value)>) {
-    match value {
-        Value::Map(entries) if !entries.is_empty() => {
-            for (key, value) in entries {
-                flatten(format!("{name}.{key}").into(), value, out);
-            }
-        }
-        value => out.push((name, value)),
+        Self::merged(flat.finish())
     }
 }
 

@@ -85,6 +85,11 @@ impl Array {
 }
 
 impl Value {
+    /// Returns true for a dict with entries, which a row has flattened unless it is too much.
+    pub(crate) fn is_filled_dict(&self) -> bool {
+        matches!(self, Self::Map(entries) if !entries.is_empty())
+    }
+
     /// Returns true if lists and dicts nest more than `levels` deep.
     pub(crate) fn nests_deeper_than(&self, levels: usize) -> bool {
         let rest = levels.checked_sub(1);
@@ -108,7 +113,10 @@ impl Value {
             Self::Array(a) => a.heap_bytes(),
             Self::List(l) => l.iter().map(|v| size_of::<Self>() + v.heap_bytes()).sum(),
             Self::Map(m) => {
-                m.iter().map(|(_, v)| size_of::<(Column, Self)>() + v.heap_bytes()).sum()
+                let entry = |(key, value): &(Column, Self)| {
+                    size_of::<(Column, Self)>() + key.len() + value.heap_bytes()
+                };
+                m.iter().map(entry).sum()
             }
         }
     }

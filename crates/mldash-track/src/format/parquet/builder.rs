@@ -54,16 +54,16 @@ pub(super) struct DictBuilder {
 }
 
 impl Builder {
-    /// Creates an empty column of type `ty`.
+    /// Creates an empty column of type `ty`, without room: there may be thousands.
     pub(super) fn new(ty: &ColumnType) -> Self {
         match ty {
             ColumnType::Null => Self::Null(0),
-            ColumnType::Bool => Self::Bool(BooleanBuilder::new()),
-            ColumnType::Int => Self::Int(Int64Builder::new()),
-            ColumnType::UInt => Self::UInt(UInt64Builder::new()),
-            ColumnType::Float => Self::Float(Float64Builder::new()),
-            ColumnType::Text => Self::Text(StringBuilder::new()),
-            ColumnType::Json => Self::Json(StringBuilder::new()),
+            ColumnType::Bool => Self::Bool(BooleanBuilder::with_capacity(0)),
+            ColumnType::Int => Self::Int(Int64Builder::with_capacity(0)),
+            ColumnType::UInt => Self::UInt(UInt64Builder::with_capacity(0)),
+            ColumnType::Float => Self::Float(Float64Builder::with_capacity(0)),
+            ColumnType::Text => Self::Text(StringBuilder::with_capacity(0, 0)),
+            ColumnType::Json => Self::Json(StringBuilder::with_capacity(0, 0)),
             ColumnType::List(items) => Self::List(ListBuilder::new(items)),
             ColumnType::Dict(entries) => Self::Dict(DictBuilder::new(entries)),
         }

@@ -13,8 +13,10 @@ use crate::json::RowShape;
 
 /// A batch is full with this many rows…
 const BATCH_ROWS: usize = 8 << 10;
-/// …or this many bytes.
+/// …or this many bytes…
 const BATCH_BYTES: usize = 4 << 20;
+/// …or this many cells, empty or not. Rows of few of many columns have little text.
+const BATCH_CELLS: usize = 1 << 20;
 /// Arrow's offsets have 31 bits. A batch may hold almost this much plus one row.
 const MAX_ROW_BYTES: usize = 1 << 30;
 
@@ -69,7 +71,8 @@ impl<'t> RecordBatchBuilder<'t> {
 
     /// Returns true when it is time to [`take`](Self::take).
     pub(super) fn is_full(&self) -> bool {
-        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES
+        let cells = self.rows * self.columns.len();
+        self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES || cells >= BATCH_CELLS
     }
 
     /// Returns the collected rows.

@@ -1,6 +1,6 @@
 //! Updates the list of all files.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -11,6 +11,7 @@ use super::journal::read_aside;
 use super::new_list::NewList;
 use super::newcomers::Newcomers;
 use super::{FileInfo, FileStore};
+use crate::local::beneath::How;
 use crate::local::damage;
 use crate::local::disk;
 use crate::local::error::StoreError;
@@ -163,10 +164,7 @@ impl FileStore {
     /// Holds the SDK's lock as long as the returned value lives.
     pub(super) fn keep_sdk_out(&self) -> Result<File, StoreError> {
         let path = self.folder.join(LOCK_FILE);
-        let mut options = OpenOptions::new();
-        options.create(true).append(true);
-        let lock =
-            handles::with_room(|| options.open(&path)).map_err(StoreError::io("open", &path))?;
+        let lock = handles::open(&path, How::MakeAppend).map_err(StoreError::io("open", &path))?;
         lock.lock().map_err(StoreError::io("lock", &path))?;
         Ok(lock)
     }

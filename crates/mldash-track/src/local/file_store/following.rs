@@ -1,7 +1,6 @@
 //! Finds files saved since the last look: from the journal's end if it only grew, else from the
 //! list of all files.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,9 @@ use std::path::{Path, PathBuf};
 use super::journal::UnfoldedFiles;
 use super::{FileInfo, FileStore};
 use crate::local::FileStamp;
+use crate::local::beneath::How;
 use crate::local::error::StoreError;
+use crate::local::handles;
 use crate::name::ExperimentName;
 
 /// Polls an experiment's files.
@@ -76,7 +77,7 @@ impl FileFollower {
 
     /// The journal's new whole lines; `None` if it was replaced by another file.
     fn read_journal(&mut self, path: &Path, inode: u64) -> io::Result<Option<Vec<u8>>> {
-        let mut file = match File::open(path) {
+        let mut file = match handles::open(path, How::Read) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

@@ -1,11 +1,12 @@
 //! Saved files that are not in the metadata yet, one JSON line each.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FileInfo;
+use crate::local::beneath::How;
 use crate::local::disk;
 use crate::local::error::StoreError;
 use crate::local::handles::{self, KeptFile};
@@ -59,8 +60,7 @@ impl Journal {
         let file = match &self.file {
             Some(file) => file.get(),
             None => disk::open_to_append(&self.path).and_then(|file| {
-                let options = OpenOptions::new().read(true).append(true).clone();
-                let kept = KeptFile::of(file, &self.path, &options)?;
+                let kept = KeptFile::of(file, &self.path, How::ReadAppend)?;
                 self.file.insert(kept).get()
             }),
         };
@@ -138,7 +138,7 @@ pub(super) fn read_aside(folder: &Path) -> Result<Vec<FileInfo>, StoreError> {
 
 /// Skips a last line that a crash tore.
 fn read_lines(path: &Path) -> Result<Vec<FileInfo>, StoreError> {
-    let file = match handles::with_room(|| File::open(path)) {
+    let file = match handles::open(path, How::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(StoreError::io("read", path)(error)),

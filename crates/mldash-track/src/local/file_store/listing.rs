@@ -8,6 +8,7 @@ use super::journal::UnfoldedFiles;
 use super::newcomers::Newcomers;
 use super::{FileInfo, FileStore};
 use crate::local::error::StoreError;
+use crate::local::metadata::json_weight;
 use crate::local::{FileStamp, damage};
 
 /// The existing files, by folder and name.
@@ -31,6 +32,13 @@ impl FileStore {
         let files = Arc::new(self.read_list()?);
         *kept = KeptListing { stamps, files: Some(files.clone()) };
         Ok(files)
+    }
+
+    /// How much memory [`list`](Self::list) takes, at most.
+    pub(crate) fn list_weight(&self) -> Result<usize, StoreError> {
+        let [journal, aside] = UnfoldedFiles::paths(&self.folder);
+        let weights = [journal, aside, self.metadata_path()].map(|path| json_weight(&path));
+        weights.into_iter().try_fold(0_usize, |sum, weight| Ok(sum.saturating_add(weight?)))
     }
 
     /// The stamps of the journal, the journal set aside and the metadata.

@@ -11,6 +11,7 @@ use serde::{Deserializer, Serialize};
 
 use super::FileInfo;
 use crate::local::atomic::{Durable, Replacement};
+use crate::local::beneath::How;
 use crate::local::error::StoreError;
 use crate::local::handles;
 use crate::local::metadata::{Extra, malformed};
@@ -45,7 +46,7 @@ impl NewList {
         let file = BufWriter::new(Replacement::of(path).map_err(write())?);
         let mut out = Out { file, count: 0, bytes: 0 };
         out.write(br#"{"files":["#).map_err(write())?;
-        let extra = match handles::with_room(|| File::open(path)) {
+        let extra = match handles::open(path, How::Read) {
             Ok(old) => copy(old, path, &mut out, each)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Extra::new(),
             Err(error) => return Err(StoreError::io("read", path)(error)),

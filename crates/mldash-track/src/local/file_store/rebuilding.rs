@@ -2,11 +2,11 @@
 //! Descriptions, tags and other notes are lost with it, and deleted files are listed again.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
 use super::{FileDescription, FileInfo, FileStore, hashed};
+use crate::local::beneath::How;
 use crate::local::error::StoreError;
 use crate::local::handles;
 use crate::name::FilePath;
@@ -46,8 +46,8 @@ impl FileStore {
             let Ok(place) = place.trim_start_matches('/').parse::<FilePath>() else { continue };
             let path = path.join(&name);
             if path.is_file() {
-                let mut file = handles::with_room(|| File::open(&path))
-                    .map_err(StoreError::io("read", &path))?;
+                let mut file =
+                    handles::open(&path, How::Read).map_err(StoreError::io("read", &path))?;
                 let (size_bytes, checksum) = hashed(&mut file, &path, |_| Ok(()))?;
                 let about = FileDescription {
                     content_type: UNKNOWN_TYPE.to_owned(),
@@ -62,7 +62,6 @@ impl FileStore {
 }
 
 fn names_in(folder: &Path) -> io::Result<Vec<String>> {
-    let names = handles::with_room(|| fs::read_dir(folder))?
-        .map(|entry| Ok(entry?.file_name().into_string().ok()));
+    let names = handles::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
     names.filter_map(Result::transpose).collect()
 }

@@ -1,0 +1,311 @@
+//! Opens files and folders. Under a root that is [served to others](refuse_links), no symbolic link is
+//! followed: whoever can write there must not choose which of the server's files a client reads.
+//!
+//! The kernel does it in one step (`openat2`). Where it can't, each part of the path is opened from
+//! the one before. Elsewhere links are followed: a recording may lie on a larger disk.
+
+use std::fs::{self, File, ReadDir};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::RwLock;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::error::StoreError;
+use super::{disk, handles};
+
+/// Roots under which no link is followed.
+static ROOTS: RwLock<Vec<(PathBuf, Arc<OwnedFd>)>> = RwLock::new(Vec::new());
+/// Whether there are any.
+static ANY: AtomicBool = AtomicBool::new(false);
+/// The kernel has no `openat2`.
+static IS_OLD: AtomicBool = AtomicBool::new(false);
+
+/// How to open a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// To read one that is there.
+    Read,
+    /// To read and append to one that is there.
+    ReadAppend,
+    /// To append, creating it if it is not there.
+    MakeAppend,
+    /// To read and append, creating it if it is not there.
+    MakeReadAppend,
+    /// To read and write anywhere, creating it if it is not there.
+    MakeReadWrite,
+    /// To write a new one; an error if it is there.
+    New,
+}
+
+impl How {
+    fn flags(self) -> OFlags {
+        OFlags::CLOEXEC
+            | match self {
+                Self::Read => OFlags::RDONLY,
+                Self::ReadAppend => OFlags::RDWR | OFlags::APPEND,
+                Self::MakeAppend => OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE,
+                Self::MakeReadAppend => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE,
+                Self::MakeReadWrite => OFlags::RDWR | OFlags::CREATE,
+                Self::New => OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL,
+            }
+    }
+}
+
+/// As long as it lives, no link under the root is followed.
+#[derive(Debug)]
+pub struct LinksRefused {
+    root: PathBuf,
+}
+
+/// Makes everything under `root` be opened without following symbolic links, in this process, by
+/// paths that begin with `root` as it is written here. `root` itself may be a link or lie below one.
+/// Devices and pipes are refused too.
+///
+/// # Errors
+/// Fails if the root can't be opened.
+pub fn refuse_links(root: &Path) -> io::Result<LinksRefused> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = retry_on_intr(|| rustix::fs::open(root, flags, Mode::empty()))?;
+    ROOTS.write().push((root.to_owned(), Arc::new(folder)));
+    ANY.store(true, Ordering::Release);
+    Ok(LinksRefused { root: root.to_owned() })
+}
+
+impl Drop for LinksRefused {
+    fn drop(&mut self) {
+        let mut roots = ROOTS.write();
+        if let Some(place) = roots.iter().position(|(root, _)| *root == self.root) {
+            roots.remove(place);
+        }
+        ANY.store(!roots.is_empty(), Ordering::Release);
+    }
+}
+
+/// Lists a folder, without following links under a root where they are refused.
+///
+/// # Errors
+/// Fails if it can't be listed.
+pub fn list_folder(path: &Path) -> Result<ReadDir, StoreError> {
+    handles::read_dir(path).map_err(StoreError::io("list", path))
+}
+
+/// Creates a folder and those above it that are not there, without following links under a root
+/// where they are refused.
+///
+/// # Errors
+/// Fails if it can't be created.
+pub fn create_folders(path: &Path) -> Result<(), StoreError> {
+    disk::create_folders(path).map(drop).map_err(StoreError::io("create", path))
+}
+
+/// Opens a file.
+pub(super) fn open(path: &Path, how: How) -> io::Result<File> {
+    let new_file = Mode::from(0o666);
+    match root_of(path) {
+        None => Ok(retry_on_intr(|| rustix::fs::open(path, how.flags(), new_file))?.into()),
+        Some((root, below)) => {
+            // A pipe would wait for its other end.
+            let flags = how.flags() | OFlags::NONBLOCK | OFlags::NOCTTY;
+            let file = open_below(&root, &below, flags, new_file)?;
+            match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+                FileType::RegularFile | FileType::Directory => Ok(file.into()),
+                _ => Err(io::Error::other("it is neither a file nor a folder")),
+            }
+        }
+    }
+}
+
+/// Reads a whole file.
+pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut open(path, How::Read)?, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// Lists a folder.
+pub(super) fn read_dir(path: &Path) -> io::Result<ReadDir> {
+    check_folder(path)?;
+    fs::read_dir(path)
+}
+
+/// Fails if there is no folder at `path`, or one that would be reached by a link that is not followed.
+pub(super) fn check_folder(path: &Path) -> io::Result<()> {
+    let Some((root, below)) = root_of(path) else { return Ok(()) };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open_below(&root, &below, flags, Mode::empty()).map(drop)
+}
+
+/// Like [`check_folder`], for the folder that `path` is in.
+pub(super) fn check_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), check_folder)
+}
+
+/// Returns true if a link was not followed.
+pub(super) fn is_link(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::LOOP)
+}
+
+/// The root that `path` is under, if links are refused there, and the path below it.
+fn root_of(path: &Path) -> Option<(Arc<OwnedFd>, PathBuf)> {
+    if !ANY.load(Ordering::Acquire) {
+        return None;
+    }
+    let roots = ROOTS.read();
+    roots
+        .iter()
+        .find_map(|(root, folder)| Some((folder.clone(), path.strip_prefix(root).ok()?.to_owned())))
+}
+
+fn open_below(root: &OwnedFd, below: &Path, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    if below.as_os_str().is_empty() {
+        return Ok(retry_on_intr(|| openat(root, ".", flags, mode))?);
+    }
+    let mode = if flags.contains(OFlags::CREATE) { mode } else { Mode::empty() };
+    if !IS_OLD.load(Ordering::Relaxed) {
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match retry_on_intr(|| openat2(root, below, flags, mode, resolve)) {
+            Err(Errno::NOSYS) => IS_OLD.store(true, Ordering::Relaxed),
+            // Some sandboxes refuse calls that they don't know so.
+            Err(Errno::PERM) => {}
+            opened => return Ok(opened?),
+        }
+    }
+    open_part_by_part(root, below, flags, mode)
+}
+
+fn open_part_by_part(
+    root: &OwnedFd,
+    below: &Path,
+    flags: OFlags,
+    mode: Mode,
+) -> io::Result<OwnedFd> {
+    let mut folder: Option<OwnedFd> = None;
+    let mut parts = below.components().peekable();
+    while let Some(part) = parts.next() {
+        let Component::Normal(name) = part else { return Err(Errno::XDEV.into()) };
+        let within = folder.as_ref().unwrap_or(root);
+        let is_last = parts.peek().is_none();
+        let (flags, mode) = match is_last {
+            true => (flags, mode),
+            false => (OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()),
+        };
+        let opened = retry_on_intr(|| openat(within, name, flags | OFlags::NOFOLLOW, mode));
+        let opened =
+            opened.map_err(|error| match statat(within, name, AtFlags::SYMLINK_NOFOLLOW) {
+                // To a call for a folder, a link is none.
+                Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Symlink => {
+                    Errno::LOOP
+                }
+                _ => error,
+            })?;
+        if is_last {
+            return Ok(opened);
+        }
+        folder = Some(opened);
+    }
+    Err(Errno::NOENT.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A root with a recording, a secret beside it, and links to it at every level.
+    fn root_with_links() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::create_dir(folder.path().join("outside")).unwrap();
+        fs::write(folder.path().join("outside/secret"), "secret").unwrap();
+        fs::write(root.join("a/b/file"), "ours").unwrap();
+        symlink("../../../outside/secret", root.join("a/b/link")).unwrap();
+        symlink(folder.path().join("outside"), root.join("a/away")).unwrap();
+        symlink("b", root.join("a/inside")).unwrap();
+        (folder, root)
+    }
+
+    #[test]
+    fn under_a_served_root_no_link_is_followed_and_all_else_is_opened() {
+        let (_folder, root) = root_with_links();
+        assert_eq!(read(&root.join("a/b/link")).unwrap(), b"secret", "before");
+        let refused = refuse_links(&root).unwrap();
+        for link in ["a/b/link", "a/away/secret", "a/inside/file"] {
+            let error = read(&root.join(link)).unwrap_err();
+            assert!(is_link(&error), "{link}: {error}");
+            for how in [How::MakeAppend, How::MakeReadAppend, How::MakeReadWrite] {
+                assert!(open(&root.join(link), how).is_err(), "{link}");
+            }
+        }
+        assert!(read(&root.join("a/../../outside/secret")).is_err());
+        assert!(
+            check_folder(&root.join("a/away")).is_err() && read_dir(&root.join("a/away")).is_err()
+        );
+        assert!(open(&root.join("a/away/new"), How::New).is_err());
+        assert!(check_parent(&root.join("a/inside/x")).is_err());
+        assert_eq!(read(&root.join("a/b/file")).unwrap(), b"ours");
+        open(&root.join("a/b/new"), How::New).unwrap().write_all(b"x").unwrap();
+        check_folder(&root.join("a/b")).unwrap();
+        assert_eq!(read_dir(&root).unwrap().count(), 1);
+        let absent = open(&root.join("a/none"), How::Read).unwrap_err();
+        assert_eq!(absent.kind(), io::ErrorKind::NotFound);
+        drop(refused);
+        assert_eq!(read(&root.join("a/b/link")).unwrap(), b"secret", "afterwards");
+    }
+
+    #[test]
+    fn without_openat2_the_answers_are_the_same() {
+        let (_folder, root) = root_with_links();
+        let fd = retry_on_intr(|| rustix::fs::open(&root, OFlags::PATH, Mode::empty())).unwrap();
+        let part_by_part = |path: &str| {
+            open_part_by_part(&fd, Path::new(path), How::Read.flags(), Mode::empty())
+                .map(drop)
+                .map_err(|error| error.raw_os_error())
+        };
+        let at_once = |path: &str| {
+            open_below(&fd, Path::new(path), How::Read.flags(), Mode::empty())
+                .map(drop)
+                .map_err(|error| error.raw_os_error())
+        };
+        for path in [
+            "a/b/file",
+            "a/b/link",
+            "a/away/secret",
+            "a/inside/file",
+            "a/b",
+            "a/b/none",
+            "a/b/file/x",
+        ] {
+            assert_eq!(part_by_part(path), at_once(path), "{path}");
+        }
+        assert_eq!(part_by_part("a/../a/b/file"), Err(Errno::XDEV.raw_os_error().into()));
+    }
+
+    #[test]
+    fn a_pipe_in_place_of_a_file_holds_up_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("data.jsonl");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let _refused = refuse_links(folder.path()).unwrap();
+        assert!(read(&pipe).unwrap_err().to_string().contains("neither a file nor a folder"));
+    }
+
+    #[test]
+    fn the_root_itself_may_be_a_link() {
+        let (folder, root) = root_with_links();
+        let link = folder.path().join("root-link");
+        symlink(&root, &link).unwrap();
+        let _refused = refuse_links(&link).unwrap();
+        assert_eq!(read(&link.join("a/b/file")).unwrap(), b"ours");
+        assert!(is_link(&read(&link.join("a/b/link")).unwrap_err()));
+    }
+}

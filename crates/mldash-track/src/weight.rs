@@ -1,0 +1,79 @@
+//! How much memory reading takes, before it is read: for programs that read for others and must
+//! stay within a limit. All figures are upper bounds of what the text on disk can become.
+
+use std::io::Write;
+
+use super::error::TrackError;
+use super::experiment::Experiment;
+use super::files::Files;
+use super::format::{self, Export};
+use super::query::Query;
+use super::rows::SelectedRows;
+use super::track::Track;
+
+impl Experiment {
+    /// Bytes of memory that [`notes`](Self::notes) takes, at most.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read.
+    pub fn notes_weight(&self) -> Result<usize, TrackError> {
+        Ok(self.shared.dir.notes_weight()?)
+    }
+
+    /// Bytes of memory that [`list`](Self::list) takes, at most.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read.
+    pub fn list_weight(&self) -> Result<usize, TrackError> {
+        Ok(self.shared.dir.tracks_weight()?)
+    }
+}
+
+impl Files {
+    /// Bytes of memory that [`list`](Self::list) takes, at most.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read.
+    pub fn list_weight(&self) -> Result<usize, TrackError> {
+        Ok(self.store().list_weight()?)
+    }
+}
+
+impl Track {
+    /// Like [`export_to`](Self::export_to), but asks `has_room` for memory before it takes it, in
+    /// bytes. Everything is asked for before the first byte is written.
+    ///
+    /// # Errors
+    /// As [`export_to`](Self::export_to), and with [`TrackError::Memory`] if there is no room.
+    pub fn export_within(
+        &self,
+        query: &Query,
+        export: impl Into<Export>,
+        out: &mut (dyn Write + Send),
+        mut has_room: impl FnMut(usize) -> bool,
+    ) -> Result<(), TrackError> {
+        let mut ask = |bytes: usize| match has_room(bytes) {
+            true => Ok(()),
+            false => Err(TrackError::Memory { topic: self.topic(), bytes }),
+        };
+        let export = export.into();
+        ask(self.opened_weight()?)?;
+        let rows = self.select(query)?;
+        ask_for_rows(&rows, export, &mut ask)?;
+        format::write(export, &rows, out)
+    }
+}
+
+fn ask_for_rows(
+    rows: &SelectedRows,
+    export: Export,
+    ask: &mut impl FnMut(usize) -> Result<(), TrackError>,
+) -> Result<(), TrackError> {
+    let Some((snapshot, start, end)) = rows.snapshot_between() else { return Ok(()) };
+    let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let (columns, name_bytes) = rows.column_bytes();
+    export.check_width(rows.topic(), columns)?;
+    ask(bytes(snapshot.loaded_bytes(start, end, export.readers())))?;
+    ask(bytes(snapshot.parsed_bytes(start, end)?))?;
+    ask(export.weight((columns, name_bytes), bytes(snapshot.bytes_between(start, end))))
+}
