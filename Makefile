@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint demo install prefix-given clean
+.PHONY: help setup build test lint deny soak fuzz demo install prefix-given clean
 
 WITH_ROS := scripts/with-ros
 # The ROS-free half is built and tested as on a machine that has no ROS at all.
@@ -47,6 +47,10 @@ lint: setup  ## formatting, clippy and documentation in both feature sets, scrip
 	$(NO_ROS) $(DOC) --workspace $(NO_FEATURES)
 	scripts/lint-features
 	scripts/lint-scripts
+	scripts/deny
+
+deny:  ## what lint checks of dependencies, and known vulnerabilities (needs github.com)
+	@scripts/deny --advisories
 
 demo:  ## play a robot's recording on a live ROS graph and record it, in under 30 s
 	@# Not optimised: that takes half the time to compile and is quick enough for one robot. What needs no ROS is compiled while
