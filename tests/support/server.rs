@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::program::program;
+use crate::program::{Program, program};
 
 /// Namespace `alice`'s token.
 pub const TOKEN: &str = "alice-s3cret";
@@ -40,6 +40,16 @@ impl Server {
 
     /// As [`start`](Self::start), on an address, with more options.
     pub fn start_with(root: &Path, listen: &str, options: &[&str]) -> Self {
+        Self::start_as(root, listen, options, |program| program)
+    }
+
+    /// As [`start_with`](Self::start_with), with what `set_up` makes of the program.
+    pub fn start_as(
+        root: &Path,
+        listen: &str,
+        options: &[&str],
+        set_up: impl FnOnce(Program) -> Program,
+    ) -> Self {
         fs::create_dir_all(root).unwrap();
         let tokens = Self::token_file(root);
         if !tokens.exists() {
@@ -49,7 +59,7 @@ impl Server {
         let args = ["serve", "--root", root_text, "--listen", listen, "--token-file"];
         let args =
             args.into_iter().chain([tokens.to_str().unwrap()]).chain(options.iter().copied());
-        let mut process = program(args).start();
+        let mut process = set_up(program(args)).start();
         let mut log = BufReader::new(process.stderr.take().unwrap());
         let (address, head) = address(&mut log);
         let log = thread::spawn(move || head + &rest(log));

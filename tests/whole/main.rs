@@ -28,6 +28,7 @@ mod proxy;
 mod recorder;
 mod run;
 mod schema;
+mod secrets;
 mod serve;
 mod serve_refuses;
 mod serve_survives;
