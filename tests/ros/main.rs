@@ -29,6 +29,8 @@ mod upload;
 
 #[path = "../support/account.rs"]
 mod account;
+#[path = "../support/kills.rs"]
+mod kills;
 #[path = "../support/opened.rs"]
 mod opened;
 #[path = "../support/program.rs"]

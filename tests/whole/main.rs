@@ -18,6 +18,7 @@ mod formats;
 mod handles;
 mod import;
 mod interop;
+mod killed;
 mod list;
 mod made_bag;
 mod mapping;
@@ -45,6 +46,8 @@ mod account;
 mod fault_proxy;
 #[path = "../support/http.rs"]
 mod http;
+#[path = "../support/kills.rs"]
+mod kills;
 #[path = "../support/opened.rs"]
 mod opened;
 #[path = "../support/program.rs"]
