@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mldash_bridge::track::{Row, Timestamp, Value};
+use mldash_bridge::track::{Array, Row, Timestamp, Value};
 use rustix::process::Signal;
 
 use crate::kills::Kills;
@@ -123,8 +123,10 @@ fn assert_flood(rows: &[Row], track: &str) {
     for (i, row) in rows.iter().enumerate() {
         let nanos = 1_700_000_000_000_000_000 + i as i64 * 1_000_000;
         assert_eq!(row.ts, Timestamp::from_nanos(nanos), "{track}: row {i}");
-        let x = row.fields.get("pose.position.x");
-        assert_eq!(x, Some(&Value::F64(i as f64)), "{track}: {row:?}");
+        let Some(Value::Array(Array::F64(position))) = row.fields.get("pose.position") else {
+            panic!("{track}: {row:?}");
+        };
+        assert_eq!((position[0], position[2]), (i as f64, i as f64 / 8.0), "{track}");
     }
 }
 

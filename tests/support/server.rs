@@ -50,6 +50,17 @@ impl Server {
         options: &[&str],
         set_up: impl FnOnce(Program) -> Program,
     ) -> Self {
+        let started = Self::try_start(root, listen, options, set_up);
+        started.unwrap_or_else(|log| panic!("the server did not start:\n{log}"))
+    }
+
+    /// As [`start_as`](Self::start_as), where it may fail; then with its log.
+    pub fn try_start(
+        root: &Path,
+        listen: &str,
+        options: &[&str],
+        set_up: impl FnOnce(Program) -> Program,
+    ) -> Result<Self, String> {
         fs::create_dir_all(root).unwrap();
         let tokens = Self::token_file(root);
         if !tokens.exists() {
@@ -61,9 +72,9 @@ impl Server {
             args.into_iter().chain([tokens.to_str().unwrap()]).chain(options.iter().copied());
         let mut process = set_up(program(args)).start();
         let mut log = BufReader::new(process.stderr.take().unwrap());
-        let (address, head) = address(&mut log);
+        let (address, head) = address(&mut log).inspect_err(|_| drop(process.wait()))?;
         let log = thread::spawn(move || head + &rest(log));
-        Self { process, address, root: root.to_owned(), log: Some(log) }
+        Ok(Self { process, address, root: root.to_owned(), log: Some(log) })
     }
 
     /// Where the tokens of a server over `root` are: beside it.
@@ -109,15 +120,17 @@ impl Drop for Server {
     }
 }
 
-/// The address from the line that says it, and what was logged so far.
-fn address(log: &mut BufReader<ChildStderr>) -> (String, String) {
+/// The address from the line that says it, and what was logged so far; the log if there is no such line.
+fn address(log: &mut BufReader<ChildStderr>) -> Result<(String, String), String> {
     let mut head = String::new();
     loop {
         let mut line = String::new();
-        assert!(log.read_line(&mut line).unwrap() > 0, "the server did not start:\n{head}");
+        if log.read_line(&mut line).unwrap() == 0 {
+            return Err(head);
+        }
         head += &line;
         if let Some((_, address)) = line.trim_end().split_once(" on http://") {
-            return (address.to_owned(), head);
+            return Ok((address.to_owned(), head));
         }
     }
 }

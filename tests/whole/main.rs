@@ -13,8 +13,11 @@ mod decode;
 mod disk;
 mod episodes;
 mod experiments;
+mod failing;
 mod files;
+mod flipped;
 mod formats;
+mod fuzzed;
 mod handles;
 mod import;
 mod interop;
@@ -42,6 +45,8 @@ mod tidy;
 
 #[path = "../support/account.rs"]
 mod account;
+#[path = "../support/failing_calls.rs"]
+mod failing_calls;
 #[path = "../support/proxy.rs"]
 mod fault_proxy;
 #[path = "../support/http.rs"]
