@@ -19,8 +19,14 @@ const RUN: &str = "alice/w/run";
 const MAPPING: &str = "topics:\n  - {topic: /camera/image_raw/compressed, blobs: file}\n  \
                        - {topic: /chatter, stamp: receive}\n  - {topic: /robot_description, stamp: receive}\n";
 
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
 /// An experiment with a file of every kind, as paths and contents.
-static WHOLE: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
+static WHOLE: LazyLock<Files> = LazyLock::new(|| RECORDED.0.clone());
+/// When the files were written. Indexes know theirs by it.
+static MODIFIED: LazyLock<BTreeMap<PathBuf, SystemTime>> = LazyLock::new(|| RECORDED.1.clone());
+
+static RECORDED: LazyLock<(Files, BTreeMap<PathBuf, SystemTime>)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     fs::write(at("mapping.yaml"), MAPPING).unwrap();
@@ -50,10 +56,13 @@ static WHOLE: LazyLock<BTreeMap<PathBuf, Vec<u8>>> = LazyLock::new(|| {
         assert!(names.contains(kind), "{kind} of {names:?}");
     }
     assert!(files.keys().any(|path| path.components().any(|part| part.as_os_str() == ".sync")));
-    files
+    let modified =
+        |path: &PathBuf| fs::metadata(at("robot").join(path)).unwrap().modified().unwrap();
+    let modified = files.keys().map(|path| (path.clone(), modified(path))).collect();
+    (files, modified)
 });
 
-fn walk(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
+fn walk(root: &Path, folder: &Path, files: &mut Files) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         match path.is_dir() {
@@ -70,24 +79,27 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-fn build(files: &BTreeMap<PathBuf, Vec<u8>>, root: &Path) {
+fn build(files: &Files, root: &Path) {
     for (path, bytes) in files {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, bytes).unwrap();
-        fs::File::options().append(true).open(path).unwrap().set_modified(*BUILT).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    for (path, modified) in &*MODIFIED {
+        let file = fs::File::options().append(true).open(root.join(path)).unwrap();
+        file.set_modified(*modified).unwrap();
     }
 }
-
-/// When the files were written, as far as anybody can tell. Indexes know their files by it.
-static BUILT: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
 
 /// Each track's rows, as the lines that they are.
 fn rows(root: &Path) -> BTreeMap<String, Vec<String>> {
     let exp = Experiment::open_read_only(RUN, root).unwrap();
     let lines = |topic: &str| {
         let text = exp.tracks(topic).export(&Query::all(), Format::Jsonl).unwrap();
-        String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
+        let lines: Vec<String> =
+            String::from_utf8(text).unwrap().lines().map(str::to_owned).collect();
+        assert_eq!(exp.tracks(topic).read(&Query::all()).unwrap().len(), lines.len());
+        lines
     };
     exp.list()
         .unwrap()
@@ -173,9 +185,10 @@ proptest! {
         let root = root.path();
         build(&files, root);
         let hit_file = fs::File::options().append(true).open(root.join(&path)).unwrap();
+        hit_file.set_modified(SystemTime::now()).unwrap();
         if is_unseen {
             // As a bad disk does it, which leaves the times of files alone.
-            hit_file.set_modified(*BUILT).unwrap();
+            hit_file.set_modified(MODIFIED[&path]).unwrap();
         }
 
         // Of a track whose rows were hit, those on other lines; of all else, all.
