@@ -1,5 +1,6 @@
 //! The house in order: who may use whom, and docs that say what the program does.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -139,6 +140,29 @@ fn the_readme_names_every_command_and_no_other() {
         let command = line.split([' ', '`']).next().unwrap();
         assert!(commands.contains(&command), "README has {command}, the program does not");
     }
+}
+
+#[test]
+fn the_description_of_the_servers_calls_has_those_that_it_routes_and_no_other() {
+    let source = fs::read_to_string(root().join("crates/mldash-server/src/routes.rs")).unwrap();
+    let mut routed = BTreeSet::new();
+    for route in source.split(".route(\"").skip(1) {
+        let (path, rest) = route.split_once("\", ").unwrap();
+        let handlers = rest.split(['\n', ';']).next().unwrap();
+        let methods = ["get", "post", "put", "patch", "delete"];
+        for method in methods.iter().filter(|method| handlers.contains(&format!("{method}("))) {
+            routed.insert(format!("{method} {path}"));
+        }
+    }
+    assert!(routed.len() > 10, "{routed:?}");
+    let text = fs::read_to_string(root().join("docs/openapi.json")).unwrap();
+    let description: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let paths = description["paths"].as_object().unwrap();
+    let calls = |(path, calls): (&String, &serde_json::Value)| -> Vec<String> {
+        calls.as_object().unwrap().keys().map(|method| format!("{method} {path}")).collect()
+    };
+    let described: BTreeSet<String> = paths.iter().flat_map(calls).collect();
+    assert_eq!(described, routed);
 }
 
 #[test]
