@@ -60,6 +60,14 @@ demo:  ## play a robot's recording on a live ROS graph and record it, in under 3
 	@$(WITH_ROS) cargo build --locked --profile demo --bins --example play_bag
 	@scripts/demo
 
+MINUTES := 60
+soak: setup  ## with MINUTES=N: a long recording on a live graph; memory, threads, handles and lag stay flat
+	$(WITH_ROS) cargo build --locked --quiet --examples
+	$(WITH_ROS) env MLDASH_SOAK_MINUTES=$(MINUTES) cargo test --locked --test ros -- --ignored --nocapture soak
+
+fuzz:  ## with MINUTES=N: each fuzz target for so long (scripts/fuzz)
+	scripts/fuzz $(MINUTES)
+
 install: prefix-given build  ## with PREFIX=DIR: a prefix for `ros2 launch`, `ros2 run` and PATH; man pages, completions
 	@scripts/install "$(PREFIX)" $(PROFILE)
 

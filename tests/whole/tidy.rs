@@ -190,6 +190,40 @@ fn options_in_the_docs_are_options_of_the_program() {
 }
 
 #[test]
+fn every_check_that_the_promises_name_is_there() {
+    let docs = fs::read_to_string(root().join("docs/RELIABILITY.md")).unwrap();
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let mut checks = 0;
+    for code in docs.split('`').skip(1).step_by(2) {
+        let Some((kind, rest)) = code.split_once([' ', '/']) else { continue };
+        let name = rest.split(' ').next().unwrap();
+        let is_there = match kind {
+            "whole" | "ros" => {
+                let tests = root().join("tests").join(kind);
+                let mut files = Vec::new();
+                rust_files(&tests, &mut files);
+                let is_module = tests.join(name).with_extension("rs").exists();
+                let has_test = |file: &PathBuf| {
+                    let text = fs::read_to_string(file).unwrap();
+                    text.lines().any(|line| line.starts_with("fn ") && line.contains(name))
+                };
+                name == "F" || is_module || files.iter().any(has_test)
+            }
+            "track" => {
+                let file = root().join("crates/mldash-track/src/local").join(name);
+                name == "F" || file.with_extension("rs").exists()
+            }
+            "scripts" => root().join("scripts").join(name).exists(),
+            "make" => makefile.contains(&format!("\n{name}:")),
+            _ => continue,
+        };
+        assert!(is_there, "`{code}` checks nothing");
+        checks += 1;
+    }
+    assert!(checks > 20, "{checks}");
+}
+
+#[test]
 fn every_mapping_in_the_docs_is_one() {
     let docs = ["README.md", "docs/operation.md", "docs/custom-messages.md"];
     let mut mappings = 0;
