@@ -51,7 +51,12 @@ impl Server {
         set_up: impl FnOnce(Program) -> Program,
     ) -> Self {
         let started = Self::try_start(root, listen, options, set_up);
-        started.unwrap_or_else(|log| panic!("the server did not start:\n{log}"))
+        assert!(
+            started.is_ok(),
+            "the server did not start:\n{}",
+            started.err().unwrap_or_default()
+        );
+        started.unwrap()
     }
 
     /// As [`start_as`](Self::start_as), where it may fail; then with its log.
