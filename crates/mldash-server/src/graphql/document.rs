@@ -12,12 +12,15 @@ const MAX_QUERY_BYTES: usize = 64 << 10;
 /// The limit on fields of one answer, before lists multiply them. Otherwise fragments within
 /// fragments would make a short query long.
 const MAX_FIELDS: usize = 1_000;
+/// How deep selections and fragments may lie in each other: each level takes stack, and a fragment may contain itself.
+const MAX_DEPTH: usize = 64;
 
 /// A query to answer.
 pub(super) struct Document {
     parsed: query::Document<'static, String>,
     variables: Map<String, Value>,
     fields_left: Cell<usize>,
+    depth_left: Cell<usize>,
 }
 
 /// The selected fields of an object.
@@ -39,7 +42,12 @@ impl Document {
             return Err(format!("the query is longer than {MAX_QUERY_BYTES} bytes"));
         }
         let parsed = parse_query::<String>(text).map_err(|error| error.to_string())?.into_static();
-        let document = Self { parsed, variables, fields_left: Cell::new(MAX_FIELDS) };
+        let document = Self {
+            parsed,
+            variables,
+            fields_left: Cell::new(MAX_FIELDS),
+            depth_left: Cell::new(MAX_DEPTH),
+        };
         match document.root_set() {
             Some(_) => Ok(document),
             None => Err("expected exactly one query".to_owned()),
@@ -94,8 +102,13 @@ impl<'a> Selection<'a> {
         object: &mut Map<String, Value>,
         value: &mut impl FnMut(&Field<'a>) -> Result<Value, QueryError>,
     ) -> Result<(), QueryError> {
+        let depth_left = &self.document.depth_left;
+        let outer = depth_left.get();
+        let inner = outer.checked_sub(1);
+        // This also ends a fragment that contains itself.
+        depth_left
+            .set(inner.ok_or_else(|| QueryError::Query("the query nests too deeply".into()))?);
         for item in &set.items {
-            // This also ends a fragment that contains itself.
             let left = self.document.fields_left.get().checked_sub(1);
             let left =
                 left.ok_or_else(|| QueryError::Query("the query selects too many fields".into()))?;
@@ -117,6 +130,7 @@ impl<'a> Selection<'a> {
                 }
             }
         }
+        depth_left.set(outer);
         Ok(())
     }
 
