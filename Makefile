@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint demo install prefix-given clean
+.PHONY: help setup build test lint deny soak fuzz demo install prefix-given clean
 
 WITH_ROS := scripts/with-ros
 # The ROS-free half is built and tested as on a machine that has no ROS at all.
@@ -47,6 +47,10 @@ lint: setup  ## formatting, clippy and documentation in both feature sets, scrip
 	$(NO_ROS) $(DOC) --workspace $(NO_FEATURES)
 	scripts/lint-features
 	scripts/lint-scripts
+	scripts/deny
+
+deny:  ## what lint checks of dependencies, and known vulnerabilities (needs github.com)
+	@scripts/deny --advisories
 
 demo:  ## play a robot's recording on a live ROS graph and record it, in under 30 s
 	@# Not optimised: that takes half the time to compile and is quick enough for one robot. What needs no ROS is compiled while
@@ -55,6 +59,14 @@ demo:  ## play a robot's recording on a live ROS graph and record it, in under 3
 		trap "kill $$build 2>/dev/null || true" EXIT; scripts/setup; wait $$build || true
 	@$(WITH_ROS) cargo build --locked --profile demo --bins --example play_bag
 	@scripts/demo
+
+MINUTES := 60
+soak: setup  ## with MINUTES=N: a long recording on a live graph; memory, threads, handles and lag stay flat
+	$(WITH_ROS) cargo build --locked --quiet --examples
+	$(WITH_ROS) env MLDASH_SOAK_MINUTES=$(MINUTES) cargo test --locked --test ros -- --ignored --nocapture soak
+
+fuzz:  ## with MINUTES=N: each fuzz target for so long (scripts/fuzz)
+	scripts/fuzz $(MINUTES)
 
 install: prefix-given build  ## with PREFIX=DIR: a prefix for `ros2 launch`, `ros2 run` and PATH; man pages, completions
 	@scripts/install "$(PREFIX)" $(PROFILE)

@@ -1,6 +1,11 @@
 //! How a recording ends, and what it costs when it does not end well.
 
+use std::time::Duration;
+
+use mldash_bridge::track::{Array, Row, Timestamp, Value};
 use rustix::process::Signal;
+
+use crate::kills::Kills;
 
 use super::support::Graph;
 
@@ -75,6 +80,54 @@ fn killed_it_keeps_all_that_was_flushed_and_the_next_run_continues() {
     let recording = bridge.interrupt();
     recording.assert_rows(&expected);
     assert_eq!(recording.topic("/pose")["merged"], 20, "the same rows again are the same rows");
+}
+
+#[test]
+fn killed_at_any_moment_it_keeps_what_a_reader_saw_and_the_next_run_goes_on() {
+    let mut kills = Kills::of("run", 3);
+    let graph = Graph::new();
+    let mapping = "flush: {interval: 0.02}\ntopics:\n  - topic: /flood/*\n";
+    let tracks = ["flood/pose_0", "flood/pose_1", "flood/pose_2"];
+    for round in 0..kills.count {
+        let bridge = graph.bridge(mapping);
+        let flood = graph.start_example("flood", &["--duration", "600"]);
+        // Some are killed before there is anything to record.
+        if kills.random.u8(..4) > 0 {
+            bridge.wait_for_log("the first message of /flood/pose_2 is here");
+        }
+        std::thread::sleep(kills.moment(Duration::from_secs(1)));
+        let seen = tracks.map(|track| bridge.rows_in_store(track));
+        bridge.signal(Signal::KILL);
+        let killed = bridge.end();
+        drop(flood);
+        for (track, seen) in tracks.iter().zip(seen) {
+            if seen == 0 {
+                continue;
+            }
+            let rows = killed.rows(track);
+            assert!(rows.len() >= seen, "round {round}: {} of {seen} rows", rows.len());
+            assert_flood(&rows, track);
+        }
+    }
+    let bridge = graph.bridge(mapping);
+    graph.run_example("flood", &["--duration", "2"]);
+    let recording = bridge.interrupt();
+    for track in tracks {
+        assert_flood(&recording.rows(track), track);
+        assert_eq!(recording.topic(&format!("/{track}"))["received"], 2000);
+    }
+}
+
+/// Each message of the flood once, from the first on, as it was published.
+fn assert_flood(rows: &[Row], track: &str) {
+    for (i, row) in rows.iter().enumerate() {
+        let nanos = 1_700_000_000_000_000_000 + i as i64 * 1_000_000;
+        assert_eq!(row.ts, Timestamp::from_nanos(nanos), "{track}: row {i}");
+        let Some(Value::Array(Array::F64(position))) = row.fields.get("pose.position") else {
+            panic!("{track}: {row:?}");
+        };
+        assert_eq!((position[0], position[2]), (i as f64, i as f64 / 8.0), "{track}");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod observe;
 mod operation;
 mod rcl;
 mod rows;
+mod soak;
 mod stamps;
 mod subscribing;
 mod support;
@@ -29,6 +30,8 @@ mod upload;
 
 #[path = "../support/account.rs"]
 mod account;
+#[path = "../support/kills.rs"]
+mod kills;
 #[path = "../support/opened.rs"]
 mod opened;
 #[path = "../support/program.rs"]

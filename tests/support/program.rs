@@ -60,15 +60,25 @@ impl Program {
     }
 
     /// Sets an environment variable.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
     /// With a limit of open files, as `ulimit` takes it: `-n 64`, or `-Sn 64` for the soft one alone.
-    pub fn open_files(mut self, limit: &str) -> Self {
+    pub fn open_files(self, limit: &str) -> Self {
+        self.after(&format!("ulimit {limit}"))
+    }
+
+    /// With this umask, in octal.
+    pub fn umask(self, umask: &str) -> Self {
+        self.after(&format!("umask {umask}"))
+    }
+
+    /// What a shell does before it becomes the program.
+    fn after(mut self, shell: &str) -> Self {
         let mut limited = Command::new("sh");
-        limited.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]);
+        limited.args(["-c", &format!("{shell}; exec \"$0\" \"$@\"")]);
         limited.arg(self.command.get_program()).args(self.command.get_args());
         for (name, value) in self.command.get_envs() {
             match value {

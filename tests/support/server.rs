@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::program::program;
+use crate::program::{Program, program};
 
 /// Namespace `alice`'s token.
 pub const TOKEN: &str = "alice-s3cret";
@@ -40,6 +40,32 @@ impl Server {
 
     /// As [`start`](Self::start), on an address, with more options.
     pub fn start_with(root: &Path, listen: &str, options: &[&str]) -> Self {
+        Self::start_as(root, listen, options, |program| program)
+    }
+
+    /// As [`start_with`](Self::start_with), with what `set_up` makes of the program.
+    pub fn start_as(
+        root: &Path,
+        listen: &str,
+        options: &[&str],
+        set_up: impl FnOnce(Program) -> Program,
+    ) -> Self {
+        let started = Self::try_start(root, listen, options, set_up);
+        assert!(
+            started.is_ok(),
+            "the server did not start:\n{}",
+            started.err().unwrap_or_default()
+        );
+        started.unwrap()
+    }
+
+    /// As [`start_as`](Self::start_as), where it may fail; then with its log.
+    pub fn try_start(
+        root: &Path,
+        listen: &str,
+        options: &[&str],
+        set_up: impl FnOnce(Program) -> Program,
+    ) -> Result<Self, String> {
         fs::create_dir_all(root).unwrap();
         let tokens = Self::token_file(root);
         if !tokens.exists() {
@@ -49,11 +75,11 @@ impl Server {
         let args = ["serve", "--root", root_text, "--listen", listen, "--token-file"];
         let args =
             args.into_iter().chain([tokens.to_str().unwrap()]).chain(options.iter().copied());
-        let mut process = program(args).start();
+        let mut process = set_up(program(args)).start();
         let mut log = BufReader::new(process.stderr.take().unwrap());
-        let (address, head) = address(&mut log);
+        let (address, head) = address(&mut log).inspect_err(|_| drop(process.wait()))?;
         let log = thread::spawn(move || head + &rest(log));
-        Self { process, address, root: root.to_owned(), log: Some(log) }
+        Ok(Self { process, address, root: root.to_owned(), log: Some(log) })
     }
 
     /// Where the tokens of a server over `root` are: beside it.
@@ -99,15 +125,17 @@ impl Drop for Server {
     }
 }
 
-/// The address from the line that says it, and what was logged so far.
-fn address(log: &mut BufReader<ChildStderr>) -> (String, String) {
+/// The address from the line that says it, and what was logged so far; the log if there is no such line.
+fn address(log: &mut BufReader<ChildStderr>) -> Result<(String, String), String> {
     let mut head = String::new();
     loop {
         let mut line = String::new();
-        assert!(log.read_line(&mut line).unwrap() > 0, "the server did not start:\n{head}");
+        if log.read_line(&mut line).unwrap() == 0 {
+            return Err(head);
+        }
         head += &line;
         if let Some((_, address)) = line.trim_end().split_once(" on http://") {
-            return (address.to_owned(), head);
+            return Ok((address.to_owned(), head));
         }
     }
 }

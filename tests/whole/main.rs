@@ -15,11 +15,15 @@ mod depth;
 mod disk;
 mod episodes;
 mod experiments;
+mod failing;
 mod files;
+mod flipped;
 mod formats;
+mod fuzzed;
 mod handles;
 mod import;
 mod interop;
+mod killed;
 mod list;
 mod made_bag;
 mod mapping;
@@ -31,6 +35,7 @@ mod proxy;
 mod recorder;
 mod run;
 mod schema;
+mod secrets;
 mod serve;
 mod serve_bombs;
 mod serve_refuses;
@@ -44,10 +49,14 @@ mod tidy;
 
 #[path = "../support/account.rs"]
 mod account;
+#[path = "../support/failing_calls.rs"]
+mod failing_calls;
 #[path = "../support/proxy.rs"]
 mod fault_proxy;
 #[path = "../support/http.rs"]
 mod http;
+#[path = "../support/kills.rs"]
+mod kills;
 #[path = "../support/opened.rs"]
 mod opened;
 #[path = "../support/program.rs"]

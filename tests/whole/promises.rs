@@ -1,4 +1,4 @@
-//! What README and docs/guarantees.md promise of a kill, with real processes.
+//! What README and docs/RELIABILITY.md promise of a kill, with real processes.
 
 use std::fs;
 use std::io::Write;

@@ -5,7 +5,7 @@ mod commands;
 mod faults;
 mod files;
 mod kills;
-mod lab;
+pub mod lab;
 mod liar;
 mod lies;
 mod refusals;

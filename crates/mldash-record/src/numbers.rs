@@ -4,17 +4,18 @@
 //!
 //! Beside the files lies a list with 8 bytes for each number: the key of its message, or 0. It is
 //! written before the file, in the order of the numbers, and derived: without it, a picture that
-//! comes again is stored again, as a row of its own.
+//! comes again is stored again, as a row of its own. So a picture whose key can't be noted is not
+//! stored but counted as dropped; the disk would hardly take its file.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::identity;
-use mldash_track::{Experiment, Timestamp, TrackError};
+use mldash_track::{Experiment, StoreError, Timestamp, TrackError, one_line};
 
 /// Not a file of the experiment: a name that starts with a dot can't be one.
 const FILE_NAME: &str = ".messages";
@@ -43,8 +44,8 @@ pub(super) struct FrameNumbers {
 
 #[derive(Debug)]
 struct Folder {
-    /// The list; `None` if it can't be opened, which was reported.
-    list: Option<File>,
+    /// The list; `None` if something else has its name, which was reported.
+    list: Option<(File, PathBuf)>,
     /// Keys and numbers of earlier runs that no message of this run has come for.
     unclaimed: BTreeSet<(u64, u64)>,
     /// The number of the next new file.
@@ -69,7 +70,7 @@ impl FrameNumbers {
     /// the next free one.
     ///
     /// # Errors
-    /// Fails if the store can't list its files.
+    /// Fails if the store can't list its files, or if the message can't be noted.
     pub(super) fn number(
         &mut self,
         exp: &Experiment,
@@ -83,8 +84,8 @@ impl FrameNumbers {
             return Ok(known.1);
         }
         let number = folder.next;
+        folder.note(number, origin)?;
         folder.next += 1;
-        folder.note(number, origin);
         Ok(number)
     }
 
@@ -103,7 +104,11 @@ impl FrameNumbers {
     fn folder(&mut self, exp: &Experiment, folder: &str) -> Result<&mut Folder, TrackError> {
         match self.folders.entry(folder.to_owned()) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(new) => Ok(new.insert(Folder::open(exp, folder)?)),
+            Entry::Vacant(new) => {
+                // Tried twice: a message that is looked for in vain would be stored again.
+                let opened = Folder::open(exp, folder).or_else(|_| Folder::open(exp, folder));
+                Ok(new.insert(opened?))
+            }
         }
     }
 }
@@ -111,13 +116,19 @@ impl FrameNumbers {
 impl Folder {
     fn open(exp: &Experiment, folder: &str) -> Result<Self, TrackError> {
         let path = exp.folder().join("files").join(folder);
-        let opened = open_list(&path).inspect_err(|error| {
-            tracing::warn!(
-                "{}: {error}; pictures that come again will be stored again",
-                path.join(FILE_NAME).display()
-            );
-        });
-        let (list, keys) = opened.map_or((None, Vec::new()), |(list, keys)| (Some(list), keys));
+        let list_path = path.join(FILE_NAME);
+        let opened = open_list(&path, &list_path);
+        let (list, keys) = match opened {
+            Ok((list, keys)) => (Some((list, list_path)), keys),
+            Err(error) if is_no_file(&list_path) => {
+                tracing::warn!(
+                    "{}; pictures that come again will be stored again",
+                    one_line(&error)
+                );
+                (None, Vec::new())
+            }
+            Err(error) => return Err(error.into()),
+        };
         let next = first_free(exp, folder)?.max(keys.len() as u64);
         let noted = keys.into_iter().zip(0..).filter(|(key, _)| *key != 0);
         Ok(Self { list, unclaimed: noted.collect(), next })
@@ -125,30 +136,35 @@ impl Folder {
 
     fn noted(&self, number: u64) -> Option<u64> {
         let mut bytes = [0; KEY_BYTES as usize];
-        let list = self.list.as_ref()?;
+        let (list, _) = self.list.as_ref()?;
         list.read_exact_at(&mut bytes, number.saturating_mul(KEY_BYTES)).ok()?;
         Some(u64::from_le_bytes(bytes))
     }
 
-    fn note(&self, number: u64, origin: Origin) {
-        let Some(list) = &self.list else { return };
+    fn note(&self, number: u64, origin: Origin) -> Result<(), TrackError> {
+        let Some((list, path)) = &self.list else { return Ok(()) };
         let place = number.saturating_mul(KEY_BYTES);
-        if let Err(error) = list.write_all_at(&origin.key.to_le_bytes(), place) {
-            tracing::debug!("noting which message file {number} is made of: {error}");
-        }
+        let noted = list.write_all_at(&origin.key.to_le_bytes(), place);
+        noted.map_err(|error| StoreError::io("write", path)(error).into())
     }
 }
 
 /// Opens the list in a folder, or creates it, and reads its keys.
-fn open_list(folder: &Path) -> io::Result<(File, Vec<u64>)> {
-    fs::create_dir_all(folder)?;
+fn open_list(folder: &Path, path: &Path) -> Result<(File, Vec<u64>), StoreError> {
+    fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
-    let list = options.open(folder.join(FILE_NAME))?;
+    let list = options.open(path).map_err(StoreError::io("open", path))?;
     let mut bytes = Vec::new();
-    (&list).take(MAX_KEYS * KEY_BYTES).read_to_end(&mut bytes)?;
+    let read = (&list).take(MAX_KEYS * KEY_BYTES).read_to_end(&mut bytes);
+    read.map_err(StoreError::io("read", path))?;
     let keys = bytes.as_chunks().0.iter().map(|key| u64::from_le_bytes(*key));
     Ok((list, keys.collect()))
+}
+
+/// Returns true if a folder, say, has the list's name: it will not go away by itself.
+fn is_no_file(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
 }
 
 /// The number after those of the files in a folder.

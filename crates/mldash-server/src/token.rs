@@ -78,9 +78,11 @@ pub enum TokenLineProblem {
     /// It does not have two words.
     #[error("expected `namespace token`, two words, found {0}")]
     Words(usize),
-    /// The first word can't be a namespace.
-    #[error("`{}` can't be a namespace, which is a folder's name", .0.escape_debug())]
-    Namespace(String),
+    /// The first word can't be a namespace. It is not shown: it may be the token.
+    #[error(
+        "the first word can't be a namespace, which is a folder's name; a line is `namespace token`"
+    )]
+    Namespace,
     /// The second word can't be part of an HTTP header.
     #[error("a token is made of visible ASCII characters")]
     Characters,
@@ -192,7 +194,7 @@ fn parse_line(line: &str) -> Result<Option<(&str, Namespace)>, TokenLineProblem>
         [namespace, token] => {
             let is_folder = format!("{namespace}/x").parse::<FolderPath>().is_ok();
             if namespace.contains('/') || !is_folder {
-                return Err(TokenLineProblem::Namespace(namespace.to_owned()));
+                return Err(TokenLineProblem::Namespace);
             }
             if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(TokenLineProblem::Characters);
@@ -242,8 +244,9 @@ mod tests {
         let wrong = [
             ("alice s3cret\nbob\n", "2: expected `namespace token`, two words, found 1"),
             ("alice s3cret extra\n", "1: expected `namespace token`, two words, found 3"),
-            ("../etc s3cret\n", "1: `../etc` can't be a namespace, which is a folder's name"),
-            (".. s3cret\n", "1: `..` can't be a namespace, which is a folder's name"),
+            ("../etc s3cret\n", "1: the first word can't be a namespace"),
+            (".. s3cret\n", "1: the first word can't be a namespace"),
+            ("s3cret/x alice\n", "1: the first word can't be a namespace"),
             ("alice s3crét\n", "1: a token is made of visible ASCII characters"),
             ("alice s3cret\n\nbob s3cret\n", "3: this token is already in line 1"),
         ];

@@ -119,6 +119,11 @@ impl Bridge {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Suspends it for as long as `act` takes.
     pub fn suspended_while(&self, act: impl FnOnce()) {
         self.process.suspend();

@@ -96,6 +96,11 @@ impl Process {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Suspends it, until [`resume`](Self::resume): none of its threads does anything when this returns.
     pub fn suspend(&self) {
         self.signal(rustix::process::Signal::STOP);

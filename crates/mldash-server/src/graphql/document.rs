@@ -13,8 +13,8 @@ const MAX_QUERY_BYTES: usize = 64 << 10;
 /// The limit on fields of one answer, before lists multiply them. Otherwise fragments within
 /// fragments would make a short query long.
 const MAX_FIELDS: usize = 1_000;
-/// How deep fragments may lie in fragments. Limits the stack, also for one that contains itself.
-const MAX_FRAGMENTS: usize = 32;
+/// How deep selections and fragments may lie in each other: each level takes stack, and a fragment may contain itself.
+const MAX_DEPTH: usize = 64;
 /// The place of a field in an answer, with its share of the object.
 const FIELD_BYTES: usize = 256;
 
@@ -23,7 +23,7 @@ pub(super) struct Document<'a> {
     parsed: query::Document<'static, String>,
     variables: Map<String, Value>,
     fields_left: Cell<usize>,
-    fragments_left: Cell<usize>,
+    depth_left: Cell<usize>,
     /// For what is picked.
     memory: &'a RefCell<Memory>,
 }
@@ -55,7 +55,7 @@ impl<'a> Document<'a> {
             parsed,
             variables,
             fields_left: Cell::new(MAX_FIELDS),
-            fragments_left: Cell::new(MAX_FRAGMENTS),
+            depth_left: Cell::new(MAX_DEPTH),
             memory,
         };
         match document.root_set() {
@@ -112,6 +112,12 @@ impl<'a> Selection<'a> {
         object: &mut Map<String, Value>,
         value: &mut impl FnMut(&Field<'a>) -> Result<Value, QueryError>,
     ) -> Result<(), QueryError> {
+        let depth_left = &self.document.depth_left;
+        let outer = depth_left.get();
+        let inner = outer.checked_sub(1);
+        // This also ends a fragment that contains itself.
+        depth_left
+            .set(inner.ok_or_else(|| QueryError::Query("the query nests too deeply".into()))?);
         for item in &set.items {
             let left = self.document.fields_left.get().checked_sub(1);
             let left =
@@ -130,28 +136,14 @@ impl<'a> Selection<'a> {
                     let fragment = self.document.fragment(name).ok_or_else(|| {
                         QueryError::Query(format!("there is no fragment `{name}`"))
                     })?;
-                    self.add_fragment(fragment, object, value)?;
+                    self.add_fields(fragment, object, value)?;
                 }
                 query::Selection::InlineFragment(fragment) => {
-                    self.add_fragment(&fragment.selection_set, object, value)?;
+                    self.add_fields(&fragment.selection_set, object, value)?;
                 }
             }
         }
-        Ok(())
-    }
-
-    fn add_fragment(
-        &self,
-        set: &'a SelectionSet<'static, String>,
-        object: &mut Map<String, Value>,
-        value: &mut impl FnMut(&Field<'a>) -> Result<Value, QueryError>,
-    ) -> Result<(), QueryError> {
-        let before = self.document.fragments_left.get();
-        let left = before.checked_sub(1);
-        let left = left.ok_or_else(|| QueryError::Query("fragments nest too deeply".into()))?;
-        self.document.fragments_left.set(left);
-        self.add_fields(set, object, value)?;
-        self.document.fragments_left.set(before);
+        depth_left.set(outer);
         Ok(())
     }
 

@@ -145,6 +145,10 @@ pub(crate) fn scan_row(
     line: &[u8],
     mut on_column: impl FnMut(&str),
 ) -> Result<Timestamp, JsonRowError> {
+    // What is skipped is not looked into, and goes out as it stands.
+    if let Err(error) = std::str::from_utf8(line) {
+        return Err(JsonRowError::Syntax(error.to_string()));
+    }
     let mut ts = None;
     let mut jiter = reader(line);
     walk_object(&mut jiter, |jiter, name| {

@@ -16,18 +16,34 @@ static REPORTED: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
 
 /// Warns that the file is unusable, once in this process.
 pub(super) fn report(path: &Path, reason: &str) {
-    let mut reported = REPORTED.lock();
-    let reported = reported.get_or_insert_default();
-    if reported.len() >= MAX_KNOWN {
-        reported.clear();
-    }
-    if reported.insert(path.to_owned()) {
+    if is_news(path) {
         tracing::warn!(
             "{} is unusable ({reason}); rows are read without it, and it is written anew by the \
              next recording",
             path.display()
         );
     }
+}
+
+/// Warns, once in this process, that lines of a data file are not rows.
+pub(super) fn report_lines(path: &Path, lines: u64) {
+    if lines > 0 && is_news(path) {
+        tracing::warn!(
+            "{}: {lines} lines are damaged and left out; all others are read, and the next recording \
+             keeps these lines in a file beside it",
+            path.display()
+        );
+    }
+}
+
+/// Returns true if the file has not been reported yet.
+fn is_news(path: &Path) -> bool {
+    let mut reported = REPORTED.lock();
+    let reported = reported.get_or_insert_default();
+    if reported.len() >= MAX_KNOWN {
+        reported.clear();
+    }
+    reported.insert(path.to_owned())
 }
 
 /// Makes room for a new version of a file that can't be used. What it holds is kept beside it.

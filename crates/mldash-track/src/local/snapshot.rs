@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::beneath::How;
 use super::cursor::Cursor;
+use super::damage;
 use super::error::StoreError;
 use super::handles;
 use super::index::{Block, Index};
@@ -72,6 +73,7 @@ impl Snapshot {
             return Ok(None);
         }
         let rest = extend_index(&file, &mut index).map_err(StoreError::io("read", &path))?;
+        damage::report_lines(&path, index.bad_lines());
         if index.end() - known > WORTH_SAVING_BYTES {
             // This only helps the next reader; a read-only disk must not make this one fail.
             let topic = known_topic(folder);
