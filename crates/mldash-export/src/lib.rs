@@ -1,0 +1,3 @@
+//! What others read of recordings.
+
+pub mod recipe;
