@@ -9,9 +9,12 @@ mod names;
 mod ticks;
 mod window;
 
+use std::fmt;
 use std::ops::RangeBounds;
+use std::sync::Arc;
 
 use super::query::Query;
+use super::row::Fields;
 pub use aligned::{Aligned, AlignedRows};
 pub use error::AlignError;
 
@@ -53,7 +56,12 @@ pub struct Join {
     renames: Vec<(String, String)>,
     age: Option<String>,
     quaternions: Vec<String>,
+    each_row: Option<EachRow>,
 }
+
+/// What is done with each row of a joined track before it is joined.
+#[derive(Clone)]
+struct EachRow(Arc<dyn Fn(&mut Fields) -> bool + Send + Sync>);
 
 /// How to join, as far as it is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -195,6 +203,7 @@ impl Join {
             renames: Vec::new(),
             age: None,
             quaternions: Vec::new(),
+            each_row: None,
         }
     }
 
@@ -245,6 +254,29 @@ impl Join {
         self
     }
 
+    /// Changes each of its rows before it is joined, or leaves it out by returning false. The
+    /// fields have the track's own names.
+    ///
+    /// ```
+    /// # use mldash_track::{fields, Align, AlignMethod, Experiment, Join, Options, Value};
+    /// # let root = tempfile::tempdir()?;
+    /// # let exp = Experiment::open("alice/warehouse/run-1", Options::local(root.path()))?;
+    /// let arm = exp.tracks("arm");
+    /// arm.append(fields! { "q": 1.0 }, 1.0)?;
+    /// arm.append(fields! { "q": 7.0, "is_test": true }, 1.1)?;
+    /// let join = Join::track("arm").each_row(|fields| fields.get("is_test").is_none());
+    /// let row = exp.align(&Align::at_rate(1.0).join(join).range(1.2..=1.2))?.rows().next();
+    /// assert_eq!(row.ok_or("no row")??.fields.get("arm.q"), Some(&Value::F64(1.0)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn each_row(
+        mut self,
+        change: impl Fn(&mut Fields) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.each_row = Some(EachRow(Arc::new(change)));
+        self
+    }
+
     /// The name of the track.
     pub fn topic(&self) -> &str {
         &self.topic
@@ -254,6 +286,18 @@ impl Join {
 impl<T: Into<String>> From<T> for Join {
     fn from(topic: T) -> Self {
         Self::track(topic)
+    }
+}
+
+impl fmt::Debug for EachRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EachRow")
+    }
+}
+
+impl PartialEq for EachRow {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

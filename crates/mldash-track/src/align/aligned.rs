@@ -95,7 +95,11 @@ impl Experiment {
         let joins = (align.joins.iter().zip(joined))
             .map(|(join, selection)| {
                 let plan = plan(align, join, &selection, &mut givers)?;
-                Ok((selection.reaching(start, end)?, Arc::new(plan)))
+                let is_whole = plan.each_row.is_some();
+                // Of a track whose rows may be left out, any row may be the last before the start.
+                let selection =
+                    if is_whole { selection } else { selection.reaching(start, end)? };
+                Ok((selection, Arc::new(plan)))
             })
             .collect::<Result<_, TrackError>>()?;
         Ok(Aligned { ticks, joins })
@@ -142,6 +146,7 @@ fn plan<'a>(
         quaternions: quaternions.into_iter().chain(selection.quaternions().to_vec()).collect(),
         columns: columns.iter().filter(|name| !is_time(name)).map(|n| n.as_str().into()).collect(),
         names: Renamed::new(names),
+        each_row: join.each_row.clone(),
     })
 }
 

@@ -8,7 +8,7 @@ use super::interpolate::{as_floats, linear, slerp};
 use super::names::Renamed;
 use super::ticks::Tick;
 use super::window::Window;
-use super::{Aggregate, AlignError, AlignMethod, Missing};
+use super::{Aggregate, AlignError, AlignMethod, EachRow, Missing};
 use crate::error::TrackError;
 use crate::format::{RowSource, RowText, Table};
 use crate::json::{JsonWriter, NonFinite};
@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) quaternions: Vec<Column>,
     /// The own names of all columns.
     pub(super) columns: Vec<Column>,
+    /// What is done with each row first.
+    pub(super) each_row: Option<EachRow>,
 }
 
 pub(super) struct Joined {
@@ -192,22 +194,39 @@ impl Joined {
         }
         loop {
             if self.above.is_none() {
-                let next = self.rows.next_raw().transpose()?;
-                self.above = next.map(|raw| Found { raw, fields: None });
+                self.above = self.next_row()?;
             }
             let Some(above) = self.above.as_ref().filter(|above| above.raw.ts <= tick.ts) else {
                 return Ok(());
             };
             if self.window.is_some() && self.is_in(above.raw.ts, tick) {
-                let fields = self.rows.parse(&above.raw)?;
+                let fields = match above.fields.clone() {
+                    Some(fields) => fields,
+                    None => self.rows.parse(&above.raw)?.fields,
+                };
                 let quaternions = &self.plan.quaternions;
                 let is_quaternion = |name: &str| quaternions.iter().any(|known| **known == *name);
                 if let Some(window) = &mut self.window {
-                    window.add(fields.fields, is_quaternion);
+                    window.add(fields, is_quaternion);
                 }
             }
             self.below = mem::take(&mut self.above);
         }
+    }
+
+    /// The track's next row that is not left out.
+    fn next_row(&mut self) -> Result<Option<Found>, TrackError> {
+        let Some(EachRow(change)) = &self.plan.each_row else {
+            let next = self.rows.next_raw().transpose()?;
+            return Ok(next.map(|raw| Found { raw, fields: None }));
+        };
+        while let Some(raw) = self.rows.next_raw().transpose()? {
+            let mut fields = self.rows.parse(&raw)?.fields;
+            if change(&mut fields) {
+                return Ok(Some(Found { raw, fields: Some(fields) }));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns true if a row is in the step that ends at the tick, and near enough.
