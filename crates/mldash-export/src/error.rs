@@ -105,17 +105,13 @@ pub enum ExportError {
         /// Why.
         source: PictureError,
     },
-    /// The recipe names another number of names or units than the feature has values.
-    #[error("feature `{feature}`: the recipe has {named} {what} for {width} values")]
-    Names {
+    /// The recipe does not fit what was recorded.
+    #[error("feature `{feature}`: {reason}")]
+    Recipe {
         /// The feature.
         feature: String,
-        /// `names` or `units`.
-        what: &'static str,
-        /// How many it names.
-        named: usize,
-        /// How many values there are.
-        width: usize,
+        /// What is wrong.
+        reason: String,
     },
     /// Something of ffmpeg is missing.
     #[error("{0}")]
@@ -198,7 +194,7 @@ impl ExportError {
             Self::Exists(_)
                 | Self::NoDataset { .. }
                 | Self::OtherDataset { .. }
-                | Self::Names { .. }
+                | Self::Recipe { .. }
                 | Self::NoEncoder(_)
                 | Self::NoTask { .. }
         )

@@ -86,8 +86,6 @@ enum State {
     Before,
     /// In the last segment.
     Within,
-    /// After a dropped tick.
-    Between,
     Ended,
 }
 
@@ -159,7 +157,7 @@ impl Planner {
                     segment.frames = tick - segment.first + 1;
                 }
             }
-            (State::Within | State::Between, Some(Missing::EndEpisode)) => {
+            (State::Within, Some(Missing::EndEpisode)) => {
                 self.close(|policy| match policy {
                     Missing::EndEpisode => Cost::Ended,
                     _ => Cost::Dropped,
@@ -167,7 +165,7 @@ impl Planner {
                 self.plan.after_end += 1;
                 self.state = State::Ended;
             }
-            (State::Within | State::Between, _) => {
+            (State::Within, _) => {
                 self.close(|_| Cost::Dropped);
                 self.begin(tick);
             }

@@ -10,7 +10,9 @@ use mldash_track::{
 
 use crate::error::ExportError;
 use crate::grid::Lack;
-use crate::recipe::{Content, Elements, Feature, Method, Missing, Numbers, Recipe, Source, WindowValue};
+use crate::recipe::{
+    Content, Elements, Feature, Method, Missing, Numbers, Recipe, Source, WindowValue,
+};
 use crate::values::{by_name, push_numbers};
 
 /// The column that names a picture's file, and the end of its name within other messages.
@@ -171,7 +173,9 @@ impl Joining<'_> {
             Content::Numbers(Numbers { sources, joints, .. }) => {
                 (sources.clone(), joints.as_deref(), false)
             }
-            Content::Picture(picture) => (vec![self.file_source(feature, &picture.source)?], None, true),
+            Content::Picture(picture) => {
+                (vec![self.file_source(feature, &picture.source)?], None, true)
+            }
         };
         let mut tracks: Vec<&str> = Vec::new();
         for source in &sources {

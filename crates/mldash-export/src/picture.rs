@@ -75,7 +75,9 @@ pub enum PictureError {
         height: u64,
     },
     /// Its colours have 16 bits.
-    #[error("its colours have 16 bits a sample, which datasets can't hold; only grays and depth may")]
+    #[error(
+        "its colours have 16 bits a sample, which datasets can't hold; only grays and depth may"
+    )]
     DeepColors,
     /// The JPEG is damaged.
     #[error("it is not a whole JPEG: {0}")]
@@ -106,6 +108,21 @@ impl Shape {
         Self { height, width, ..self }
     }
 
+    /// How much memory its pixels take.
+    pub(crate) fn bytes(self) -> usize {
+        let sample = match self.depth {
+            Depth::Eight => 1,
+            Depth::Sixteen => 2,
+        };
+        // Sizes are checked against MAX_PIXELS.
+        self.width as usize * self.height as usize * usize::from(self.channels) * sample
+    }
+
+    /// The same, with three channels.
+    pub(crate) fn as_colors(self) -> Self {
+        Self { channels: 3, ..self }
+    }
+
     fn check(self) -> Result<Self, PictureError> {
         check_size(u64::from(self.width), u64::from(self.height)).map(|()| self)
     }
@@ -134,7 +151,7 @@ impl Pixels {
         match self {
             Self { shape: shape @ Shape { channels: 1, .. }, samples: Samples::Eight(grays) } => {
                 let colors = grays.iter().flat_map(|gray| [*gray; 3]).collect();
-                Self { shape: Shape { channels: 3, ..shape }, samples: Samples::Eight(colors) }
+                Self { shape: shape.as_colors(), samples: Samples::Eight(colors) }
             }
             colors => colors,
         }

@@ -199,6 +199,14 @@ impl Recipe {
         })
     }
 
+    /// Returns true if a feature is made of this track.
+    pub fn reads(&self, track: &str) -> bool {
+        self.features.iter().any(|feature| match &feature.content {
+            Content::Numbers(numbers) => numbers.sources.iter().any(|source| source.track == track),
+            Content::Picture(picture) => picture.source.track == track,
+        })
+    }
+
     /// Returns true if ffmpeg is needed.
     pub fn has_video(&self) -> bool {
         self.pictures().any(|(_, picture)| picture.store == Store::Video)

@@ -59,7 +59,9 @@ pub(crate) fn describe(value: &Value) -> String {
     const SHOWN_CHARS: usize = 40;
     match value {
         Value::Null => "null".to_owned(),
-        Value::Text(text) => format!("the text {:?}", text.chars().take(SHOWN_CHARS).collect::<String>()),
+        Value::Text(text) => {
+            format!("the text {:?}", text.chars().take(SHOWN_CHARS).collect::<String>())
+        }
         Value::Bytes(bytes) => format!("an array of {} bytes", bytes.len()),
         Value::Map(_) => "a dict".to_owned(),
         Value::List(items) => format!("a list of {}", items.len()),
@@ -135,7 +137,10 @@ as_number! {
 mod tests {
     use super::*;
 
-    fn numbers(value: impl Into<Value>, elements: Option<(usize, Option<usize>)>) -> Result<Vec<f64>, String> {
+    fn numbers(
+        value: impl Into<Value>,
+        elements: Option<(usize, Option<usize>)>,
+    ) -> Result<Vec<f64>, String> {
         let mut out = vec![9.0];
         let elements = elements.map(|(start, end)| Elements { start, end });
         push_numbers(&value.into(), elements, &mut out)?;

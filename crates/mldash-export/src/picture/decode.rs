@@ -117,7 +117,8 @@ fn decode_png(file: &[u8]) -> Result<Decoded, PictureError> {
     let is_plain = found_channels == usize::from(shape.channels)
         && info.color_type != png::ColorType::Indexed
         && matches!(info.bit_depth, png::BitDepth::Eight | png::BitDepth::Sixteen);
-    let too_large = PictureError::TooLarge { width: shape.width.into(), height: shape.height.into() };
+    let too_large =
+        PictureError::TooLarge { width: shape.width.into(), height: shape.height.into() };
     let mut bytes = vec![0; reader.output_buffer_size().ok_or(too_large)?];
     reader.next_frame(&mut bytes)?;
     // Reads to the end, with its checksum.

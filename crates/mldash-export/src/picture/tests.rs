@@ -67,7 +67,10 @@ fn a_cut_or_unknown_file_is_an_error_and_never_gray() {
         }
     }
     let error = decode(b"\x93NUMPY\x01").unwrap_err().to_string();
-    assert!(error.starts_with("it is neither JPEG nor PNG (it starts with \"\\\\x93NUMPY"), "{error}");
+    assert!(
+        error.starts_with("it is neither JPEG nor PNG (it starts with \"\\\\x93NUMPY"),
+        "{error}"
+    );
     assert!(decode(b"").is_err());
 }
 

@@ -7,12 +7,21 @@ use super::{
     VideoSettings, WindowValue,
 };
 
-const TOP_KEYS: [&str; 9] = [
-    "format", "fps", "robot_type", "task", "missing", "min_frames", "stamps", "video", "features",
-];
+const TOP_KEYS: [&str; 9] =
+    ["format", "fps", "robot_type", "task", "missing", "min_frames", "stamps", "video", "features"];
 const FEATURE_KEYS: [&str; 12] = [
-    "from", "names", "units", "dtype", "joints", "method", "window", "tolerance", "missing", "as",
-    "size", "unit",
+    "from",
+    "names",
+    "units",
+    "dtype",
+    "joints",
+    "method",
+    "window",
+    "tolerance",
+    "missing",
+    "as",
+    "size",
+    "unit",
 ];
 const VIDEO_KEYS: [&str; 5] = ["codec", "crf", "g", "pix_fmt", "preset"];
 const FORMATS: [(&str, Format); 2] = [("lerobot", Format::LeRobot), ("parquet", Format::Parquet)];
@@ -307,12 +316,7 @@ fn source(item: &Item<'_>, problems: &mut Problems) -> Option<Source> {
 }
 
 /// Compares what the recipe alone says of widths.
-fn check_widths(
-    numbers: &Numbers,
-    method: Method,
-    section: &Section<'_>,
-    problems: &mut Problems,
-) {
+fn check_widths(numbers: &Numbers, method: Method, section: &Section<'_>, problems: &mut Problems) {
     let Numbers { sources, names, units, joints, .. } = numbers;
     if let (Some(joints), Some(item)) = (joints, section.get("joints")) {
         if sources.iter().any(|source| source.elements.is_some()) {

@@ -120,7 +120,8 @@ impl Ranks {
         ranks.sort_unstable();
         ranks.dedup();
         let wanted = |rank| Wanted { rank, rank_in_group: rank, leading: 0, known_bits: 0 };
-        let mut ranks = Self { wanted: ranks.into_iter().map(wanted).collect(), groups: Vec::new() };
+        let mut ranks =
+            Self { wanted: ranks.into_iter().map(wanted).collect(), groups: Vec::new() };
         ranks.regroup();
         ranks
     }

@@ -24,9 +24,14 @@ impl PixelCounts {
         Self { frames: 0, depth: shape.depth, channels }
     }
 
-    /// Counts a picture's samples.
-    pub(crate) fn add(&mut self, pixels: &Pixels) {
-        self.frames += 1;
+    /// Counts the samples of a picture that so many frames show.
+    pub(crate) fn add(&mut self, pixels: &Pixels, frames: u64) {
+        self.frames += frames;
+        let count = |counts: &mut Vec<u64>, value: usize| {
+            if let Some(count) = counts.get_mut(value) {
+                *count += frames;
+            }
+        };
         match (&pixels.samples, self.channels.as_mut_slice()) {
             (Samples::Eight(samples), [red, green, blue]) => {
                 for [r, g, b] in samples.as_chunks::<3>().0 {
@@ -91,12 +96,6 @@ impl PixelCounts {
     }
 }
 
-fn count(counts: &mut [u64], value: usize) {
-    if let Some(count) = counts.get_mut(value) {
-        *count += 1;
-    }
-}
-
 fn add_channel(stats: &mut Stats, counts: &[u64]) {
     let total: u64 = counts.iter().sum();
     let values = || counts.iter().enumerate().map(|(value, n)| (value as f64, *n as f64));
@@ -138,9 +137,9 @@ mod tests {
     fn counts_of_several_frames_are_those_of_all_their_pixels() {
         let (one, two) = (gray(&[0, 51, 102, 255]), gray(&[255, 255, 0, 204]));
         let mut counts = PixelCounts::new(one.shape);
-        counts.add(&one);
+        counts.add(&one, 1);
         let mut other = PixelCounts::new(two.shape);
-        other.add(&two);
+        other.add(&two, 1);
         counts.merge(&other);
         let stats = counts.stats();
         assert_eq!((stats.count, stats.min[0], stats.max[0]), (2, 0.0, 1.0));
@@ -155,7 +154,7 @@ mod tests {
     fn what_was_seen_restores_the_counts() {
         let picture = gray(&[3, 3, 7]);
         let mut counts = PixelCounts::new(picture.shape);
-        counts.add(&picture);
+        counts.add(&picture, 2);
         let mut restored = PixelCounts::new(picture.shape);
         restored.restore_frames(counts.frames());
         for (channel, value, samples) in counts.seen() {

@@ -22,10 +22,6 @@ impl Between {
     pub(super) fn value(self, below: f64, above: f64) -> f64 {
         let step = above - below;
         // From the nearer end, as numpy, so that the ends come out exactly.
-        if self.part < 0.5 {
-            below + step * self.part
-        } else {
-            above - step * (1.0 - self.part)
-        }
+        if self.part < 0.5 { below + step * self.part } else { above - step * (1.0 - self.part) }
     }
 }

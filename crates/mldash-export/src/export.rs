@@ -1,0 +1,358 @@
+//! An export from beginning to end: plan every recording, write episodes side by side, put them together in order, and
+//! let the whole appear at once.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::account::{Account, EpisodeAccount, ExperimentAccount, ShortEpisode};
+use crate::aside::Aside;
+use crate::error::ExportError;
+use crate::frames::{Episode, Part, Progress, Shared, Source, write_episodes};
+use crate::layout::Layout;
+use crate::lerobot::{Existing, LeRobotWriter};
+use crate::plan::{Planned, Recording};
+use crate::recipe::{Format, Recipe};
+use crate::{table, video};
+
+/// Where files of single episodes lie until they are put together.
+const PARTS: &str = ".parts";
+/// How many recordings each thread may be ahead of the first that is not put together yet.
+const AHEAD: usize = 4;
+
+/// Whether the target may exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// It must not, or be an empty folder.
+    New,
+    /// It is a dataset of the same kind, which episodes are added to.
+    Append,
+}
+
+/// Writes a dataset of `recordings` into the folder `path`, each recording's episodes in order, and returns the account.
+///
+/// # Errors
+/// Fails if a recording, the recipe and the dataset don't fit together, something can't be read or written, or the export
+/// is stopped. Nothing is written then.
+pub fn export(
+    recipe: &Recipe,
+    recordings: &[Recording],
+    path: &Path,
+    target: Target,
+    progress: &Progress,
+) -> Result<Account, ExportError> {
+    if recipe.has_video() {
+        video::check(&recipe.video)?;
+    }
+    let existing = match (target, recipe.format) {
+        (Target::New, _) if is_taken(path) => return Err(ExportError::Exists(path.to_owned())),
+        (Target::New, _) => Existing::default(),
+        (Target::Append, Format::LeRobot) => Existing::load(path)?,
+        (Target::Append, Format::Parquet) => table::load(path)?,
+    };
+    check_names(recordings, &existing, path)?;
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut planned =
+        in_parallel(recordings, threads, |recording| Planned::new(recipe, recording, progress))?;
+    let layout = common_layout(recipe, &planned)?;
+    match recipe.format {
+        Format::LeRobot => existing.check(path, recipe, &layout)?,
+        Format::Parquet => table::check(path, &existing, &layout)?,
+    }
+    let mut tasks = existing.tasks.clone();
+    let jobs = jobs(recipe, &mut planned, &existing, &mut tasks);
+    let frames: u64 = jobs.iter().flatten().map(|episode| episode.segment.frames).sum();
+    progress.expect(frames);
+
+    let aside = Aside::create(path)?;
+    if target == Target::Append {
+        aside.adopt_existing()?;
+    }
+    let root = aside.path();
+    let parts = root.join(PARTS);
+    fs::create_dir(&parts).map_err(ExportError::io("create", &parts))?;
+    let workers = threads.min(jobs.iter().filter(|episodes| !episodes.is_empty()).count()).max(1);
+    let shared = Shared {
+        recipe,
+        layout: &layout,
+        parts: &parts,
+        threads: threads.div_ceil(workers),
+        progress,
+    };
+    let mut output = match recipe.format {
+        Format::LeRobot => {
+            let writer = LeRobotWriter::new(root, recipe, &layout, tasks, &existing)?;
+            Some(writer)
+        }
+        Format::Parquet => None,
+    };
+    let mut episodes: Vec<Vec<EpisodeAccount>> = jobs.iter().map(|_| Vec::new()).collect();
+    write_all(recordings, &planned, &jobs, workers, &shared, |recording, part| {
+        if let Some(accounts) = episodes.get_mut(recording) {
+            accounts.push(EpisodeAccount {
+                episode_index: part.episode.episode_index,
+                frames: part.episode.segment.frames,
+                start_secs: part.start_secs,
+                features: part.features.clone(),
+            });
+        }
+        match &mut output {
+            Some(writer) => writer.add(part),
+            None => table::add(root, &part),
+        }
+    })?;
+    fs::remove_dir(&parts).map_err(ExportError::io("remove", &parts))?;
+    let mut account = existing.account;
+    account.exporter = concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")).to_owned();
+    account.fps = recipe.fps;
+    account.episodes += jobs.iter().map(|episodes| episodes.len() as u64).sum::<u64>();
+    account.frames += frames;
+    let new = planned
+        .into_iter()
+        .zip(episodes)
+        .map(|(planned, episodes)| ExperimentAccount { episodes, ..planned.account });
+    account.experiments.extend(new);
+    match output {
+        Some(writer) => writer.finish(&account)?,
+        None => table::finish(root, &account)?,
+    }
+    aside.publish(target == Target::Append)?;
+    Ok(account)
+}
+
+/// Returns true if something is there that must not be overwritten.
+fn is_taken(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
+/// An episode that is there twice would count double.
+fn check_names(
+    recordings: &[Recording],
+    existing: &Existing,
+    path: &Path,
+) -> Result<(), ExportError> {
+    let has_episodes = |one: &&ExperimentAccount| !one.episodes.is_empty();
+    let known = existing.account.experiments.iter().filter(has_episodes);
+    let mut known: Vec<&str> = known.map(|one| one.experiment.as_str()).collect();
+    for recording in recordings {
+        if known.contains(&recording.name.as_str()) {
+            let reason = format!("experiment {} would be in it twice", recording.name);
+            return Err(ExportError::OtherDataset { path: path.to_owned(), reason });
+        }
+        known.push(&recording.name);
+    }
+    Ok(())
+}
+
+/// The layout that all recordings with frames have.
+fn common_layout(recipe: &Recipe, planned: &[Planned]) -> Result<Layout, ExportError> {
+    let mut with_frames = planned.iter().filter_map(|one| Some((one, one.layout.as_ref()?)));
+    let Some((first, layout)) = with_frames.next() else {
+        let reasons: Vec<String> = planned.iter().map(why_empty).collect();
+        return Err(ExportError::NoFrames(reasons.join("; ")));
+    };
+    for (other, other_layout) in with_frames {
+        let mut columns = layout.columns.iter().zip(&other_layout.columns);
+        if let Some((column, differing)) = columns.find(|(a, b)| a != b) {
+            return Err(ExportError::Value {
+                experiment: other.account.experiment.clone(),
+                feature: column.name.clone(),
+                secs: other.tick_secs(recipe, other.plan.segments.first().map_or(0, |s| s.first)),
+                reason: format!(
+                    "{}, and in {} {}; a feature has one shape",
+                    differing.describe(),
+                    first.account.experiment,
+                    column.describe()
+                ),
+            });
+        }
+    }
+    Ok(layout.clone())
+}
+
+/// Why a recording gives no frame.
+pub(crate) fn why_empty(planned: &Planned) -> String {
+    let account = &planned.account;
+    let name = &account.experiment;
+    if let Some(reason) = &account.left_out {
+        return format!("{name}: {reason}");
+    }
+    let worst = account.missing.iter().max_by_key(|missing| missing.ticks);
+    match (worst, &account.late_track) {
+        (Some(worst), _) => format!(
+            "{name}: feature `{}` lacks a value at {} of {} ticks from {:.3} on",
+            worst.feature, worst.ticks, account.ticks, worst.first_secs
+        ),
+        (None, Some(track)) => format!("{name}: track `{track}` has no rows"),
+        (None, None) => format!("{name}: it has no ticks"),
+    }
+}
+
+/// Numbers the episodes that are long enough.
+fn jobs(
+    recipe: &Recipe,
+    planned: &mut [Planned],
+    existing: &Existing,
+    tasks: &mut Vec<String>,
+) -> Vec<Vec<Episode>> {
+    let (mut episode_index, mut first_index) = (existing.episodes, existing.frames);
+    let mut number = |planned: &mut Planned| {
+        let mut episodes = Vec::new();
+        for segment in planned.plan.segments.clone() {
+            if segment.frames < recipe.min_frames {
+                let start_secs = planned.tick_secs(recipe, segment.first);
+                planned.account.short.push(ShortEpisode { start_secs, frames: segment.frames });
+                continue;
+            }
+            let task = planned.task.clone().unwrap_or_default();
+            let known = tasks.iter().position(|known| *known == task);
+            let task_index = known.unwrap_or_else(|| {
+                tasks.push(task);
+                tasks.len() - 1
+            }) as u64;
+            episodes.push(Episode { segment, episode_index, first_index, task_index });
+            episode_index += 1;
+            first_index += segment.frames;
+        }
+        episodes
+    };
+    planned.iter_mut().map(&mut number).collect()
+}
+
+/// Calls `work` with each item, on several threads; the results are in the order of the items.
+fn in_parallel<T: Sync, R: Send>(
+    items: &[T],
+    threads: usize,
+    work: impl Fn(&T) -> Result<R, ExportError> + Sync,
+) -> Result<Vec<R>, ExportError> {
+    let next = Mutex::new(items.iter().enumerate());
+    let done = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        let one = || loop {
+            let Some((place, item)) = next.lock().next() else { return };
+            let result = work(item);
+            done.lock().insert(place, result);
+        };
+        for _ in 0..threads.min(items.len()) {
+            scope.spawn(one);
+        }
+    });
+    done.into_inner().into_values().collect()
+}
+
+/// Which recordings may be begun, and which are put together.
+struct Turns {
+    next: usize,
+    put_together: usize,
+    is_over: bool,
+}
+
+/// Writes the episodes of all recordings, on `workers` threads, and hands them to `add` in order.
+fn write_all(
+    recordings: &[Recording],
+    planned: &[Planned],
+    jobs: &[Vec<Episode>],
+    workers: usize,
+    shared: &Shared<'_>,
+    mut add: impl FnMut(usize, Part) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let turns = Mutex::new(Turns { next: 0, put_together: 0, is_over: false });
+    let turned = Condvar::new();
+    let ahead = workers * AHEAD;
+    let (sender, receiver) = sync_channel(workers);
+    let work = |sender: SyncSender<(usize, Result<Vec<Part>, ExportError>)>| loop {
+        let place = {
+            let mut turns = turns.lock();
+            while !turns.is_over && turns.next >= turns.put_together + ahead {
+                turned.wait(&mut turns);
+            }
+            if turns.is_over || turns.next >= recordings.len() {
+                return;
+            }
+            turns.next += 1;
+            turns.next - 1
+        };
+        let parts = write_one(recordings, planned, jobs, place, shared);
+        if sender.send((place, parts)).is_err() {
+            return;
+        }
+    };
+    let finish = |is_over: bool| {
+        let mut turns = turns.lock();
+        turns.put_together += 1;
+        turns.is_over |= is_over;
+        turned.notify_all();
+    };
+    thread::scope(|scope| {
+        let work = &work;
+        for _ in 0..workers {
+            let sender = sender.clone();
+            scope.spawn(move || work(sender));
+        }
+        drop(sender);
+        let done = put_together(&receiver, recordings.len(), |place, parts| {
+            let added = parts.into_iter().try_for_each(|part| add(place, part));
+            finish(false);
+            added
+        });
+        if done.is_err() {
+            // The others end at their next batch.
+            shared.progress.stop();
+            finish(true);
+            while receiver.recv().is_ok() {}
+        }
+        done
+    })
+}
+
+/// Takes the recordings as they come, and hands them on in order.
+fn put_together(
+    receiver: &Receiver<(usize, Result<Vec<Part>, ExportError>)>,
+    recordings: usize,
+    mut add: impl FnMut(usize, Vec<Part>) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let mut waiting = BTreeMap::new();
+    for next in 0..recordings {
+        let parts = loop {
+            if let Some(parts) = waiting.remove(&next) {
+                break parts;
+            }
+            let ended = |_| ExportError::Thread("while it wrote episodes".to_owned());
+            let (place, parts) = receiver.recv().map_err(ended)?;
+            waiting.insert(place, parts?);
+        };
+        add(next, parts)?;
+    }
+    Ok(())
+}
+
+fn write_one(
+    recordings: &[Recording],
+    planned: &[Planned],
+    jobs: &[Vec<Episode>],
+    place: usize,
+    shared: &Shared<'_>,
+) -> Result<Vec<Part>, ExportError> {
+    let mut parts = Vec::new();
+    let (Some(recording), Some(planned), Some(episodes)) =
+        (recordings.get(place), planned.get(place), jobs.get(place))
+    else {
+        return Ok(parts);
+    };
+    let (Some(joins), false) = (&planned.joins, episodes.is_empty()) else { return Ok(parts) };
+    let Recording { name, experiment } = recording;
+    let source = Source { name, experiment, joins, task: planned.task.as_deref() };
+    write_episodes(&source, episodes, shared, |part| {
+        parts.push(part);
+        Ok(())
+    })?;
+    Ok(parts)
+}

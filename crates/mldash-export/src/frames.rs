@@ -1,0 +1,149 @@
+//! One recording's episodes, frame by frame: what the joined rows hold becomes a file of Parquet for each episode, and a
+//! video for each feature that is one.
+
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mldash_track::{Experiment, Fields};
+
+use crate::account::FeatureAccount;
+use crate::error::ExportError;
+use crate::grid::Segment;
+use crate::joins::{Joins, Reading};
+use crate::layout::Layout;
+use crate::pictures::PictureFiles;
+use crate::recipe::Recipe;
+use crate::stats::{PixelCounts, Stats};
+use writer::EpisodeWriter;
+
+/// What all episodes of an export share.
+pub(crate) struct Shared<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) layout: &'a Layout,
+    /// Where files of single episodes go.
+    pub(crate) parts: &'a Path,
+    /// How many threads decode one recording's pictures.
+    pub(crate) threads: usize,
+    pub(crate) progress: &'a Progress,
+}
+
+/// How far an export is, and whether it is to stop.
+#[derive(Debug, Default)]
+pub struct Progress {
+    frames: AtomicU64,
+    total_frames: AtomicU64,
+    is_stopped: AtomicBool,
+}
+
+/// An episode that is to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Episode {
+    pub(crate) segment: Segment,
+    pub(crate) episode_index: u64,
+    /// The number of its first frame in the dataset.
+    pub(crate) first_index: u64,
+    pub(crate) task_index: u64,
+}
+
+/// A recording whose episodes are to be written.
+pub(crate) struct Source<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) experiment: &'a Experiment,
+    pub(crate) joins: &'a Joins,
+    pub(crate) task: Option<&'a str>,
+}
+
+/// An episode that is written, in files of its own.
+pub(crate) struct Part {
+    pub(crate) episode: Episode,
+    pub(crate) table: PathBuf,
+    /// Of each number column, by name.
+    pub(crate) numbers: Vec<(String, Stats)>,
+    /// Of each picture column, by name.
+    pub(crate) pixels: Vec<(String, PixelCounts)>,
+    /// By feature.
+    pub(crate) videos: Vec<(String, PathBuf)>,
+    pub(crate) start_secs: f64,
+    pub(crate) features: Vec<FeatureAccount>,
+}
+
+impl Progress {
+    /// Frames that are written, and how many there will be; 0 until that is known.
+    pub fn frames(&self) -> (u64, u64) {
+        (self.frames.load(Ordering::Relaxed), self.total_frames.load(Ordering::Relaxed))
+    }
+
+    /// Makes the export fail with [`ExportError::Stopped`] soon.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// There are so many frames to write.
+    pub(crate) fn expect(&self, frames: u64) {
+        self.total_frames.store(frames, Ordering::Relaxed);
+    }
+
+    fn add(&self, frames: u64) {
+        self.frames.fetch_add(frames, Ordering::Relaxed);
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ExportError> {
+        if self.is_stopped.load(Ordering::Relaxed) { Err(ExportError::Stopped) } else { Ok(()) }
+    }
+}
+
+/// Writes a recording's episodes, which follow each other, and hands each to `done`.
+pub(crate) fn write_episodes(
+    source: &Source<'_>,
+    episodes: &[Episode],
+    shared: &Shared<'_>,
+    mut done: impl FnMut(Part) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let has_pictures = shared.recipe.pictures().next().is_some();
+    let files =
+        has_pictures.then(|| PictureFiles::new(source.name, source.experiment)).transpose()?;
+    let aligned = source.joins.open(source.name, source.experiment)?;
+    let mut rows = (0_u64..).zip(aligned.rows());
+    for episode in episodes {
+        let Segment { first, frames } = episode.segment;
+        let mut writer = EpisodeWriter::new(source, files.as_ref(), episode, shared)?;
+        for (tick, row) in rows.by_ref() {
+            let row = row.map_err(ExportError::track(source.name))?;
+            if tick >= first {
+                writer.add(row.ts.as_secs(), &row.fields)?;
+            }
+            if tick + 1 >= first + frames {
+                break;
+            }
+        }
+        done(writer.finish()?)?;
+    }
+    Ok(())
+}
+
+/// What a feature has in a joined row that is to be a frame.
+pub(crate) fn read(
+    source: &Source<'_>,
+    recipe: &Recipe,
+    feature: usize,
+    secs: f64,
+    fields: &Fields,
+) -> Result<Reading, ExportError> {
+    let wrong = |reason: String| ExportError::Value {
+        experiment: source.name.to_owned(),
+        feature: recipe.features.get(feature).map(|f| f.name.clone()).unwrap_or_default(),
+        secs,
+        reason,
+    };
+    let read = source.joins.read(feature, fields).map_err(wrong)?;
+    let mut reading = read.ok_or_else(|| wrong("it has no value to hold".to_owned()))?;
+    for (age, stamp) in reading.ages.iter_mut().zip(&reading.stamps) {
+        // A value that was held has no age yet.
+        if age.is_nan() {
+            *age = secs - stamp;
+        }
+    }
+    Ok(reading)
+}

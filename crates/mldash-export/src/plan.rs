@@ -1,0 +1,175 @@
+//! What each recording gives, before anything is written: its episodes, what they are short of, and what its features look
+//! like.
+
+use mldash_track::{AlignError, Experiment, TrackError};
+
+use crate::account::{ExperimentAccount, MissingValues};
+use crate::error::ExportError;
+use crate::frames::{Progress, Source, read};
+use crate::grid::{Plan, Planner};
+use crate::joins::{Joins, Read};
+use crate::layout::{Found, Layout};
+use crate::picture;
+use crate::pictures::{PictureFiles, Wanted};
+use crate::recipe::{Format, Recipe};
+
+/// Ticks between looks at whether the export is to stop.
+const CHECK_TICKS: u64 = 1024;
+
+/// A recording to export.
+#[derive(Debug)]
+pub struct Recording {
+    /// Its full name.
+    pub name: String,
+    /// The recording, open to read.
+    pub experiment: Experiment,
+}
+
+/// What a recording gives.
+pub(crate) struct Planned {
+    pub(crate) joins: Option<Joins>,
+    pub(crate) task: Option<String>,
+    pub(crate) plan: Plan,
+    /// What its features look like, if it has a frame.
+    pub(crate) layout: Option<Layout>,
+    pub(crate) account: ExperimentAccount,
+    /// The time of the first tick, in seconds.
+    start_secs: f64,
+}
+
+impl Planned {
+    pub(crate) fn new(
+        recipe: &Recipe,
+        recording: &Recording,
+        progress: &Progress,
+    ) -> Result<Self, ExportError> {
+        let Recording { name, experiment } = recording;
+        let notes = experiment.notes().map_err(ExportError::track(name))?;
+        let metadata = notes.metadata.unwrap_or_default();
+        let own_task = metadata["task"].as_str().filter(|task| !task.is_empty());
+        let task = recipe.task.as_deref().or(own_task).map(str::to_owned);
+        let account = ExperimentAccount { experiment: name.clone(), ..Default::default() };
+        let plan = Plan::default();
+        let mut planned = Self { joins: None, task, plan, layout: None, account, start_secs: 0.0 };
+        if metadata["discarded"].as_bool() == Some(true) {
+            planned.account.left_out = Some("it is marked as discarded".to_owned());
+            return Ok(planned);
+        }
+        if planned.task.is_none() && recipe.format == Format::LeRobot {
+            return Err(ExportError::NoTask { experiment: name.clone() });
+        }
+        let joins = Joins::new(recipe, name, experiment)?;
+        match planned.walk(recipe, recording, &joins, progress) {
+            // A track without rows gives no episode, which is told as that of any other.
+            Err(ExportError::Track {
+                source: TrackError::Align(AlignError::NoRows { topic }),
+                ..
+            }) => {
+                planned.account.late_track = Some(topic);
+            }
+            walked => walked?,
+        }
+        planned.joins = Some(joins);
+        Ok(planned)
+    }
+
+    /// The time of a tick, in seconds.
+    pub(crate) fn tick_secs(&self, recipe: &Recipe, tick: u64) -> f64 {
+        self.start_secs + tick as f64 / f64::from(recipe.fps)
+    }
+
+    /// Goes through all ticks.
+    fn walk(
+        &mut self,
+        recipe: &Recipe,
+        recording: &Recording,
+        joins: &Joins,
+        progress: &Progress,
+    ) -> Result<(), ExportError> {
+        let Recording { name, experiment } = recording;
+        let aligned = joins.open(name, experiment)?;
+        let mut planner = Planner::new(joins.policies());
+        for (tick, row) in (0_u64..).zip(aligned.rows()) {
+            if tick.is_multiple_of(CHECK_TICKS) {
+                progress.check()?;
+            }
+            let row = row.map_err(ExportError::track(name))?;
+            let secs = row.ts.as_secs();
+            if tick == 0 {
+                self.start_secs = secs;
+                self.note_start(recipe, recording, secs)?;
+            }
+            let first = planner.tick(secs, &joins.lacks(&row.fields));
+            let is_first = first.map_err(|fatal| ExportError::Missing {
+                experiment: name.clone(),
+                feature: feature_name(recipe, fatal.lack.feature),
+                secs: fatal.secs,
+                before: fatal.lack.before,
+            })?;
+            if is_first {
+                let source = Source { name, experiment, joins, task: None };
+                let found = look(recipe, &source, secs, &row.fields)?;
+                self.layout = Some(Layout::new(recipe, &found)?);
+            }
+        }
+        self.plan = planner.finish();
+        self.account.ticks = self.plan.ticks;
+        self.account.after_end = self.plan.after_end;
+        self.account.missing = (self.plan.holes.iter())
+            .map(|hole| MissingValues {
+                feature: feature_name(recipe, hole.feature),
+                cost: hole.cost,
+                first_secs: hole.first_secs,
+                ticks: hole.ticks,
+            })
+            .collect();
+        Ok(())
+    }
+
+    /// Notes which track began last, and how long after the first.
+    fn note_start(
+        &mut self,
+        recipe: &Recipe,
+        recording: &Recording,
+        start_secs: f64,
+    ) -> Result<(), ExportError> {
+        let tracks = recording.experiment.list().map_err(ExportError::track(&recording.name))?;
+        let used = tracks.iter().filter(|track| recipe.reads(&track.topic));
+        let begins: Vec<(f64, &str)> =
+            used.filter_map(|t| Some((t.first_timestamp?, t.topic.as_str()))).collect();
+        let earliest = begins.iter().map(|(secs, _)| *secs).fold(start_secs, f64::min);
+        let last = begins.iter().max_by(|a, b| a.0.total_cmp(&b.0));
+        self.account.late_secs = start_secs - earliest;
+        self.account.late_track = last.map(|(_, topic)| (*topic).to_owned());
+        Ok(())
+    }
+}
+
+fn feature_name(recipe: &Recipe, feature: usize) -> String {
+    recipe.features.get(feature).map(|feature| feature.name.clone()).unwrap_or_default()
+}
+
+/// What each feature looks like in a row.
+fn look(
+    recipe: &Recipe,
+    source: &Source<'_>,
+    secs: f64,
+    fields: &mldash_track::Fields,
+) -> Result<Vec<Found>, ExportError> {
+    let mut found = Vec::with_capacity(recipe.features.len());
+    for (place, feature) in recipe.features.iter().enumerate() {
+        let reading = read(source, recipe, place, secs, fields)?;
+        let tracks = reading.stamps.len();
+        found.push(match reading.content {
+            Read::Numbers(numbers) => Found::Numbers { width: numbers.len(), tracks },
+            Read::File(file) => {
+                let files = PictureFiles::new(source.name, source.experiment)?;
+                let bytes = files.read(&file)?;
+                let wanted = Wanted { column: 0, file, frames: 1, secs };
+                let wrong = |error| files.unusable(&feature.name, &wanted, error);
+                Found::Picture(picture::probe(&bytes).map_err(wrong)?)
+            }
+        });
+    }
+    Ok(found)
+}
