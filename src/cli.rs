@@ -7,6 +7,7 @@ mod append;
 mod args;
 mod check;
 mod completions;
+mod dataset;
 mod destination;
 mod exit;
 mod experiments;
@@ -102,6 +103,13 @@ enum Command {
     Read(read::ReadArgs),
     /// Join tracks by time: one row per row of one track, with what the others held then.
     Align(align::AlignArgs),
+    /// Write recordings as a dataset to train on: LeRobot v3.0, or a table of Parquet, on an exact grid.
+    ///
+    /// The account says which ticks were left out, held or ended an episode, for which feature and when; it is in
+    /// the dataset too.
+    ///
+    /// Exit code 3: an experiment gives no episode; the account says why.
+    Dataset(dataset::DatasetArgs),
     /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
     ///
     /// Exit code 3: the rows are stored here, but not all of them are on the server.
@@ -154,6 +162,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => done(read::run(&args)),
         Command::Align(args) => done(align::run(&args)),
+        Command::Dataset(args) => dataset::run(&args),
         Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),
         Command::Serve(args) => done(serve::run(&args)),

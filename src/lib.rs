@@ -16,6 +16,7 @@
 //! - [`mapping`]: the YAML that says which topics become which tracks, and how.
 //! - [`record`]: messages and a mapping in, rows in tracks out, with an account of every message.
 //! - [`bag`]: recorded bags (MCAP, rosbag2's SQLite) through the same mapping.
+//! - [`export`]: what others read: LeRobot datasets and tables of Parquet on an exact grid.
 //! - [`server`]: ML-Dash's endpoints for tracks and files over a local root.
 //!
 //! ```
@@ -36,6 +37,7 @@
 
 pub mod ros;
 
+pub use mldash_export as export;
 pub use mldash_message as message;
 pub use mldash_record as record;
 pub use mldash_record::{bag, blob, mapping};

@@ -23,6 +23,13 @@ pub(super) fn upload() -> ProgressBar {
     bar(0, "  {msg}")
 }
 
+/// A bar over a number of things, which is not known yet.
+pub(super) fn count(things: &str) -> ProgressBar {
+    let template =
+        format!("{{bar:20}} {{human_pos}}/{{human_len}} {things} {{per_sec}} ETA {{eta}}");
+    add(ProgressBar::new(0), &template)
+}
+
 fn bar(total_bytes: u64, more: &str) -> ProgressBar {
     let template = "{bar:20} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} ETA {eta}";
     add(ProgressBar::new(total_bytes), &format!("{template}{more}"))

@@ -10,6 +10,7 @@ mod check;
 mod clocks;
 mod command_line;
 mod damage;
+mod dataset;
 mod decode;
 mod depth;
 mod disk;

@@ -106,3 +106,108 @@ impl Account {
         experiments.any(|one| one.left_out.is_none() && one.episodes.is_empty())
     }
 }
+
+/// Of a list of holes, so many are written out.
+const SHOWN_HOLES: usize = 5;
+
+impl ExperimentAccount {
+    /// What is to be told of this experiment, line by line.
+    pub fn lines(&self) -> Vec<String> {
+        let name = &self.experiment;
+        if let Some(reason) = &self.left_out {
+            return vec![format!("{name}: left out: {reason}")];
+        }
+        let frames: u64 = self.episodes.iter().map(|episode| episode.frames).sum();
+        let plural = if self.episodes.len() == 1 { "" } else { "s" };
+        let episodes = match (self.episodes.first(), self.episodes.last()) {
+            (Some(first), Some(last)) if first.episode_index < last.episode_index => {
+                format!(" ({} to {})", first.episode_index, last.episode_index)
+            }
+            (Some(only), _) => format!(" ({})", only.episode_index),
+            _ => String::new(),
+        };
+        let count = self.episodes.len();
+        let mut lines = vec![format!(
+            "{name}: {count} episode{plural}{episodes}, {frames} frames of {} ticks",
+            self.ticks
+        )];
+        if let (Some(track), true) = (&self.late_track, self.late_secs > 0.0) {
+            let late = self.late_secs;
+            lines.push(format!("  begins {late:.3} s after its first row, when `{track}` begins"));
+        }
+        lines.extend(self.missing_lines());
+        if self.after_end > 0 {
+            lines.push(format!("  {} whole ticks after the end are left out", self.after_end));
+        }
+        for short in &self.short {
+            let ShortEpisode { start_secs, frames } = short;
+            lines.push(format!("  too short, left out: {frames} frames from {start_secs:.6}"));
+        }
+        lines.extend(self.age_lines());
+        lines
+    }
+
+    fn missing_lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut kinds: Vec<(&str, Cost)> = Vec::new();
+        for missing in &self.missing {
+            let kind = (missing.feature.as_str(), missing.cost);
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        for (feature, cost) in kinds {
+            let holes =
+                || self.missing.iter().filter(|m| (m.feature.as_str(), m.cost) == (feature, cost));
+            let ticks: u64 = holes().map(|missing| missing.ticks).sum();
+            let shown: Vec<String> = holes()
+                .take(SHOWN_HOLES)
+                .map(|missing| format!("{:.6} ({})", missing.first_secs, missing.ticks))
+                .collect();
+            let more = holes().count().saturating_sub(shown.len());
+            let more = if more > 0 { format!(" and {more} more times") } else { String::new() };
+            let (shown, cost) = (shown.join(", "), cost.words());
+            lines.push(format!(
+                "  `{feature}` lacks a value at {ticks} ticks, {cost}: at {shown}{more}"
+            ));
+        }
+        lines
+    }
+
+    /// What was shown again and how old it got, over all episodes.
+    fn age_lines(&self) -> Vec<String> {
+        let features = self.episodes.first().map(|episode| episode.features.as_slice());
+        let mut lines = Vec::new();
+        for (place, feature) in features.unwrap_or_default().iter().enumerate() {
+            let all = || self.episodes.iter().filter_map(|episode| episode.features.get(place));
+            let repeated: u64 = all().map(|feature| feature.repeated).sum();
+            let oldest = all().max_by(|a, b| a.max_age_secs.total_cmp(&b.max_age_secs));
+            let (name, Some(oldest)) = (&feature.feature, oldest) else { continue };
+            let (age, at) = (oldest.max_age_secs, oldest.max_age_at_secs);
+            if repeated > 0 {
+                lines.push(format!(
+                    "  `{name}`: {repeated} frames show the row before again; at most {age:.3} s from its tick, at \
+                     {at:.6}"
+                ));
+            }
+            let non_finite: u64 = all().map(|feature| feature.non_finite).sum();
+            if non_finite > 0 {
+                lines.push(format!("  `{name}`: {non_finite} values are NaN or infinite"));
+            }
+        }
+        lines
+    }
+}
+
+impl Cost {
+    /// What became of the ticks, in words.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Before => "before the first whole one",
+            Self::Dropped => "which are left out; a new episode begins after them",
+            Self::Held => "which show the last one",
+            Self::Ended => "where the episode ends",
+            Self::After => "after the last whole one",
+        }
+    }
+}

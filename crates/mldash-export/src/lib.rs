@@ -2,6 +2,7 @@
 
 pub mod account;
 mod aside;
+mod draft;
 mod error;
 mod export;
 mod frames;
@@ -20,6 +21,7 @@ mod values;
 mod video;
 
 pub use account::Account;
+pub use draft::draft;
 pub use error::ExportError;
 pub use export::{Target, export};
 pub use frames::Progress;

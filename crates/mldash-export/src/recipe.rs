@@ -8,6 +8,7 @@ use std::path::Path;
 
 use mldash_record::yaml::{self, Problems, Spot, YamlErrors};
 
+use crate::error::ExportError;
 pub use source::{Elements, Source, SourceError};
 
 /// What messages call the file.
@@ -189,6 +190,20 @@ impl Recipe {
         let mut problems = Problems::default();
         let recipe = read::recipe(text, &mut problems);
         problems.none_or_all(WHAT, path.as_ref(), recipe)
+    }
+
+    /// The same in another format.
+    ///
+    /// # Errors
+    /// Fails if a feature is a video, which a plain table can't hold.
+    pub fn in_format(mut self, format: Format) -> Result<Self, ExportError> {
+        let video = self.pictures().find(|(_, picture)| picture.store == Store::Video);
+        if let (Format::Parquet, Some((feature, _))) = (format, video) {
+            let reason = "a plain table has no videos; write `as: image`".to_owned();
+            return Err(ExportError::Recipe { feature: feature.name.clone(), reason });
+        }
+        self.format = format;
+        Ok(self)
     }
 
     /// The pictures among the features.

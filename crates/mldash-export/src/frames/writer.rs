@@ -16,7 +16,7 @@ use crate::layout::{
 };
 use crate::parquet_file::{NumbersOf, TableWriter};
 use crate::pictures::{PictureFeature, PictureFiles, Stored, Wanted};
-use crate::recipe::{Dtype, Format};
+use crate::recipe::{Dtype, Format, Method};
 use crate::stats::{PixelCounts, of_numbers};
 use crate::values;
 use crate::video::VideoWriter;
@@ -130,7 +130,10 @@ impl<'a> EpisodeWriter<'a> {
         if let Read::Numbers(numbers) = &reading.content {
             account.non_finite += numbers.iter().filter(|n| !n.is_finite()).count() as u64;
         }
-        account.repeated += u64::from(*last == reading.stamps);
+        let method = self.shared.recipe.features.get(place).map(|feature| feature.method);
+        // Between the same two rows, values still change.
+        let shows_row = matches!(method, Some(Method::Floor | Method::Nearest));
+        account.repeated += u64::from(shows_row && *last == reading.stamps);
         last.clone_from(&reading.stamps);
     }
 

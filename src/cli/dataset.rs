@@ -1,0 +1,169 @@
+//! `mldash_bridge dataset`: recordings as a dataset to train on.
+
+use std::io::stdout;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use mldash_bridge::export::recipe::{Format, Recipe};
+use mldash_bridge::export::{Account, ExportError, Progress, Recording, Target, draft, export};
+use mldash_bridge::ros::StopFlag;
+use mldash_bridge::track::{Experiment, Repeating, list_experiments};
+
+use super::args::RootArgs;
+use super::experiments::Pattern;
+use super::stop::stop_on_signals;
+use super::target::{self, IfThere};
+use super::{ExitCode, Failure, output, progress};
+
+/// How often the progress bar moves.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Args)]
+pub(crate) struct DatasetArgs {
+    /// The experiments, each an episode: names or globs such as 'alice/lab/run-*', in this order. What lies
+    /// below a folder that matches is taken too.
+    #[arg(required = true, value_name = "EXPERIMENT")]
+    experiments: Vec<String>,
+    #[command(flatten)]
+    root: RootArgs,
+    /// The recipe (YAML): rate, features and where their values come from.
+    #[arg(long, value_name = "FILE", required_unless_present = "init")]
+    recipe: Option<PathBuf>,
+    /// The folder to write; it must not exist yet, unless --append is given. With --init: the file to write
+    /// instead of stdout.
+    #[arg(short, long, value_name = "DIR", required_unless_present = "init")]
+    output: Option<PathBuf>,
+    /// The layout to write, whatever the recipe says.
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+    /// Add episodes to the dataset in DIR.
+    #[arg(long)]
+    append: bool,
+    /// Print the account as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write a recipe for what the experiment holds, to edit, and nothing else.
+    #[arg(long, conflicts_with_all = ["recipe", "append", "format", "json"])]
+    init: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum FormatArg {
+    /// LeRobot v3.0.
+    Lerobot,
+    /// One table of Parquet, a folder for each episode.
+    Parquet,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Lerobot => Self::LeRobot,
+            FormatArg::Parquet => Self::Parquet,
+        }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        if error.is_usage() { Self::Usage(error.into()) } else { Self::Failed(error.into()) }
+    }
+}
+
+pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
+    if args.init {
+        return init(args).map(|()| ExitCode::Done);
+    }
+    let (Some(recipe), Some(output)) = (&args.recipe, &args.output) else {
+        return Err(Failure::Usage("`--recipe` and `--output` are needed".into()));
+    };
+    let mut recipe = Recipe::load(recipe)?;
+    if let Some(format) = args.format {
+        recipe = recipe.in_format(format.into())?;
+    }
+    let stop = StopFlag::default();
+    stop_on_signals(&stop)?;
+    let recordings = recordings(args)?;
+    let shown = Arc::new(Progress::default());
+    let target = if args.append { Target::Append } else { Target::New };
+    let bar = progress::count("frames");
+    let watching = {
+        let (shown, bar) = (shown.clone(), bar.clone());
+        Repeating::start("progress", PROGRESS_EVERY, move || {
+            let (frames, total) = shown.frames();
+            bar.set_length(total);
+            bar.set_position(frames);
+            if stop.is_set() {
+                shown.stop();
+            }
+        })?
+    };
+    let exported = export(&recipe, &recordings, output, target, &shown);
+    drop(watching);
+    progress::remove(&bar);
+    let account = exported?;
+    output::write_report(&account, args.json, stdout(), |out| {
+        let new = account.experiments.len().saturating_sub(recordings.len());
+        for line in account.experiments.iter().skip(new).flat_map(|one| one.lines()) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out, "{}: {}", output.display(), sum(&account))
+    })?;
+    Ok(if account.is_incomplete() { ExitCode::Missing } else { ExitCode::Done })
+}
+
+fn sum(account: &Account) -> String {
+    let Account { episodes, frames, fps, .. } = account;
+    format!("{episodes} episodes, {frames} frames at {fps} a second")
+}
+
+/// The experiments that are meant, each once, in the order of the arguments and by name.
+fn recordings(args: &DatasetArgs) -> Result<Vec<Recording>, Failure> {
+    let root = args.root.path();
+    if !root.is_dir() {
+        let reason = format!(
+            "there is no folder {}; `--root` says which folder experiments are recorded into",
+            root.display()
+        );
+        return Err(Failure::Failed(reason.into()));
+    }
+    let mut recordings: Vec<Recording> = Vec::new();
+    for text in &args.experiments {
+        let pattern = Pattern::new(text, &args.root)?;
+        let found = list_experiments(root, |name| pattern.takes(name))?;
+        if found.is_empty() {
+            let reason = format!(
+                "no experiment in {} matches `{text}`; `mldash_bridge experiments` lists what is there",
+                root.display()
+            );
+            return Err(Failure::Failed(reason.into()));
+        }
+        for experiment in found {
+            if recordings.iter().all(|known| known.name != experiment.name) {
+                let name = experiment.name;
+                let experiment = Experiment::open_read_only(&name, root)?;
+                recordings.push(Recording { name, experiment });
+            }
+        }
+    }
+    Ok(recordings)
+}
+
+fn init(args: &DatasetArgs) -> Result<(), Failure> {
+    let recordings = recordings(args)?;
+    let [recording, rest @ ..] = recordings.as_slice() else { return Ok(()) };
+    if !rest.is_empty() {
+        tracing::info!("the recipe is for {}, the first of {}", recording.name, recordings.len());
+    }
+    let text = draft(&recording.experiment)?;
+    match Recipe::parse(&text, "init") {
+        Ok(_) => {}
+        // It has no feature that could be guessed, and its comments name what there is.
+        Err(errors) => tracing::warn!("the recipe is not whole yet: {errors}"),
+    }
+    target::write_to(args.output.as_deref(), IfThere::Refuse, |out| {
+        Ok(out.write_all(text.as_bytes())?)
+    })
+}
