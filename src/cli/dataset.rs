@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use mldash_bridge::export::account::ExperimentAccount;
 use mldash_bridge::export::recipe::{Format, Recipe};
 use mldash_bridge::export::{Account, ExportError, Progress, Recording, Target, draft, export};
 use mldash_bridge::ros::StopFlag;
 use mldash_bridge::track::{Experiment, Repeating, list_experiments};
 
 use super::args::RootArgs;
-use super::experiments::Pattern;
+use super::pattern::Pattern;
 use super::stop::stop_on_signals;
 use super::target::{self, IfThere};
 use super::{ExitCode, Failure, output, progress};
@@ -104,14 +105,15 @@ pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
     drop(watching);
     progress::remove(&bar);
     let account = exported?;
+    // Those of a dataset that was added to come first.
+    let old = account.experiments.len().saturating_sub(recordings.len());
+    let new = || account.experiments.iter().skip(old);
     output::write_report(&account, args.json, stdout(), |out| {
-        let new = account.experiments.len().saturating_sub(recordings.len());
-        for line in account.experiments.iter().skip(new).flat_map(|one| one.lines()) {
-            writeln!(out, "{line}")?;
-        }
+        new().flat_map(ExperimentAccount::lines).try_for_each(|line| writeln!(out, "{line}"))?;
         writeln!(out, "{}: {}", output.display(), sum(&account))
     })?;
-    Ok(if account.is_incomplete() { ExitCode::Missing } else { ExitCode::Done })
+    let is_missing = new().any(ExperimentAccount::gives_nothing);
+    Ok(if is_missing { ExitCode::Missing } else { ExitCode::Done })
 }
 
 fn sum(account: &Account) -> String {

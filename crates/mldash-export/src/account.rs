@@ -102,8 +102,7 @@ impl Account {
 
     /// Returns true if an experiment has no episode although nobody asked for that.
     pub fn is_incomplete(&self) -> bool {
-        let mut experiments = self.experiments.iter();
-        experiments.any(|one| one.left_out.is_none() && one.episodes.is_empty())
+        self.experiments.iter().any(ExperimentAccount::gives_nothing)
     }
 }
 
@@ -111,6 +110,11 @@ impl Account {
 const SHOWN_HOLES: usize = 5;
 
 impl ExperimentAccount {
+    /// Returns true if it has no episode although nobody asked for that.
+    pub fn gives_nothing(&self) -> bool {
+        self.left_out.is_none() && self.episodes.is_empty()
+    }
+
     /// What is to be told of this experiment, line by line.
     pub fn lines(&self) -> Vec<String> {
         let name = &self.experiment;

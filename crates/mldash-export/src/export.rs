@@ -67,6 +67,9 @@ pub fn export(
     let mut tasks = existing.tasks.clone();
     let jobs = jobs(recipe, &mut planned, &existing, &mut tasks);
     let frames: u64 = jobs.iter().flatten().map(|episode| episode.segment.frames).sum();
+    if frames == 0 {
+        return Err(no_frames(&planned));
+    }
     progress.expect(frames);
 
     let aside = Aside::create(path)?;
@@ -156,8 +159,7 @@ fn check_names(
 fn common_layout(recipe: &Recipe, planned: &[Planned]) -> Result<Layout, ExportError> {
     let mut with_frames = planned.iter().filter_map(|one| Some((one, one.layout.as_ref()?)));
     let Some((first, layout)) = with_frames.next() else {
-        let reasons: Vec<String> = planned.iter().map(why_empty).collect();
-        return Err(ExportError::NoFrames(reasons.join("; ")));
+        return Err(no_frames(planned));
     };
     for (other, other_layout) in with_frames {
         let mut columns = layout.columns.iter().zip(&other_layout.columns);
@@ -178,12 +180,22 @@ fn common_layout(recipe: &Recipe, planned: &[Planned]) -> Result<Layout, ExportE
     Ok(layout.clone())
 }
 
+fn no_frames(planned: &[Planned]) -> ExportError {
+    let reasons: Vec<String> = planned.iter().map(why_empty).collect();
+    ExportError::NoFrames(reasons.join("; "))
+}
+
 /// Why a recording gives no frame.
-pub(crate) fn why_empty(planned: &Planned) -> String {
+fn why_empty(planned: &Planned) -> String {
     let account = &planned.account;
     let name = &account.experiment;
     if let Some(reason) = &account.left_out {
         return format!("{name}: {reason}");
+    }
+    if let Some(longest) = account.short.iter().map(|short| short.frames).max() {
+        return format!(
+            "{name}: the longest stretch without a hole has {longest} frames, fewer than `min_frames`"
+        );
     }
     let worst = account.missing.iter().max_by_key(|missing| missing.ticks);
     match (worst, &account.late_track) {
