@@ -10,13 +10,12 @@ use mldash_bridge::export::account::ExperimentAccount;
 use mldash_bridge::export::recipe::{Format, Recipe};
 use mldash_bridge::export::{Account, ExportError, Progress, Recording, Target, draft, export};
 use mldash_bridge::ros::StopFlag;
-use mldash_bridge::track::{Experiment, Repeating, list_experiments};
+use mldash_bridge::track::{Experiment, Repeating};
 
 use super::args::RootArgs;
-use super::pattern::Pattern;
 use super::stop::stop_on_signals;
 use super::target::{self, IfThere};
-use super::{ExitCode, Failure, output, progress};
+use super::{ExitCode, Failure, output, pattern, progress};
 
 /// How often the progress bar moves.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -121,36 +120,13 @@ fn sum(account: &Account) -> String {
     format!("{episodes} episodes, {frames} frames at {fps} a second")
 }
 
-/// The experiments that are meant, each once, in the order of the arguments and by name.
 fn recordings(args: &DatasetArgs) -> Result<Vec<Recording>, Failure> {
-    let root = args.root.path();
-    if !root.is_dir() {
-        let reason = format!(
-            "there is no folder {}; `--root` says which folder experiments are recorded into",
-            root.display()
-        );
-        return Err(Failure::Failed(reason.into()));
-    }
-    let mut recordings: Vec<Recording> = Vec::new();
-    for text in &args.experiments {
-        let pattern = Pattern::new(text, &args.root)?;
-        let found = list_experiments(root, |name| pattern.takes(name))?;
-        if found.is_empty() {
-            let reason = format!(
-                "no experiment in {} matches `{text}`; `mldash_bridge experiments` lists what is there",
-                root.display()
-            );
-            return Err(Failure::Failed(reason.into()));
-        }
-        for experiment in found {
-            if recordings.iter().all(|known| known.name != experiment.name) {
-                let name = experiment.name;
-                let experiment = Experiment::open_read_only(&name, root)?;
-                recordings.push(Recording { name, experiment });
-            }
-        }
-    }
-    Ok(recordings)
+    let names = pattern::names(&args.experiments, &args.root)?;
+    let open = |name: String| {
+        let experiment = Experiment::open_read_only(&name, args.root.path())?;
+        Ok(Recording { name, experiment })
+    };
+    names.into_iter().map(open).collect()
 }
 
 fn init(args: &DatasetArgs) -> Result<(), Failure> {

@@ -1,8 +1,9 @@
-//! Patterns for experiments, as `experiments` and `tag` take them.
+//! Patterns for experiments, as `experiments`, `tag` and `dataset` take them.
 
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobMatcher};
+use mldash_bridge::track::find_experiment_names;
 
 use super::Failure;
 use super::args::RootArgs;
@@ -11,6 +12,26 @@ use super::args::RootArgs;
 pub(super) struct Pattern {
     pub(super) text: String,
     glob: GlobMatcher,
+}
+
+/// The experiments that these patterns mean, each once: pattern by pattern, and by name. Every pattern must mean one.
+pub(super) fn names(patterns: &[String], root: &RootArgs) -> Result<Vec<String>, Failure> {
+    let mut names: Vec<String> = Vec::new();
+    for text in patterns {
+        let pattern = Pattern::new(text, root)?;
+        let mut found = find_experiment_names(root.path(), |name| pattern.takes(name))?;
+        if found.is_empty() {
+            let reason = format!(
+                "no experiment under {} matches `{text}`; `mldash_bridge experiments` lists what is there",
+                root.path().display()
+            );
+            return Err(Failure::Failed(reason.into()));
+        }
+        found.sort();
+        found.retain(|name| !names.contains(name));
+        names.extend(found);
+    }
+    Ok(names)
 }
 
 impl Pattern {

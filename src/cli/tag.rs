@@ -4,12 +4,11 @@
 use std::io::{self, Write, stdout};
 
 use clap::Args;
-use mldash_bridge::track::{Experiment, LabelChange, LabelError, Labels, find_experiment_names};
+use mldash_bridge::track::{Experiment, LabelChange, LabelError, Labels};
 use serde::Serialize;
 
 use super::args::{RootArgs, parse_notes, parse_operator, parse_tag, parse_task};
-use super::pattern::Pattern;
-use super::{ExitCode, Failure, output};
+use super::{ExitCode, Failure, output, pattern};
 
 #[derive(Debug, Args)]
 pub(crate) struct TagArgs {
@@ -58,7 +57,7 @@ struct Tagged {
 
 pub(crate) fn run(args: &TagArgs) -> Result<ExitCode, Failure> {
     let change = args.change();
-    let names = names(args)?;
+    let names = pattern::names(&args.experiments, &args.root)?;
     let mut tagged = Vec::new();
     let mut has_failed = false;
     for experiment in names {
@@ -95,27 +94,6 @@ impl TagArgs {
             (false, false) => change,
         }
     }
-}
-
-/// The experiments that are meant, each once; every pattern must mean one.
-fn names(args: &TagArgs) -> Result<Vec<String>, Failure> {
-    let root = args.root.path();
-    let mut names = Vec::new();
-    for text in &args.experiments {
-        let pattern = Pattern::new(text, &args.root)?;
-        let found = find_experiment_names(root, |name| pattern.takes(name))?;
-        if found.is_empty() {
-            let reason = format!(
-                "no experiment under {} matches `{text}`; `mldash_bridge experiments` lists what is there",
-                root.display()
-            );
-            return Err(Failure::Failed(reason.into()));
-        }
-        names.extend(found);
-    }
-    names.sort();
-    names.dedup();
-    Ok(names)
 }
 
 fn print(tagged: &[Tagged], out: &mut dyn Write) -> io::Result<()> {

@@ -57,8 +57,8 @@ pub fn draft(experiment: &Experiment) -> Result<String, TrackError> {
         let kind = kind(&columns);
         tracks.push(Draft { topic: track.topic, hz, columns, kind });
     }
-    let metadata = experiment.notes()?.metadata.unwrap_or_default();
-    Ok(recipe(&tracks, metadata["task"].as_str()))
+    let task = experiment.notes()?.labels().task;
+    Ok(recipe(&tracks, task.as_deref()))
 }
 
 fn kind(columns: &[(String, Value)]) -> Kind {

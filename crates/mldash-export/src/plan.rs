@@ -45,13 +45,12 @@ impl Planned {
     ) -> Result<Self, ExportError> {
         let Recording { name, experiment } = recording;
         let notes = experiment.notes().map_err(ExportError::track(name))?;
-        let metadata = notes.metadata.unwrap_or_default();
-        let own_task = metadata["task"].as_str().filter(|task| !task.is_empty());
-        let task = recipe.task.as_deref().or(own_task).map(str::to_owned);
+        let labels = notes.labels();
+        let task = recipe.task.clone().or(labels.task);
         let account = ExperimentAccount { experiment: name.clone(), ..Default::default() };
         let plan = Plan::default();
         let mut planned = Self { joins: None, task, plan, layout: None, account, start_secs: 0.0 };
-        if metadata["discarded"].as_bool() == Some(true) {
+        if labels.discarded {
             planned.account.left_out = Some("it is marked as discarded".to_owned());
             return Ok(planned);
         }

@@ -10,16 +10,16 @@ use mldash_bridge::fields;
 use super::{START, png, record, record_picture};
 use crate::program::program;
 
-const RECIPE: &str = "{fps: 30, task: t, features: {x: {from: 'odom:x'}, front: {from: camera, as: image, size: [480, 640]}}}";
+const RECIPE: &str = "{fps: 30, task: t, features: {x: {from: 'odom:x'}, front: {from: camera, as: image, size: [60, 80]}}}";
 
 /// Several episodes, each long enough that a kill hits one in the middle.
 fn record_long(root: &Path) {
     for run in ["a", "b", "c"] {
         let exp = record(root, &format!("alice/lab/{run}"));
-        for i in 0..200_u16 {
+        for i in 0..100_u16 {
             let secs = START + f64::from(i) / 30.0;
             exp.tracks("odom").append(fields! { "x": f64::from(i) }, secs).unwrap();
-            record_picture(&exp, "camera", i.into(), &png(320, 240, [i as u8; 3]), secs);
+            record_picture(&exp, "camera", i.into(), &png(160, 120, [i as u8; 3]), secs);
         }
         exp.close().unwrap();
     }
@@ -78,5 +78,5 @@ fn a_killed_export_leaves_no_dataset_and_the_next_one_clears_up_after_it() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stderr.contains("which an export that was killed has left"), "{}", done.stderr);
     assert_eq!(names(&out), ["set"]);
-    assert!(done.text().contains("3 episodes, 600 frames"), "{}", done.text());
+    assert!(done.text().contains("3 episodes, 300 frames"), "{}", done.text());
 }
