@@ -183,7 +183,10 @@ fn joints_are_taken_by_name_whatever_the_order_and_whoever_else_publishes() {
             let row = arm.value(tick);
             let row = row.as_primitive::<Float32Type>().values();
             let at = if method == "linear" { tick as f32 / 2.0 } else { (tick / 2) as f32 };
-            assert_eq!(row, &[100.0 + at, at], "{method} at tick {tick}");
+            // Stamps of today are exact to a quarter of a microsecond.
+            let is_near = |(found, at): (&f32, f32)| (found - at).abs() < 1e-4;
+            let near = row.iter().zip([100.0 + at, at]).all(is_near);
+            assert!(near, "{method} at tick {tick}: {row:?}");
         }
     }
 }

@@ -75,7 +75,7 @@ fn a_recipe_that_is_wrong_or_does_not_fit_is_told_before_anything_is_written() {
     let (code, told) = run("demo/**", "fps: ten\nfeatures: {a: {from: odom}}");
     assert_eq!(code, 2);
     assert!(told.contains("recipe.yaml:1:6: fps: expected a whole number"), "{told}");
-    assert!(told.contains("recipe.yaml:2:21: features.a.from: `odom` names no column"), "{told}");
+    assert!(told.contains("recipe.yaml:2:22: features.a.from: `odom` names no column"), "{told}");
     let with = |feature: &str| format!("{{fps: 10, task: t, features: {{a: {{{feature}}}}}}}");
     let (code, told) = run("demo/**", &with("from: 'odom:x'"));
     assert_eq!(code, 1);

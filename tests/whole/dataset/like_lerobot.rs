@@ -1,14 +1,11 @@
 //! The datasets in `tests/data/lerobot` were written by the real library. The same frames, recorded and exported, give
 //! the same files: layout, schemas, metadata and values.
 
-use std::fs::File;
 use std::path::Path;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Int64Type};
+use base64::Engine;
 use mldash_bridge::fields;
 use mldash_bridge::track::Metadata;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 
 use super::{START, oracle, record, record_picture, source, try_export};
@@ -31,36 +28,27 @@ features:
 
 /// Records what is in the sample of images, each episode with its task.
 pub fn record_sample(root: &Path) {
-    let sample = source("tests/data/lerobot/image/data/chunk-000/file-000.parquet");
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(sample).unwrap()).unwrap();
     let experiments = EPISODES.map(|name| record(root, name));
     for (exp, task) in experiments.iter().zip(["drive", "turn"]) {
         let details: Metadata = json!({"task": task}).as_object().unwrap().clone();
         exp.start_run(details).unwrap();
     }
-    for batch in reader.build().unwrap() {
-        let batch = batch.unwrap();
-        let column = |name: &str| batch.column_by_name(name).unwrap();
-        for row in 0..batch.num_rows() {
-            let whole = |name| column(name).as_primitive::<Int64Type>().value(row);
-            let numbers = |name| {
-                let list = column(name).as_fixed_size_list().value(row);
-                list.as_primitive::<Float32Type>().values().to_vec()
-            };
-            let pictures = column("observation.images.front").as_struct().column(0);
-            let exp = &experiments[whole("episode_index") as usize];
-            let frame = whole("frame_index");
-            let secs = START + frame as f64 / 10.0;
-            exp.tracks("odom")
-                .append(fields! { "pose": numbers("observation.state") }, secs)
-                .unwrap();
-            let action = numbers("action");
-            let twist =
-                fields! { "linear": [action[0], 0.0, 0.0], "angular": [0.0, 0.0, action[1]] };
-            exp.tracks("cmd_vel").append(twist, secs).unwrap();
-            let picture = pictures.as_binary::<i32>().value(row);
-            record_picture(exp, "camera/front", frame as usize, picture, secs);
-        }
+    let rows = oracle("sample_rows.py", &[&source("tests/data/lerobot/image")]);
+    for row in rows.lines() {
+        let row: serde_json::Value = serde_json::from_str(row).unwrap();
+        let numbers = |name: &str| -> Vec<f32> {
+            row[name].as_array().unwrap().iter().map(|n| n.as_f64().unwrap() as f32).collect()
+        };
+        let exp = &experiments[row["episode_index"].as_u64().unwrap() as usize];
+        let frame = row["frame_index"].as_u64().unwrap() as usize;
+        let secs = START + frame as f64 / 10.0;
+        exp.tracks("odom").append(fields! { "pose": numbers("observation.state") }, secs).unwrap();
+        let action = numbers("action");
+        let twist = fields! { "linear": [action[0], 0.0, 0.0], "angular": [0.0, 0.0, action[1]] };
+        exp.tracks("cmd_vel").append(twist, secs).unwrap();
+        let picture = row["observation.images.front"].as_str().unwrap();
+        let picture = base64::engine::general_purpose::STANDARD.decode(picture).unwrap();
+        record_picture(exp, "camera/front", frame, &picture, secs);
     }
     for exp in experiments {
         exp.close().unwrap();
