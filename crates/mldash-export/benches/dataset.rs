@@ -3,7 +3,7 @@
 //!
 //! `cargo bench -p mldash-export --bench dataset`; `MLDASH_BENCH_MB` says how large the recording is (1000).
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic in a benchmark is its report")]
+#![expect(clippy::unwrap_used, reason = "a panic in a benchmark is its report")]
 
 use std::path::Path;
 use std::time::Instant;

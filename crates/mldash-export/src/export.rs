@@ -109,7 +109,6 @@ pub fn export(
             None => table::add(root, &part),
         }
     })?;
-    fs::remove_dir(&parts).map_err(ExportError::io("remove", &parts))?;
     let mut account = existing.account;
     account.exporter = concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")).to_owned();
     account.fps = recipe.fps;
@@ -124,6 +123,8 @@ pub fn export(
         Some(writer) => writer.finish(&account)?,
         None => table::finish(root, &account)?,
     }
+    // Videos lie there until the last of their file has come.
+    fs::remove_dir(&parts).map_err(ExportError::io("remove", &parts))?;
     aside.publish(target == Target::Append)?;
     Ok(account)
 }

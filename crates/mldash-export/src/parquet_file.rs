@@ -170,9 +170,10 @@ impl Batches for NumbersOf<'_> {
         for path in self.files {
             for batch in read_columns(path, &[self.column])? {
                 let batch = batch?;
-                let column = batch.columns().first();
                 numbers.clear();
-                column.map(|column| push_numbers(column, &mut numbers));
+                if let Some(column) = batch.columns().first() {
+                    push_numbers(column, &mut numbers);
+                }
                 take(&numbers);
             }
         }
