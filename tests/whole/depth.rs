@@ -173,7 +173,8 @@ fn requests_to_the_server() {
             ),
         ] {
             let answer = alice.send("POST", &path, &json_header, body.as_bytes());
-            assert_eq!(answer.status, 400, "{path}: {}", answer.text());
+            // What is nested that deeply also weighs more than a request may.
+            assert!([400, 413].contains(&answer.status), "{path}: {}", answer.text());
         }
     }
     for query in [

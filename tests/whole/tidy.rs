@@ -210,8 +210,10 @@ fn every_check_that_the_promises_name_is_there() {
                 name == "F" || is_module || files.iter().any(has_test)
             }
             "track" => {
-                let file = root().join("crates/mldash-track/src/local").join(name);
-                name == "F" || file.with_extension("rs").exists()
+                let src = root().join("crates/mldash-track/src");
+                let is_module =
+                    |folder: &str| src.join(folder).join(name).with_extension("rs").exists();
+                name == "F" || is_module("") || is_module("local")
             }
             "scripts" => root().join("scripts").join(name).exists(),
             "make" => makefile.contains(&format!("\n{name}:")),

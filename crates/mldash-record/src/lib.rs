@@ -69,8 +69,8 @@ use tracks::Tracks;
 /// The file in the experiment's folder that holds the account.
 const ACCOUNT_FILE: &str = "account.json";
 /// How many topics that can't be recorded are named in the account. A graph can have any number of
-/// publishers that offer too little.
-const MAX_REFUSED: usize = 1000;
+/// publishers that offer too little; an MCAP file can't have more topics than this.
+const MAX_REFUSED: usize = 1 << 16;
 
 /// Records topics into one experiment.
 pub struct Recorder {

@@ -5,24 +5,14 @@ use std::thread::{self, available_parallelism};
 
 use parking_lot::Mutex;
 
-/// How many threads wait for the disk at once. It serves many in about the time of one.
-const WAITING: usize = 16;
-
 /// Returns what `work` makes of each of `things`, in order. The calling thread takes part, and does
 /// all the work if no other thread can be started.
 pub(super) fn at_once<T: Sync, R: Send>(things: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     on_threads(available_parallelism().map_or(1, usize::from), things, work)
 }
 
-/// Like [`at_once`], for work that mostly waits for the disk.
-pub(super) fn waiting_at_once<T: Sync, R: Send>(
-    things: &[T],
-    work: impl Fn(&T) -> R + Sync,
-) -> Vec<R> {
-    on_threads(WAITING, things, work)
-}
-
-fn on_threads<T: Sync, R: Send>(
+/// Like [`at_once`], on so many threads.
+pub(super) fn on_threads<T: Sync, R: Send>(
     threads: usize,
     things: &[T],
     work: impl Fn(&T) -> R + Sync,

@@ -85,6 +85,7 @@ pub(crate) use file_store::{FileFollower, FileNews};
 pub use file_store::{FileInfo, WholeFile, hex};
 #[cfg(feature = "remote")]
 pub(crate) use follow::{Backlog, Follower, Lines, Prefix, remove_track_data};
+pub(crate) use handles::workers;
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};

@@ -350,8 +350,9 @@ impl ExperimentState {
 
 /// Runs all, then returns the first failure.
 fn first_error(
-    mut results: impl Iterator<Item = Result<(), TrackError>>,
+    results: impl IntoIterator<Item = Result<(), TrackError>>,
 ) -> Result<(), TrackError> {
+    let mut results = results.into_iter();
     let first = results.find(Result::is_err).unwrap_or(Ok(()));
     results.for_each(drop);
     first

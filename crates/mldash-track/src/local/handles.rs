@@ -252,6 +252,13 @@ fn room() -> usize {
     (limit / SHARE).clamp(*KEPT.start(), *KEPT.end()) as usize
 }
 
+/// How many threads may work on files at once, of those `wanted`: each has a few open, and what is in
+/// use can't be closed for another.
+pub(crate) fn workers(wanted: usize) -> usize {
+    const FILES_EACH: usize = 8;
+    wanted.min(room() / FILES_EACH).max(1)
+}
+
 /// Returns true if any was closed.
 fn close_half() -> bool {
     let mut open = OPEN.lock();

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::{ExperimentState, TrackState, first_error};
-use crate::at_once::{at_once, waiting_at_once};
+use crate::at_once::{at_once, on_threads};
 use crate::error::TrackError;
-use crate::local::{StoreError, SyncWork};
+use crate::local::{self, StoreError, SyncWork};
+
+/// How many threads wait for the disk at once.
+const SYNCS: usize = 16;
 
 impl ExperimentState {
     /// Writes what waits of the tracks that are not over.
@@ -19,7 +22,7 @@ impl ExperimentState {
         if self.budget.runs_low() {
             // Rows arrive faster than one thread can write them.
             let flushed = at_once(&tracks, |track| self.flush_unless_over(track));
-            return first_error(flushed.into_iter());
+            return first_error(flushed);
         }
         let due = |track: &TrackState| track.buffer.lock().len() >= self.buffering.batch_rows;
         let due = tracks.iter().filter(|track| due(track));
@@ -41,24 +44,17 @@ impl ExperimentState {
 
     /// Syncs flushed data to disk, so that it survives a power cut. Holds up no flush meanwhile.
     pub(crate) fn sync_all(&self) -> Result<(), TrackError> {
-        let mut failed = None;
-        let mut due = Vec::new();
-        for track in self.open_tracks() {
-            match self.begin_sync(&track) {
-                Ok(Some(work)) => due.push((track, work)),
-                Ok(None) => {}
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        // A disk syncs many files at once in about the time of one.
-        let synced = waiting_at_once(&due, |(track, work)| {
+        // A disk syncs many files at once in about the time of one. No more are in use than there
+        // are threads.
+        let tracks = self.open_tracks();
+        first_error(on_threads(local::workers(SYNCS), &tracks, |track| {
+            let Some(work) = self.begin_sync(track)? else { return Ok(()) };
             let synced = work.run();
             if let Some(appender) = track.appender.lock().as_mut() {
-                appender.end_sync(work, synced.is_ok());
+                appender.end_sync(&work, synced.is_ok());
             }
             Ok(synced?)
-        });
-        first_error(failed.map(Err).into_iter().chain(synced))
+        }))
     }
 
     /// What there is to sync of a track.
