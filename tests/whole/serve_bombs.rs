@@ -311,9 +311,9 @@ fn links_under_the_root_lead_to_nothing_for_clients_and_on_for_local_commands() 
     fs::create_dir_all(elsewhere.join("t")).unwrap();
     fs::write(elsewhere.join("t/data.jsonl"), "{\"timestamp\":1,\"secret\":1}\n").unwrap();
 
-    symlink(&elsewhere.join("t"), alices.join("tracks/linked")).unwrap();
+    symlink(elsewhere.join("t"), alices.join("tracks/linked")).unwrap();
     fs::create_dir(alices.join("tracks/data")).unwrap();
-    symlink(&elsewhere.join("t/data.jsonl"), alices.join("tracks/data/data.jsonl")).unwrap();
+    symlink(elsewhere.join("t/data.jsonl"), alices.join("tracks/data/data.jsonl")).unwrap();
     symlink(root.join("bob/w/run"), root.join("alice/w/bobs")).unwrap();
     symlink(root.join("bob/w"), root.join("alice/bobs")).unwrap();
     fs::create_dir_all(alices.join("files/7")).unwrap();

@@ -194,6 +194,10 @@ impl Export {
 
     /// The most memory that writing takes besides the rows being read, for rows of `text_bytes` in so
     /// many columns with names of so many bytes.
+    #[cfg_attr(
+        not(feature = "parquet"),
+        allow(unused_variables, reason = "only Parquet holds text back")
+    )]
     pub(super) fn weight(self, columns: (usize, usize), text_bytes: usize) -> usize {
         let (columns, name_bytes) = columns;
         let known = columns * COLUMN_BYTES + name_bytes;
