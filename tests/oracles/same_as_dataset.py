@@ -2,7 +2,7 @@
 
 same_as_dataset.py BAG DATASET
 
-For the recipe of tests/whole/dataset/from_bag.rs over sena_lab_loop.mcap.
+For the recipe tests/data/drive_a_loop.yaml over sena_lab_loop.mcap.
 """
 
 import io

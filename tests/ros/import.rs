@@ -1,4 +1,5 @@
-//! A bag that is played and recorded gives the tracks that importing it gives.
+//! A bag that is played and recorded gives the tracks that importing it gives, and a dataset that a computation from the
+//! bag alone confirms.
 
 use std::fs;
 use std::process::Command;
@@ -6,9 +7,12 @@ use std::process::Command;
 use mldash_bridge::track::{Experiment, Format, Query, Row, Value};
 
 use super::support::Graph;
+use crate::python::oracle_python;
 
 const BAG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sena_lab_loop.mcap");
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo.yaml");
+const RECIPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/drive_a_loop.yaml");
+const ORACLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/same_as_dataset.py");
 const RUN: &str = "tests/ros/run";
 
 /// Tracks of topics without a stamp: their rows lie on the receive time, which in a bag is the log time
@@ -74,6 +78,19 @@ fn live_recording_and_import_of_a_bag_give_identical_tracks() {
     let (live_pictures, imported_pictures) = (pictures(&live_exp), pictures(&imported_exp));
     assert_eq!(live_pictures.len(), 5);
     assert!(live_pictures == imported_pictures, "the files differ");
+    let dataset = graph.path("dataset");
+    let exported = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"))
+        .args(["dataset", RUN, "--recipe", RECIPE, "--root"])
+        .arg(graph.path("root"))
+        .arg("-o")
+        .arg(&dataset)
+        .output()
+        .unwrap();
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let compared =
+        Command::new(oracle_python()).args([ORACLE, BAG]).arg(&dataset).output().unwrap();
+    assert!(compared.status.success(), "{}", String::from_utf8_lossy(&compared.stderr));
+
     // Not the bytes received: middlewares pad messages.
     let account: serde_json::Value = serde_json::from_slice(&imported.stdout).unwrap();
     for topic in account["topics"].as_array().unwrap() {

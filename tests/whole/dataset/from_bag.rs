@@ -5,24 +5,7 @@ use std::path::Path;
 use super::{oracle, source};
 use crate::program::program;
 
-/// The robot drives by rows that are 0.2 s to 0.65 s apart: some ticks have none near enough on both sides.
-const RECIPE: &str = r#"
-format: lerobot
-fps: 10
-robot_type: rover
-task: "drive a loop"
-missing: drop
-stamps: true
-features:
-  observation.state:
-    from: ["robot/odom:pose.pose.position[0:2]", "robot/odom:twist.twist.linear[0]"]
-    names: [x, y, v]
-    method: linear
-    tolerance: 0.3
-  action: {from: ["robot/odom:twist.twist.linear[0]", "robot/odom:twist.twist.angular[2]"], names: [v, w]}
-  heading: {from: "robot/odom:pose.pose.orientation", method: slerp}
-  observation.images.front: {from: camera/image, as: image}
-"#;
+const RECIPE: &str = include_str!("../../data/drive_a_loop.yaml");
 
 fn import(root: &Path) {
     let bag = source("tests/data/sena_lab_loop.mcap");
