@@ -1,4 +1,4 @@
-"""Joins two tracks by time with polars and DuckDB, from the JSON lines of the store.
+"""Joins two tracks by time with pandas, polars and DuckDB, from the JSON lines of the store.
 
 as_of.py ON.jsonl OTHER.jsonl floor|nearest TOLERANCE
 
@@ -9,9 +9,20 @@ import json
 import sys
 
 import duckdb
+import pandas
 import polars
 
 on, other, method, tolerance = sys.argv[1:3] + [sys.argv[3], float(sys.argv[4])]
+
+
+def by_pandas():
+    read = lambda path: pandas.DataFrame(map(json.loads, open(path)))
+    left, right = read(on)[["timestamp"]], read(other)
+    right = right.assign(found=right.timestamp)[["timestamp", "found", "b"]]
+    direction = {"floor": "backward"}.get(method, method)
+    joined = pandas.merge_asof(left, right, on="timestamp", direction=direction, tolerance=tolerance)
+    cell = lambda value: None if pandas.isna(value) else value
+    return [tuple(map(cell, row)) for row in joined.itertuples(index=False)]
 
 
 def by_polars():
@@ -50,7 +61,7 @@ def by_duckdb():
     return [(ts, *((found, b) if near(ts, found) else (None, None))) for ts, found, b in found.fetchall()]
 
 
-joined = {"polars": by_polars()}
+joined = {"pandas": by_pandas(), "polars": by_polars()}
 if method == "floor":
     joined["duckdb"] = by_duckdb()
 json.dump(joined, sys.stdout)

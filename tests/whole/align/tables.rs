@@ -184,7 +184,7 @@ fn columns_have_the_types_of_their_tracks_in_the_order_of_the_joins() {
     assert_eq!(types(AlignMethod::Window(Aggregate::Count)), counts);
 }
 
-/// What polars and DuckDB join.
+/// What pandas, polars and DuckDB join.
 fn others(root: &Path, method: &str, tolerance: f64) -> Json {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/as_of.py");
     let file =
@@ -200,7 +200,7 @@ fn others(root: &Path, method: &str, tolerance: f64) -> Json {
 }
 
 #[test]
-fn polars_and_duckdb_join_the_same_rows() {
+fn pandas_polars_and_duckdb_join_the_same_rows() {
     let root = tempfile::tempdir().unwrap();
     let exp = open(root.path());
     let mut random = fastrand::Rng::with_seed(20);
