@@ -18,6 +18,10 @@ pub(crate) struct Aside {
     path: PathBuf,
     /// Locked while an export writes here. What lies here without a lock is of an export that was killed.
     _lock: File,
+    /// The dataset that was replaced, locked while it lies here and is removed.
+    replaced: Option<File>,
+    /// Folders above the target that were not there, the outermost first.
+    made: Vec<PathBuf>,
     is_moved: bool,
 }
 
@@ -29,6 +33,10 @@ impl Aside {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
+        let mut made: Vec<PathBuf> =
+            parent.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
+        made.retain(|folder| !folder.as_os_str().is_empty());
+        made.reverse();
         fs::create_dir_all(parent).map_err(ExportError::io("create", parent))?;
         let parent = parent.canonicalize().map_err(ExportError::io("find", parent))?;
         let path = parent.join(format!(".{name}.partial"));
@@ -56,7 +64,8 @@ impl Aside {
             }
         };
         clear(&path)?;
-        Ok(Self { target: parent.join(name), path, _lock: lock, is_moved: false })
+        let target = parent.join(name);
+        Ok(Self { target, path, _lock: lock, replaced: None, made, is_moved: false })
     }
 
     /// Where to write.
@@ -73,7 +82,15 @@ impl Aside {
     /// unless it is empty.
     pub(crate) fn publish(mut self, replaces: bool) -> Result<(), ExportError> {
         sync_folders(&self.path)?;
+        self.take_place(replaces)
+    }
+
+    fn take_place(&mut self, replaces: bool) -> Result<(), ExportError> {
         if replaces {
+            // Once it lies aside, another export must not take it for one that was killed. Whoever holds this lock has
+            // opened the folder where it lay aside before, and looks again at once.
+            let old = File::open(&self.target).and_then(|old| old.lock().map(|()| old));
+            self.replaced = Some(old.map_err(ExportError::io("lock", &self.target))?);
             // Now the old one lies aside, and dropping removes it.
             let exchanged =
                 renameat_with(CWD, &self.path, CWD, &self.target, RenameFlags::EXCHANGE);
@@ -95,10 +112,15 @@ impl Aside {
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        if !self.is_moved
-            && let Err(error) = fs::remove_dir_all(&self.path)
-        {
+        if self.is_moved {
+            return;
+        }
+        if let Err(error) = fs::remove_dir_all(&self.path) {
             tracing::warn!(%error, "can't remove {}", self.path.display());
+        }
+        for folder in self.made.iter().rev() {
+            // It stays if something else is in it by now, such as the dataset.
+            let _ = fs::remove_dir(folder);
         }
     }
 }
@@ -172,7 +194,7 @@ mod tests {
         let aside = Aside::create(&target).unwrap();
         write(aside.path(), "half");
         drop(aside);
-        assert_eq!(fs::read_dir(target.parent().unwrap()).unwrap().count(), 0);
+        assert!(!target.parent().unwrap().exists());
         let aside = Aside::create(&target).unwrap();
         write(aside.path(), "whole");
         assert!(!target.exists());
@@ -197,6 +219,21 @@ mod tests {
         assert_eq!(fs::read_to_string(target.join("below/a")).unwrap(), "old");
         assert!(target.join("b").exists());
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_dataset_that_was_replaced_is_locked_until_it_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let target = root.path().join("set");
+        fs::create_dir(&target).unwrap();
+        write(&target, "old");
+        let mut aside = Aside::create(&target).unwrap();
+        aside.take_place(true).unwrap();
+        assert_eq!(fs::read_to_string(aside.path().join("a")).unwrap(), "old");
+        assert!(matches!(Aside::create(&target), Err(ExportError::Busy(_))));
+        assert_eq!(fs::read_to_string(aside.path().join("a")).unwrap(), "old", "not cleared");
+        drop(aside);
+        assert!(Aside::create(&target).is_ok());
     }
 
     #[test]

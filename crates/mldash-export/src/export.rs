@@ -18,7 +18,7 @@ use crate::layout::Layout;
 use crate::lerobot::{Existing, LeRobotWriter};
 use crate::plan::{Planned, Recording};
 use crate::recipe::{Format, Recipe};
-use crate::{table, video};
+use crate::{lerobot, table, video};
 
 /// Where files of single episodes lie until they are put together.
 const PARTS: &str = ".parts";
@@ -49,8 +49,19 @@ pub fn export(
     if recipe.has_video() {
         video::check(&recipe.video)?;
     }
+    if target == Target::New && is_taken(path) {
+        return Err(ExportError::Exists(path.to_owned()));
+    }
+    if target == Target::Append && !path.is_dir() {
+        let file = match recipe.format {
+            Format::LeRobot => lerobot::INFO,
+            Format::Parquet => table::ACCOUNT,
+        };
+        return Err(ExportError::NoDataset { path: path.to_owned(), file });
+    }
+    // From here on no other export changes the dataset, so that what is read of it now is what is added to.
+    let aside = Aside::create(path)?;
     let existing = match (target, recipe.format) {
-        (Target::New, _) if is_taken(path) => return Err(ExportError::Exists(path.to_owned())),
         (Target::New, _) => Existing::default(),
         (Target::Append, Format::LeRobot) => Existing::load(path)?,
         (Target::Append, Format::Parquet) => table::load(path)?,
@@ -72,7 +83,6 @@ pub fn export(
     }
     progress.expect(frames);
 
-    let aside = Aside::create(path)?;
     if target == Target::Append {
         aside.adopt_existing()?;
     }

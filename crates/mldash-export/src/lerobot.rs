@@ -31,7 +31,7 @@ use info::{Info, Totals};
 use statistics::Form;
 
 /// Files below the dataset's folder.
-const INFO: &str = "meta/info.json";
+pub(crate) const INFO: &str = "meta/info.json";
 const STATS: &str = "meta/stats.json";
 const TASKS: &str = "meta/tasks.parquet";
 const EPISODES: &str = "meta/episodes";

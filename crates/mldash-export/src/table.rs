@@ -13,7 +13,7 @@ use crate::parquet_file::read_schema;
 use crate::recipe::Format;
 
 /// Readers of such tables leave out what begins with `_`.
-const ACCOUNT: &str = "_mldash.json";
+pub(crate) const ACCOUNT: &str = "_mldash.json";
 
 /// Reads what the table in `root` holds already.
 pub(crate) fn load(root: &Path) -> Result<Existing, ExportError> {

@@ -79,6 +79,25 @@ fn what_is_of_another_kind_or_there_already_is_not_added() {
 }
 
 #[test]
+fn what_is_added_to_is_not_even_looked_at_while_another_process_writes_it() {
+    let root = tempfile::tempdir().unwrap();
+    record_sample(root.path());
+    let target = root.path().join("set");
+    dataset(root.path(), EPISODES[0], &recipe("image"), &target, &[]);
+    let aside = root.path().join(".set.partial");
+    fs::create_dir(&aside).unwrap();
+    let other = fs::File::open(&aside).unwrap();
+    other.lock().unwrap();
+    // It would be in it twice, as the dataset is now. What the other one makes of it is not known yet.
+    let done = dataset(root.path(), EPISODES[0], &recipe("image"), &target, &["--append"]);
+    assert_eq!(done.code, 1, "{}", done.stderr);
+    assert!(done.stderr.contains("another process is writing"), "{}", done.stderr);
+    drop(other);
+    let done = dataset(root.path(), EPISODES[0], &recipe("image"), &target, &["--append"]);
+    assert!(done.stderr.contains("would be in it twice"), "{}", done.stderr);
+}
+
+#[test]
 fn a_plain_table_has_a_folder_for_each_episode_and_can_be_added_to() {
     let root = tempfile::tempdir().unwrap();
     record_sample(root.path());
