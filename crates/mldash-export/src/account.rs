@@ -27,6 +27,9 @@ pub struct ExperimentAccount {
     pub experiment: String,
     /// Why it is left out, if it is.
     pub left_out: Option<String>,
+    /// That it was being recorded is why.
+    #[serde(default)]
+    pub is_being_recorded: bool,
     /// How long after the first row of any of its tracks the grid begins, in seconds.
     pub late_secs: f64,
     /// The track that began last.
@@ -112,7 +115,7 @@ const SHOWN_HOLES: usize = 5;
 impl ExperimentAccount {
     /// Returns true if it has no episode although nobody asked for that.
     pub fn gives_nothing(&self) -> bool {
-        self.left_out.is_none() && self.episodes.is_empty()
+        self.episodes.is_empty() && (self.left_out.is_none() || self.is_being_recorded)
     }
 
     /// What is to be told of this experiment, line by line.

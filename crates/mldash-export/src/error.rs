@@ -34,9 +34,6 @@ pub enum ExportError {
     /// Another process writes the same dataset.
     #[error("another process is writing {}; wait for it, or choose another folder", .0.display())]
     Busy(PathBuf),
-    /// No experiment is left to export.
-    #[error("there is no experiment to export: {0}")]
-    NothingToExport(String),
     /// No episode has a frame.
     #[error("no episode has a frame: {0}")]
     NoFrames(String),
@@ -133,6 +130,12 @@ pub enum ExportError {
         experiment: String,
         /// Why.
         source: TrackError,
+    },
+    /// The recording is not what it was when the export began.
+    #[error("{experiment} has changed since the export began; export it once nobody writes it")]
+    Changed {
+        /// The experiment.
+        experiment: String,
     },
     /// A file of the dataset can't be read or written.
     #[error("can't {action} {}", path.display())]

@@ -53,6 +53,14 @@ pub(crate) struct Source<'a> {
     pub(crate) experiment: &'a Experiment,
     pub(crate) joins: &'a Joins,
     pub(crate) task: Option<&'a str>,
+    /// The first tick of its grid, in seconds.
+    pub(crate) start_secs: f64,
+}
+
+impl Source<'_> {
+    pub(crate) fn changed(&self) -> ExportError {
+        ExportError::Changed { experiment: self.name.to_owned() }
+    }
 }
 
 /// An episode that is written, in files of its own.
@@ -111,6 +119,9 @@ pub(crate) fn write_episodes(
         let mut writer = EpisodeWriter::new(source, files.as_ref(), episode, shared)?;
         for (tick, row) in rows.by_ref() {
             let row = row.map_err(ExportError::track(source.name))?;
+            if tick == 0 && row.ts.as_secs() != source.start_secs {
+                return Err(source.changed());
+            }
             if tick >= first {
                 writer.add(row.ts.as_secs(), &row.fields)?;
             }

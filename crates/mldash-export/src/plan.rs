@@ -1,7 +1,7 @@
 //! What each recording gives, before anything is written: its episodes, what they are short of, and what its features look
 //! like.
 
-use mldash_track::{AlignError, Experiment, TrackError};
+use mldash_track::{AlignError, Experiment, RunStatus, TrackError};
 
 use crate::account::{ExperimentAccount, MissingValues};
 use crate::error::ExportError;
@@ -34,7 +34,7 @@ pub(crate) struct Planned {
     pub(crate) layout: Option<Layout>,
     pub(crate) account: ExperimentAccount,
     /// The time of the first tick, in seconds.
-    start_secs: f64,
+    pub(crate) start_secs: f64,
 }
 
 impl Planned {
@@ -52,6 +52,13 @@ impl Planned {
         let mut planned = Self { joins: None, task, plan, layout: None, account, start_secs: 0.0 };
         if labels.discarded {
             planned.account.left_out = Some("it is marked as discarded".to_owned());
+            return Ok(planned);
+        }
+        let is_over = notes.status.is_some_and(RunStatus::is_final);
+        if !is_over && experiment.is_being_written().map_err(ExportError::track(name))? {
+            let reason = "it is being recorded; export it once that has ended".to_owned();
+            planned.account.left_out = Some(reason);
+            planned.account.is_being_recorded = true;
             return Ok(planned);
         }
         if planned.task.is_none() && recipe.format == Format::LeRobot {
@@ -106,7 +113,7 @@ impl Planned {
                 before: fatal.lack.before,
             })?;
             if is_first {
-                let source = Source { name, experiment, joins, task: None };
+                let source = Source { name, experiment, joins, task: None, start_secs: secs };
                 let found = look(recipe, &source, secs, &row.fields)?;
                 self.layout = Some(Layout::new(recipe, &found)?);
             }

@@ -216,6 +216,14 @@ impl Experiment {
         Ok(self.shared.dir.notes()?)
     }
 
+    /// Returns true if somebody has it open for writing: this process or another.
+    ///
+    /// # Errors
+    /// Fails if the store can't be looked at.
+    pub fn is_being_written(&self) -> Result<bool, TrackError> {
+        Ok(self.shared.dir.is_being_written()?)
+    }
+
     /// Stores `notes`. Fields that are `None` keep their stored value.
     ///
     /// ```

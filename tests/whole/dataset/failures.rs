@@ -310,6 +310,28 @@ fn a_discarded_experiment_is_left_out_and_told() {
 }
 
 #[test]
+fn an_experiment_that_is_being_recorded_is_left_out_and_told() {
+    let root = tempfile::tempdir().unwrap();
+    let open = ["alice/lab/a", "alice/lab/b"].map(|name| {
+        let exp = record(root.path(), name);
+        record_x(&exp, 0..5);
+        exp.flush().unwrap();
+        exp
+    });
+    let recipe = "{fps: 10, task: t, features: {x: {from: 'odom:x'}}}";
+    let names = ["alice/lab/a", "alice/lab/b"];
+    let [first, second] = open;
+    second.close().unwrap();
+    let account = try_export(root.path(), &names, recipe, &root.path().join("set")).unwrap();
+    assert_eq!((account.episodes, account.is_incomplete()), (1, true));
+    let told = "alice/lab/a: left out: it is being recorded; export it once that has ended";
+    assert_eq!(account.experiments[0].lines(), [told]);
+    first.close().unwrap();
+    let account = try_export(root.path(), &names, recipe, &root.path().join("both")).unwrap();
+    assert_eq!((account.episodes, account.is_incomplete()), (2, false));
+}
+
+#[test]
 fn a_picture_that_is_damaged_or_of_another_size_is_an_error_with_its_file_and_time() {
     let root = tempfile::tempdir().unwrap();
     let whole = png(8, 8, [1, 2, 3]);

@@ -307,6 +307,9 @@ impl<'a> EpisodeWriter<'a> {
     /// Ends the episode.
     pub(super) fn finish(mut self) -> Result<Part, ExportError> {
         self.write_batch()?;
+        if self.written != self.episode.segment.frames {
+            return Err(self.source.changed());
+        }
         let table = self.table.finish()?;
         let (layout, format) = (self.shared.layout, self.shared.recipe.format);
         let mut numbers = Vec::new();
