@@ -96,7 +96,7 @@ pub fn export(
     };
     let mut output = match recipe.format {
         Format::LeRobot => {
-            let writer = LeRobotWriter::new(root, recipe, &layout, tasks, &existing)?;
+            let writer = LeRobotWriter::new(root, path, recipe, &layout, tasks, &existing)?;
             Some(writer)
         }
         Format::Parquet => None,

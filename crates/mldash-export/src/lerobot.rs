@@ -55,9 +55,10 @@ pub(crate) struct LeRobotWriter<'a> {
 }
 
 impl<'a> LeRobotWriter<'a> {
-    /// A dataset in the folder `root`, after what exists there.
+    /// A dataset in the folder `root`, which becomes `path`, after what exists there.
     pub(crate) fn new(
         root: &'a Path,
+        path: &Path,
         recipe: &'a Recipe,
         layout: &'a Layout,
         tasks: Vec<String>,
@@ -75,6 +76,17 @@ impl<'a> LeRobotWriter<'a> {
         });
         let features = statistics::features(layout);
         let folder = root.join(EPISODES);
+        let pixels = pixel_file::read(&root.join(PIXELS), layout)?;
+        if let Some((name, counts)) = pixels.iter().find(|(_, c)| c.frames() != existing.frames) {
+            let (counted, frames) = (counts.frames(), existing.frames);
+            return Err(ExportError::OtherDataset {
+                path: path.to_owned(),
+                reason: format!(
+                    "its {PIXELS} has counted the pixels of {counted} of the {frames} frames of `{name}`, and without \
+                     the others its statistics would be wrong"
+                ),
+            });
+        }
         Ok(Self {
             root,
             recipe,
@@ -84,7 +96,7 @@ impl<'a> LeRobotWriter<'a> {
             data: DataFiles::new(root.join(DATA), next(DATA)?),
             videos: videos.collect::<Result<_, ExportError>>()?,
             episodes: EpisodesFile::create(&folder, next(EPISODES)?, features, &video_keys)?,
-            pixels: pixel_file::read(&root.join(PIXELS), layout)?,
+            pixels,
         })
     }
 

@@ -79,6 +79,36 @@ fn what_is_of_another_kind_or_there_already_is_not_added() {
 }
 
 #[test]
+fn nothing_is_added_to_a_dataset_whose_tasks_or_pixel_counts_are_not_known() {
+    let root = tempfile::tempdir().unwrap();
+    record_sample(root.path());
+    let target = root.path().join("set");
+    dataset(root.path(), EPISODES[0], &recipe("image"), &target, &[]);
+    let refused = |told: &str| {
+        let done = dataset(root.path(), EPISODES[1], &recipe("image"), &target, &["--append"]);
+        assert_eq!(done.code, 2, "{}", done.stderr);
+        assert!(done.stderr.contains(told), "{}", done.stderr);
+    };
+    let pixels = target.join("meta/mldash_pixels.parquet");
+    let counts = fs::read(&pixels).unwrap();
+    fs::remove_file(&pixels).unwrap();
+    refused("has counted the pixels of 0 of the");
+    // Of another table, as if somebody else had written the tasks.
+    let tasks = target.join("meta/tasks.parquet");
+    let written = fs::read(&tasks).unwrap();
+    fs::write(&pixels, &counts).unwrap();
+    fs::write(&tasks, &counts).unwrap();
+    refused("names 0 tasks as this program writes them, and meta/info.json 1");
+    fs::write(&tasks, &written).unwrap();
+    let info = fs::read_to_string(target.join("meta/info.json")).unwrap();
+    fs::write(target.join("meta/info.json"), info.replace("total_frames", "frames")).unwrap();
+    refused("has no number `total_frames`");
+    fs::write(target.join("meta/info.json"), info).unwrap();
+    let done = dataset(root.path(), EPISODES[1], &recipe("image"), &target, &["--append"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+}
+
+#[test]
 fn what_is_added_to_is_not_even_looked_at_while_another_process_writes_it() {
     let root = tempfile::tempdir().unwrap();
     record_sample(root.path());

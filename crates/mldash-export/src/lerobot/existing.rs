@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::files::Place;
 use super::info::{Info, Totals, VERSION};
-use super::{ACCOUNT, INFO, tasks};
+use super::{ACCOUNT, INFO, TASKS, tasks};
 use crate::account::Account;
 use crate::error::ExportError;
 use crate::layout::Layout;
@@ -32,14 +32,19 @@ impl Existing {
             }
         }
         let info: Value = read_json(&root.join(INFO))?;
-        let number = |key: &str| info[key].as_u64().unwrap_or_default();
-        Ok(Self {
-            episodes: number("total_episodes"),
-            frames: number("total_frames"),
-            tasks: tasks::read(&root.join(super::TASKS))?,
-            account: read_json(&root.join(ACCOUNT))?,
-            info,
-        })
+        let other = |reason| ExportError::OtherDataset { path: root.to_owned(), reason };
+        let number = |key: &str| {
+            let number = info[key].as_u64();
+            number.ok_or_else(|| other(format!("its {INFO} has no number `{key}`")))
+        };
+        let (episodes, frames) = (number("total_episodes")?, number("total_frames")?);
+        let tasks = tasks::read(&root.join(TASKS))?;
+        let total = number("total_tasks")?;
+        if tasks.len() as u64 != total {
+            let found = tasks.len();
+            return Err(other(format!("its {TASKS} names {found} tasks as this program writes them, and {INFO} {total}")));
+        }
+        Ok(Self { episodes, frames, tasks, account: read_json(&root.join(ACCOUNT))?, info })
     }
 
     /// What another kind of dataset holds, whose account is this.

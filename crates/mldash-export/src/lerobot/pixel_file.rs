@@ -8,6 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
+use parquet::errors::ParquetError;
 
 use crate::error::ExportError;
 use crate::layout::{Kind, Layout};
@@ -43,30 +44,32 @@ pub(super) fn write(path: &Path, pixels: &[(String, PixelCounts)]) -> Result<(),
     table.finish().map(|_| ())
 }
 
-/// Reads the counts of each picture feature; none if there is no file.
+/// Reads the counts of each picture feature, which are zero if there is no file: whoever reads compares their frames.
 pub(super) fn read(
     path: &Path,
     layout: &Layout,
 ) -> Result<Vec<(String, PixelCounts)>, ExportError> {
     let mut all = Vec::new();
-    if !path.is_file() {
-        return Ok(all);
-    }
     for column in &layout.columns {
         if let Kind::Picture(picture) = &column.kind {
             all.push((column.name.clone(), PixelCounts::new(picture.shape)));
         }
     }
+    if !path.is_file() {
+        return Ok(all);
+    }
     for batch in read_columns(path, &COLUMNS)? {
         let batch = batch?;
-        for row in 0..batch.num_rows() {
-            restore(&batch, row, &mut all);
+        let restored = (0..batch.num_rows()).all(|row| restore(&batch, row, &mut all) == Some(true));
+        if !restored {
+            let reason = "it is no count of these pictures".to_owned();
+            return Err(ExportError::parquet(path)(ParquetError::General(reason)));
         }
     }
     Ok(all)
 }
 
-fn restore(batch: &RecordBatch, row: usize, all: &mut [(String, PixelCounts)]) -> Option<()> {
+fn restore(batch: &RecordBatch, row: usize, all: &mut [(String, PixelCounts)]) -> Option<bool> {
     let feature = batch.column_by_name("feature")?.as_string_opt::<i32>()?.value(row);
     let (_, counts) = all.iter_mut().find(|(name, _)| name == feature)?;
     let number = |name: &str| {
@@ -77,12 +80,8 @@ fn restore(batch: &RecordBatch, row: usize, all: &mut [(String, PixelCounts)]) -
         counts.restore_frames(number("frames")?);
     }
     let (channel, value) = (number("channel")?, number("value")?);
-    counts.restore(
-        usize::try_from(channel).ok()?,
-        usize::try_from(value).ok()?,
-        number("samples")?,
-    );
-    Some(())
+    let (channel, value) = (usize::try_from(channel).ok()?, usize::try_from(value).ok()?);
+    Some(counts.restore(channel, value, number("samples")?))
 }
 
 fn whole(number: u64) -> i64 {
@@ -105,7 +104,7 @@ mod tests {
         let path = folder.path().join("pixels.parquet");
         let kind = Kind::Picture(PictureColumn { shape, store: Store::Image });
         let layout = Layout { columns: vec![Column { name: "front".to_owned(), kind }] };
-        assert!(read(&path, &layout).unwrap().is_empty());
+        assert_eq!(read(&path, &layout).unwrap(), [("front".to_owned(), PixelCounts::new(shape))]);
         let pixels = [("front".to_owned(), counts)];
         write(&path, &pixels).unwrap();
         assert_eq!(read(&path, &layout).unwrap(), pixels);

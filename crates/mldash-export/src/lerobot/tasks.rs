@@ -33,7 +33,7 @@ pub(super) fn write(path: &Path, tasks: &[String]) -> Result<(), ExportError> {
     table.finish().map(|_| ())
 }
 
-/// Reads the tasks, by number.
+/// Reads the tasks, by number. Those that are not written as above are left out: whoever reads compares their number.
 pub(super) fn read(path: &Path) -> Result<Vec<String>, ExportError> {
     let mut tasks: Vec<(i64, String)> = Vec::new();
     for batch in read_columns(path, &[TASK_INDEX, TASK])? {
@@ -45,13 +45,15 @@ pub(super) fn read(path: &Path) -> Result<Vec<String>, ExportError> {
         };
         let Some(numbers) = numbers.as_primitive_opt::<Int64Type>() else { continue };
         let text = |i: usize| match texts.data_type() {
-            DataType::LargeUtf8 => texts.as_string::<i64>().value(i).to_owned(),
-            DataType::Utf8 => texts.as_string::<i32>().value(i).to_owned(),
-            _ => String::new(),
+            DataType::LargeUtf8 => Some(texts.as_string::<i64>().value(i).to_owned()),
+            DataType::Utf8 => Some(texts.as_string::<i32>().value(i).to_owned()),
+            _ => None,
         };
-        tasks.extend((0..batch.num_rows()).map(|i| (numbers.value(i), text(i))));
+        tasks.extend((0..batch.num_rows()).filter_map(|i| Some((numbers.value(i), text(i)?))));
     }
     tasks.sort();
+    // A task's number is its place.
+    tasks = (0..).zip(tasks).take_while(|(place, (number, _))| place == number).map(|(_, task)| task).collect();
     Ok(tasks.into_iter().map(|(_, task)| task).collect())
 }
 
