@@ -70,7 +70,7 @@ pub fn export(
     let layout = common_layout(recipe, &planned)?;
     match recipe.format {
         Format::LeRobot => existing.check(path, recipe, &layout)?,
-        Format::Parquet => table::check(path, &existing, &layout)?,
+        Format::Parquet => table::check(path, &existing, recipe, &layout)?,
     }
     let mut tasks = existing.tasks.clone();
     let jobs = jobs(recipe, &mut planned, &existing, &mut tasks);

@@ -10,7 +10,7 @@ use crate::frames::Part;
 use crate::layout::Layout;
 use crate::lerobot::{Existing, read_json, write_json};
 use crate::parquet_file::read_schema;
-use crate::recipe::Format;
+use crate::recipe::{Format, Recipe};
 
 /// Readers of such tables leave out what begins with `_`.
 pub(crate) const ACCOUNT: &str = "_mldash.json";
@@ -25,11 +25,20 @@ pub(crate) fn load(root: &Path) -> Result<Existing, ExportError> {
     Ok(Existing::of(account))
 }
 
-/// Checks that episodes of this layout have the columns of those that are there.
-pub(crate) fn check(root: &Path, existing: &Existing, layout: &Layout) -> Result<(), ExportError> {
+/// Checks that episodes of this recipe and layout have the rate and the columns of those that are there.
+pub(crate) fn check(
+    root: &Path,
+    existing: &Existing,
+    recipe: &Recipe,
+    layout: &Layout,
+) -> Result<(), ExportError> {
     let Some(last) = existing.episodes.checked_sub(1) else { return Ok(()) };
     let (old, new) = (read_schema(&place(root, last))?, layout.schema(Format::Parquet));
     let other = |reason| ExportError::OtherDataset { path: root.to_owned(), reason };
+    let fps = existing.account.fps;
+    if fps != recipe.fps {
+        return Err(other(format!("its fps is {fps}, and the recipe's {}", recipe.fps)));
+    }
     if old.fields() != new.fields() {
         let differs = old.fields().iter().find(|field| !new.fields().iter().any(|f| f == *field));
         let what = differs.map_or_else(

@@ -135,13 +135,12 @@ fn a_plain_table_has_a_folder_for_each_episode_and_can_be_added_to() {
     let more = ["--format", "parquet"];
     let done = dataset(root.path(), EPISODES[0], &recipe("image"), &target, &more);
     assert_eq!(done.code, 0, "{}", done.stderr);
-    let added = dataset(
-        root.path(),
-        EPISODES[1],
-        &recipe("image"),
-        &target,
-        &["--format", "parquet", "--append"],
-    );
+    let append = ["--format", "parquet", "--append"];
+    let faster = recipe("image").replace("fps: 10", "fps: 20");
+    let refused = dataset(root.path(), EPISODES[1], &faster, &target, &append);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("its fps is 10, and the recipe's 20"), "{}", refused.stderr);
+    let added = dataset(root.path(), EPISODES[1], &recipe("image"), &target, &append);
     assert_eq!(added.code, 0, "{}", added.stderr);
     let video = dataset(root.path(), EPISODES[1], &recipe("video"), &root.path().join("x"), &more);
     assert_eq!(video.code, 2);
