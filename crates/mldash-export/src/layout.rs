@@ -66,8 +66,8 @@ pub(crate) const LEROBOT_COLUMNS: [(&str, Dtype); 5] = [
     (TASK_INDEX, Dtype::Int64),
 ];
 /// The columns that a plain table has besides: the tick's own time, and where the frame comes from.
-const TABLE_TIME: &str = "time";
-const TABLE_EXPERIMENT: &str = "experiment";
+pub(crate) const TABLE_TIME: &str = "time";
+pub(crate) const TABLE_EXPERIMENT: &str = "experiment";
 const TABLE_TASK: &str = "task";
 
 /// All features of a dataset, with those that `stamps` adds.

@@ -195,11 +195,11 @@ impl Recipe {
     /// The same in another format.
     ///
     /// # Errors
-    /// Fails if a feature is a video, which a plain table can't hold.
+    /// Fails if a feature is a video, or named as a column of its own is, which a plain table can't hold.
     pub fn in_format(mut self, format: Format) -> Result<Self, ExportError> {
-        let video = self.pictures().find(|(_, picture)| picture.store == Store::Video);
-        if let (Format::Parquet, Some((feature, _))) = (format, video) {
-            let reason = "a plain table has no videos; write `as: image`".to_owned();
+        let problem = read::no_table(&self).into_iter().next();
+        if let (Format::Parquet, Some((feature, message, hint))) = (format, problem) {
+            let reason = format!("{message}; {hint}");
             return Err(ExportError::Recipe { feature: feature.name.clone(), reason });
         }
         self.format = format;

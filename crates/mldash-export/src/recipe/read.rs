@@ -2,6 +2,8 @@
 
 use mldash_record::yaml::{self, Entry, Item, Place, Problems, Section, Spot};
 
+use crate::layout::{TABLE_EXPERIMENT, TABLE_TIME};
+
 use super::{
     Content, Dtype, Feature, Format, Method, Missing, Numbers, Picture, Recipe, Source, Store,
     VideoSettings, WindowValue,
@@ -56,6 +58,8 @@ const METHODS: [(&str, Method); 5] = [
 /// LeRobot adds these columns itself.
 const RESERVED: [&str; 6] =
     ["timestamp", "frame_index", "episode_index", "index", "task_index", "task"];
+/// A plain table adds these, besides.
+const RESERVED_IN_TABLE: [&str; 2] = [TABLE_TIME, TABLE_EXPERIMENT];
 const NO_FEATURES: &str =
     "write `features:` and below it lines such as `  action: {from: \"cmd_vel:linear[0]\"}`";
 const SOURCE: &str = "write `track:column`, `track:column[0:6]` or, for pictures, a track";
@@ -96,12 +100,30 @@ pub(super) fn recipe(text: &str, problems: &mut Problems) -> Option<Recipe> {
     };
     check_stamp_names(&recipe, problems);
     if recipe.format == Format::Parquet {
-        for (feature, _) in recipe.pictures().filter(|(_, p)| p.store == Store::Video) {
-            let hint = "write `as: image`, or `format: lerobot`";
-            problems.add(&feature.spot, "a plain table has no videos", Some(hint.to_owned()));
+        for (feature, message, hint) in no_table(&recipe) {
+            problems.add(&feature.spot, message, Some(hint.to_owned()));
         }
     }
     Some(recipe)
+}
+
+/// What a plain table can't hold: the feature, what is wrong and what to do.
+pub(super) fn no_table(recipe: &Recipe) -> Vec<(&Feature, String, &'static str)> {
+    let is_video = |feature: &Feature| matches!(&feature.content, Content::Picture(picture) if picture.store == Store::Video);
+    let wrong = |feature| {
+        let Feature { name, .. } = feature;
+        if is_video(feature) {
+            let hint = "write `as: image`, or `format: lerobot`";
+            return Some((feature, "a plain table has no videos".to_owned(), hint));
+        }
+        let is_taken = RESERVED_IN_TABLE.contains(&name.as_str());
+        is_taken.then(|| (feature, own_column(name), "give it another name, or write `format: lerobot`"))
+    };
+    recipe.features.iter().filter_map(wrong).collect()
+}
+
+fn own_column(name: &str) -> String {
+    format!("the dataset has a column `{name}` of its own")
 }
 
 fn fps(section: &Section<'_>, problems: &mut Problems) -> Option<u32> {
@@ -172,9 +194,12 @@ fn feature(entry: &Entry<'_>, missing: Missing, problems: &mut Problems) -> Opti
         let message = "LeRobot takes no `/` in a feature's name";
         problems.add(&entry.key.spot, message, Some(hint.to_owned()));
     }
-    if RESERVED.contains(&name) {
-        let message = format!("the dataset has a column `{name}` of its own");
+    if [".", ".."].contains(&name) {
+        let message = format!("`{name}` is no name: folders are named as features are");
         problems.add(&entry.key.spot, message, Some("give it another name".to_owned()));
+    }
+    if RESERVED.contains(&name) {
+        problems.add(&entry.key.spot, own_column(name), Some("give it another name".to_owned()));
     }
     let section = entry.value.section(&FEATURE_KEYS, problems)?;
     let own = section.get("missing").and_then(|item| item.choice(&MISSING, problems));

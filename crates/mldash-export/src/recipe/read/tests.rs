@@ -74,6 +74,20 @@ features:
 }
 
 #[test]
+fn what_a_plain_table_can_t_hold_is_told_wherever_the_format_is_said() {
+    let text = "fps: 1\nfeatures:\n  time: {from: \"a:b\"}\n  ..: {from: \"a:b\"}\n";
+    let dots = "4:3: features...: `..` is no name: folders are named as features are\n  hint: give it another name";
+    assert_eq!(problems(text), [dots]);
+    let text = "fps: 1\nfeatures:\n  time: {from: \"a:b\"}\n";
+    let told = "the dataset has a column `time` of its own";
+    assert!(problems(&format!("format: parquet\n{text}"))[0].contains(told));
+    let recipe = Recipe::parse(text, "r.yaml").unwrap();
+    let error = recipe.clone().in_format(Format::Parquet).unwrap_err().to_string();
+    assert!(error.contains(told), "{error}");
+    assert!(recipe.in_format(Format::LeRobot).is_ok());
+}
+
+#[test]
 fn what_is_missing_is_told() {
     assert_eq!(problems("")[0].lines().next().unwrap(), "1:1: the recipe is empty");
     let found = problems("robot_type: rover");
