@@ -4,7 +4,7 @@ use mldash_track::{Array, Value, with_array};
 
 use crate::recipe::{Dtype, Elements};
 
-/// Beyond this, a double does not hold every whole number.
+/// From here on, a double stands for more than one whole number.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
 /// Appends the numbers of a value, or those of the given elements.
@@ -100,7 +100,7 @@ pub(crate) fn fits(number: f64, dtype: Dtype) -> Result<(), String> {
             (!number.is_finite() || (number as f32).is_finite(), "a number that a float32 can hold")
         }
         Dtype::Int64 => {
-            (number.fract() == 0.0 && number.abs() <= MAX_WHOLE, "a whole number up to 2^53")
+            (number.fract() == 0.0 && number.abs() < MAX_WHOLE, "a whole number below 2^53")
         }
         Dtype::Bool => (number == 0.0 || number == 1.0, "0 or 1"),
     };
@@ -180,6 +180,9 @@ mod tests {
     fn a_dtype_takes_what_it_can_hold() {
         assert!(fits(0.5, Dtype::Float32).is_ok() && fits(f64::NAN, Dtype::Float32).is_ok());
         assert!(fits(1e300, Dtype::Float32).is_err() && fits(1e300, Dtype::Float64).is_ok());
+        let largest = MAX_WHOLE - 1.0;
+        assert!(fits(largest, Dtype::Int64).is_ok());
+        assert!(fits(((1_i64 << 53) + 1) as f64, Dtype::Int64).is_err(), "it is rounded");
         assert!(fits(-3.0, Dtype::Int64).is_ok() && fits(0.5, Dtype::Int64).is_err());
         assert!(fits(1.0, Dtype::Bool).is_ok() && fits(2.0, Dtype::Bool).is_err());
     }
