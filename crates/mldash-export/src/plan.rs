@@ -167,6 +167,14 @@ fn look(
         let reading = read(source, recipe, place, secs, fields)?;
         let tracks = reading.stamps.len();
         found.push(match reading.content {
+            Read::Numbers(numbers) if numbers.is_empty() => {
+                return Err(ExportError::Value {
+                    experiment: source.name.to_owned(),
+                    feature: feature.name.clone(),
+                    secs,
+                    reason: "it has no number: each of its lists, or slices, is empty".to_owned(),
+                });
+            }
             Read::Numbers(numbers) => Found::Numbers { width: numbers.len(), tracks },
             Read::File(file) => {
                 let files = PictureFiles::new(source.name, source.experiment)?;

@@ -332,6 +332,18 @@ fn an_experiment_that_is_being_recorded_is_left_out_and_told() {
 }
 
 #[test]
+fn a_feature_of_empty_lists_is_an_error_that_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = record(root.path(), RUN);
+    exp.tracks("joint_states").append(fields! { "effort": [0.0; 0] }, START).unwrap();
+    exp.close().unwrap();
+    let recipe = "{fps: 10, task: t, features: {effort: {from: 'joint_states:effort'}}}";
+    let error = try_export(root.path(), &[RUN], recipe, &root.path().join("set")).unwrap_err();
+    let told = "alice/lab/run: feature `effort` at 1600000000.000000: it has no number: each of its lists";
+    assert!(error.to_string().starts_with(told), "{error}");
+}
+
+#[test]
 fn a_picture_that_is_damaged_or_of_another_size_is_an_error_with_its_file_and_time() {
     let root = tempfile::tempdir().unwrap();
     let whole = png(8, 8, [1, 2, 3]);
