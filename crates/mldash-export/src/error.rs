@@ -15,6 +15,9 @@ pub enum ExportError {
     /// The target exists.
     #[error("{} exists already; choose another folder, or add to it with `--append`", .0.display())]
     Exists(PathBuf),
+    /// The target has no name, and nothing can be written beside it.
+    #[error("{} is no name of a folder; write the dataset's own name", .0.display())]
+    NoName(PathBuf),
     /// There is no dataset to add to.
     #[error("there is no dataset in {} to add to: it has no {file}", path.display())]
     NoDataset {
@@ -195,6 +198,7 @@ impl ExportError {
         matches!(
             self,
             Self::Exists(_)
+                | Self::NoName(_)
                 | Self::NoDataset { .. }
                 | Self::OtherDataset { .. }
                 | Self::Recipe { .. }

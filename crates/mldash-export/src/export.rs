@@ -3,10 +3,10 @@
 
 mod threads;
 
-use std::fs;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
+use std::{fs, io};
 
 use crate::account::{Account, EpisodeAccount, ExperimentAccount, ShortEpisode};
 use crate::aside::Aside;
@@ -46,6 +46,7 @@ pub fn export(
     if recipe.has_video() {
         video::check(&recipe.video)?;
     }
+    let path = &place(path)?;
     if target == Target::New && is_taken(path) {
         return Err(ExportError::Exists(path.to_owned()));
     }
@@ -134,6 +135,15 @@ pub fn export(
     fs::remove_dir(&parts).map_err(ExportError::io("remove", &parts))?;
     aside.publish(target == Target::Append)?;
     Ok(account)
+}
+
+/// Where the dataset is, whatever links lead there: its folder is replaced, not a link to it.
+fn place(path: &Path) -> Result<PathBuf, ExportError> {
+    let place = match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
+        found => found.map_err(ExportError::io("find", path))?,
+    };
+    if place.file_name().is_none() { Err(ExportError::NoName(path.to_owned())) } else { Ok(place) }
 }
 
 /// Returns true if something is there that must not be overwritten.

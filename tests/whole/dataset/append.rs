@@ -109,6 +109,34 @@ fn nothing_is_added_to_a_dataset_whose_tasks_or_pixel_counts_are_not_known() {
 }
 
 #[test]
+fn the_target_is_the_folder_that_a_link_or_a_dot_leads_to() {
+    let root = tempfile::tempdir().unwrap();
+    record_sample(root.path());
+    let (target, link) = (root.path().join("set"), root.path().join("link"));
+    dataset(root.path(), EPISODES[0], &recipe("image"), &target, &[]);
+    std::os::unix::fs::symlink("set", &link).unwrap();
+    let added = dataset(root.path(), EPISODES[1], &recipe("image"), &link, &["--append"]);
+    assert_eq!(added.code, 0, "{}", added.stderr);
+    assert!(link.is_symlink());
+    assert!(target.join("data/chunk-000/file-001.parquet").exists());
+    // A folder that is there and empty is a place for a new one.
+    let here = root.path().join("here");
+    fs::create_dir(&here).unwrap();
+    let path = root.path().join("recipe.yaml");
+    let args = program(["dataset", EPISODES[0], "-o", ".", "--root"]).arg(root.path());
+    let done = args.arg("--recipe").arg(path).current_dir(&here).run();
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(here.join("meta/info.json").exists());
+    let nowhere =
+        dataset(root.path(), EPISODES[0], &recipe("image"), Path::new("/"), &["--append"]);
+    assert!(
+        nowhere.code == 2 && nowhere.stderr.contains("is no name of a folder"),
+        "{}",
+        nowhere.stderr
+    );
+}
+
+#[test]
 fn what_is_added_to_is_not_even_looked_at_while_another_process_writes_it() {
     let root = tempfile::tempdir().unwrap();
     record_sample(root.path());

@@ -339,7 +339,8 @@ fn a_feature_of_empty_lists_is_an_error_that_says_so() {
     exp.close().unwrap();
     let recipe = "{fps: 10, task: t, features: {effort: {from: 'joint_states:effort'}}}";
     let error = try_export(root.path(), &[RUN], recipe, &root.path().join("set")).unwrap_err();
-    let told = "alice/lab/run: feature `effort` at 1600000000.000000: it has no number: each of its lists";
+    let told =
+        "alice/lab/run: feature `effort` at 1600000000.000000: it has no number: each of its lists";
     assert!(error.to_string().starts_with(told), "{error}");
 }
 

@@ -42,7 +42,9 @@ impl Existing {
         let total = number("total_tasks")?;
         if tasks.len() as u64 != total {
             let found = tasks.len();
-            return Err(other(format!("its {TASKS} names {found} tasks as this program writes them, and {INFO} {total}")));
+            return Err(other(format!(
+                "its {TASKS} names {found} tasks as this program writes them, and {INFO} {total}"
+            )));
         }
         Ok(Self { episodes, frames, tasks, account: read_json(&root.join(ACCOUNT))?, info })
     }

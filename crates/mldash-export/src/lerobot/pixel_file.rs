@@ -60,7 +60,8 @@ pub(super) fn read(
     }
     for batch in read_columns(path, &COLUMNS)? {
         let batch = batch?;
-        let restored = (0..batch.num_rows()).all(|row| restore(&batch, row, &mut all) == Some(true));
+        let restored =
+            (0..batch.num_rows()).all(|row| restore(&batch, row, &mut all) == Some(true));
         if !restored {
             let reason = "it is no count of these pictures".to_owned();
             return Err(ExportError::parquet(path)(ParquetError::General(reason)));

@@ -53,7 +53,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<String>, ExportError> {
     }
     tasks.sort();
     // A task's number is its place.
-    tasks = (0..).zip(tasks).take_while(|(place, (number, _))| place == number).map(|(_, task)| task).collect();
+    tasks = (0..)
+        .zip(tasks)
+        .take_while(|(place, (number, _))| place == number)
+        .map(|(_, task)| task)
+        .collect();
     Ok(tasks.into_iter().map(|(_, task)| task).collect())
 }
 

@@ -108,16 +108,16 @@ pub(super) fn recipe(text: &str, problems: &mut Problems) -> Option<Recipe> {
 }
 
 /// What a plain table can't hold: the feature, what is wrong and what to do.
-pub(super) fn no_table(recipe: &Recipe) -> Vec<(&Feature, String, &'static str)> {
-    let is_video = |feature: &Feature| matches!(&feature.content, Content::Picture(picture) if picture.store == Store::Video);
-    let wrong = |feature| {
-        let Feature { name, .. } = feature;
-        if is_video(feature) {
+pub(super) fn no_table<'r>(recipe: &'r Recipe) -> Vec<(&'r Feature, String, &'static str)> {
+    let wrong = |feature: &'r Feature| {
+        let is_video = matches!(&feature.content, Content::Picture(p) if p.store == Store::Video);
+        if is_video {
             let hint = "write `as: image`, or `format: lerobot`";
             return Some((feature, "a plain table has no videos".to_owned(), hint));
         }
-        let is_taken = RESERVED_IN_TABLE.contains(&name.as_str());
-        is_taken.then(|| (feature, own_column(name), "give it another name, or write `format: lerobot`"))
+        let hint = "give it another name, or write `format: lerobot`";
+        let is_taken = RESERVED_IN_TABLE.contains(&feature.name.as_str());
+        is_taken.then(|| (feature, own_column(&feature.name), hint))
     };
     recipe.features.iter().filter_map(wrong).collect()
 }
