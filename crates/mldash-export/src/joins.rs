@@ -13,7 +13,7 @@ use crate::grid::Lack;
 use crate::recipe::{
     Content, Elements, Feature, Method, Missing, Numbers, Recipe, Source, WindowValue,
 };
-use crate::values::{by_name, push_numbers};
+use crate::values::{by_name, length, push_numbers};
 
 /// The column that names a picture's file, and the end of its name within other messages.
 const FILE_COLUMN: &str = "path";
@@ -32,6 +32,8 @@ struct FeatureColumns {
     sources: Vec<SourceColumn>,
     tracks: Vec<TrackColumns>,
     is_picture: bool,
+    /// Each source is a quaternion.
+    is_rotation: bool,
 }
 
 struct SourceColumn {
@@ -125,6 +127,14 @@ impl Joins {
                 let content = Read::File(file.clone());
                 return Ok(Some(columns.reading(content, fields, is_held)));
             }
+            if columns.is_rotation && length(value) != Some(4) {
+                return Err(format!(
+                    "{}: {} is no quaternion [x, y, z, w], as `method: slerp` needs; give other values a feature of \
+                     their own",
+                    source.source,
+                    crate::values::describe(value)
+                ));
+            }
             push_numbers(value, source.elements, &mut numbers)
                 .map_err(|reason| format!("{}: {reason}", source.source))?;
         }
@@ -196,7 +206,8 @@ impl Joining<'_> {
             }
         };
         let sources = sources.iter().map(named).collect();
-        Ok(FeatureColumns { sources, tracks: track_columns, is_picture })
+        let is_rotation = feature.method == Method::Slerp;
+        Ok(FeatureColumns { sources, tracks: track_columns, is_picture, is_rotation })
     }
 
     /// Joins one track for one feature, with all columns that it needs.

@@ -54,6 +54,15 @@ fn scalar(value: &Value) -> Result<f64, String> {
     }
 }
 
+/// How many elements a list has; `None` for what is no list.
+pub(crate) fn length(value: &Value) -> Option<usize> {
+    match value {
+        Value::Array(array) => Some(array.len()),
+        Value::List(items) => Some(items.len()),
+        _ => None,
+    }
+}
+
 /// A value for a message.
 pub(crate) fn describe(value: &Value) -> String {
     const SHOWN_CHARS: usize = 40;

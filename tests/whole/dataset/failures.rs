@@ -332,6 +332,23 @@ fn an_experiment_that_is_being_recorded_is_left_out_and_told() {
 }
 
 #[test]
+fn slerp_of_what_is_no_quaternion_is_an_error() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = record(root.path(), RUN);
+    for tick in 0..3 {
+        let row = fields! { "position": [0.5, 0.0, 0.0], "orientation": [0.0, 0.0, 0.0, 1.0] };
+        exp.tracks("odom").append(row, START + f64::from(tick) / 10.0).unwrap();
+    }
+    exp.close().unwrap();
+    let recipe = "{fps: 10, task: t, features: {pose: {from: ['odom:position', 'odom:orientation'], method: slerp}}}";
+    let target = root.path().join("set");
+    let error = try_export(root.path(), &[RUN], recipe, &target).unwrap_err().to_string();
+    assert!(error.contains("odom:position: a list of 3 is no quaternion [x, y, z, w]"), "{error}");
+    let recipe = recipe.replace("['odom:position', 'odom:orientation']", "'odom:orientation'");
+    assert_eq!(try_export(root.path(), &[RUN], &recipe, &target).unwrap().frames, 3);
+}
+
+#[test]
 fn a_feature_of_empty_lists_is_an_error_that_says_so() {
     let root = tempfile::tempdir().unwrap();
     let exp = record(root.path(), RUN);
