@@ -20,8 +20,18 @@ const FILE_COLUMN: &str = "path";
 /// The column with the joints' names, beside that of their values.
 const JOINT_NAMES: &str = "name";
 
+/// What becomes of rows that lack a column of a feature: of a track that several topics lead into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PartialRows {
+    /// They are joined like others, which is quick. [`Joins::meets_partial_row`] tells of them.
+    Join,
+    /// They have no value, so that the last row with one counts. Every row is parsed for that.
+    LeaveOut,
+}
+
 /// What to join of a recording, and how to read it.
 pub(crate) struct Joins {
+    partial: PartialRows,
     align: Align,
     features: Vec<FeatureColumns>,
     policies: Vec<Missing>,
@@ -34,6 +44,8 @@ struct FeatureColumns {
     is_picture: bool,
     /// Each source is a quaternion.
     is_rotation: bool,
+    /// A step's rows are taken together, whichever columns each has.
+    is_window: bool,
 }
 
 struct SourceColumn {
@@ -41,6 +53,7 @@ struct SourceColumn {
     /// The last value, however old.
     held: Option<String>,
     elements: Option<Elements>,
+    stamp: String,
     /// How a message calls it.
     source: String,
 }
@@ -76,10 +89,12 @@ impl Joins {
         recipe: &Recipe,
         name: &str,
         experiment: &Experiment,
+        partial: PartialRows,
     ) -> Result<Self, ExportError> {
         let tracks = experiment.list().map_err(ExportError::track(name))?;
         let topics: Vec<String> = tracks.iter().map(|track| track.topic.clone()).collect();
         let mut joining = Joining {
+            partial,
             align: Align::at_rate(f64::from(recipe.fps)),
             experiment,
             name,
@@ -89,7 +104,7 @@ impl Joins {
         let features = recipe.features.iter().map(|feature| joining.feature(feature));
         let features = features.collect::<Result<_, _>>()?;
         let policies = recipe.features.iter().map(|feature| feature.missing).collect();
-        Ok(Self { align: joining.align, features, policies })
+        Ok(Self { partial, align: joining.align, features, policies })
     }
 
     pub(crate) fn policies(&self) -> Vec<Missing> {
@@ -109,6 +124,16 @@ impl Joins {
             lacks.then(|| Lack { feature, before: before.reduce(f64::min) })
         };
         self.features.iter().enumerate().filter_map(lack).collect()
+    }
+
+    /// Returns true if a feature lacks a value because the row that was joined has none, not because there is no row.
+    pub(crate) fn meets_partial_row(&self, fields: &Fields) -> bool {
+        let is_partial = |source: &SourceColumn| {
+            value(fields, &source.value).is_none() && number(fields, &source.stamp).is_some()
+        };
+        let mut features = self.features.iter().filter(|feature| !feature.is_window);
+        self.partial == PartialRows::Join
+            && features.any(|feature| feature.sources.iter().any(is_partial))
     }
 
     /// What a feature has in a joined row; the last value if it lacks one. The error says what is wrong with a value.
@@ -169,6 +194,7 @@ fn number(fields: &Fields, name: &str) -> Option<f64> {
 
 /// Collects joins.
 struct Joining<'a> {
+    partial: PartialRows,
     align: Align,
     experiment: &'a Experiment,
     name: &'a str,
@@ -202,12 +228,15 @@ impl Joining<'_> {
                 value: joined(feature, &source.track, column),
                 held: holds.then(|| held(feature, &source.track, column)),
                 elements: source.elements,
+                stamp: joined(feature, &source.track, TIMESTAMP_COLUMN),
                 source: source.to_string(),
             }
         };
         let sources = sources.iter().map(named).collect();
         let is_rotation = feature.method == Method::Slerp;
-        Ok(FeatureColumns { sources, tracks: track_columns, is_picture, is_rotation })
+        let is_window = matches!(feature.method, Method::Window(_));
+        let tracks = track_columns;
+        Ok(FeatureColumns { sources, tracks, is_picture, is_rotation, is_window })
     }
 
     /// Joins one track for one feature, with all columns that it needs.
@@ -258,7 +287,7 @@ impl Joining<'_> {
         }
         let before = format!("{}/{track}/before", feature.name);
         let last = Join::track(track).columns([TIMESTAMP_COLUMN]).rename(TIMESTAMP_COLUMN, &before);
-        self.add(last);
+        self.add(self.whole_rows(last, feature, track, &wanted, joints));
         Ok(TrackColumns { stamp, age, held_stamp, before })
     }
 
@@ -274,12 +303,33 @@ impl Joining<'_> {
         let columns: Vec<&str> =
             columns.iter().map(String::as_str).chain([TIMESTAMP_COLUMN]).collect();
         let mut join = Join::track(track).columns(columns.iter().copied());
-        for column in columns {
-            join = join.rename(column, name(feature, track, column));
+        for column in &columns {
+            join = join.rename(*column, name(feature, track, column));
         }
-        match joints {
-            Some(joints) => in_order(join, feature, track, joints),
-            None => join,
+        self.whole_rows(join, feature, track, &columns, joints)
+    }
+
+    /// Leaves rows out that have no value for the feature, and puts joints in order.
+    fn whole_rows<C: AsRef<str>>(
+        &self,
+        join: Join,
+        feature: &Feature,
+        track: &str,
+        columns: &[C],
+        joints: Option<&[String]>,
+    ) -> Join {
+        let is_window = matches!(feature.method, Method::Window(_));
+        match (joints, self.partial) {
+            (Some(joints), _) => in_order(join, feature, track, joints),
+            (None, PartialRows::LeaveOut) if !is_window => {
+                let columns = columns.iter().map(AsRef::as_ref);
+                let columns = columns.filter(|column| *column != TIMESTAMP_COLUMN);
+                let columns: Vec<Column> = columns.map(Column::from).collect();
+                join.each_row(move |fields| {
+                    columns.iter().all(|column| value(fields, column).is_some())
+                })
+            }
+            (None, _) => join,
         }
     }
 

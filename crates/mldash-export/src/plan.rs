@@ -7,7 +7,7 @@ use crate::account::{ExperimentAccount, MissingValues};
 use crate::error::ExportError;
 use crate::frames::{Progress, Source, read};
 use crate::grid::{Plan, Planner};
-use crate::joins::{Joins, Read};
+use crate::joins::{Joins, PartialRows, Read};
 use crate::layout::{Found, Layout};
 use crate::picture;
 use crate::pictures::{PictureFiles, Wanted};
@@ -37,6 +37,14 @@ pub(crate) struct Planned {
     pub(crate) start_secs: f64,
 }
 
+/// How a walk over a recording's ticks ended.
+enum Walk {
+    /// After the last.
+    Whole,
+    /// At a row without a value, which must be left out.
+    MetPartialRow,
+}
+
 impl Planned {
     pub(crate) fn new(
         recipe: &Recipe,
@@ -64,18 +72,24 @@ impl Planned {
         if planned.task.is_none() && recipe.format == Format::LeRobot {
             return Err(ExportError::NoTask { experiment: name.clone() });
         }
-        let joins = Joins::new(recipe, name, experiment)?;
-        match planned.walk(recipe, recording, &joins, progress) {
-            // A track without rows gives no episode, which is told as that of any other.
-            Err(ExportError::Track {
-                source: TrackError::Align(AlignError::NoRows { topic }),
-                ..
-            }) => {
-                planned.account.late_track = Some(topic);
+        for partial in [PartialRows::Join, PartialRows::LeaveOut] {
+            let joins = Joins::new(recipe, name, experiment, partial)?;
+            planned.layout = None;
+            match planned.walk(recipe, recording, &joins, progress) {
+                // A track without rows gives no episode, which is told as that of any other.
+                Err(ExportError::Track {
+                    source: TrackError::Align(AlignError::NoRows { topic }),
+                    ..
+                }) => {
+                    planned.account.late_track = Some(topic);
+                }
+                Ok(Walk::MetPartialRow) => continue,
+                Ok(Walk::Whole) => {}
+                Err(error) => return Err(error),
             }
-            walked => walked?,
+            planned.joins = Some(joins);
+            break;
         }
-        planned.joins = Some(joins);
         Ok(planned)
     }
 
@@ -84,14 +98,14 @@ impl Planned {
         self.start_secs + tick as f64 / f64::from(recipe.fps)
     }
 
-    /// Goes through all ticks.
+    /// Goes through all ticks, or up to the first where other rows must be joined.
     fn walk(
         &mut self,
         recipe: &Recipe,
         recording: &Recording,
         joins: &Joins,
         progress: &Progress,
-    ) -> Result<(), ExportError> {
+    ) -> Result<Walk, ExportError> {
         let Recording { name, experiment } = recording;
         let aligned = joins.open(name, experiment)?;
         let mut planner = Planner::new(joins.policies());
@@ -105,7 +119,11 @@ impl Planned {
                 self.start_secs = secs;
                 self.note_start(recipe, recording, secs)?;
             }
-            let first = planner.tick(secs, &joins.lacks(&row.fields));
+            let lacks = joins.lacks(&row.fields);
+            if !lacks.is_empty() && joins.meets_partial_row(&row.fields) {
+                return Ok(Walk::MetPartialRow);
+            }
+            let first = planner.tick(secs, &lacks);
             let is_first = first.map_err(|fatal| ExportError::Missing {
                 experiment: name.clone(),
                 feature: feature_name(recipe, fatal.lack.feature),
@@ -129,7 +147,7 @@ impl Planned {
                 ticks: hole.ticks,
             })
             .collect();
-        Ok(())
+        Ok(Walk::Whole)
     }
 
     /// Notes which track began last, and how long after the first.

@@ -332,6 +332,32 @@ fn an_experiment_that_is_being_recorded_is_left_out_and_told() {
 }
 
 #[test]
+fn rows_without_a_column_do_not_hide_the_last_value() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = record(root.path(), RUN);
+    for tick in 0..10 {
+        let (secs, n) = (START + f64::from(tick) / 10.0, f64::from(tick));
+        let row = if tick % 2 == 0 { fields! { "x": n } } else { fields! { "y": n } };
+        exp.tracks("odom").append(row, secs).unwrap();
+    }
+    exp.close().unwrap();
+    for (method, missing, all) in [
+        ("floor", "error", [0.0, 0.0, 2.0, 2.0, 4.0, 4.0, 6.0, 6.0, 8.0]),
+        ("floor", "hold", [0.0, 0.0, 2.0, 2.0, 4.0, 4.0, 6.0, 6.0, 8.0]),
+        ("linear", "error", [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]),
+    ] {
+        let recipe = format!(
+            "{{fps: 10, task: t, features: {{x: {{from: 'odom:x', method: {method}, missing: {missing}}}}}}}"
+        );
+        let target = root.path().join(format!("{method}-{missing}"));
+        try_export(root.path(), &[RUN], &recipe, &target).unwrap();
+        let found = singles(&target, "x");
+        let near = found.iter().zip(all).all(|(found, x)| (found - x).abs() < 1e-4);
+        assert!(near && found.len() >= all.len(), "{method}, {missing}: {found:?}");
+    }
+}
+
+#[test]
 fn slerp_of_what_is_no_quaternion_is_an_error() {
     let root = tempfile::tempdir().unwrap();
     let exp = record(root.path(), RUN);
