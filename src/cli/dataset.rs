@@ -108,7 +108,9 @@ pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
     let old = account.experiments.len().saturating_sub(recordings.len());
     let new = || account.experiments.iter().skip(old);
     output::write_report(&account, args.json, stdout(), |out| {
-        new().flat_map(ExperimentAccount::lines).try_for_each(|line| writeln!(out, "{line}"))?;
+        new()
+            .flat_map(|one| one.lines(account.fps))
+            .try_for_each(|line| writeln!(out, "{line}"))?;
         writeln!(out, "{}: {}", output.display(), sum(&account))
     })?;
     let is_missing = new().any(ExperimentAccount::gives_nothing);

@@ -70,6 +70,9 @@ pub struct FeatureAccount {
     pub max_age_secs: f64,
     /// The tick of that, in seconds.
     pub max_age_at_secs: f64,
+    /// Frames computed between two rows that are further apart than its track's rows are, without a `tolerance`.
+    #[serde(default)]
+    pub bridged: u64,
     /// Values that are NaN or infinite; they are stored, and left out of the statistics.
     pub non_finite: u64,
 }
@@ -112,14 +115,17 @@ impl Account {
 /// Of a list of holes, so many are written out.
 const SHOWN_HOLES: usize = 5;
 
+/// Times are rounded, so that an age of one step can be a little longer.
+const LONGER: f64 = 1.001;
+
 impl ExperimentAccount {
     /// Returns true if it has no episode although nobody asked for that.
     pub fn gives_nothing(&self) -> bool {
         self.episodes.is_empty() && (self.left_out.is_none() || self.is_being_recorded)
     }
 
-    /// What is to be told of this experiment, line by line.
-    pub fn lines(&self) -> Vec<String> {
+    /// What is to be told of this experiment in a dataset of so many ticks a second, line by line.
+    pub fn lines(&self, fps: u32) -> Vec<String> {
         let name = &self.experiment;
         if let Some(reason) = &self.left_out {
             return vec![format!("{name}: left out: {reason}")];
@@ -150,7 +156,7 @@ impl ExperimentAccount {
             let ShortEpisode { start_secs, frames } = short;
             lines.push(format!("  too short, left out: {frames} frames from {start_secs:.6}"));
         }
-        lines.extend(self.age_lines());
+        lines.extend(self.age_lines(1.0 / f64::from(fps)));
         lines
     }
 
@@ -182,7 +188,7 @@ impl ExperimentAccount {
     }
 
     /// What was shown again and how old it got, over all episodes.
-    fn age_lines(&self) -> Vec<String> {
+    fn age_lines(&self, step_secs: f64) -> Vec<String> {
         let features = self.episodes.first().map(|episode| episode.features.as_slice());
         let mut lines = Vec::new();
         for (place, feature) in features.unwrap_or_default().iter().enumerate() {
@@ -195,6 +201,15 @@ impl ExperimentAccount {
                 lines.push(format!(
                     "  `{name}`: {repeated} frames show the row before again; at most {age:.3} s from its tick, at \
                      {at:.6}"
+                ));
+            } else if age > step_secs * LONGER {
+                lines.push(format!("  `{name}`: at most {age:.3} s from its tick, at {at:.6}"));
+            }
+            let bridged: u64 = all().map(|feature| feature.bridged).sum();
+            if bridged > 0 {
+                lines.push(format!(
+                    "  `{name}`: {bridged} frames lie in gaps and were computed across them; with a `tolerance` they \
+                     count as missing"
                 ));
             }
             let non_finite: u64 = all().map(|feature| feature.non_finite).sum();

@@ -221,7 +221,9 @@ fn why_empty(planned: &Planned) -> String {
             "{name}: feature `{}` lacks a value at {} of {} ticks from {:.3} on",
             worst.feature, worst.ticks, account.ticks, worst.first_secs
         ),
-        (None, Some(track)) => format!("{name}: track `{track}` has no row with what the recipe takes of it"),
+        (None, Some(track)) => {
+            format!("{name}: track `{track}` has no row with what the recipe takes of it")
+        }
         (None, None) => format!("{name}: it has no ticks"),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use mldash_track::{
     Aggregate, Align, AlignMethod, Aligned, Column, Experiment, Fields, Join, TIMESTAMP_COLUMN,
-    Value,
+    TrackInfo, Value,
 };
 
 use crate::error::ExportError;
@@ -19,6 +19,9 @@ use crate::values::{by_name, length, push_numbers};
 const FILE_COLUMN: &str = "path";
 /// The column with the joints' names, beside that of their values.
 const JOINT_NAMES: &str = "name";
+
+/// So many times the usual distance between a track's rows make a gap.
+const GAP_PERIODS: f64 = 5.0;
 
 /// What becomes of rows that lack a column of a feature: of a track that several topics lead into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,8 @@ struct TrackColumns {
     stamp: String,
     age: String,
     held_stamp: Option<String>,
+    /// A row further away than this, in seconds, is behind a gap; infinite if the recipe says how far rows may be.
+    gap_secs: f64,
     /// The stamp of the last row before a tick.
     before: String,
 }
@@ -74,6 +79,8 @@ pub(crate) struct Reading {
     pub(crate) stamps: Vec<f64>,
     /// For each track, how far away that is.
     pub(crate) ages: Vec<f64>,
+    /// It was computed across a gap in the rows.
+    pub(crate) is_bridged: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +106,7 @@ impl Joins {
             experiment,
             name,
             topics,
+            periods: tracks.iter().filter_map(|t| Some((t.topic.clone(), period(t)?))).collect(),
             columns: HashMap::new(),
         };
         let features = recipe.features.iter().map(|feature| joining.feature(feature));
@@ -176,9 +184,15 @@ impl FeatureColumns {
         let stamps: Vec<f64> = self.tracks.iter().map(stamp).collect();
         let age = |(track, _): (&TrackColumns, &f64)| number(fields, &track.age);
         let ages = self.tracks.iter().zip(&stamps).map(|pair| age(pair).unwrap_or(f64::NAN));
-        let ages = ages.collect();
-        Reading { content, stamps, ages }
+        let ages: Vec<f64> = ages.collect();
+        let is_bridged = ages.iter().zip(&self.tracks).any(|(age, track)| *age > track.gap_secs);
+        Reading { content, stamps, ages, is_bridged }
     }
+}
+
+fn period(track: &TrackInfo) -> Option<f64> {
+    let steps = track.total_entries.checked_sub(1).filter(|steps| *steps > 0)?;
+    Some((track.last_timestamp? - track.first_timestamp?) / steps as f64)
 }
 
 fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f Value> {
@@ -199,6 +213,8 @@ struct Joining<'a> {
     experiment: &'a Experiment,
     name: &'a str,
     topics: Vec<String>,
+    /// How far apart a track's rows are, on average, in seconds.
+    periods: HashMap<String, f64>,
     /// The columns of tracks that were looked at.
     columns: HashMap<String, Vec<String>>,
 }
@@ -288,7 +304,11 @@ impl Joining<'_> {
         let before = format!("{}/{track}/before", feature.name);
         let last = Join::track(track).columns([TIMESTAMP_COLUMN]).rename(TIMESTAMP_COLUMN, &before);
         self.add(self.whole_rows(last, feature, track, &wanted, joints));
-        Ok(TrackColumns { stamp, age, held_stamp, before })
+        let is_between = matches!(feature.method, Method::Linear | Method::Slerp);
+        let period =
+            self.periods.get(track).filter(|_| is_between && feature.tolerance_secs.is_infinite());
+        let gap_secs = period.map_or(f64::INFINITY, |period| period * GAP_PERIODS);
+        Ok(TrackColumns { stamp, age, held_stamp, gap_secs, before })
     }
 
     /// A join of these columns under names of their own.

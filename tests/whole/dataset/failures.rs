@@ -232,7 +232,9 @@ fn a_camera_that_starts_late_begins_the_episode_and_the_account_says_how_late() 
     assert!((x[0] - 20.3).abs() < 1e-4 && (x[1] - 21.3).abs() < 1e-4, "{x:?}");
     assert_eq!(singles(&target, "timestamp")[..2], [0.0, 0.1]);
     assert!(
-        run.lines().iter().any(|line| line.contains("2.030 s after its first row, when `camera`"))
+        run.lines(10)
+            .iter()
+            .any(|line| line.contains("2.030 s after its first row, when `camera`"))
     );
 }
 
@@ -276,7 +278,7 @@ fn an_episode_without_frames_is_told_and_the_others_are_written() {
     let names = ["alice/lab/a", "alice/lab/b", "alice/lab/c"];
     let account = try_export(root.path(), &names, recipe, &root.path().join("set")).unwrap();
     assert_eq!((account.episodes, account.is_incomplete()), (2, true));
-    let b = account.experiments[1].lines().join("\n");
+    let b = account.experiments[1].lines(10).join("\n");
     assert!(b.contains("alice/lab/b: 0 episodes, 0 frames of 5 ticks"), "{b}");
     assert!(b.contains("`x` lacks a value at 5 ticks, before the first whole one"), "{b}");
     let error =
@@ -304,7 +306,7 @@ fn a_discarded_experiment_is_left_out_and_told() {
     let account = try_export(root.path(), &names, recipe, &root.path().join("set")).unwrap();
     assert_eq!((account.episodes, account.is_incomplete()), (1, false));
     assert_eq!(
-        account.experiments[0].lines(),
+        account.experiments[0].lines(10),
         ["alice/lab/a: left out: it is marked as discarded"]
     );
 }
@@ -325,7 +327,7 @@ fn an_experiment_that_is_being_recorded_is_left_out_and_told() {
     let account = try_export(root.path(), &names, recipe, &root.path().join("set")).unwrap();
     assert_eq!((account.episodes, account.is_incomplete()), (1, true));
     let told = "alice/lab/a: left out: it is being recorded; export it once that has ended";
-    assert_eq!(account.experiments[0].lines(), [told]);
+    assert_eq!(account.experiments[0].lines(10), [told]);
     first.close().unwrap();
     let account = try_export(root.path(), &names, recipe, &root.path().join("both")).unwrap();
     assert_eq!((account.episodes, account.is_incomplete()), (2, false));
@@ -337,7 +339,11 @@ fn rows_without_a_column_do_not_hide_the_last_value() {
     let exp = record(root.path(), RUN);
     for tick in 0..10 {
         let (secs, n) = (START + f64::from(tick) / 10.0, f64::from(tick));
-        let row = if tick % 2 == 0 { fields! { "x": n } } else { fields! { "y": n } };
+        let row = if tick % 2 == 0 {
+            fields! { "x": n }
+        } else {
+            fields! { "y": n }
+        };
         exp.tracks("odom").append(row, secs).unwrap();
     }
     exp.close().unwrap();
@@ -355,6 +361,24 @@ fn rows_without_a_column_do_not_hide_the_last_value() {
         let near = found.iter().zip(all).all(|(found, x)| (found - x).abs() < 1e-4);
         assert!(near && found.len() >= all.len(), "{method}, {missing}: {found:?}");
     }
+}
+
+#[test]
+fn a_gap_that_is_bridged_without_a_tolerance_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = record(root.path(), RUN);
+    record_x(&exp, (0..30).chain(50..80));
+    exp.close().unwrap();
+    let recipe = "{fps: 10, task: t, features: {x: {from: 'odom:x', method: linear}}}";
+    let account = try_export(root.path(), &[RUN], recipe, &root.path().join("set")).unwrap();
+    let run = &account.experiments[0];
+    let told = run.lines(10).join("\n");
+    // A tick just beside a row is farthest from the other.
+    assert!(told.contains("`x`: at most 2.000 s from its tick, at 160000000"), "{told}");
+    assert!(told.contains("`x`: 20 frames lie in gaps and were computed across them"), "{told}");
+    let strict = recipe.replace("linear", "linear, missing: drop, tolerance: 0.5");
+    let account = try_export(root.path(), &[RUN], &strict, &root.path().join("strict")).unwrap();
+    assert_eq!((account.episodes, account.experiments[0].episodes[0].features[0].bridged), (2, 0));
 }
 
 #[test]

@@ -130,6 +130,7 @@ impl<'a> EpisodeWriter<'a> {
         if let Read::Numbers(numbers) = &reading.content {
             account.non_finite += numbers.iter().filter(|n| !n.is_finite()).count() as u64;
         }
+        account.bridged += u64::from(reading.is_bridged);
         let method = self.shared.recipe.features.get(place).map(|feature| feature.method);
         // Between the same two rows, values still change.
         let shows_row = matches!(method, Some(Method::Floor | Method::Nearest));
