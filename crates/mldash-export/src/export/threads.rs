@@ -2,6 +2,8 @@
 //! in order.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -14,7 +16,7 @@ use crate::plan::{Planned, Recording};
 /// How many recordings each thread may be ahead of the first that is not put together yet.
 const AHEAD: usize = 4;
 
-/// Calls `work` with each item, on several threads; the results are in the order of the items.
+/// Calls `work` with each item, on several threads, up to the first error; the results are in the order of the items.
 pub(super) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
@@ -22,10 +24,15 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
 ) -> Result<Vec<R>, ExportError> {
     let next = Mutex::new(items.iter().enumerate());
     let done = Mutex::new(BTreeMap::new());
+    let has_failed = AtomicBool::new(false);
     thread::scope(|scope| {
         let one = || loop {
+            if has_failed.load(Ordering::Relaxed) {
+                return;
+            }
             let Some((place, item)) = next.lock().next() else { return };
-            let result = work(item);
+            let result = caught("while it looked at a recording", || work(item));
+            has_failed.fetch_or(result.is_err(), Ordering::Relaxed);
             done.lock().insert(place, result);
         };
         for _ in 0..threads.min(items.len()) {
@@ -33,6 +40,16 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
         }
     });
     done.into_inner().into_values().collect()
+}
+
+/// A panic as an error: threads that wait for one another would wait for ever.
+fn caught<R>(
+    when: &str,
+    work: impl FnOnce() -> Result<R, ExportError>,
+) -> Result<R, ExportError> {
+    // What it was about to change is thrown away with the export.
+    let done = catch_unwind(AssertUnwindSafe(work));
+    done.unwrap_or_else(|_| Err(ExportError::Thread(when.to_owned())))
 }
 
 /// Which recordings may be begun, and which are put together.
@@ -67,7 +84,9 @@ pub(super) fn write_all(
             turns.next += 1;
             turns.next - 1
         };
-        let parts = write_one(recordings, planned, jobs, place, shared);
+        let parts = caught("while it wrote episodes", || {
+            write_one(recordings, planned, jobs, place, shared)
+        });
         if sender.send((place, parts)).is_err() {
             return;
         }
@@ -85,10 +104,12 @@ pub(super) fn write_all(
             scope.spawn(move || work(sender));
         }
         drop(sender);
-        let done = put_together(&receiver, recordings.len(), |place, parts| {
-            let added = parts.into_iter().try_for_each(|part| add(place, part));
-            finish(false);
-            added
+        let done = caught("while it put episodes together", || {
+            put_together(&receiver, recordings.len(), |place, parts| {
+                let added = parts.into_iter().try_for_each(|part| add(place, part));
+                finish(false);
+                added
+            })
         });
         if done.is_err() {
             // The others end at their next batch.
@@ -143,4 +164,31 @@ pub(super) fn write_one(
         Ok(())
     })?;
     Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_in_order_and_nothing_is_begun_after_an_error() {
+        let items: Vec<u64> = (0..100).collect();
+        assert_eq!(in_parallel(&items, 4, |item| Ok(item * 2)).unwrap()[99], 198);
+        let begun = Mutex::new(0);
+        let failed = in_parallel(&items, 1, |item| {
+            *begun.lock() += 1;
+            if *item == 3 { Err(ExportError::Stopped) } else { Ok(()) }
+        });
+        assert!(matches!(failed, Err(ExportError::Stopped)));
+        assert_eq!(*begun.lock(), 4);
+    }
+
+    #[test]
+    fn a_panic_of_one_thread_is_an_error_of_the_export() {
+        let failed = in_parallel(&[1, 2, 3], 2, |item| {
+            assert_ne!(*item, 2, "as planned");
+            Ok(())
+        });
+        assert!(matches!(failed, Err(ExportError::Thread(_))));
+    }
 }
