@@ -118,6 +118,9 @@ const SHOWN_HOLES: usize = 5;
 /// Times are rounded, so that an age of one step can be a little longer.
 const LONGER: f64 = 1.001;
 
+/// Of so many episodes, more than one in so many that is shorter than a second is told.
+const MANY_EPISODES: usize = 10;
+
 impl ExperimentAccount {
     /// Returns true if it has no episode although nobody asked for that.
     pub fn gives_nothing(&self) -> bool {
@@ -151,6 +154,14 @@ impl ExperimentAccount {
         lines.extend(self.missing_lines());
         if self.after_end > 0 {
             lines.push(format!("  {} whole ticks after the end are left out", self.after_end));
+        }
+        let of_all = self.episodes.len();
+        let short = self.episodes.iter().filter(|episode| episode.frames < u64::from(fps)).count();
+        if of_all >= MANY_EPISODES && short > of_all / MANY_EPISODES {
+            lines.push(format!(
+                "  {short} of {of_all} episodes are shorter than a second: a `tolerance` below the time between two rows \
+                 of a track makes holes of them; `min_frames` leaves short episodes out"
+            ));
         }
         for short in &self.short {
             let ShortEpisode { start_secs, frames } = short;
@@ -231,5 +242,22 @@ impl Cost {
             Self::Ended => "where the episode ends",
             Self::After => "after the last whole one",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_short_episodes_are_told_and_a_few_are_not() {
+        let lines = |short: usize| {
+            let frames = (0..20).map(|i| if i < short { 29 } else { 30 });
+            let episode = |frames| EpisodeAccount { frames, ..Default::default() };
+            let episodes = frames.map(episode).collect();
+            ExperimentAccount { episodes, ..Default::default() }.lines(30).join("\n")
+        };
+        assert!(!lines(2).contains("shorter than a second"));
+        assert!(lines(3).contains("3 of 20 episodes are shorter than a second"), "{}", lines(3));
     }
 }

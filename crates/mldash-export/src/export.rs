@@ -103,19 +103,25 @@ pub fn export(
         Format::Parquet => None,
     };
     let mut episodes: Vec<Vec<EpisodeAccount>> = jobs.iter().map(|_| Vec::new()).collect();
-    write_all(recordings, &planned, &jobs, workers, &shared, |recording, part| {
-        if let Some(accounts) = episodes.get_mut(recording) {
-            accounts.push(EpisodeAccount {
-                episode_index: part.episode.episode_index,
-                frames: part.episode.segment.frames,
-                start_secs: part.start_secs,
-                features: part.features.clone(),
-            });
+    write_all(recordings, &planned, &jobs, workers, &shared, |recording, written| {
+        for part in written.parts {
+            if let Some(accounts) = episodes.get_mut(recording) {
+                accounts.push(EpisodeAccount {
+                    episode_index: part.episode.episode_index,
+                    frames: part.episode.segment.frames,
+                    start_secs: part.start_secs,
+                    features: part.features.clone(),
+                });
+            }
+            match &mut output {
+                Some(writer) => writer.add(part)?,
+                None => table::add(root, &part)?,
+            }
         }
-        match &mut output {
-            Some(writer) => writer.add(part),
-            None => table::add(root, &part),
+        if let Some(writer) = &mut output {
+            writer.add_pixels(written.pixels);
         }
+        Ok(())
     })?;
     let mut account = existing.account;
     account.exporter = concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")).to_owned();

@@ -15,7 +15,7 @@ use crate::joins::{Joins, Reading};
 use crate::layout::Layout;
 use crate::pictures::PictureFiles;
 use crate::recipe::Recipe;
-use crate::stats::{PixelCounts, Stats};
+use crate::stats::{PixelCounts, Stats, add_counts};
 use writer::EpisodeWriter;
 
 /// What all episodes of an export share.
@@ -70,11 +70,18 @@ pub(crate) struct Part {
     /// Of each number column, by name.
     pub(crate) numbers: Vec<(String, Stats)>,
     /// Of each picture column, by name.
-    pub(crate) pixels: Vec<(String, PixelCounts)>,
+    pub(crate) pixels: Vec<(String, Stats)>,
     /// By feature.
     pub(crate) videos: Vec<(String, PathBuf)>,
     pub(crate) start_secs: f64,
     pub(crate) features: Vec<FeatureAccount>,
+}
+
+/// All episodes of a recording. Counts of pixels are large, so that they are kept once a recording, not once an episode.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) pixels: Vec<(String, PixelCounts)>,
 }
 
 impl Progress {
@@ -102,18 +109,18 @@ impl Progress {
     }
 }
 
-/// Writes a recording's episodes, which follow each other, and hands each to `done`.
+/// Writes a recording's episodes, which follow each other.
 pub(crate) fn write_episodes(
     source: &Source<'_>,
     episodes: &[Episode],
     shared: &Shared<'_>,
-    mut done: impl FnMut(Part) -> Result<(), ExportError>,
-) -> Result<(), ExportError> {
+) -> Result<Written, ExportError> {
     let has_pictures = shared.recipe.pictures().next().is_some();
     let files =
         has_pictures.then(|| PictureFiles::new(source.name, source.experiment)).transpose()?;
     let aligned = source.joins.open(source.name, source.experiment)?;
     let mut rows = (0_u64..).zip(aligned.rows());
+    let mut written = Written::default();
     for episode in episodes {
         let Segment { first, frames } = episode.segment;
         let mut writer = EpisodeWriter::new(source, files.as_ref(), episode, shared)?;
@@ -129,9 +136,11 @@ pub(crate) fn write_episodes(
                 break;
             }
         }
-        done(writer.finish()?)?;
+        let (part, pixels) = writer.finish()?;
+        written.parts.push(part);
+        add_counts(&mut written.pixels, pixels);
     }
-    Ok(())
+    Ok(written)
 }
 
 /// What a feature has in a joined row that is to be a frame.

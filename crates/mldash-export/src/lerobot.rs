@@ -22,7 +22,7 @@ use crate::frames::Part;
 use crate::layout::{FRAME_INDEX, Layout, TIMESTAMP};
 use crate::parquet_file::NumbersOf;
 use crate::recipe::{Dtype, Recipe};
-use crate::stats::{PixelCounts, of_numbers};
+use crate::stats::{PixelCounts, add_counts, of_numbers};
 use crate::video;
 use episodes::{EpisodeRow, EpisodesFile};
 pub(crate) use existing::{Existing, read_json};
@@ -118,8 +118,8 @@ impl<'a> LeRobotWriter<'a> {
         for (name, form) in statistics::features(self.layout) {
             stats.push(match form {
                 Form::Channels => {
-                    let counts = part.pixels.iter().find(|(pixels, _)| *pixels == name);
-                    counts.map(|(_, counts)| counts.stats()).unwrap_or_default()
+                    let pixels = part.pixels.iter().find(|(pixels, _)| *pixels == name);
+                    pixels.map(|(_, stats)| stats.clone()).unwrap_or_default()
                 }
                 Form::Whole | Form::Numbers => {
                     let of = |name: &str| part.numbers.iter().find(|(numbers, _)| *numbers == name);
@@ -132,12 +132,6 @@ impl<'a> LeRobotWriter<'a> {
                     .unwrap_or_default()
                 }
             });
-        }
-        for (name, counts) in part.pixels {
-            match self.pixels.iter_mut().find(|(pixels, _)| *pixels == name) {
-                Some((_, total)) => total.merge(&counts),
-                None => self.pixels.push((name, counts)),
-            }
         }
         let task = usize::try_from(part.episode.task_index).ok().and_then(|i| self.tasks.get(i));
         self.episodes.add(&EpisodeRow {
@@ -152,6 +146,11 @@ impl<'a> LeRobotWriter<'a> {
         self.totals.episodes += 1;
         self.totals.frames += frames;
         Ok(())
+    }
+
+    /// Counts the pixels of episodes that were added.
+    pub(crate) fn add_pixels(&mut self, pixels: Vec<(String, PixelCounts)>) {
+        add_counts(&mut self.pixels, pixels);
     }
 
     /// Writes what is told of the whole dataset.

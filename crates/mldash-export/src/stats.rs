@@ -5,17 +5,15 @@ mod numbers;
 mod pixels;
 mod quantile;
 
-use serde::Serialize;
-
 pub(crate) use numbers::{Batches, of_numbers};
-pub(crate) use pixels::PixelCounts;
+pub(crate) use pixels::{PixelCounts, add_counts};
 
 /// The quantiles, by the names that LeRobot gives them.
 pub(crate) const QUANTILES: [(&str, f64); 5] =
     [("q01", 0.01), ("q10", 0.1), ("q50", 0.5), ("q90", 0.9), ("q99", 0.99)];
 
 /// One number for each element of a feature, or for each channel of a picture.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Stats {
     pub(crate) min: Vec<f64>,
     pub(crate) max: Vec<f64>,

@@ -28,7 +28,7 @@ fn write_after(root: &Path, change: impl FnOnce()) -> Result<Vec<u64>, ExportErr
     let (parts, progress) = (parts.path(), &progress);
     let shared = Shared { recipe: &recipe, layout: &layout, parts, threads: 1, progress };
     let written = write_one(&recordings, &planned, &jobs, 0, &shared)?;
-    Ok(written.iter().map(|part| part.episode.segment.frames).collect())
+    Ok(written.parts.iter().map(|part| part.episode.segment.frames).collect())
 }
 
 #[test]

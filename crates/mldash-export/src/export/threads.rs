@@ -10,7 +10,7 @@ use std::thread;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::ExportError;
-use crate::frames::{Episode, Part, Shared, Source, write_episodes};
+use crate::frames::{Episode, Shared, Source, Written, write_episodes};
 use crate::plan::{Planned, Recording};
 
 /// How many recordings each thread may be ahead of the first that is not put together yet.
@@ -43,10 +43,7 @@ pub(super) fn in_parallel<T: Sync, R: Send>(
 }
 
 /// A panic as an error: threads that wait for one another would wait for ever.
-fn caught<R>(
-    when: &str,
-    work: impl FnOnce() -> Result<R, ExportError>,
-) -> Result<R, ExportError> {
+fn caught<R>(when: &str, work: impl FnOnce() -> Result<R, ExportError>) -> Result<R, ExportError> {
     // What it was about to change is thrown away with the export.
     let done = catch_unwind(AssertUnwindSafe(work));
     done.unwrap_or_else(|_| Err(ExportError::Thread(when.to_owned())))
@@ -66,13 +63,13 @@ pub(super) fn write_all(
     jobs: &[Vec<Episode>],
     workers: usize,
     shared: &Shared<'_>,
-    mut add: impl FnMut(usize, Part) -> Result<(), ExportError>,
+    mut add: impl FnMut(usize, Written) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let turns = Mutex::new(Turns { next: 0, put_together: 0, is_over: false });
     let turned = Condvar::new();
     let ahead = workers * AHEAD;
     let (sender, receiver) = sync_channel(workers);
-    let work = |sender: SyncSender<(usize, Result<Vec<Part>, ExportError>)>| loop {
+    let work = |sender: SyncSender<(usize, Result<Written, ExportError>)>| loop {
         let place = {
             let mut turns = turns.lock();
             while !turns.is_over && turns.next >= turns.put_together + ahead {
@@ -84,10 +81,10 @@ pub(super) fn write_all(
             turns.next += 1;
             turns.next - 1
         };
-        let parts = caught("while it wrote episodes", || {
+        let written = caught("while it wrote episodes", || {
             write_one(recordings, planned, jobs, place, shared)
         });
-        if sender.send((place, parts)).is_err() {
+        if sender.send((place, written)).is_err() {
             return;
         }
     };
@@ -105,8 +102,8 @@ pub(super) fn write_all(
         }
         drop(sender);
         let done = caught("while it put episodes together", || {
-            put_together(&receiver, recordings.len(), |place, parts| {
-                let added = parts.into_iter().try_for_each(|part| add(place, part));
+            put_together(&receiver, recordings.len(), |place, written| {
+                let added = add(place, written);
                 finish(false);
                 added
             })
@@ -123,21 +120,21 @@ pub(super) fn write_all(
 
 /// Takes the recordings as they come, and hands them on in order.
 fn put_together(
-    receiver: &Receiver<(usize, Result<Vec<Part>, ExportError>)>,
+    receiver: &Receiver<(usize, Result<Written, ExportError>)>,
     recordings: usize,
-    mut add: impl FnMut(usize, Vec<Part>) -> Result<(), ExportError>,
+    mut add: impl FnMut(usize, Written) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let mut waiting = BTreeMap::new();
     for next in 0..recordings {
-        let parts = loop {
-            if let Some(parts) = waiting.remove(&next) {
-                break parts;
+        let written = loop {
+            if let Some(written) = waiting.remove(&next) {
+                break written;
             }
             let ended = |_| ExportError::Thread("while it wrote episodes".to_owned());
-            let (place, parts) = receiver.recv().map_err(ended)?;
-            waiting.insert(place, parts?);
+            let (place, written) = receiver.recv().map_err(ended)?;
+            waiting.insert(place, written?);
         };
-        add(next, parts)?;
+        add(next, written)?;
     }
     Ok(())
 }
@@ -148,22 +145,19 @@ pub(super) fn write_one(
     jobs: &[Vec<Episode>],
     place: usize,
     shared: &Shared<'_>,
-) -> Result<Vec<Part>, ExportError> {
-    let mut parts = Vec::new();
+) -> Result<Written, ExportError> {
     let (Some(recording), Some(planned), Some(episodes)) =
         (recordings.get(place), planned.get(place), jobs.get(place))
     else {
-        return Ok(parts);
+        return Ok(Written::default());
     };
-    let (Some(joins), false) = (&planned.joins, episodes.is_empty()) else { return Ok(parts) };
+    let (Some(joins), false) = (&planned.joins, episodes.is_empty()) else {
+        return Ok(Written::default());
+    };
     let Recording { name, experiment } = recording;
     let (task, start_secs) = (planned.task.as_deref(), planned.start_secs);
     let source = Source { name, experiment, joins, task, start_secs };
-    write_episodes(&source, episodes, shared, |part| {
-        parts.push(part);
-        Ok(())
-    })?;
-    Ok(parts)
+    write_episodes(&source, episodes, shared)
 }
 
 #[cfg(test)]

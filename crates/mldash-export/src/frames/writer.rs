@@ -305,8 +305,8 @@ impl<'a> EpisodeWriter<'a> {
         }
     }
 
-    /// Ends the episode.
-    pub(super) fn finish(mut self) -> Result<Part, ExportError> {
+    /// Ends the episode, and returns it and the counts of its pixels by feature.
+    pub(super) fn finish(mut self) -> Result<(Part, Vec<(String, PixelCounts)>), ExportError> {
         self.write_batch()?;
         if self.written != self.episode.segment.frames {
             return Err(self.source.changed());
@@ -321,16 +321,17 @@ impl<'a> EpisodeWriter<'a> {
                 numbers.push((name.to_owned(), stats));
             }
         }
-        let (mut pixels, mut videos) = (Vec::new(), Vec::new());
+        let (mut pixels, mut all_counts, mut videos) = (Vec::new(), Vec::new(), Vec::new());
         for Pictures { place, counts, video } in self.pictures {
             let name =
                 layout.columns.get(place).map(|column| column.name.clone()).unwrap_or_default();
             if let Some(video) = video {
                 videos.push((name.clone(), video.finish()?));
             }
-            pixels.push((name, counts));
+            pixels.push((name.clone(), counts.stats()));
+            all_counts.push((name, counts));
         }
-        Ok(Part {
+        let part = Part {
             episode: self.episode.clone(),
             table,
             numbers,
@@ -338,7 +339,8 @@ impl<'a> EpisodeWriter<'a> {
             videos,
             start_secs: self.start_secs,
             features: self.accounts,
-        })
+        };
+        Ok((part, all_counts))
     }
 }
 

@@ -96,6 +96,19 @@ impl PixelCounts {
     }
 }
 
+/// Adds the counts of pictures by the names of their features.
+pub(crate) fn add_counts(
+    total: &mut Vec<(String, PixelCounts)>,
+    more: impl IntoIterator<Item = (String, PixelCounts)>,
+) {
+    for (name, counts) in more {
+        match total.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, total)) => total.merge(&counts),
+            None => total.push((name, counts)),
+        }
+    }
+}
+
 fn add_channel(stats: &mut Stats, counts: &[u64]) {
     let total: u64 = counts.iter().sum();
     let values = || counts.iter().enumerate().map(|(value, n)| (value as f64, *n as f64));
