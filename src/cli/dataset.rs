@@ -13,7 +13,7 @@ use mldash_bridge::ros::StopFlag;
 use mldash_bridge::track::{Experiment, Repeating};
 
 use super::args::RootArgs;
-use super::stop::stop_on_signals;
+use super::stop::stop_export_on_signals;
 use super::target::{self, IfThere};
 use super::{ExitCode, Failure, output, pattern, progress};
 
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
         recipe = recipe.in_format(format.into())?;
     }
     let stop = StopFlag::default();
-    stop_on_signals(&stop)?;
+    stop_export_on_signals(&stop)?;
     let recordings = recordings(args)?;
     let shown = Arc::new(Progress::default());
     let target = if args.append { Target::Append } else { Target::New };

@@ -14,16 +14,44 @@ use signal_hook::iterator::Signals;
 /// terminal and from launch.
 const REPEAT_WINDOW: Duration = Duration::from_secs(2);
 
+/// What is said at a signal.
+struct Words {
+    first: &'static str,
+    /// At one that came with the first.
+    again: &'static str,
+    later: &'static str,
+}
+
+const RECORDING: Words = Words {
+    first: "stopping: writing what is queued, closing the tracks",
+    again: "still writing what was received; kill -9 would lose it",
+    later: "stopping at once: queued messages are dropped and counted",
+};
+const EXPORT: Words = Words {
+    first: "stopping: what was written so far is removed",
+    again: "still removing what was written",
+    later: "still removing what was written",
+};
+
 /// Sets `stop` at the first SIGINT, SIGTERM or SIGHUP (the terminal is gone, for example a dropped
 /// SSH session). A later signal ends the recording at once and drops what is queued.
 pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
+    watch(stop, &RECORDING)
+}
+
+/// The same for an export, which leaves nothing behind when it is stopped.
+pub(super) fn stop_export_on_signals(stop: &StopFlag) -> io::Result<()> {
+    watch(stop, &EXPORT)
+}
+
+fn watch(stop: &StopFlag, words: &'static Words) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     // `nohup` means that the program should continue.
     let own = fs::read_to_string("/proc/self/status")?;
     if !is_ignored(SIGHUP, &own) {
         signals.add_signal(SIGHUP)?;
     }
-    let mut requests = Requests { stop: stop.clone(), first_at: None };
+    let mut requests = Requests { stop: stop.clone(), words, first_at: None };
     let watch = move || signals.forever().for_each(|_| requests.take(Instant::now()));
     thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
 }
@@ -38,6 +66,7 @@ fn is_ignored(signal: c_int, status: &str) -> bool {
 /// What signals have requested so far.
 struct Requests {
     stop: StopFlag,
+    words: &'static Words,
     first_at: Option<Instant>,
 }
 
@@ -45,15 +74,15 @@ impl Requests {
     fn take(&mut self, now: Instant) {
         match self.first_at {
             None => {
-                tracing::info!("stopping: writing what is queued, closing the tracks");
+                tracing::info!("{}", self.words.first);
                 self.first_at = Some(now);
                 self.stop.stop();
             }
             Some(first_at) if now - first_at < REPEAT_WINDOW => {
-                tracing::warn!("still writing what was received; kill -9 would lose it");
+                tracing::warn!("{}", self.words.again);
             }
             Some(_) => {
-                tracing::warn!("stopping at once: queued messages are dropped and counted");
+                tracing::warn!("{}", self.words.later);
                 self.stop.hurry();
             }
         }
@@ -75,7 +104,7 @@ mod tests {
     #[test]
     fn a_second_signal_is_a_hurry_unless_it_came_with_the_first() {
         let stop = StopFlag::default();
-        let mut requests = Requests { stop: stop.clone(), first_at: None };
+        let mut requests = Requests { stop: stop.clone(), words: &RECORDING, first_at: None };
         let start = Instant::now();
         requests.take(start);
         requests.take(start + Duration::from_millis(50));

@@ -134,7 +134,7 @@ pub fn export(
         .map(|(planned, episodes)| ExperimentAccount { episodes, ..planned.account });
     account.experiments.extend(new);
     match output {
-        Some(writer) => writer.finish(&account)?,
+        Some(writer) => writer.finish(&account, progress)?,
         None => table::finish(root, &account)?,
     }
     // Videos lie there until the last of their file has come.

@@ -18,7 +18,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 use crate::account::Account;
 use crate::error::ExportError;
-use crate::frames::Part;
+use crate::frames::{Part, Progress};
 use crate::layout::{FRAME_INDEX, Layout, TIMESTAMP};
 use crate::parquet_file::NumbersOf;
 use crate::recipe::{Dtype, Recipe};
@@ -154,7 +154,11 @@ impl<'a> LeRobotWriter<'a> {
     }
 
     /// Writes what is told of the whole dataset.
-    pub(crate) fn finish(mut self, account: &Account) -> Result<(), ExportError> {
+    pub(crate) fn finish(
+        mut self,
+        account: &Account,
+        progress: &Progress,
+    ) -> Result<(), ExportError> {
         self.data.close()?;
         let mut videos = Vec::new();
         for (key, files) in &mut self.videos {
@@ -168,7 +172,7 @@ impl<'a> LeRobotWriter<'a> {
         self.totals.tasks = self.tasks.len() as u64;
         write_json(
             &self.root.join(STATS),
-            &stats(self.root, self.recipe, self.layout, &self.pixels)?,
+            &whole_stats(self.root, self.recipe, self.layout, &self.pixels, progress)?,
         )?;
         pixel_file::write(&self.root.join(PIXELS), &self.pixels)?;
         write_json(&self.root.join(ACCOUNT), account)?;
@@ -179,11 +183,12 @@ impl<'a> LeRobotWriter<'a> {
 }
 
 /// The statistics of all frames, those of other exports included.
-fn stats(
+fn whole_stats(
     root: &Path,
     recipe: &Recipe,
     layout: &Layout,
     pixels: &[(String, PixelCounts)],
+    progress: &Progress,
 ) -> Result<serde_json::Value, ExportError> {
     let files = existing::files(&root.join(DATA))?;
     let forms = statistics::features(layout);
@@ -191,7 +196,7 @@ fn stats(
     let mut all = serde_json::Map::new();
     for (name, dtype, width) in layout.number_columns() {
         let column = if name == TIMESTAMP { FRAME_INDEX } else { name };
-        let source = NumbersOf { files: &files, column };
+        let source = NumbersOf { files: &files, column, progress };
         let is_single = dtype == Dtype::Float32 && name != TIMESTAMP;
         let mut stats = of_numbers(&source, width, is_single)?;
         if name == TIMESTAMP {

@@ -22,6 +22,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::error::ExportError;
+use crate::frames::Progress;
 use crate::stats::Batches;
 
 /// A group of rows is written out when it holds so much, so that memory stays flat however long an episode is.
@@ -162,6 +163,8 @@ fn read_metadata(path: &Path) -> Result<(File, ParquetMetaData), ExportError> {
 pub(crate) struct NumbersOf<'a> {
     pub(crate) files: &'a [PathBuf],
     pub(crate) column: &'a str,
+    /// Reading ends with an error when the export is to stop.
+    pub(crate) progress: &'a Progress,
 }
 
 impl Batches for NumbersOf<'_> {
@@ -169,6 +172,7 @@ impl Batches for NumbersOf<'_> {
         let mut numbers = Vec::new();
         for path in self.files {
             for batch in read_columns(path, &[self.column])? {
+                self.progress.check()?;
                 let batch = batch?;
                 numbers.clear();
                 if let Some(column) = batch.columns().first() {
@@ -221,5 +225,28 @@ fn push_numbers(column: &ArrayRef, out: &mut Vec<f64>) {
         }
         // No other type is asked for.
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::Float64Array;
+    use arrow_schema::Field;
+
+    #[test]
+    fn reading_numbers_ends_when_the_export_is_to_stop() {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Float64, true)]));
+        let mut table = TableWriter::create(folder.path().join("a.parquet"), schema).unwrap();
+        table.write(vec![Arc::new(Float64Array::from(vec![1.0, 2.0]))]).unwrap();
+        let files = [table.finish().unwrap()];
+        let progress = Progress::default();
+        let numbers = NumbersOf { files: &files, column: "x", progress: &progress };
+        let mut all = Vec::new();
+        numbers.each(&mut |numbers| all.extend_from_slice(numbers)).unwrap();
+        assert_eq!(all, [1.0, 2.0]);
+        progress.stop();
+        assert!(matches!(numbers.each(&mut |_| ()), Err(ExportError::Stopped)));
     }
 }

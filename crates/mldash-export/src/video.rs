@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
@@ -80,6 +81,8 @@ impl VideoWriter {
             command.args(["-preset", preset]);
         }
         command.arg(&path).env("SVT_LOG", "1");
+        // Ctrl-C in a terminal is for the export, which then ends it. It ends by itself when its input does.
+        command.process_group(0);
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).spawn();
         let mut child = spawned.map_err(ExportError::io("start ffmpeg for", &path))?;
         let input = child.stdin.take();

@@ -1,6 +1,7 @@
 //! An export that is killed in the middle leaves no half dataset, and the next one is not in its way.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -32,6 +33,43 @@ fn names(folder: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+#[test]
+fn an_export_that_is_stopped_says_that_nothing_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join(".dash");
+    record_long(&root);
+    let (recipe, out) = (folder.path().join("recipe.yaml"), folder.path().join("out"));
+    fs::write(&recipe, RECIPE.replace("as: image, size: [60, 80]", "as: video, size: [480, 640]"))
+        .unwrap();
+    let stopped = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"))
+        .args(["dataset", "alice/lab/*", "--root"])
+        .arg(&root)
+        .arg("--recipe")
+        .arg(&recipe)
+        .arg("-o")
+        .arg(out.join("set"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        // As in a terminal, where the signal goes to all of the group.
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    let part = out.join(".set.partial/.parts");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !part.read_dir().is_ok_and(|mut files| files.next().is_some()) {
+        assert!(Instant::now() < deadline, "it writes nothing");
+        std::thread::yield_now();
+    }
+    let group = rustix::process::Pid::from_child(&stopped);
+    rustix::process::kill_process_group(group, rustix::process::Signal::INT).unwrap();
+    let done = stopped.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{told}");
+    assert!(told.contains("stopped; nothing was written"), "{told}");
+    assert!(told.contains("what was written so far is removed"), "{told}");
+    assert!(!out.exists());
 }
 
 #[test]

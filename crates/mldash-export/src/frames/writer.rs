@@ -316,7 +316,11 @@ impl<'a> EpisodeWriter<'a> {
         let mut numbers = Vec::new();
         if format == Format::LeRobot {
             for (name, dtype, width) in layout.number_columns() {
-                let source = NumbersOf { files: std::slice::from_ref(&table), column: name };
+                let source = NumbersOf {
+                    files: std::slice::from_ref(&table),
+                    column: name,
+                    progress: self.shared.progress,
+                };
                 let stats = of_numbers(&source, width, dtype == Dtype::Float32)?;
                 numbers.push((name.to_owned(), stats));
             }
