@@ -1,6 +1,8 @@
 //! A recording's tracks, joined on the recipe's grid, and what each feature has at a tick. The joining is mldash-track's;
 //! this says what to join and reads it.
 
+mod joints;
+
 use std::collections::HashMap;
 
 use mldash_track::{
@@ -13,12 +15,11 @@ use crate::grid::Lack;
 use crate::recipe::{
     Content, Elements, Feature, Method, Missing, Numbers, Recipe, Source, WindowValue,
 };
-use crate::values::{by_name, length, push_numbers};
+use crate::values::{length, push_numbers};
+use joints::{check_names, in_order, names_beside};
 
 /// The column that names a picture's file, and the end of its name within other messages.
 const FILE_COLUMN: &str = "path";
-/// The column with the joints' names, beside that of their values.
-const JOINT_NAMES: &str = "name";
 
 /// So many times the usual distance between a track's rows make a gap.
 const GAP_PERIODS: f64 = 5.0;
@@ -277,6 +278,14 @@ impl Joining<'_> {
             let names = names_beside(column);
             let what = format!("column `{names}` with the names of joints in track `{track}`");
             self.check(feature, &known, &what, &names)?;
+            if let Some(joints) = joints {
+                let seen = check_names(self.experiment, track, &names, joints);
+                let seen = seen.map_err(ExportError::track(self.name))?;
+                if let Some((what, existing)) = seen {
+                    let (experiment, feature) = (self.name.to_owned(), feature.name.clone());
+                    return Err(ExportError::NotRecorded { experiment, feature, what, existing });
+                }
+            }
             wanted.push(names);
         }
         let stamp = joined(feature, track, TIMESTAMP_COLUMN);
@@ -398,34 +407,6 @@ impl Joining<'_> {
             what: what.to_owned(),
             existing: existing.to_vec(),
         })
-    }
-}
-
-/// Puts joints in the recipe's order before rows are joined, and leaves out rows that lack some of them: another node's.
-fn in_order(join: Join, feature: &Feature, track: &str, joints: &[String]) -> Join {
-    let Content::Numbers(Numbers { sources, .. }) = &feature.content else { return join };
-    let of_track = sources.iter().filter(|source| source.track == track);
-    let columns: Vec<(Column, String)> = of_track
-        .filter_map(|source| source.column.as_deref())
-        .map(|column| (Column::from(column), names_beside(column)))
-        .collect();
-    let joints = joints.to_vec();
-    join.each_row(move |fields| {
-        columns.iter().all(|(column, names)| {
-            let ordered = match (fields.get(column), fields.get(names)) {
-                (Some(list), Some(names)) => by_name(list, names, &joints),
-                _ => None,
-            };
-            ordered.map(|ordered| fields.insert(column.clone(), ordered)).is_some()
-        })
-    })
-}
-
-/// The column of the joints' names: `arm.name` beside `arm.position`.
-fn names_beside(column: &str) -> String {
-    match column.rsplit_once('.') {
-        Some((parent, _)) => format!("{parent}.{JOINT_NAMES}"),
-        None => JOINT_NAMES.to_owned(),
     }
 }
 
