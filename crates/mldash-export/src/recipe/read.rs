@@ -311,11 +311,12 @@ fn numbers(
     let sources: Vec<Source> = items.iter().filter_map(|item| source(item, problems)).collect();
     let dtype = section.get("dtype").and_then(|item| item.choice(&DTYPES, problems));
     let dtype = dtype.unwrap_or_default();
-    if dtype == Dtype::Bool
+    if matches!(dtype, Dtype::Bool | Dtype::Int64)
         && matches!(method, Method::Linear | Method::Slerp | Method::Window(WindowValue::Mean))
         && let Some(item) = section.get("method")
     {
-        item.mismatch("floor or nearest for `dtype: bool`", None, problems);
+        let expected = format!("floor or nearest for `dtype: {}`", dtype.name());
+        item.mismatch(&expected, None, problems);
     }
     let names = section.get("names").and_then(|item| texts(item, problems));
     let unit = section.get("unit").or_else(|| section.get("units"));
