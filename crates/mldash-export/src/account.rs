@@ -30,6 +30,9 @@ pub struct ExperimentAccount {
     /// That it was being recorded is why.
     #[serde(default)]
     pub is_being_recorded: bool,
+    /// It is marked as not successful, and in the dataset nevertheless.
+    #[serde(default)]
+    pub is_unsuccessful: bool,
     /// How long after the first row of any of its tracks the grid begins, in seconds.
     pub late_secs: f64,
     /// The track that began last.
@@ -147,6 +150,9 @@ impl ExperimentAccount {
             "{name}: {count} episode{plural}{episodes}, {frames} frames of {} ticks",
             self.ticks
         )];
+        if self.is_unsuccessful {
+            lines.push("  it is marked as not successful".to_owned());
+        }
         if let (Some(track), true) = (&self.late_track, self.late_secs > 0.0) {
             let late = self.late_secs;
             lines.push(format!("  begins {late:.3} s after its first row, when `{track}` begins"));

@@ -55,7 +55,9 @@ impl Planned {
         let notes = experiment.notes().map_err(ExportError::track(name))?;
         let labels = notes.labels();
         let task = recipe.task.clone().or(labels.task);
-        let account = ExperimentAccount { experiment: name.clone(), ..Default::default() };
+        let is_unsuccessful = labels.success == Some(false);
+        let account =
+            ExperimentAccount { experiment: name.clone(), is_unsuccessful, ..Default::default() };
         let plan = Plan::default();
         let mut planned = Self { joins: None, task, plan, layout: None, account, start_secs: 0.0 };
         if labels.discarded {

@@ -313,6 +313,19 @@ fn a_discarded_experiment_is_left_out_and_told() {
 }
 
 #[test]
+fn an_experiment_that_is_marked_as_not_successful_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = record(root.path(), RUN);
+    exp.start_run(json!({"success": false}).as_object().unwrap().clone()).unwrap();
+    record_x(&exp, 0..5);
+    exp.close().unwrap();
+    let recipe = "{fps: 10, task: t, features: {x: {from: 'odom:x'}}}";
+    let account = try_export(root.path(), &[RUN], recipe, &root.path().join("set")).unwrap();
+    let lines = account.experiments[0].lines(10);
+    assert_eq!(lines[1], "  it is marked as not successful", "{lines:?}");
+}
+
+#[test]
 fn an_experiment_that_is_being_recorded_is_left_out_and_told() {
     let root = tempfile::tempdir().unwrap();
     let open = ["alice/lab/a", "alice/lab/b"].map(|name| {

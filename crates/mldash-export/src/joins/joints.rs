@@ -52,7 +52,9 @@ pub(super) fn check_names(
     for row in experiment.tracks(track).rows(&Query::all())? {
         let row = row?;
         let Some(Value::List(found)) = row.fields.get(names) else { continue };
-        let is_there = |joint: &String| found.iter().any(|name| matches!(name, Value::Text(name) if name == joint));
+        let is_there = |joint: &String| {
+            found.iter().any(|name| matches!(name, Value::Text(name) if name == joint))
+        };
         if joints.iter().all(is_there) {
             return Ok(None);
         }

@@ -89,7 +89,8 @@ fn what_a_plain_table_can_t_hold_is_told_wherever_the_format_is_said() {
 
 #[test]
 fn what_gives_fractions_is_not_stored_as_whole_numbers() {
-    let recipe = |rest: &str| format!("{{fps: 1, features: {{a: {{from: 'b:c', dtype: int64, {rest}}}}}}}");
+    let recipe =
+        |rest: &str| format!("{{fps: 1, features: {{a: {{from: 'b:c', dtype: int64, {rest}}}}}}}");
     for method in ["method: linear", "method: slerp", "method: window"] {
         let told = problems(&recipe(method)).join("\n");
         assert!(told.contains("expected floor or nearest for `dtype: int64`"), "{told}");
