@@ -2,7 +2,7 @@
 //! cost, and nothing else.
 //!
 //! An episode begins at the first tick for which every feature has a value, and ends at the last. In between, a tick
-//! without a value for some feature costs what the recipe says for that feature; if several lack one, the dearest counts:
+//! without a value for some feature costs what the recipe says for that feature; if several lack one, the strictest counts:
 //! `error`, `end_episode`, `drop`, `hold`. After `drop` a new episode begins at the next whole tick, so that no two frames
 //! of an episode are further apart than one step, and frame i is at its first tick + i / fps.
 
@@ -116,26 +116,26 @@ impl Planner {
     /// There are no more ticks.
     pub(crate) fn finish(mut self) -> Plan {
         let cost = if self.state == State::Before { Cost::Before } else { Cost::After };
-        self.close(|_| cost);
+        self.close(cost);
         self.plan
     }
 
     fn lack(&mut self, tick: u64, secs: f64, lacks: &[Lack]) {
         let policy = |feature: usize| self.policies.get(feature).copied().unwrap_or_default();
-        let dearest = lacks.iter().map(|lack| policy(lack.feature)).max_by_key(|p| dearness(*p));
-        let dearest = dearest.unwrap_or_default();
-        if dearest == Missing::Error && self.fatal.is_none() && self.state != State::Before {
+        let strictest = lacks.iter().map(|lack| policy(lack.feature)).max_by_key(|p| strictness(*p));
+        let strictest = strictest.unwrap_or_default();
+        if strictest == Missing::Error && self.fatal.is_none() && self.state != State::Before {
             let fatal = lacks.iter().find(|lack| policy(lack.feature) == Missing::Error);
             self.fatal = fatal.map(|lack| Fatal { lack: *lack, secs });
         }
         for Lack { feature, .. } in lacks {
             let follows = |hole: &Hole| hole.feature == *feature && hole.first + hole.ticks == tick;
-            match self.open.iter_mut().find(|(hole, policy)| follows(hole) && *policy == dearest) {
+            match self.open.iter_mut().find(|(hole, policy)| follows(hole) && *policy == strictest) {
                 Some((hole, _)) => hole.ticks += 1,
                 None => {
                     let (feature, cost) = (*feature, Cost::After);
                     let hole = Hole { feature, cost, first_secs: secs, first: tick, ticks: 1 };
-                    self.open.push((hole, dearest));
+                    self.open.push((hole, strictest));
                 }
             }
         }
@@ -145,28 +145,25 @@ impl Planner {
         if let Some(fatal) = self.fatal {
             return Err(fatal);
         }
-        let dearest = self.open.iter().map(|(_, policy)| *policy).max_by_key(|p| dearness(*p));
-        match (self.state, dearest) {
+        let strictest = self.open.iter().map(|(_, policy)| *policy).max_by_key(|p| strictness(*p));
+        match (self.state, strictest) {
             (State::Before, _) => {
-                self.close(|_| Cost::Before);
+                self.close(Cost::Before);
                 self.begin(tick);
             }
             (State::Within, None | Some(Missing::Hold)) => {
-                self.close(|_| Cost::Held);
+                self.close(Cost::Held);
                 if let Some(segment) = self.plan.segments.last_mut() {
                     segment.frames = tick - segment.first + 1;
                 }
             }
             (State::Within, Some(Missing::EndEpisode)) => {
-                self.close(|policy| match policy {
-                    Missing::EndEpisode => Cost::Ended,
-                    _ => Cost::Dropped,
-                });
+                self.close(Cost::Ended);
                 self.plan.after_end += 1;
                 self.state = State::Ended;
             }
             (State::Within, _) => {
-                self.close(|_| Cost::Dropped);
+                self.close(Cost::Dropped);
                 self.begin(tick);
             }
             (State::Ended, _) => {}
@@ -179,13 +176,13 @@ impl Planner {
         self.state = State::Within;
     }
 
-    fn close(&mut self, cost: impl Fn(Missing) -> Cost) {
-        let holes = self.open.drain(..).map(|(hole, policy)| Hole { cost: cost(policy), ..hole });
+    fn close(&mut self, cost: Cost) {
+        let holes = self.open.drain(..).map(|(hole, _)| Hole { cost, ..hole });
         self.plan.holes.extend(holes);
     }
 }
 
-fn dearness(policy: Missing) -> u8 {
+fn strictness(policy: Missing) -> u8 {
     match policy {
         Missing::Hold => 0,
         Missing::Drop => 1,
@@ -257,6 +254,13 @@ mod tests {
     }
 
     #[test]
+    fn no_episode_begins_after_what_was_dropped_before_an_end() {
+        let plan = plan([Missing::EndEpisode, Missing::Drop], "..ba..").unwrap();
+        assert_eq!(segments(&plan), [(0, 2)]);
+        assert_eq!(holes(&plan), [(1, Cost::Ended, 2, 1), (0, Cost::Ended, 3, 1)]);
+    }
+
+    #[test]
     fn an_error_names_the_first_tick_and_only_between_whole_ones() {
         let fatal = plan([Missing::Drop, Missing::Error], "b.a.*b.").unwrap_err();
         assert_eq!((fatal.lack.feature, fatal.secs), (1, 4.0));
@@ -264,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dearest_policy_counts() {
+    fn the_strictest_policy_counts() {
         let plan = plan([Missing::Hold, Missing::Drop], "..a*..").unwrap();
         assert_eq!(segments(&plan), [(0, 2), (4, 2)]);
         assert!(plan.holes.iter().all(|hole| hole.cost == Cost::Dropped));
