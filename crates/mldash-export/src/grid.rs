@@ -122,7 +122,8 @@ impl Planner {
 
     fn lack(&mut self, tick: u64, secs: f64, lacks: &[Lack]) {
         let policy = |feature: usize| self.policies.get(feature).copied().unwrap_or_default();
-        let strictest = lacks.iter().map(|lack| policy(lack.feature)).max_by_key(|p| strictness(*p));
+        let strictest =
+            lacks.iter().map(|lack| policy(lack.feature)).max_by_key(|p| strictness(*p));
         let strictest = strictest.unwrap_or_default();
         if strictest == Missing::Error && self.fatal.is_none() && self.state != State::Before {
             let fatal = lacks.iter().find(|lack| policy(lack.feature) == Missing::Error);
@@ -130,7 +131,8 @@ impl Planner {
         }
         for Lack { feature, .. } in lacks {
             let follows = |hole: &Hole| hole.feature == *feature && hole.first + hole.ticks == tick;
-            match self.open.iter_mut().find(|(hole, policy)| follows(hole) && *policy == strictest) {
+            match self.open.iter_mut().find(|(hole, policy)| follows(hole) && *policy == strictest)
+            {
                 Some((hole, _)) => hole.ticks += 1,
                 None => {
                     let (feature, cost) = (*feature, Cost::After);

@@ -319,6 +319,10 @@ fn numbers(
         item.mismatch(&expected, None, problems);
     }
     let names = section.get("names").and_then(|item| texts(item, problems));
+    if let (Some(unit), Some(_)) = (section.get("unit"), section.get("units")) {
+        let hint = "leave one of the two out";
+        problems.add(&unit.spot, "`unit` beside `units`", Some(hint.to_owned()));
+    }
     let unit = section.get("unit").or_else(|| section.get("units"));
     let units = unit.and_then(|item| texts(item, problems));
     let joints = section.get("joints").and_then(|item| texts(item, problems));

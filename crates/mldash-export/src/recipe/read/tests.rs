@@ -88,6 +88,12 @@ fn what_a_plain_table_can_t_hold_is_told_wherever_the_format_is_said() {
 }
 
 #[test]
+fn a_key_and_its_other_name_are_not_both_given() {
+    let told = problems("{fps: 1, features: {a: {from: 'b:c', unit: m, units: [s]}}}").join("\n");
+    assert!(told.contains("`unit` beside `units`"), "{told}");
+}
+
+#[test]
 fn what_gives_fractions_is_not_stored_as_whole_numbers() {
     let recipe =
         |rest: &str| format!("{{fps: 1, features: {{a: {{from: 'b:c', dtype: int64, {rest}}}}}}}");
