@@ -114,14 +114,16 @@ fn fps(tracks: &[Draft]) -> u32 {
 
 fn feature(text: &mut String, track: &Draft, names: &mut Vec<String>) {
     let topic = &track.topic;
-    let tolerance = track.hz.map(|hz| format!(", tolerance: {}", rounded(PERIODS / hz)));
-    let tolerance = tolerance.unwrap_or_default();
+    let tolerance = track.hz.map(|hz| format!("tolerance: {}", rounded(PERIODS / hz)));
+    // In a line with other keys.
+    let and_tolerance =
+        tolerance.as_ref().map(|tolerance| format!(", {tolerance}")).unwrap_or_default();
     match track.kind {
         Kind::Picture => {
             let own = topic.trim_end_matches("/compressed").trim_end_matches("/image_raw");
             let own = own.rsplit('/').find(|part| *part != "image").unwrap_or(own);
             let name = free(format!("observation.images.{own}"), names);
-            line(text, &format!("  {name}: {{from: {}, as: image{tolerance}}}", quoted(topic)));
+            line(text, &format!("  {name}: {{from: {}, as: image{and_tolerance}}}", quoted(topic)));
         }
         Kind::Joints => {
             let joints: Vec<String> =
@@ -136,10 +138,10 @@ fn feature(text: &mut String, track: &Draft, names: &mut Vec<String>) {
                 &format!("    joints: [{joints}]  # in this order, whatever order messages have"),
             );
             line(text, "    unit: rad  # a guess");
-            line(
-                text,
-                &format!("    {}", ["method: linear", &tolerance].concat().replace(", ", "\n    ")),
-            );
+            line(text, "    method: linear");
+            if let Some(tolerance) = &tolerance {
+                line(text, &format!("    {tolerance}"));
+            }
         }
         Kind::Odometry => {
             let name = free("observation.state".to_owned(), names);
@@ -153,10 +155,10 @@ fn feature(text: &mut String, track: &Draft, names: &mut Vec<String>) {
             line(text, &format!("    from: [{}]", sources.join(", ")));
             line(text, "    names: [x, y, v, w]");
             line(text, "    units: [m, m, m/s, rad/s]");
-            line(
-                text,
-                &format!("    {}", ["method: linear", &tolerance].concat().replace(", ", "\n    ")),
-            );
+            line(text, "    method: linear");
+            if let Some(tolerance) = &tolerance {
+                line(text, &format!("    {tolerance}"));
+            }
         }
         Kind::Twist(prefix) => {
             let name = free("action".to_owned(), names);
@@ -173,7 +175,7 @@ fn feature(text: &mut String, track: &Draft, names: &mut Vec<String>) {
                 let name = format!("{}.{column}", topic.replace('/', "."));
                 let source = quoted(&format!("{topic}:{column}"));
                 let name = quoted(&name);
-                line(text, &format!("  # {name}: {{from: {source}{tolerance}}}  # {width}"));
+                line(text, &format!("  # {name}: {{from: {source}{and_tolerance}}}  # {width}"));
             }
         }
     }

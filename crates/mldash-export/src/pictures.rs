@@ -111,7 +111,8 @@ impl PictureFiles {
             let (Some(feature), Some(counts)) =
                 (features.get(wanted.column), counts.get_mut(wanted.column))
             else {
-                continue;
+                // Left out, it would shift all that follow.
+                return Err(ExportError::Thread(format!("{} belongs to no feature", wanted.file)));
             };
             let file = self.read(&wanted.file)?;
             let wrong = |source| self.unusable(feature.name, wanted, source);

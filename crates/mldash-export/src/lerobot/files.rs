@@ -44,13 +44,11 @@ pub(super) struct DataFiles {
     folder: PathBuf,
     next: Place,
     open: Option<(Place, Concatenation)>,
-    /// Those that are written.
-    pub(super) written: Vec<PathBuf>,
 }
 
 impl DataFiles {
     pub(super) fn new(folder: PathBuf, next: Place) -> Self {
-        Self { folder, next, open: None, written: Vec::new() }
+        Self { folder, next, open: None }
     }
 
     /// Appends an episode's file, which is removed, and returns where it is now.
@@ -66,7 +64,6 @@ impl DataFiles {
                 let place = self.next;
                 self.next = place.next();
                 let path = new_path(place, &self.folder, "parquet")?;
-                self.written.push(path.clone());
                 let (place, file) = self.open.insert((place, Concatenation::create(path, part)?));
                 (*place, file)
             }
