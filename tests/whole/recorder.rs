@@ -174,6 +174,27 @@ fn between_a_stop_and_a_start_nothing_is_recorded_and_all_is_counted() {
 }
 
 #[test]
+fn a_part_begins_though_the_folder_of_the_one_before_is_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    say(&mut recorder, CHATTER, "x", 1.0);
+    change(&mut recorder, PartAction::Stop);
+    let folder = root.path().join(RUN);
+    let deadline = Instant::now() + PATIENCE;
+    while !folder.join("account.json").exists() {
+        assert!(Instant::now() < deadline, "the part is not closed");
+        std::thread::yield_now();
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(change(&mut recorder, PartAction::Start), "recording into tests/lab/run_002");
+    say(&mut recorder, CHATTER, "y", 2.0);
+    let (account, _) = recorder.finish(None);
+    assert!(account.complete, "{account:?}");
+    assert_eq!(times(root.path(), "tests/lab/run_002"), [2.0]);
+    assert!(!folder.exists());
+}
+
+#[test]
 fn a_recording_that_ends_after_a_stop_has_the_account_of_its_last_part() {
     let root = tempfile::tempdir().unwrap();
     let mut recorder = recorder(root.path(), "");
