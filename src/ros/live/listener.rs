@@ -292,9 +292,10 @@ impl<'a> Listener<'a> {
 
     /// Changes the part behind all messages that are taken.
     fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
-        // What a part still waits for belongs to that part.
+        // What a part still waits for, and what it lost, belongs to that part.
         self.readers.end_echoes();
         self.readers.hand_over();
+        self.readers.report_missing();
         let is_start = change.action == PartAction::Start;
         self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
         if is_start {
