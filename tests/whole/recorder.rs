@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mldash_bridge::mapping::{Mapping, PartAction, PartChange};
 use mldash_bridge::message::MessageType;
 use mldash_bridge::record::{
-    DropReason, PartError, QueueFill, Received, Recorder, RequiredState, TopicPlan,
+    DropReason, Lost, PartError, QueueFill, Received, Recorder, RequiredState, TopicPlan,
 };
 use mldash_bridge::track::{Experiment, LabelChange, Labels, Metadata, Options, Query, RunStatus};
 
@@ -171,6 +171,22 @@ fn between_a_stop_and_a_start_nothing_is_recorded_and_all_is_counted() {
     let notes = |part| Experiment::open_read_only(part, root.path()).unwrap().notes().unwrap();
     assert_eq!(notes(RUN).metadata.unwrap()["continued_in"], "tests/lab/run_002");
     assert_eq!(notes("tests/lab/run_002").metadata.unwrap()["continues"], RUN);
+}
+
+#[test]
+fn losses_that_can_not_be_known_are_unknown_in_every_part() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    recorder.set_loss_unknown(CHATTER);
+    for action in [PartAction::Split, PartAction::Stop, PartAction::Start] {
+        change(&mut recorder, action);
+        recorder.count_lost(CHATTER, 1);
+        let topics = recorder.account().topics;
+        assert_eq!(
+            (topics[CHATTER].lost, topics[DESCRIPTION].lost),
+            (Lost::Unknown, Lost::Known(0))
+        );
+    }
 }
 
 #[test]
