@@ -85,6 +85,29 @@ fn between_stop_and_start_nothing_is_recorded_and_latched_topics_are_in_every_pa
 }
 
 #[test]
+fn parts_that_begin_in_a_pause_have_the_latched_topics() {
+    let graph = Graph::new();
+    let robot = graph.robot("latched");
+    robot.wait_until_published();
+    let bridge = graph.bridge(&format!("{POSE}{STATIC}"));
+    let mut operator = graph.operator();
+    bridge.wait_for_log("the first message of /tf_static is here");
+    for (number, ends_by) in [(2, "split"), (3, "discard")] {
+        operator.call_well("pause");
+        operator.call_well(ends_by);
+        // The latched message comes again while it is paused.
+        bridge.wait_for_rows_in(&part(number), "tf_static/laser", 1);
+        operator.call_well("resume");
+    }
+    robot.finish();
+    let recording = bridge.interrupt();
+    for number in 1..=3 {
+        assert_eq!(recording.rows_in(&part(number), "tf_static/laser").len(), 1, "{number}");
+    }
+    assert_eq!(recording.topic("/tf_static")["dropped"], json!({}));
+}
+
+#[test]
 fn a_recording_that_is_stopped_and_then_ended_is_whole() {
     let graph = Graph::new();
     let bridge = graph.bridge(POSE);

@@ -397,7 +397,8 @@ impl Readers<'_> {
         let Self { listening, queue, clock, batch, batch_bytes, queue_full, paused } = self;
         let Listened { reader, tally: left_out, .. } = &mut listening.topics[topic];
         let taken = reader.drain(*paused, |arrival| {
-            if *paused {
+            // A part that begins in a pause has what latched topics said before.
+            if *paused && !arrival.is_repeat {
                 left_out.paused += 1;
                 return;
             }

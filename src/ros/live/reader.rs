@@ -59,6 +59,8 @@ struct Echo {
 pub(super) struct Arrival<'a> {
     pub(super) cdr: &'a [u8],
     pub(super) info: MessageInfo,
+    /// It came before and is taken again, for a part that has begun since.
+    pub(super) is_repeat: bool,
 }
 
 impl Source {
@@ -191,7 +193,7 @@ impl TopicReader {
     pub(super) fn end_echo(&mut self, mut take: impl FnMut(Arrival<'_>)) {
         if let Some(echo) = self.echo.take() {
             for KeptMessage { cdr, info, .. } in self.latched.of_others(&echo.heard) {
-                take(Arrival { cdr: &cdr, info });
+                take(Arrival { cdr: &cdr, info, is_repeat: true });
             }
         }
     }
@@ -199,7 +201,7 @@ impl TopicReader {
     /// Passes latched messages that came while the recording was paused to `take`.
     pub(super) fn take_left_out(&mut self, mut take: impl FnMut(Arrival<'_>)) {
         for KeptMessage { cdr, info, .. } in self.latched.take_left_out() {
-            take(Arrival { cdr: &cdr, info });
+            take(Arrival { cdr: &cdr, info, is_repeat: false });
         }
     }
 
@@ -231,7 +233,7 @@ impl TopicReader {
                     latched.keep(cdr, info, is_old(&info, source.made_nanos), is_paused);
                 }
                 taken += 1;
-                take(Arrival { cdr, info });
+                take(Arrival { cdr, info, is_repeat: false });
             }
         }
         if let Some(Echo { source, highest, heard: publishers, .. }) = echo {
@@ -252,7 +254,7 @@ impl TopicReader {
                 }
                 if is_new || is_wanted_again {
                     taken += 1;
-                    take(Arrival { cdr, info });
+                    take(Arrival { cdr, info, is_repeat: !is_new });
                 }
             }
         }
