@@ -190,6 +190,18 @@ fn losses_that_can_not_be_known_are_unknown_in_every_part() {
 }
 
 #[test]
+fn a_start_that_ends_a_pause_says_what_the_part_is_about() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    recorder.set_paused(true);
+    let begun = LabelChange::new().task("pick").unwrap();
+    let start = PartChange { begun, ..PartChange::new(PartAction::Start) };
+    let said = recorder.change_part(&start).unwrap().to_string();
+    assert_eq!(said, "recording into tests/lab/run");
+    assert_eq!(labels(root.path(), RUN).task.as_deref(), Some("pick"));
+}
+
+#[test]
 fn a_part_begins_though_the_folder_of_the_one_before_is_gone() {
     let root = tempfile::tempdir().unwrap();
     let mut recorder = recorder(root.path(), "");

@@ -64,6 +64,7 @@ impl Recorder {
             (PartAction::Stop, None) => self.stop(change),
             (PartAction::Start, Some(_)) => self.start(change),
             (PartAction::Start, None) if self.session.paused => {
+                said_of(&self.exp, &change.begun, false)?;
                 let begun = Some(self.exp.name().to_string());
                 Ok(PartChanged { ended: None, is_discarded: false, begun })
             }
