@@ -165,6 +165,10 @@ fn parameters_say_what_is_noted_of_the_part_and_only_the_task_goes_on() {
     assert_eq!(set(&mut operator, &json!({"success": ""}))["successful"], true);
     operator.call_well("stop");
     assert_eq!(set(&mut operator, &json!({"success": false, "task": "place"}))["successful"], true);
+    // The recorder has noted it once it answers.
+    status(&mut operator);
+    let shown = json!(["place", false, "", "ann"]);
+    assert_eq!(get(&mut operator), shown, "the task is the next part's");
     operator.call_well("start");
     let recording = bridge.interrupt();
     let [first, second, third] = [1, 2, 3].map(|number| metadata(&recording, number));

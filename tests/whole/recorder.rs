@@ -152,6 +152,8 @@ fn between_a_stop_and_a_start_nothing_is_recorded_and_all_is_counted() {
     assert!(recorder.board().latest().unwrap().1.stopped);
     // What is said now is about the part that has ended; the task is the next one's.
     recorder.label(&LabelChange::new().success(Some(true)).task("place").unwrap()).unwrap();
+    let said = recorder.labels().unwrap();
+    assert_eq!((said.success, said.task.as_deref()), (Some(true), Some("place")));
     assert_eq!(change(&mut recorder, PartAction::Start), "recording into tests/lab/run_002");
     let error = recorder.change_part(&PartChange::new(PartAction::Start)).unwrap_err();
     assert!(error.to_string().contains("tests/lab/run_002 is being recorded"), "{error}");

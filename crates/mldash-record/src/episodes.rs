@@ -88,6 +88,19 @@ impl Recorder {
         }
     }
 
+    /// What is said of the part that is recorded. While none is, what is about one part is said of
+    /// the part before, and the rest of the next one.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read.
+    pub fn labels(&self) -> Result<Labels, TrackError> {
+        let noted = self.exp.notes()?.labels();
+        Ok(match &self.standstill {
+            None => noted,
+            Some(Standstill { labels }) => labels.labels_of(&noted),
+        })
+    }
+
     /// Notes whether parts that exist are continued, if they continue the same ones: an import of
     /// the same bag then gives the same parts.
     pub fn set_parts_continue(&mut self, parts_continue: bool) {

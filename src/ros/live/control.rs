@@ -39,7 +39,7 @@ pub(super) enum Control {
 pub(super) enum News {
     /// A part has begun.
     PartStarted,
-    /// What is said of the part that is recorded, or that was last; `None` if it can't be read.
+    /// What is [said](Recorder::labels) of the part; `None` if it can't be read.
     Labelled { noted: Option<Labels>, is_asked_for: bool },
 }
 
@@ -56,7 +56,8 @@ impl Refusals {
     }
 }
 
-/// Records from the queue until it is closed and empty. Calls `tell` with what is new. In a hurry, waiting messages are counted and left out.
+/// Records from the queue until it is closed and empty. Calls `tell` with what is new. In a hurry,
+/// waiting messages are counted and left out.
 pub(super) fn record_queue(
     queue: &MessageQueue<Control>,
     recorder: &mut Recorder,
@@ -168,10 +169,10 @@ fn label(recorder: &mut Recorder, change: &LabelChange, tell: &impl Fn(News)) {
 
 /// Tells what is noted, whether it could be changed or not.
 fn tell_labels(recorder: &Recorder, is_asked_for: bool, tell: &impl Fn(News)) {
-    let notes = recorder.experiment().notes().inspect_err(|error| {
+    let noted = recorder.labels().inspect_err(|error| {
         tracing::warn!("can't read what is said of the part: {}", one_line(error));
     });
-    tell(News::Labelled { noted: notes.ok().map(|notes| notes.labels()), is_asked_for });
+    tell(News::Labelled { noted: noted.ok(), is_asked_for });
 }
 
 fn status(recorder: &mut Recorder, queue: QueueFill) -> Answer {
