@@ -28,8 +28,8 @@ const DRAIN_BEFORE_CALL: Duration = Duration::from_millis(500);
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before retrying a failing middleware.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
-/// How many commands may wait for the recorder before messages change no more parts.
-const MAX_COMMANDS: usize = 256;
+/// How many changes of parts that messages asked for may wait for the recorder.
+const MAX_CHANGES: usize = 64;
 /// A batch is handed over before it exceeds this.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -217,15 +217,16 @@ impl<'a> Listener<'a> {
     /// before.
     fn hear_triggers(&mut self) {
         for (arrived_nanos, change) in self.triggers.hear() {
-            let is_flooded = self.readers.queue.commands() >= MAX_COMMANDS;
-            if is_flooded && !self.is_flooded {
-                tracing::error!(
-                    "messages ask for other parts faster than parts can change; some change nothing"
-                );
-            }
-            self.is_flooded = is_flooded;
-            if !is_flooded {
+            let is_change = |command: &Control| matches!(command, Control::ChangePart(_, None));
+            let waiting = self.readers.queue.waiting(is_change);
+            // It is told once for as long as changes wait.
+            self.is_flooded &= waiting > 0;
+            if waiting < MAX_CHANGES {
                 self.change_part_at(arrived_nanos, change);
+            } else if !std::mem::replace(&mut self.is_flooded, true) {
+                let reason = "its messages ask for other parts faster than parts can change; some \
+                              changed nothing";
+                self.refuse("split_on".to_owned(), reason.to_owned());
             }
         }
     }
