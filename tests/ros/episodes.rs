@@ -322,3 +322,25 @@ fn a_trigger_that_does_not_fit_is_told_and_all_else_recorded() {
         (&json!(false), 10)
     );
 }
+
+#[test]
+fn a_trigger_of_a_type_that_nobody_publishes_is_told_and_costs_no_recording() {
+    let graph = Graph::new();
+    let bridge = graph.bridge(
+        "topics:\n  - topic: /button\nsplit_on: {topic: /button, type: std_msgs/msg/Bool}\n",
+    );
+    bridge.wait_for_log("/button (std_msgs/msg/Bool) changes parts");
+    let mut operator = graph.operator();
+    operator.ask(
+        &json!({"offer": "b", "topic": "/button", "type": "std_msgs/msg/Int32", "qos": "reliable"}),
+    );
+    bridge.wait_for_log("split_on /button is not recorded");
+    bridge.wait_for_topics(&["/button"]);
+    operator.ask(&json!({"send": "b", "data": [1, 2, 3]}));
+    operator.wait_until_taken(3);
+    let recording = bridge.interrupt();
+    let account = recording.account();
+    let refused = account["refused"]["split_on /button"].as_str().unwrap();
+    assert_eq!(refused, "it is published as std_msgs/msg/Int32, not as std_msgs/msg/Bool");
+    assert_eq!(recording.topic("/button")["stored"], 3, "{account}");
+}
