@@ -153,8 +153,8 @@ impl Recorder {
 
     /// A thread that will close the current part.
     fn closer(&mut self) -> Result<Closer<Self>, PartError> {
-        self.session.parts.closer(|part: Self| {
-            let ended = part.finish(None);
+        self.session.parts.closer(|part: Self, progress| {
+            let ended = part.finish_part(None, progress);
             let part = PartAccount::from(&ended.0);
             tracing::info!(
                 "{} is closed: {} received, {} stored, {} dropped",
