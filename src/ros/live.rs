@@ -211,7 +211,9 @@ impl RosNode {
         let tell = {
             let calls = calls.clone();
             move |news| match news {
-                News::PartStarted => calls.ask(calls::Request::PartStarted),
+                News::PartStarted => {
+                    calls.ask(calls::Request::PartStarted);
+                }
                 News::Labelled { noted, is_asked_for } => said.note(noted, is_asked_for),
             }
         };

@@ -143,11 +143,19 @@ impl<'a> Listener<'a> {
             self.readers.hand_over();
             last_drain = self.gather(taken, last_drain);
         }
+        // What was asked for before the end is done.
+        self.answer_calls();
         self.hear_triggers();
         self.drain_all(DRAIN_AT_MOST);
         self.readers.end_echoes();
         self.readers.hand_over();
         self.readers.report_missing();
+        // A call's answer is then that the recording is over; what was said is still noted.
+        for request in self.calls.close() {
+            if let Request::Label(change) = request {
+                self.readers.queue.push_behind_messages(Control::Label(change));
+            }
+        }
         // A publisher may have come and gone between two looks at the graph.
         for topic in self.readers.listening.topics.iter().filter(|topic| topic.reader.has_heard()) {
             self.discovery.note_published(topic.reader.topic(), &topic.type_name);
@@ -306,17 +314,18 @@ impl<'a> Listener<'a> {
     }
 
     fn answer_calls(&mut self) {
-        for request in self.calls.take() {
+        let requests = self.calls.take();
+        let is_about_messages =
+            |request: &Request| matches!(request, Request::Call(..) | Request::Label(_));
+        if requests.iter().any(is_about_messages) {
+            self.hear_triggers();
+            // Messages from before the requests are handled under the old state.
+            self.drain_all(DRAIN_BEFORE_CALL);
+        }
+        for request in requests {
             match request {
-                Request::Call(call, reply) => {
-                    self.hear_triggers();
-                    // Messages from before the call are handled under the old state.
-                    self.drain_all(DRAIN_BEFORE_CALL);
-                    self.answer(call, reply);
-                }
+                Request::Call(call, reply) => self.answer(call, reply),
                 Request::Label(change) => {
-                    self.hear_triggers();
-                    self.drain_all(DRAIN_BEFORE_CALL);
                     self.readers.queue.push_behind_messages(Control::Label(change));
                 }
                 Request::PartStarted => self.readers.repeat_latched(),
@@ -364,6 +373,13 @@ impl<'a> Listener<'a> {
             self.readers.queue.push_control(Control::Paused(paused));
             self.readers.hand_over();
         }
+    }
+}
+
+impl Drop for Listener<'_> {
+    /// Whoever still waits for an answer learns that the recording is over.
+    fn drop(&mut self) {
+        self.calls.close();
     }
 }
 
