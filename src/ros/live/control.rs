@@ -137,7 +137,9 @@ fn change_part(
     if *recorder.experiment().name() != before {
         tell(News::PartStarted);
     }
-    tell_labels(recorder, false, tell);
+    if matches!(changed, Ok(_) | Err(PartError::NotLabelled { .. })) {
+        tell_labels(recorder, false, tell);
+    }
     match changed {
         Ok(changed) => {
             refusals.last = None;
