@@ -12,6 +12,7 @@ mod listening;
 mod node_loop;
 mod observe;
 mod parameters;
+mod part_changes;
 mod qos;
 mod queue;
 mod reader;

@@ -1,6 +1,7 @@
 //! The listening thread: sleeps until something arrives, takes all messages, and hands them to the
 //! recorder in batches. It never waits for the recorder, the disk or a service.
 
+use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,11 @@ use super::clock::ReceiveClock;
 use super::control::Control;
 use super::discovery::{Discovery, NewTopic};
 use super::listening::{Listened, Listening, Nodes};
+use super::part_changes::{MAX_CHANGES, PartChanges};
 use super::queue::{MessageQueue, RawMessage};
 use super::reader::Arrival;
 use super::services::{Answer, Call, Reply};
-use super::triggers::{Ineffective, Triggers};
+use super::triggers::Ineffective;
 use super::{ListenSettings, RosError, StopFlag, qos::ChosenQos};
 use crate::mapping::{ClockJump, PartAction, PartChange};
 use crate::record::DropReason;
@@ -28,8 +30,6 @@ const DRAIN_BEFORE_CALL: Duration = Duration::from_millis(500);
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before retrying a failing middleware.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
-/// How many changes of parts that messages asked for may wait for the recorder.
-const MAX_CHANGES: usize = 64;
 /// A batch is handed over before it exceeds this.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -37,19 +37,17 @@ const BATCH_BYTES: usize = 1 << 20;
 pub(super) struct Listener<'a> {
     ready: Ready,
     discovery: Discovery,
-    triggers: Triggers,
     readers: Readers<'a>,
     calls: Calls,
     stop: &'a StopFlag,
     clock_jump: ClockJump,
     gather: Duration,
-    /// Whether messages ask for more changes than the recorder can make.
-    is_flooded: bool,
 }
 
 /// The recorded topics and their path to the recorder.
 struct Readers<'a> {
     listening: Listening<LeftOut>,
+    changes: PartChanges,
     queue: &'a MessageQueue<Control>,
     clock: ReceiveClock,
     batch: Vec<RawMessage>,
@@ -81,10 +79,9 @@ impl<'a> Listener<'a> {
         let listening = Listening::new(nodes).map_err(|error| RosError::Node(error.to_string()))?;
         let mut listener = Self {
             ready: Ready::default(),
-            triggers: Triggers::new(discovery.split_on()),
-            discovery,
             readers: Readers {
                 listening,
+                changes: PartChanges::new(discovery.split_on()),
                 queue,
                 clock: ReceiveClock::default(),
                 batch: Vec::new(),
@@ -92,11 +89,11 @@ impl<'a> Listener<'a> {
                 queue_full: Vec::new(),
                 paused: false,
             },
+            discovery,
             calls,
             stop,
             clock_jump: settings.clock_jump,
             gather: settings.gather,
-            is_flooded: false,
         };
         listener.set_sim_time(settings.use_sim_time);
         listener.set_paused(settings.start_paused);
@@ -139,7 +136,7 @@ impl<'a> Listener<'a> {
             self.readers.hand_over();
             self.answer_calls();
             self.readers.retire();
-            self.triggers.retire(Instant::now());
+            self.readers.changes.retire(Instant::now());
             self.readers.hand_over();
             last_drain = self.gather(taken, last_drain);
         }
@@ -147,6 +144,7 @@ impl<'a> Listener<'a> {
         self.answer_calls();
         self.hear_triggers();
         self.drain_all(DRAIN_AT_MOST);
+        self.readers.changes.forget();
         self.readers.end_echoes();
         self.readers.hand_over();
         self.readers.report_missing();
@@ -178,15 +176,15 @@ impl<'a> Listener<'a> {
     fn wait(&mut self, discover_at: Option<Instant>) -> Result<(), RclError> {
         let topics = &self.readers.listening.topics;
         let due = topics.iter().filter_map(|topic| topic.reader.due_at());
-        let due = due.chain(self.triggers.due_at());
+        let due = due.chain(self.readers.changes.due_at());
         let due = due.chain(discover_at).chain(self.stop.deadline()).min();
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         let timeout = match self.readers.clock.is_simulated() {
             true => Some(timeout.map_or(CLOCK_EVERY, |timeout| timeout.min(CLOCK_EVERY))),
             false => timeout,
         };
-        let Self { readers, triggers, calls, ready, .. } = self;
-        readers.listening.wait(triggers.subscriptions(), calls.guard(), timeout, ready)
+        let Self { readers: Readers { listening, changes, .. }, calls, ready, .. } = self;
+        listening.wait(changes.subscriptions(), calls.guard(), timeout, ready)
     }
 
     /// Hands over everything that the middleware holds now.
@@ -194,8 +192,10 @@ impl<'a> Listener<'a> {
         let deadline = Instant::now() + at_most;
         while self.readers.drain_every() > 0 && Instant::now() < deadline && !self.stop.is_hurried()
         {
+            self.hear_triggers();
             self.readers.hand_over();
         }
+        self.hear_triggers();
         self.readers.hand_over();
     }
 
@@ -215,8 +215,8 @@ impl<'a> Listener<'a> {
     }
 
     fn discover_triggers(&mut self) {
-        let Self { triggers, discovery, readers, .. } = self;
-        for Ineffective { label, reason } in triggers.discover(discovery, &mut readers.listening) {
+        let Self { discovery, readers: Readers { listening, changes, .. }, .. } = self;
+        for Ineffective { label, reason } in changes.discover(discovery, listening) {
             self.refuse(label, reason);
         }
     }
@@ -224,18 +224,19 @@ impl<'a> Listener<'a> {
     /// Changes the part where messages ask for it: what arrived before such a message is in the part
     /// before.
     fn hear_triggers(&mut self) {
-        for (arrived_nanos, change) in self.triggers.hear() {
-            let is_change = |command: &Control| matches!(command, Control::ChangePart(_, None));
-            let waiting = self.readers.queue.waiting(is_change);
-            // It is told once for as long as changes wait.
-            self.is_flooded &= waiting > 0;
-            if waiting < MAX_CHANGES {
-                self.change_part_at(arrived_nanos, change);
-            } else if !std::mem::replace(&mut self.is_flooded, true) {
-                let reason = "its messages ask for other parts faster than parts can change; some \
-                              changed nothing";
-                self.refuse("split_on".to_owned(), reason.to_owned());
+        self.readers.hear();
+        // A flood of such messages must not keep the thread here; the rest waits.
+        for _ in 0..MAX_CHANGES {
+            if self.readers.changes.earliest().is_none() {
+                break;
             }
+            self.readers.drain_every();
+            if let Some((arrived_nanos, change)) = self.readers.changes.take_earliest() {
+                let later = self.readers.take_batch_since(arrived_nanos);
+                self.change_part(change, None);
+                self.readers.put_back(later);
+            }
+            self.readers.hear();
         }
     }
 
@@ -284,19 +285,9 @@ impl<'a> Listener<'a> {
             ),
             ClockJump::Split => {
                 tracing::info!("/clock jumped back; going on in a new experiment");
-                self.change_part_at(jumped_at, PartChange::new(PartAction::Split));
-                self.readers.hand_over();
+                self.readers.changes.split_at(jumped_at);
             }
         }
-    }
-
-    /// Changes the part between the messages that arrived before this system time and the others,
-    /// which stay in the batch.
-    fn change_part_at(&mut self, nanos: i64, change: PartChange) {
-        self.readers.drain_every();
-        let later = self.readers.take_batch_since(nanos);
-        self.change_part(change, None);
-        self.readers.batch = later;
     }
 
     /// Changes the part behind all messages that are taken.
@@ -411,19 +402,36 @@ impl Readers<'_> {
     }
 
     fn drain_topic(&mut self, topic: usize) -> usize {
-        let Self { listening, queue, clock, batch, batch_bytes, queue_full, paused } = self;
+        let Self { listening, changes, queue, clock, batch, batch_bytes, queue_full, paused } =
+            self;
         let Listened { reader, tally: left_out, .. } = &mut listening.topics[topic];
         let taken = reader.drain(*paused, |arrival| {
             // A part that begins in a pause has what latched topics said before.
             if *paused && !arrival.is_repeat {
                 left_out.paused += 1;
-                return;
+                return ControlFlow::Continue(());
             }
             *batch_bytes += arrival.cdr.len();
-            batch.push(raw_message(topic, &arrival, clock));
-            if *batch_bytes >= BATCH_BYTES {
+            let message = raw_message(topic, &arrival, clock);
+            let arrived_nanos = message.arrived_nanos;
+            batch.push(message);
+            if *batch_bytes < BATCH_BYTES {
+                return ControlFlow::Continue(());
+            }
+            changes.hear(queue);
+            let Some(change_nanos) = changes.earliest() else {
                 *batch_bytes = 0;
                 queue.push_all(batch, |topic| queue_full[topic] += 1);
+                return ControlFlow::Continue(());
+            };
+            // What arrived later is of the next part. It waits here, and more of it where it is.
+            let later = take_since(batch, change_nanos);
+            queue.push_all(batch, |topic| queue_full[topic] += 1);
+            *batch_bytes = bytes_of(&later);
+            *batch = later;
+            match *batch_bytes >= BATCH_BYTES && arrived_nanos >= change_nanos {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
         });
         taken.unwrap_or_else(|error| {
@@ -433,12 +441,20 @@ impl Readers<'_> {
         })
     }
 
-    /// Hands the collected messages to the recorder and reports what is missing.
+    /// Hears what messages ask for.
+    fn hear(&mut self) {
+        self.changes.hear(self.queue);
+    }
+
+    /// Hands the collected messages to the recorder, but for those of a part that is to come, and
+    /// reports what is missing.
     fn hand_over(&mut self) {
+        let later = self.changes.earliest().map(|nanos| self.take_batch_since(nanos));
         let Self { queue, batch, batch_bytes, queue_full, .. } = self;
         *batch_bytes = 0;
         queue.push_all(batch, |topic| queue_full[topic] += 1);
-        if queue.takes_reports() {
+        self.put_back(later.unwrap_or_default());
+        if self.queue.takes_reports() {
             self.report_missing();
         }
     }
@@ -467,10 +483,13 @@ impl Readers<'_> {
 
     /// Takes the collected messages that arrived at or after this system time.
     fn take_batch_since(&mut self, nanos: i64) -> Vec<RawMessage> {
-        let all = std::mem::take(&mut self.batch);
-        let (later, before) = all.into_iter().partition(|message| message.arrived_nanos >= nanos);
-        self.batch = before;
-        later
+        take_since(&mut self.batch, nanos)
+    }
+
+    /// Collects these messages behind those that are there.
+    fn put_back(&mut self, messages: Vec<RawMessage>) {
+        self.batch_bytes += bytes_of(&messages);
+        self.batch.extend(messages);
     }
 
     fn retire(&mut self) {
@@ -511,6 +530,18 @@ impl Readers<'_> {
         }
         is_change
     }
+}
+
+/// Takes the messages that arrived at or after this system time.
+fn take_since(batch: &mut Vec<RawMessage>, nanos: i64) -> Vec<RawMessage> {
+    let all = std::mem::take(batch);
+    let (later, before) = all.into_iter().partition(|message| message.arrived_nanos >= nanos);
+    *batch = before;
+    later
+}
+
+fn bytes_of(messages: &[RawMessage]) -> usize {
+    messages.iter().map(|message| message.cdr.len()).sum()
 }
 
 fn raw_message(topic: usize, arrival: &Arrival<'_>, clock: &mut ReceiveClock) -> RawMessage {

@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::latched::{KeptMessage, Latched};
@@ -206,14 +207,14 @@ impl TopicReader {
     }
 
     /// Takes what has arrived, each message once, and returns how many came. Stops after a while,
-    /// so that one topic's flood can't starve others.
+    /// so that one topic's flood can't starve others, and where `take` says so.
     ///
     /// # Errors
     /// Returns the middleware's error for a message that it could not hand over.
     pub(super) fn drain(
         &mut self,
         is_paused: bool,
-        mut take: impl FnMut(Arrival<'_>),
+        mut take: impl FnMut(Arrival<'_>) -> ControlFlow<()>,
     ) -> Result<usize, RclError> {
         let keeps = self.qos.latching_profile().is_some();
         let has_several = self.second.is_some() || !self.retiring.is_empty() || self.echo.is_some();
@@ -233,7 +234,9 @@ impl TopicReader {
                     latched.keep(cdr, info, is_old(&info, source.made_nanos), is_paused);
                 }
                 taken += 1;
-                take(Arrival { cdr, info, is_repeat: false });
+                if take(Arrival { cdr, info, is_repeat: false }).is_break() {
+                    break;
+                }
             }
         }
         if let Some(Echo { source, highest, heard: publishers, .. }) = echo {
@@ -254,7 +257,9 @@ impl TopicReader {
                 }
                 if is_new || is_wanted_again {
                     taken += 1;
-                    take(Arrival { cdr, info, is_repeat: !is_new });
+                    if take(Arrival { cdr, info, is_repeat: !is_new }).is_break() {
+                        break;
+                    }
                 }
             }
         }

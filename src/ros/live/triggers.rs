@@ -7,6 +7,7 @@ use super::reader::TopicReader;
 use crate::mapping::{Durability, PartChange, Qos, SplitOn, Trigger, TriggerFault};
 use crate::message::TypeName;
 use crate::ros::rcl::Subscription;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// What a publisher keeps for late subscribers was said to an earlier recording.
@@ -72,14 +73,17 @@ impl Triggers {
         for LiveTrigger { entry, state } in &mut self.0 {
             let State::Subscribed(subscribed) = state else { continue };
             let Subscribed { reader, trigger, .. } = &mut **subscribed;
-            let taken = reader.drain(false, |arrival| match trigger.hear(arrival.cdr) {
-                Ok(Some(change)) => {
-                    changes.push((arrival.info.received_nanos.unwrap_or(i64::MAX), change));
+            let taken = reader.drain(false, |arrival| {
+                match trigger.hear(arrival.cdr) {
+                    Ok(Some(change)) => {
+                        changes.push((arrival.info.received_nanos.unwrap_or(i64::MAX), change));
+                    }
+                    Ok(None) => {}
+                    Err(reason) => {
+                        tracing::warn!("a message on {} changes no part: {reason}", entry.topic());
+                    }
                 }
-                Ok(None) => {}
-                Err(reason) => {
-                    tracing::warn!("a message on {} changes no part: {reason}", entry.topic());
-                }
+                ControlFlow::Continue(())
             });
             if let Err(error) = taken {
                 tracing::error!("{}: messages could not be taken: {error}", entry.topic());
