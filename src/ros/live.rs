@@ -212,8 +212,8 @@ impl RosNode {
         let tell = {
             let calls = calls.clone();
             move |news| match news {
-                News::PartStarted => {
-                    calls.ask(calls::Request::PartStarted);
+                News::PartChanged { has_begun } => {
+                    calls.ask(calls::Request::PartChanged { has_begun });
                 }
                 News::Labelled { noted, is_asked_for } => said.note(noted, is_asked_for),
             }

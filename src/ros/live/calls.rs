@@ -16,8 +16,8 @@ pub(super) enum Request {
     Call(Call, Reply),
     /// A parameter says something of the part that is recorded.
     Label(LabelChange),
-    /// The recorder has started the next part.
-    PartStarted,
+    /// The recorder has dealt with a change of parts other than a stop.
+    PartChanged { has_begun: bool },
     /// `use_sim_time` was set.
     SimTime(bool),
 }

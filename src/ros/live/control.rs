@@ -2,7 +2,7 @@
 
 use super::queue::{MessageQueue, Taken};
 use super::services::{Answer, Reply};
-use crate::mapping::PartChange;
+use crate::mapping::{PartAction, PartChange};
 use crate::record::{DropReason, PartError, QueueFill, Receipt, Received, Recorder, TopicPlan};
 use crate::ros::StopFlag;
 use crate::track::{LabelChange, Labels, one_line};
@@ -37,8 +37,8 @@ pub(super) enum Control {
 
 /// What the recorder tells the node's side.
 pub(super) enum News {
-    /// A part has begun.
-    PartStarted,
+    /// A change of parts other than a stop is done or refused, and whether a part has begun.
+    PartChanged { has_begun: bool },
     /// What is [said](Recorder::labels) of the part; `None` if it can't be read.
     Labelled { noted: Option<Labels>, is_asked_for: bool },
 }
@@ -134,8 +134,8 @@ fn change_part(
 ) -> Answer {
     let before = recorder.experiment().name().clone();
     let changed = recorder.change_part(change);
-    if *recorder.experiment().name() != before {
-        tell(News::PartStarted);
+    if change.action != PartAction::Stop {
+        tell(News::PartChanged { has_begun: *recorder.experiment().name() != before });
     }
     if matches!(changed, Ok(_) | Err(PartError::NotLabelled { .. })) {
         tell_labels(recorder, false, tell);

@@ -42,6 +42,8 @@ pub(super) struct Listener<'a> {
     stop: &'a StopFlag,
     clock_jump: ClockJump,
     gather: Duration,
+    /// Changes of parts, other than stops, that the recorder has not dealt with yet.
+    parts_under_way: usize,
 }
 
 /// The recorded topics and their path to the recorder.
@@ -94,6 +96,7 @@ impl<'a> Listener<'a> {
             stop,
             clock_jump: settings.clock_jump,
             gather: settings.gather,
+            parts_under_way: 0,
         };
         listener.set_sim_time(settings.use_sim_time);
         listener.set_paused(settings.start_paused);
@@ -145,7 +148,7 @@ impl<'a> Listener<'a> {
         self.hear_triggers();
         self.drain_all(DRAIN_AT_MOST);
         self.readers.changes.forget();
-        self.readers.end_echoes();
+        self.end_part();
         self.readers.hand_over();
         self.readers.report_missing();
         // A call's answer is then that the recording is over; what was said is still noted.
@@ -293,14 +296,24 @@ impl<'a> Listener<'a> {
     /// Changes the part behind all messages that are taken.
     fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
         // What a part still waits for, and what it lost, belongs to that part.
-        self.readers.end_echoes();
+        self.end_part();
         self.readers.hand_over();
         self.readers.report_missing();
         let is_start = change.action == PartAction::Start;
+        self.parts_under_way += usize::from(change.action != PartAction::Stop);
         self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
         if is_start {
             // A part that begins is recorded.
             self.set_paused(false);
+        }
+    }
+
+    /// Collects what a part still waits for. One that the recorder has not begun yet could not ask
+    /// for latched messages.
+    fn end_part(&mut self) {
+        self.readers.end_echoes();
+        if self.parts_under_way > 0 {
+            self.readers.repeat_kept();
         }
     }
 
@@ -319,7 +332,12 @@ impl<'a> Listener<'a> {
                 Request::Label(change) => {
                     self.readers.queue.push_behind_messages(Control::Label(change));
                 }
-                Request::PartStarted => self.readers.repeat_latched(),
+                Request::PartChanged { has_begun } => {
+                    self.parts_under_way = self.parts_under_way.saturating_sub(1);
+                    if has_begun {
+                        self.readers.repeat_latched();
+                    }
+                }
                 Request::SimTime(use_sim_time) => self.set_sim_time(use_sim_time),
             }
         }
@@ -504,6 +522,13 @@ impl Readers<'_> {
         let Self { listening, clock, batch, .. } = self;
         for (topic, listened) in listening.topics.iter_mut().enumerate() {
             listened.reader.end_echo(|arrival| batch.push(raw_message(topic, &arrival, clock)));
+        }
+    }
+
+    fn repeat_kept(&mut self) {
+        let Self { listening, clock, batch, .. } = self;
+        for (topic, listened) in listening.topics.iter().enumerate() {
+            listened.reader.repeat_kept(|arrival| batch.push(raw_message(topic, &arrival, clock)));
         }
     }
 

@@ -172,6 +172,14 @@ impl TopicReader {
         Ok(())
     }
 
+    /// Passes copies of all latched messages to `take`, for a part that is over before publishers
+    /// can be asked.
+    pub(super) fn repeat_kept(&self, mut take: impl FnMut(Arrival<'_>)) {
+        for KeptMessage { cdr, info, .. } in self.latched.of_others(&HashSet::new()) {
+            take(Arrival { cdr: &cdr, info, is_repeat: true });
+        }
+    }
+
     /// When these subscriptions need attention even if no message comes.
     pub(super) fn due_at(&self) -> Option<Instant> {
         let retiring = self.retiring.iter().map(|(_, until)| *until);
