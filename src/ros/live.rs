@@ -12,6 +12,7 @@ mod listening;
 mod node_loop;
 mod observe;
 mod parameters;
+mod part_changes;
 mod qos;
 mod queue;
 mod reader;
@@ -211,7 +212,9 @@ impl RosNode {
         let tell = {
             let calls = calls.clone();
             move |news| match news {
-                News::PartStarted => calls.ask(calls::Request::PartStarted),
+                News::PartChanged { has_begun } => {
+                    calls.ask(calls::Request::PartChanged { has_begun });
+                }
                 News::Labelled { noted, is_asked_for } => said.note(noted, is_asked_for),
             }
         };

@@ -85,6 +85,29 @@ fn between_stop_and_start_nothing_is_recorded_and_latched_topics_are_in_every_pa
 }
 
 #[test]
+fn parts_that_begin_in_a_pause_have_the_latched_topics() {
+    let graph = Graph::new();
+    let robot = graph.robot("latched");
+    robot.wait_until_published();
+    let bridge = graph.bridge(&format!("{POSE}{STATIC}"));
+    let mut operator = graph.operator();
+    bridge.wait_for_log("the first message of /tf_static is here");
+    for (number, ends_by) in [(2, "split"), (3, "discard")] {
+        operator.call_well("pause");
+        operator.call_well(ends_by);
+        // The latched message comes again while it is paused.
+        bridge.wait_for_rows_in(&part(number), "tf_static/laser", 1);
+        operator.call_well("resume");
+    }
+    robot.finish();
+    let recording = bridge.interrupt();
+    for number in 1..=3 {
+        assert_eq!(recording.rows_in(&part(number), "tf_static/laser").len(), 1, "{number}");
+    }
+    assert_eq!(recording.topic("/tf_static")["dropped"], json!({}));
+}
+
+#[test]
 fn a_recording_that_is_stopped_and_then_ended_is_whole() {
     let graph = Graph::new();
     let bridge = graph.bridge(POSE);
@@ -142,6 +165,10 @@ fn parameters_say_what_is_noted_of_the_part_and_only_the_task_goes_on() {
     assert_eq!(set(&mut operator, &json!({"success": ""}))["successful"], true);
     operator.call_well("stop");
     assert_eq!(set(&mut operator, &json!({"success": false, "task": "place"}))["successful"], true);
+    // The recorder has noted it once it answers.
+    status(&mut operator);
+    let shown = json!(["place", false, "", "ann"]);
+    assert_eq!(get(&mut operator), shown, "the task is the next part's");
     operator.call_well("start");
     let recording = bridge.interrupt();
     let [first, second, third] = [1, 2, 3].map(|number| metadata(&recording, number));
@@ -294,4 +321,26 @@ fn a_trigger_that_does_not_fit_is_told_and_all_else_recorded() {
         (&account["complete"], numbers(&recording, "tests/ros/run").len()),
         (&json!(false), 10)
     );
+}
+
+#[test]
+fn a_trigger_of_a_type_that_nobody_publishes_is_told_and_costs_no_recording() {
+    let graph = Graph::new();
+    let bridge = graph.bridge(
+        "topics:\n  - topic: /button\nsplit_on: {topic: /button, type: std_msgs/msg/Bool}\n",
+    );
+    bridge.wait_for_log("/button (std_msgs/msg/Bool) changes parts");
+    let mut operator = graph.operator();
+    operator.ask(
+        &json!({"offer": "b", "topic": "/button", "type": "std_msgs/msg/Int32", "qos": "reliable"}),
+    );
+    bridge.wait_for_log("split_on /button is not recorded");
+    bridge.wait_for_topics(&["/button"]);
+    operator.ask(&json!({"send": "b", "data": [1, 2, 3]}));
+    operator.wait_until_taken(3);
+    let recording = bridge.interrupt();
+    let account = recording.account();
+    let refused = account["refused"]["split_on /button"].as_str().unwrap();
+    assert_eq!(refused, "it is published as std_msgs/msg/Int32, not as std_msgs/msg/Bool");
+    assert_eq!(recording.topic("/button")["stored"], 3, "{account}");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mldash_bridge::mapping::{Mapping, PartAction, PartChange};
 use mldash_bridge::message::MessageType;
 use mldash_bridge::record::{
-    DropReason, PartError, QueueFill, Received, Recorder, RequiredState, TopicPlan,
+    DropReason, Lost, PartError, QueueFill, Received, Recorder, RequiredState, TopicPlan,
 };
 use mldash_bridge::track::{Experiment, LabelChange, Labels, Metadata, Options, Query, RunStatus};
 
@@ -152,6 +152,8 @@ fn between_a_stop_and_a_start_nothing_is_recorded_and_all_is_counted() {
     assert!(recorder.board().latest().unwrap().1.stopped);
     // What is said now is about the part that has ended; the task is the next one's.
     recorder.label(&LabelChange::new().success(Some(true)).task("place").unwrap()).unwrap();
+    let said = recorder.labels().unwrap();
+    assert_eq!((said.success, said.task.as_deref()), (Some(true), Some("place")));
     assert_eq!(change(&mut recorder, PartAction::Start), "recording into tests/lab/run_002");
     let error = recorder.change_part(&PartChange::new(PartAction::Start)).unwrap_err();
     assert!(error.to_string().contains("tests/lab/run_002 is being recorded"), "{error}");
@@ -171,6 +173,55 @@ fn between_a_stop_and_a_start_nothing_is_recorded_and_all_is_counted() {
     let notes = |part| Experiment::open_read_only(part, root.path()).unwrap().notes().unwrap();
     assert_eq!(notes(RUN).metadata.unwrap()["continued_in"], "tests/lab/run_002");
     assert_eq!(notes("tests/lab/run_002").metadata.unwrap()["continues"], RUN);
+}
+
+#[test]
+fn losses_that_can_not_be_known_are_unknown_in_every_part() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    recorder.set_loss_unknown(CHATTER);
+    for action in [PartAction::Split, PartAction::Stop, PartAction::Start] {
+        change(&mut recorder, action);
+        recorder.count_lost(CHATTER, 1);
+        let topics = recorder.account().topics;
+        assert_eq!(
+            (topics[CHATTER].lost, topics[DESCRIPTION].lost),
+            (Lost::Unknown, Lost::Known(0))
+        );
+    }
+}
+
+#[test]
+fn a_start_that_ends_a_pause_says_what_the_part_is_about() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    recorder.set_paused(true);
+    let begun = LabelChange::new().task("pick").unwrap();
+    let start = PartChange { begun, ..PartChange::new(PartAction::Start) };
+    let said = recorder.change_part(&start).unwrap().to_string();
+    assert_eq!(said, "recording into tests/lab/run");
+    assert_eq!(labels(root.path(), RUN).task.as_deref(), Some("pick"));
+}
+
+#[test]
+fn a_part_begins_though_the_folder_of_the_one_before_is_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    say(&mut recorder, CHATTER, "x", 1.0);
+    change(&mut recorder, PartAction::Stop);
+    let folder = root.path().join(RUN);
+    let deadline = Instant::now() + PATIENCE;
+    while !folder.join("account.json").exists() {
+        assert!(Instant::now() < deadline, "the part is not closed");
+        std::thread::yield_now();
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(change(&mut recorder, PartAction::Start), "recording into tests/lab/run_002");
+    say(&mut recorder, CHATTER, "y", 2.0);
+    let (account, _) = recorder.finish(None);
+    assert!(account.complete, "{account:?}");
+    assert_eq!(times(root.path(), "tests/lab/run_002"), [2.0]);
+    assert!(!folder.exists());
 }
 
 #[test]

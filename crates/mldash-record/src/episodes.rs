@@ -64,6 +64,7 @@ impl Recorder {
             (PartAction::Stop, None) => self.stop(change),
             (PartAction::Start, Some(_)) => self.start(change),
             (PartAction::Start, None) if self.session.paused => {
+                said_of(&self.exp, &change.begun, false)?;
                 let begun = Some(self.exp.name().to_string());
                 Ok(PartChanged { ended: None, is_discarded: false, begun })
             }
@@ -85,6 +86,19 @@ impl Recorder {
                 self.exp.label(&change.of_one_part())
             }
         }
+    }
+
+    /// What is said of the part that is recorded. While none is, what is about one part is said of
+    /// the part before, and the rest of the next one.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read.
+    pub fn labels(&self) -> Result<Labels, TrackError> {
+        let noted = self.exp.notes()?.labels();
+        Ok(match &self.standstill {
+            None => noted,
+            Some(Standstill { labels }) => labels.labels_of(&noted),
+        })
     }
 
     /// Notes whether parts that exist are continued, if they continue the same ones: an import of
@@ -139,8 +153,8 @@ impl Recorder {
 
     /// A thread that will close the current part.
     fn closer(&mut self) -> Result<Closer<Self>, PartError> {
-        self.session.parts.closer(|part: Self| {
-            let ended = part.finish(None);
+        self.session.parts.closer(|part: Self, progress| {
+            let ended = part.finish_part(None, progress);
             let part = PartAccount::from(&ended.0);
             tracing::info!(
                 "{} is closed: {} received, {} stored, {} dropped",

@@ -49,6 +49,20 @@ impl Ledger {
         Self { topic: topic.into(), account, told: Arc::default() }
     }
 
+    /// The same topic's account in the next part, with nothing counted yet. What can't be known
+    /// stays unknown.
+    pub(super) fn next_part(&self) -> Self {
+        let (mut next, lost) = {
+            let account = self.account.lock();
+            (TopicAccount::new(&account.topic, &account.type_name), account.lost)
+        };
+        if lost == Lost::Unknown {
+            next.lost = lost;
+        }
+        let account = Arc::new(Mutex::new(next));
+        Self { topic: self.topic.clone(), account, told: Arc::default() }
+    }
+
     /// Returns true if `other` shares this account.
     pub(super) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.account, &other.account)
@@ -229,9 +243,10 @@ impl Ledger {
     }
 
     /// Changes the number of lost messages. A message that arrives late takes a loss back.
+    /// What can't be known stays unknown.
     pub(super) fn count_lost(&self, change: i64) {
         let mut account = self.account.lock();
-        let before = account.lost.known();
+        let Lost::Known(before) = account.lost else { return };
         let lost = before.saturating_add_signed(change);
         account.lost = Lost::Known(lost);
         drop(account);

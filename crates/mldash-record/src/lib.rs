@@ -11,6 +11,7 @@ mod blobs;
 mod candidate;
 mod change;
 mod clock;
+mod closing;
 mod disk;
 mod episodes;
 mod frames;
@@ -59,9 +60,11 @@ use std::time::Instant;
 
 use crate::mapping::{Bytes, Required};
 use clock::SaidOfClocks;
+use closing::Progress;
 use episodes::Standstill;
 use frames::Frames;
 use mldash_track::{Experiment, RunStatus, StoreError, TrackError, one_line, replace_file};
+use parts::Ended;
 use session::Session;
 use topic::TopicRecorder;
 use tracks::Tracks;
@@ -313,13 +316,15 @@ impl Recorder {
         });
     }
 
-    /// Returns once everything recorded so far is in the local store. Does not wait for a server.
+    /// Returns once everything recorded so far is in the local store, also that of earlier parts.
+    /// Does not wait for a server.
     ///
     /// # Errors
     /// Returns the error of the first track that could not be written; its rows are retried.
     pub fn flush(&self) -> Result<(), TrackError> {
         self.frames.wait_until_saved();
-        self.exp.flush_store()
+        let flushed = self.exp.flush_store();
+        first_error([flushed, self.session.parts.wait_until_flushed()])
     }
 
     /// The account of the messages so far.
@@ -347,11 +352,18 @@ impl Recorder {
     ///
     /// # Errors
     /// Fails if the store could not be closed or the account could not be written.
-    pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
+    pub fn finish(self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
         if self.standstill.is_some() {
             return self.finish_stopped(failure);
         }
+        self.finish_part(failure, &Progress::default())
+    }
+
+    /// [`finish`](Self::finish) of a part, which tells how far it is.
+    fn finish_part(mut self, failure: Option<String>, progress: &Progress) -> Ended {
         self.frames.wait_until_saved();
+        // The close goes on where this fails.
+        progress.set_flushed(self.exp.flush_store());
         self.session.end(&self.topics);
         let mut account = self.account();
         let account_file = self.exp.folder().join(ACCOUNT_FILE);
@@ -378,6 +390,7 @@ impl Recorder {
         let (earlier_parts, parts_closed) = self.session.parts.finish();
         account.earlier_parts = earlier_parts;
         let mut written = write_account(&account, &account_file);
+        progress.set_closed();
         // Everything is safe here before anybody waits for a server.
         let status = match account.failure {
             None => RunStatus::Completed,

@@ -8,12 +8,15 @@ use std::thread::{self, JoinHandle};
 use serde::Serialize;
 
 use super::account::{Account, TopicAccount};
+use super::closing::{ClosedAtLast, Progress, Stage};
 use super::frames::WhenBehind;
 use mldash_track::{Experiment, ExperimentName, TrackError};
 
-/// The limit on parts that are closed at the same time. Each may hold as much memory as a failing
-/// store lets wait.
+/// The limit on parts whose store is closed at the same time. Each may hold as much memory as a
+/// failing store lets wait.
 const MAX_CLOSING: usize = 4;
+/// The limit on those and the parts that wait for a server.
+const MAX_ENDED: usize = 64;
 
 /// The result of an earlier part of a recording. Its own account lies in its experiment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -85,24 +88,31 @@ pub(super) struct Parts {
     when_behind: WhenBehind,
     /// Whether parts that exist are continued.
     parts_continue: bool,
-    closing: Vec<JoinHandle<Ended>>,
+    closing: Vec<Closing>,
     closed: Vec<Ended>,
+}
+
+/// A part that is being closed.
+#[derive(Debug)]
+struct Closing {
+    thread: JoinHandle<Ended>,
+    progress: Progress,
 }
 
 /// A thread that waits for a part to close.
 pub(super) struct Closer<P> {
     part: SyncSender<P>,
-    thread: JoinHandle<Ended>,
+    closing: Closing,
 }
 
 impl<P: Send + 'static> Closer<P> {
     /// Hands the part over.
-    fn close(self, part: P) -> JoinHandle<Ended> {
+    fn close(self, part: P) -> Closing {
         // The thread waits for nothing else, so it is there.
         if self.part.send(part).is_err() {
             tracing::error!("the thread that closes a part is gone");
         }
-        self.thread
+        self.closing
     }
 }
 
@@ -136,26 +146,52 @@ impl Parts {
     /// Starts a thread that will close a part with `finish`.
     pub(super) fn closer<P: Send + 'static>(
         &mut self,
-        finish: impl FnOnce(P) -> Ended + Send + 'static,
+        finish: impl FnOnce(P, &Progress) -> Ended + Send + 'static,
     ) -> Result<Closer<P>, PartError> {
-        self.collect();
-        let unfinished = self.closing.iter().filter(|thread| !thread.is_finished()).count();
-        if unfinished >= MAX_CLOSING {
-            match self.when_behind {
-                WhenBehind::DropNewest => return Err(PartError::StillClosing(unfinished)),
-                WhenBehind::Wait => {
-                    let oldest = self.closing.remove(0);
-                    self.join(oldest);
-                }
-            }
-        }
+        self.make_room()?;
         let (part, handed_over) = sync_channel(1);
+        let progress = Progress::default();
+        let told = ClosedAtLast(progress.clone());
         let run = move || match handed_over.recv() {
-            Ok(part) => finish(part),
+            Ok(part) => finish(part, &told.0),
             Err(_) => (Account::default(), Ok(())),
         };
         let thread = thread::Builder::new().name("close-part".into()).spawn(run);
-        Ok(Closer { part, thread: thread.map_err(PartError::Thread)? })
+        let closing = Closing { thread: thread.map_err(PartError::Thread)?, progress };
+        Ok(Closer { part, closing })
+    }
+
+    /// Sees to it that one more part may be closed. A server that is slow or gone holds up none.
+    fn make_room(&mut self) -> Result<(), PartError> {
+        self.collect();
+        let open: Vec<&Closing> = self.closing.iter().filter(|part| !part.is_closed()).collect();
+        let (is_full, waiting) = match open.len() >= MAX_CLOSING {
+            true => (true, open.len()),
+            false => (self.closing.len() >= MAX_ENDED, self.closing.len()),
+        };
+        match self.when_behind {
+            _ if !is_full => Ok(()),
+            WhenBehind::DropNewest => Err(PartError::StillClosing(waiting)),
+            WhenBehind::Wait if self.closing.len() >= MAX_ENDED => {
+                let oldest = self.closing.remove(0);
+                self.join(oldest);
+                Ok(())
+            }
+            WhenBehind::Wait => {
+                // What fails is in that part's account.
+                let _ = open.first().map(|oldest| oldest.progress.wait_until(Stage::Closed));
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until all rows of earlier parts are in the store.
+    ///
+    /// # Errors
+    /// Returns the first error of one that could not be written; its rows are retried.
+    pub(super) fn wait_until_flushed(&self) -> Result<(), TrackError> {
+        let mut parts = self.closing.iter();
+        parts.try_for_each(|part| part.progress.wait_until(Stage::Flushed))
     }
 
     /// Closes a part.
@@ -190,26 +226,33 @@ impl Parts {
 
     /// Collects the parts that are closed by now, in their order.
     fn collect(&mut self) {
-        while self.closing.first().is_some_and(JoinHandle::is_finished) {
+        while self.closing.first().is_some_and(|part| part.thread.is_finished()) {
             let first = self.closing.remove(0);
             self.join(first);
         }
     }
 
     fn join_all(&mut self) {
-        for thread in std::mem::take(&mut self.closing) {
-            self.join(thread);
+        for part in std::mem::take(&mut self.closing) {
+            self.join(part);
         }
     }
 
-    fn join(&mut self, thread: JoinHandle<Ended>) {
-        match thread.join() {
+    fn join(&mut self, part: Closing) {
+        match part.thread.join() {
             Ok(ended) => self.closed.push(ended),
             Err(_) => {
                 let failure = Some("closing it panicked; flushed rows are stored".to_owned());
                 self.closed.push((Account { failure, ..Account::default() }, Ok(())));
             }
         }
+    }
+}
+
+impl Closing {
+    /// Whether it holds no memory of the store's any more.
+    fn is_closed(&self) -> bool {
+        self.thread.is_finished() || self.progress.is_closed()
     }
 }
 
@@ -258,18 +301,65 @@ mod tests {
         let held = std::sync::Arc::new(parking_lot::Mutex::new(held));
         for _ in 0..MAX_CLOSING {
             let held = held.clone();
-            let finish = move |()| {
+            let finish = move |(), _: &Progress| {
                 let _ = held.lock().recv();
                 (Account { complete: true, ..Account::default() }, Ok(()))
             };
             let closer = parts.closer(finish).unwrap();
             parts.close(closer, ());
         }
-        let refused = parts.closer(|()| (Account::default(), Ok(()))).err().unwrap();
+        let refused = parts.closer(|(), _| (Account::default(), Ok(()))).err().unwrap();
         assert!(matches!(refused, PartError::StillClosing(MAX_CLOSING)), "{refused}");
         drop(hold);
         let (accounts, closed) = parts.finish();
         assert_eq!(accounts.iter().filter(|part| part.complete).count(), MAX_CLOSING);
         assert!(closed.is_ok());
+    }
+
+    #[test]
+    fn parts_that_wait_for_a_server_hold_up_none_and_a_flush_waits_for_none() {
+        let mut parts = Parts::default();
+        let (hold, held) = sync_channel::<()>(0);
+        let held = std::sync::Arc::new(parking_lot::Mutex::new(held));
+        for _ in 0..MAX_ENDED {
+            let held = held.clone();
+            let finish = move |(), progress: &Progress| {
+                progress.set_flushed(Ok(()));
+                progress.set_closed();
+                let _ = held.lock().recv();
+                (Account::default(), Ok(()))
+            };
+            let closer = parts.closer(finish).unwrap();
+            parts.close(closer, ());
+            parts.wait_until_flushed().unwrap();
+            parts.closing.last().unwrap().progress.wait_until(Stage::Closed).unwrap();
+        }
+        let refused = parts.closer(|(), _| (Account::default(), Ok(()))).err().unwrap();
+        assert!(matches!(refused, PartError::StillClosing(MAX_ENDED)), "{refused}");
+        drop(hold);
+        assert_eq!(parts.finish().0.len(), MAX_ENDED);
+    }
+
+    #[test]
+    fn a_flush_waits_for_the_rows_of_ended_parts_and_says_what_failed() {
+        let mut parts = Parts::default();
+        let (hold, held) = sync_channel::<()>(0);
+        let finish = move |(), progress: &Progress| {
+            let _ = held.recv();
+            let no_space = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            progress.set_flushed(Err(TrackError::Thread(no_space)));
+            (Account::default(), Ok(()))
+        };
+        let closer = parts.closer(finish).unwrap();
+        parts.close(closer, ());
+        let flushed = thread::scope(|scope| {
+            let waiting = scope.spawn(|| parts.wait_until_flushed());
+            drop(hold);
+            waiting.join().unwrap()
+        });
+        assert!(flushed.is_err());
+        let closer = parts.closer(|(), _| panic!("a fault of its own")).unwrap();
+        parts.close(closer, ());
+        parts.wait_until_flushed().unwrap();
     }
 }

@@ -92,12 +92,13 @@ impl TopicRecorder {
     /// The same topic in the next part of the recording, with nothing stored or counted yet.
     pub(super) fn next_part(&mut self) -> Self {
         let held = std::mem::take(&mut self.held);
-        Self { is_heavy: self.is_heavy, held, ..Self::new(self.plan.clone()) }
+        Self { held, ..self.after_stop() }
     }
 
     /// The same topic after the recording has stopped. What waits for a receive time stays behind.
     pub(super) fn after_stop(&self) -> Self {
-        Self { is_heavy: self.is_heavy, ..Self::new(self.plan.clone()) }
+        let ledger = self.ledger.next_part();
+        Self { is_heavy: self.is_heavy, ledger, ..Self::new(self.plan.clone()) }
     }
 
     /// Counts in the account of `other` from now on.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::error::TrackError;
+use super::error::{TrackError, one_line};
 use super::flusher::Upkeep;
 use super::labels::{LabelChange, Labels};
 use super::local::{ExperimentDir, ExperimentNotes, TrackInfo};
@@ -145,14 +145,21 @@ impl Experiment {
     /// names the other in its metadata, as `continues` and `continued_in`.
     ///
     /// # Errors
-    /// As [`open`](Self::open). This experiment is then left unchanged.
+    /// As [`open`](Self::open). This experiment is then left unchanged. That this one can't name
+    /// the other, because its folder is gone, say, is only logged.
     pub fn continue_in(&self, name: &str) -> Result<Self, TrackError> {
         let next = Self::open(name, self.options.clone())?;
         if let Some(Run { mut details, carried, .. }) = self.shared.run_to_continue() {
             details.insert(CONTINUES.to_owned(), self.name().to_string().into());
-            next.start_run(details)?;
-            next.label(&carried)?;
-            self.shared.note_continued_in(next.name().as_str())?;
+            let started = next.start_run(details).and_then(|_| next.label(&carried));
+            if let Err(error) = started {
+                next.fail_run(&one_line(&error));
+                return Err(error);
+            }
+            if let Err(error) = self.shared.note_continued_in(next.name().as_str()) {
+                let (before, error) = (self.name(), one_line(&error));
+                tracing::warn!("{before} does not name {name}, which continues it: {error}");
+            }
         }
         Ok(next)
     }

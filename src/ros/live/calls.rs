@@ -16,8 +16,8 @@ pub(super) enum Request {
     Call(Call, Reply),
     /// A parameter says something of the part that is recorded.
     Label(LabelChange),
-    /// The recorder has started the next part.
-    PartStarted,
+    /// The recorder has dealt with a change of parts other than a stop.
+    PartChanged { has_begun: bool },
     /// `use_sim_time` was set.
     SimTime(bool),
 }
@@ -25,7 +25,8 @@ pub(super) enum Request {
 /// The pending requests. Clones share them.
 #[derive(Clone)]
 pub(super) struct Calls {
-    pending: Arc<Mutex<VecDeque<Request>>>,
+    /// `None` once the recording is over.
+    pending: Arc<Mutex<Option<VecDeque<Request>>>>,
     guard: GuardCondition,
 }
 
@@ -33,7 +34,7 @@ impl Calls {
     pub(super) fn new(context: &Context) -> Result<Self, RosError> {
         let guard = GuardCondition::new(context);
         let guard = guard.map_err(|error| RosError::Start(error.to_string()))?;
-        Ok(Self { pending: Arc::default(), guard })
+        Ok(Self { pending: Arc::new(Mutex::new(Some(VecDeque::new()))), guard })
     }
 
     /// The guard condition that a request triggers.
@@ -41,10 +42,18 @@ impl Calls {
         &self.guard
     }
 
-    /// Adds a request and wakes the listening thread.
-    pub(super) fn ask(&self, request: Request) {
-        self.pending.lock().push_back(request);
+    /// Adds a request and wakes the listening thread. Returns false if the recording is over; the
+    /// request is then dropped.
+    pub(super) fn ask(&self, request: Request) -> bool {
+        let is_taken = match &mut *self.pending.lock() {
+            Some(pending) => {
+                pending.push_back(request);
+                true
+            }
+            None => false,
+        };
         self.wake();
+        is_taken
     }
 
     /// Wakes the listening thread.
@@ -57,6 +66,11 @@ impl Calls {
 
     /// Takes the requests since the last call.
     pub(super) fn take(&self) -> VecDeque<Request> {
-        std::mem::take(&mut *self.pending.lock())
+        self.pending.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Takes the last requests: the recording is over.
+    pub(super) fn close(&self) -> VecDeque<Request> {
+        self.pending.lock().take().unwrap_or_default()
     }
 }

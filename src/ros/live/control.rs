@@ -2,7 +2,7 @@
 
 use super::queue::{MessageQueue, Taken};
 use super::services::{Answer, Reply};
-use crate::mapping::PartChange;
+use crate::mapping::{PartAction, PartChange};
 use crate::record::{DropReason, PartError, QueueFill, Receipt, Received, Recorder, TopicPlan};
 use crate::ros::StopFlag;
 use crate::track::{LabelChange, Labels, one_line};
@@ -37,9 +37,9 @@ pub(super) enum Control {
 
 /// What the recorder tells the node's side.
 pub(super) enum News {
-    /// A part has begun.
-    PartStarted,
-    /// What is said of the part that is recorded, or that was last; `None` if it can't be read.
+    /// A change of parts other than a stop is done or refused, and whether a part has begun.
+    PartChanged { has_begun: bool },
+    /// What is [said](Recorder::labels) of the part; `None` if it can't be read.
     Labelled { noted: Option<Labels>, is_asked_for: bool },
 }
 
@@ -56,7 +56,8 @@ impl Refusals {
     }
 }
 
-/// Records from the queue until it is closed and empty. Calls `tell` with what is new. In a hurry, waiting messages are counted and left out.
+/// Records from the queue until it is closed and empty. Calls `tell` with what is new. In a hurry,
+/// waiting messages are counted and left out.
 pub(super) fn record_queue(
     queue: &MessageQueue<Control>,
     recorder: &mut Recorder,
@@ -133,10 +134,12 @@ fn change_part(
 ) -> Answer {
     let before = recorder.experiment().name().clone();
     let changed = recorder.change_part(change);
-    if *recorder.experiment().name() != before {
-        tell(News::PartStarted);
+    if change.action != PartAction::Stop {
+        tell(News::PartChanged { has_begun: *recorder.experiment().name() != before });
     }
-    tell_labels(recorder, false, tell);
+    if matches!(changed, Ok(_) | Err(PartError::NotLabelled { .. })) {
+        tell_labels(recorder, false, tell);
+    }
     match changed {
         Ok(changed) => {
             refusals.last = None;
@@ -168,10 +171,10 @@ fn label(recorder: &mut Recorder, change: &LabelChange, tell: &impl Fn(News)) {
 
 /// Tells what is noted, whether it could be changed or not.
 fn tell_labels(recorder: &Recorder, is_asked_for: bool, tell: &impl Fn(News)) {
-    let notes = recorder.experiment().notes().inspect_err(|error| {
+    let noted = recorder.labels().inspect_err(|error| {
         tracing::warn!("can't read what is said of the part: {}", one_line(error));
     });
-    tell(News::Labelled { noted: notes.ok().map(|notes| notes.labels()), is_asked_for });
+    tell(News::Labelled { noted: noted.ok(), is_asked_for });
 }
 
 fn status(recorder: &mut Recorder, queue: QueueFill) -> Answer {

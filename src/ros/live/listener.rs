@@ -1,6 +1,7 @@
 //! The listening thread: sleeps until something arrives, takes all messages, and hands them to the
 //! recorder in batches. It never waits for the recorder, the disk or a service.
 
+use std::ops::ControlFlow;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,11 @@ use super::clock::ReceiveClock;
 use super::control::Control;
 use super::discovery::{Discovery, NewTopic};
 use super::listening::{Listened, Listening, Nodes};
+use super::part_changes::{MAX_CHANGES, PartChanges};
 use super::queue::{MessageQueue, RawMessage};
 use super::reader::Arrival;
 use super::services::{Answer, Call, Reply};
-use super::triggers::{Ineffective, Triggers};
+use super::triggers::Ineffective;
 use super::{ListenSettings, RosError, StopFlag, qos::ChosenQos};
 use crate::mapping::{ClockJump, PartAction, PartChange};
 use crate::record::DropReason;
@@ -28,8 +30,6 @@ const DRAIN_BEFORE_CALL: Duration = Duration::from_millis(500);
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before retrying a failing middleware.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
-/// How many commands may wait for the recorder before messages change no more parts.
-const MAX_COMMANDS: usize = 256;
 /// A batch is handed over before it exceeds this.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -37,19 +37,19 @@ const BATCH_BYTES: usize = 1 << 20;
 pub(super) struct Listener<'a> {
     ready: Ready,
     discovery: Discovery,
-    triggers: Triggers,
     readers: Readers<'a>,
     calls: Calls,
     stop: &'a StopFlag,
     clock_jump: ClockJump,
     gather: Duration,
-    /// Whether messages ask for more changes than the recorder can make.
-    is_flooded: bool,
+    /// Changes of parts, other than stops, that the recorder has not dealt with yet.
+    parts_under_way: usize,
 }
 
 /// The recorded topics and their path to the recorder.
 struct Readers<'a> {
     listening: Listening<LeftOut>,
+    changes: PartChanges,
     queue: &'a MessageQueue<Control>,
     clock: ReceiveClock,
     batch: Vec<RawMessage>,
@@ -81,10 +81,9 @@ impl<'a> Listener<'a> {
         let listening = Listening::new(nodes).map_err(|error| RosError::Node(error.to_string()))?;
         let mut listener = Self {
             ready: Ready::default(),
-            triggers: Triggers::new(discovery.split_on()),
-            discovery,
             readers: Readers {
                 listening,
+                changes: PartChanges::new(discovery.split_on()),
                 queue,
                 clock: ReceiveClock::default(),
                 batch: Vec::new(),
@@ -92,11 +91,12 @@ impl<'a> Listener<'a> {
                 queue_full: Vec::new(),
                 paused: false,
             },
+            discovery,
             calls,
             stop,
             clock_jump: settings.clock_jump,
             gather: settings.gather,
-            is_flooded: false,
+            parts_under_way: 0,
         };
         listener.set_sim_time(settings.use_sim_time);
         listener.set_paused(settings.start_paused);
@@ -139,15 +139,24 @@ impl<'a> Listener<'a> {
             self.readers.hand_over();
             self.answer_calls();
             self.readers.retire();
-            self.triggers.retire(Instant::now());
+            self.readers.changes.retire(Instant::now());
             self.readers.hand_over();
             last_drain = self.gather(taken, last_drain);
         }
+        // What was asked for before the end is done.
+        self.answer_calls();
         self.hear_triggers();
         self.drain_all(DRAIN_AT_MOST);
-        self.readers.end_echoes();
+        self.readers.changes.forget();
+        self.end_part();
         self.readers.hand_over();
         self.readers.report_missing();
+        // A call's answer is then that the recording is over; what was said is still noted.
+        for request in self.calls.close() {
+            if let Request::Label(change) = request {
+                self.readers.queue.push_behind_messages(Control::Label(change));
+            }
+        }
         // A publisher may have come and gone between two looks at the graph.
         for topic in self.readers.listening.topics.iter().filter(|topic| topic.reader.has_heard()) {
             self.discovery.note_published(topic.reader.topic(), &topic.type_name);
@@ -170,15 +179,15 @@ impl<'a> Listener<'a> {
     fn wait(&mut self, discover_at: Option<Instant>) -> Result<(), RclError> {
         let topics = &self.readers.listening.topics;
         let due = topics.iter().filter_map(|topic| topic.reader.due_at());
-        let due = due.chain(self.triggers.due_at());
+        let due = due.chain(self.readers.changes.due_at());
         let due = due.chain(discover_at).chain(self.stop.deadline()).min();
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         let timeout = match self.readers.clock.is_simulated() {
             true => Some(timeout.map_or(CLOCK_EVERY, |timeout| timeout.min(CLOCK_EVERY))),
             false => timeout,
         };
-        let Self { readers, triggers, calls, ready, .. } = self;
-        readers.listening.wait(triggers.subscriptions(), calls.guard(), timeout, ready)
+        let Self { readers: Readers { listening, changes, .. }, calls, ready, .. } = self;
+        listening.wait(changes.subscriptions(), calls.guard(), timeout, ready)
     }
 
     /// Hands over everything that the middleware holds now.
@@ -186,8 +195,10 @@ impl<'a> Listener<'a> {
         let deadline = Instant::now() + at_most;
         while self.readers.drain_every() > 0 && Instant::now() < deadline && !self.stop.is_hurried()
         {
+            self.hear_triggers();
             self.readers.hand_over();
         }
+        self.hear_triggers();
         self.readers.hand_over();
     }
 
@@ -207,8 +218,8 @@ impl<'a> Listener<'a> {
     }
 
     fn discover_triggers(&mut self) {
-        let Self { triggers, discovery, readers, .. } = self;
-        for Ineffective { label, reason } in triggers.discover(discovery, &mut readers.listening) {
+        let Self { discovery, readers: Readers { listening, changes, .. }, .. } = self;
+        for Ineffective { label, reason } in changes.discover(discovery, listening) {
             self.refuse(label, reason);
         }
     }
@@ -216,17 +227,19 @@ impl<'a> Listener<'a> {
     /// Changes the part where messages ask for it: what arrived before such a message is in the part
     /// before.
     fn hear_triggers(&mut self) {
-        for (arrived_nanos, change) in self.triggers.hear() {
-            let is_flooded = self.readers.queue.commands() >= MAX_COMMANDS;
-            if is_flooded && !self.is_flooded {
-                tracing::error!(
-                    "messages ask for other parts faster than parts can change; some change nothing"
-                );
+        self.readers.hear();
+        // A flood of such messages must not keep the thread here; the rest waits.
+        for _ in 0..MAX_CHANGES {
+            if self.readers.changes.earliest().is_none() {
+                break;
             }
-            self.is_flooded = is_flooded;
-            if !is_flooded {
-                self.change_part_at(arrived_nanos, change);
+            self.readers.drain_every();
+            if let Some((arrived_nanos, change)) = self.readers.changes.take_earliest() {
+                let later = self.readers.take_batch_since(arrived_nanos);
+                self.change_part(change, None);
+                self.readers.put_back(later);
             }
+            self.readers.hear();
         }
     }
 
@@ -275,27 +288,19 @@ impl<'a> Listener<'a> {
             ),
             ClockJump::Split => {
                 tracing::info!("/clock jumped back; going on in a new experiment");
-                self.change_part_at(jumped_at, PartChange::new(PartAction::Split));
-                self.readers.hand_over();
+                self.readers.changes.split_at(jumped_at);
             }
         }
     }
 
-    /// Changes the part between the messages that arrived before this system time and the others,
-    /// which stay in the batch.
-    fn change_part_at(&mut self, nanos: i64, change: PartChange) {
-        self.readers.drain_every();
-        let later = self.readers.take_batch_since(nanos);
-        self.change_part(change, None);
-        self.readers.batch = later;
-    }
-
     /// Changes the part behind all messages that are taken.
     fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
-        // What a part still waits for belongs to that part.
-        self.readers.end_echoes();
+        // What a part still waits for, and what it lost, belongs to that part.
+        self.end_part();
         self.readers.hand_over();
+        self.readers.report_missing();
         let is_start = change.action == PartAction::Start;
+        self.parts_under_way += usize::from(change.action != PartAction::Stop);
         self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
         if is_start {
             // A part that begins is recorded.
@@ -303,21 +308,36 @@ impl<'a> Listener<'a> {
         }
     }
 
+    /// Collects what a part still waits for. One that the recorder has not begun yet could not ask
+    /// for latched messages.
+    fn end_part(&mut self) {
+        self.readers.end_echoes();
+        if self.parts_under_way > 0 {
+            self.readers.repeat_kept();
+        }
+    }
+
     fn answer_calls(&mut self) {
-        for request in self.calls.take() {
+        let requests = self.calls.take();
+        let is_about_messages =
+            |request: &Request| matches!(request, Request::Call(..) | Request::Label(_));
+        if requests.iter().any(is_about_messages) {
+            self.hear_triggers();
+            // Messages from before the requests are handled under the old state.
+            self.drain_all(DRAIN_BEFORE_CALL);
+        }
+        for request in requests {
             match request {
-                Request::Call(call, reply) => {
-                    self.hear_triggers();
-                    // Messages from before the call are handled under the old state.
-                    self.drain_all(DRAIN_BEFORE_CALL);
-                    self.answer(call, reply);
-                }
+                Request::Call(call, reply) => self.answer(call, reply),
                 Request::Label(change) => {
-                    self.hear_triggers();
-                    self.drain_all(DRAIN_BEFORE_CALL);
                     self.readers.queue.push_behind_messages(Control::Label(change));
                 }
-                Request::PartStarted => self.readers.repeat_latched(),
+                Request::PartChanged { has_begun } => {
+                    self.parts_under_way = self.parts_under_way.saturating_sub(1);
+                    if has_begun {
+                        self.readers.repeat_latched();
+                    }
+                }
                 Request::SimTime(use_sim_time) => self.set_sim_time(use_sim_time),
             }
         }
@@ -365,6 +385,13 @@ impl<'a> Listener<'a> {
     }
 }
 
+impl Drop for Listener<'_> {
+    /// Whoever still waits for an answer learns that the recording is over.
+    fn drop(&mut self) {
+        self.calls.close();
+    }
+}
+
 impl Readers<'_> {
     /// Takes what has arrived on these subscriptions, in order. `ready` holds their places in
     /// [`Listening::subscriptions`].
@@ -393,18 +420,36 @@ impl Readers<'_> {
     }
 
     fn drain_topic(&mut self, topic: usize) -> usize {
-        let Self { listening, queue, clock, batch, batch_bytes, queue_full, paused } = self;
+        let Self { listening, changes, queue, clock, batch, batch_bytes, queue_full, paused } =
+            self;
         let Listened { reader, tally: left_out, .. } = &mut listening.topics[topic];
         let taken = reader.drain(*paused, |arrival| {
-            if *paused {
+            // A part that begins in a pause has what latched topics said before.
+            if *paused && !arrival.is_repeat {
                 left_out.paused += 1;
-                return;
+                return ControlFlow::Continue(());
             }
             *batch_bytes += arrival.cdr.len();
-            batch.push(raw_message(topic, &arrival, clock));
-            if *batch_bytes >= BATCH_BYTES {
+            let message = raw_message(topic, &arrival, clock);
+            let arrived_nanos = message.arrived_nanos;
+            batch.push(message);
+            if *batch_bytes < BATCH_BYTES {
+                return ControlFlow::Continue(());
+            }
+            changes.hear(queue);
+            let Some(change_nanos) = changes.earliest() else {
                 *batch_bytes = 0;
                 queue.push_all(batch, |topic| queue_full[topic] += 1);
+                return ControlFlow::Continue(());
+            };
+            // What arrived later is of the next part. It waits here, and more of it where it is.
+            let later = take_since(batch, change_nanos);
+            queue.push_all(batch, |topic| queue_full[topic] += 1);
+            *batch_bytes = bytes_of(&later);
+            *batch = later;
+            match *batch_bytes >= BATCH_BYTES && arrived_nanos >= change_nanos {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
         });
         taken.unwrap_or_else(|error| {
@@ -414,12 +459,20 @@ impl Readers<'_> {
         })
     }
 
-    /// Hands the collected messages to the recorder and reports what is missing.
+    /// Hears what messages ask for.
+    fn hear(&mut self) {
+        self.changes.hear(self.queue);
+    }
+
+    /// Hands the collected messages to the recorder, but for those of a part that is to come, and
+    /// reports what is missing.
     fn hand_over(&mut self) {
+        let later = self.changes.earliest().map(|nanos| self.take_batch_since(nanos));
         let Self { queue, batch, batch_bytes, queue_full, .. } = self;
         *batch_bytes = 0;
         queue.push_all(batch, |topic| queue_full[topic] += 1);
-        if queue.takes_reports() {
+        self.put_back(later.unwrap_or_default());
+        if self.queue.takes_reports() {
             self.report_missing();
         }
     }
@@ -448,10 +501,13 @@ impl Readers<'_> {
 
     /// Takes the collected messages that arrived at or after this system time.
     fn take_batch_since(&mut self, nanos: i64) -> Vec<RawMessage> {
-        let all = std::mem::take(&mut self.batch);
-        let (later, before) = all.into_iter().partition(|message| message.arrived_nanos >= nanos);
-        self.batch = before;
-        later
+        take_since(&mut self.batch, nanos)
+    }
+
+    /// Collects these messages behind those that are there.
+    fn put_back(&mut self, messages: Vec<RawMessage>) {
+        self.batch_bytes += bytes_of(&messages);
+        self.batch.extend(messages);
     }
 
     fn retire(&mut self) {
@@ -466,6 +522,13 @@ impl Readers<'_> {
         let Self { listening, clock, batch, .. } = self;
         for (topic, listened) in listening.topics.iter_mut().enumerate() {
             listened.reader.end_echo(|arrival| batch.push(raw_message(topic, &arrival, clock)));
+        }
+    }
+
+    fn repeat_kept(&mut self) {
+        let Self { listening, clock, batch, .. } = self;
+        for (topic, listened) in listening.topics.iter().enumerate() {
+            listened.reader.repeat_kept(|arrival| batch.push(raw_message(topic, &arrival, clock)));
         }
     }
 
@@ -492,6 +555,18 @@ impl Readers<'_> {
         }
         is_change
     }
+}
+
+/// Takes the messages that arrived at or after this system time.
+fn take_since(batch: &mut Vec<RawMessage>, nanos: i64) -> Vec<RawMessage> {
+    let all = std::mem::take(batch);
+    let (later, before) = all.into_iter().partition(|message| message.arrived_nanos >= nanos);
+    *batch = before;
+    later
+}
+
+fn bytes_of(messages: &[RawMessage]) -> usize {
+    messages.iter().map(|message| message.cdr.len()).sum()
 }
 
 fn raw_message(topic: usize, arrival: &Arrival<'_>, clock: &mut ReceiveClock) -> RawMessage {

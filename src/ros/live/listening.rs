@@ -1,6 +1,7 @@
 //! The topics being listened to, as discovery finds them. Recording and observing share it; each
 //! keeps its own tally for a topic.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::qos::ChosenQos;
@@ -23,6 +24,8 @@ pub(super) struct Listening<T> {
     wait_set: WaitSet,
     /// By topic number.
     pub(super) topics: Vec<Listened<T>>,
+    /// The types that a topic was subscribed to as, each by the node of its place.
+    types: HashMap<String, Vec<String>>,
 }
 
 /// A topic as one type.
@@ -78,7 +81,7 @@ impl<T: Default> Listening<T> {
     /// Fails if rcl can't wait.
     pub(super) fn new(nodes: Nodes) -> Result<Self, RclError> {
         let wait_set = WaitSet::new(nodes.first())?;
-        Ok(Self { nodes, wait_set, topics: Vec::new() })
+        Ok(Self { nodes, wait_set, topics: Vec::new(), types: HashMap::new() })
     }
 
     /// The node to query the graph with.
@@ -112,10 +115,14 @@ impl<T: Default> Listening<T> {
         type_name: &str,
         qos: ChosenQos,
     ) -> Result<TopicReader, RclError> {
-        let mut types = self.topics.iter().filter(|known| known.reader.topic() == topic);
-        let known = types.clone().position(|known| known.type_name == type_name);
-        let number = known.unwrap_or_else(|| types.by_ref().count());
-        TopicReader::new(self.nodes.of_type(number)?, topic, type_name, qos)
+        let types = self.types.get(topic).map(Vec::as_slice).unwrap_or_default();
+        let known = types.iter().position(|known| known == type_name);
+        let number = known.unwrap_or(types.len());
+        let reader = TopicReader::new(self.nodes.of_type(number)?, topic, type_name, qos)?;
+        if known.is_none() {
+            self.types.entry(topic.to_owned()).or_default().push(type_name.to_owned());
+        }
+        Ok(reader)
     }
 
     /// Subscribes to a topic again, with another QoS.

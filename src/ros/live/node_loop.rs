@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 
@@ -21,6 +21,9 @@ use crate::record::{StatusBoard, panic_text};
 const SPIN: Duration = Duration::from_millis(200);
 /// While an answer is pending, because an answer does not end a spin.
 const SPIN_FOR_ANSWER: Duration = Duration::from_millis(5);
+
+/// How long to wait for answers once the recording ends.
+const ANSWER_AT_MOST: Duration = Duration::from_secs(5);
 
 /// The state of the node's thread.
 pub(super) struct NodeLoop<'a> {
@@ -74,7 +77,26 @@ impl<'a> NodeLoop<'a> {
             self.reports.poll(self.queue, now_nanos);
             self.publish_log();
         }
+        self.answer_the_last();
         self.publish_log();
+    }
+
+    /// Answers requests from before the end and those that come meanwhile, so that no caller waits
+    /// for ever.
+    fn answer_the_last(&mut self) {
+        let until = Instant::now() + ANSWER_AT_MOST;
+        loop {
+            self.node.spin_once(SPIN_FOR_ANSWER);
+            self.poll_parameters();
+            self.services.pass_requests(&self.calls);
+            self.services.pass_answers();
+            self.publish_log();
+            let is_late = self.stop.is_hurried() || Instant::now() >= until;
+            if is_late || !self.services.has_unanswered() {
+                break;
+            }
+        }
+        self.services.give_up();
     }
 
     /// ROS time in nanoseconds.

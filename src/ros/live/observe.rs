@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::iter;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::discovery::{Discovery, NewTopic};
@@ -169,6 +170,7 @@ fn drain(listened: &mut Listened<Heard>) {
         *count += 1;
         *bytes += arrival.cdr.len() as u64;
         *span = Some((span.map_or(now, |(first, _)| first), now));
+        ControlFlow::Continue(())
     });
     if let Err(error) = taken {
         tracing::warn!("{}: messages could not be taken: {error}", reader.topic());

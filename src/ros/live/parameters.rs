@@ -34,6 +34,9 @@ const TAGS: &str = "tags";
 /// Parameters that any node may get, even if it does not use them.
 const OF_ANY_NODE: [&str; 2] = ["qos_overrides.", "start_type_description_service"];
 
+/// How many changes may be on their way to the recorder.
+const MAX_UNDER_WAY: usize = 64;
+
 /// What is said of the part that is recorded. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct SaidLabels(Arc<Mutex<Said>>);
@@ -72,6 +75,11 @@ impl SaidLabels {
         let mut said = self.lock();
         said.labels = change.labels_of(&said.labels);
         said.under_way += 1;
+    }
+
+    /// Whether the recorder has yet to note as many changes as may wait for it.
+    fn is_full(&self) -> bool {
+        self.lock().under_way >= MAX_UNDER_WAY
     }
 
     fn lock(&self) -> MutexGuard<'_, Said> {
@@ -202,8 +210,12 @@ impl Served {
         r2r::Error::ParameterValueConv { name: name.to_owned(), msg }
     }
 
-    fn change(name: &str, value: &ParameterValue) -> r2r::Result<LabelChange> {
+    fn change(&self, name: &str, value: &ParameterValue) -> r2r::Result<LabelChange> {
         match name {
+            TASK | SUCCESS | NOTES if self.said.is_full() => {
+                let reason = "too many changes wait to be noted; try again later";
+                Err(Self::refusal(name, reason.to_owned()))
+            }
             TASK | SUCCESS | NOTES => said_by(name, value).map_err(|msg| Self::refusal(name, msg)),
             _ => Err(Self::refusal(
                 name,
@@ -246,13 +258,15 @@ impl RosParams for Served {
 
     /// It is shown at once. Once the recorder has noted it, what is noted is shown.
     fn set_parameter(&mut self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
-        let change = Self::change(name, value)?;
+        let change = self.change(name, value)?;
         self.said.change(&change);
-        self.calls.ask(Request::Label(change));
-        Ok(())
+        match self.calls.ask(Request::Label(change)) {
+            true => Ok(()),
+            false => Err(Self::refusal(name, "the recording is over".to_owned())),
+        }
     }
 
     fn check_parameter(&self, name: &str, value: &ParameterValue) -> r2r::Result<()> {
-        Self::change(name, value).map(drop)
+        self.change(name, value).map(drop)
     }
 }

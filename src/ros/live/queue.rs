@@ -169,9 +169,9 @@ impl<C> MessageQueue<C> {
         self.tell(control, |pushed| pushed);
     }
 
-    /// The number of commands that wait.
-    pub(super) fn commands(&self) -> usize {
-        self.state.lock().control.len()
+    /// The number of commands that wait and are of this kind.
+    pub(super) fn waiting(&self, is_of_kind: impl Fn(&C) -> bool) -> usize {
+        self.state.lock().control.iter().filter(|told| is_of_kind(&told.control)).count()
     }
 
     fn tell(&self, control: C, behind: impl FnOnce(u64) -> u64) {
@@ -269,6 +269,18 @@ mod tests {
         assert!(!queue.takes_reports());
         assert!(matches!(queue.take(&mut Vec::new()), Taken::Control(())));
         assert!(queue.takes_reports());
+    }
+
+    #[test]
+    fn what_waits_is_counted_by_its_kind() {
+        let queue = MessageQueue::new(1000, 1000);
+        for command in ["count", "split", "count"] {
+            queue.push_control(command);
+        }
+        assert_eq!(queue.waiting(|command| *command == "split"), 1);
+        queue.take(&mut Vec::new());
+        queue.take(&mut Vec::new());
+        assert_eq!(queue.waiting(|command| *command == "split"), 0);
     }
 
     /// Pushes messages, given by topic and length. Returns the topics of those that did not fit.

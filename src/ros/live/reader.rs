@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::latched::{KeptMessage, Latched};
@@ -59,6 +60,8 @@ struct Echo {
 pub(super) struct Arrival<'a> {
     pub(super) cdr: &'a [u8],
     pub(super) info: MessageInfo,
+    /// It came before and is taken again, for a part that has begun since.
+    pub(super) is_repeat: bool,
 }
 
 impl Source {
@@ -169,6 +172,14 @@ impl TopicReader {
         Ok(())
     }
 
+    /// Passes copies of all latched messages to `take`, for a part that is over before publishers
+    /// can be asked.
+    pub(super) fn repeat_kept(&self, mut take: impl FnMut(Arrival<'_>)) {
+        for KeptMessage { cdr, info, .. } in self.latched.of_others(&HashSet::new()) {
+            take(Arrival { cdr: &cdr, info, is_repeat: true });
+        }
+    }
+
     /// When these subscriptions need attention even if no message comes.
     pub(super) fn due_at(&self) -> Option<Instant> {
         let retiring = self.retiring.iter().map(|(_, until)| *until);
@@ -191,7 +202,7 @@ impl TopicReader {
     pub(super) fn end_echo(&mut self, mut take: impl FnMut(Arrival<'_>)) {
         if let Some(echo) = self.echo.take() {
             for KeptMessage { cdr, info, .. } in self.latched.of_others(&echo.heard) {
-                take(Arrival { cdr: &cdr, info });
+                take(Arrival { cdr: &cdr, info, is_repeat: true });
             }
         }
     }
@@ -199,19 +210,19 @@ impl TopicReader {
     /// Passes latched messages that came while the recording was paused to `take`.
     pub(super) fn take_left_out(&mut self, mut take: impl FnMut(Arrival<'_>)) {
         for KeptMessage { cdr, info, .. } in self.latched.take_left_out() {
-            take(Arrival { cdr: &cdr, info });
+            take(Arrival { cdr: &cdr, info, is_repeat: false });
         }
     }
 
     /// Takes what has arrived, each message once, and returns how many came. Stops after a while,
-    /// so that one topic's flood can't starve others.
+    /// so that one topic's flood can't starve others, and where `take` says so.
     ///
     /// # Errors
     /// Returns the middleware's error for a message that it could not hand over.
     pub(super) fn drain(
         &mut self,
         is_paused: bool,
-        mut take: impl FnMut(Arrival<'_>),
+        mut take: impl FnMut(Arrival<'_>) -> ControlFlow<()>,
     ) -> Result<usize, RclError> {
         let keeps = self.qos.latching_profile().is_some();
         let has_several = self.second.is_some() || !self.retiring.is_empty() || self.echo.is_some();
@@ -231,7 +242,9 @@ impl TopicReader {
                     latched.keep(cdr, info, is_old(&info, source.made_nanos), is_paused);
                 }
                 taken += 1;
-                take(Arrival { cdr, info });
+                if take(Arrival { cdr, info, is_repeat: false }).is_break() {
+                    break;
+                }
             }
         }
         if let Some(Echo { source, highest, heard: publishers, .. }) = echo {
@@ -252,7 +265,9 @@ impl TopicReader {
                 }
                 if is_new || is_wanted_again {
                     taken += 1;
-                    take(Arrival { cdr, info });
+                    if take(Arrival { cdr, info, is_repeat: !is_new }).is_break() {
+                        break;
+                    }
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The node's services, all of type `std_srvs/Trigger`: `~/pause`, `~/resume`, `~/flush`,
-//! `~/split`, `~/discard`, `~/stop`, `~/start`, `~/status`. The listening thread and the recorder answer, in order with the messages;
-//! the node does not wait for them.
+//! `~/split`, `~/discard`, `~/stop`, `~/start`, `~/status`. The listening thread and the recorder
+//! answer, in order with the messages; the node does not wait for them.
 
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use crate::mapping::PartAction;
 
 /// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+const NO_ANSWER: &str =
+    "the recorder has not answered in 30 s; what was asked for is done once it can";
 /// Maximum number of unanswered requests.
 const MAX_UNANSWERED: usize = 64;
 
@@ -101,6 +103,13 @@ impl Services {
         })
     }
 
+    /// Answers what is left: the node ends.
+    pub(super) fn give_up(&mut self) {
+        for Unanswered { request, .. } in self.unanswered.drain(..) {
+            answer(request, Answer::failure("the recording ends before there is an answer"));
+        }
+    }
+
     /// Passes on the answers that have arrived.
     pub(super) fn pass_answers(&mut self) {
         let now = Instant::now();
@@ -112,7 +121,7 @@ impl Services {
                 Ok(None) if now < until => {
                     self.unanswered.push(Unanswered { request, answer: awaited, until });
                 }
-                Ok(None) => answer(request, Answer::failure("the recorder does not answer")),
+                Ok(None) => answer(request, Answer::failure(NO_ANSWER)),
                 Err(oneshot::Canceled) => answer(request, Answer::failure("the recording is over")),
             }
         }

@@ -7,6 +7,7 @@ use super::reader::TopicReader;
 use crate::mapping::{Durability, PartChange, Qos, SplitOn, Trigger, TriggerFault};
 use crate::message::TypeName;
 use crate::ros::rcl::Subscription;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// What a publisher keeps for late subscribers was said to an earlier recording.
@@ -31,6 +32,8 @@ struct Subscribed {
     reader: TopicReader,
     trigger: Trigger,
     type_name: String,
+    /// It is told that the topic is published as other types only.
+    is_of_other_type: bool,
 }
 
 /// Why an entry has no effect.
@@ -54,7 +57,10 @@ impl Triggers {
     ) -> Vec<Ineffective> {
         let looked = self.0.iter_mut().filter_map(|trigger| {
             let reason = trigger.discover(discovery, listening).err()?;
-            trigger.state = State::Refused;
+            // One that is subscribed stays so: the right publisher may still come.
+            if !matches!(trigger.state, State::Subscribed(_)) {
+                trigger.state = State::Refused;
+            }
             Some(Ineffective { label: trigger.entry.label(), reason })
         });
         looked.collect()
@@ -67,14 +73,17 @@ impl Triggers {
         for LiveTrigger { entry, state } in &mut self.0 {
             let State::Subscribed(subscribed) = state else { continue };
             let Subscribed { reader, trigger, .. } = &mut **subscribed;
-            let taken = reader.drain(false, |arrival| match trigger.hear(arrival.cdr) {
-                Ok(Some(change)) => {
-                    changes.push((arrival.info.received_nanos.unwrap_or(i64::MAX), change));
+            let taken = reader.drain(false, |arrival| {
+                match trigger.hear(arrival.cdr) {
+                    Ok(Some(change)) => {
+                        changes.push((arrival.info.received_nanos.unwrap_or(i64::MAX), change));
+                    }
+                    Ok(None) => {}
+                    Err(reason) => {
+                        tracing::warn!("a message on {} changes no part: {reason}", entry.topic());
+                    }
                 }
-                Ok(None) => {}
-                Err(reason) => {
-                    tracing::warn!("a message on {} changes no part: {reason}", entry.topic());
-                }
+                ControlFlow::Continue(())
             });
             if let Err(error) = taken {
                 tracing::error!("{}: messages could not be taken: {error}", entry.topic());
@@ -138,6 +147,11 @@ impl LiveTrigger {
                             tracing::error!("{topic}: can't subscribe again: {error}");
                         });
                     }
+                } else if !published.is_empty() && !subscribed.is_of_other_type {
+                    subscribed.is_of_other_type = true;
+                    let types: Vec<&str> = published.keys().map(String::as_str).collect();
+                    let (types, type_name) = (types.join(", "), &subscribed.type_name);
+                    return Err(format!("it is published as {types}, not as {type_name}"));
                 }
                 return Ok(());
             }
@@ -156,7 +170,9 @@ impl LiveTrigger {
         let reader =
             listening.reader(&topic, &type_name, qos).map_err(|error| error.to_string())?;
         tracing::info!("{topic} ({type_name}) changes parts, as `split_on` says");
-        self.state = State::Subscribed(Box::new(Subscribed { reader, trigger, type_name }));
+        let is_of_other_type = false;
+        let subscribed = Subscribed { reader, trigger, type_name, is_of_other_type };
+        self.state = State::Subscribed(Box::new(subscribed));
         Ok(())
     }
 }

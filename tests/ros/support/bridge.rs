@@ -93,7 +93,11 @@ impl Bridge {
 
     /// Rows of a track that other processes can read by now.
     pub fn rows_in_store(&self, track: &str) -> usize {
-        let exp = Experiment::open_read_only(EXPERIMENT, &self.root);
+        self.rows_in_store_of(EXPERIMENT, track)
+    }
+
+    fn rows_in_store_of(&self, experiment: &str, track: &str) -> usize {
+        let exp = Experiment::open_read_only(experiment, &self.root);
         exp.map_or(0, |exp| exp.tracks(track).read(&Query::all()).unwrap().len())
     }
 
@@ -105,9 +109,14 @@ impl Bridge {
 
     /// Waits until other processes can read as many rows of a track.
     pub fn wait_for_rows(&self, track: &str, rows: usize) {
+        self.wait_for_rows_in(EXPERIMENT, track, rows);
+    }
+
+    /// The same in another part of the recording.
+    pub fn wait_for_rows_in(&self, experiment: &str, track: &str, rows: usize) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let found = self.rows_in_store(track);
+            let found = self.rows_in_store_of(experiment, track);
             if found >= rows {
                 return;
             }
