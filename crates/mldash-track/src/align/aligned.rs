@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::error::AlignError;
 use super::join::{Choice, Joined, Plan};
 use super::names::{Given, Givers, Names, Renamed};
-use super::ticks::{Grid, Tick, TickRows, Ticks};
+use super::ticks::{Grid, Tick, TickRows, Ticks, slack_secs};
 use super::{Aggregate, Align, AlignMethod, Base, Join};
 use crate::error::TrackError;
 use crate::experiment::Experiment;
@@ -90,7 +90,7 @@ impl Experiment {
         };
         let (start, end) = match &ticks {
             Ticks::Track { .. } => (align.query.start(), align.query.end()),
-            Ticks::Grid(grid) => (grid.start(), grid.end()),
+            Ticks::Grid(grid) => (grid.start(), grid.end() + slack_secs(grid.start(), grid.end())),
         };
         let joins = (align.joins.iter().zip(joined))
             .map(|(join, selection)| {
@@ -200,8 +200,12 @@ fn grid(query: &Query, hz: f64, joined: &[SelectedRows]) -> Result<Grid, AlignEr
         query.end()
     } else {
         let last = spans().filter_map(|(_, span)| span).map(|(_, last)| last.as_secs());
-        // Without any row there is no tick.
-        last.reduce(f64::max).unwrap_or(start.next_down())
+        match last.reduce(f64::max) {
+            // A tick at the last row can be a little later than it.
+            Some(last) => last + slack_secs(start, last),
+            // Without any row there is no tick.
+            None => start.next_down(),
+        }
     };
     Grid::new(start, end, hz)
 }

@@ -8,12 +8,34 @@ use crate::local::RawRow;
 use crate::row::{Fields, Timestamp};
 use crate::rows::{Rows, SelectedRows};
 
+/// Times of messages are whole nanoseconds.
+const NANOSECOND: f64 = 1e-9;
+
 /// A time to join at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tick {
     pub(super) ts: Timestamp,
     /// The step that ends at `ts` begins after this time, in seconds.
     pub(super) after: f64,
+    /// Rows that are no further than this from `ts`, or from `after`, are at that very time.
+    pub(super) slack_secs: f64,
+}
+
+impl Tick {
+    /// Returns true if a row of this time is before the tick or at it.
+    pub(super) fn reaches(self, ts: Timestamp) -> bool {
+        ts.as_secs() <= self.ts.as_secs() + self.slack_secs
+    }
+
+    /// Returns true if a row of this time is at the tick.
+    pub(super) fn is_at(self, ts: Timestamp) -> bool {
+        self.reaches(ts) && ts.as_secs() >= self.ts.as_secs() - self.slack_secs
+    }
+
+    /// Returns true if a row of this time is in the step that ends at the tick.
+    pub(super) fn has_in_step(self, ts: Timestamp) -> bool {
+        self.reaches(ts) && ts.as_secs() > self.after + self.slack_secs
+    }
 }
 
 /// Times at equal distances.
@@ -49,12 +71,24 @@ impl Grid {
     pub(super) fn tick(&self, i: u64) -> Option<Tick> {
         let secs = self.at(i as f64);
         let ts = Timestamp::new(secs).ok().filter(|_| secs <= self.end)?;
-        Some(Tick { ts, after: self.at(i as f64 - 1.0) })
+        let slack_secs = slack_secs(self.start, self.end);
+        Some(Tick { ts, after: self.at(i as f64 - 1.0), slack_secs })
     }
 
     fn at(&self, i: f64) -> f64 {
         self.start + i / self.hz
     }
+}
+
+/// How far a row can be from the computed tick of a grid from `start` to `end` whose time it is. Both
+/// are rounded: the tick to a float, the row to a nanosecond and then to a float.
+pub(super) fn slack_secs(start: f64, end: f64) -> f64 {
+    (2.0 * resolution(start.abs().max(end.abs()))).max(NANOSECOND)
+}
+
+/// The distance to the next larger float.
+fn resolution(secs: f64) -> f64 {
+    secs.next_up() - secs
 }
 
 /// The times, and what the rows there have of their own.
@@ -88,7 +122,7 @@ impl TickRows {
     pub(super) fn next(&mut self) -> Option<Result<(Tick, Option<RawRow>), TrackError>> {
         match self {
             Self::Track { rows, after, .. } => Some(rows.next_raw()?.map(|raw| {
-                let tick = Tick { ts: raw.ts, after: *after };
+                let tick = Tick { ts: raw.ts, after: *after, slack_secs: 0.0 };
                 *after = raw.ts.as_secs();
                 (tick, Some(raw))
             })),
