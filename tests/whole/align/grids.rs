@@ -72,3 +72,21 @@ fn rows_of_a_track_are_joined_at_exactly_their_times() {
     let align = Align::on("a").with(["b"]);
     assert_eq!(column(&exp, &align, "b.x"), [(1.6e9, None)]);
 }
+
+#[test]
+fn the_first_step_of_a_grid_is_as_long_as_the_others() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    for i in 0..=100 {
+        exp.tracks("imu").append(fields! { "x": i }, f64::from(i) / 10.0).unwrap();
+    }
+    let of = |method, join: Join| {
+        let align = Align::at_rate(2.0).join(join.method(AlignMethod::Window(method)));
+        let found = column(&exp, &align.range(5.0..=6.0), "imu.x");
+        found.into_iter().map(|(_, value)| value.unwrap()).collect::<Vec<_>>()
+    };
+    for join in [Join::track("imu"), Join::track("imu").each_row(|_| true)] {
+        assert_eq!(of(Aggregate::Count, join.clone()), [5, 5, 5].map(Value::Int));
+        assert_eq!(of(Aggregate::Mean, join), [48.0, 53.0, 58.0].map(Value::F64));
+    }
+}

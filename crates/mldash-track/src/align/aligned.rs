@@ -90,7 +90,9 @@ impl Experiment {
         };
         let (start, end) = match &ticks {
             Ticks::Track { .. } => (align.query.start(), align.query.end()),
-            Ticks::Grid(grid) => (grid.start(), grid.end() + slack_secs(grid.start(), grid.end())),
+            Ticks::Grid(grid) => {
+                (grid.first_after(), grid.end() + slack_secs(grid.start(), grid.end()))
+            }
         };
         let joins = (align.joins.iter().zip(joined))
             .map(|(join, selection)| {

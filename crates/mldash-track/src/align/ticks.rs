@@ -49,9 +49,8 @@ pub(super) struct Grid {
 impl Grid {
     /// Ticks from `start` to `end`, in seconds, both inclusive.
     pub(super) fn new(start: f64, end: f64, hz: f64) -> Result<Self, AlignError> {
-        // Ticks must differ even where floats are coarsest.
-        let largest = start.abs().max(end.abs());
-        if !(hz.is_finite() && hz > 0.0 && largest + 1.0 / hz > largest) {
+        // A row must not be at two ticks, even where floats are coarsest.
+        if !(hz.is_finite() && hz > 0.0 && 1.0 / hz > 2.0 * slack_secs(start, end)) {
             return Err(AlignError::Rate(hz));
         }
         Ok(Self { start, end, hz })
@@ -60,6 +59,11 @@ impl Grid {
     /// The first tick, in seconds.
     pub(super) fn start(&self) -> f64 {
         self.start
+    }
+
+    /// The first step begins after this time, in seconds.
+    pub(super) fn first_after(&self) -> f64 {
+        self.at(-1.0)
     }
 
     /// The last possible tick, in seconds.
@@ -173,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_rate_without_a_grid_is_refused() {
-        for hz in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e10] {
+        for hz in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e10, 5e6] {
             assert!(Grid::new(1.7e9, 1.8e9, hz).is_err(), "{hz}");
         }
     }
