@@ -198,8 +198,13 @@ impl DictBuilder {
         scanner.expect(b'{')?;
         let dicts = self.present.len();
         let mut is_first = true;
+        let mut hint = 0;
         while let Some(key) = scanner.key(is_first)? {
-            let place = self.keys.iter().position(|k| **k == *key).ok_or(Unfit)?;
+            let place = match self.keys.get(hint) {
+                Some(known) if **known == *key => hint,
+                _ => self.keys.iter().position(|known| **known == *key).ok_or(Unfit)?,
+            };
+            hint = place + 1;
             let column = self.entries.get_mut(place).filter(|column| column.len() == dicts);
             column.ok_or(Unfit)?.push(scanner)?;
             is_first = false;
