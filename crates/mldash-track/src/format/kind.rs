@@ -9,8 +9,8 @@ use crate::row::{Column, ColumnType};
 /// Integers up to this size are exact as floats.
 const EXACT_IN_F64: u64 = 1 << f64::MANTISSA_DIGITS;
 
-/// A dict with more keys than this is a table of its own, not a type.
-const MAX_DICT_KEYS: usize = 256;
+/// A dict with more keys than this, those of dicts in it included, is a table of its own, not a type.
+pub(super) const MAX_DICT_KEYS: usize = 256;
 
 /// What is known of a column's values so far. Null fits every kind.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -52,7 +52,7 @@ pub(super) fn write(
     out: &mut (dyn Write + Send),
 ) -> Result<(), TrackError> {
     let table = source.table()?;
-    let leaves = table.columns.iter().map(|(_, ty)| leaves(ty)).sum();
+    let leaves = table.columns.iter().map(|(_, ty)| ty.leaves()).sum();
     check_width(&source.about().topic, leaves)?;
     let schema = Arc::new(schema(&table.columns));
     let properties = properties(&table.columns);
@@ -110,15 +110,6 @@ pub(super) fn check_width(topic: &str, columns: usize) -> Result<(), TrackError>
     }
     let topic = topic.to_owned();
     Err(TrackError::TooWide { topic, columns, max_columns: MAX_COLUMNS })
-}
-
-/// The number of columns that a column is stored as.
-fn leaves(ty: &ColumnType) -> usize {
-    match ty {
-        ColumnType::List(items) => leaves(items),
-        ColumnType::Dict(entries) => entries.iter().map(|(_, ty)| leaves(ty)).sum(),
-        _ => 1,
-    }
 }
 
 /// Byte stream split for floats: smaller and faster to write than any other encoding.
