@@ -90,3 +90,16 @@ fn the_first_step_of_a_grid_is_as_long_as_the_others() {
         assert_eq!(of(Aggregate::Mean, join), [48.0, 53.0, 58.0].map(Value::F64));
     }
 }
+
+#[test]
+fn the_last_value_of_a_step_is_that_of_each_column() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    let mixed = exp.tracks("mixed");
+    mixed.append(fields! { "x": 1, "z": 3 }, 0.1).unwrap();
+    mixed.append(fields! { "y": 2, "z": Value::Null }, 0.2).unwrap();
+    let join = Join::track("mixed").method(AlignMethod::Window(Aggregate::Last));
+    let align = Align::at_rate(1.0).join(join).range(1.0..=1.0);
+    let expected = fields! { "mixed.timestamp": 0.2, "mixed.x": 1, "mixed.z": 3, "mixed.y": 2 };
+    assert_eq!(rows(&exp, &align), [(1.0, expected)]);
+}

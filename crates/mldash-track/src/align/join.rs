@@ -76,7 +76,6 @@ pub(super) enum Choice {
 impl Joined {
     pub(super) fn new(selection: &SelectedRows, plan: &Arc<Plan>) -> Self {
         let window = match plan.method {
-            AlignMethod::Window(Aggregate::Last) => None,
             AlignMethod::Window(aggregate) => Some(Window::new(aggregate)),
             AlignMethod::Floor | AlignMethod::Nearest | AlignMethod::Linear => None,
         };
@@ -177,8 +176,7 @@ impl Joined {
                 _ => Choice::Nothing,
             },
             AlignMethod::Window(Aggregate::Count) => Choice::Window,
-            AlignMethod::Window(aggregate) => match below.filter(|ts| self.is_in(*ts, tick)) {
-                Some(_) if aggregate == Aggregate::Last => Choice::Below,
+            AlignMethod::Window(_) => match below.filter(|ts| self.is_in(*ts, tick)) {
                 Some(_) => Choice::Window,
                 None => Choice::Nothing,
             },
