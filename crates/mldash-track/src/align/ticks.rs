@@ -71,6 +71,11 @@ impl Grid {
         self.end
     }
 
+    /// The number of ticks, give or take one.
+    pub(super) fn len(&self) -> u64 {
+        ((self.end - self.start) * self.hz).max(0.0) as u64 + 1
+    }
+
     /// Tick `i`, if the grid reaches that far. Never a sum of steps, whose errors would add up.
     pub(super) fn tick(&self, i: u64) -> Option<Tick> {
         let secs = self.at(i as f64);

@@ -32,6 +32,15 @@ pub(super) fn columns(selection: &SelectedRows, survey: &Survey) -> Vec<(Column,
     columns
 }
 
+/// The columns of the rows that `survey` saw, in order of first appearance, with the types of their values.
+pub(super) fn of_values(survey: &Survey) -> impl Iterator<Item = (Column, ColumnType)> {
+    survey.kinds().map(|(name, kind)| {
+        let mut ty = kind.column_type();
+        bound(&mut ty);
+        (name.clone(), ty)
+    })
+}
+
 /// Makes JSON text of what would be too many columns: dicts in dicts multiply, and each dict in a list has
 /// a cell in all of them.
 fn bound(ty: &mut ColumnType) {
