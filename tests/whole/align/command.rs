@@ -49,6 +49,9 @@ fn the_command_writes_joined_rows_and_says_what_it_can_not_join() {
     assert!(absent.stderr.contains("`leg`") && absent.stderr.contains("robot/pose"));
     let twice = align(root.path(), &["--on", "camera", "--with", "arm,arm"]);
     assert_eq!(twice.code, 2, "{}", twice.stderr);
+    let names = ["--rename", "arm:j=frame"];
+    let same = align(root.path(), &[&["--on", "camera", "--with", "arm"], &names[..]].concat());
+    assert_eq!(same.code, 2, "{}", same.stderr);
     let negative = align(root.path(), &["--on", "camera", "--with", "arm", "--tolerance=-1"]);
     assert_eq!(negative.code, 2, "{}", negative.stderr);
 }
