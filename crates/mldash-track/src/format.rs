@@ -23,7 +23,7 @@ use serde_json::Value as Json;
 use super::error::TrackError;
 use super::json::{JsonWriter, NonFinite};
 use super::row::{Row, TIMESTAMP_COLUMN};
-pub(super) use table::{Place, RowSink, Table, typed_columns};
+pub(super) use table::{Place, RowSink, Table, TypedColumns};
 
 /// A file format for reading a track. The shapes are those of ML-Dash's own reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

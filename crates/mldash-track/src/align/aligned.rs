@@ -12,7 +12,7 @@ use super::{Aggregate, Align, AlignMethod, Base, Join};
 use crate::error::TrackError;
 use crate::experiment::Experiment;
 use crate::format::{
-    self, About, Export, Place, RowSink, RowSource, RowStream, Table, typed_columns, write_row,
+    self, About, Export, Place, RowSink, RowSource, RowStream, Table, TypedColumns, write_row,
 };
 use crate::json::NonFinite;
 use crate::local::RawRow;
@@ -266,7 +266,7 @@ impl RowSource for Aligned {
             table.rows = grid.len();
         }
         if let Ticks::Track { selection, names } = &self.ticks {
-            let (text, columns, rows) = typed_columns(selection)?;
+            let TypedColumns { text, columns, rows } = TypedColumns::of(selection)?;
             table.rows = rows;
             let columns = columns.into_iter().map(|(own, ty)| {
                 let joined = names.names().joined(&own);
@@ -291,7 +291,7 @@ impl RowSource for Aligned {
 impl Plan {
     /// Adds the track's columns to `table`: its time, its age, then the others.
     fn push_onto(&self, table: &mut Table, selection: &SelectedRows) -> Result<(), TrackError> {
-        let (text, mut columns, _) = typed_columns(selection)?;
+        let TypedColumns { text, mut columns, .. } = TypedColumns::of(selection)?;
         if self.method == AlignMethod::Window(Aggregate::Count) {
             let counted = self.columns.iter().map(|name| (name.clone(), ColumnType::Int));
             let unseen = |(name, _): &(Column, _)| columns.iter().all(|(known, _)| known != name);

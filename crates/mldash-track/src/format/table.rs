@@ -62,7 +62,7 @@ pub(crate) trait RowSink {
 impl Table {
     /// The table of the rows of one track.
     pub(crate) fn of(selection: &SelectedRows) -> Result<Self, TrackError> {
-        let (text, columns, rows) = typed_columns(selection)?;
+        let TypedColumns { text, columns, rows } = TypedColumns::of(selection)?;
         let mut table = Self { rows, ..Self::default() };
         let own: Vec<Column> = columns.iter().map(|(name, _)| name.clone()).collect();
         table.push_section(text, selection, Some(Place::Time), own.into_iter().zip(columns));
@@ -123,11 +123,20 @@ impl Section {
     }
 }
 
-/// The columns of a track's rows with their types, the form of text that has them flat, and the number of
-/// rows.
-pub(crate) fn typed_columns(
-    selection: &SelectedRows,
-) -> Result<(RowText, Vec<(Column, ColumnType)>, u64), TrackError> {
-    let survey = Survey::of(selection)?;
-    Ok((survey.text(), typed::columns(selection, &survey), survey.rows()))
+/// What a look through a track's rows tells typed formats.
+pub(crate) struct TypedColumns {
+    /// The form of text that has the columns flat.
+    pub(crate) text: RowText,
+    pub(crate) columns: Vec<(Column, ColumnType)>,
+    /// Number of rows.
+    pub(crate) rows: u64,
+}
+
+impl TypedColumns {
+    /// Looks through the selected rows.
+    pub(crate) fn of(selection: &SelectedRows) -> Result<Self, TrackError> {
+        let survey = Survey::of(selection)?;
+        let columns = typed::columns(selection, &survey);
+        Ok(Self { text: survey.text(), columns, rows: survey.rows() })
+    }
 }
