@@ -82,9 +82,11 @@ struct HowArgs {
 pub(crate) fn run(args: &AlignArgs) -> Result<(), Failure> {
     let format = args.rows.format(args.format, &FORMATS)?;
     let mut align = align(args)?;
-    if args.start.is_some() || args.end.is_some() {
-        let start = args.start.unwrap_or(f64::NEG_INFINITY);
-        align = align.range(start..=args.end.unwrap_or(f64::INFINITY));
+    if let Some(secs) = args.start {
+        align = align.since(secs);
+    }
+    if let Some(secs) = args.end {
+        align = align.until(secs);
     }
     let aligned = args.experiment.open()?.align(&align)?;
     args.rows.write(format, |export, out| aligned.export_to(export, out))

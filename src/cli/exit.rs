@@ -49,6 +49,7 @@ impl From<TrackError> for Failure {
             | TrackError::Remote(RemoteError::Url { .. })
             | TrackError::Align(
                 AlignError::Twice(_)
+                | AlignError::ColumnTwice { .. }
                 | AlignError::Tolerance(_)
                 | AlignError::Rate(_)
                 | AlignError::NothingToJoin,

@@ -1,6 +1,7 @@
 //! Tracks joined by time, from the library and from `mldash_bridge align`.
 
 mod command;
+mod grids;
 mod methods;
 mod tables;
 

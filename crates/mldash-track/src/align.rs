@@ -173,6 +173,18 @@ impl Align {
         self
     }
 
+    /// Uses no time before `secs`, in seconds. An end that was set stays.
+    pub fn since(mut self, secs: f64) -> Self {
+        self.query = Query::range(secs..=self.query.end());
+        self
+    }
+
+    /// Uses no time after `secs`, in seconds. A start that was set stays.
+    pub fn until(mut self, secs: f64) -> Self {
+        self.query = Query::range(self.query.start()..=secs);
+        self
+    }
+
     /// Keeps only these columns of the track that the others are joined to. Says nothing about a
     /// fixed rate, which has no columns.
     pub fn columns<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
@@ -255,7 +267,8 @@ impl Join {
     }
 
     /// Changes each of its rows before it is joined, or leaves it out by returning false. The
-    /// fields have the track's own names.
+    /// fields have the track's own names, and are those of the columns that it joins. Formats with typed
+    /// columns take their types from the changed values.
     ///
     /// ```
     /// # use mldash_track::{fields, Align, AlignMethod, Experiment, Join, Options, Value};

@@ -175,13 +175,16 @@ pub enum TrackError {
     Thread(#[source] std::io::Error),
     /// A format can't hold so many columns.
     #[error(
-        "track `{topic}`: {columns} columns are more than the {max_columns} that Parquet takes here;          choose columns (`--columns`, `Query::columns`), or export as JSON lines"
+        "track `{topic}`: {columns} columns are more than the {max_columns} that Parquet takes here for {rows} \
+         rows; choose columns (`--columns`, `Query::columns`), or export as JSON lines"
     )]
     TooWide {
         /// The track.
         topic: String,
         /// How many there are, dicts in lists counted with all their keys.
         columns: usize,
+        /// How many rows there are, at most.
+        rows: u64,
         /// The limit.
         max_columns: usize,
     },

@@ -23,7 +23,7 @@ use serde_json::Value as Json;
 use super::error::TrackError;
 use super::json::{JsonWriter, NonFinite};
 use super::row::{Row, TIMESTAMP_COLUMN};
-pub(super) use table::{Place, RowSink, Table, typed_columns};
+pub(super) use table::{Place, RowSink, Table, TypedColumns};
 
 /// A file format for reading a track. The shapes are those of ML-Dash's own reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +179,8 @@ impl Export {
         }
     }
 
-    /// Fails if the format can't hold so many columns. There may turn out to be more.
+    /// Fails if the format can't hold so many columns, however few the rows. There may turn out to be
+    /// more.
     #[cfg_attr(
         not(feature = "parquet"),
         allow(unused_variables, reason = "only Parquet has a limit")
@@ -187,18 +188,18 @@ impl Export {
     pub(super) fn check_width(self, topic: &str, columns: usize) -> Result<(), TrackError> {
         match self.format {
             #[cfg(feature = "parquet")]
-            Format::Parquet => parquet::check_width(topic, columns),
+            Format::Parquet => parquet::check_width(topic, columns, 0),
             _ => Ok(()),
         }
     }
 
-    /// The most memory that writing takes besides the rows being read, for rows of `text_bytes` in so
-    /// many columns with names of so many bytes.
+    /// The most memory that writing takes besides the rows being read, for so many `rows` of `text_bytes`
+    /// in so many columns with names of so many bytes.
     #[cfg_attr(
         not(feature = "parquet"),
         allow(unused_variables, reason = "only Parquet holds text back")
     )]
-    pub(super) fn weight(self, columns: (usize, usize), text_bytes: usize) -> usize {
+    pub(super) fn weight(self, columns: (usize, usize), rows: u64, text_bytes: usize) -> usize {
         let (columns, name_bytes) = columns;
         let known = columns * COLUMN_BYTES + name_bytes;
         BUFFER_BYTES.saturating_add(match self.format {
@@ -211,7 +212,7 @@ impl Export {
             #[cfg(feature = "parquet")]
             Format::Parquet => known
                 .saturating_mul(survey::MAX_THREADS + 2)
-                .saturating_add(parquet::weight(columns, text_bytes)),
+                .saturating_add(parquet::weight(columns, rows, text_bytes)),
         })
     }
 }

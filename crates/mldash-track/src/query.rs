@@ -35,6 +35,8 @@ impl Query {
         };
         let end = match range.end_bound() {
             Bound::Included(end) => *end,
+            // Its neighbour would be a number, and so an end.
+            Bound::Excluded(end) if *end == f64::INFINITY => f64::INFINITY,
             Bound::Excluded(end) => end.next_down(),
             Bound::Unbounded => f64::INFINITY,
         };
@@ -128,6 +130,7 @@ mod tests {
         let query = Query::range((Bound::Excluded(1.0), Bound::Excluded(2.0)));
         assert!(query.start() > 1.0 && query.start() < 1.0 + 1e-12);
         assert!(query.end() < 2.0 && query.end() > 2.0 - 1e-12);
+        assert_eq!(Query::range(0.0..f64::INFINITY).end(), f64::INFINITY);
     }
 
     #[test]

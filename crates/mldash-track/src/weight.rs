@@ -64,6 +64,9 @@ impl Track {
     }
 }
 
+/// A line takes at least this much: `{"timestamp":1}`.
+const LINE_BYTES: u64 = 15;
+
 fn ask_for_rows(
     rows: &SelectedRows,
     export: Export,
@@ -75,5 +78,7 @@ fn ask_for_rows(
     export.check_width(rows.topic(), columns)?;
     ask(bytes(snapshot.loaded_bytes(start, end, export.readers())))?;
     ask(bytes(snapshot.parsed_bytes(start, end)?))?;
-    ask(export.weight((columns, name_bytes), bytes(snapshot.bytes_between(start, end))))
+    let text_bytes = snapshot.bytes_between(start, end);
+    let lines = snapshot.lines().0.min(text_bytes / LINE_BYTES);
+    ask(export.weight((columns, name_bytes), lines, bytes(text_bytes)))
 }

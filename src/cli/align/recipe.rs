@@ -40,15 +40,20 @@ fn read(text: &str, problems: &mut Problems) -> Option<Align> {
         }
     };
     let section = Item::root(&root).section(&TOP_KEYS, problems)?;
-    let mut align = base(&section, problems);
-    if let (Some(range), Some(based)) = (range(&section, problems), align.take()) {
-        align = Some(based.range(range.0..=range.1));
-    }
+    let align = base(&section, problems);
+    let start = seconds("start", &section, problems);
+    let end = seconds("end", &section, problems);
     let how = How::read(&section, problems);
     let columns = section.get("columns").and_then(|item| texts(item, problems));
     let renames = section.get("rename").and_then(|item| renames(item, problems));
     let joins = joins(&section, problems);
     let mut align = align?;
+    if let Some(secs) = start {
+        align = align.since(secs);
+    }
+    if let Some(secs) = end {
+        align = align.until(secs);
+    }
     if let Some(method) = how.method {
         align = align.method(method);
     }
@@ -94,12 +99,9 @@ fn base(section: &Section<'_>, problems: &mut Problems) -> Option<Align> {
     }
 }
 
-fn range(section: &Section<'_>, problems: &mut Problems) -> Option<(f64, f64)> {
-    let mut secs = |key: &str| {
-        let accept = |secs: f64| secs.is_finite().then_some(secs);
-        section.get(key)?.number("a number of seconds", accept, problems)
-    };
-    Some((secs("start").unwrap_or(f64::NEG_INFINITY), secs("end").unwrap_or(f64::INFINITY)))
+fn seconds(key: &str, section: &Section<'_>, problems: &mut Problems) -> Option<f64> {
+    let accept = |secs: f64| secs.is_finite().then_some(secs);
+    section.get(key)?.number("a number of seconds", accept, problems)
 }
 
 /// How to join, for all tracks or for one.

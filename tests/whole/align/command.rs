@@ -49,6 +49,9 @@ fn the_command_writes_joined_rows_and_says_what_it_can_not_join() {
     assert!(absent.stderr.contains("`leg`") && absent.stderr.contains("robot/pose"));
     let twice = align(root.path(), &["--on", "camera", "--with", "arm,arm"]);
     assert_eq!(twice.code, 2, "{}", twice.stderr);
+    let names = ["--rename", "arm:j=frame"];
+    let same = align(root.path(), &[&["--on", "camera", "--with", "arm"], &names[..]].concat());
+    assert_eq!(same.code, 2, "{}", same.stderr);
     let negative = align(root.path(), &["--on", "camera", "--with", "arm", "--tolerance=-1"]);
     assert_eq!(negative.code, 2, "{}", negative.stderr);
 }
@@ -151,6 +154,10 @@ fn a_recipe_says_the_same_and_all_that_is_wrong_with_it_is_told_at_once() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert_eq!(done.text(), align(root.path(), &[&options[..], &rename[..]].concat()).text());
     assert_eq!(by_recipe(&["--end", "1.5"]).text().lines().count(), 1);
+    // The recipe's end stays.
+    let from_two = by_recipe(&["--start", "2"]);
+    assert!(from_two.text().starts_with("{\"timestamp\":2.0,"), "{}", from_two.text());
+    assert_eq!(from_two.text().lines().count(), 1, "{}", from_two.text());
     let table = root.path().join("joined.parquet");
     assert_eq!(by_recipe(&["-o", table.to_str().unwrap()]).code, 0);
     assert_eq!(ParquetTable::read(&std::fs::read(table).unwrap()).column("position").len(), 2);

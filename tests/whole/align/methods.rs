@@ -13,13 +13,13 @@ use crate::decode::encoder::encode;
 use crate::made_bag::{MadeBag, Type, header, with_header};
 
 /// The joined rows as times and fields.
-fn rows(exp: &Experiment, align: &Align) -> Vec<(f64, Fields)> {
+pub(super) fn rows(exp: &Experiment, align: &Align) -> Vec<(f64, Fields)> {
     let rows = exp.align(align).unwrap();
     rows.rows().map(Result::unwrap).map(|row| (row.ts.as_secs(), row.fields)).collect()
 }
 
 /// The values of one column, with their times.
-fn column(exp: &Experiment, align: &Align, name: &str) -> Vec<(f64, Option<Value>)> {
+pub(super) fn column(exp: &Experiment, align: &Align, name: &str) -> Vec<(f64, Option<Value>)> {
     rows(exp, align).into_iter().map(|(ts, fields)| (ts, fields.get(name).cloned())).collect()
 }
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use mldash_bridge::fields;
 use mldash_bridge::track::json::{JsonWriter, NonFinite};
 use mldash_bridge::track::{
     Aggregate, Align, AlignMethod, Experiment, Fields, Format, Join, Missing, Row, Value,
@@ -231,5 +232,32 @@ fn pandas_polars_and_duckdb_join_the_same_rows() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn what_is_changed_in_rows_is_in_every_format() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    record(&exp, "camera", "frame", &[1.0, 2.0]);
+    for (ts, x) in [(0.5, 1), (1.5, 2), (2.5, 3)] {
+        exp.tracks("arm").append(fields! { "x": x, "mode": "go" }, ts).unwrap();
+    }
+    for method in [AlignMethod::Floor, AlignMethod::Linear, AlignMethod::Window(Aggregate::Mean)] {
+        let join = Join::track("arm").method(method).each_row(|fields| {
+            let half = fields.get("x") == Some(&Value::Int(2));
+            fields.insert("x", if half { Value::F64(0.5) } else { Value::Int(7) });
+            fields.insert("mode", true);
+            fields.insert("added", [1.0, 2.0]);
+            true
+        });
+        let aligned = exp.align(&Align::on("camera").join(join)).unwrap();
+        let rows: Vec<Row> = aligned.rows().map(Result::unwrap).collect();
+        let table = ParquetTable::read(&aligned.export(Format::Parquet).unwrap());
+        assert_same(&table, &rows);
+        assert_eq!(table.column("arm.x").len(), 2);
+        let csv = String::from_utf8(aligned.export(Format::Csv).unwrap()).unwrap();
+        assert!(csv.starts_with("timestamp,frame,arm.timestamp,arm.x,arm.mode,arm.added"), "{csv}");
+        assert!(csv.lines().all(|line| !line.contains("go")), "{csv}");
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use super::error::AlignError;
 use super::join::{Choice, Joined, Plan};
 use super::names::{Given, Givers, Names, Renamed};
-use super::ticks::{Grid, Tick, TickRows, Ticks};
+use super::ticks::{Grid, Tick, TickRows, Ticks, slack_secs};
 use super::{Aggregate, Align, AlignMethod, Base, Join};
 use crate::error::TrackError;
 use crate::experiment::Experiment;
 use crate::format::{
-    self, About, Export, Place, RowSink, RowSource, RowStream, Table, typed_columns,
+    self, About, Export, Place, RowSink, RowSource, RowStream, Table, TypedColumns, write_row,
 };
+use crate::json::NonFinite;
 use crate::local::RawRow;
 use crate::query::Query;
 use crate::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN, Timestamp};
@@ -90,7 +91,9 @@ impl Experiment {
         };
         let (start, end) = match &ticks {
             Ticks::Track { .. } => (align.query.start(), align.query.end()),
-            Ticks::Grid(grid) => (grid.start(), grid.end()),
+            Ticks::Grid(grid) => {
+                (grid.first_after(), grid.end() + slack_secs(grid.start(), grid.end()))
+            }
         };
         let joins = (align.joins.iter().zip(joined))
             .map(|(join, selection)| {
@@ -200,8 +203,12 @@ fn grid(query: &Query, hz: f64, joined: &[SelectedRows]) -> Result<Grid, AlignEr
         query.end()
     } else {
         let last = spans().filter_map(|(_, span)| span).map(|(_, last)| last.as_secs());
-        // Without any row there is no tick.
-        last.reduce(f64::max).unwrap_or(start.next_down())
+        match last.reduce(f64::max) {
+            // A tick at the last row can be a little later than it.
+            Some(last) => last + slack_secs(start, last),
+            // Without any row there is no tick.
+            None => start.next_down(),
+        }
     };
     Grid::new(start, end, hz)
 }
@@ -250,9 +257,17 @@ impl RowSource for Aligned {
     }
 
     fn table(&self) -> Result<Table, TrackError> {
+        if self.joins.iter().any(|(_, plan)| plan.each_row.is_some()) {
+            // What was stored tells neither their columns nor their types.
+            return Table::of_rows(self);
+        }
         let mut table = Table::default();
+        if let Ticks::Grid(grid) = &self.ticks {
+            table.rows = grid.len();
+        }
         if let Ticks::Track { selection, names } = &self.ticks {
-            let (text, columns) = typed_columns(selection)?;
+            let TypedColumns { text, columns, rows } = TypedColumns::of(selection)?;
+            table.rows = rows;
             let columns = columns.into_iter().map(|(own, ty)| {
                 let joined = names.names().joined(&own);
                 (own, (joined, ty))
@@ -276,7 +291,7 @@ impl RowSource for Aligned {
 impl Plan {
     /// Adds the track's columns to `table`: its time, its age, then the others.
     fn push_onto(&self, table: &mut Table, selection: &SelectedRows) -> Result<(), TrackError> {
-        let (text, mut columns) = typed_columns(selection)?;
+        let TypedColumns { text, mut columns, .. } = TypedColumns::of(selection)?;
         if self.method == AlignMethod::Window(Aggregate::Count) {
             let counted = self.columns.iter().map(|name| (name.clone(), ColumnType::Int));
             let unseen = |(name, _): &(Column, _)| columns.iter().all(|(known, _)| known != name);
@@ -355,6 +370,15 @@ impl RowStream for AlignedRows {
         table: &Table,
         sink: &mut impl RowSink,
     ) -> Option<Result<(), TrackError>> {
+        if table.is_whole {
+            let row = self.next()?;
+            return Some(row.and_then(|row| {
+                self.text.clear();
+                write_row(&row, NonFinite::Tokens, &mut self.text);
+                sink.text(0, &self.text)?;
+                sink.end()
+            }));
+        }
         let next = self.next_time()?;
         Some(next.and_then(|(tick, raw)| {
             let mut sections = table.sections.iter().enumerate();

@@ -45,7 +45,8 @@ pub enum AlignError {
     Tolerance(f64),
     /// The rate gives no grid of times.
     #[error(
-        "the rate must be a number of ticks per second above 0 whose ticks differ as floats, got {0}"
+        "the rate must be a number of ticks per second above 0 whose ticks differ as floats up to the end \
+         of the range, got {0}"
     )]
     Rate(f64),
     /// A grid of times without a track.

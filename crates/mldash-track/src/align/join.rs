@@ -76,7 +76,6 @@ pub(super) enum Choice {
 impl Joined {
     pub(super) fn new(selection: &SelectedRows, plan: &Arc<Plan>) -> Self {
         let window = match plan.method {
-            AlignMethod::Window(Aggregate::Last) => None,
             AlignMethod::Window(aggregate) => Some(Window::new(aggregate)),
             AlignMethod::Floor | AlignMethod::Nearest | AlignMethod::Linear => None,
         };
@@ -159,7 +158,7 @@ impl Joined {
         let (secs, tolerance) = (tick.ts.as_secs(), self.plan.tolerance_secs);
         let time = |found: &Option<Found>| found.as_ref().map(|found| found.raw.ts);
         let (below, above) = (time(&self.below), time(&self.above));
-        let is_near = |ts: &Timestamp| is_within(*ts, secs, tolerance);
+        let is_near = |ts: &Timestamp| tick.is_at(*ts) || is_within(*ts, secs, tolerance);
         Ok(match self.plan.method {
             AlignMethod::Floor if below.as_ref().is_some_and(is_near) => Choice::Below,
             AlignMethod::Nearest => match nearer(below, above, secs).filter(is_near) {
@@ -169,7 +168,7 @@ impl Joined {
             },
             AlignMethod::Linear => match (below.filter(is_near), above.filter(is_near)) {
                 // The row is there at that very time.
-                (Some(below), _) if below == tick.ts => Choice::Below,
+                (Some(below), _) if tick.is_at(below) => Choice::Below,
                 (Some(below), Some(above)) => {
                     let (below, above) = (below.as_secs(), above.as_secs());
                     Choice::Between((secs - below) / (above - below))
@@ -177,8 +176,7 @@ impl Joined {
                 _ => Choice::Nothing,
             },
             AlignMethod::Window(Aggregate::Count) => Choice::Window,
-            AlignMethod::Window(aggregate) => match below.filter(|ts| self.is_in(*ts, tick)) {
-                Some(_) if aggregate == Aggregate::Last => Choice::Below,
+            AlignMethod::Window(_) => match below.filter(|ts| self.is_in(*ts, tick)) {
                 Some(_) => Choice::Window,
                 None => Choice::Nothing,
             },
@@ -196,7 +194,7 @@ impl Joined {
             if self.above.is_none() {
                 self.above = self.next_row()?;
             }
-            let Some(above) = self.above.as_ref().filter(|above| above.raw.ts <= tick.ts) else {
+            let Some(above) = self.above.as_ref().filter(|above| tick.reaches(above.raw.ts)) else {
                 return Ok(());
             };
             if self.window.is_some() && self.is_in(above.raw.ts, tick) {
@@ -231,8 +229,8 @@ impl Joined {
 
     /// Returns true if a row is in the step that ends at the tick, and near enough.
     fn is_in(&self, ts: Timestamp, tick: Tick) -> bool {
-        let secs = tick.ts.as_secs();
-        ts.as_secs() > tick.after && ts <= tick.ts && is_within(ts, secs, self.plan.tolerance_secs)
+        let is_near = is_within(ts, tick.ts.as_secs(), self.plan.tolerance_secs);
+        tick.has_in_step(ts) && (is_near || tick.is_at(ts))
     }
 
     /// Returns true if numbers become floats, whatever they were.
@@ -305,7 +303,8 @@ impl Joined {
     }
 
     fn age_at(&self, choice: Choice, tick: Tick) -> Option<f64> {
-        let age = tick.ts.as_secs() - self.time_of(choice, tick)?.as_secs();
+        let time = self.time_of(choice, tick)?;
+        let age = if tick.is_at(time) { 0.0 } else { tick.ts.as_secs() - time.as_secs() };
         let above = self.above.as_ref().filter(|_| matches!(choice, Choice::Between(_)));
         Some(above.map_or(age, |above| age.max(above.raw.ts.as_secs() - tick.ts.as_secs())))
     }

@@ -8,12 +8,34 @@ use crate::local::RawRow;
 use crate::row::{Fields, Timestamp};
 use crate::rows::{Rows, SelectedRows};
 
+/// Times of messages are whole nanoseconds.
+const NANOSECOND: f64 = 1e-9;
+
 /// A time to join at.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tick {
     pub(super) ts: Timestamp,
     /// The step that ends at `ts` begins after this time, in seconds.
     pub(super) after: f64,
+    /// Rows that are no further than this from `ts`, or from `after`, are at that very time.
+    pub(super) slack_secs: f64,
+}
+
+impl Tick {
+    /// Returns true if a row of this time is before the tick or at it.
+    pub(super) fn reaches(self, ts: Timestamp) -> bool {
+        ts.as_secs() <= self.ts.as_secs() + self.slack_secs
+    }
+
+    /// Returns true if a row of this time is at the tick.
+    pub(super) fn is_at(self, ts: Timestamp) -> bool {
+        self.reaches(ts) && ts.as_secs() >= self.ts.as_secs() - self.slack_secs
+    }
+
+    /// Returns true if a row of this time is in the step that ends at the tick.
+    pub(super) fn has_in_step(self, ts: Timestamp) -> bool {
+        self.reaches(ts) && ts.as_secs() > self.after + self.slack_secs
+    }
 }
 
 /// Times at equal distances.
@@ -27,9 +49,8 @@ pub(super) struct Grid {
 impl Grid {
     /// Ticks from `start` to `end`, in seconds, both inclusive.
     pub(super) fn new(start: f64, end: f64, hz: f64) -> Result<Self, AlignError> {
-        // Ticks must differ even where floats are coarsest.
-        let largest = start.abs().max(end.abs());
-        if !(hz.is_finite() && hz > 0.0 && largest + 1.0 / hz > largest) {
+        // A row must not be at two ticks, even where floats are coarsest.
+        if !(hz.is_finite() && hz > 0.0 && 1.0 / hz > 2.0 * slack_secs(start, end)) {
             return Err(AlignError::Rate(hz));
         }
         Ok(Self { start, end, hz })
@@ -40,21 +61,43 @@ impl Grid {
         self.start
     }
 
+    /// The first step begins after this time, in seconds.
+    pub(super) fn first_after(&self) -> f64 {
+        self.at(-1.0)
+    }
+
     /// The last possible tick, in seconds.
     pub(super) fn end(&self) -> f64 {
         self.end
+    }
+
+    /// The number of ticks, give or take one.
+    pub(super) fn len(&self) -> u64 {
+        ((self.end - self.start) * self.hz).max(0.0) as u64 + 1
     }
 
     /// Tick `i`, if the grid reaches that far. Never a sum of steps, whose errors would add up.
     pub(super) fn tick(&self, i: u64) -> Option<Tick> {
         let secs = self.at(i as f64);
         let ts = Timestamp::new(secs).ok().filter(|_| secs <= self.end)?;
-        Some(Tick { ts, after: self.at(i as f64 - 1.0) })
+        let slack_secs = slack_secs(self.start, self.end);
+        Some(Tick { ts, after: self.at(i as f64 - 1.0), slack_secs })
     }
 
     fn at(&self, i: f64) -> f64 {
         self.start + i / self.hz
     }
+}
+
+/// How far a row can be from the computed tick of a grid from `start` to `end` whose time it is. Both
+/// are rounded: the tick to a float, the row to a nanosecond and then to a float.
+pub(super) fn slack_secs(start: f64, end: f64) -> f64 {
+    (2.0 * resolution(start.abs().max(end.abs()))).max(NANOSECOND)
+}
+
+/// The distance to the next larger float.
+fn resolution(secs: f64) -> f64 {
+    secs.next_up() - secs
 }
 
 /// The times, and what the rows there have of their own.
@@ -88,7 +131,7 @@ impl TickRows {
     pub(super) fn next(&mut self) -> Option<Result<(Tick, Option<RawRow>), TrackError>> {
         match self {
             Self::Track { rows, after, .. } => Some(rows.next_raw()?.map(|raw| {
-                let tick = Tick { ts: raw.ts, after: *after };
+                let tick = Tick { ts: raw.ts, after: *after, slack_secs: 0.0 };
                 *after = raw.ts.as_secs();
                 (tick, Some(raw))
             })),
@@ -139,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_rate_without_a_grid_is_refused() {
-        for hz in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e10] {
+        for hz in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e10, 5e6] {
             assert!(Grid::new(1.7e9, 1.8e9, hz).is_err(), "{hz}");
         }
     }

@@ -1,9 +1,11 @@
 //! What the rows of one step come to: each column's mean, extreme or number of values, without
 //! keeping the rows.
 
+use std::cmp::Ordering;
+
 use super::Aggregate;
 use super::interpolate::{Numbers, as_floats, dot, number, unit, unit_quaternion};
-use crate::row::{Column, Fields, Value};
+use crate::row::{Column, Fields, ListBuilder, Value};
 
 /// The values of one step so far.
 pub(super) struct Window {
@@ -88,8 +90,8 @@ impl Values {
             Aggregate::Mean => state.add(&value),
             // A rotation has no order.
             Aggregate::Min | Aggregate::Max if is_quaternion => State::Unfit,
-            Aggregate::Min => state.extreme(&value, |new, old| new < old),
-            Aggregate::Max => state.extreme(&value, |new, old| new > old),
+            Aggregate::Min => state.extreme(&value, Ordering::Less),
+            Aggregate::Max => state.extreme(&value, Ordering::Greater),
         };
         self.last = value;
     }
@@ -148,24 +150,24 @@ impl State {
         }
     }
 
-    /// Keeps the numbers that `is_beyond` the others; NaN, once there, stays.
-    fn extreme(self, value: &Value, is_beyond: impl Fn(f64, f64) -> bool) -> Self {
-        let replaces = |new: f64, old: f64| new.is_nan() || is_beyond(new, old);
+    /// Keeps the numbers that are `beyond` the others; NaN, once there, stays.
+    fn extreme(self, value: &Value, beyond: Ordering) -> Self {
+        let replaces = |new: &Value, old: &Value| {
+            compare(new, old) == Some(beyond) || number(new).is_some_and(f64::is_nan)
+        };
         match self {
             Self::Nothing if Numbers::of(value).is_some() => Self::Extreme(value.clone()),
-            Self::Extreme(old) => match (Numbers::of(&old), Numbers::of(value)) {
-                (Some(Numbers::One(a)), Some(Numbers::One(b))) => {
-                    Self::Extreme(if replaces(b, a) { value.clone() } else { old })
-                }
-                (Some(Numbers::Many(a)), Some(Numbers::Many(b))) if a.len() == b.len() => {
-                    let (old, new) = (items(old), items(value.clone()));
-                    let pairs = old.into_iter().zip(new);
-                    let kept = pairs.map(|(old, new)| match (number(&old), number(&new)) {
-                        (Some(a), Some(b)) if replaces(b, a) => new,
-                        _ => old,
-                    });
-                    let mut list = crate::row::ListBuilder::default();
-                    kept.for_each(|item| list.push(item));
+            Self::Extreme(old) if number(&old).is_some() && number(value).is_some() => {
+                Self::Extreme(if replaces(value, &old) { value.clone() } else { old })
+            }
+            Self::Extreme(old) => match (items(old), Numbers::of(value)) {
+                (Some(old), Some(Numbers::Many(numbers))) if old.len() == numbers.len() => {
+                    let mut list = ListBuilder::default();
+                    for (old, new) in
+                        old.into_iter().zip(items(value.clone()).into_iter().flatten())
+                    {
+                        list.push(if replaces(&new, &old) { new } else { old });
+                    }
                     Self::Extreme(list.finish())
                 }
                 _ => Self::Unfit,
@@ -175,14 +177,27 @@ impl State {
     }
 }
 
-/// The items of a list of numbers, each as it is.
-fn items(value: Value) -> Vec<Value> {
+/// How two numbers compare: integers exactly, others as floats; `None` beside NaN.
+fn compare(a: &Value, b: &Value) -> Option<Ordering> {
+    let whole = |value: &Value| match value {
+        Value::Int(int) => Some(i128::from(*int)),
+        Value::UInt(int) => Some(i128::from(*int)),
+        _ => None,
+    };
+    match (whole(a), whole(b)) {
+        (Some(a), Some(b)) => Some(a.cmp(&b)),
+        _ => number(a)?.partial_cmp(&number(b)?),
+    }
+}
+
+/// The items of a list, each as it is.
+fn items(value: Value) -> Option<Vec<Value>> {
     match value {
-        Value::List(items) => items,
+        Value::List(items) => Some(items),
         Value::Array(array) => {
-            crate::with_array!(array, items => items.into_iter().map(Value::from).collect())
+            crate::with_array!(array, items => Some(items.into_iter().map(Value::from).collect()))
         }
-        _ => Vec::new(),
+        _ => None,
     }
 }
 
@@ -217,6 +232,10 @@ mod tests {
             fields! { "x": 4, "q": [5.0, 4.0], "mode": "stop", "late": 7 }
         );
         assert_eq!(of(Aggregate::Count, &rows), fields! { "x": 2, "q": 3, "mode": 2, "late": 1 });
+        assert_eq!(
+            of(Aggregate::Last, &rows),
+            fields! { "x": 4, "q": [5.0, 0.0], "mode": "stop", "late": 7 }
+        );
     }
 
     #[test]
@@ -229,6 +248,18 @@ mod tests {
             of(Aggregate::Mean, &[fields! { "x": Value::Null }]),
             fields! { "x": Value::Null }
         );
+    }
+
+    #[test]
+    fn integers_beyond_the_floats_are_compared_exactly() {
+        let stamp = 1_700_000_000_000_000_000_i64;
+        let rows = [2, 1, 3].map(|i| fields! { "x": stamp + i, "q": [i64::MIN, stamp + i] });
+        let expected = |i| fields! { "x": stamp + i, "q": [i64::MIN, stamp + i] };
+        assert_eq!(of(Aggregate::Max, &rows), expected(3));
+        assert_eq!(of(Aggregate::Min, &rows), expected(1));
+        let rows = [fields! { "x": u64::MAX }, fields! { "x": -1 }, fields! { "x": 0.5 }];
+        assert_eq!(of(Aggregate::Max, &rows), rows[0]);
+        assert_eq!(of(Aggregate::Min, &rows), rows[1]);
     }
 
     #[test]

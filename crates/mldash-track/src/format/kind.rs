@@ -9,8 +9,8 @@ use crate::row::{Column, ColumnType};
 /// Integers up to this size are exact as floats.
 const EXACT_IN_F64: u64 = 1 << f64::MANTISSA_DIGITS;
 
-/// A dict with more keys than this is a table of its own, not a type.
-const MAX_DICT_KEYS: usize = 256;
+/// A dict with more keys than this, those of dicts in it included, is a table of its own, not a type.
+pub(super) const MAX_DICT_KEYS: usize = 256;
 
 /// What is known of a column's values so far. Null fits every kind.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -237,13 +237,25 @@ fn note_dict(
     let mut seen = vec![false; known.len()];
     let mut fit = Keys::Fit;
     let mut next = jiter.known_object()?;
+    // Dicts of a column look alike: a key's place is probably the one after the key before.
+    let mut hint = 0;
     while let Some(key) = next {
-        let place = known.iter().position(|(k, _)| **k == *key).unwrap_or_else(|| {
-            known.push((key.into(), Kind::Nothing));
-            seen.push(false);
-            known.len() - 1
-        });
-        if std::mem::replace(&mut seen[place], true) || known.len() > MAX_DICT_KEYS {
+        let place = match place_of(known, key, hint) {
+            Some(place) => place,
+            None if known.len() < MAX_DICT_KEYS => {
+                known.push((key.into(), Kind::Nothing));
+                seen.push(false);
+                known.len() - 1
+            }
+            None => {
+                fit = Keys::Unfit;
+                jiter.next_skip()?;
+                next = jiter.next_key()?;
+                continue;
+            }
+        };
+        hint = place + 1;
+        if std::mem::replace(&mut seen[place], true) {
             fit = Keys::Unfit;
         }
         let peek = jiter.peek()?;
@@ -251,6 +263,14 @@ fn note_dict(
         next = jiter.next_key()?;
     }
     Ok(fit)
+}
+
+/// The place of the entry called `key`, which is probably `hint`.
+fn place_of(known: &[(Column, Kind)], key: &str, hint: usize) -> Option<usize> {
+    if known.get(hint).is_some_and(|(known, _)| **known == *key) {
+        return Some(hint);
+    }
+    known.iter().position(|(known, _)| **known == *key)
 }
 
 impl Numbers {
@@ -376,6 +396,22 @@ mod tests {
         assert_eq!(type_of(&[r#"[{"a": 1, "a": 2}]"#]), ColumnType::Json);
         let keys: Vec<String> = (0..=MAX_DICT_KEYS).map(|i| format!("\"k{i}\": 1")).collect();
         assert_eq!(type_of(&[&format!("{{{}}}", keys.join(","))]), ColumnType::Json);
+    }
+
+    #[test]
+    fn no_more_keys_are_kept_than_a_type_can_have() {
+        let keys = |from: usize| {
+            let keys: Vec<_> =
+                (from..from + MAX_DICT_KEYS).map(|i| format!("\"k{i}\":1")).collect();
+            format!("{{{}}}", keys.join(","))
+        };
+        let mut known = Vec::new();
+        for (text, fits) in
+            [(keys(0), true), (keys(0), true), (keys(1), false), (keys(9000), false)]
+        {
+            let fit = note_dict(&mut known, 1, &mut Jiter::new(text.as_bytes())).unwrap();
+            assert_eq!((fit == Keys::Fit, known.len()), (fits, MAX_DICT_KEYS));
+        }
     }
 
     #[test]

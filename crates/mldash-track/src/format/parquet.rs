@@ -33,6 +33,13 @@ const BATCHES_AHEAD: usize = 2;
 /// each row group and in the file's footer adds up.
 const MAX_COLUMNS: usize = 32_768;
 
+/// What the file's footer may take: it is in memory until the end.
+const FOOTER_BYTES: u64 = 512 << 20;
+/// What it takes for a column of a row group.
+const CHUNK_BYTES: u64 = 512;
+/// What a cell takes before it is encoded, empty or not.
+const CELL_BYTES: u64 = 9;
+
 /// A row group and the batches on their way to it.
 const BUFFER_BYTES: usize = 96 << 20;
 /// What a byte of a row takes at most in a batch and encoded.
@@ -40,10 +47,12 @@ const BYTES_PER_BYTE: usize = 8;
 /// What a column takes, however little is in it.
 const COLUMN_BYTES: usize = 4 << 10;
 
-/// The most memory that writing takes, for rows of `text_bytes` in so many columns.
-pub(super) fn weight(columns: usize, text_bytes: usize) -> usize {
+/// The most memory that writing takes, for `rows` of `text_bytes` in so many columns.
+pub(super) fn weight(columns: usize, rows: u64, text_bytes: usize) -> usize {
+    let footer = if columns > wide::MANY_COLUMNS { footer_bytes(columns as u64, rows) } else { 0 };
+    let footer = usize::try_from(footer.min(FOOTER_BYTES)).unwrap_or(usize::MAX);
     let rows = text_bytes.saturating_mul(BYTES_PER_BYTE).min(BUFFER_BYTES);
-    rows.saturating_add(columns.saturating_mul(COLUMN_BYTES))
+    rows.saturating_add(columns.saturating_mul(COLUMN_BYTES)).saturating_add(footer)
 }
 
 /// Writes the rows of `source` to `out`.
@@ -52,8 +61,8 @@ pub(super) fn write(
     out: &mut (dyn Write + Send),
 ) -> Result<(), TrackError> {
     let table = source.table()?;
-    let leaves = table.columns.iter().map(|(_, ty)| leaves(ty)).sum();
-    check_width(&source.about().topic, leaves)?;
+    let leaves = table.columns.iter().map(|(_, ty)| ty.leaves()).sum();
+    check_width(&source.about().topic, leaves, table.rows)?;
     let schema = Arc::new(schema(&table.columns));
     let properties = properties(&table.columns);
     if leaves > wide::MANY_COLUMNS {
@@ -103,22 +112,29 @@ fn gather(
     let _ = full.send(batch.take());
 }
 
-/// Fails for more columns than a file can have here.
-pub(super) fn check_width(topic: &str, columns: usize) -> Result<(), TrackError> {
-    if columns <= MAX_COLUMNS {
+/// Fails for more columns than a file of so many rows can have here.
+pub(super) fn check_width(topic: &str, columns: usize, rows: u64) -> Result<(), TrackError> {
+    let max_columns = max_columns(rows);
+    if columns <= max_columns {
         return Ok(());
     }
     let topic = topic.to_owned();
-    Err(TrackError::TooWide { topic, columns, max_columns: MAX_COLUMNS })
+    Err(TrackError::TooWide { topic, columns, rows, max_columns })
 }
 
-/// The number of columns that a column is stored as.
-fn leaves(ty: &ColumnType) -> usize {
-    match ty {
-        ColumnType::List(items) => leaves(items),
-        ColumnType::Dict(entries) => entries.iter().map(|(_, ty)| leaves(ty)).sum(),
-        _ => 1,
-    }
+/// What the footer of a file of many columns takes for its row groups.
+fn footer_bytes(columns: u64, rows: u64) -> u64 {
+    let groups = rows.saturating_mul(columns) / (ROW_GROUP_BYTES as u64 / CELL_BYTES);
+    groups.saturating_mul(columns).saturating_mul(CHUNK_BYTES)
+}
+
+/// The most columns of a file of so many rows. Where there are many columns, row groups are closed by
+/// the size of their cells, and each takes room in the footer for each column: that grows with the
+/// square of the columns.
+fn max_columns(rows: u64) -> usize {
+    let cells = ROW_GROUP_BYTES as u64 / CELL_BYTES;
+    let squared = (FOOTER_BYTES / CHUNK_BYTES).saturating_mul(cells) / rows.max(1);
+    usize::try_from(squared.isqrt()).unwrap_or(MAX_COLUMNS).clamp(wide::MANY_COLUMNS, MAX_COLUMNS)
 }
 
 /// Byte stream split for floats: smaller and faster to write than any other encoding.
@@ -196,4 +212,20 @@ fn failed(error: ParquetError) -> TrackError {
         },
         error => io::Error::other(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_many_rows_take_fewer_columns() {
+        let takes = |columns, rows| check_width("t", columns, rows).is_ok();
+        assert!(takes(MAX_COLUMNS, 1_000) && !takes(MAX_COLUMNS + 1, 1));
+        assert!(takes(1_500, 1_000_000) && !takes(5_000, 1_000_000));
+        assert!(takes(wide::MANY_COLUMNS, u64::MAX));
+        let (most, megabyte) = (max_columns(1_000_000) as u64, 1 << 20);
+        assert!(footer_bytes(most, 1_000_000).abs_diff(FOOTER_BYTES) < megabyte);
+        assert!(weight(most as usize, 1_000_000, 0) as u64 >= FOOTER_BYTES - megabyte);
+    }
 }

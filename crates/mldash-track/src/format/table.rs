@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::survey::Survey;
-use super::{RowText, typed};
+use super::{RowSource, RowText, typed};
 use crate::error::TrackError;
 use crate::json::{Columns, NonFinite};
 use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN};
@@ -18,6 +18,10 @@ pub(crate) struct Table {
     pub(crate) columns: Vec<(Column, ColumnType)>,
     /// The texts that a row consists of.
     pub(crate) sections: Vec<Section>,
+    /// How many rows there are, at most.
+    pub(crate) rows: u64,
+    /// A row is one text with all columns, for the first section.
+    pub(crate) is_whole: bool,
 }
 
 /// What the texts of one track hold.
@@ -58,10 +62,22 @@ pub(crate) trait RowSink {
 impl Table {
     /// The table of the rows of one track.
     pub(crate) fn of(selection: &SelectedRows) -> Result<Self, TrackError> {
-        let (text, columns) = typed_columns(selection)?;
-        let mut table = Self::default();
+        let TypedColumns { text, columns, rows } = TypedColumns::of(selection)?;
+        let mut table = Self { rows, ..Self::default() };
         let own: Vec<Column> = columns.iter().map(|(name, _)| name.clone()).collect();
         table.push_section(text, selection, Some(Place::Time), own.into_iter().zip(columns));
+        Ok(table)
+    }
+
+    /// The table of rows that come as one text each, with the types of their values.
+    pub(crate) fn of_rows(rows: &impl RowSource) -> Result<Self, TrackError> {
+        let survey = Survey::of(rows)?;
+        let mut table = Self { rows: survey.rows(), is_whole: true, ..Self::default() };
+        let mut places = HashMap::from([(TIMESTAMP_COLUMN.into(), Place::Time)]);
+        for column in typed::of_values(&survey) {
+            places.insert(column.0.clone(), table.push(column));
+        }
+        table.sections.push(Section { text: survey.text(), places, keeps: Columns::All });
         Ok(table)
     }
 
@@ -107,10 +123,20 @@ impl Section {
     }
 }
 
-/// The columns of a track's rows with their types, and the form of text that has them flat.
-pub(crate) fn typed_columns(
-    selection: &SelectedRows,
-) -> Result<(RowText, Vec<(Column, ColumnType)>), TrackError> {
-    let survey = Survey::of(selection)?;
-    Ok((survey.text(), typed::columns(selection, &survey)))
+/// What a look through a track's rows tells typed formats.
+pub(crate) struct TypedColumns {
+    /// The form of text that has the columns flat.
+    pub(crate) text: RowText,
+    pub(crate) columns: Vec<(Column, ColumnType)>,
+    /// Number of rows.
+    pub(crate) rows: u64,
+}
+
+impl TypedColumns {
+    /// Looks through the selected rows.
+    pub(crate) fn of(selection: &SelectedRows) -> Result<Self, TrackError> {
+        let survey = Survey::of(selection)?;
+        let columns = typed::columns(selection, &survey);
+        Ok(Self { text: survey.text(), columns, rows: survey.rows() })
+    }
 }

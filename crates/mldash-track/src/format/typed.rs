@@ -1,7 +1,7 @@
 //! The columns of an export. Each has its declared type if the values fit it, else the type of its
 //! values.
 
-use super::kind::Kind;
+use super::kind::{Kind, MAX_DICT_KEYS};
 use super::survey::Survey;
 use crate::row::{Column, ColumnType};
 use crate::rows::SelectedRows;
@@ -28,7 +28,25 @@ pub(super) fn columns(selection: &SelectedRows, survey: &Survey) -> Vec<(Column,
             None => columns.push((name.clone(), kind.column_type())),
         }
     }
+    columns.iter_mut().for_each(|(_, ty)| bound(ty));
     columns
+}
+
+/// The columns of the rows that `survey` saw, in order of first appearance, with the types of their values.
+pub(super) fn of_values(survey: &Survey) -> impl Iterator<Item = (Column, ColumnType)> {
+    survey.kinds().map(|(name, kind)| {
+        let mut ty = kind.column_type();
+        bound(&mut ty);
+        (name.clone(), ty)
+    })
+}
+
+/// Makes JSON text of what would be too many columns: dicts in dicts multiply, and each dict in a list has
+/// a cell in all of them.
+fn bound(ty: &mut ColumnType) {
+    if ty.leaves() > MAX_DICT_KEYS {
+        *ty = ColumnType::Json;
+    }
 }
 
 /// The declared type if it holds all values of `kind`, else one that does; `None` if only JSON text
@@ -70,6 +88,19 @@ mod tests {
 
     fn list(items: ColumnType) -> ColumnType {
         ColumnType::list(items)
+    }
+
+    #[test]
+    fn dicts_in_dicts_have_together_no_more_keys_than_one() {
+        let dict = |keys: usize, ty: &ColumnType| {
+            ColumnType::Dict((0..keys).map(|i| (format!("k{i}").into(), ty.clone())).collect())
+        };
+        for (keys, is_kept) in [(16, true), (17, false)] {
+            let before = list(dict(keys, &list(dict(16, &ColumnType::Int))));
+            let mut bounded = before.clone();
+            bound(&mut bounded);
+            assert_eq!(bounded, if is_kept { before } else { ColumnType::Json });
+        }
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl Snapshot {
 
     /// Number of lines that are rows, and whether that is the number of rows: no two of them share
     /// a time.
-    pub(super) fn lines(&self) -> (u64, bool) {
+    pub(crate) fn lines(&self) -> (u64, bool) {
         let unended = u64::from(self.unended.is_some());
         (self.index.rows() + unended, self.index.is_tidy() && unended == 0)
     }

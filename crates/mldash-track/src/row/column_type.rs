@@ -51,6 +51,15 @@ impl ColumnType {
         Self::List(Box::new(items))
     }
 
+    /// The number of columns of plain values that it consists of: one for each key of its dicts.
+    pub(crate) fn leaves(&self) -> usize {
+        match self {
+            Self::List(items) => items.leaves(),
+            Self::Dict(entries) => entries.iter().map(|(_, ty)| ty.leaves()).sum(),
+            _ => 1,
+        }
+    }
+
     /// This type as formats can write it: a dict without keys becomes JSON text, and so does what is
     /// nested deeper than [`MAX_DEPTH`](Self::MAX_DEPTH).
     pub(crate) fn writable(self) -> Self {

@@ -23,6 +23,14 @@ impl From<ScanError> for Unfit {
     }
 }
 
+/// The cells that dicts in lists have taken: one for each key of their type, whether a dict has it or
+/// not. A few bytes of text can take very many.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    pub(super) taken: usize,
+    pub(super) max: usize,
+}
+
 /// A column being filled.
 pub(super) enum Builder {
     Null(usize),
@@ -40,6 +48,8 @@ pub(super) enum Builder {
 pub(super) struct ListBuilder {
     field: Arc<Field>,
     items: Box<Builder>,
+    /// The cells that an item takes, if it is a dict.
+    item_cells: usize,
     /// Where each list ends in `items`. The first entry is the start of the first list.
     offsets: Vec<i32>,
     present: NullBufferBuilder,
@@ -70,7 +80,11 @@ impl Builder {
     }
 
     /// Adds the next value: one of the column's type, or null.
-    pub(super) fn push(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Unfit> {
+    pub(super) fn push(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        cells: &mut Cells,
+    ) -> Result<(), Unfit> {
         if scanner.peek() == Some(b'n') {
             scanner.expect_word(b"null")?;
             self.push_null();
@@ -94,8 +108,8 @@ impl Builder {
                 })?;
                 column.append_value(json::to_text(&value));
             }
-            Self::List(column) => column.push(scanner)?,
-            Self::Dict(column) => column.push(scanner)?,
+            Self::List(column) => column.push(scanner, cells)?,
+            Self::Dict(column) => column.push(scanner, cells)?,
         }
         Ok(())
     }
@@ -148,12 +162,13 @@ impl ListBuilder {
         Self {
             field: Arc::new(super::element(items)),
             items: Box::new(Builder::new(items)),
+            item_cells: if matches!(items, ColumnType::Dict(_)) { cells_of(items) } else { 0 },
             offsets: vec![0],
             present: NullBufferBuilder::new(0),
         }
     }
 
-    fn push(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Unfit> {
+    fn push(&mut self, scanner: &mut Scanner<'_>, cells: &mut Cells) -> Result<(), Unfit> {
         scanner.expect(b'[')?;
         let mut is_first = true;
         while scanner.next_item(is_first, b']')? {
@@ -162,7 +177,13 @@ impl ListBuilder {
                 Builder::Float(items) if scanner.peek() != Some(b'n') => {
                     items.append_value(float(scanner.number()?).ok_or(Unfit)?);
                 }
-                items => items.push(scanner)?,
+                items => {
+                    cells.taken += self.item_cells;
+                    if cells.taken > cells.max {
+                        return Err(Unfit);
+                    }
+                    items.push(scanner, cells)?;
+                }
             }
             is_first = false;
         }
@@ -194,14 +215,19 @@ impl DictBuilder {
         }
     }
 
-    fn push(&mut self, scanner: &mut Scanner<'_>) -> Result<(), Unfit> {
+    fn push(&mut self, scanner: &mut Scanner<'_>, cells: &mut Cells) -> Result<(), Unfit> {
         scanner.expect(b'{')?;
         let dicts = self.present.len();
         let mut is_first = true;
+        let mut hint = 0;
         while let Some(key) = scanner.key(is_first)? {
-            let place = self.keys.iter().position(|k| **k == *key).ok_or(Unfit)?;
+            let place = match self.keys.get(hint) {
+                Some(known) if **known == *key => hint,
+                _ => self.keys.iter().position(|known| **known == *key).ok_or(Unfit)?,
+            };
+            hint = place + 1;
             let column = self.entries.get_mut(place).filter(|column| column.len() == dicts);
-            column.ok_or(Unfit)?.push(scanner)?;
+            column.ok_or(Unfit)?.push(scanner, cells)?;
             is_first = false;
         }
         self.present.append_non_null();
@@ -219,6 +245,14 @@ impl DictBuilder {
     fn finish(&mut self) -> Result<StructArray, ArrowError> {
         let columns = self.entries.iter_mut().map(Builder::finish).collect::<Result<_, _>>()?;
         StructArray::try_new(self.fields.clone(), columns, self.present.finish())
+    }
+}
+
+/// The cells of a value, without those of the items of its lists.
+fn cells_of(ty: &ColumnType) -> usize {
+    match ty {
+        ColumnType::Dict(entries) => entries.iter().map(|(_, ty)| cells_of(ty)).sum(),
+        _ => 1,
     }
 }
 
