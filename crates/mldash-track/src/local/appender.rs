@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use super::beneath::How;
 use super::blocks::RawRow;
-use super::cursor::Cursor;
 use super::disk;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
@@ -18,16 +17,20 @@ use super::index::Index;
 use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
 use super::recovery::{TIDIED_AT_OPEN_BYTES, mend_tail};
-use super::snapshot::{DATA_FILE, DataFile};
+use super::snapshot::{DATA_FILE, DataFile, Misfit};
 use super::track_sync::{
     IndexVersion, MetadataFile, MetadataVersion, SchemaVersion, SyncWork, Unsynced, is_index_due,
     is_metadata_due,
 };
-use super::{index_file, schema_file, tidy};
+use super::{index_file, schema_file};
 use crate::error::one_line;
 use crate::json::{JsonWriter, NonFinite};
 use crate::name::TrackName;
 use crate::row::{Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, TrackSchema};
+
+mod closing;
+#[cfg(test)]
+mod tests;
 
 /// Lines are written in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
@@ -61,8 +64,10 @@ pub(crate) struct TrackAppender {
     is_schema_failing: bool,
     /// Rows on disk from other writers or earlier runs.
     rows_before: u64,
-    /// The blocks of an earlier run that are sorted and merged only at the close, if there are any.
-    untidy_before: Option<usize>,
+    /// The bytes of an earlier run that are sorted and merged only at the close, if there are any.
+    untidy_before: Option<u64>,
+    /// Whether part of the index was read from its file, which may be older than damage to the rows.
+    is_index_stored: bool,
     /// Bytes that the stored index covers.
     indexed: u64,
     rows_appended: u64,
@@ -103,6 +108,7 @@ impl TrackAppender {
             is_metadata_new: is_new,
             rows_before: 0,
             untidy_before: None,
+            is_index_stored: indexed > 0,
             indexed,
             rows_appended: 0,
             // What an earlier process left may not be on the disk yet.
@@ -115,7 +121,7 @@ impl TrackAppender {
         if appender.index.end() <= TIDIED_AT_OPEN_BYTES {
             appender.tidy()?;
         } else if !appender.index.is_tidy() {
-            appender.untidy_before = Some(appender.index.blocks().len());
+            appender.untidy_before = Some(appender.index.end());
         }
         appender.index.start_block();
         appender.rows_before = appender.index.rows();
@@ -232,20 +238,6 @@ impl TrackAppender {
         Ok(line_lens)
     }
 
-    /// Indexes rows that another program appended meanwhile (the Python SDK ignores our lock). Cuts
-    /// a torn write of our own that could not be cut back before.
-    fn take_in_foreign_rows(&mut self) -> Result<(), StoreError> {
-        let data = self.data()?;
-        let len = data.metadata().map_err(StoreError::io("read", &self.data_path))?.len();
-        if len == self.index.end() {
-            return Ok(());
-        }
-        let known = self.index.rows();
-        mend_tail(&data, &self.data_path, &mut self.index)?;
-        self.rows_before += self.index.rows() - known;
-        Ok(())
-    }
-
     /// The data file. It stays open while the handle is held.
     fn data(&self) -> Result<Arc<File>, StoreError> {
         self.data.get().map_err(|error| match error.kind() {
@@ -289,8 +281,15 @@ impl TrackAppender {
 
     /// The row on disk with exactly this time.
     pub(crate) fn row_at(&mut self, ts: Timestamp) -> Result<Option<RawRow>, StoreError> {
-        let data = self.data()?;
-        self.finder.row(&data, &self.data_path, &self.index, ts)
+        self.despite_damage(|track| {
+            let data = track.data_file()?;
+            track.finder.row(&data, &track.index, ts)
+        })
+    }
+
+    fn data_file(&self) -> Result<Arc<DataFile>, StoreError> {
+        let (file, path) = (self.data()?, self.data_path.clone());
+        Ok(Arc::new(DataFile { file, path, misfit: Misfit::Refused }))
     }
 
     /// Notes what to sync, so that flushed rows survive a power cut. Fails if they are gone.
@@ -326,55 +325,6 @@ impl TrackAppender {
         let done = work.run();
         self.end_sync(&work, done.is_ok());
         done
-    }
-
-    /// Leaves the track sorted, merged, indexed and synced. Metadata and index are made anew when
-    /// they are missing, so rows that are safe are closed without them.
-    pub(crate) fn close(&mut self) -> Result<TrackClosed, StoreError> {
-        self.sync()?;
-        self.take_in_foreign_rows()?;
-        self.merge_rows_before()?;
-        self.tidy()?;
-        let topic = Some(self.metadata.topic.clone());
-        let index = index_file::save(&self.folder, topic, &*self.data()?, &self.index);
-        for unsaved in [self.metadata_version().save(), index].into_iter().filter_map(Result::err) {
-            let reason = one_line(&unsaved);
-            tracing::warn!("{reason}; the rows are safe, and the next recording writes it anew");
-        }
-        let rows = self.index.rows();
-        let closed = TrackClosed {
-            info: self.info(),
-            merged_on_disk: (self.rows_before + self.rows_appended).saturating_sub(rows),
-        };
-        (self.rows_before, self.rows_appended) = (rows, 0);
-        Ok(closed)
-    }
-
-    /// Counts what an earlier run left unmerged as the rows that it is, so that this run's rows are
-    /// told from it.
-    fn merge_rows_before(&mut self) -> Result<(), StoreError> {
-        let Some(count) = self.untidy_before.take() else { return Ok(()) };
-        let blocks = self.index.blocks().iter().take(count).copied();
-        let lines: u64 = blocks.clone().map(|block| block.rows).sum();
-        let data = Arc::new(DataFile { file: self.data()?, path: self.data_path.clone() });
-        let mut rows = Cursor::new(data, blocks, f64::NEG_INFINITY, f64::INFINITY);
-        let merged = rows.try_fold(0, |count, row| row.map(|_| count + 1))?;
-        self.rows_before = self.rows_before + merged - lines;
-        Ok(())
-    }
-
-    /// Rewrites the file sorted and merged, if needed.
-    fn tidy(&mut self) -> Result<(), StoreError> {
-        if self.index.is_tidy() {
-            return Ok(());
-        }
-        index_file::remove(&self.folder)?;
-        self.indexed = 0;
-        let data = DataFile { file: self.data()?, path: self.data_path.clone() };
-        self.index = tidy::rewrite(Arc::new(data), &self.index)?;
-        self.data = kept(open_data(&self.data_path)?, &self.data_path)?;
-        self.finder = Finder::default();
-        Ok(())
     }
 
     /// The index to save now, if the stored one has fallen behind.
