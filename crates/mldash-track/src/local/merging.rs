@@ -109,6 +109,16 @@ fn held_at_once(blocks: Vec<Block>) -> u64 {
     most
 }
 
+/// The most that a cursor over these blocks holds at once: it merges them first if need be.
+pub(super) fn held_by_cursor(blocks: Vec<Block>) -> u64 {
+    let two = blocks.iter().map(cost).max().unwrap_or_default().saturating_mul(2);
+    let held = held_at_once(blocks);
+    match held <= HELD_BYTES {
+        true => held,
+        false => held.min(HELD_BYTES.max(two)) + WRITE_BYTES as u64,
+    }
+}
+
 /// Runs of blocks, in file order, of which only one is held at a time: each begins after the end of
 /// the one before.
 fn runs(blocks: &[Block]) -> Vec<Range<usize>> {
