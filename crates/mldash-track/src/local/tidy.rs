@@ -31,7 +31,6 @@ pub(super) fn rewrite(
     index: &Index,
     folder: &Path,
 ) -> Result<Option<Index>, StoreError> {
-    index_file::remove(folder)?;
     let path = &data.path;
     let (blocks, all) = (index.blocks().iter().copied(), f64::INFINITY);
     let (file, tidy) = write_sorted(Cursor::new(data.clone(), blocks, -all, all), index, path)?;
@@ -42,6 +41,8 @@ pub(super) fn rewrite(
     if index.bad_lines() > 0 {
         keep_bad_lines(&data, index)?;
     }
+    // The new file may have the length and the ends of the old one.
+    index_file::remove(folder)?;
     file.keep(Durable::Now).map_err(StoreError::io("replace", path))?;
     tracing::debug!(path = %path.display(), rows = tidy.rows(), "sorted and merged");
     Ok(Some(tidy))

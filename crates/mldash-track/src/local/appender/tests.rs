@@ -8,7 +8,7 @@ use std::thread;
 use super::*;
 use crate::fields;
 use crate::local::Snapshot;
-use crate::local::bad_disk::SlowDisk;
+use crate::local::bad_disk::{FailingDisk, SlowDisk};
 use crate::name::ExperimentName;
 use crate::row::Fields;
 
@@ -136,4 +136,17 @@ fn an_earlier_runs_merged_rows_are_not_counted_as_this_runs_although_the_file_is
     track.append(&rows([2.0, 3.0])).unwrap();
     let closed = track.close().unwrap();
     assert_eq!((closed.merged_on_disk, closed.info.total_entries), (2, u64::from(MANY)));
+}
+
+#[test]
+fn a_sort_that_fails_leaves_the_index_so_that_the_next_run_goes_on_quickly() {
+    let world = World::new();
+    killed(&world);
+    let mut track = world.open();
+    let full = FailingDisk::under(&world.path());
+    track.close().unwrap_err();
+    drop(full);
+    let data = File::open(world.path()).unwrap();
+    let index = index_file::load(&world.dir.track_folder(&world.name), &data).unwrap().unwrap();
+    assert_eq!(index.end(), data.metadata().unwrap().len());
 }
