@@ -9,6 +9,8 @@ use super::*;
 use crate::fields;
 use crate::local::Snapshot;
 use crate::local::bad_disk::{FailingDisk, SlowDisk};
+use crate::local::power_cut::recording::{self, Step};
+use crate::local::recovery;
 use crate::name::ExperimentName;
 use crate::row::Fields;
 
@@ -149,4 +151,22 @@ fn a_sort_that_fails_leaves_the_index_so_that_the_next_run_goes_on_quickly() {
     let data = File::open(world.path()).unwrap();
     let index = index_file::load(&world.dir.track_folder(&world.name), &data).unwrap().unwrap();
     assert_eq!(index.end(), data.metadata().unwrap().len());
+}
+
+#[test]
+fn rows_of_a_killed_run_that_a_reader_indexed_are_synced_when_the_experiment_is_opened() {
+    let world = World::new();
+    recording::start(world.dir.path());
+    let mut track = world.open();
+    track.append(&rows((0..MANY).map(f64::from))).unwrap();
+    track.due_index().unwrap().save().unwrap();
+    drop(track);
+    assert!(recovery::repair(&world.dir, &world.name, &mut 0).unwrap());
+    let steps = recording::stop(world.dir.path());
+    let data = steps.iter().find_map(|step| match step {
+        Step::Create(path, number) => (*path == world.path()).then_some(*number),
+        _ => None,
+    });
+    let is_synced = |step: &Step| matches!(step, Step::Sync(number) if Some(*number) == data);
+    assert!(steps.iter().any(is_synced));
 }
