@@ -71,6 +71,8 @@ pub(crate) struct TrackAppender {
     /// Bytes that the stored index covers.
     indexed: u64,
     rows_appended: u64,
+    /// Whether part of a failed write may follow the rows. It must not be taken for rows of others.
+    is_uncut: bool,
     /// What a power cut would cost.
     unsynced: Unsynced,
     /// The columns of the last row, by identity: the next one usually has the same.
@@ -111,6 +113,7 @@ impl TrackAppender {
             is_index_stored: indexed > 0,
             indexed,
             rows_appended: 0,
+            is_uncut: false,
             // What an earlier process left may not be on the disk yet.
             unsynced: Unsynced { rows: true, names: true, schema: schema_file::has_new(&folder) },
             folder,
@@ -118,9 +121,13 @@ impl TrackAppender {
             piece: Vec::new(),
             finder: Finder::default(),
         };
-        if appender.index.end() <= TIDIED_AT_OPEN_BYTES {
-            appender.tidy()?;
-        } else if !appender.index.is_tidy() {
+        let tidied = match appender.index.end() <= TIDIED_AT_OPEN_BYTES {
+            true => appender.tidy(),
+            false => Ok(()),
+        };
+        // On a full disk, rows may still fit: sorting is left to the close, too.
+        tidied.or_else(|error| if error.is_out_of_space() { Ok(()) } else { Err(error) })?;
+        if !appender.index.is_tidy() {
             appender.untidy_before = Some(appender.index.end());
         }
         appender.index.start_block();
@@ -177,16 +184,12 @@ impl TrackAppender {
         self.take_in_foreign_rows()?;
         let data = self.data()?;
         let line_lens = self.write_rows(&data, rows).map_err(|source| {
-            let cut = disk::cut(&data, &self.data_path, self.index.end());
-            if let Err(error) = cut {
-                tracing::error!(path = %self.data_path.display(), %error,
-                    "can't cut a failed write back; the next one tries again");
-            }
+            self.cut_back(&data);
             StoreError::Io { action: "append to", path: self.data_path.clone(), source }
         })?;
         if let Err(error) = self.check_in_place() {
             // The caller keeps the rows, so they must not be in the file too.
-            let _ = disk::cut(&data, &self.data_path, self.index.end());
+            self.cut_back(&data);
             return Err(error);
         }
         let bytes = line_lens.iter().sum();
@@ -198,6 +201,16 @@ impl TrackAppender {
         self.unsynced.rows = true;
         self.is_metadata_new = true;
         Ok(bytes)
+    }
+
+    /// Cuts a write back that failed.
+    fn cut_back(&mut self, data: &File) {
+        let cut = disk::cut(data, &self.data_path, self.index.end());
+        self.is_uncut = cut.is_err();
+        if let Err(error) = cut {
+            tracing::error!(path = %self.data_path.display(), %error,
+                "can't cut a failed write back; the next one tries again");
+        }
     }
 
     /// Fails if the data file was removed or replaced by another program: then nothing that was

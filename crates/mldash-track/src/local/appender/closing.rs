@@ -7,7 +7,7 @@ use crate::local::cursor::Cursor;
 use crate::local::index::Index;
 use crate::local::lookup::Finder;
 use crate::local::recovery::mend_tail;
-use crate::local::{index_file, tidy};
+use crate::local::{disk, index_file, tidy};
 
 /// How often a file is sorted again because another program appended meanwhile.
 const MAX_SORTS: usize = 4;
@@ -104,15 +104,30 @@ impl TrackAppender {
         Ok(())
     }
 
-    /// Indexes rows that another program appended meanwhile. Cuts a torn write of our own that could
-    /// not be cut back before.
+    /// Indexes rows that another program appended meanwhile. Cuts a failed write of our own that could
+    /// not be cut back before. If the file was cut by another program, what is left is what it has.
     pub(super) fn take_in_foreign_rows(&mut self) -> Result<(), StoreError> {
         let data = self.data()?;
         let len = data.metadata().map_err(StoreError::io("read", &self.data_path))?.len();
         if len == self.index.end() {
+            self.is_uncut = false;
+            return Ok(());
+        }
+        if self.is_uncut && len > self.index.end() {
+            disk::cut(&data, &self.data_path, self.index.end())
+                .map_err(StoreError::io("mend", &self.data_path))?;
+            self.is_uncut = false;
             return Ok(());
         }
         let known = self.index.rows();
+        if len < self.index.end() {
+            self.index_anew()?;
+            let (path, gone) = (self.data_path.display(), known.saturating_sub(self.index.rows()));
+            tracing::error!("{path} was cut by another program: {gone} rows are gone");
+            // None of them was merged.
+            (self.rows_before, self.rows_appended) = (self.index.rows(), 0);
+            return Ok(());
+        }
         mend_tail(&data, &self.data_path, &mut self.index)?;
         self.rows_before += self.index.rows() - known;
         Ok(())

@@ -12,6 +12,7 @@ use crate::local::bad_disk::{FailingDisk, SlowDisk};
 use crate::local::power_cut::recording::{self, Step};
 use crate::local::recovery;
 use crate::name::ExperimentName;
+use crate::options::LastRun;
 use crate::row::Fields;
 
 /// More than is sorted when a track is opened, in blocks far from the ends.
@@ -64,6 +65,15 @@ impl World {
         let snapshot = Snapshot::open(&self.dir.track_folder(&self.name)).unwrap().unwrap();
         let rows = snapshot.cursor(f64::NEG_INFINITY, f64::INFINITY);
         rows.map(Result::unwrap).count()
+    }
+
+    /// The step that makes the rows safe from a power cut.
+    fn synced_at(&self, steps: &[Step]) -> Option<usize> {
+        let data = steps.iter().find_map(|step| match step {
+            Step::Create(path, number) => (*path == self.path()).then_some(*number),
+            _ => None,
+        })?;
+        steps.iter().position(|step| matches!(step, Step::Sync(number) if *number == data))
     }
 
     fn lines_put_aside(&self) -> usize {
@@ -159,14 +169,55 @@ fn rows_of_a_killed_run_that_a_reader_indexed_are_synced_when_the_experiment_is_
     recording::start(world.dir.path());
     let mut track = world.open();
     track.append(&rows((0..MANY).map(f64::from))).unwrap();
-    track.due_index().unwrap().save().unwrap();
     drop(track);
+    assert_eq!(world.rows(), MANY as usize, "this stores an index");
     assert!(recovery::repair(&world.dir, &world.name, &mut 0).unwrap());
     let steps = recording::stop(world.dir.path());
-    let data = steps.iter().find_map(|step| match step {
-        Step::Create(path, number) => (*path == world.path()).then_some(*number),
-        _ => None,
-    });
-    let is_synced = |step: &Step| matches!(step, Step::Sync(number) if Some(*number) == data);
-    assert!(steps.iter().any(is_synced));
+    assert!(world.synced_at(&steps).is_some());
+}
+
+#[test]
+fn a_full_disk_keeps_no_track_from_being_opened_and_the_close_sorts_it() {
+    let world = World::new();
+    let mut track = world.open();
+    track.append(&rows([2.0, 1.0])).unwrap();
+    drop(track);
+    let full = FailingDisk::full_under(&world.path());
+    let name: ExperimentName = "alice/warehouse/run-1".parse().unwrap();
+    let _opened = world.dir.open_for_writing(&name, LastRun::default()).unwrap();
+    let mut track = world.open();
+    drop(full);
+    track.append(&rows([3.0, 2.0])).unwrap();
+    let closed = track.close().unwrap();
+    assert_eq!((closed.info.total_entries, closed.merged_on_disk), (3, 1));
+}
+
+#[test]
+fn a_failed_write_that_can_not_be_cut_back_is_not_taken_for_rows_of_others() {
+    let world = World::new();
+    let mut track = world.open();
+    track.append(&rows([1.0])).unwrap();
+    let failing = FailingDisk::under(&world.path());
+    track.append(&rows([2.0, 3.0])).unwrap_err();
+    // What the write left before it failed.
+    world.append_by_hand("{\"timestamp\": 2.0}\n{\"times");
+    drop(failing);
+    track.append(&rows([2.0, 3.0])).unwrap();
+    let closed = track.close().unwrap();
+    assert_eq!((closed.info.total_entries, closed.merged_on_disk), (3, 0));
+}
+
+#[test]
+fn a_file_that_another_program_cut_is_recorded_on_and_what_is_gone_is_not_merged() {
+    let world = World::new();
+    let mut track = world.open();
+    track.append(&rows([1.0, 2.0, 3.0, 4.0])).unwrap();
+    let file = File::options().write(true).open(world.path()).unwrap();
+    file.set_len(world.text().find("{\"timestamp\":3.0").unwrap() as u64 + 5).unwrap();
+    track.append(&rows([6.0, 5.0])).unwrap();
+    let row = track.row_at(Timestamp::new(6.0).unwrap()).unwrap();
+    assert!(row.is_some());
+    let closed = track.close().unwrap();
+    assert_eq!((closed.info.total_entries, closed.merged_on_disk), (4, 0));
+    assert_eq!(world.rows(), 4);
 }
