@@ -182,6 +182,24 @@ fn reads_of_large_rows_count_too_and_are_all_answered_in_the_end() {
     lab.check_peak();
 }
 
+/// A robot with two clocks: every block of the track spans both.
+#[test]
+fn a_track_of_two_clocks_larger_than_the_memory_is_read() {
+    let lab = Lab::open("64", &[]);
+    let folder = lab.server.root().join("alice/w/run/tracks/arm");
+    fs::create_dir_all(&folder).unwrap();
+    let text = "x".repeat(10_000);
+    let row = |i: u64| {
+        let ts = i / 2 + i % 2 * 1_000_000_000;
+        format!("{{\"timestamp\":{ts}.0,\"i\":{i},\"text\":\"{text}\"}}\n")
+    };
+    fs::write(folder.join("data.jsonl"), (0..7000).map(row).collect::<String>()).unwrap();
+    let read = lab.alice.get(&format!("{}/data?format=jsonl", track_path("alice", "arm")));
+    assert_eq!(read.status, 200, "{}", read.text());
+    assert_eq!(read.text().lines().count(), 7000);
+    lab.check_peak();
+}
+
 #[test]
 fn one_namespaces_slow_bodies_and_readers_turn_no_other_away() {
     let lab = Lab::open("64", &["--max-body", "8"]);

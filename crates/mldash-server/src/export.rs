@@ -101,9 +101,7 @@ pub(super) async fn json(
     mut memory: Memory,
     value: Value,
 ) -> Result<Response, ApiError> {
-    let mut text = Vec::new();
-    serde_json::to_writer(Bounded { text: &mut text, memory: &mut memory }, &value)
-        .map_err(|_| ApiError::busy("the server's memory limit is reached; try again later"))?;
+    let text = text_of(&value, &mut memory)?;
     drop(value);
     let mut response = if text.len() <= PIECE_BYTES {
         Response::new(Body::from(text))
@@ -120,20 +118,46 @@ pub(super) async fn json(
     Ok(response)
 }
 
+fn text_of(value: &Value, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
+    let mut bounded = Bounded { text: Vec::new(), memory, refused: None };
+    match (serde_json::to_writer(&mut bounded, value), bounded.refused) {
+        (Ok(()), _) => Ok(bounded.text),
+        (Err(_), Some(refused)) => Err(refused),
+        (Err(error), None) => Err(ApiError::internal(&error)),
+    }
+}
+
 /// Asks for the memory of what is written.
 struct Bounded<'a> {
-    text: &'a mut Vec<u8>,
+    text: Vec<u8>,
     memory: &'a mut Memory,
+    /// Why there was no memory.
+    refused: Option<ApiError>,
+}
+
+impl Bounded<'_> {
+    /// Makes room for `needed` bytes in all, and some more if there is memory for it.
+    fn grow_to(&mut self, needed: usize) -> Result<(), ApiError> {
+        let capacity = self.text.capacity();
+        let roomy = needed.max(capacity + capacity / 2);
+        let tight = needed.saturating_add(PIECE_BYTES).min(roomy);
+        let grown = match self.memory.hold(roomy - capacity) {
+            Ok(()) => roomy,
+            Err(_) => self.memory.hold(tight - capacity).map(|()| tight)?,
+        };
+        self.text.reserve_exact(grown - self.text.len());
+        Ok(())
+    }
 }
 
 impl Write for Bounded<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let needed = self.text.len() + bytes.len();
-        let capacity = self.text.capacity();
-        if needed > capacity {
-            let grown = needed.max(capacity * 2);
-            self.memory.hold(grown - capacity).map_err(|_| io::ErrorKind::OutOfMemory)?;
-            self.text.reserve_exact(grown - self.text.len());
+        if needed > self.text.capacity()
+            && let Err(refused) = self.grow_to(needed)
+        {
+            self.refused = Some(refused);
+            return Err(io::ErrorKind::OutOfMemory.into());
         }
         self.text.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -267,5 +291,22 @@ impl Streamed for PieceBody {
             }
             None => Some(Err(Broken)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_can_never_fit_is_too_large_and_most_of_the_memory_can_be_used() {
+        let text = |bytes: usize| Value::from(vec!["x".repeat(1000); bytes / 1003]);
+        let refused = text_of(&text(2 << 20), &mut Memory::alone(1 << 20)).unwrap_err();
+        assert_eq!(refused.into_response().status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let answer = text_of(&text(900 << 10), &mut Memory::alone(1 << 20)).unwrap();
+        assert!(answer.len() > 890 << 10);
     }
 }

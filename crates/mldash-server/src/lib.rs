@@ -3,8 +3,8 @@
 //! the local store's own layout, so that `read`, `tracks`, `align` and the SDK can read them.
 //!
 //! What holds:
-//! 1. Rows answered with 2xx are flushed and survive `kill -9`. A batch is stored completely or not at
-//!    all. Storing it twice gives the same result, since rows of one `_ts` merge.
+//! 1. Rows answered with 2xx are flushed and survive `kill -9`. A batch that is refused is not
+//!    stored at all; one that a kill left in part is whole once it is sent again. Storing it twice gives the same result, since rows of one `_ts` merge.
 //! 2. A file is kept only if it is complete and has the announced checksum.
 //! 3. A token gives access to its own namespace only. Names are parsed before they touch the disk, and
 //!    can't leave the root. Ids are places, and are parsed the same way.

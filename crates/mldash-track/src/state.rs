@@ -216,6 +216,33 @@ impl ExperimentState {
         self.check_room()?;
         self.admit(track, std::slice::from_ref(&row))?;
         let bytes = row.size_bytes();
+        self.insert(track, bytes, |buffer| buffer.insert(row, bytes))
+    }
+
+    /// Appends rows whose columns were admitted. No flush comes between them.
+    pub(super) fn append_all(
+        &self,
+        track: &Arc<TrackState>,
+        rows: Vec<Row>,
+    ) -> Result<(), TrackError> {
+        self.check_room()?;
+        let bytes = rows.iter().map(Row::size_bytes).sum();
+        self.insert(track, bytes, |buffer| {
+            // The buffer is closed for the first of them or for none.
+            rows.into_iter().try_for_each(|row| {
+                let bytes = row.size_bytes();
+                buffer.insert(row, bytes).map(drop)
+            })
+        })
+    }
+
+    /// Calls `insert` once there is room for `bytes`. It returns `None` if the buffer is closed.
+    fn insert<T>(
+        &self,
+        track: &Arc<TrackState>,
+        bytes: usize,
+        insert: impl FnOnce(&mut TrackBuffer) -> Option<T>,
+    ) -> Result<T, TrackError> {
         let when_full = self.buffering.when_full;
         let reserved = self.budget.reserve(&track.name, bytes, when_full, || self.doorbell.ring());
         reserved.map_err(|full| TrackError::BufferFull {
@@ -224,20 +251,22 @@ impl ExperimentState {
             limit_bytes: self.budget.limit_bytes(),
             failure: full.failure,
         })?;
-        let (appended, waiting) = {
+        let (inserted, before, waiting) = {
             let mut buffer = track.buffer.lock();
-            (buffer.insert(row, bytes), buffer.len())
+            let before = buffer.len();
+            (insert(&mut buffer), before, buffer.len())
         };
-        let Some(appended) = appended else {
+        let Some(inserted) = inserted else {
             self.budget.release(bytes);
             return Err(self.ended(track));
         };
+        let batch = self.buffering.batch_rows;
         if !self.buffering.buffered {
             self.flush(track)?;
-        } else if waiting == self.buffering.batch_rows || self.budget.runs_low() {
+        } else if (before < batch && waiting >= batch) || self.budget.runs_low() {
             self.doorbell.ring();
         }
-        Ok(appended)
+        Ok(inserted)
     }
 
     /// Writes one track's waiting rows to the store.

@@ -80,16 +80,17 @@ impl Track {
         self.shared.append(self.state()?, row)
     }
 
-    /// Appends `rows` if all of them are valid. If one is not, none is appended.
+    /// Appends `rows` if all of them are valid. If one is not, none is appended. No flush comes
+    /// between them.
     ///
     /// # Errors
-    /// As [`append`](Self::append). If the store fails and the buffer fills up, some rows stay
-    /// appended. Appending all of them again later gives the same track.
+    /// As [`append`](Self::append); then none is appended. Without a buffer, rows that the store does
+    /// not take stay appended, and are tried again at the next flush.
     pub fn append_rows(&self, rows: Vec<Row>) -> Result<(), TrackError> {
         rows.iter().try_for_each(|row| self.check(row))?;
         let state = self.state()?;
         self.shared.admit(state, &rows)?;
-        rows.into_iter().try_for_each(|row| self.shared.append(state, row).map(drop))
+        self.shared.append_all(state, rows)
     }
 
     /// Checks that the row's fields can be stored.

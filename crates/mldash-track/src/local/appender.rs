@@ -9,7 +9,6 @@ use std::time::Instant;
 
 use super::beneath::How;
 use super::blocks::RawRow;
-use super::cursor::Cursor;
 use super::disk;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
@@ -18,16 +17,20 @@ use super::index::Index;
 use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
 use super::recovery::{TIDIED_AT_OPEN_BYTES, mend_tail};
-use super::snapshot::{DATA_FILE, DataFile};
+use super::snapshot::{DATA_FILE, DataFile, Misfit};
 use super::track_sync::{
     IndexVersion, MetadataFile, MetadataVersion, SchemaVersion, SyncWork, Unsynced, is_index_due,
     is_metadata_due,
 };
-use super::{index_file, schema_file, tidy};
+use super::{index_file, schema_file};
 use crate::error::one_line;
 use crate::json::{JsonWriter, NonFinite};
 use crate::name::TrackName;
 use crate::row::{Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, TrackSchema};
+
+mod closing;
+#[cfg(test)]
+mod tests;
 
 /// Lines are written in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
@@ -61,11 +64,15 @@ pub(crate) struct TrackAppender {
     is_schema_failing: bool,
     /// Rows on disk from other writers or earlier runs.
     rows_before: u64,
-    /// The blocks of an earlier run that are sorted and merged only at the close, if there are any.
-    untidy_before: Option<usize>,
+    /// The bytes of an earlier run that are sorted and merged only at the close, if there are any.
+    untidy_before: Option<u64>,
+    /// Whether part of the index was read from its file, which may be older than damage to the rows.
+    is_index_stored: bool,
     /// Bytes that the stored index covers.
     indexed: u64,
     rows_appended: u64,
+    /// Whether part of a failed write may follow the rows. It must not be taken for rows of others.
+    is_uncut: bool,
     /// What a power cut would cost.
     unsynced: Unsynced,
     /// The columns of the last row, by identity: the next one usually has the same.
@@ -103,8 +110,10 @@ impl TrackAppender {
             is_metadata_new: is_new,
             rows_before: 0,
             untidy_before: None,
+            is_index_stored: indexed > 0,
             indexed,
             rows_appended: 0,
+            is_uncut: false,
             // What an earlier process left may not be on the disk yet.
             unsynced: Unsynced { rows: true, names: true, schema: schema_file::has_new(&folder) },
             folder,
@@ -112,10 +121,14 @@ impl TrackAppender {
             piece: Vec::new(),
             finder: Finder::default(),
         };
-        if appender.index.end() <= TIDIED_AT_OPEN_BYTES {
-            appender.tidy()?;
-        } else if !appender.index.is_tidy() {
-            appender.untidy_before = Some(appender.index.blocks().len());
+        let tidied = match appender.index.end() <= TIDIED_AT_OPEN_BYTES {
+            true => appender.tidy(),
+            false => Ok(()),
+        };
+        // On a full disk, rows may still fit: sorting is left to the close, too.
+        tidied.or_else(|error| if error.is_out_of_space() { Ok(()) } else { Err(error) })?;
+        if !appender.index.is_tidy() {
+            appender.untidy_before = Some(appender.index.end());
         }
         appender.index.start_block();
         appender.rows_before = appender.index.rows();
@@ -171,16 +184,12 @@ impl TrackAppender {
         self.take_in_foreign_rows()?;
         let data = self.data()?;
         let line_lens = self.write_rows(&data, rows).map_err(|source| {
-            let cut = disk::cut(&data, &self.data_path, self.index.end());
-            if let Err(error) = cut {
-                tracing::error!(path = %self.data_path.display(), %error,
-                    "can't cut a failed write back; the next one tries again");
-            }
+            self.cut_back(&data);
             StoreError::Io { action: "append to", path: self.data_path.clone(), source }
         })?;
         if let Err(error) = self.check_in_place() {
             // The caller keeps the rows, so they must not be in the file too.
-            let _ = disk::cut(&data, &self.data_path, self.index.end());
+            self.cut_back(&data);
             return Err(error);
         }
         let bytes = line_lens.iter().sum();
@@ -192,6 +201,16 @@ impl TrackAppender {
         self.unsynced.rows = true;
         self.is_metadata_new = true;
         Ok(bytes)
+    }
+
+    /// Cuts a write back that failed.
+    fn cut_back(&mut self, data: &File) {
+        let cut = disk::cut(data, &self.data_path, self.index.end());
+        self.is_uncut = cut.is_err();
+        if let Err(error) = cut {
+            tracing::error!(path = %self.data_path.display(), %error,
+                "can't cut a failed write back; the next one tries again");
+        }
     }
 
     /// Fails if the data file was removed or replaced by another program: then nothing that was
@@ -230,20 +249,6 @@ impl TrackAppender {
         }
         disk::write_all(data, &self.data_path, &self.piece)?;
         Ok(line_lens)
-    }
-
-    /// Indexes rows that another program appended meanwhile (the Python SDK ignores our lock). Cuts
-    /// a torn write of our own that could not be cut back before.
-    fn take_in_foreign_rows(&mut self) -> Result<(), StoreError> {
-        let data = self.data()?;
-        let len = data.metadata().map_err(StoreError::io("read", &self.data_path))?.len();
-        if len == self.index.end() {
-            return Ok(());
-        }
-        let known = self.index.rows();
-        mend_tail(&data, &self.data_path, &mut self.index)?;
-        self.rows_before += self.index.rows() - known;
-        Ok(())
     }
 
     /// The data file. It stays open while the handle is held.
@@ -289,8 +294,15 @@ impl TrackAppender {
 
     /// The row on disk with exactly this time.
     pub(crate) fn row_at(&mut self, ts: Timestamp) -> Result<Option<RawRow>, StoreError> {
-        let data = self.data()?;
-        self.finder.row(&data, &self.data_path, &self.index, ts)
+        self.despite_damage(|track| {
+            let data = track.data_file()?;
+            track.finder.row(&data, &track.index, ts)
+        })
+    }
+
+    fn data_file(&self) -> Result<Arc<DataFile>, StoreError> {
+        let (file, path) = (self.data()?, self.data_path.clone());
+        Ok(Arc::new(DataFile { file, path, misfit: Misfit::Refused }))
     }
 
     /// Notes what to sync, so that flushed rows survive a power cut. Fails if they are gone.
@@ -326,55 +338,6 @@ impl TrackAppender {
         let done = work.run();
         self.end_sync(&work, done.is_ok());
         done
-    }
-
-    /// Leaves the track sorted, merged, indexed and synced. Metadata and index are made anew when
-    /// they are missing, so rows that are safe are closed without them.
-    pub(crate) fn close(&mut self) -> Result<TrackClosed, StoreError> {
-        self.sync()?;
-        self.take_in_foreign_rows()?;
-        self.merge_rows_before()?;
-        self.tidy()?;
-        let topic = Some(self.metadata.topic.clone());
-        let index = index_file::save(&self.folder, topic, &*self.data()?, &self.index);
-        for unsaved in [self.metadata_version().save(), index].into_iter().filter_map(Result::err) {
-            let reason = one_line(&unsaved);
-            tracing::warn!("{reason}; the rows are safe, and the next recording writes it anew");
-        }
-        let rows = self.index.rows();
-        let closed = TrackClosed {
-            info: self.info(),
-            merged_on_disk: (self.rows_before + self.rows_appended).saturating_sub(rows),
-        };
-        (self.rows_before, self.rows_appended) = (rows, 0);
-        Ok(closed)
-    }
-
-    /// Counts what an earlier run left unmerged as the rows that it is, so that this run's rows are
-    /// told from it.
-    fn merge_rows_before(&mut self) -> Result<(), StoreError> {
-        let Some(count) = self.untidy_before.take() else { return Ok(()) };
-        let blocks = self.index.blocks().iter().take(count).copied();
-        let lines: u64 = blocks.clone().map(|block| block.rows).sum();
-        let data = Arc::new(DataFile { file: self.data()?, path: self.data_path.clone() });
-        let mut rows = Cursor::new(data, blocks, f64::NEG_INFINITY, f64::INFINITY);
-        let merged = rows.try_fold(0, |count, row| row.map(|_| count + 1))?;
-        self.rows_before = self.rows_before + merged - lines;
-        Ok(())
-    }
-
-    /// Rewrites the file sorted and merged, if needed.
-    fn tidy(&mut self) -> Result<(), StoreError> {
-        if self.index.is_tidy() {
-            return Ok(());
-        }
-        index_file::remove(&self.folder)?;
-        self.indexed = 0;
-        let data = DataFile { file: self.data()?, path: self.data_path.clone() };
-        self.index = tidy::rewrite(Arc::new(data), &self.index)?;
-        self.data = kept(open_data(&self.data_path)?, &self.data_path)?;
-        self.finder = Finder::default();
-        Ok(())
     }
 
     /// The index to save now, if the stored one has fallen behind.

@@ -50,10 +50,15 @@ impl Replacement {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// Makes what was written so far survive a power cut, under its temporary name.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        disk::sync(self.file.as_file(), &self.path)
+    }
+
     /// Puts it in its place.
     pub(super) fn keep(self, durable: Durable) -> io::Result<()> {
         if durable == Durable::Now {
-            disk::sync(self.file.as_file(), &self.path)?;
+            self.sync()?;
         }
         match disk::persist(self.file, &self.path) {
             Ok(()) => {}
@@ -88,7 +93,7 @@ impl Write for Replacement {
 /// Replaces the file at `path` by one with these contents. A folder of that name is put aside.
 ///
 /// # Errors
-/// The file is as it was before.
+/// The file is the old one or the new one, whole.
 pub fn replace_file(path: &Path, contents: &[u8]) -> Result<(), StoreError> {
     put(path, contents, Durable::Now)
 }

@@ -66,7 +66,7 @@ pub(super) fn wait(path: &Path) {
     state.waiting -= 1;
 }
 
-static FAILING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+static FAILING: Mutex<Vec<(PathBuf, io::ErrorKind)>> = Mutex::new(Vec::new());
 
 /// What is written, made or replaced at or below the path fails until this is dropped.
 #[derive(Debug)]
@@ -74,7 +74,16 @@ pub(crate) struct FailingDisk(PathBuf);
 
 impl FailingDisk {
     pub(crate) fn under(path: &Path) -> Self {
-        FAILING.lock().push(path.to_owned());
+        Self::with(path, io::ErrorKind::ReadOnlyFilesystem)
+    }
+
+    /// One without space.
+    pub(crate) fn full_under(path: &Path) -> Self {
+        Self::with(path, io::ErrorKind::StorageFull)
+    }
+
+    fn with(path: &Path, error: io::ErrorKind) -> Self {
+        FAILING.lock().push((path.to_owned(), error));
         Self(path.to_owned())
     }
 }
@@ -82,7 +91,7 @@ impl FailingDisk {
 impl Drop for FailingDisk {
     fn drop(&mut self) {
         let mut failing = FAILING.lock();
-        if let Some(at) = failing.iter().position(|path| *path == self.0) {
+        if let Some(at) = failing.iter().position(|(path, _)| *path == self.0) {
             failing.remove(at);
         }
     }
@@ -90,8 +99,8 @@ impl Drop for FailingDisk {
 
 /// Called before a change of what is at `path`.
 pub(super) fn check(path: &Path) -> io::Result<()> {
-    match FAILING.lock().iter().any(|failing| path.starts_with(failing)) {
-        true => Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem)),
-        false => Ok(()),
+    match FAILING.lock().iter().find(|(failing, _)| path.starts_with(failing)) {
+        Some((_, error)) => Err(io::Error::from(*error)),
+        None => Ok(()),
     }
 }

@@ -2,11 +2,14 @@
 //! next, or by looking single times up.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use super::damage;
 use super::index::Block;
+use super::snapshot::{DataFile, Misfit};
 use crate::json::{Columns, JsonRowError, RowParser, scan_row};
 use crate::row::{Row, Timestamp};
 
@@ -112,7 +115,32 @@ pub(super) struct LoadedBlock {
 
 impl LoadedBlock {
     /// Reads a block. The next row is the first one at or after `start`.
-    pub(super) fn read(file: &File, block: &Block, start: f64) -> std::io::Result<Self> {
+    ///
+    /// # Errors
+    /// Also `InvalidData` if its rows are not as many as the index says: leaving lines out without a
+    /// word would lose them.
+    pub(super) fn read(file: &File, block: &Block, start: f64) -> io::Result<Self> {
+        let loaded = Self::read_as_it_is(file, block, start)?;
+        match loaded.rows.len() as u64 == block.rows {
+            true => Ok(loaded),
+            false => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "its index does not fit it: lines were damaged or changed in place",
+            )),
+        }
+    }
+
+    /// Like [`read`](Self::read), with what `data` says of blocks that do not fit.
+    pub(super) fn read_of(data: &DataFile, block: &Block, start: f64) -> io::Result<Self> {
+        if data.misfit == Misfit::Refused {
+            return Self::read(&data.file, block, start);
+        }
+        let loaded = Self::read_as_it_is(&data.file, block, start)?;
+        damage::report_lines(&data.path, block.rows.saturating_sub(loaded.rows.len() as u64));
+        Ok(loaded)
+    }
+
+    fn read_as_it_is(file: &File, block: &Block, start: f64) -> io::Result<Self> {
         let mut bytes = Vec::new();
         read_block(file, block, &mut bytes)?;
         let mut rows = Vec::with_capacity(block.rows as usize);
@@ -126,7 +154,7 @@ impl LoadedBlock {
             }
             from = to + 1;
         }
-        if !block.ascending {
+        if !block.ascending || rows.len() as u64 != block.rows {
             rows.sort_by_key(|(ts, _)| *ts);
         }
         let next = rows.partition_point(|(ts, _)| ts.as_secs() < start);
@@ -200,7 +228,7 @@ impl PartialEq for LoadedBlock {
 impl Eq for LoadedBlock {}
 
 /// Appends a block's text to `out`.
-pub(super) fn read_block(file: &File, block: &Block, out: &mut Vec<u8>) -> std::io::Result<()> {
+pub(super) fn read_block(file: &File, block: &Block, out: &mut Vec<u8>) -> io::Result<()> {
     let start = out.len();
     out.resize(start + block.len as usize, 0);
     file.read_exact_at(&mut out[start..], block.offset)

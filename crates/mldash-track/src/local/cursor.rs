@@ -74,7 +74,7 @@ impl Cursor {
             if !due {
                 break;
             }
-            let loaded = LoadedBlock::read(&self.data.file, block, self.start)
+            let loaded = LoadedBlock::read_of(&self.data, block, self.start)
                 .map_err(StoreError::io("read", &self.data.path))?;
             self.next += 1;
             if !loaded.is_used_up() {

@@ -82,6 +82,8 @@ pub(super) fn write_all(mut file: &File, path: &Path, bytes: &[u8]) -> io::Resul
 
 /// Cuts `file`, which is at `path`, to `len` bytes.
 pub(super) fn cut(file: &File, path: &Path, len: u64) -> io::Result<()> {
+    #[cfg(test)]
+    bad_disk::check(path)?;
     file.set_len(len)?;
     let _ = path;
     #[cfg(test)]

@@ -93,6 +93,16 @@ impl StoreError {
         matches!(self, Self::Removed { .. })
     }
 
+    /// Returns true if lines are not what their index says, or no rows: they were damaged after they
+    /// were indexed.
+    pub(super) fn is_misfit(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::InvalidData,
+            Self::Malformed { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Returns true if there is no such file or folder.
     pub fn is_absent(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)

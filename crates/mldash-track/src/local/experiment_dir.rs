@@ -32,7 +32,7 @@ pub(crate) struct ExperimentDir {
 #[derive(Debug)]
 pub(crate) struct WriteAccess {
     lock: WriterLock,
-    /// Tracks that a crash left, and that were not repaired since that takes long.
+    /// Tracks that a crash left, and that were not repaired since that takes long or space.
     unrepaired: Vec<TrackName>,
 }
 
@@ -107,9 +107,13 @@ impl ExperimentDir {
         for track in self.found_tracks()? {
             // Whoever appends to it knows its topic.
             let name: Option<TrackName> = track.metadata.topic.parse().ok();
-            if let Some(name) = name.filter(|_| !track.is_guess)
-                && !self.repair(&name, &mut room)?
-            {
+            let Some(name) = name.filter(|_| !track.is_guess) else { continue };
+            let is_repaired = match self.repair(&name, &mut room) {
+                // The other tracks, and the close, may find space.
+                Err(error) if error.is_out_of_space() => false,
+                repaired => repaired?,
+            };
+            if !is_repaired {
                 unrepaired.push(name);
             }
         }

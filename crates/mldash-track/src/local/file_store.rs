@@ -304,7 +304,8 @@ impl FileStore {
         // Files that could not be listed are in the journal, and safe with it.
         let folded = self.fold();
         let saved = self.saved.load(Ordering::Relaxed);
-        if saved > 0 {
+        // A run that was killed may have left some that are not safe yet, listed or not.
+        if self.folder.exists() {
             disk::sync_file_system(&self.folder).map_err(StoreError::io("sync", &self.folder))?;
         }
         folded?;

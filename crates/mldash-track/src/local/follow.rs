@@ -32,7 +32,7 @@ use super::file_stamp::FileStamp;
 use super::handles::{self, KeptFile};
 use super::index::Index;
 use super::index_file;
-use super::snapshot::{DATA_FILE, DataFile, Snapshot, extend_index};
+use super::snapshot::{DATA_FILE, DataFile, Misfit, Snapshot, extend_index};
 use super::tidy;
 use crate::json::scan_row;
 
@@ -229,7 +229,11 @@ impl Follower {
                 let len = old.metadata().map(|metadata| metadata.len());
                 len.and_then(|len| self.check_taken(&old, len))
                     .map_err(StoreError::io("read", &self.path))?;
-                let old = Arc::new(DataFile { file: old, path: self.path.clone() });
+                let old = Arc::new(DataFile {
+                    file: old,
+                    path: self.path.clone(),
+                    misfit: Misfit::Refused,
+                });
                 carried_over(&old, self.taken, &found)?
             }
         };

@@ -45,6 +45,8 @@ pub(super) struct Index {
     end: u64,
     /// Whether the last block takes no more lines, whatever its size.
     is_block_ended: bool,
+    /// Where a block ends, whatever its size, if that is a line end.
+    break_at: Option<u64>,
 }
 
 impl Index {
@@ -57,12 +59,17 @@ impl Index {
             }
             end = end.checked_add(block.len)?;
         }
-        Some(Self { blocks, columns, end, is_block_ended: false })
+        Some(Self { blocks, columns, end, ..Self::default() })
     }
 
     /// An empty index that starts at `offset` in a file, which must be a line end.
     pub(super) fn starting_at(offset: u64) -> Self {
         Self { end: offset, ..Self::default() }
+    }
+
+    /// An empty index with no block on both sides of this place, if it is a line end.
+    pub(super) fn ending_a_block_at(break_at: Option<u64>) -> Self {
+        Self { break_at, ..Self::default() }
     }
 
     /// The blocks in file order.
@@ -163,7 +170,8 @@ impl Index {
 
     /// The block for the next line.
     fn open_block(&mut self) -> &mut Block {
-        if self.blocks.last().is_none_or(|b| b.len >= BLOCK_BYTES || self.is_block_ended) {
+        let is_ended = self.is_block_ended || self.break_at == Some(self.end);
+        if self.blocks.last().is_none_or(|b| b.len >= BLOCK_BYTES || is_ended) {
             self.is_block_ended = false;
             self.blocks.push(Block {
                 offset: self.end,

@@ -2,8 +2,6 @@
 //! since the next lookup is usually close by.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::blocks::{LoadedBlock, RawRow, SortedBlocks};
@@ -89,21 +87,19 @@ impl Lookup {
     /// The row of a time that [`floor`](Self::floor) or [`ceil`](Self::ceil) returned.
     pub(crate) fn row(&mut self, ts: Timestamp) -> Result<Option<RawRow>, StoreError> {
         let holders = self.blocks.holding(ts.as_secs());
-        self.kept.row(&self.data.file, &self.data.path, holders, ts)
+        self.kept.row(&self.data, holders, ts)
     }
 
     fn load(&mut self, i: usize) -> Result<Arc<LoadedBlock>, StoreError> {
-        self.kept.load(&self.data.file, &self.data.path, &self.blocks.blocks[i], KEPT_BLOCKS)
+        self.kept.load(&self.data, &self.blocks.blocks[i], KEPT_BLOCKS)
     }
 }
 
 impl Finder {
-    /// The row of exactly this time in `file`, which is at `path` and indexed by `index`. Each
-    /// `index` must have grown from the one given before.
+    /// The row of exactly this time in `data`, which is indexed by `index`. Each `index` must have grown from the one given before.
     pub(super) fn row(
         &mut self,
-        file: &File,
-        path: &Path,
+        data: &DataFile,
         index: &Index,
         ts: Timestamp,
     ) -> Result<Option<RawRow>, StoreError> {
@@ -117,7 +113,7 @@ impl Finder {
         let secs = ts.as_secs();
         let mut holders = self.sorted.holding(secs);
         holders.extend(blocks[self.sorted_count..].iter().filter(|b| b.may_hold(secs)).copied());
-        self.kept.row(file, path, holders, ts)
+        self.kept.row(data, holders, ts)
     }
 }
 
@@ -125,23 +121,24 @@ impl KeptBlocks {
     /// Finds the row of a time in the blocks that may hold it.
     fn row(
         &mut self,
-        file: &File,
-        path: &Path,
+        data: &DataFile,
         mut holders: Vec<Block>,
         ts: Timestamp,
     ) -> Result<Option<RawRow>, StoreError> {
         holders.sort_unstable_by_key(|block| block.offset);
         let kept = (holders.len() + 1).clamp(KEPT_BLOCKS, MAX_KEPT_BLOCKS);
-        let load = |block| self.load(file, path, block, kept);
-        let loaded: Vec<_> = holders.iter().map(load).collect::<Result<_, _>>()?;
-        Ok(RawRow::new(ts, loaded.iter().flat_map(|block| block.lines(ts))))
+        let mut lines = Vec::new();
+        for block in &holders {
+            // In a track of two clocks, these may be all blocks. One without such a line goes.
+            lines.extend(self.load(data, block, kept)?.lines(ts));
+        }
+        Ok(RawRow::new(ts, lines.into_iter()))
     }
 
     /// Loads a block unless it is kept. Keeps up to `kept` blocks.
     fn load(
         &mut self,
-        file: &File,
-        path: &Path,
+        data: &DataFile,
         block: &Block,
         kept: usize,
     ) -> Result<Arc<LoadedBlock>, StoreError> {
@@ -149,8 +146,8 @@ impl KeptBlocks {
             // Move it to the front, so that it is evicted last.
             self.0.swap(0, at);
         } else {
-            let loaded = LoadedBlock::read(file, block, f64::NEG_INFINITY)
-                .map_err(StoreError::io("read", path))?;
+            let loaded = LoadedBlock::read_of(data, block, f64::NEG_INFINITY)
+                .map_err(StoreError::io("read", &data.path))?;
             self.0.truncate(kept - 1);
             self.0.push_front(Arc::new(loaded));
         }

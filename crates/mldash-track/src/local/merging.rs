@@ -23,7 +23,7 @@ use super::cursor::Cursor;
 use super::disk;
 use super::error::StoreError;
 use super::index::{Block, Index};
-use super::snapshot::DataFile;
+use super::snapshot::{DataFile, Misfit};
 use super::tidy::for_each_line;
 use crate::row::Timestamp;
 
@@ -109,6 +109,16 @@ fn held_at_once(blocks: Vec<Block>) -> u64 {
     most
 }
 
+/// The most that a cursor over these blocks holds at once: it merges them first if need be.
+pub(super) fn held_by_cursor(blocks: Vec<Block>) -> u64 {
+    let two = blocks.iter().map(cost).max().unwrap_or_default().saturating_mul(2);
+    let held = held_at_once(blocks);
+    match held <= HELD_BYTES {
+        true => held,
+        false => held.min(HELD_BYTES.max(two)) + WRITE_BYTES as u64,
+    }
+}
+
 /// Runs of blocks, in file order, of which only one is held at a time: each begins after the end of
 /// the one before.
 fn runs(blocks: &[Block]) -> Vec<Range<usize>> {
@@ -177,7 +187,8 @@ fn with_scratch(
 ) -> Result<Merged, StoreError> {
     let attempt = |folder: PathBuf| {
         let file = disk::scratch_file(&folder).map_err(StoreError::io("sort in", &folder))?;
-        let data = DataFile { file: Arc::new(file), path: path.to_owned() };
+        let data =
+            DataFile { file: Arc::new(file), path: path.to_owned(), misfit: Misfit::Refused };
         let index = fill(&data)?;
         Ok(Merged { data: Arc::new(data), blocks: index.blocks().to_vec() })
     };
@@ -203,7 +214,7 @@ mod tests {
         let path = folder.join(DATA_FILE);
         let snapshot = Snapshot::open(folder).unwrap().unwrap();
         let file = Arc::new(File::open(&path).unwrap());
-        let data = Arc::new(DataFile { file, path: path.clone() });
+        let data = Arc::new(DataFile { file, path: path.clone(), misfit: Misfit::Refused });
         let blocks: Vec<Block> = snapshot.blocks().collect();
         let (start, end) = (f64::NEG_INFINITY, f64::INFINITY);
         let merged = in_bytes(&data, &blocks, start, end, held_bytes).unwrap();

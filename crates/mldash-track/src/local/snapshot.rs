@@ -38,6 +38,17 @@ const MIN_PART_BLOCKS: usize = 64;
 pub(super) struct DataFile {
     pub(super) file: Arc<File>,
     pub(super) path: PathBuf,
+    pub(super) misfit: Misfit,
+}
+
+/// What becomes of a block whose rows are not those of its index, since they were damaged after they
+/// were indexed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// It is an error. For those who write what they read.
+    Refused,
+    /// What is left of its rows is read, and the damage is named.
+    Named,
 }
 
 /// A track's rows at one moment.
@@ -80,7 +91,8 @@ impl Snapshot {
             let _ = index_file::save(folder, topic, &file, &index);
         }
         let unended = unended_row(&mut index, &rest);
-        Ok(Some(Self { data: Arc::new(DataFile { file, path }), index, unended }))
+        let data = DataFile { file, path, misfit: Misfit::Named };
+        Ok(Some(Self { data: Arc::new(data), index, unended }))
     }
 
     /// Takes a snapshot of an open file, whether it is still in its place or not.

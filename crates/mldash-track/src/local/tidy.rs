@@ -12,6 +12,7 @@ use super::cursor::Cursor;
 use super::disk;
 use super::error::StoreError;
 use super::index::Index;
+use super::index_file;
 use super::snapshot::DataFile;
 use crate::json::{Columns, JsonWriter, NonFinite, RowParser, scan_row};
 use crate::row::{TIMESTAMP_COLUMN, Timestamp};
@@ -19,21 +20,40 @@ use crate::row::{TIMESTAMP_COLUMN, Timestamp};
 /// Lines that are not rows are kept here.
 const BAD_LINES_FILE: &str = "data.jsonl.bad";
 
-/// Rewrites the data file, all of which `index` covers, sorted and merged. Returns the index of the
-/// new file.
-pub(super) fn rewrite(data: Arc<DataFile>, index: &Index) -> Result<Index, StoreError> {
-    let path = data.path.clone();
+/// Rewrites the data file in `folder`, all of which `index` covers, sorted and merged. Returns the
+/// index of the new file; `None`, and the file is as it was, if another program has appended to it
+/// meanwhile.
+///
+/// # Errors
+/// The file is the old one or the new one, whole.
+pub(super) fn rewrite(
+    data: Arc<DataFile>,
+    index: &Index,
+    folder: &Path,
+) -> Result<Option<Index>, StoreError> {
+    let path = &data.path;
+    let (blocks, all) = (index.blocks().iter().copied(), f64::INFINITY);
+    let (file, tidy) = write_sorted(Cursor::new(data.clone(), blocks, -all, all), index, path)?;
+    // Sorting and syncing take long. Nothing does from here on.
+    if data.file.metadata().map_err(StoreError::io("read", path))?.len() != index.end() {
+        return Ok(None);
+    }
     if index.bad_lines() > 0 {
         keep_bad_lines(&data, index)?;
     }
-    let (blocks, all) = (index.blocks().iter().copied(), f64::INFINITY);
-    let tidy = write_sorted(Cursor::new(data, blocks, -all, all), index, &path)?;
+    // The new file may have the length and the ends of the old one.
+    index_file::remove(folder)?;
+    file.keep(Durable::Now).map_err(StoreError::io("replace", path))?;
     tracing::debug!(path = %path.display(), rows = tidy.rows(), "sorted and merged");
-    Ok(tidy)
+    Ok(Some(tidy))
 }
 
-/// Replaces the file at `path`. If this fails, the original is untouched.
-fn write_sorted(rows: Cursor, before: &Index, path: &Path) -> Result<Index, StoreError> {
+/// Writes a new version of the file at `path`, and syncs it.
+fn write_sorted(
+    rows: Cursor,
+    before: &Index,
+    path: &Path,
+) -> Result<(Replacement, Index), StoreError> {
     let file = Replacement::of(path).map_err(StoreError::io("replace", path))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let mut index = Index::default();
@@ -45,11 +65,9 @@ fn write_sorted(rows: Cursor, before: &Index, path: &Path) -> Result<Index, Stor
         index.push_row(ts, line.len() as u64 + 1);
         Ok(ControlFlow::Continue(()))
     })?;
-    out.into_inner()
-        .map_err(|error| error.into_error())
-        .and_then(|file| file.keep(Durable::Now))
-        .map_err(StoreError::io("replace", path))?;
-    Ok(index)
+    let file = out.into_inner().map_err(|error| error.into_error());
+    let file = file.and_then(|file| file.sync().map(|()| file));
+    Ok((file.map_err(StoreError::io("replace", path))?, index))
 }
 
 /// Calls back for the rows as the lines of a tidy file. Errors name `path`.
@@ -82,7 +100,7 @@ pub(super) fn for_each_line(
 }
 
 fn keep_bad_lines(data: &DataFile, index: &Index) -> Result<(), StoreError> {
-    let DataFile { file, path: data_path } = data;
+    let DataFile { file, path: data_path, .. } = data;
     let path = data_path.with_file_name(BAD_LINES_FILE);
     let kept = disk::open_to_append(&path).map_err(StoreError::io("open", &path))?;
     for block in index.blocks().iter().filter(|b| b.bad > 0) {

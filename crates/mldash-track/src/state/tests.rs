@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::TrackError;
 use crate::local::FailingDisk;
-use crate::{CloseError, Experiment, LostRows, Options, Query, WhenFull, fields};
+use crate::{CloseError, Experiment, LostRows, Options, Query, Row, Timestamp, WhenFull, fields};
 
 const RUN: &str = "alice/warehouse/run-1";
 
@@ -192,4 +192,26 @@ fn a_large_recording_that_was_killed_is_opened_as_it_is_and_sorted_at_the_close(
         assert!(index(track).exists());
         assert_eq!(exp.tracks(track).read(&Query::all()).unwrap().len(), rows);
     }
+}
+
+#[test]
+fn a_flush_takes_a_batch_whole_or_not_at_all() {
+    const BATCH: u32 = 1000;
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, options(root.path())).unwrap();
+    let batch = |number: u32| {
+        let row = |i| Row::new(Timestamp::new(f64::from(i)).unwrap(), fields! { "i": i });
+        exp.tracks("arm").append_rows((number * BATCH..(number + 1) * BATCH).map(row).collect())
+    };
+    batch(0).unwrap();
+    std::thread::scope(|scope| {
+        let appended = scope.spawn(|| (1..50).try_for_each(batch));
+        while !appended.is_finished() {
+            exp.tracks("arm").flush().unwrap();
+            let text = fs::read_to_string(data(root.path(), "arm")).unwrap();
+            assert_eq!(text.lines().count() % BATCH as usize, 0);
+        }
+        appended.join().unwrap().unwrap();
+    });
+    exp.close().unwrap();
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::local::power_cut::recording::{self, Step};
 
 fn store(root: &Path) -> FileStore {
     FileStore::new(root, &"alice/warehouse/run-1".parse().unwrap())
@@ -36,6 +37,22 @@ fn recorded(root: &Path) -> [(String, String); 3] {
     save(&second, "c", b"c1");
     save(&second, "c", b"c2");
     [("a", "a2"), ("b", "b1"), ("c", "c2")].map(|(n, t)| (n.to_owned(), t.to_owned()))
+}
+
+#[test]
+fn what_a_killed_run_saved_is_safe_from_a_power_cut_when_the_next_one_ends() {
+    for is_folded in [false, true] {
+        let root = tempfile::tempdir().unwrap();
+        let killed = store(root.path());
+        save(&killed, "a", b"a1");
+        if is_folded {
+            killed.fold().unwrap();
+        }
+        recording::start(root.path());
+        store(root.path()).close().unwrap();
+        let steps = recording::stop(root.path());
+        assert!(steps.iter().any(|step| matches!(step, Step::SyncAll)), "{is_folded}: {steps:?}");
+    }
 }
 
 #[test]

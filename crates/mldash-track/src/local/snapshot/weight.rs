@@ -5,9 +5,8 @@ use std::os::unix::fs::FileExt;
 use super::{Snapshot, StoreError};
 use crate::json::JsonWeight;
 use crate::local::index::Block;
+use crate::local::merging;
 
-/// The place of a row in a loaded block.
-const PLACE_BYTES: u64 = 32;
 /// A block's rows are small enough to be weighed by their length alone.
 const SMALL_BLOCK_BYTES: u64 = 1 << 20;
 /// What a byte of a row takes once it is parsed, at most (`[],` becomes an empty list), with the text
@@ -20,23 +19,10 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 impl Snapshot {
     /// The most bytes that up to `readers` cursors between `start` and `end` hold at once: blocks whose
-    /// times overlap are loaded together.
+    /// times overlap are loaded together, up to a bound.
     pub(crate) fn loaded_bytes(&self, start: f64, end: f64, readers: usize) -> u64 {
-        let mut edges: Vec<(f64, bool, u64)> = self
-            .blocks_between(start, end)
-            .flat_map(|block| {
-                let bytes = block.len.saturating_add(block.rows.saturating_mul(PLACE_BYTES));
-                // At one time, blocks are loaded before others are dropped.
-                [(block.min, false, bytes), (block.max, true, bytes)]
-            })
-            .collect();
-        edges.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let (mut loaded, mut most) = (0_u64, 0);
-        for (_, is_end, bytes) in edges {
-            loaded = if is_end { loaded - bytes } else { loaded.saturating_add(bytes) };
-            most = most.max(loaded);
-        }
-        most.saturating_mul(self.cuts(start, end, readers).len() as u64 + 1)
+        let held = merging::held_by_cursor(self.blocks_between(start, end).collect());
+        held.saturating_mul(self.cuts(start, end, readers).len() as u64 + 1)
     }
 
     /// What the heaviest row from `start` to `end` takes once it is parsed, at most. Reads the blocks
@@ -131,6 +117,15 @@ mod tests {
             (0..1000).map(|i| row(if i % 2 == 0 { i } else { 1000 - i })).collect();
         let (_folder, snapshot) = self::snapshot(&interleaved);
         assert!(all(&snapshot).0 > 1_000_000 / 2, "{}", all(&snapshot).0);
+    }
+
+    #[test]
+    fn two_clocks_are_loaded_in_bounds_whatever_the_length_of_the_track() {
+        let row = |ts: usize| format!("{{\"timestamp\":{ts},\"note\":\"{}\"}}", "x".repeat(10_000));
+        let clocks: Vec<String> = (0..4000).map(|i| row(i / 2 + i % 2 * 1_000_000_000)).collect();
+        let (_folder, snapshot) = snapshot(&clocks);
+        let loaded = all(&snapshot).0;
+        assert!((16 << 20..17 << 20).contains(&loaded), "{loaded}");
     }
 
     #[test]
