@@ -196,7 +196,7 @@ mod tests {
         const TRACKS: usize = 200;
         let root = tempfile::tempdir().unwrap();
         let soon = Duration::from_millis(10);
-        let options = Options::local(root.path()).flush_interval(soon).sync_interval(soon);
+        let options = Options::local(root.path()).flush_interval(soon).sync_interval(HOUR);
         let exp = Experiment::open(RUN, options).unwrap();
         let append = |ts: f64| {
             for track in 0..TRACKS {
@@ -210,9 +210,10 @@ mod tests {
         await_that(|| (0..TRACKS).all(|track| data(root.path(), track).lines().count() == 1));
         let slow = SlowDisk::under(root.path());
         append(2.0);
-        // Many at once, or 200 would take 200 times as long as one.
-        slow.await_waiting(8);
         thread::scope(|scope| {
+            let synced = scope.spawn(|| sync(&exp.shared));
+            // Many at once, or 200 would take 200 times as long as one.
+            slow.await_waiting(8);
             let notes = TrackNotes { description: Some("d".into()), ..TrackNotes::default() };
             let annotated = scope.spawn(|| exp.tracks("t0").annotate(notes));
             for ts in [3.0, 4.0] {
@@ -226,6 +227,7 @@ mod tests {
             assert!(!annotated.is_finished(), "it returns once the disk has the notes");
             drop(slow);
             annotated.join().unwrap().unwrap();
+            synced.join().unwrap().unwrap();
         });
         exp.close().unwrap();
         let exp = Experiment::open_read_only(RUN, root.path()).unwrap();
