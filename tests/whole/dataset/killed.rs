@@ -37,6 +37,10 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn an_export_that_is_stopped_says_that_nothing_is_left() {
+    // Encoding takes long enough for a signal to arrive.
+    if !super::video::has_ffmpeg() {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join(".dash");
     record_long(&root);

@@ -10,7 +10,7 @@ use super::{oracle, source, try_export};
 use crate::program::program;
 
 /// Tells that a test is skipped where there is no ffmpeg with LeRobot's codec.
-fn has_ffmpeg() -> bool {
+pub(super) fn has_ffmpeg() -> bool {
     let encoders = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).output();
     let has =
         encoders.is_ok_and(|done| String::from_utf8_lossy(&done.stdout).contains("libsvtav1"));
