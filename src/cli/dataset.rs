@@ -90,7 +90,7 @@ pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
     let target = if args.append { Target::Append } else { Target::New };
     let bar = progress::count("frames");
     let watching = {
-        let (shown, bar) = (shown.clone(), bar.clone());
+        let (shown, bar, stop) = (shown.clone(), bar.clone(), stop.clone());
         Repeating::start("progress", PROGRESS_EVERY, move || {
             let (frames, total) = shown.frames();
             bar.set_length(total);
@@ -103,7 +103,11 @@ pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
     let exported = export(&recipe, &recordings, output, target, &shown);
     drop(watching);
     progress::remove(&bar);
-    let account = exported?;
+    // The signal can reach an encoder first, which then fails.
+    let account = exported.map_err(|error| match stop.is_set() {
+        true => ExportError::Stopped,
+        false => error,
+    })?;
     // Those of a dataset that was added to come first.
     let old = account.experiments.len().saturating_sub(recordings.len());
     let new = || account.experiments.iter().skip(old);

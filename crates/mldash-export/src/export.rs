@@ -43,18 +43,6 @@ pub fn export(
     target: Target,
     progress: &Progress,
 ) -> Result<Account, ExportError> {
-    // The signal that stops the export can reach an encoder first, which then fails.
-    export_whole(recipe, recordings, path, target, progress)
-        .map_err(|error| progress.check().err().unwrap_or(error))
-}
-
-fn export_whole(
-    recipe: &Recipe,
-    recordings: &[Recording],
-    path: &Path,
-    target: Target,
-    progress: &Progress,
-) -> Result<Account, ExportError> {
     if recipe.has_video() {
         video::check(&recipe.video)?;
     }
