@@ -1,6 +1,7 @@
 //! `mldash_bridge align`: joins tracks by time and writes a file. How to join comes from options, from
 //! a recipe, or from both.
 
+mod how;
 mod per_track;
 mod recipe;
 
@@ -12,6 +13,7 @@ use mldash_bridge::track::{Align, Format, Join};
 use super::Failure;
 use super::args::{ExperimentArgs, parse_track};
 use super::output::{RowsArgs, formats};
+use how::How;
 use per_track::{ForTrack, OfTrack, Rename, method, missing};
 
 /// The first one is the default.
@@ -95,7 +97,7 @@ pub(crate) fn run(args: &AlignArgs) -> Result<(), Failure> {
 fn align(args: &AlignArgs) -> Result<Align, Failure> {
     if let Some(path) = &args.recipe {
         args.how.refuse_tracks()?;
-        return Ok(args.how.for_all(recipe::load(path)?));
+        return Ok(args.how.of_all().for_all(recipe::load(path)?));
     }
     let (mut align, on) = match (&args.on, args.rate) {
         (_, Some(hz)) => (Align::at_rate(hz), None),
@@ -112,36 +114,27 @@ fn align(args: &AlignArgs) -> Result<Align, Failure> {
         }
     }
     let joins = args.with.iter().map(|track| args.how.join(track));
-    Ok(joins.fold(args.how.for_all(align), Align::join))
+    Ok(joins.fold(args.how.of_all().for_all(align), Align::join))
 }
 
 impl HowArgs {
-    /// `align` with what is said for all tracks.
-    fn for_all(&self, mut align: Align) -> Align {
-        if let Some(method) = ForTrack::all(&self.method) {
-            align = align.method(method);
-        }
-        if let Some(secs) = ForTrack::all(&self.tolerance) {
-            align = align.tolerance(secs);
-        }
-        match ForTrack::all(&self.missing) {
-            Some(missing) => align.missing(missing),
-            None => align,
+    /// What is said for all tracks.
+    fn of_all(&self) -> How {
+        How {
+            method: ForTrack::all(&self.method),
+            tolerance_secs: ForTrack::all(&self.tolerance),
+            missing: ForTrack::all(&self.missing),
         }
     }
 
     /// How to join one track.
     fn join(&self, track: &str) -> Join {
-        let mut join = Join::track(track);
-        if let Some(method) = ForTrack::of(&self.method, track) {
-            join = join.method(method);
-        }
-        if let Some(secs) = ForTrack::of(&self.tolerance, track) {
-            join = join.tolerance(secs);
-        }
-        if let Some(missing) = ForTrack::of(&self.missing, track) {
-            join = join.missing(missing);
-        }
+        let how = How {
+            method: ForTrack::of(&self.method, track),
+            tolerance_secs: ForTrack::of(&self.tolerance, track),
+            missing: ForTrack::of(&self.missing, track),
+        };
+        let mut join = how.of_one(Join::track(track));
         let columns = OfTrack::columns(&self.columns, track);
         if !columns.is_empty() {
             join = join.columns(columns);

@@ -182,8 +182,13 @@ impl TokenArgs {
 }
 
 /// A track's name, or the topic that was recorded into it: `/odom` means `odom`.
+pub(super) fn track_of(name: &str) -> String {
+    name.strip_prefix('/').unwrap_or(name).to_owned()
+}
+
+/// [`track_of`] for options.
 pub(super) fn parse_track(name: &str) -> Result<String, Infallible> {
-    Ok(name.strip_prefix('/').unwrap_or(name).to_owned())
+    Ok(track_of(name))
 }
 
 pub(super) fn parse_task(text: &str) -> Result<LabelChange, LabelError> {

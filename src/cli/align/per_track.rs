@@ -1,31 +1,12 @@
-//! Values of options that hold for all tracks or for one, and the words for how to join.
+//! Values of options that hold for all tracks or for one.
 
 use std::str::FromStr;
 
 use clap::builder::TypedValueParser;
-use mldash_bridge::track::{Aggregate, AlignMethod, Missing};
+use mldash_bridge::track::{AlignMethod, Missing};
 
-use super::super::args::parse_track;
-
-/// The methods and their words.
-pub(super) const METHODS: [(&str, AlignMethod); 8] = [
-    ("floor", AlignMethod::Floor),
-    ("nearest", AlignMethod::Nearest),
-    ("linear", AlignMethod::Linear),
-    ("mean", AlignMethod::Window(Aggregate::Mean)),
-    ("min", AlignMethod::Window(Aggregate::Min)),
-    ("max", AlignMethod::Window(Aggregate::Max)),
-    ("last", AlignMethod::Window(Aggregate::Last)),
-    ("count", AlignMethod::Window(Aggregate::Count)),
-];
-
-/// What a time without values costs, and its words.
-pub(super) const MISSING: [(&str, Missing); 4] = [
-    ("null", Missing::Null),
-    ("hold", Missing::Hold),
-    ("drop", Missing::Drop),
-    ("error", Missing::Error),
-];
+use super::super::args::track_of;
+use super::how::{METHODS, MISSING};
 
 /// `VALUE`, or `TRACK=VALUE` for one track.
 #[derive(Clone, Debug)]
@@ -76,7 +57,7 @@ impl<T: Copy + Send + Sync + 'static> ForTrack<T> {
         let parse = move |text: String| {
             // No value has a `=` in it; a track can.
             let (track, value) = match text.rsplit_once('=') {
-                Some((track, value)) => (parse_track(track).ok(), value),
+                Some((track, value)) => (Some(track_of(track)), value),
                 None => (None, &*text),
             };
             parse(value).map(|value| Self { track, value })
@@ -111,8 +92,7 @@ impl FromStr for OfTrack {
             text.split_once(':').filter(|(track, column)| !track.is_empty() && !column.is_empty());
         let (track, column) =
             parts.ok_or_else(|| format!("expected TRACK:COLUMN, got `{text}`"))?;
-        let track = track.strip_prefix('/').unwrap_or(track).to_owned();
-        Ok(Self { track, column: column.to_owned() })
+        Ok(Self { track: track_of(track), column: column.to_owned() })
     }
 }
 

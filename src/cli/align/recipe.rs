@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use mldash_bridge::record::yaml::{self, Item, Place, Problems, Section, Spot, YamlErrors};
-use mldash_bridge::track::{Align, AlignMethod, Join, Missing};
+use mldash_bridge::record::yaml::{self, Item, Problems, Section, YamlErrors};
+use mldash_bridge::track::{Align, Join, Missing};
 
-use super::per_track::{METHODS, MISSING};
+use super::super::args::track_of;
+use super::how::{How, METHODS, MISSING};
 
 const WHAT: &str = "recipe";
 const TOP_KEYS: [&str; 10] =
@@ -29,39 +30,21 @@ pub(super) fn load(path: &Path) -> Result<Align, YamlErrors> {
 
 /// The recipe in `text`; `None` only with a problem.
 fn read(text: &str, problems: &mut Problems) -> Option<Align> {
-    let root = match yaml::parse(text, problems) {
-        Some(root) if !root.is_null() => root,
-        Some(_) | None => {
-            if problems.is_empty() {
-                let spot = Spot::of_text(Place::START);
-                problems.add(&spot, "the recipe is empty", Some(ON_OR_RATE.to_owned()));
-            }
-            return None;
-        }
-    };
+    let root = yaml::parse(WHAT, text, ON_OR_RATE, problems)?;
     let section = Item::root(&root).section(&TOP_KEYS, problems)?;
     let align = base(&section, problems);
     let start = seconds("start", &section, problems);
     let end = seconds("end", &section, problems);
-    let how = How::read(&section, problems);
+    let how = how(&section, problems);
     let columns = section.get("columns").and_then(|item| texts(item, problems));
     let renames = section.get("rename").and_then(|item| renames(item, problems));
     let joins = joins(&section, problems);
-    let mut align = align?;
+    let mut align = how.for_all(align?);
     if let Some(secs) = start {
         align = align.since(secs);
     }
     if let Some(secs) = end {
         align = align.until(secs);
-    }
-    if let Some(method) = how.method {
-        align = align.method(method);
-    }
-    if let Some(secs) = how.tolerance_secs {
-        align = align.tolerance(secs);
-    }
-    if let Some(missing) = how.missing {
-        align = align.missing(missing);
     }
     if let Some(columns) = columns {
         align = align.columns(columns);
@@ -104,23 +87,13 @@ fn seconds(key: &str, section: &Section<'_>, problems: &mut Problems) -> Option<
     section.get(key)?.number("a number of seconds", accept, problems)
 }
 
-/// How to join, for all tracks or for one.
-struct How {
-    method: Option<AlignMethod>,
-    tolerance_secs: Option<f64>,
-    missing: Option<Missing>,
-}
-
-impl How {
-    fn read(section: &Section<'_>, problems: &mut Problems) -> Self {
-        let accept = |secs: f64| (secs >= 0.0).then_some(secs);
-        Self {
-            method: section.get("method").and_then(|item| item.choice(&METHODS, problems)),
-            tolerance_secs: section
-                .get("tolerance")
-                .and_then(|item| item.number(SECONDS, accept, problems)),
-            missing: section.get("missing").and_then(|item| missing(item, problems)),
-        }
+fn how(section: &Section<'_>, problems: &mut Problems) -> How {
+    let accept = |secs: f64| (secs >= 0.0).then_some(secs);
+    let tolerance = section.get("tolerance");
+    How {
+        method: section.get("method").and_then(|item| item.choice(&METHODS, problems)),
+        tolerance_secs: tolerance.and_then(|item| item.number(SECONDS, accept, problems)),
+        missing: section.get("missing").and_then(|item| missing(item, problems)),
     }
 }
 
@@ -150,7 +123,7 @@ fn join(item: &Item<'_>, problems: &mut Problems) -> Option<Join> {
         return track(item, problems).map(Join::track);
     }
     let section = item.section(&JOIN_KEYS, problems)?;
-    let how = How::read(&section, problems);
+    let how = how(&section, problems);
     let columns = section.get("columns").and_then(|item| texts(item, problems));
     let renames = section.get("rename").and_then(|item| renames(item, problems));
     let quaternions = section.get("quaternions").and_then(|item| texts(item, problems));
@@ -166,16 +139,7 @@ fn join(item: &Item<'_>, problems: &mut Problems) -> Option<Join> {
         Some(item) => item.text(problems).map(str::to_owned),
         None => None,
     };
-    let mut join = Join::track(topic);
-    if let Some(method) = how.method {
-        join = join.method(method);
-    }
-    if let Some(secs) = how.tolerance_secs {
-        join = join.tolerance(secs);
-    }
-    if let Some(missing) = how.missing {
-        join = join.missing(missing);
-    }
+    let mut join = how.of_one(Join::track(topic));
     if let Some(columns) = columns {
         join = join.columns(columns);
     }
@@ -189,7 +153,7 @@ fn join(item: &Item<'_>, problems: &mut Problems) -> Option<Join> {
 
 /// A track's name, or the topic that was recorded into it.
 fn track(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
-    item.text(problems).map(|name| name.strip_prefix('/').unwrap_or(name).to_owned())
+    item.text(problems).map(track_of)
 }
 
 fn texts(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<String>> {
@@ -208,6 +172,7 @@ fn renames(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<(String, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mldash_bridge::track::AlignMethod;
 
     fn recipe(text: &str) -> Result<Align, Vec<String>> {
         let mut problems = Problems::default();

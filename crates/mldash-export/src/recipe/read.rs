@@ -1,12 +1,12 @@
 //! Reads the recipe's keys, from the YAML tree to a [`Recipe`].
 
-use mldash_record::yaml::{self, Entry, Item, Place, Problems, Section, Spot};
+use mldash_record::yaml::{self, Entry, Item, Problems, Section};
 
 use crate::layout::{TABLE_EXPERIMENT, TABLE_TIME};
 
 use super::{
     Content, Dtype, Feature, Format, Method, Missing, Numbers, Picture, Recipe, Source, Store,
-    VideoSettings, WindowValue,
+    VideoSettings, WHAT, WindowValue,
 };
 
 const TOP_KEYS: [&str; 9] =
@@ -68,16 +68,7 @@ const MAX_SIDE: u32 = 16_384;
 
 /// The recipe in `text`; `None` only with a problem.
 pub(super) fn recipe(text: &str, problems: &mut Problems) -> Option<Recipe> {
-    let root = match yaml::parse(text, problems) {
-        Some(root) if !root.is_null() => root,
-        Some(_) | None => {
-            if problems.is_empty() {
-                let spot = Spot::of_text(Place::START);
-                problems.add(&spot, "the recipe is empty", Some(NO_FEATURES.to_owned()));
-            }
-            return None;
-        }
-    };
+    let root = yaml::parse(WHAT, text, NO_FEATURES, problems)?;
     let section = Item::root(&root).section(&TOP_KEYS, problems)?;
     let format = section.get("format").and_then(|item| item.choice(&FORMATS, problems));
     let missing = section.get("missing").and_then(|item| item.choice(&MISSING, problems));
@@ -303,7 +294,7 @@ fn numbers(
         let hint = "write `as: image` beside it";
         problems.add(&item.spot, "`size` is for pictures", Some(hint.to_owned()));
     }
-    let items = if from.is_list() { from.list(problems)? } else { vec![from.clone()] };
+    let items = from.one_or_list(problems)?;
     if items.is_empty() {
         from.mismatch("at least one source", Some(SOURCE), problems);
         return None;
@@ -379,7 +370,7 @@ fn check_widths(numbers: &Numbers, method: Method, section: &Section<'_>, proble
 
 /// A text, or a list of some.
 fn texts(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<String>> {
-    let items = if item.is_list() { item.list(problems)? } else { vec![item.clone()] };
+    let items = item.one_or_list(problems)?;
     if items.is_empty() {
         item.mismatch("at least one name", None, problems);
         return None;

@@ -2,8 +2,7 @@
 
 use super::bytes::Bytes;
 use crate::blob::{CloudFormat, FileFormats, ImageFormat, Quality};
-use crate::yaml::Item;
-use crate::yaml::Problems;
+use crate::yaml::{Item, Problems};
 
 const SIZE: &str = "write a size such as `64KiB`";
 

@@ -1,8 +1,7 @@
 //! `fields`: which parts of a message become columns, and the names of these columns.
 
 use super::settings::PATH;
-use crate::yaml::Item;
-use crate::yaml::{Placed, Problems};
+use crate::yaml::{Item, Placed, Problems};
 use mldash_message::{FieldPath, SelectedField};
 use mldash_track::row::TIMESTAMP_COLUMN;
 

@@ -4,8 +4,7 @@ use serde_json::{Number, Value};
 
 use super::experiment::is_variable;
 use super::template::{self, Part};
-use crate::yaml::Item;
-use crate::yaml::{Placed, Problems, Spot};
+use crate::yaml::{Item, Placed, Problems, Spot};
 use mldash_track::{LabelChange, Metadata};
 
 /// Keys under `metadata` in `experiment.json` that a recorder writes itself.

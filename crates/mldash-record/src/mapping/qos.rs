@@ -2,8 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::yaml::Item;
-use crate::yaml::Problems;
+use crate::yaml::{Item, Problems};
 
 /// How a topic is subscribed to; `None` follows the publishers' offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

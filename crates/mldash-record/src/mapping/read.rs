@@ -10,10 +10,8 @@ use super::labels::{self, LabelKeys};
 use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
-use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, overlap, required, split_on};
-use crate::yaml;
-use crate::yaml::{Item, Section};
-use crate::yaml::{Place, Placed, Problems, Spot};
+use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, overlap, required, split_on};
+use crate::yaml::{self, Item, Placed, Problems, Section};
 use mldash_message::TypeName;
 use mldash_track::{Keep, Options, WhenLocalFull};
 
@@ -52,16 +50,7 @@ const TYPE: &str = "write a type such as `geometry_msgs/msg/PoseStamped`";
 
 /// The mapping in `text`; `None` only with a problem.
 pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
-    let root = match yaml::parse(text, problems) {
-        Some(root) if !root.is_null() => root,
-        Some(_) | None => {
-            if problems.is_empty() {
-                let spot = Spot::of_text(Place::START);
-                problems.add(&spot, "the mapping is empty", Some(NO_TOPICS.to_owned()));
-            }
-            return None;
-        }
-    };
+    let root = yaml::parse(WHAT, text, NO_TOPICS, problems)?;
     let section = Item::root(&root).section(&TOP_KEYS, problems)?;
     let mapping = Mapping {
         experiment: section.get("experiment").and_then(|item| experiment(item, problems)),

@@ -3,8 +3,7 @@
 use super::Mapping;
 use super::settings::Hz;
 use super::topic::TopicPattern;
-use crate::yaml::Item;
-use crate::yaml::{Placed, Problems};
+use crate::yaml::{Item, Placed, Problems};
 
 const REQUIRED: &str = "write `- /imu`, or `- {topic: /imu, min_rate: 100}`";
 

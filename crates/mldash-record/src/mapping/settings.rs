@@ -7,8 +7,7 @@ use super::blobs::Blobs;
 use super::fields;
 use super::qos::Qos;
 use super::track_pattern::TrackPattern;
-use crate::yaml::{Item, Section};
-use crate::yaml::{Placed, Problems, Spot};
+use crate::yaml::{Item, Placed, Problems, Section, Spot};
 use mldash_message::{Decoder, FieldPath, FieldSelection, Layout, SelectedField, StampSource};
 
 /// How to write a value, for hints.

@@ -10,8 +10,7 @@ pub use trigger::{Trigger, TriggerFault};
 
 use super::template::{self, LoneBrace, Part};
 use super::topic::TopicPattern;
-use crate::yaml::{Item, Section};
-use crate::yaml::{Place, Placed, Problems};
+use crate::yaml::{Item, Place, Placed, Problems, Section};
 use mldash_message::{FieldPath, PathError, TypeName};
 use mldash_track::LabelChange;
 
@@ -192,10 +191,7 @@ impl fmt::Display for FieldText {
 
 /// One entry, or a list of them.
 pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<SplitOn>> {
-    if !item.is_list() {
-        return entry(item, problems).map(|entry| vec![entry]);
-    }
-    let entries = item.list(problems)?;
+    let entries = item.one_or_list(problems)?;
     Some(entries.iter().filter_map(|item| entry(item, problems)).collect())
 }
 

@@ -100,6 +100,11 @@ impl<'n> Item<'n> {
         Some(nodes.iter().enumerate().map(item).collect())
     }
 
+    /// The items of a list, or this value alone.
+    pub fn one_or_list(&self, problems: &mut Problems) -> Option<Vec<Item<'n>>> {
+        if self.is_list() { self.list(problems) } else { Some(vec![self.clone()]) }
+    }
+
     /// How this value would be written as a list.
     fn as_list(&self) -> Option<String> {
         match &self.node.kind {

@@ -35,8 +35,19 @@ pub(super) struct Scalar {
     pub(super) is_plain: bool,
 }
 
-/// The single document in `text`; `None` if it is empty or has a problem.
-pub fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
+/// The single document in `text`, which messages call a `what`; `None` only with a problem. `hint` says what to write if there is
+/// nothing.
+pub fn parse(what: &str, text: &str, hint: &str, problems: &mut Problems) -> Option<Node> {
+    let root = document(text, problems).filter(|root| !root.is_null());
+    if root.is_none() && problems.is_empty() {
+        let spot = Spot::of_text(Place::START);
+        problems.add(&spot, format!("the {what} is empty"), Some(hint.to_owned()));
+    }
+    root
+}
+
+/// `None` if it is empty or has a problem.
+fn document(text: &str, problems: &mut Problems) -> Option<Node> {
     match Builder::default().build(text) {
         Ok(root) => root,
         Err(error) => {
@@ -49,7 +60,7 @@ pub fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
 
 /// The texts in the list at these keys; `None` if there is no list.
 pub fn texts_at(text: &str, keys: &[&str]) -> Option<Vec<String>> {
-    let mut node = parse(text, &mut Problems::default())?;
+    let mut node = document(text, &mut Problems::default())?;
     for key in keys {
         let Kind::Map(entries) = node.kind else { return None };
         node = entries.into_iter().find(|(name, _)| name.text() == Some(key))?.1;
