@@ -183,6 +183,7 @@ fn look(
     fields: &mldash_track::Fields,
 ) -> Result<Vec<Found>, ExportError> {
     let mut found = Vec::with_capacity(recipe.features.len());
+    let mut listed = None;
     for (place, feature) in recipe.features.iter().enumerate() {
         let reading = read(source, recipe, place, secs, fields)?;
         let tracks = reading.stamps.len();
@@ -197,7 +198,11 @@ fn look(
             }
             Read::Numbers(numbers) => Found::Numbers { width: numbers.len(), tracks },
             Read::File(file) => {
-                let files = PictureFiles::new(source.name, source.experiment)?;
+                // Listing all files is dear, and they are the same for each feature.
+                let files = match &mut listed {
+                    Some(files) => files,
+                    none => none.insert(PictureFiles::new(source.name, source.experiment)?),
+                };
                 let bytes = files.read(&file)?;
                 let wanted = Wanted { column: 0, file, frames: 1, secs };
                 let wrong = |error| files.unusable(&feature.name, &wanted, error);

@@ -21,7 +21,7 @@ pub use error::{BagError, ImportError};
 pub use mcap_file::McapDamage;
 
 use crate::mapping::{Mapping, PartChange, Trigger};
-use crate::{DiskLevel, DropReason, PartError, Receipt, Received, Recorder, WhenBehind};
+use crate::{DiskLevel, DropReason, Receipt, Received, Recorder, WhenBehind};
 use batch::{BatchReader, DecodedMessage, MessageBatch};
 use file::BagFile;
 use latched::Latched;
@@ -237,7 +237,7 @@ fn change_part(recorder: &mut Recorder, change: &PartChange) -> Result<bool, Imp
             tracing::info!("{changed}");
             Ok(changed.begun.is_some())
         }
-        Err(error @ (PartError::Stopped { .. } | PartError::Recording(_))) => {
+        Err(error) if error.is_out_of_turn() => {
             tracing::warn!("{error}");
             Ok(false)
         }

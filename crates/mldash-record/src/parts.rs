@@ -77,6 +77,14 @@ pub enum PartError {
     },
 }
 
+impl PartError {
+    /// Returns true if there was nothing to do: what was to end has ended, or what was to begin is recorded. Nothing
+    /// failed then.
+    pub fn is_out_of_turn(&self) -> bool {
+        matches!(self, Self::Stopped { .. } | Self::Recording(_))
+    }
+}
+
 /// The end of a part.
 pub(super) type Ended = (Account, Result<(), TrackError>);
 

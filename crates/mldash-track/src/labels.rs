@@ -223,8 +223,7 @@ impl LabelChange {
     /// Labels after this change; of tags, as many as there may be.
     pub fn labels_of(&self, before: &Labels) -> Labels {
         let mut after = before.clone();
-        after.tags.extend(self.add_tags.iter().filter(|tag| !before.tags.contains(tag)).cloned());
-        after.tags.retain(|tag| !self.remove_tags.contains(tag));
+        self.change_tags(&mut after.tags);
         after.tags.truncate(MAX_TAGS);
         self.task.set(&mut after.task);
         self.success.set(&mut after.success);
@@ -234,18 +233,22 @@ impl LabelChange {
         after
     }
 
-    /// The notes after this change.
-    ///
-    /// # Errors
-    /// Fails if there would be too many tags.
-    pub(super) fn apply(&self, notes: &ExperimentNotes) -> Result<ExperimentNotes, LabelError> {
-        let mut tags = notes.tags.clone().unwrap_or_default();
+    fn change_tags(&self, tags: &mut Vec<String>) {
         for tag in &self.add_tags {
             if !tags.contains(tag) {
                 tags.push(tag.clone());
             }
         }
         tags.retain(|tag| !self.remove_tags.contains(tag));
+    }
+
+    /// The notes after this change.
+    ///
+    /// # Errors
+    /// Fails if there would be too many tags.
+    pub(super) fn apply(&self, notes: &ExperimentNotes) -> Result<ExperimentNotes, LabelError> {
+        let mut tags = notes.tags.clone().unwrap_or_default();
+        self.change_tags(&mut tags);
         if tags.len() > MAX_TAGS {
             return Err(LabelError::TooManyTags(tags.len()));
         }

@@ -149,11 +149,9 @@ fn change_part(
         Err(error) => {
             let reason = one_line(&error);
             if refusals.is_new(&reason) {
-                match error {
-                    PartError::Stopped { .. } | PartError::Recording(_) => {
-                        tracing::warn!("{reason}");
-                    }
-                    _ => tracing::error!("{reason}"),
+                match error.is_out_of_turn() {
+                    true => tracing::warn!("{reason}"),
+                    false => tracing::error!("{reason}"),
                 }
             }
             Answer::failure(reason)
