@@ -16,12 +16,6 @@ fn part(number: usize) -> String {
     }
 }
 
-/// The numbers of the poses in a part, in the order of their stamps.
-fn numbers(recording: &Recording, part: &str) -> Vec<u64> {
-    let rows = recording.rows_in(part, "pose");
-    rows.iter().map(|row| ((row.ts.as_secs() - 1_700_000_000.0) * 50.0).round() as u64).collect()
-}
-
 /// What `experiment.json` says of a part.
 fn metadata(recording: &Recording, number: usize) -> Value {
     recording.experiment_file(&part(number))["metadata"].clone()
@@ -29,10 +23,6 @@ fn metadata(recording: &Recording, number: usize) -> Value {
 
 fn set(operator: &mut Operator, parameters: &Value) -> Value {
     operator.ask(&json!({ "set": parameters }))
-}
-
-fn status(operator: &mut Operator) -> Value {
-    serde_json::from_str(&operator.call_well("status")).unwrap()
 }
 
 #[test]
@@ -46,7 +36,7 @@ fn between_stop_and_start_nothing_is_recorded_and_latched_topics_are_in_every_pa
     operator.publish("pose", 0..50, 0);
     let ended = operator.call_well("stop");
     assert_eq!(ended, "tests/ros/run is ended; nothing is recorded until ~/start");
-    assert_eq!(status(&mut operator)["stopped"], true);
+    assert_eq!(operator.status()["stopped"], true);
     operator.wait_for_diagnostic("mldash_bridge: recording", "warn");
     operator.publish("pose", 50..80, 0);
     for refused in ["stop", "split", "discard"] {
@@ -63,15 +53,12 @@ fn between_stop_and_start_nothing_is_recorded_and_latched_topics_are_in_every_pa
     assert_eq!(said, "tests/ros/run_002 is discarded; recording into tests/ros/run_003");
     operator.publish("pose", 90..100, 0);
     // What is kept for late subscribers comes again for every part.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !status(&mut operator)["topics"].to_string().contains("\"received\":1,") {
-        assert!(std::time::Instant::now() < deadline, "/tf_static did not come again");
-    }
+    operator.wait_until_repeated("/tf_static");
     robot.finish();
     let recording = bridge.interrupt();
     for (number, range) in [(1, 0..50), (2, 80..90), (3, 90..100)] {
         let part = part(number);
-        assert_eq!(numbers(&recording, &part), range.collect::<Vec<u64>>(), "{part}");
+        assert_eq!(recording.poses_in(&part), range.collect::<Vec<u64>>(), "{part}");
         assert_eq!(recording.rows_in(&part, "tf_static/laser").len(), 1, "{part}");
         assert_eq!(recording.experiment_file(&part)["status"], "COMPLETED", "{part}");
     }
@@ -166,7 +153,7 @@ fn parameters_say_what_is_noted_of_the_part_and_only_the_task_goes_on() {
     operator.call_well("stop");
     assert_eq!(set(&mut operator, &json!({"success": false, "task": "place"}))["successful"], true);
     // The recorder has noted it once it answers.
-    status(&mut operator);
+    operator.status();
     let shown = json!(["place", false, "", "ann"]);
     assert_eq!(get(&mut operator), shown, "the task is the next part's");
     operator.call_well("start");
@@ -271,7 +258,7 @@ fn a_topic_says_what_to_do_whether_it_is_recorded_or_not() {
     operator.publish("pose", 50..60, 0);
     let recording = bridge.interrupt();
     for (number, range) in [(1, 10..20), (2, 20..30), (3, 30..40), (4, 50..60)] {
-        assert_eq!(numbers(&recording, &part(number)), range.collect::<Vec<u64>>(), "{number}");
+        assert_eq!(recording.poses_in(&part(number)), range.collect::<Vec<u64>>(), "{number}");
     }
     let said = |number: usize| {
         let metadata = metadata(&recording, number);
@@ -298,7 +285,7 @@ fn a_start_of_a_recording_that_waits_paused_is_a_resume() {
     assert_eq!(operator.call_well("start"), "recording into tests/ros/run");
     operator.publish("pose", 10..20, 0);
     let recording = bridge.interrupt();
-    assert_eq!(numbers(&recording, "tests/ros/run"), (10..20).collect::<Vec<u64>>());
+    assert_eq!(recording.poses_in("tests/ros/run"), (10..20).collect::<Vec<u64>>());
     assert_eq!(recording.topic("/pose")["dropped"], json!({"paused": 10}));
 }
 
@@ -318,7 +305,7 @@ fn a_trigger_that_does_not_fit_is_told_and_all_else_recorded() {
     let refused = account["refused"]["split_on /button"].as_str().unwrap();
     assert!(refused.contains("has no field `pressed`"), "{refused}");
     assert_eq!(
-        (&account["complete"], numbers(&recording, "tests/ros/run").len()),
+        (&account["complete"], recording.poses_in("tests/ros/run").len()),
         (&json!(false), 10)
     );
 }

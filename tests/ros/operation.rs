@@ -1,23 +1,13 @@
 //! Running a recorder: services, diagnostics, the log, parameters, what the experiment says of it.
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::support::{Bridge, Graph, Operator, Recording};
+use super::support::{Bridge, Graph, Operator};
 
 const POSE: &str = "topics:\n  - topic: /pose\n";
 
 /// The bridge's services, and rows of poses as numbers.
-fn status(operator: &mut Operator) -> Value {
-    serde_json::from_str(&operator.call_well("status")).unwrap()
-}
-
-/// The numbers of the poses in an experiment, by their stamps.
-fn numbers(recording: &Recording, experiment: &str) -> Vec<u64> {
-    let second = |row: &mldash_bridge::track::Row| (row.ts.as_secs() - 1_700_000_000.0) * 50.0;
-    recording.rows_in(experiment, "pose").iter().map(|row| second(row).round() as u64).collect()
-}
-
 fn started(graph: &Graph, mapping: &str) -> (Bridge, Operator) {
     (graph.bridge(mapping), graph.operator())
 }
@@ -28,7 +18,7 @@ fn paused_messages_are_counted_and_left_out_and_all_others_recorded() {
     let (bridge, mut operator) = started(&graph, POSE);
     operator.publish("pose", 0..50, 0);
     operator.call_well("pause");
-    assert_eq!(status(&mut operator)["paused"], true);
+    assert_eq!(operator.status()["paused"], true);
     operator.publish("pose", 50..80, 0);
     operator.call_well("resume");
     operator.publish("pose", 80..100, 0);
@@ -37,7 +27,7 @@ fn paused_messages_are_counted_and_left_out_and_all_others_recorded() {
     assert_eq!((&pose["received"], &pose["stored"]), (&json!(100), &json!(70)), "{pose:#}");
     assert_eq!(pose["dropped"], json!({"paused": 30}));
     let expected: Vec<u64> = (0..50).chain(80..100).collect();
-    assert_eq!(numbers(&recording, "tests/ros/run"), expected);
+    assert_eq!(recording.poses_in("tests/ros/run"), expected);
 }
 
 #[test]
@@ -57,7 +47,7 @@ fn it_starts_paused_when_told_to_and_latched_topics_are_recorded_once_it_goes_on
     robot.finish();
     let recording = bridge.interrupt();
     assert_eq!(recording.topic("/pose")["dropped"], json!({"paused": 10}));
-    assert_eq!(numbers(&recording, "tests/ros/run"), (10..20).collect::<Vec<_>>());
+    assert_eq!(recording.poses_in("tests/ros/run"), (10..20).collect::<Vec<_>>());
     assert_eq!(recording.rows("robot_description").len(), 1);
     let metadata = &recording.experiment_file("tests/ros/run")["metadata"];
     assert_eq!(metadata["robot_description"], "<robot/>");
@@ -80,15 +70,12 @@ fn a_split_parts_the_messages_between_two_experiments_and_none_is_lost_or_twice(
     operator.call_well("split");
     operator.publish("pose", 250..260, 0);
     // What is kept for late subscribers comes again for every part.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while status(&mut operator)["topics"].to_string().matches("\"received\":1,").count() == 0 {
-        assert!(std::time::Instant::now() < deadline, "/tf_static did not come again");
-    }
+    operator.wait_until_repeated("/tf_static");
     robot.finish();
     let recording = bridge.interrupt();
     for (part, range) in [("run", 0..100), ("run_002", 100..250), ("run_003", 250..260)] {
         let part = format!("tests/ros/{part}");
-        assert_eq!(numbers(&recording, &part), range.collect::<Vec<_>>(), "{part}");
+        assert_eq!(recording.poses_in(&part), range.collect::<Vec<_>>(), "{part}");
         assert_eq!(recording.rows_in(&part, "tf_static/laser").len(), 1, "{part}");
         assert_eq!(recording.experiment_file(&part)["status"], "COMPLETED", "{part}");
     }
@@ -113,12 +100,12 @@ fn a_split_that_fails_changes_nothing_and_repeats_nothing() {
     let answer = operator.call("split");
     assert_eq!(answer["success"], false, "{answer}");
     operator.publish("pose", 0..50, 0);
-    assert_eq!(status(&mut operator)["experiment"], "tests/ros/run");
+    assert_eq!(operator.status()["experiment"], "tests/ros/run");
     robot.finish();
     let recording = bridge.interrupt();
     assert_eq!(recording.topic("/tf_static")["received"], 1);
     assert_eq!(recording.topic("/pose")["stored"], 50);
-    assert_eq!(numbers(&recording, "tests/ros/run").len(), 50);
+    assert_eq!(recording.poses_in("tests/ros/run").len(), 50);
 }
 
 #[test]
@@ -173,7 +160,7 @@ fn status_is_json_with_every_topic() {
     let (bridge, mut operator) = started(&graph, POSE);
     operator.publish("pose", 0..40, 0);
     operator.call_well("flush");
-    let status = status(&mut operator);
+    let status = operator.status();
     assert_eq!(status["experiment"], "tests/ros/run");
     assert_eq!(status["paused"], false);
     let pose = &status["topics"][0];
@@ -290,7 +277,7 @@ fn whether_it_starts_paused_is_a_parameter_too() {
         let mut operator = graph.operator();
         let got = operator.ask(&json!({"get": ["start_paused"]}));
         assert_eq!(got["values"], json!([paused]), "{said}");
-        assert_eq!(status(&mut operator)["paused"], paused, "{said}");
+        assert_eq!(operator.status()["paused"], paused, "{said}");
         bridge.interrupt();
     }
 }

@@ -186,6 +186,12 @@ impl Recording {
         exp.tracks(track).read(&Query::all()).unwrap()
     }
 
+    /// The numbers of the poses in an experiment, in the order of their stamps.
+    pub fn poses_in(&self, experiment: &str) -> Vec<u64> {
+        let number = |row: &Row| ((row.ts.as_secs() - 1_700_000_000.0) * 50.0).round() as u64;
+        self.rows_in(experiment, "pose").iter().map(number).collect()
+    }
+
     /// Where a file of the experiment lies, by the `path` of its row.
     pub fn file(&self, path: &str) -> PathBuf {
         let files = Experiment::open_read_only(EXPERIMENT, &self.root).unwrap().files("");

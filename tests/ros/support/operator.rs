@@ -48,11 +48,28 @@ impl Operator {
         answer["message"].as_str().unwrap().to_owned()
     }
 
+    /// What `~/status` says.
+    pub fn status(&mut self) -> Value {
+        serde_json::from_str(&self.call_well("status")).unwrap()
+    }
+
+    /// Waits until the one message of a latched topic has come again for the part that is recorded.
+    pub fn wait_until_repeated(&mut self, topic: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let is_repeated = |status: &Value| {
+            let mut topics = status["topics"].as_array().unwrap().iter();
+            topics.any(|one| one["topic"] == topic && one["received"] == 1)
+        };
+        while !is_repeated(&self.status()) {
+            assert!(Instant::now() < deadline, "{topic} did not come again");
+        }
+    }
+
     /// Waits until the part that is recorded has taken so many messages, or knows that they are lost.
     pub fn wait_until_taken(&mut self, messages: u64) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let status: Value = serde_json::from_str(&self.call_well("status")).unwrap();
+            let status = self.status();
             let topics = status["topics"].as_array().unwrap().iter();
             let taken = topics.flat_map(|topic| [&topic["received"], &topic["lost"]]);
             let taken: u64 = taken.filter_map(Value::as_u64).sum();
