@@ -16,6 +16,7 @@ mod part_changes;
 mod qos;
 mod queue;
 mod reader;
+mod readers;
 mod report;
 mod rosout;
 mod sequences;

@@ -1,0 +1,240 @@
+//! The recorded topics and their path to the recorder: messages are taken from the middleware, gathered in a batch and handed over,
+//! with what is left out or missing of each topic.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::clock::ReceiveClock;
+use super::control::Control;
+use super::listening::{Listened, Listening};
+use super::part_changes::PartChanges;
+use super::queue::{MessageQueue, RawMessage};
+use super::reader::Arrival;
+use crate::record::DropReason;
+
+/// A batch is handed over before it exceeds this.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// The recorded topics and their path to the recorder.
+pub(super) struct Readers<'a> {
+    pub(super) listening: Listening<LeftOut>,
+    pub(super) changes: PartChanges,
+    pub(super) queue: &'a MessageQueue<Control>,
+    pub(super) clock: ReceiveClock,
+    batch: Vec<RawMessage>,
+    batch_bytes: usize,
+    /// By topic number: messages that did not fit in the queue since the last report.
+    pub(super) queue_full: Vec<u64>,
+    paused: bool,
+}
+
+/// Messages of a topic that were left out since the last report.
+#[derive(Default)]
+pub(super) struct LeftOut {
+    paused: u64,
+}
+
+impl<'a> Readers<'a> {
+    /// Nothing is subscribed to yet.
+    pub(super) fn new(
+        listening: Listening<LeftOut>,
+        changes: PartChanges,
+        queue: &'a MessageQueue<Control>,
+    ) -> Self {
+        Self {
+            listening,
+            changes,
+            queue,
+            clock: ReceiveClock::default(),
+            batch: Vec::new(),
+            batch_bytes: 0,
+            queue_full: Vec::new(),
+            paused: false,
+        }
+    }
+
+    /// Takes what has arrived on these subscriptions, in order. `ready` holds their places in
+    /// [`Listening::subscriptions`].
+    pub(super) fn drain(&mut self, ready: &[usize]) -> usize {
+        let (mut first, mut ready) = (0, ready.iter().copied().peekable());
+        let mut taken = 0;
+        for topic in 0..self.listening.topics.len() {
+            if ready.peek().is_none() {
+                break;
+            }
+            let end = first + self.listening.topics[topic].reader.subscriptions().count();
+            let mut is_ready = false;
+            while ready.next_if(|index| *index < end).is_some() {
+                is_ready = true;
+            }
+            first = end;
+            if is_ready {
+                taken += self.drain_topic(topic);
+            }
+        }
+        taken
+    }
+
+    pub(super) fn drain_every(&mut self) -> usize {
+        (0..self.listening.topics.len()).map(|topic| self.drain_topic(topic)).sum()
+    }
+
+    fn drain_topic(&mut self, topic: usize) -> usize {
+        let Self { listening, changes, queue, clock, batch, batch_bytes, queue_full, paused } =
+            self;
+        let Listened { reader, tally: left_out, .. } = &mut listening.topics[topic];
+        let taken = reader.drain(*paused, |arrival| {
+            // A part that begins in a pause has what latched topics said before.
+            if *paused && !arrival.is_repeat {
+                left_out.paused += 1;
+                return ControlFlow::Continue(());
+            }
+            *batch_bytes += arrival.cdr.len();
+            let message = raw_message(topic, &arrival, clock);
+            let arrived_nanos = message.arrived_nanos;
+            batch.push(message);
+            if *batch_bytes < BATCH_BYTES {
+                return ControlFlow::Continue(());
+            }
+            changes.hear(queue);
+            let Some(change_nanos) = changes.earliest() else {
+                *batch_bytes = 0;
+                queue.push_all(batch, |topic| queue_full[topic] += 1);
+                return ControlFlow::Continue(());
+            };
+            // What arrived later is of the next part. It waits here, and more of it where it is.
+            let later = take_since(batch, change_nanos);
+            queue.push_all(batch, |topic| queue_full[topic] += 1);
+            *batch_bytes = bytes_of(&later);
+            *batch = later;
+            match *batch_bytes >= BATCH_BYTES && arrived_nanos >= change_nanos {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        taken.unwrap_or_else(|error| {
+            // Messages that it could not hand over show up as gaps.
+            tracing::error!("{}: messages could not be taken: {error}", reader.topic());
+            0
+        })
+    }
+
+    /// Hears what messages ask for.
+    pub(super) fn hear(&mut self) {
+        self.changes.hear(self.queue);
+    }
+
+    /// Hands the collected messages to the recorder, but for those of a part that is to come, and
+    /// reports what is missing.
+    pub(super) fn hand_over(&mut self) {
+        let later = self.changes.earliest().map(|nanos| self.take_batch_since(nanos));
+        let Self { queue, batch, batch_bytes, queue_full, .. } = self;
+        *batch_bytes = 0;
+        queue.push_all(batch, |topic| queue_full[topic] += 1);
+        self.put_back(later.unwrap_or_default());
+        if self.queue.takes_reports() {
+            self.report_missing();
+        }
+    }
+
+    /// Tells the recorder what was left out, dropped or lost since the last time.
+    pub(super) fn report_missing(&mut self) {
+        let Self { listening, queue, queue_full, .. } = self;
+        for (topic, (listened, full)) in listening.topics.iter_mut().zip(queue_full).enumerate() {
+            let report = |count: &mut u64, reason| {
+                let messages = std::mem::take(count);
+                if messages > 0 {
+                    queue.push_control(Control::Dropped { topic, reason, messages });
+                }
+            };
+            report(full, DropReason::QueueFull);
+            report(&mut listened.tally.paused, DropReason::Paused);
+            let change = listened.reader.take_lost_change();
+            if change != 0 {
+                queue.push_control(Control::Lost { topic, change });
+            }
+            if listened.reader.take_unnumbered() {
+                queue.push_control(Control::LossUnknown { topic });
+            }
+        }
+    }
+
+    /// Takes the collected messages that arrived at or after this system time.
+    pub(super) fn take_batch_since(&mut self, nanos: i64) -> Vec<RawMessage> {
+        take_since(&mut self.batch, nanos)
+    }
+
+    /// Collects these messages behind those that are there.
+    pub(super) fn put_back(&mut self, messages: Vec<RawMessage>) {
+        self.batch_bytes += bytes_of(&messages);
+        self.batch.extend(messages);
+    }
+
+    pub(super) fn retire(&mut self) {
+        let now = Instant::now();
+        let Self { listening, clock, batch, .. } = self;
+        for (topic, listened) in listening.topics.iter_mut().enumerate() {
+            listened.reader.retire(now, |arrival| batch.push(raw_message(topic, &arrival, clock)));
+        }
+    }
+
+    pub(super) fn end_echoes(&mut self) {
+        let Self { listening, clock, batch, .. } = self;
+        for (topic, listened) in listening.topics.iter_mut().enumerate() {
+            listened.reader.end_echo(|arrival| batch.push(raw_message(topic, &arrival, clock)));
+        }
+    }
+
+    pub(super) fn repeat_kept(&mut self) {
+        let Self { listening, clock, batch, .. } = self;
+        for (topic, listened) in listening.topics.iter().enumerate() {
+            listened.reader.repeat_kept(|arrival| batch.push(raw_message(topic, &arrival, clock)));
+        }
+    }
+
+    pub(super) fn repeat_latched(&mut self) {
+        for listened in &mut self.listening.topics {
+            if let Err(error) = listened.reader.repeat_latched() {
+                let topic = listened.reader.topic();
+                tracing::error!("{topic}: can't ask for latched messages again: {error}");
+            }
+        }
+    }
+
+    /// Pauses or resumes. On resume, latched messages that came meanwhile are recorded, since they
+    /// would not come again. Returns true if the state changed.
+    pub(super) fn set_paused(&mut self, paused: bool) -> bool {
+        let is_change = std::mem::replace(&mut self.paused, paused) != paused;
+        if is_change && !paused {
+            let Self { listening, clock, batch, .. } = self;
+            for (topic, listened) in listening.topics.iter_mut().enumerate() {
+                listened
+                    .reader
+                    .take_left_out(|arrival| batch.push(raw_message(topic, &arrival, clock)));
+            }
+        }
+        is_change
+    }
+}
+
+/// Takes the messages that arrived at or after this system time.
+fn take_since(batch: &mut Vec<RawMessage>, nanos: i64) -> Vec<RawMessage> {
+    let all = std::mem::take(batch);
+    let (later, before) = all.into_iter().partition(|message| message.arrived_nanos >= nanos);
+    *batch = before;
+    later
+}
+
+fn bytes_of(messages: &[RawMessage]) -> usize {
+    messages.iter().map(|message| message.cdr.len()).sum()
+}
+
+fn raw_message(topic: usize, arrival: &Arrival<'_>, clock: &mut ReceiveClock) -> RawMessage {
+    RawMessage {
+        topic,
+        cdr: arrival.cdr.to_vec(),
+        received_nanos: clock.received_nanos(&arrival.info),
+        source_nanos: arrival.info.source_nanos,
+        arrived_nanos: arrival.info.received_nanos.unwrap_or_default(),
+    }
+}
