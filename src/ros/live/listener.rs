@@ -1,6 +1,8 @@
 //! The listening thread: sleeps until something arrives, takes all messages, and hands them to the
 //! recorder in batches. It never waits for the recorder, the disk or a service.
 
+mod requests;
+
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,10 +13,9 @@ use super::listening::{Listening, Nodes};
 use super::part_changes::{MAX_CHANGES, PartChanges};
 use super::queue::MessageQueue;
 use super::readers::Readers;
-use super::services::{Answer, Call, Reply};
 use super::triggers::Ineffective;
 use super::{ListenSettings, RosError, StopFlag, qos::ChosenQos};
-use crate::mapping::{ClockJump, PartAction, PartChange};
+use crate::mapping::ClockJump;
 use crate::ros::rcl::{RclError, Ready};
 
 /// How often to look at a graph that keeps changing.
@@ -257,97 +258,6 @@ impl<'a> Listener<'a> {
                 tracing::info!("/clock jumped back; going on in a new experiment");
                 self.readers.changes.split_at(jumped_at);
             }
-        }
-    }
-
-    /// Changes the part behind all messages that are taken.
-    fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
-        // What a part still waits for, and what it lost, belongs to that part.
-        self.end_part();
-        self.readers.hand_over();
-        self.readers.report_missing();
-        let is_start = change.action == PartAction::Start;
-        self.parts_under_way += usize::from(change.action != PartAction::Stop);
-        self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
-        if is_start {
-            // A part that begins is recorded.
-            self.set_paused(false);
-        }
-    }
-
-    /// Collects what a part still waits for. One that the recorder has not begun yet could not ask
-    /// for latched messages.
-    fn end_part(&mut self) {
-        self.readers.end_echoes();
-        if self.parts_under_way > 0 {
-            self.readers.repeat_kept();
-        }
-    }
-
-    fn answer_calls(&mut self) {
-        let requests = self.calls.take();
-        let is_about_messages =
-            |request: &Request| matches!(request, Request::Call(..) | Request::Label(_));
-        if requests.iter().any(is_about_messages) {
-            self.hear_triggers();
-            // Messages from before the requests are handled under the old state.
-            self.drain_all(DRAIN_BEFORE_CALL);
-        }
-        for request in requests {
-            match request {
-                Request::Call(call, reply) => self.answer(call, reply),
-                Request::Label(change) => {
-                    self.readers.queue.push_behind_messages(Control::Label(change));
-                }
-                Request::PartChanged { has_begun } => {
-                    self.parts_under_way = self.parts_under_way.saturating_sub(1);
-                    if has_begun {
-                        self.readers.repeat_latched();
-                    }
-                }
-                Request::SimTime(use_sim_time) => self.set_sim_time(use_sim_time),
-            }
-        }
-    }
-
-    fn answer(&mut self, call: Call, reply: Reply) {
-        let queue = self.readers.queue;
-        match call {
-            Call::Pause => {
-                self.set_paused(true);
-                super::control::send(
-                    reply,
-                    Answer::done("paused: messages are counted and left out"),
-                );
-            }
-            Call::Resume => {
-                self.set_paused(false);
-                super::control::send(reply, Answer::done("recording"));
-            }
-            Call::Flush => queue.push_behind_messages(Control::Flush(reply)),
-            Call::ChangePart(action) => self.change_part(PartChange::new(action), Some(reply)),
-            Call::Status => queue.push_behind_messages(Control::Status(queue.fill(), reply)),
-        }
-    }
-
-    fn set_sim_time(&mut self, use_sim_time: bool) {
-        if use_sim_time == self.readers.clock.is_simulated() {
-            return;
-        }
-        let topic = self.discovery.name_on_graph("/clock");
-        let topic = use_sim_time.then_some(topic.as_str());
-        if let Err(error) = self.readers.clock.set_simulated(self.readers.listening.graph(), topic)
-        {
-            tracing::error!("can't listen to /clock; receive times are the system's: {error}");
-        }
-    }
-
-    fn set_paused(&mut self, paused: bool) {
-        if self.readers.set_paused(paused) {
-            let text = if paused { "paused: messages are counted and left out" } else { "resumed" };
-            tracing::info!("{text}");
-            self.readers.queue.push_control(Control::Paused(paused));
-            self.readers.hand_over();
         }
     }
 }

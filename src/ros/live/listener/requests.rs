@@ -1,0 +1,98 @@
+//! What services, parameters and the recorder ask of the listening thread, in order with the
+//! messages; and the changes of parts, whoever asks for them.
+
+use super::{DRAIN_BEFORE_CALL, Listener};
+use crate::mapping::{PartAction, PartChange};
+use crate::ros::live::calls::Request;
+use crate::ros::live::control::{self, Control};
+use crate::ros::live::services::{Answer, Call, Reply};
+
+impl Listener<'_> {
+    /// Changes the part behind all messages that are taken.
+    pub(super) fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
+        // What a part still waits for, and what it lost, belongs to that part.
+        self.end_part();
+        self.readers.hand_over();
+        self.readers.report_missing();
+        let is_start = change.action == PartAction::Start;
+        self.parts_under_way += usize::from(change.action != PartAction::Stop);
+        self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
+        if is_start {
+            // A part that begins is recorded.
+            self.set_paused(false);
+        }
+    }
+
+    /// Collects what a part still waits for. One that the recorder has not begun yet could not ask
+    /// for latched messages.
+    pub(super) fn end_part(&mut self) {
+        self.readers.end_echoes();
+        if self.parts_under_way > 0 {
+            self.readers.repeat_kept();
+        }
+    }
+
+    pub(super) fn answer_calls(&mut self) {
+        let requests = self.calls.take();
+        let is_about_messages =
+            |request: &Request| matches!(request, Request::Call(..) | Request::Label(_));
+        if requests.iter().any(is_about_messages) {
+            self.hear_triggers();
+            // Messages from before the requests are handled under the old state.
+            self.drain_all(DRAIN_BEFORE_CALL);
+        }
+        for request in requests {
+            match request {
+                Request::Call(call, reply) => self.answer(call, reply),
+                Request::Label(change) => {
+                    self.readers.queue.push_behind_messages(Control::Label(change));
+                }
+                Request::PartChanged { has_begun } => {
+                    self.parts_under_way = self.parts_under_way.saturating_sub(1);
+                    if has_begun {
+                        self.readers.repeat_latched();
+                    }
+                }
+                Request::SimTime(use_sim_time) => self.set_sim_time(use_sim_time),
+            }
+        }
+    }
+
+    fn answer(&mut self, call: Call, reply: Reply) {
+        let queue = self.readers.queue;
+        match call {
+            Call::Pause => {
+                self.set_paused(true);
+                control::send(reply, Answer::done("paused: messages are counted and left out"));
+            }
+            Call::Resume => {
+                self.set_paused(false);
+                control::send(reply, Answer::done("recording"));
+            }
+            Call::Flush => queue.push_behind_messages(Control::Flush(reply)),
+            Call::ChangePart(action) => self.change_part(PartChange::new(action), Some(reply)),
+            Call::Status => queue.push_behind_messages(Control::Status(queue.fill(), reply)),
+        }
+    }
+
+    pub(super) fn set_sim_time(&mut self, use_sim_time: bool) {
+        if use_sim_time == self.readers.clock.is_simulated() {
+            return;
+        }
+        let topic = self.discovery.name_on_graph("/clock");
+        let topic = use_sim_time.then_some(topic.as_str());
+        if let Err(error) = self.readers.clock.set_simulated(self.readers.listening.graph(), topic)
+        {
+            tracing::error!("can't listen to /clock; receive times are the system's: {error}");
+        }
+    }
+
+    pub(super) fn set_paused(&mut self, paused: bool) {
+        if self.readers.set_paused(paused) {
+            let text = if paused { "paused: messages are counted and left out" } else { "resumed" };
+            tracing::info!("{text}");
+            self.readers.queue.push_control(Control::Paused(paused));
+            self.readers.hand_over();
+        }
+    }
+}
