@@ -86,7 +86,7 @@ fn recording(node: &str, status: &Status) -> Diagnostic {
     let experiment = &status.experiment;
     let (level, message) = match (status.stopped, status.paused) {
         (true, _) => (Level::Warn, format!("stopped after {experiment}; ~/start begins the next")),
-        (false, true) => (Level::Warn, format!("paused; recording {experiment}")),
+        (false, true) => (Level::Warn, format!("paused; ~/resume goes on with {experiment}")),
         (false, false) => (Level::Ok, format!("recording {experiment}")),
     };
     Diagnostic::new(node, "recording", level, message)
@@ -100,6 +100,7 @@ fn recording(node: &str, status: &Status) -> Diagnostic {
         .value("stored", status.total(|topic| topic.stored))
         .value("dropped", status.total(TopicAccount::dropped_total))
         .value("lost", status.total(|topic| topic.lost.known()))
+        .value("came while stopped", status.while_stopped.values().sum::<u64>())
         .value("bytes", status.total(|topic| topic.bytes))
 }
 
@@ -304,6 +305,9 @@ mod tests {
         assert_eq!(level(&status, "recording"), Level::Ok);
         status.paused = true;
         assert_eq!(level(&status, "recording"), Level::Warn);
+        status.stopped = true;
+        let recording = diagnostics("b", &status).swap_remove(0);
+        assert!(recording.message.contains("~/start begins the next"), "{recording:?}");
         status.queue.light_limit_bytes = 100;
         for (bytes, expected) in [(10, Level::Ok), (60, Level::Warn), (95, Level::Error)] {
             status.queue.light_bytes = bytes;

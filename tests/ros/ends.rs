@@ -4,27 +4,29 @@ use std::time::Duration;
 
 use mldash_bridge::track::{Array, Row, Timestamp, Value};
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::kills::Kills;
 
-use super::support::Graph;
+use super::support::{Graph, flooded};
 
-const FLOOD: [&str; 6] = ["--topics", "3", "--rate", "1000", "--duration", "2"];
+/// Of each topic of a flood.
+const FLOOD_HZ: u32 = 1_000;
 
 #[test]
 fn nothing_of_three_topics_at_a_kilohertz_is_lost() {
     let graph = Graph::new();
     let bridge = graph.bridge("topics:\n  - topic: /flood/*\n");
-    graph.run_example("flood", &FLOOD);
+    let flood = graph.flood(3, FLOOD_HZ);
+    bridge.wait_for_rows(&flooded(2), 2_000);
+    let messages = flood.finish(&bridge);
     let recording = bridge.interrupt();
-    for track in ["flood/pose_0", "flood/pose_1", "flood/pose_2"] {
-        let rows = recording.rows(track);
-        assert_eq!(rows.len(), 2000);
-        assert_eq!(recording.topic(&format!("/{track}"))["stored"], 2000);
-        for (i, row) in rows.iter().enumerate() {
-            let nanos = 1_700_000_000_000_000_000 + i as i64 * 1_000_000;
-            assert_eq!(row.ts, mldash_bridge::track::Timestamp::from_nanos(nanos));
-        }
+    for track in [flooded(0), flooded(1), flooded(2)] {
+        let rows = recording.rows(&track);
+        assert_eq!(rows.len(), messages);
+        assert_flood(&rows, &track);
+        let topic = recording.topic(&format!("/{track}"));
+        assert_eq!((&topic["stored"], &topic["lost"]), (&json!(messages), &json!(0)));
     }
 }
 
@@ -37,7 +39,7 @@ fn interrupted_mid_stream_it_keeps_all_that_it_received() {
         }
         let graph = Graph::new();
         let bridge = graph.bridge("topics:\n  - topic: /flood/*\n");
-        let flood = graph.start_example("flood", &["--duration", "60"]);
+        let flood = graph.flood(3, FLOOD_HZ);
         bridge.wait_for_log("the first message of /flood/pose_2 is here");
         bridge.signal(signal);
         // In a hurry, twice: it still writes what it has.
@@ -90,7 +92,7 @@ fn killed_at_any_moment_it_keeps_what_a_reader_saw_and_the_next_run_goes_on() {
     let tracks = ["flood/pose_0", "flood/pose_1", "flood/pose_2"];
     for round in 0..kills.count {
         let bridge = graph.bridge(mapping);
-        let flood = graph.start_example("flood", &["--duration", "600"]);
+        let flood = graph.flood(3, FLOOD_HZ);
         // Some are killed before there is anything to record.
         if kills.random.u8(..4) > 0 {
             bridge.wait_for_log("the first message of /flood/pose_2 is here");
@@ -110,11 +112,16 @@ fn killed_at_any_moment_it_keeps_what_a_reader_saw_and_the_next_run_goes_on() {
         }
     }
     let bridge = graph.bridge(mapping);
-    graph.run_example("flood", &["--duration", "2"]);
+    let mut operator = graph.operator();
+    let mut flood = graph.flood(3, FLOOD_HZ);
+    bridge.wait_for_log("the first message of /flood/pose_2 is here");
+    let messages = flood.stop();
+    operator.wait_until_taken(3 * messages as u64);
+    flood.leave();
     let recording = bridge.interrupt();
     for track in tracks {
         assert_flood(&recording.rows(track), track);
-        assert_eq!(recording.topic(&format!("/{track}"))["received"], 2000);
+        assert_eq!(recording.topic(&format!("/{track}"))["received"], messages);
     }
 }
 

@@ -1,10 +1,13 @@
 //! Parts as episodes on a live graph: `~/discard`, `~/stop`, `~/start`, `split_on`, and what parameters
 //! say of a part.
 
+use mldash_bridge::track::Row;
 use serde_json::{Value, json};
 
-use super::support::{Graph, Operator, Recording};
+use super::support::{Graph, Operator, Recording, flooded, numbers};
 
+/// Of each topic of a flood.
+const FLOOD_HZ: u32 = 1_000;
 const POSE: &str = "topics:\n  - topic: /pose\n";
 const STATIC: &str =
     "  - {topic: /tf_static, each: transforms, track: 'tf_static/{child_frame_id}'}\n";
@@ -83,7 +86,7 @@ fn parts_that_begin_in_a_pause_have_the_latched_topics() {
         operator.call_well("pause");
         operator.call_well(ends_by);
         // The latched message comes again while it is paused.
-        bridge.wait_for_rows_in(&part(number), "tf_static/laser", 1);
+        bridge.wait_for_rows_over(&[part(number)], "tf_static/laser", 1);
         operator.call_well("resume");
     }
     robot.finish();
@@ -183,8 +186,7 @@ fn a_button_splits_a_flood_and_every_message_is_in_exactly_one_part() {
         &json!({"offer": "b", "topic": "/button", "type": "std_msgs/msg/Bool", "qos": "reliable"}),
     );
     bridge.wait_for_log("/button (std_msgs/msg/Bool) changes parts");
-    let flood =
-        graph.start_example("flood", &["--topics", "2", "--rate", "1000", "--duration", "15"]);
+    let flood = graph.flood(2, FLOOD_HZ);
     bridge.wait_for_log("the first message of /flood/pose_1 is here");
     const PRESSES: usize = 5;
     for press in 1..=PRESSES {
@@ -192,8 +194,8 @@ fn a_button_splits_a_flood_and_every_message_is_in_exactly_one_part() {
         bridge.wait_for_log(&format!("recording into {}", part(press + 1)));
         bridge.wait_for_log(&format!("{} is closed", part(press)));
     }
-    let ended = flood.end();
-    assert!(ended.status.success(), "{}", ended.stderr);
+    let parts: Vec<String> = (1..=PRESSES + 1).map(part).collect();
+    let messages = flood.finish_over(&bridge, &parts) as u64;
     let recording = bridge.interrupt();
     let account = recording.account();
     assert_eq!(account["experiment"], part(PRESSES + 1), "one split for each press");
@@ -207,18 +209,12 @@ fn a_button_splits_a_flood_and_every_message_is_in_exactly_one_part() {
         );
         received += earlier["received"].as_u64().unwrap();
     }
-    assert_eq!(received, 30_000);
-    for track in ["flood/pose_0", "flood/pose_1"] {
-        let mut all = Vec::new();
-        for number in 1..=PRESSES + 1 {
-            let rows = recording.rows_in(&part(number), track);
-            all.extend(
-                rows.iter()
-                    .map(|row| ((row.ts.as_secs() - 1_700_000_000.0) * 1000.0).round() as u64),
-            );
-        }
+    assert_eq!(received, 2 * messages);
+    for track in [flooded(0), flooded(1)] {
+        let rows: Vec<Row> =
+            parts.iter().flat_map(|part| recording.rows_in(part, &track)).collect();
         // In their order over all parts, none missing and none twice.
-        assert_eq!(all, (0..15_000).collect::<Vec<u64>>(), "{track}");
+        assert_eq!(numbers(&rows, FLOOD_HZ), (0..messages).collect::<Vec<u64>>(), "{track}");
     }
 }
 

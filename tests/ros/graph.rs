@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::support::Graph;
+use super::support::{Graph, flooded};
 
 #[test]
 fn latched_topics_published_before_the_bridge_started_are_recorded() {
@@ -58,11 +58,13 @@ fn a_topic_that_comes_later_is_picked_up_by_its_glob() {
         graph.bridge("topics:\n  - topic: /flood/*\n  - topic: /pose\n  - topic: /never\n");
     let poses = graph.robot("poses").finish();
     bridge.wait_for_topics(&["/pose"]);
-    graph.run_example("flood", &["--topics", "2", "--rate", "100", "--duration", "1"]);
+    let flood = graph.flood(2, 100);
+    bridge.wait_for_rows(&flooded(1), 20);
+    let messages = flood.finish(&bridge);
     let recording = bridge.interrupt();
     recording.assert_rows(&poses);
-    assert_eq!(recording.rows("flood/pose_0").len(), 100);
-    assert_eq!(recording.rows("flood/pose_1").len(), 100);
+    assert_eq!(recording.rows(&flooded(0)).len(), messages);
+    assert_eq!(recording.rows(&flooded(1)).len(), messages);
     assert_eq!(recording.account()["unmatched"], serde_json::json!(["/never"]));
 }
 
@@ -72,10 +74,12 @@ fn every_message_of_more_topics_than_open_files_is_stored() {
     for limit in ["-Sn 256", "-n 256"] {
         let graph = Graph::new();
         let bridge = graph.bridge_within(limit, "topics:\n  - topic: /flood/*\n");
-        graph.run_example("flood", &["--topics", "300", "--rate", "10", "--duration", "8"]);
+        let flood = graph.flood(300, 10);
+        bridge.wait_for_rows(&flooded(299), 50);
+        let messages = flood.finish(&bridge);
         let recording = bridge.interrupt();
-        let rows: usize = (0..300).map(|k| recording.rows(&format!("flood/pose_{k}")).len()).sum();
-        assert_eq!(rows, 24_000, "{limit}: {}", recording.ended.stderr);
+        let rows: usize = (0..300).map(|topic| recording.rows(&flooded(topic)).len()).sum();
+        assert_eq!(rows, 300 * messages, "{limit}: {}", recording.ended.stderr);
         assert!(!recording.ended.stderr.contains("ERROR"), "{}", recording.ended.stderr);
     }
 }

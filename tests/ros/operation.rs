@@ -3,8 +3,10 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::support::{Bridge, Graph, Operator};
+use super::support::{Bridge, Graph, Operator, flooded, numbers};
 
+/// Of each topic of a flood.
+const FLOOD_HZ: u32 = 1_000;
 const POSE: &str = "topics:\n  - topic: /pose\n";
 
 /// The bridge's services, and rows of poses as numbers.
@@ -112,34 +114,19 @@ fn a_split_that_fails_changes_nothing_and_repeats_nothing() {
 fn a_split_in_the_middle_of_a_stream_loses_nothing() {
     let graph = Graph::new();
     let (bridge, mut operator) = started(&graph, "topics:\n  - topic: /flood/*\n");
-    let flood = ["--topics", "2", "--rate", "1000", "--until-told"];
-    let mut flood = graph.start_example("flood", &flood);
+    let flood = graph.flood(2, FLOOD_HZ);
     bridge.wait_for_log("the first message of /flood/pose_1 is here");
     operator.call_well("split");
     bridge.wait_for_log("tests/ros/run is closed");
-    flood.go_on();
-    let published: usize = flood.wait_for_line(0).parse().unwrap();
-    // On a busy machine the publisher may have known the subscription before the bridge knew the
-    // publisher: from the first message that came, none is missing.
-    let tracks = ["flood/pose_0", "flood/pose_1"];
-    let missed = |track| {
-        let first_at = bridge.first_time_in_store(track) - 1_700_000_000.0;
-        (first_at * 1000.0).round() as usize
-    };
-    let [missed_0, missed_1] = tracks.map(missed);
-    let first: usize = tracks.map(|track| bridge.rows_in_store(track)).iter().sum();
-    // It stays until all has come, however long that takes.
-    operator.wait_until_taken((published - missed_0 - missed_1 - first) as u64);
-    flood.go_on();
-    let ended = flood.end();
-    assert!(ended.status.success(), "{}", ended.stderr);
+    let parts = ["tests/ros/run", "tests/ros/run_002"];
+    bridge.wait_for_rows_over(&parts[1..], &flooded(1), 100);
+    let messages = flood.finish_over(&bridge, &parts) as u64;
     let recording = bridge.interrupt();
-    for (track, missed) in tracks.into_iter().zip([missed_0, missed_1]) {
-        let first = recording.rows_in("tests/ros/run", track);
-        let second = recording.rows_in("tests/ros/run_002", track);
+    for track in [flooded(0), flooded(1)] {
+        let [first, second] = parts.map(|part| recording.rows_in(part, &track));
         assert!(!first.is_empty() && !second.is_empty());
-        assert!(first.last().unwrap().ts < second[0].ts, "{track}");
-        assert_eq!(missed + first.len() + second.len(), published / 2, "{track}");
+        let all = numbers(&[first, second].concat(), FLOOD_HZ);
+        assert_eq!(all, (0..messages).collect::<Vec<u64>>(), "{track}");
     }
 }
 
@@ -257,11 +244,69 @@ fn parameters_show_what_the_run_uses_and_stay_as_they_are() {
     let got = operator.ask(&json!({"get": ["experiment", "root", "use_sim_time", "config"]}));
     let (root, config) = (graph.path("root"), graph.path("mapping.yaml"));
     assert_eq!(got["values"], json!(["tests/ros/run", root, false, config]));
-    let set = operator.ask(&json!({"set": {"experiment": "a/b/c"}}));
-    assert_eq!(set["successful"], false);
-    assert!(set["reason"].as_str().unwrap().contains("fixed while the node records"), "{set}");
+    for (name, why) in
+        [("experiment", "fixed while the node records"), ("nonsense", "no such parameter")]
+    {
+        let set = operator.ask(&json!({"set": {name: "a/b/c"}}));
+        assert_eq!(set["successful"], false);
+        assert!(set["reason"].as_str().unwrap().contains(why), "{set}");
+    }
+    let described = operator.ask(&json!({"describe": ["experiment", "success", "nonsense"]}));
+    let (string, not_set) = (4, 0);
+    let types = [json!([string, true]), json!([not_set, false]), json!([not_set, false])];
+    assert_eq!(described["types_and_read_only"], json!(types));
+    assert_eq!(described["descriptions"][1], "Whether it did, in this part.");
     let got = operator.ask(&json!({"get": ["experiment"]}));
     assert_eq!(got["values"], json!(["tests/ros/run"]));
+    bridge.interrupt();
+}
+
+#[test]
+fn a_client_that_can_not_get_its_answer_costs_the_others_nothing() {
+    let graph = Graph::new();
+    let (bridge, mut operator) = started(&graph, POSE);
+    // It wants the answer to be kept for it, which no service does.
+    operator.ask(&json!({"ask_in_vain": true}));
+    bridge.wait_for_log("can't get its answer");
+    let got = operator.ask(&json!({"get": ["experiment"]}));
+    assert_eq!(got["values"], json!(["tests/ros/run"]));
+    operator.ask(&json!({"set": {"task": "pick"}}));
+    let got = operator.ask(&json!({"get": ["task"]}));
+    assert_eq!(got["values"], json!(["pick"]));
+    let recording = bridge.interrupt();
+    let stderr = &recording.ended.stderr;
+    assert!(!stderr.contains("panic") && !stderr.contains("have ended"), "{stderr}");
+    assert_eq!(stderr.matches("can't get its answer").count(), 1, "{stderr}");
+}
+
+#[test]
+fn what_is_answered_while_nothing_is_recorded_is_true() {
+    let graph = Graph::new();
+    let (bridge, mut operator) = started(&graph, POSE);
+    operator.publish("pose", 0..10, 0);
+    let said = operator.call_well("pause");
+    assert_eq!(said, "paused: messages are counted and left out until ~/resume");
+    let said = operator.call_well("split");
+    assert_eq!(said, "tests/ros/run_002 has begun, paused: nothing is recorded until ~/resume");
+    assert_eq!(operator.call_well("resume"), "recording into tests/ros/run_002");
+    operator.publish("pose", 10..15, 0);
+    operator.call_well("stop");
+    operator.publish("pose", 15..18, 0);
+    let resumed = operator.call("resume");
+    assert_eq!(resumed["success"], false, "{resumed}");
+    assert!(resumed["message"].as_str().unwrap().contains("run_002 has ended"), "{resumed}");
+    let said = operator.call_well("pause");
+    assert!(said.contains("nothing is recorded anyway") && said.contains("~/start"), "{said}");
+    // The part that has ended, and what has come since.
+    let status = operator.status();
+    assert_eq!((&status["stopped"], &status["paused"]), (&json!(true), &json!(true)));
+    assert_eq!(status["experiment"], "tests/ros/run_002");
+    assert_eq!(
+        (&status["topics"][0]["stored"], &status["while_stopped"]["/pose"]),
+        (&json!(5), &json!(3))
+    );
+    assert_eq!(operator.call_well("start"), "recording into tests/ros/run_003");
+    assert_eq!(operator.status()["paused"], false);
     bridge.interrupt();
 }
 

@@ -16,7 +16,8 @@
 {"reach": "/reach", "target": 3.0}             sends it a goal and waits for the result
 {"diagnostic": "mldash_bridge: queue", "level": "ok", "with": "type"}   waits for it on /diagnostics, with this value in it
 {"rosout": "text"}                             waits for a line that has it
-{"list": true}, {"get": ["config"]}, {"set": {"config": "x"}}   the bridge's parameters
+{"list": true}, {"get": ["config"]}, {"set": {"config": "x"}}, {"describe": ["config"]}   the bridge's parameters
+{"ask_in_vain": true}                          asks for one such that the answer can't come, until the bridge's log says so
 """
 
 import importlib
@@ -28,7 +29,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import Log, Parameter, ParameterValue
-from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.action import ActionClient, ActionServer
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -36,7 +37,8 @@ from rclpy.service_introspection import ServiceIntrospectionState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
-PATIENCE_SECS = 50
+# Less than the tests' own, so that what did not come is said.
+PATIENCE_SECS = 150
 START = 1_700_000_000
 LEVELS = {"ok": b"\x00", "warn": b"\x01", "error": b"\x02", "stale": b"\x03"}
 # Deeper than any test publishes in one go: what a reader has not acknowledged yet is not overwritten.
@@ -222,6 +224,23 @@ class Operator:
         answer = self.service(GetParameters, "get_parameters", GetParameters.Request(names=order["get"]))
         return {"values": [v.bool_value if v.type == 1 else v.string_value for v in answer.values]}
 
+    def describe_parameters(self, order):
+        answer = self.service(DescribeParameters, "describe_parameters", DescribeParameters.Request(names=order["describe"]))
+        types = [[d.type, d.read_only] for d in answer.descriptors]
+        return {"types_and_read_only": types, "descriptions": [d.description for d in answer.descriptors]}
+
+    def ask_in_vain(self, _):
+        kept = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        client = self.node.create_client(GetParameters, "/mldash_bridge/get_parameters", qos_profile=kept)
+
+        def found():
+            client.call_async(GetParameters.Request(names=["task"]))
+            return next((log for log in self.rosout if "can't get its answer" in log.msg), None)
+
+        self.wait_for("the log of it", found)
+        self.node.destroy_client(client)
+        return {}
+
     def set_parameters(self, order):
         def parameter(name, value):
             kind = {"type": 1, "bool_value": value} if isinstance(value, bool) else {"type": 4, "string_value": value}
@@ -249,6 +268,8 @@ class Operator:
             "list": self.list_parameters,
             "get": self.get_parameters,
             "set": self.set_parameters,
+            "describe": self.describe_parameters,
+            "ask_in_vain": self.ask_in_vain,
         }
         return next(act for name, act in orders.items() if name in order)(order)
 

@@ -1,43 +1,66 @@
 //! A long recording in which publishers and the server come and go, with pauses and splits: `make soak MINUTES=60`. What it takes of the machine
-//! stays what it was after the first rounds, and every message is somewhere.
+//! stays what it was after the first rounds, and every message is somewhere. `make test` runs it for a short while beside the other tests.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use mldash_bridge::track::{Experiment, Query};
+use serde_json::Value;
 
 use crate::account::assert_adds_up;
 use crate::program::program;
 use crate::server::{Server, TOKEN};
 
-use super::support::Graph;
+use super::support::{Graph, flooded};
 
 const MAPPING: &str =
     "topics:\n  - topic: /flood/*\n  - topic: /pose\n  - {topic: /**, blobs: drop}\n";
-const ROUND_SECS: u64 = 10;
-const FLOOD_HZ: u64 = 200;
-const FLOODED: [&str; 2] = ["flood/pose_0", "flood/pose_1"];
+const ROUND: Duration = Duration::from_secs(10);
+const FLOOD_HZ: u32 = 200;
+const FLOODED: u32 = 2;
 /// Where a recording and an upload have come to differs from round to round; what grows shows in halves.
 const LEAST_ROUNDS: usize = 6;
 
-/// What a process takes of the machine.
+/// What the bridge takes of the machine, and how far it is behind.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
-    memory_kib: u64,
-    threads: u64,
-    handles: u64,
+    memory_kib: f64,
+    threads: f64,
+    handles: f64,
+    /// From a message's stamp to its receipt.
+    lag_secs: f64,
+    /// What waits to be recorded.
+    queue_bytes: f64,
 }
 
 impl Taken {
-    fn by(pid: u32) -> Self {
+    /// By the bridge with this process id, which says this of itself.
+    fn by(pid: u32, said: &Value) -> Self {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let number = |name: &str| -> u64 {
+        let number = |name: &str| -> f64 {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
             line.split_whitespace().next().unwrap().parse().unwrap()
         };
-        let handles = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
-        Self { memory_kib: number("VmRSS:"), threads: number("Threads:"), handles }
+        let topics = said["topics"].as_array().unwrap();
+        let imu = topics.iter().find(|topic| topic["topic"] == "/imu").unwrap();
+        let bytes = |lane: &str| said["queue"][lane].as_f64().unwrap();
+        Self {
+            memory_kib: number("VmRSS:"),
+            threads: number("Threads:"),
+            handles: fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as f64,
+            lag_secs: imu["lag_secs"].as_f64().unwrap(),
+            queue_bytes: bytes("light_bytes") + bytes("heavy_bytes") + bytes("file_bytes"),
+        }
     }
+}
+
+/// The most of something in the rounds of either half, and how much the second may exceed the first.
+fn assert_flat(taken: &[Taken], what: &str, of: fn(&Taken) -> f64, more: fn(f64) -> f64) {
+    let (first, second) = taken.split_at(taken.len() / 2);
+    let most = |taken: &[Taken]| taken.iter().map(of).fold(0.0, f64::max);
+    let (before, after) = (most(first), most(second));
+    println!("{what}: at most {before}, then {after}");
+    assert!(after <= before + more(before), "{what} grows: {before}, then {after}: {taken:?}");
 }
 
 #[test]
@@ -55,24 +78,23 @@ fn memory_threads_handles_and_lag_stay_flat_and_every_message_is_somewhere() {
     let bridge = graph.bridge_with(&[&["--config", config][..], &uploading].concat());
     let mut operator = graph.operator();
     let mut taken: Vec<Taken> = Vec::new();
+    let mut flooded_with: Vec<usize> = Vec::new();
     let mut paused = 0;
-    let round_secs = ROUND_SECS.to_string();
     while Instant::now() < until || taken.len() < LEAST_ROUNDS {
-        let round = taken.len();
-        let (rate, wait) = (FLOOD_HZ.to_string(), "60");
-        let flood = ["--topics", "2", "--rate", &rate, "--duration", &round_secs];
-        let flood = [&flood[..], &["--wait-for-subscribers", wait]].concat();
-        let flood = graph.start_example("flood", &flood);
-        let heavy = ["--duration", &round_secs, "--wait-for-subscribers", wait];
+        let (round, ends) = (taken.len(), Instant::now() + ROUND);
+        let part = operator.status()["experiment"].as_str().unwrap().to_owned();
+        let flood = graph.flood(FLOODED, FLOOD_HZ);
+        let secs = ROUND.as_secs().to_string();
+        let heavy = ["--duration", &secs, "--wait-for-subscribers", "120"];
         let heavy = graph.start_example("heavy_robot", &heavy);
         // The server goes in the middle of it, and comes back while rows wait for it.
         if round % 2 == 1 {
             server.take().unwrap().kill();
         }
-        let ended = flood.end();
-        assert!(ended.status.success(), "{}", ended.stderr);
         let ended = heavy.end();
         assert!(ended.status.success(), "{}", ended.stderr);
+        std::thread::sleep(ends.saturating_duration_since(Instant::now()));
+        flooded_with.push(flood.finish_over(&bridge, &[part]));
         if server.is_none() {
             server = Some(Server::start_with(&graph.path("server"), &address, &[]));
         }
@@ -82,22 +104,19 @@ fn memory_threads_handles_and_lag_stay_flat_and_every_message_is_somewhere() {
             operator.call_well("resume");
             paused += 20;
         }
+        taken.push(Taken::by(bridge.id(), &operator.status()));
         operator.call_well("split");
-        taken.push(Taken::by(bridge.id()));
         println!("round {round}: {:?}", taken[round]);
     }
     let recording = bridge.interrupt();
 
-    // Nothing grows once it is warm: the second half takes no more than the first.
-    let most = |taken: &[Taken], of: fn(&Taken) -> u64| taken.iter().map(of).max().unwrap();
-    let (first, second) = taken.split_at(taken.len() / 2);
-    let growth = |of| (most(first, of), most(second, of));
-    let (before, after) = growth(|taken| taken.threads);
-    assert!(after <= before + 4, "threads: {before}, then {after}");
-    let (before, after) = growth(|taken| taken.handles);
-    assert!(after <= before + 16, "handles: {before}, then {after}");
-    let (before, after) = growth(|taken| taken.memory_kib);
-    assert!(after <= before + before / 4 + (16 << 10), "KiB: {before}, then {after}");
+    // Nothing grows once it is warm: the second half takes no more than the first. How far the bridge is behind
+    // depends on what else the machine does.
+    assert_flat(&taken, "threads", |taken| taken.threads, |_| 4.0);
+    assert_flat(&taken, "handles", |taken| taken.handles, |_| 16.0);
+    assert_flat(&taken, "KiB", |taken| taken.memory_kib, |most| most / 4.0 + 16.0 * 1024.0);
+    assert_flat(&taken, "lag in s", |taken| taken.lag_secs, |_| 10.0);
+    assert_flat(&taken, "bytes queued", |taken| taken.queue_bytes, |_| f64::from(64 << 20));
 
     // Every message of the flood is in the part of its round, once.
     let account = recording.account();
@@ -105,34 +124,32 @@ fn memory_threads_handles_and_lag_stay_flat_and_every_message_is_somewhere() {
     let parts = account["earlier_parts"].as_array().unwrap();
     assert_eq!(parts.len(), taken.len());
     let mut dropped = 0;
-    for part in parts {
-        let count = |name: &str| part[name].as_u64().unwrap();
+    for (part, messages) in parts.iter().zip(&flooded_with) {
         let name = part["experiment"].as_str().unwrap();
-        for track in FLOODED {
-            let rows = recording.rows_in(name, track).len() as u64;
-            assert_eq!(rows, FLOOD_HZ * ROUND_SECS, "{name}: {track}");
+        for topic in 0..FLOODED {
+            let rows = recording.rows_in(name, &flooded(topic)).len();
+            assert_eq!(rows, *messages, "{name}: {topic}");
         }
         let file = fs::read(graph.path("root").join(name).join("account.json")).unwrap();
-        let account: serde_json::Value = serde_json::from_slice(&file).unwrap();
+        let account: Value = serde_json::from_slice(&file).unwrap();
         assert_adds_up(&account);
         for topic in account["topics"].as_array().unwrap() {
             dropped += topic["dropped"]["paused"].as_u64().unwrap_or_default();
         }
-        assert!(count("received") >= 2 * FLOOD_HZ * ROUND_SECS, "{part}");
     }
     assert!(dropped >= paused, "{dropped} of {paused} paused messages are counted");
 
     // What waited for the server is there, or is once it has been uploaded.
-    for part in parts {
+    for (part, messages) in parts.iter().zip(&flooded_with) {
         let name = part["experiment"].as_str().unwrap();
         let sync = program(["sync", name]).args(uploading).arg("--root").arg(graph.path("root"));
         let done = sync.run();
         assert_eq!(done.code, 0, "{}", done.stderr);
         let on_server = name.replacen("tests/", "alice/", 1);
         let there = Experiment::open_read_only(&on_server, graph.path("server")).unwrap();
-        for track in FLOODED {
-            let rows = there.tracks(track).read(&Query::all()).unwrap().len() as u64;
-            assert_eq!(rows, FLOOD_HZ * ROUND_SECS, "{on_server}: {track}");
+        for topic in 0..FLOODED {
+            let rows = there.tracks(&flooded(topic)).read(&Query::all()).unwrap().len();
+            assert_eq!(rows, *messages, "{on_server}: {topic}");
         }
     }
 }

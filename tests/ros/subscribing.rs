@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use mldash_bridge::track::{Row, Value as FieldValue};
 use serde_json::{Value, json};
 
-use super::support::{Graph, Operator, Recording};
+use super::support::{Graph, Operator, Recording, numbers};
 
+/// Of each topic of a flood.
+const FLOOD_HZ: u32 = 2_000;
 const STRING: &str = "std_msgs/msg/String";
 const INT: &str = "std_msgs/msg/Int32";
 
@@ -224,21 +226,17 @@ fn stopped_for_a_while(mapping: &str) -> Recording {
     let graph = Graph::new();
     let bridge = graph.bridge(mapping);
     let mut operator = graph.operator();
-    let flood = ["--topics", "1", "--rate", "2000", "--until-told"];
-    let mut flood = graph.start_example("flood", &flood);
+    let mut flood = graph.flood(1, FLOOD_HZ);
     bridge.wait_for_rows("flood/pose_0", 1_000);
     bridge.suspended_while(|| std::thread::sleep(std::time::Duration::from_secs(6)));
     bridge.wait_for_rows("flood/pose_0", 2_000);
-    flood.go_on();
-    let published: u64 = flood.wait_for_line(0).parse().unwrap();
-    // What came before the first message that was taken is not known to be lost: on a busy machine the
-    // publisher knows the subscription before the bridge knows the publisher.
-    let first_at = bridge.first_time_in_store("flood/pose_0") - 1_700_000_000.0;
-    let known = published - (first_at * 2000.0).round() as u64;
+    let published = flood.stop() as u64;
+    // A best-effort publisher may know the subscription before the bridge knows the publisher. What came before
+    // the first message that was taken is not known to be lost.
+    let first = numbers(&bridge.stored_in("tests/ros/run", "flood/pose_0"), FLOOD_HZ)[0];
+    let known = published - first;
     operator.wait_until_taken(known);
-    flood.go_on();
-    let ended = flood.end();
-    assert!(ended.status.success(), "{}", ended.stderr);
+    flood.leave();
     let recording = bridge.interrupt();
     let topic = recording.topic("/flood/pose_0");
     let number = |key: &str| topic[key].as_u64().unwrap();

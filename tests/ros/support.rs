@@ -2,6 +2,7 @@
 
 mod bridge;
 mod domain;
+mod flood;
 mod operator;
 mod process;
 mod robot;
@@ -10,6 +11,7 @@ mod terminal;
 
 pub use bridge::{Bridge, Recording};
 pub use domain::Domain;
+pub use flood::{Flood, flooded, numbers};
 pub use operator::Operator;
 pub use robot::{Robot, example};
 
@@ -144,6 +146,11 @@ impl Graph {
 
     fn expected_file(&self, scenario: &str) -> PathBuf {
         self.path(&format!("{scenario}.expected"))
+    }
+
+    /// Starts a flood of so many topics, each at this rate.
+    pub fn flood(&self, topics: u32, rate_hz: u32) -> Flood {
+        Flood::start(example("flood"), self.domain.id(), topics, rate_hz)
     }
 
     /// Runs one of `examples/` to its end.

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::small_disk::SmallDisk;
 
 use super::support::Graph;
@@ -52,17 +54,21 @@ fn a_root_that_can_not_be_written_fails_at_once_and_says_where() {
 fn a_full_disk_is_said_and_what_it_cost_is_in_the_account() {
     let graph = Graph::new();
     let bridge = graph.bridge_in_little_space("flush: {batch: 1}\ntopics:\n  - topic: /flood/*\n");
-    graph.run_example("flood", &["--topics", "1", "--rate", "500", "--duration", "2"]);
+    let mut operator = graph.operator();
+    let mut flood = graph.flood(1, 500);
     bridge.wait_for_log("can't write rows to the store");
+    let messages = flood.stop() as u64;
+    operator.wait_until_taken(messages);
+    flood.leave();
     bridge.signal(rustix::process::Signal::INT);
     let recording = bridge.end();
     assert_eq!(recording.ended.status.code(), Some(1));
     recording.assert_adds_up();
     let topic = recording.topic("/flood/pose_0");
     let stored = topic["stored"].as_u64().unwrap();
-    assert_eq!(topic["received"], 1000);
-    assert!(stored > 0 && stored < 1000, "{topic:#}");
-    assert_eq!(topic["dropped"]["store_full"], 1000 - stored);
+    assert_eq!(topic["received"], messages);
+    assert!(stored > 0 && stored < messages, "{topic:#}");
+    assert_eq!(topic["dropped"]["store_full"], messages - stored);
     assert_eq!(recording.rows("flood/pose_0").len() as u64, stored);
 }
 
@@ -73,20 +79,24 @@ fn a_disk_that_runs_low_stops_the_recording_until_there_is_space_again() {
     std::os::unix::fs::symlink(disk.path(), graph.path("root")).unwrap();
     let bridge = graph.bridge("min_free: 8MiB\ntopics:\n  - topic: /flood/*\n");
     bridge.wait_for_log("is on the graph");
-    let flood = || {
-        graph.run_example("flood", &["--topics", "1", "--rate", "100", "--duration", "1"]);
-    };
+    let mut operator = graph.operator();
     disk.fill_but(2 << 20);
     bridge.wait_for_log("`min_free` is 8 MiB: nothing is recorded until there is more");
-    flood();
+    let mut flood = graph.flood(1, 100);
+    bridge.wait_for_log("/flood/pose_0: dropped, disk_low");
+    let dropped = flood.stop();
+    operator.wait_until_taken(dropped as u64);
+    flood.leave();
     disk.clear();
     bridge.wait_for_log("again: all topics are recorded");
-    flood();
+    let flood = graph.flood(1, 100);
+    bridge.wait_for_rows("flood/pose_0", 100);
+    let stored = flood.finish(&bridge);
     let recording = bridge.interrupt();
     let topic = recording.topic("/flood/pose_0");
-    assert_eq!((&topic["received"], &topic["stored"]), (&200.into(), &100.into()), "{topic:#}");
-    assert_eq!(topic["dropped"]["disk_low"], 100);
-    assert_eq!(recording.rows("flood/pose_0").len(), 100);
+    let counts = (&topic["received"], &topic["stored"], &topic["dropped"]["disk_low"]);
+    assert_eq!(counts, (&json!(dropped + stored), &json!(stored), &json!(dropped)), "{topic:#}");
+    assert_eq!(recording.rows("flood/pose_0").len(), stored);
     let stderr = &recording.ended.stderr;
     assert_eq!(stderr.matches("min_free").count(), 1, "{stderr}");
 }

@@ -148,8 +148,12 @@ fn between_a_stop_and_a_start_nothing_is_recorded_and_all_is_counted() {
         let error = recorder.change_part(&PartChange::new(action)).unwrap_err().to_string();
         assert!(error.contains("tests/lab/run has ended, and ~/start begins"), "{error}");
     }
+    // What is shown is the part that has ended, and apart from it what has come since.
     recorder.post_status(QueueFill::default());
-    assert!(recorder.board().latest().unwrap().1.stopped);
+    let (_, status) = recorder.board().latest().unwrap();
+    assert!(status.stopped && recorder.is_stopped());
+    assert_eq!((status.experiment.as_str(), status.topics[CHATTER].account.stored), (RUN, 1));
+    assert_eq!(status.while_stopped["/chatter"], 4);
     // What is said now is about the part that has ended; the task is the next one's.
     recorder.label(&LabelChange::new().success(Some(true)).task("place").unwrap()).unwrap();
     let said = recorder.labels().unwrap();
@@ -243,6 +247,17 @@ fn a_recording_that_ends_after_a_stop_has_the_account_of_its_last_part() {
     let on_disk: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(on_disk, serde_json::to_value(&account).unwrap());
     assert!(!root.path().join("tests/lab/run_003").exists());
+}
+
+#[test]
+fn a_part_that_begins_in_a_pause_is_not_said_to_be_recorded() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = recorder(root.path(), "");
+    recorder.set_paused(true);
+    let waits = "has begun, paused: nothing is recorded until ~/resume";
+    assert_eq!(change(&mut recorder, PartAction::Split), format!("tests/lab/run_002 {waits}"));
+    let discarded = "tests/lab/run_002 is discarded; tests/lab/run_003";
+    assert_eq!(change(&mut recorder, PartAction::Discard), format!("{discarded} {waits}"));
 }
 
 #[test]

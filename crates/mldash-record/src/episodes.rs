@@ -4,7 +4,9 @@
 use std::fmt;
 
 use super::account::Account;
+use super::ledger::Ledger;
 use super::parts::{Closer, PartAccount, PartError};
+use super::status::TopicStatus;
 use super::topic::TopicRecorder;
 use super::{ACCOUNT_FILE, Recorder, accounts, first_error, write_account};
 use crate::mapping::{PartAction, PartChange};
@@ -17,21 +19,25 @@ pub struct PartChanged {
     pub ended: Option<String>,
     /// Whether that one is marked as not to be used.
     pub is_discarded: bool,
-    /// The part that is recorded now; `None` if nothing is until a start.
+    /// The part that has begun; `None` if nothing is recorded until a start.
     pub begun: Option<String>,
+    /// Whether nothing is recorded there before a pause is over.
+    pub is_paused: bool,
 }
 
 impl fmt::Display for PartChanged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.ended, &self.begun) {
-            (Some(ended), Some(begun)) if self.is_discarded => {
-                write!(f, "{ended} is discarded; recording into {begun}")
+        match &self.ended {
+            Some(ended) if self.is_discarded => write!(f, "{ended} is discarded; ")?,
+            Some(ended) if self.begun.is_none() => write!(f, "{ended} is ended; ")?,
+            _ => {}
+        }
+        match &self.begun {
+            Some(begun) if self.is_paused => {
+                write!(f, "{begun} has begun, paused: nothing is recorded until ~/resume")
             }
-            (_, Some(begun)) => write!(f, "recording into {begun}"),
-            (Some(ended), None) => {
-                write!(f, "{ended} is ended; nothing is recorded until ~/start")
-            }
-            (None, None) => f.write_str("nothing is recorded until ~/start"),
+            Some(begun) => write!(f, "recording into {begun}"),
+            None => f.write_str("nothing is recorded until ~/start"),
         }
     }
 }
@@ -41,6 +47,17 @@ impl fmt::Display for PartChanged {
 pub(super) struct Standstill {
     /// Labels for the next part.
     labels: LabelChange,
+    /// The accounts of the part that has ended, by topic number.
+    ended: Vec<Ledger>,
+}
+
+impl Standstill {
+    /// Shows what the part that has ended has of each topic: nothing else is recorded.
+    pub(super) fn show_ended(&self, topics: &mut [TopicStatus]) {
+        for (topic, ended) in topics.iter_mut().zip(&self.ended) {
+            topic.account = ended.account();
+        }
+    }
 }
 
 impl Recorder {
@@ -65,8 +82,7 @@ impl Recorder {
             (PartAction::Start, Some(_)) => self.start(change),
             (PartAction::Start, None) if self.session.paused => {
                 said_of(&self.exp, &change.begun, false)?;
-                let begun = Some(self.exp.name().to_string());
-                Ok(PartChanged { ended: None, is_discarded: false, begun })
+                Ok(self.begun(None, false))
             }
             (PartAction::Start, None) => Err(PartError::Recording(self.exp.name().to_string())),
             (_, Some(_)) => Err(PartError::Stopped { last: self.exp.name().to_string() }),
@@ -81,7 +97,7 @@ impl Recorder {
     pub fn label(&mut self, change: &LabelChange) -> Result<Labels, TrackError> {
         match &mut self.standstill {
             None => self.exp.label(change),
-            Some(Standstill { labels }) => {
+            Some(Standstill { labels, .. }) => {
                 *labels = change.carried().or(std::mem::take(labels));
                 self.exp.label(&change.of_one_part())
             }
@@ -97,7 +113,7 @@ impl Recorder {
         let noted = self.exp.notes()?.labels();
         Ok(match &self.standstill {
             None => noted,
-            Some(Standstill { labels }) => labels.labels_of(&noted),
+            Some(Standstill { labels, .. }) => labels.labels_of(&noted),
         })
     }
 
@@ -123,8 +139,7 @@ impl Recorder {
         self.session.parts.close(closer, part);
         self.session.parts.begin(&before, number);
         said?;
-        let begun = Some(self.exp.name().to_string());
-        Ok(PartChanged { ended: Some(ended), is_discarded, begun })
+        Ok(PartChanged { is_paused: self.session.paused, ..self.begun(Some(ended), is_discarded) })
     }
 
     fn stop(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
@@ -133,11 +148,12 @@ impl Recorder {
         let said = said_of(&self.exp, &change.ended, false);
         let handle = self.exp.to_continue();
         // Messages that wait for a receive time were received in the part that ends.
+        let ledgers = self.topics.iter().map(TopicRecorder::ledger).collect();
         let part = self.part_in(handle, |topic| topic.after_stop());
         self.session.parts.close(closer, part);
-        self.standstill = Some(Standstill::default());
+        self.standstill = Some(Standstill { ended: ledgers, ..Standstill::default() });
         said?;
-        Ok(PartChanged { ended: Some(ended), is_discarded: false, begun: None })
+        Ok(PartChanged { begun: None, ..self.begun(Some(ended), false) })
     }
 
     fn start(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
@@ -147,8 +163,13 @@ impl Recorder {
         let labels = self.standstill.take().map(|standstill| standstill.labels);
         let labels = change.begun.clone().or(labels.unwrap_or_default());
         said_of(&self.exp, &labels, false)?;
+        Ok(self.begun(None, false))
+    }
+
+    /// The part that is recorded has begun.
+    fn begun(&self, ended: Option<String>, is_discarded: bool) -> PartChanged {
         let begun = Some(self.exp.name().to_string());
-        Ok(PartChanged { ended: None, is_discarded: false, begun })
+        PartChanged { ended, is_discarded, begun, is_paused: false }
     }
 
     /// A thread that will close the current part.

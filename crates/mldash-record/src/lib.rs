@@ -291,6 +291,11 @@ impl Recorder {
         self.session.paused = paused;
     }
 
+    /// Returns true if no part is recorded until a start.
+    pub fn is_stopped(&self) -> bool {
+        self.standstill.is_some()
+    }
+
     /// The board with the latest status.
     pub fn board(&self) -> StatusBoard {
         self.session.board.clone()
@@ -300,17 +305,21 @@ impl Recorder {
     /// Call this about once a second.
     pub fn post_status(&mut self, queue: QueueFill) {
         let now = Instant::now();
-        let topics = self.session.collect_status(now, &mut self.topics);
+        let mut topics = self.session.collect_status(now, &mut self.topics);
+        if let Some(standstill) = &self.standstill {
+            standstill.show_ended(&mut topics);
+        }
         let (file_bytes, file_limit_bytes) = self.frames.fill();
         self.session.board.post(Status {
             experiment: self.exp.name().to_string(),
             paused: self.session.paused,
-            stopped: self.standstill.is_some(),
+            stopped: self.is_stopped(),
             elapsed_secs: (now - self.session.started).as_secs_f64(),
             queue: QueueFill { file_bytes, file_limit_bytes, ..queue },
             disk: self.disk(),
             sync: None,
             topics,
+            while_stopped: self.while_stopped.clone(),
             required: self.session.required(),
             refused: self.refused(),
         });

@@ -15,7 +15,7 @@ use mldash_track::SyncStatus;
 /// A recording at one moment.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Status {
-    /// The experiment that is recorded into.
+    /// The experiment that is recorded into; after a stop, the last one.
     pub experiment: String,
     /// Whether messages are left out until `~/resume`.
     pub paused: bool,
@@ -31,8 +31,12 @@ pub struct Status {
     /// The upload, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
-    /// By topic, in the order in which the topics appeared.
+    /// By topic, in the order in which the topics appeared; after a stop, with the accounts of the part that
+    /// has ended.
     pub topics: Vec<TopicStatus>,
+    /// Messages by topic that came before this part, or since it has ended, while none was recorded.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub while_stopped: BTreeMap<String, u64>,
     /// Topics that the mapping requires.
     pub required: Vec<RequiredAccount>,
     /// Topics that can't be recorded, with the reason.

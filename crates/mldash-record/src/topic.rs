@@ -125,6 +125,11 @@ impl TopicRecorder {
         self.ledger.account()
     }
 
+    /// The account, wherever it is written.
+    pub(super) fn ledger(&self) -> Ledger {
+        self.ledger.clone()
+    }
+
     /// Records one message. If it needs a receive time, it is held while the ROS clock does not run.
     pub(super) fn record(
         &mut self,

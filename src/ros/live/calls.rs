@@ -18,8 +18,6 @@ pub(super) enum Request {
     Label(LabelChange),
     /// The recorder has dealt with a change of parts other than a stop.
     PartChanged { has_begun: bool },
-    /// `use_sim_time` was set.
-    SimTime(bool),
 }
 
 /// The pending requests. Clones share them.

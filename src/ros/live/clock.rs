@@ -41,25 +41,18 @@ struct Ticks {
 }
 
 impl ReceiveClock {
-    /// Switches to `topic`, the name of `/clock` on the graph, or to the system clock for `None`.
+    /// Follows `topic`, the name of `/clock` on the graph, instead of the system clock.
     ///
     /// # Errors
     /// Fails if the clock can't be subscribed to.
-    pub(super) fn set_simulated(
-        &mut self,
-        node: &Node,
-        topic: Option<&str>,
-    ) -> Result<(), RclError> {
+    pub(super) fn follow(&mut self, node: &Node, topic: &str) -> Result<(), RclError> {
         let qos = QosProfile {
             reliability: Reliability::BestEffort,
             durability: Durability::Volatile,
             depth: DEPTH,
         };
-        let simulated = topic.map(|topic| {
-            let subscription = Subscription::new(node, topic, TypeSupport::load(TYPE)?, qos)?;
-            Ok::<_, RclError>(Simulated { subscription, ticks: Ticks::default() })
-        });
-        self.simulated = simulated.transpose()?;
+        let subscription = Subscription::new(node, topic, TypeSupport::load(TYPE)?, qos)?;
+        self.simulated = Some(Simulated { subscription, ticks: Ticks::default() });
         Ok(())
     }
 

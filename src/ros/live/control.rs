@@ -21,8 +21,9 @@ pub(super) enum Control {
     LossUnknown { topic: usize },
     /// Entries of the mapping without a topic.
     Unmatched(Vec<String>),
-    /// Whether messages are left out from now on.
-    Paused(bool),
+    /// Whether messages are left out from now on. Nobody waits for the answer where a part that
+    /// begins ends a pause.
+    Paused(bool, Option<Reply>),
     /// Time to post the status.
     PostStatus(QueueFill),
     /// `~/flush`.
@@ -99,7 +100,12 @@ impl Control {
             Self::Lost { topic, change } => recorder.count_lost(topic, change),
             Self::LossUnknown { topic } => recorder.set_loss_unknown(topic),
             Self::Unmatched(entries) => recorder.set_unmatched(entries),
-            Self::Paused(paused) => recorder.set_paused(paused),
+            Self::Paused(paused, reply) => {
+                recorder.set_paused(paused);
+                if let Some(reply) = reply {
+                    send(reply, pause(recorder, paused));
+                }
+            }
             Self::PostStatus(queue) => recorder.post_status(queue),
             Self::Flush(reply) => send(reply, flush(recorder)),
             Self::ChangePart(change, reply) => {
@@ -119,9 +125,23 @@ pub(super) fn send(reply: Reply, answer: Answer) {
     let _ = reply.send(answer);
 }
 
+/// What a pause means, or its end, while a part is recorded and while none is.
+fn pause(recorder: &Recorder, paused: bool) -> Answer {
+    let name = recorder.experiment().name().to_string();
+    match (paused, recorder.is_stopped()) {
+        (true, false) => Answer::done("paused: messages are counted and left out until ~/resume"),
+        (true, true) => Answer::done(format!(
+            "paused, but nothing is recorded anyway: {name} has ended, and ~/start begins the next part and \
+             ends the pause"
+        )),
+        (false, false) => Answer::done(format!("recording into {name}")),
+        (false, true) => Answer::failure(PartError::Stopped { last: name }.to_string()),
+    }
+}
+
 fn flush(recorder: &Recorder) -> Answer {
     match recorder.flush() {
-        Ok(()) => Answer::done("all messages that came before are in the store"),
+        Ok(()) => Answer::done("all that was recorded before is in the store"),
         Err(error) => Answer::failure(one_line(&error)),
     }
 }

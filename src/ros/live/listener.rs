@@ -66,8 +66,12 @@ impl<'a> Listener<'a> {
             gather: settings.gather,
             parts_under_way: 0,
         };
-        listener.set_sim_time(settings.use_sim_time);
-        listener.set_paused(settings.start_paused);
+        if settings.use_sim_time {
+            listener.follow_clock();
+        }
+        if settings.start_paused {
+            listener.set_paused(true, None);
+        }
         Ok(listener)
     }
 
@@ -244,6 +248,14 @@ impl<'a> Listener<'a> {
     fn refuse(&self, topic: String, reason: String) {
         tracing::error!("{topic} is not recorded: {reason}");
         self.readers.queue.push_control(Control::Refuse { topic, reason });
+    }
+
+    fn follow_clock(&mut self) {
+        let topic = self.discovery.name_on_graph("/clock");
+        let Readers { clock, listening, .. } = &mut self.readers;
+        if let Err(error) = clock.follow(listening.graph(), &topic) {
+            tracing::error!("can't listen to /clock; receive times are the system's: {error}");
+        }
     }
 
     /// Messages received before a clock jump belong to the part before.

@@ -1,21 +1,19 @@
 //! The node's thread: services, parameters, diagnostics and the log, through r2r. It handles no
 //! messages; if it fails, the recording continues without it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use futures::future::{BoxFuture, FutureExt};
-
-use super::calls::{Calls, Request};
+use super::calls::Calls;
 use super::control::Control;
-use super::parameters::SaidLabels;
+use super::parameter_services::ParameterServices;
 use super::queue::MessageQueue;
 use super::report::Reports;
 use super::rosout::Rosout;
+use super::said_labels::SaidLabels;
 use super::services::Services;
 use super::{NodeName, NodeSettings, RosError, StopFlag, parameters};
-use crate::record::{StatusBoard, panic_text};
+use crate::record::StatusBoard;
 
 /// A request ends a spin at once. This bounds the delay of the log and the diagnostics.
 const SPIN: Duration = Duration::from_millis(200);
@@ -34,9 +32,7 @@ pub(super) struct NodeLoop<'a> {
     services: Services,
     reports: Reports,
     rosout: Option<Rosout>,
-    /// Answers `ros2 param`.
-    parameters: Option<BoxFuture<'static, ()>>,
-    use_sim_time: bool,
+    parameters: ParameterServices,
 }
 
 impl<'a> NodeLoop<'a> {
@@ -54,15 +50,19 @@ impl<'a> NodeLoop<'a> {
         let offer_error = |what: &'static str| {
             move |error: r2r::Error| RosError::Node(format!("can't offer {what}: {error}"))
         };
-        let parameters = parameters::serve(&mut node, &settings.shown, said, calls.clone())
+        let use_sim_time = parameters::use_sim_time(&node);
+        if use_sim_time {
+            let time_source = node.get_time_source();
+            time_source.enable_sim_time(&mut node).map_err(offer_error("simulated time"))?;
+        }
+        let (shown, to) = (&settings.shown, calls.clone());
+        let parameters = ParameterServices::offer(&mut node, shown, use_sim_time, said, to)
             .map_err(offer_error("parameters"))?;
         let services = Services::offer(&mut node).map_err(offer_error("services"))?;
         let reports = Reports::new(&mut node, name, board).map_err(offer_error("/diagnostics"))?;
         let rosout = settings.logs.map(|logs| Rosout::new(&mut node, name, logs));
         let rosout = rosout.transpose().map_err(offer_error("/rosout"))?;
-        let use_sim_time = parameters::use_sim_time(&node);
-        let parameters = Some(parameters);
-        Ok(Self { node, queue, calls, stop, services, reports, rosout, parameters, use_sim_time })
+        Ok(Self { node, queue, calls, stop, services, reports, rosout, parameters })
     }
 
     /// Runs until the recording ends.
@@ -70,7 +70,7 @@ impl<'a> NodeLoop<'a> {
         while !self.stop.is_set() {
             let is_awaited = self.services.has_unanswered();
             self.node.spin_once(if is_awaited { SPIN_FOR_ANSWER } else { SPIN });
-            self.poll_parameters();
+            self.parameters.answer();
             self.services.pass_requests(&self.calls);
             self.services.pass_answers();
             let now_nanos = self.now_nanos();
@@ -87,7 +87,7 @@ impl<'a> NodeLoop<'a> {
         let until = Instant::now() + ANSWER_AT_MOST;
         loop {
             self.node.spin_once(SPIN_FOR_ANSWER);
-            self.poll_parameters();
+            self.parameters.answer();
             self.services.pass_requests(&self.calls);
             self.services.pass_answers();
             self.publish_log();
@@ -111,31 +111,6 @@ impl<'a> NodeLoop<'a> {
             rosout.publish();
         }
     }
-
-    fn poll_parameters(&mut self) {
-        if let Some(handler) = &mut self.parameters
-            && has_ended(handler)
-        {
-            self.parameters = None;
-        }
-        let use_sim_time = parameters::use_sim_time(&self.node);
-        if std::mem::replace(&mut self.use_sim_time, use_sim_time) != use_sim_time {
-            self.calls.ask(Request::SimTime(use_sim_time));
-        }
-    }
-}
-
-/// Whether a handler of requests has ended. r2r's panics if it can't answer, which costs the
-/// parameters and no other service.
-fn has_ended(handler: &mut BoxFuture<'static, ()>) -> bool {
-    match catch_unwind(AssertUnwindSafe(|| handler.now_or_never())) {
-        Ok(ended) => ended.is_some(),
-        Err(panic) => {
-            let reason = panic_text(&*panic);
-            tracing::error!("parameters can no longer be read or set, all else goes on: {reason}");
-            true
-        }
-    }
 }
 
 /// ROS time from r2r, which gives the bits of a negative one as those of a large one. Before 0 there
@@ -153,14 +128,5 @@ mod tests {
     fn a_clock_before_1970_shows_as_0() {
         assert_eq!(ros_nanos(Duration::from_nanos(7)), 7);
         assert_eq!(ros_nanos(Duration::from_nanos((-5_000_000_000_i64).cast_unsigned())), 0);
-    }
-
-    #[test]
-    fn a_panic_of_the_parameters_ends_them_alone() {
-        let mut waiting: BoxFuture<'static, ()> = std::future::pending().boxed();
-        assert!(!has_ended(&mut waiting));
-        let mut broken: BoxFuture<'static, ()> =
-            async { panic!("could not send reply to set parameter request") }.boxed();
-        assert!(has_ended(&mut broken));
     }
 }

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::latched::{KeptMessage, Latched};
+use super::kept::{KeptMessage, KeptMessages};
 use super::qos::ChosenQos;
 use super::sequences::{Seen, Sequences};
 use crate::ros::rcl::{Gid, MessageInfo, Node, QosProfile, RclError, Subscription, TypeSupport};
@@ -36,7 +36,7 @@ pub(super) struct TopicReader {
     echo: Option<Echo>,
     sequences: Sequences,
     recent: Recent,
-    latched: Latched,
+    kept: KeptMessages,
 }
 
 /// A subscription and its creation time, in nanoseconds since 1970.
@@ -101,7 +101,7 @@ impl TopicReader {
             echo: None,
             sequences: Sequences::default(),
             recent: Recent::default(),
-            latched: Latched::default(),
+            kept: KeptMessages::default(),
         })
     }
 
@@ -159,7 +159,7 @@ impl TopicReader {
     pub(super) fn repeat_latched(&mut self) -> Result<(), RclError> {
         let Some(profile) = self.qos.latching_profile() else { return Ok(()) };
         let source = Source::new(&self.node, &self.topic, self.type_support, profile)?;
-        let known = self.latched.of_others(&HashSet::new());
+        let known = self.kept.of_others(&HashSet::new());
         let publishers: HashSet<Gid> = known.iter().map(|kept| kept.info.publisher).collect();
         let highest = publishers.into_iter();
         let highest = highest.filter_map(|gid| Some((gid, self.sequences.highest(gid)?)));
@@ -175,7 +175,7 @@ impl TopicReader {
     /// Passes copies of all latched messages to `take`, for a part that is over before publishers
     /// can be asked.
     pub(super) fn repeat_kept(&self, mut take: impl FnMut(Arrival<'_>)) {
-        for KeptMessage { cdr, info, .. } in self.latched.of_others(&HashSet::new()) {
+        for KeptMessage { cdr, info, .. } in self.kept.of_others(&HashSet::new()) {
             take(Arrival { cdr: &cdr, info, is_repeat: true });
         }
     }
@@ -201,7 +201,7 @@ impl TopicReader {
     /// Stops waiting for latched messages. Those that did not come again go to `take`.
     pub(super) fn end_echo(&mut self, mut take: impl FnMut(Arrival<'_>)) {
         if let Some(echo) = self.echo.take() {
-            for KeptMessage { cdr, info, .. } in self.latched.of_others(&echo.heard) {
+            for KeptMessage { cdr, info, .. } in self.kept.of_others(&echo.heard) {
                 take(Arrival { cdr: &cdr, info, is_repeat: true });
             }
         }
@@ -209,7 +209,7 @@ impl TopicReader {
 
     /// Passes latched messages that came while the recording was paused to `take`.
     pub(super) fn take_left_out(&mut self, mut take: impl FnMut(Arrival<'_>)) {
-        for KeptMessage { cdr, info, .. } in self.latched.take_left_out() {
+        for KeptMessage { cdr, info, .. } in self.kept.take_left_out() {
             take(Arrival { cdr: &cdr, info, is_repeat: false });
         }
     }
@@ -226,7 +226,7 @@ impl TopicReader {
     ) -> Result<usize, RclError> {
         let keeps = self.qos.latching_profile().is_some();
         let has_several = self.second.is_some() || !self.retiring.is_empty() || self.echo.is_some();
-        let Self { main, second, retiring, echo, sequences, recent, latched, .. } = self;
+        let Self { main, second, retiring, echo, sequences, recent, kept, .. } = self;
         let mut heard = Heard { sequences, recent, has_several };
         let mut taken = 0;
         // The old subscription first: its messages are older.
@@ -239,7 +239,7 @@ impl TopicReader {
                     continue;
                 }
                 if keeps {
-                    latched.keep(cdr, info, is_old(&info, source.made_nanos), is_paused);
+                    kept.keep(cdr, info, is_old(&info, source.made_nanos), is_paused);
                 }
                 taken += 1;
                 if take(Arrival { cdr, info, is_repeat: false }).is_break() {
@@ -261,7 +261,7 @@ impl TopicReader {
                     (None, _) => is_old(&info, source.made_nanos),
                 };
                 if is_new {
-                    latched.keep(cdr, info, false, is_paused);
+                    kept.keep(cdr, info, false, is_paused);
                 }
                 if is_new || is_wanted_again {
                     taken += 1;

@@ -2,13 +2,14 @@
 //! `~/split`, `~/discard`, `~/stop`, `~/start`, `~/status`. The listening thread and the recorder
 //! answer, in order with the messages; the node does not wait for them.
 
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 use futures::future::FutureExt;
 use futures::stream::{Stream, StreamExt};
 use r2r::std_srvs::srv::Trigger;
-use r2r::{QosProfile, ServiceRequest};
+use r2r::{QosProfile, ServiceRequest, WrappedServiceTypeSupport};
 
 use super::calls::{Calls, Request};
 use crate::mapping::PartAction;
@@ -33,6 +34,9 @@ const SERVICES: [(&str, Call); 8] = [
 
 type TriggerRequest = ServiceRequest<Trigger::Service>;
 
+/// The requests to a service that have come.
+pub(super) type Requests<T> = Box<dyn Stream<Item = ServiceRequest<T>> + Unpin>;
+
 /// The requested service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
@@ -56,7 +60,7 @@ pub(super) type Reply = oneshot::Sender<Answer>;
 
 /// All services.
 pub(super) struct Services {
-    offered: Vec<(Call, Box<dyn Stream<Item = TriggerRequest> + Unpin>)>,
+    offered: Vec<(Call, Requests<Trigger::Service>)>,
     unanswered: Vec<Unanswered>,
 }
 
@@ -69,7 +73,7 @@ struct Unanswered {
 
 impl Services {
     pub(super) fn offer(node: &mut r2r::Node) -> Result<Self, r2r::Error> {
-        let mut offered: Vec<(Call, Box<dyn Stream<Item = TriggerRequest> + Unpin>)> = Vec::new();
+        let mut offered: Vec<(Call, Requests<Trigger::Service>)> = Vec::new();
         for (name, call) in SERVICES {
             let requests = node.create_service::<Trigger::Service>(name, QosProfile::default())?;
             offered.push((call, Box::new(requests)));
@@ -98,7 +102,7 @@ impl Services {
 
     fn next(&mut self) -> Option<(Call, TriggerRequest)> {
         self.offered.iter_mut().find_map(|(call, requests)| {
-            let request = requests.next().now_or_never().flatten()?;
+            let request = next_request(requests)?;
             Some((*call, request))
         })
     }
@@ -138,10 +142,32 @@ impl Answer {
     }
 }
 
-/// Sends an answer. A client that is gone does not matter.
-pub(super) fn answer(request: TriggerRequest, answer: Answer) {
+fn answer(request: TriggerRequest, answer: Answer) {
     let Answer { success, message } = answer;
-    if let Err(error) = request.respond(Trigger::Response { success, message }) {
-        tracing::debug!("a service's answer could not be sent: {error}");
+    respond(request, Trigger::Response { success, message });
+}
+
+/// The next request, if one has come.
+pub(super) fn next_request<T>(requests: &mut Requests<T>) -> Option<ServiceRequest<T>>
+where
+    T: WrappedServiceTypeSupport,
+{
+    requests.next().now_or_never().flatten()
+}
+
+/// Sends a response. A client that can't get it does not matter, but is told of once.
+pub(super) fn respond<T>(request: ServiceRequest<T>, response: T::Response)
+where
+    T: WrappedServiceTypeSupport + 'static,
+{
+    static TOLD: Once = Once::new();
+    if let Err(error) = request.respond(response) {
+        tracing::debug!("a response could not be sent: {error}");
+        TOLD.call_once(|| {
+            tracing::warn!(
+                "a client of one of this node's services can't get its answer ({error}): it has left, or \
+                 asks for QoS that services don't offer; further ones are not told"
+            );
+        });
     }
 }

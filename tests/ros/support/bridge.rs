@@ -93,36 +93,33 @@ impl Bridge {
 
     /// Rows of a track that other processes can read by now.
     pub fn rows_in_store(&self, track: &str) -> usize {
-        self.rows_in_store_of(EXPERIMENT, track)
+        self.stored_in(EXPERIMENT, track).len()
     }
 
-    fn rows_in_store_of(&self, experiment: &str, track: &str) -> usize {
+    /// These rows of a part of the recording.
+    pub fn stored_in(&self, experiment: &str, track: &str) -> Vec<Row> {
         let exp = Experiment::open_read_only(experiment, &self.root);
-        exp.map_or(0, |exp| exp.tracks(track).read(&Query::all()).unwrap().len())
-    }
-
-    /// The time of a track's first row.
-    pub fn first_time_in_store(&self, track: &str) -> f64 {
-        let exp = Experiment::open_read_only(EXPERIMENT, &self.root).unwrap();
-        exp.tracks(track).read(&Query::all()).unwrap()[0].ts.as_secs()
+        exp.map_or_else(|_| Vec::new(), |exp| exp.tracks(track).read(&Query::all()).unwrap())
     }
 
     /// Waits until other processes can read as many rows of a track.
     pub fn wait_for_rows(&self, track: &str, rows: usize) {
-        self.wait_for_rows_in(EXPERIMENT, track, rows);
+        self.wait_for_rows_over(&[EXPERIMENT], track, rows);
     }
 
-    /// The same in another part of the recording.
-    pub fn wait_for_rows_in(&self, experiment: &str, track: &str, rows: usize) {
+    /// The same over parts of a recording.
+    pub fn wait_for_rows_over(&self, parts: &[impl AsRef<str>], track: &str, rows: usize) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let found = self.rows_in_store_of(experiment, track);
+            let found: usize =
+                parts.iter().map(|part| self.stored_in(part.as_ref(), track).len()).sum();
             if found >= rows {
                 return;
             }
             assert!(
                 Instant::now() < deadline,
-                "{found} of {rows} rows of {track} are in the store"
+                "{found} of {rows} rows of {track} are in the store; log:\n{}",
+                self.log()
             );
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::terminal::Terminal;
 
 /// Longer than anything here takes on a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running child; killed when dropped.
 pub struct Process {

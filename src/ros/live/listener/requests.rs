@@ -4,8 +4,8 @@
 use super::{DRAIN_BEFORE_CALL, Listener};
 use crate::mapping::{PartAction, PartChange};
 use crate::ros::live::calls::Request;
-use crate::ros::live::control::{self, Control};
-use crate::ros::live::services::{Answer, Call, Reply};
+use crate::ros::live::control::Control;
+use crate::ros::live::services::{Call, Reply};
 
 impl Listener<'_> {
     /// Changes the part behind all messages that are taken.
@@ -19,7 +19,7 @@ impl Listener<'_> {
         self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
         if is_start {
             // A part that begins is recorded.
-            self.set_paused(false);
+            self.set_paused(false, None);
         }
     }
 
@@ -53,7 +53,6 @@ impl Listener<'_> {
                         self.readers.repeat_latched();
                     }
                 }
-                Request::SimTime(use_sim_time) => self.set_sim_time(use_sim_time),
             }
         }
     }
@@ -61,38 +60,22 @@ impl Listener<'_> {
     fn answer(&mut self, call: Call, reply: Reply) {
         let queue = self.readers.queue;
         match call {
-            Call::Pause => {
-                self.set_paused(true);
-                control::send(reply, Answer::done("paused: messages are counted and left out"));
-            }
-            Call::Resume => {
-                self.set_paused(false);
-                control::send(reply, Answer::done("recording"));
-            }
+            Call::Pause => self.set_paused(true, Some(reply)),
+            Call::Resume => self.set_paused(false, Some(reply)),
             Call::Flush => queue.push_behind_messages(Control::Flush(reply)),
             Call::ChangePart(action) => self.change_part(PartChange::new(action), Some(reply)),
             Call::Status => queue.push_behind_messages(Control::Status(queue.fill(), reply)),
         }
     }
 
-    pub(super) fn set_sim_time(&mut self, use_sim_time: bool) {
-        if use_sim_time == self.readers.clock.is_simulated() {
-            return;
-        }
-        let topic = self.discovery.name_on_graph("/clock");
-        let topic = use_sim_time.then_some(topic.as_str());
-        if let Err(error) = self.readers.clock.set_simulated(self.readers.listening.graph(), topic)
-        {
-            tracing::error!("can't listen to /clock; receive times are the system's: {error}");
-        }
-    }
-
-    pub(super) fn set_paused(&mut self, paused: bool) {
-        if self.readers.set_paused(paused) {
+    /// Leaves messages out from now on, or no longer; the recorder answers what that means.
+    pub(super) fn set_paused(&mut self, paused: bool, reply: Option<Reply>) {
+        let is_change = self.readers.set_paused(paused);
+        if is_change {
             let text = if paused { "paused: messages are counted and left out" } else { "resumed" };
             tracing::info!("{text}");
-            self.readers.queue.push_control(Control::Paused(paused));
-            self.readers.hand_over();
         }
+        self.readers.queue.push_control(Control::Paused(paused, reply));
+        self.readers.hand_over();
     }
 }

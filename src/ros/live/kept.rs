@@ -24,7 +24,7 @@ pub(super) struct KeptMessage {
 
 /// The kept messages of one topic.
 #[derive(Debug, Default)]
-pub(super) struct Latched {
+pub(super) struct KeptMessages {
     publishers: HashMap<Gid, OfPublisher>,
     clock: u64,
 }
@@ -38,7 +38,7 @@ struct OfPublisher {
     last_heard: u64,
 }
 
-impl Latched {
+impl KeptMessages {
     /// Keeps a message. `is_old` means that it was sent before its subscription was made.
     pub(super) fn keep(&mut self, cdr: &[u8], info: MessageInfo, is_old: bool, is_paused: bool) {
         self.clock += 1;
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn of_a_publisher_as_many_are_kept_as_it_was_seen_to_keep() {
-        let mut latched = Latched::default();
+        let mut latched = KeptMessages::default();
         for (number, is_old) in [(1, true), (2, true), (3, false), (4, false)] {
             latched.keep(&[number], info(A, number.into()), is_old, false);
         }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn what_was_left_out_is_given_once() {
-        let mut latched = Latched::default();
+        let mut latched = KeptMessages::default();
         latched.keep(&[1], info(A, 1), false, true);
         latched.keep(&[2], info(B, 2), false, false);
         assert_eq!(texts(&latched.take_left_out()), [1]);
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_newest_is_kept_whatever_its_size_and_older_ones_as_far_as_there_is_room() {
-        let mut latched = Latched::default();
+        let mut latched = KeptMessages::default();
         for number in 1..=3 {
             latched.keep(&vec![number; MAX_BYTES], info(A, number.into()), true, false);
         }
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn publishers_without_number_take_bounded_memory() {
-        let mut latched = Latched::default();
+        let mut latched = KeptMessages::default();
         for number in 0..=u8::MAX {
             let publisher = Gid([number; size_of::<Gid>()]);
             latched.keep(&[number], info(publisher, number.into()), false, false);
