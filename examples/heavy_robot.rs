@@ -25,8 +25,8 @@ struct Args {
     /// Fail unless every topic has a subscriber within this many seconds.
     #[arg(long, value_name = "S", default_value_t = 20)]
     wait_for_subscribers: u64,
-    /// Seconds to stay after the last message, so that it can be delivered.
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    /// Seconds to stay at most, until the last messages are delivered.
+    #[arg(long, value_name = "S", default_value_t = 60)]
     linger: u64,
 }
 
@@ -78,7 +78,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     eprintln!("heavy_robot: published in {:.2} s", started.elapsed().as_secs_f64());
     let published: BTreeMap<_, _> = sources.iter().map(|s| (s.topic, s.published)).collect();
     println!("{}", serde_json::to_string(&published)?);
-    sleep(Duration::from_secs(args.linger));
+    let leaves = Instant::now() + Duration::from_secs(args.linger);
+    for source in &sources {
+        source.publisher.wait_for_all_acked(leaves.saturating_duration_since(Instant::now()))?;
+    }
     Ok(())
 }
 

@@ -29,8 +29,8 @@ struct Args {
     /// Wait at most this long, in seconds, for every topic to have a subscriber.
     #[arg(long, value_name = "S", value_parser = positive)]
     wait_for_subscribers: Option<f64>,
-    /// Stay this long after the last message, in seconds, so that it can be delivered.
-    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    /// Stay this long at most, in seconds, until the last messages are delivered.
+    #[arg(long, value_name = "S", default_value_t = 60.0)]
     linger: f64,
 }
 
@@ -68,7 +68,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         publishers.len(),
         started.elapsed().as_secs_f64()
     );
-    sleep(Duration::from_secs_f64(args.linger.max(0.0)));
+    let leaves = Instant::now() + Duration::from_secs_f64(args.linger.max(0.0));
+    for publisher in publishers.values() {
+        publisher.wait_for_all_acked(leaves.saturating_duration_since(Instant::now()))?;
+    }
     Ok(())
 }
 
@@ -124,12 +127,12 @@ fn is_latched(channel: &mcap::Channel<'_>) -> bool {
         || ["/tf_static", "/robot_description"].contains(&channel.topic.as_str())
 }
 
-/// Returns once every topic has a subscriber, or some have and for two seconds no more came.
+/// Returns once every topic has a subscriber, or some have and for five seconds no more came.
 fn wait_for_subscribers(
     publishers: &BTreeMap<String, Publisher>,
     longest: Duration,
 ) -> Result<(), Box<dyn Error>> {
-    const SETTLED: Duration = Duration::from_secs(2);
+    const SETTLED: Duration = Duration::from_secs(5);
     let started = Instant::now();
     let mut matched = 0;
     let mut last_change = started;

@@ -78,8 +78,13 @@ pub(super) fn restore_echo() {
 /// Turns off the echo of `^C`. It would move the cursor to the line below the bars, and the first
 /// of them would stay on the screen for good.
 fn hide_control_keys() {
+    // Asked before the lock is taken: while the terminal takes no text, a line of the log holds up whoever
+    // asks, and the program's end waits for this lock.
+    if !is_shown() || !is_in_foreground() {
+        return;
+    }
     let mut is_off = IS_ECHO_OFF.lock();
-    if *is_off || !is_shown() || !is_in_foreground() {
+    if *is_off {
         return;
     }
     // If somebody else turned it off, it is theirs to turn on.

@@ -2,6 +2,7 @@
 //! ([`rcl`](super::rcl)), on their own thread. Services, parameters, diagnostics and the log use an
 //! r2r node on another thread.
 
+mod backlog;
 mod calls;
 mod clock;
 mod control;

@@ -40,7 +40,8 @@ fn heavy_sensors_cost_the_light_ones_nothing() {
 ",
     );
     // It stays until the last message is here: a lost datagram is sent again, which takes its time.
-    let robot = graph.start_example("heavy_robot", &["--duration", "5", "--linger", "60"]);
+    let patient = ["--wait-for-subscribers", "180", "--linger", "180"];
+    let robot = graph.start_example("heavy_robot", &[&["--duration", "5"], &patient[..]].concat());
     robot.wait_for_stdout("}");
     let light = [
         ("/imu", "imu", 1000),

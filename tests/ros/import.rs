@@ -46,7 +46,10 @@ fn pictures(exp: &Experiment) -> Vec<Vec<u8>> {
 fn live_recording_and_import_of_a_bag_give_identical_tracks() {
     let graph = Graph::new();
     let bridge = graph.bridge_with(&["--config", CONFIG]);
-    graph.run_example("play_bag", &[BAG, "--rate", "20", "--wait-for-subscribers", "30"]);
+    graph.run_example(
+        "play_bag",
+        &[BAG, "--rate", "20", "--wait-for-subscribers", "180", "--linger", "180"],
+    );
     let live = bridge.interrupt();
 
     let root = graph.path("imported");

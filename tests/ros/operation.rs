@@ -189,10 +189,9 @@ fn diagnostics_say_how_every_topic_stands() {
 
     let recording = bridge.interrupt();
     let required = recording.account()["required"].clone();
-    assert_eq!(
-        (&required[0]["times_short"], &required[1]["state"]),
-        (&json!(1), &json!("missing"))
-    );
+    // A busy machine may publish more slowly, too.
+    assert!(required[0]["times_short"].as_u64().unwrap() >= 1, "{required}");
+    assert_eq!(required[1]["state"], "missing");
     let warnings = recording.ended.stderr.matches("required topic /never has not come").count();
     assert_eq!(warnings, 1, "{}", recording.ended.stderr);
 }
@@ -388,8 +387,11 @@ fn a_terminal_that_takes_no_text_holds_up_nothing() {
     operator.call_well("split");
     operator.publish("pose", 2000..2500, 0);
     let recording = bridge.interrupt();
-    assert_eq!(recording.rows_in("tests/ros/run", "pose").len(), 2000);
-    assert_eq!(recording.topic("/pose")["stored"], 500);
+    // All that had arrived before the call is in the part before, however long that takes to take.
+    assert_eq!(recording.poses_in("tests/ros/run"), (0..2000).collect::<Vec<_>>());
+    assert_eq!(recording.poses_in("tests/ros/run_002"), (2000..2500).collect::<Vec<_>>());
+    let pose = recording.topic("/pose");
+    assert_eq!((&pose["stored"], &pose["lost"]), (&json!(500), &json!(0)));
 }
 
 #[test]

@@ -185,6 +185,9 @@ def image(i):
 
 # ---- scenarios -------------------------------------------------------------------------------------------------------
 
+# Less than the tests' own, so that what did not come is said.
+PATIENCE_SECS = 150
+
 
 class Robot:
     def __init__(self, expected_file, namespace):
@@ -197,7 +200,7 @@ class Robot:
         self.publishers[topic] = self.node.create_publisher(message_type, topic, qos)
 
     def wait_for_subscribers(self):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE_SECS
         while not all(p.get_subscription_count() for p in self.publishers.values()):
             if time.monotonic() > deadline:
                 lonely = [t for t, p in self.publishers.items() if not p.get_subscription_count()]
@@ -214,8 +217,9 @@ class Robot:
         self.expected.write("\n")
 
     def finish(self):
-        for publisher in self.publishers.values():
-            publisher.wait_for_all_acked(Duration(seconds=10))
+        for topic, publisher in self.publishers.items():
+            if not publisher.wait_for_all_acked(Duration(seconds=PATIENCE_SECS)):
+                sys.exit(f"not all messages of {topic} were taken in {PATIENCE_SECS} s")
         self.expected.close()
 
 
@@ -287,7 +291,7 @@ def run_mixed_qos(robot):
     robot.wait_for_subscribers()
     robot.publish("pose", pose(0), track="pose")
     second = robot.node.create_publisher(PoseStamped, "pose", SENSOR)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECS
     while not second.get_subscription_count():
         if time.monotonic() > deadline:
             sys.exit("the best-effort publisher found no subscriber")

@@ -9,7 +9,7 @@ use mldash_bridge::ros::rcl::{
 
 use super::support::Domain;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const RELIABLE: QosProfile =
     QosProfile { reliability: Reliability::Reliable, durability: Durability::Volatile, depth: 100 };
 

@@ -163,7 +163,10 @@ fn a_played_bag_is_recorded_whole() {
     let bag = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sena_lab_loop.mcap");
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo.yaml");
     let bridge = graph.bridge_with(&["--config", config]);
-    graph.run_example("play_bag", &[bag, "--rate", "30", "--wait-for-subscribers", "30"]);
+    graph.run_example(
+        "play_bag",
+        &[bag, "--rate", "30", "--wait-for-subscribers", "180", "--linger", "180"],
+    );
     let recording = bridge.interrupt();
     for (topic, messages) in [
         ("/scan", 225),
@@ -189,7 +192,10 @@ fn the_default_mapping_records_a_robot_that_it_has_never_seen() {
     let bag = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sena_lab_loop.mcap");
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/config/bridge.yaml");
     let bridge = graph.bridge_with(&["--config", config]);
-    graph.run_example("play_bag", &[bag, "--rate", "30", "--wait-for-subscribers", "30"]);
+    graph.run_example(
+        "play_bag",
+        &[bag, "--rate", "30", "--wait-for-subscribers", "180", "--linger", "180"],
+    );
     let recording = bridge.interrupt();
     assert_eq!(
         recording.tracks(),

@@ -85,7 +85,7 @@ fn memory_threads_handles_and_lag_stay_flat_and_every_message_is_somewhere() {
         let part = operator.status()["experiment"].as_str().unwrap().to_owned();
         let flood = graph.flood(FLOODED, FLOOD_HZ);
         let secs = ROUND.as_secs().to_string();
-        let heavy = ["--duration", &secs, "--wait-for-subscribers", "120"];
+        let heavy = ["--duration", &secs, "--wait-for-subscribers", "180"];
         let heavy = graph.start_example("heavy_robot", &heavy);
         // The server goes in the middle of it, and comes back while rows wait for it.
         if round % 2 == 1 {

@@ -183,7 +183,7 @@ fn between_a_stop_and_a_start_nothing_is_recorded_and_all_is_counted() {
 fn losses_that_can_not_be_known_are_unknown_in_every_part() {
     let root = tempfile::tempdir().unwrap();
     let mut recorder = recorder(root.path(), "");
-    recorder.set_loss_unknown(CHATTER);
+    recorder.set_loss_unknown(CHATTER, "messages have no numbers");
     for action in [PartAction::Split, PartAction::Stop, PartAction::Start] {
         change(&mut recorder, action);
         recorder.count_lost(CHATTER, 1);

@@ -260,12 +260,9 @@ impl Ledger {
     }
 
     /// Notes that the number of lost messages can't be known.
-    pub(super) fn set_loss_unknown(&self) {
+    pub(super) fn set_loss_unknown(&self, reason: &str) {
         self.account.lock().lost = Lost::Unknown;
-        tracing::warn!(
-            "{}: the middleware does not number messages, so losses before receipt can't be counted",
-            self.topic
-        );
+        tracing::warn!("{}: {reason}, so losses before receipt can't be counted", self.topic);
     }
 
     /// Counts stored rows as merged ones.

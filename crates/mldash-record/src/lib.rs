@@ -235,10 +235,10 @@ impl Recorder {
         }
     }
 
-    /// Notes that a topic's losses can't be known.
-    pub fn set_loss_unknown(&mut self, topic: usize) {
+    /// Notes that a topic's losses can't be known, and why.
+    pub fn set_loss_unknown(&mut self, topic: usize, reason: &str) {
         if let Some(topic) = self.topics.get(topic) {
-            topic.set_loss_unknown();
+            topic.set_loss_unknown(reason);
         }
     }
 

@@ -225,8 +225,8 @@ impl TopicRecorder {
     }
 
     /// Notes that the number of lost messages can't be known.
-    pub(super) fn set_loss_unknown(&self) {
-        self.ledger.set_loss_unknown();
+    pub(super) fn set_loss_unknown(&self, reason: &str) {
+        self.ledger.set_loss_unknown(reason);
     }
 
     /// Counts up to `merged` of the rows stored in `track` as merged instead. Returns how many.

@@ -17,8 +17,8 @@ pub(super) enum Control {
     Dropped { topic: usize, reason: DropReason, messages: u64 },
     /// Changes the number of lost messages by this much.
     Lost { topic: usize, change: i64 },
-    /// The losses of a topic can't be known: the middleware does not number messages.
-    LossUnknown { topic: usize },
+    /// The losses of a topic can't be known, and why.
+    LossUnknown { topic: usize, reason: &'static str },
     /// Entries of the mapping without a topic.
     Unmatched(Vec<String>),
     /// Whether messages are left out from now on. Nobody waits for the answer where a part that
@@ -98,7 +98,7 @@ impl Control {
                 recorder.drop_messages(topic, reason, messages);
             }
             Self::Lost { topic, change } => recorder.count_lost(topic, change),
-            Self::LossUnknown { topic } => recorder.set_loss_unknown(topic),
+            Self::LossUnknown { topic, reason } => recorder.set_loss_unknown(topic, reason),
             Self::Unmatched(entries) => recorder.set_unmatched(entries),
             Self::Paused(paused, reply) => {
                 recorder.set_paused(paused);

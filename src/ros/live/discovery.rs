@@ -149,12 +149,6 @@ impl Discovery {
         found
     }
 
-    /// Finds what is new on the graph.
-    pub(super) fn scan(&mut self, node: &Node) -> Vec<NewTopic> {
-        let topics = self.topics(node);
-        topics.into_iter().flat_map(|(name, types)| self.scan_topic(node, name, &types)).collect()
-    }
-
     /// The topics of the graph, each with its types.
     pub(super) fn topics(&self, node: &Node) -> TopicTypes {
         node.topics().unwrap_or_else(|error| {
@@ -224,8 +218,13 @@ impl Discovery {
         self.mapping.topics_not_at(&self.matched)
     }
 
-    /// Handles a topic on the graph: returns what is new about it.
-    fn scan_topic(&mut self, node: &Node, name: String, listed: &[String]) -> Vec<NewTopic> {
+    /// Handles a topic on the graph, listed with these types: returns what is new about it.
+    pub(super) fn scan_topic(
+        &mut self,
+        node: &Node,
+        name: String,
+        listed: &[String],
+    ) -> Vec<NewTopic> {
         let mapped_name = match self.mapped(&name) {
             Mapped::As(mapped_name) => mapped_name,
             Mapped::Shadowed { to } => return self.refuse_shadowed(name, listed, &to),

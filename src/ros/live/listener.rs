@@ -12,6 +12,7 @@ use super::discovery::{Discovery, NewTopic};
 use super::listening::{Listening, Nodes};
 use super::part_changes::{MAX_CHANGES, PartChanges};
 use super::queue::MessageQueue;
+use super::reader::system_nanos;
 use super::readers::Readers;
 use super::triggers::Ineffective;
 use super::{ListenSettings, RosError, StopFlag, qos::ChosenQos};
@@ -20,10 +21,8 @@ use crate::ros::rcl::{RclError, Ready};
 
 /// How often to look at a graph that keeps changing.
 const DISCOVER_EVERY: Duration = Duration::from_millis(50);
-/// How long to drain the middleware after a stop.
-const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
-/// How long to drain the messages that came before a pause or a split.
-const DRAIN_BEFORE_CALL: Duration = Duration::from_millis(500);
+/// How long messages may wait while topics are subscribed to.
+const DRAIN_EVERY: Duration = Duration::from_millis(20);
 /// How often to look at `/clock` when nothing else arrives; it does not wake the thread.
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before retrying a failing middleware.
@@ -118,7 +117,7 @@ impl<'a> Listener<'a> {
         // What was asked for before the end is done.
         self.answer_calls();
         self.hear_triggers();
-        self.drain_all(DRAIN_AT_MOST);
+        self.drain_all();
         self.readers.changes.forget();
         self.end_part();
         self.readers.hand_over();
@@ -162,11 +161,12 @@ impl<'a> Listener<'a> {
         listening.wait(changes.subscriptions(), calls.guard(), timeout, ready)
     }
 
-    /// Hands over everything that the middleware holds now.
-    fn drain_all(&mut self, at_most: Duration) {
-        let deadline = Instant::now() + at_most;
-        while self.readers.drain_every() > 0 && Instant::now() < deadline && !self.stop.is_hurried()
-        {
+    /// Hands over everything that has arrived by now, however long that takes.
+    fn drain_all(&mut self) {
+        let now_nanos = system_nanos();
+        let mut topics = self.readers.numbers();
+        while !topics.is_empty() && !self.stop.is_hurried() {
+            self.readers.drain_arrived_by(now_nanos, &mut topics);
             self.hear_triggers();
             self.readers.hand_over();
         }
@@ -175,8 +175,19 @@ impl<'a> Listener<'a> {
     }
 
     fn discover(&mut self) {
-        for found in self.discovery.scan(self.readers.listening.graph()) {
-            self.deal_with(found);
+        let mut drained = Instant::now();
+        for (name, types) in self.discovery.topics(self.readers.listening.graph()) {
+            let graph = self.readers.listening.graph();
+            for found in self.discovery.scan_topic(graph, name, &types) {
+                self.deal_with(found);
+            }
+            // With many topics this takes a while. What is subscribed to already must not wait for it.
+            if drained.elapsed() >= DRAIN_EVERY {
+                self.readers.drain_every();
+                self.hear_triggers();
+                self.readers.hand_over();
+                drained = Instant::now();
+            }
         }
         self.discover_triggers();
         for topic in &mut self.readers.listening.topics {
@@ -202,10 +213,11 @@ impl<'a> Listener<'a> {
         self.readers.hear();
         // A flood of such messages must not keep the thread here; the rest waits.
         for _ in 0..MAX_CHANGES {
-            if self.readers.changes.earliest().is_none() {
-                break;
+            let Some(asked_nanos) = self.readers.changes.earliest() else { break };
+            let mut topics = self.readers.numbers();
+            while !topics.is_empty() && !self.stop.is_hurried() {
+                self.readers.drain_arrived_by(asked_nanos, &mut topics);
             }
-            self.readers.drain_every();
             if let Some((arrived_nanos, change)) = self.readers.changes.take_earliest() {
                 let later = self.readers.take_batch_since(arrived_nanos);
                 self.change_part(change, None);

@@ -99,7 +99,12 @@ impl Observer {
     }
 
     fn discover(&mut self) {
-        for found in self.discovery.scan(self.listening.graph()) {
+        let graph = self.listening.graph();
+        let topics = self.discovery.topics(graph).into_iter();
+        let found: Vec<NewTopic> = topics
+            .flat_map(|(name, types)| self.discovery.scan_topic(graph, name, &types))
+            .collect();
+        for found in found {
             match found {
                 NewTopic::Record { topic, type_name, qos, .. } => {
                     if let Err(error) = self.listening.subscribe(&topic, &type_name, qos) {

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::backlog::Backlog;
 use super::kept::{KeptMessage, KeptMessages};
 use super::qos::ChosenQos;
 use super::sequences::{Seen, Sequences};
@@ -32,6 +33,7 @@ pub(super) struct TopicReader {
     /// Old subscriptions, kept until their replacements are surely matched.
     retiring: Vec<(Source, Instant)>,
     has_heard: bool,
+    backlog: Backlog,
     /// Requests latched messages from publishers again.
     echo: Option<Echo>,
     sequences: Sequences,
@@ -98,6 +100,7 @@ impl TopicReader {
             second: qos.second_profile().map(make).transpose()?,
             retiring: Vec::new(),
             has_heard: false,
+            backlog: Backlog::default(),
             echo: None,
             sequences: Sequences::default(),
             recent: Recent::default(),
@@ -226,7 +229,9 @@ impl TopicReader {
     ) -> Result<usize, RclError> {
         let keeps = self.qos.latching_profile().is_some();
         let has_several = self.second.is_some() || !self.retiring.is_empty() || self.echo.is_some();
-        let Self { main, second, retiring, echo, sequences, recent, kept, .. } = self;
+        let depth = self.qos.depth as usize;
+        self.backlog.look(system_nanos());
+        let Self { main, second, retiring, echo, sequences, recent, kept, backlog, .. } = self;
         let mut heard = Heard { sequences, recent, has_several };
         let mut taken = 0;
         // The old subscription first: its messages are older.
@@ -238,6 +243,7 @@ impl TopicReader {
                 if heard.hear(&info, cdr) == Seen::Repeat {
                     continue;
                 }
+                backlog.take(&info, depth);
                 if keeps {
                     kept.keep(cdr, info, is_old(&info, source.made_nanos), is_paused);
                 }
@@ -280,10 +286,17 @@ impl TopicReader {
         self.sequences.take_lost_change()
     }
 
-    /// Returns true once the middleware turns out not to number messages, so that losses can't be
-    /// known.
-    pub(super) fn take_unnumbered(&mut self) -> bool {
-        std::mem::take(&mut self.recent.is_unnumbered) && self.sequences.note_unknown()
+    /// Why losses can't be known, once that turns out.
+    pub(super) fn take_loss_unknown(&mut self) -> Option<&'static str> {
+        let is_unnumbered = std::mem::take(&mut self.recent.is_unnumbered);
+        let reason = match (is_unnumbered, self.backlog.take_full()) {
+            (true, _) => "the middleware does not number messages",
+            (false, true) => {
+                "as many messages as the history holds had come before the first was taken; older ones may be lost"
+            }
+            (false, false) => return None,
+        };
+        self.sequences.note_unknown().then_some(reason)
     }
 
     /// The number of publishers newly found to offer less than requested.

@@ -34,6 +34,13 @@ pub(super) struct LeftOut {
     paused: u64,
 }
 
+/// What was taken of a topic.
+struct Taken {
+    messages: usize,
+    /// When the last of them arrived, by the system clock; the far future if the middleware does not say.
+    last_nanos: i64,
+}
+
 impl<'a> Readers<'a> {
     /// Nothing is subscribed to yet.
     pub(super) fn new(
@@ -69,21 +76,40 @@ impl<'a> Readers<'a> {
             }
             first = end;
             if is_ready {
-                taken += self.drain_topic(topic);
+                taken += self.drain_topic(topic).messages;
             }
         }
         taken
     }
 
-    pub(super) fn drain_every(&mut self) -> usize {
-        (0..self.listening.topics.len()).map(|topic| self.drain_topic(topic)).sum()
+    /// Takes a turn's messages of each topic.
+    pub(super) fn drain_every(&mut self) {
+        (0..self.listening.topics.len()).for_each(|topic| {
+            self.drain_topic(topic);
+        });
     }
 
-    fn drain_topic(&mut self, topic: usize) -> usize {
+    /// Takes a turn's messages of each of these topics. Keeps those of which more may have arrived by this
+    /// system time. It does not wait for what comes later, so no flood can make it endless.
+    pub(super) fn drain_arrived_by(&mut self, nanos: i64, topics: &mut Vec<usize>) {
+        topics.retain(|topic| {
+            let taken = self.drain_topic(*topic);
+            taken.messages > 0 && taken.last_nanos < nanos
+        });
+    }
+
+    /// The numbers of all topics.
+    pub(super) fn numbers(&self) -> Vec<usize> {
+        (0..self.listening.topics.len()).collect()
+    }
+
+    fn drain_topic(&mut self, topic: usize) -> Taken {
         let Self { listening, changes, queue, clock, batch, batch_bytes, queue_full, paused } =
             self;
         let Listened { reader, tally: left_out, .. } = &mut listening.topics[topic];
+        let mut last_nanos = 0;
         let taken = reader.drain(*paused, |arrival| {
+            last_nanos = last_nanos.max(arrival.info.received_nanos.unwrap_or(i64::MAX));
             // A part that begins in a pause has what latched topics said before.
             if *paused && !arrival.is_repeat {
                 left_out.paused += 1;
@@ -112,11 +138,12 @@ impl<'a> Readers<'a> {
                 false => ControlFlow::Continue(()),
             }
         });
-        taken.unwrap_or_else(|error| {
+        let messages = taken.unwrap_or_else(|error| {
             // Messages that it could not hand over show up as gaps.
             tracing::error!("{}: messages could not be taken: {error}", reader.topic());
             0
-        })
+        });
+        Taken { messages, last_nanos }
     }
 
     /// Hears what messages ask for.
@@ -153,8 +180,8 @@ impl<'a> Readers<'a> {
             if change != 0 {
                 queue.push_control(Control::Lost { topic, change });
             }
-            if listened.reader.take_unnumbered() {
-                queue.push_control(Control::LossUnknown { topic });
+            if let Some(reason) = listened.reader.take_loss_unknown() {
+                queue.push_control(Control::LossUnknown { topic, reason });
             }
         }
     }

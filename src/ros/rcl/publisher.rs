@@ -4,14 +4,16 @@
 
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use r2r_rcl::{
-    rcl_get_zero_initialized_publisher, rcl_publish_serialized_message, rcl_publisher_fini,
-    rcl_publisher_get_default_options, rcl_publisher_get_subscription_count, rcl_publisher_init,
-    rcl_publisher_t, rcutils_get_default_allocator, rcutils_uint8_array_t,
+    RCL_RET_TIMEOUT, RCL_RET_UNSUPPORTED, rcl_get_zero_initialized_publisher,
+    rcl_publish_serialized_message, rcl_publisher_fini, rcl_publisher_get_default_options,
+    rcl_publisher_get_subscription_count, rcl_publisher_init, rcl_publisher_t,
+    rcl_publisher_wait_for_all_acked, rcutils_get_default_allocator, rcutils_uint8_array_t,
 };
 
-use super::error::{RclError, c_string, check};
+use super::error::{RclError, c_string, check, reset_error};
 use super::node::{Node, NodeHandle};
 use super::qos::QosProfile;
 use super::type_support::TypeSupport;
@@ -75,6 +77,23 @@ impl Publisher {
         check("rcl_publish_serialized_message", unsafe {
             rcl_publish_serialized_message(&*self.publisher, &message, ptr::null_mut())
         })
+    }
+
+    /// Waits until every reliable subscription has what was published, but not longer than this. Returns
+    /// whether it has; false if the middleware can't say.
+    ///
+    /// # Errors
+    /// Returns the middleware's error.
+    pub fn wait_for_all_acked(&self, at_most: Duration) -> Result<bool, RclError> {
+        let at_most_nanos = i64::try_from(at_most.as_nanos()).unwrap_or(i64::MAX);
+        // SAFETY: the publisher is valid; the call changes nothing.
+        let code = unsafe { rcl_publisher_wait_for_all_acked(&*self.publisher, at_most_nanos) };
+        if code == RCL_RET_TIMEOUT as i32 || code == RCL_RET_UNSUPPORTED as i32 {
+            reset_error();
+            return Ok(false);
+        }
+        check("rcl_publisher_wait_for_all_acked", code)?;
+        Ok(true)
     }
 
     /// The number of matched subscriptions.

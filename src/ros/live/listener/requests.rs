@@ -1,7 +1,7 @@
 //! What services, parameters and the recorder ask of the listening thread, in order with the
 //! messages; and the changes of parts, whoever asks for them.
 
-use super::{DRAIN_BEFORE_CALL, Listener};
+use super::Listener;
 use crate::mapping::{PartAction, PartChange};
 use crate::ros::live::calls::Request;
 use crate::ros::live::control::Control;
@@ -39,7 +39,7 @@ impl Listener<'_> {
         if requests.iter().any(is_about_messages) {
             self.hear_triggers();
             // Messages from before the requests are handled under the old state.
-            self.drain_all(DRAIN_BEFORE_CALL);
+            self.drain_all();
         }
         for request in requests {
             match request {
