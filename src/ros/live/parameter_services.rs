@@ -3,8 +3,6 @@
 //!
 //! They are ours, because r2r's handler of them panics if an answer can't be sent.
 
-use r2r::QosProfile;
-use r2r::WrappedServiceTypeSupport;
 use r2r::rcl_interfaces::msg::{
     ListParametersResult, Parameter, ParameterDescriptor, ParameterType as Type,
     ParameterValue as Shown, SetParametersResult,
@@ -13,7 +11,7 @@ use r2r::rcl_interfaces::srv::{
     DescribeParameters, GetParameterTypes, GetParameters, ListParameters, SetParameters,
     SetParametersAtomically,
 };
-use r2r::{ParameterValue, ServiceRequest};
+use r2r::{ParameterValue, QosProfile, WrappedServiceTypeSupport};
 
 use super::calls::{Calls, Request};
 use super::parameters::{NOTES, OPERATOR, SUCCESS, TAGS, TASK, USE_SIM_TIME, said_by};
@@ -111,8 +109,7 @@ fn answer<T: WrappedServiceTypeSupport + 'static>(
     response: impl Fn(&T::Request) -> T::Response,
 ) {
     while let Some(request) = next_request(requests) {
-        let ServiceRequest { message, .. } = &request;
-        let response = response(message);
+        let response = response(&request.message);
         respond(request, response);
     }
 }
