@@ -1,7 +1,6 @@
 //! Threads for work that must not hold up the recording. Limited in bytes. The work ends in any
 //! order; what follows it is done one after the other, in the order of submission.
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
-use mldash_track::ByteBound;
+use mldash_track::{ByteBound, panic_text};
 
 /// A job for a worker.
 pub(super) trait Job: Send + 'static {
@@ -200,13 +199,6 @@ impl<J: Job> Pool<J> {
             self.submitted.wait(&mut state);
         }
     }
-}
-
-/// The text of a panic.
-pub fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panic without a message".to_owned())
 }
 
 #[cfg(test)]

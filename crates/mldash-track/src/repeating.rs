@@ -6,9 +6,12 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::complaint::Complaint;
+use super::panics::caught;
+
 /// Runs a task at an interval, on a thread of its own, until this is dropped. The interval is from
-/// start to start; a task that takes longer follows itself. Dropping it waits for a task that is
-/// under way.
+/// start to start; a task that takes longer follows itself. A task that panics is reported and runs
+/// again. Dropping it waits for a task that is under way.
 pub struct Repeating {
     name: &'static str,
     /// Nothing is sent: the thread ends once this is gone.
@@ -42,9 +45,15 @@ impl Repeating {
         let (stop, stopped) = sync_channel::<()>(0);
         let run = move || {
             let mut wait = first;
+            let mut complaint = Complaint::new(
+                "a background task panicked, which is a bug",
+                "it is tried again",
+                "the background task that panicked works again",
+            );
             while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 let started = Instant::now();
-                task();
+                let panic = caught(&mut task).err();
+                complaint.note(panic.map(|text| format!("`{name}`: {text}")).as_deref());
                 wait = every.saturating_sub(started.elapsed());
             }
         };
@@ -87,6 +96,21 @@ mod tests {
         let ended = thread::spawn(move || drop(repeating));
         while runs.recv().is_ok() {}
         ended.join().unwrap();
+    }
+
+    #[test]
+    fn a_task_that_panics_runs_again() {
+        let (ran, runs) = sync_channel(0);
+        let mut count = 0;
+        let repeating = Repeating::start("test", Duration::from_millis(1), move || {
+            count += 1;
+            let _ = ran.send(count);
+            assert!(count % 2 == 0, "every other time");
+        });
+        let repeating = repeating.unwrap();
+        assert_eq!([(); 4].map(|()| runs.recv().unwrap()), [1, 2, 3, 4]);
+        drop(runs);
+        drop(repeating);
     }
 
     #[test]

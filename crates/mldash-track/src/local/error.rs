@@ -52,6 +52,17 @@ pub enum StoreError {
         /// Rows that this process had stored in it.
         rows: u64,
     },
+    /// The disk failed, and the system no longer has what was to be stored.
+    #[error(
+        "the disk failed to store {rows} rows of {}, and the system no longer has them; look at \
+         the disk and the kernel's log (dmesg) before you record on it again", path.display()
+    )]
+    LostOnDisk {
+        /// The file.
+        path: PathBuf,
+        /// How many rows.
+        rows: u64,
+    },
     /// A JSON file of the layout that can't be read.
     #[error("{} is not what ML-Dash writes there: {reason}", path.display())]
     Malformed {

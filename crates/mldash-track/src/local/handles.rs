@@ -2,8 +2,9 @@
 //! recently used ones are closed, and reopened when needed. A recording with more tracks than the
 //! system allows open files is slower but loses nothing.
 
-use std::fs::{self, File, Metadata, ReadDir};
+use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use super::beneath::{self, How};
+use super::place::{self, Entry, Place};
 
 /// Use one in this many of the process's open files; the rest is for connections, images and ROS.
 const SHARE: u64 = 2;
@@ -179,7 +181,8 @@ fn crc_before(file: &File, end: u64) -> io::Result<u32> {
 }
 
 impl Identity {
-    fn of(file: &File) -> io::Result<Self> {
+    /// That of an open file.
+    pub(super) fn of(file: &File) -> io::Result<Self> {
         Ok(Self::from(&file.metadata()?))
     }
 
@@ -226,8 +229,18 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Lists a folder, with room for it.
-pub(super) fn read_dir(path: &Path) -> io::Result<ReadDir> {
-    with_room(|| beneath::read_dir(path))
+pub(super) fn list(path: &Path) -> io::Result<impl Iterator<Item = io::Result<Entry>> + use<>> {
+    with_room(|| place::list(path))
+}
+
+/// Opens a folder, with room for it.
+pub(super) fn folder(path: &Path) -> io::Result<OwnedFd> {
+    with_room(|| beneath::open_folder(path))
+}
+
+/// A name in a folder, which is opened with room for it.
+pub(super) fn place(path: &Path) -> io::Result<Place<'_>> {
+    with_room(|| Place::of(path))
 }
 
 /// Calls `open`, which opens a file. If the process or the system is out of file handles, closes

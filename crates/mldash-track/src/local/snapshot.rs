@@ -12,6 +12,7 @@ use std::sync::Arc;
 use super::beneath::How;
 use super::cursor::Cursor;
 use super::damage;
+use super::disk;
 use super::error::StoreError;
 use super::handles;
 use super::index::{Block, Index};
@@ -86,9 +87,12 @@ impl Snapshot {
         let rest = extend_index(&file, &mut index).map_err(StoreError::io("read", &path))?;
         damage::report_lines(&path, index.bad_lines());
         if index.end() - known > WORTH_SAVING_BYTES {
-            // This only helps the next reader; a read-only disk must not make this one fail.
+            // This only helps the next reader; a read-only disk must not make this one fail. After a
+            // power cut, no index may speak of rows that were not on the disk.
             let topic = known_topic(folder);
-            let _ = index_file::save(folder, topic, &file, &index);
+            let _ = disk::sync(&file, &path)
+                .map_err(StoreError::io("sync", &path))
+                .and_then(|()| index_file::save(folder, topic, &file, &index));
         }
         let unended = unended_row(&mut index, &rest);
         let data = DataFile { file, path, misfit: Misfit::Named };
