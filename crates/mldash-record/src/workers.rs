@@ -204,8 +204,12 @@ impl<J: Job> Pool<J> {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+    use std::time::Duration;
 
     use super::*;
+
+    /// More than anything here takes on a busy machine.
+    const GENEROUS: Duration = Duration::from_secs(120);
 
     /// A job that waits for a signal, then reports its name.
     struct Waits {
@@ -221,7 +225,7 @@ mod tests {
         }
 
         fn work(&mut self) {
-            self.go.recv().expect("nobody says go");
+            self.go.recv_timeout(GENEROUS).expect("nobody says go");
         }
 
         fn panicked(&mut self, text: String) {
@@ -263,7 +267,10 @@ mod tests {
         go_b.send(()).unwrap();
         go_a.send(()).unwrap();
         workers.wait_until_idle();
-        assert_eq!([ends.recv().unwrap(), ends.recv().unwrap()], ["a", "b"]);
+        assert_eq!(
+            [ends.recv_timeout(GENEROUS).unwrap(), ends.recv_timeout(GENEROUS).unwrap()],
+            ["a", "b"]
+        );
     }
 
     #[test]
@@ -273,10 +280,10 @@ mod tests {
         assert!(!workers.has_room(10));
         go_a.send(()).unwrap();
         workers.wait_for_room(10);
-        assert_eq!(ends.recv().unwrap(), "a");
+        assert_eq!(ends.recv_timeout(GENEROUS).unwrap(), "a");
         go_b.send(()).unwrap();
         workers.wait_until_idle();
-        assert_eq!(ends.recv().unwrap(), "b");
+        assert_eq!(ends.recv_timeout(GENEROUS).unwrap(), "b");
     }
 
     #[test]
@@ -285,6 +292,9 @@ mod tests {
         drop(go_a);
         go_b.send(()).unwrap();
         drop(workers);
-        assert_eq!([ends.recv().unwrap(), ends.recv().unwrap()], ["a failed", "b"]);
+        assert_eq!(
+            [ends.recv_timeout(GENEROUS).unwrap(), ends.recv_timeout(GENEROUS).unwrap()],
+            ["a failed", "b"]
+        );
     }
 }

@@ -178,8 +178,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::local::SlowDisk;
     use crate::local::power_cut::recording::{self, Disk, Left};
+    use crate::local::{GENEROUS, SlowDisk};
     use crate::{ColumnType, Experiment, Options, RowSchema, TrackNotes, fields};
 
     const RUN: &str = "alice/warehouse/run-1";
@@ -190,9 +190,10 @@ mod tests {
         fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// Waits as long as it takes: if it hangs, the test does.
     fn await_that(is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + GENEROUS;
         while !is_so() {
+            assert!(Instant::now() < deadline, "it does not come");
             thread::sleep(Duration::from_millis(2));
         }
     }

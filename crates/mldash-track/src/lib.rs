@@ -225,7 +225,10 @@ pub use found::{Found, read_the_same};
 pub use labels::{LabelChange, LabelError, Labels};
 pub use lines::{AppendedLines, BadLine};
 pub use listing::{ExperimentInfo, StoredRows, find_experiment_names, list_experiments};
-pub use local::{Entry, LinksRefused, create_folders, list_folder, refuse_links};
+pub use local::{
+    Entry, LinksRefused, create_file, create_folders, list_folder, open_to_append, refuse_links,
+    remove_tree,
+};
 pub use local::{
     ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
 };

@@ -66,6 +66,7 @@ pub(crate) mod power_cut;
 mod recovery;
 mod root_dir;
 mod schema_file;
+mod scratch_room;
 mod snapshot;
 mod tidy;
 mod track_sync;
@@ -74,8 +75,11 @@ mod unconfirmed;
 pub(crate) use appender::{TrackAppender, TrackClosed};
 pub use atomic::replace_file;
 #[cfg(test)]
-pub(crate) use bad_disk::{FailingDisk, SlowDisk};
-pub use beneath::{LinksRefused, create_folders, list_folder, refuse_links};
+pub(crate) use bad_disk::{FailingDisk, GENEROUS, SlowDisk};
+pub use beneath::{
+    LinksRefused, create_file, create_folders, list_folder, open_to_append, refuse_links,
+    remove_tree,
+};
 pub(crate) use blocks::RawRow;
 pub(crate) use brief::Brief;
 pub(crate) use cursor::Cursor;

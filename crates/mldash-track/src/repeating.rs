@@ -83,6 +83,9 @@ impl fmt::Debug for Repeating {
 mod tests {
     use super::*;
 
+    /// More than anything here takes on a busy machine.
+    const GENEROUS: Duration = Duration::from_secs(120);
+
     #[test]
     fn a_task_runs_again_and_again_until_it_is_dropped() {
         let (ran, runs) = sync_channel(0);
@@ -91,10 +94,10 @@ mod tests {
         });
         let repeating = repeating.unwrap();
         for _ in 0..3 {
-            runs.recv().unwrap();
+            runs.recv_timeout(GENEROUS).unwrap();
         }
         let ended = thread::spawn(move || drop(repeating));
-        while runs.recv().is_ok() {}
+        while runs.recv_timeout(GENEROUS) != Err(RecvTimeoutError::Disconnected) {}
         ended.join().unwrap();
     }
 
@@ -108,7 +111,7 @@ mod tests {
             assert!(count % 2 == 0, "every other time");
         });
         let repeating = repeating.unwrap();
-        assert_eq!([(); 4].map(|()| runs.recv().unwrap()), [1, 2, 3, 4]);
+        assert_eq!([(); 4].map(|()| runs.recv_timeout(GENEROUS).unwrap()), [1, 2, 3, 4]);
         drop(runs);
         drop(repeating);
     }

@@ -113,6 +113,32 @@ pub fn create_folders(path: &Path) -> Result<(), StoreError> {
     disk::create_folders(path).map(drop).map_err(StoreError::io("create", path))
 }
 
+/// Creates a file to write, without following links under a root where they are refused.
+///
+/// # Errors
+/// Fails if it can't be created, or is there.
+pub fn create_file(path: &Path) -> Result<File, StoreError> {
+    disk::create_new(path).map_err(StoreError::io("create", path))
+}
+
+/// Opens a file to append, creating it if it is not there, without following links under a root where
+/// they are refused.
+///
+/// # Errors
+/// Fails if it can't be opened.
+pub fn open_to_append(path: &Path) -> Result<File, StoreError> {
+    disk::open_to_append(path).map_err(StoreError::io("open", path))
+}
+
+/// Removes a file, or a folder with all that is in it, without following links under a root where they
+/// are refused.
+///
+/// # Errors
+/// Fails if it can't be removed.
+pub fn remove_tree(path: &Path) -> Result<(), StoreError> {
+    disk::remove_tree(path).map_err(StoreError::io("remove", path))
+}
+
 /// Opens a file.
 pub(super) fn open(path: &Path, how: How) -> io::Result<File> {
     let new_file = Mode::from(0o666);

@@ -89,6 +89,6 @@ impl ExperimentState {
 
     fn open_tracks(&self) -> Vec<Arc<TrackState>> {
         let tracks = self.tracks.read();
-        tracks.values().filter(|track| track.removed.get().is_none()).cloned().collect()
+        tracks.by_name.values().filter(|track| track.removed.get().is_none()).cloned().collect()
     }
 }
