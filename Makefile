@@ -33,7 +33,8 @@ build: setup  ## the release program, target/release/mldash_bridge
 	@$(WITH_ROS) cargo build --locked --profile $(PROFILE)
 
 test: lint  ## all checks: lint, tests with and without ROS, installation
-	$(NO_ROS) cargo test --locked --workspace $(NO_FEATURES) --quiet
+	@# Two minutes of fuzzing from the kept corpus, beside the other tests.
+	$(NO_ROS) MLDASH_FUZZ_SECS=120 cargo test --locked --workspace $(NO_FEATURES) --quiet
 	@# What a build with ROS can break; the crates' tests, tests/whole and the documentation's examples have run by now. Tests run the examples.
 	$(WITH_ROS) cargo build --locked --quiet --examples
 	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros --no-run

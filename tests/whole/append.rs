@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mldash_bridge::fields;
 use mldash_bridge::track::{
@@ -188,7 +188,9 @@ fn a_writer_that_was_killed_leaves_its_rows_and_no_lock() {
     stdin.write_all(b"{\"_ts\": 1, \"v\": 1}\n{\"_ts\": 2, \"v\": 2}\n").unwrap();
     let data = root.path().join(RUN).join("tracks/t/data.jsonl");
     let written = || std::fs::read_to_string(&data).unwrap_or_default().lines().count() == 2;
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !written() {
+        assert!(Instant::now() < deadline, "it writes nothing");
         assert!(writer.try_wait().unwrap().is_none(), "it ended early");
         std::thread::yield_now();
     }

@@ -5,15 +5,18 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
 
 use crate::http::{Answer, Client};
 use crate::program::program;
 use crate::server::{BOBS_TOKEN, Server, TOKEN};
+use crate::small_disk::SmallDisk;
 
 const MIB: usize = 1 << 20;
+/// Many times what an answer takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// What the server says.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What the process may have at its peak beyond `--max-memory`: docs/server.md says so.
@@ -167,7 +170,9 @@ fn reads_of_large_rows_count_too_and_are_all_answered_in_the_end() {
             scope.spawn(move || {
                 let path = format!("{}/data?format={format}", track_path("alice", "arm"));
                 let least = if ["parquet", "mcap"].contains(&format) { 0 } else { MIB };
+                let deadline = Instant::now() + PATIENCE;
                 loop {
+                    assert!(Instant::now() < deadline, "{format}: the server stays busy");
                     let read = alice.get(&path);
                     match read.status {
                         200 => break assert!(read.body.len() > least, "{format}"),
@@ -198,6 +203,36 @@ fn a_track_of_two_clocks_larger_than_the_memory_is_read() {
     assert_eq!(read.status, 200, "{}", read.text());
     assert_eq!(read.text().lines().count(), 7000);
     lab.check_peak();
+}
+
+#[test]
+fn what_can_only_be_read_sorted_is_refused_where_there_is_no_room_to_sort_it() {
+    const ROWS: u64 = 2500;
+    let Some(disk) = SmallDisk::mount(48 * MIB as u64) else { return };
+    let root = disk.path().join("dash");
+    let server =
+        Server::start_as(&root, "127.0.0.1:0", &[], |program| program.env("TMPDIR", disk.path()));
+    let alice = Client::new(&server.address, TOKEN);
+    let node = json!({"type": "EXPERIMENT", "name": "run", "projectSlug": "w"});
+    assert_eq!(alice.post("/api/namespaces/alice/nodes", &node).status, 200);
+    let folder = root.join("alice/w/run/tracks/arm");
+    fs::create_dir_all(&folder).unwrap();
+    let text = "x".repeat(10_000);
+    let row = |i: u64| {
+        let ts = i / 2 + i % 2 * 1_000_000_000;
+        format!("{{\"timestamp\":{ts}.0,\"text\":\"{text}\"}}\n")
+    };
+    fs::write(folder.join("data.jsonl"), (0..ROWS).map(row).collect::<String>()).unwrap();
+    let path = format!("{}/data?format=jsonl", track_path("alice", "arm"));
+    let refused = alice.get(&path);
+    assert_eq!(refused.status, 507, "{}", refused.text());
+    assert!(refused.text().contains("no room to sort"), "{}", refused.text());
+    // A part that can be held is read, and what is free serves who records.
+    let part = alice.get(&format!("{path}&start_timestamp=0&end_timestamp=99"));
+    assert_eq!((part.status, part.text().lines().count()), (200, 100), "{}", part.text());
+    let entry = json!({"entries": [{"timestamp": 1, "v": 1}]});
+    let stored = alice.post(&batch_path("alice", "leg"), &entry);
+    assert_eq!(stored.status, 200, "{}", stored.text());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use mldash_bridge::track::{Experiment, Options, Query, TrackError};
 use serde_json::{Value as Json, json};
@@ -13,6 +14,8 @@ use crate::http::{Answer, Client, answer};
 use crate::server::{Server, TOKEN};
 use crate::small_disk::SmallDisk;
 
+/// Many times what anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 const NODES: &str = "/api/namespaces/alice/nodes";
 
 /// Makes `alice/w/<name>`; returns its id.
@@ -24,7 +27,9 @@ fn make(client: &Client, name: &str) -> String {
 
 /// As a client does it that comes back when it is told to.
 fn patiently(request: impl Fn() -> Answer) -> Answer {
+    let deadline = Instant::now() + PATIENCE;
     loop {
+        assert!(Instant::now() < deadline, "the server stays busy");
         let answer = request();
         match answer.status {
             200 => return answer,
@@ -184,7 +189,9 @@ fn an_idle_experiment_is_closed_and_opened_again_when_rows_come() {
     let id = &make(&client, "run");
     append(&client, id, "arm", &batch(0..10, 0));
     // Only a writer can tell that the server has let go.
+    let deadline = Instant::now() + PATIENCE;
     loop {
+        assert!(Instant::now() < deadline, "the server does not let go");
         match Experiment::open("alice/w/run", Options::local(&root)) {
             Err(TrackError::Store(_)) => thread::yield_now(),
             opened => {

@@ -44,13 +44,13 @@ pub use candidate::{Candidate, Decision};
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 pub use episodes::PartChanged;
 pub use frames::WhenBehind;
+pub use mldash_track::panic_text;
 pub use parts::{PartAccount, PartError};
 pub use payload::{Decoded, Payload};
 pub use plan::{PlanError, TopicPlan};
 pub use required::{RequiredAccount, RequiredState};
 pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
 pub use time::{Receipt, Received};
-pub use workers::panic_text;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! Threads for work that must not hold up the recording. Limited in bytes. The work ends in any
 //! order; what follows it is done one after the other, in the order of submission.
 
-use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
 
-use mldash_track::ByteBound;
+use mldash_track::{ByteBound, panic_text};
 
 /// A job for a worker.
 pub(super) trait Job: Send + 'static {
@@ -202,18 +201,15 @@ impl<J: Job> Pool<J> {
     }
 }
 
-/// The text of a panic.
-pub fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panic without a message".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+    use std::time::Duration;
 
     use super::*;
+
+    /// More than anything here takes on a busy machine.
+    const GENEROUS: Duration = Duration::from_secs(120);
 
     /// A job that waits for a signal, then reports its name.
     struct Waits {
@@ -229,7 +225,7 @@ mod tests {
         }
 
         fn work(&mut self) {
-            self.go.recv().expect("nobody says go");
+            self.go.recv_timeout(GENEROUS).expect("nobody says go");
         }
 
         fn panicked(&mut self, text: String) {
@@ -271,7 +267,10 @@ mod tests {
         go_b.send(()).unwrap();
         go_a.send(()).unwrap();
         workers.wait_until_idle();
-        assert_eq!([ends.recv().unwrap(), ends.recv().unwrap()], ["a", "b"]);
+        assert_eq!(
+            [ends.recv_timeout(GENEROUS).unwrap(), ends.recv_timeout(GENEROUS).unwrap()],
+            ["a", "b"]
+        );
     }
 
     #[test]
@@ -281,10 +280,10 @@ mod tests {
         assert!(!workers.has_room(10));
         go_a.send(()).unwrap();
         workers.wait_for_room(10);
-        assert_eq!(ends.recv().unwrap(), "a");
+        assert_eq!(ends.recv_timeout(GENEROUS).unwrap(), "a");
         go_b.send(()).unwrap();
         workers.wait_until_idle();
-        assert_eq!(ends.recv().unwrap(), "b");
+        assert_eq!(ends.recv_timeout(GENEROUS).unwrap(), "b");
     }
 
     #[test]
@@ -293,6 +292,9 @@ mod tests {
         drop(go_a);
         go_b.send(()).unwrap();
         drop(workers);
-        assert_eq!([ends.recv().unwrap(), ends.recv().unwrap()], ["a failed", "b"]);
+        assert_eq!(
+            [ends.recv_timeout(GENEROUS).unwrap(), ends.recv_timeout(GENEROUS).unwrap()],
+            ["a failed", "b"]
+        );
     }
 }

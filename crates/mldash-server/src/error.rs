@@ -173,6 +173,13 @@ impl From<TrackError> for ApiError {
                 let message = "the recording was removed on the server meanwhile; send it again";
                 Self { code: REMOVED, ..Self::busy(message) }
             }
+            TrackError::Store(StoreError::NoRoomToSort { .. }) => {
+                tracing::error!("{}", one_line(&error));
+                let message = "these rows are out of order, and the server's disk has no room to \
+                               sort them; ask for a shorter time range, or try again once the \
+                               recording has ended";
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "out_of_space", message)
+            }
             TrackError::Store(store) if store.is_out_of_space() => {
                 tracing::error!("{}", one_line(&error));
                 let message = "the server's disk is full";

@@ -15,6 +15,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore
 
 use super::error::ApiError;
 use super::places;
+use super::work::blocking;
 use mldash_track::{Experiment, ExperimentName, Options, one_line};
 
 /// Rows are flushed before a request is answered, so this only limits what running requests hold of
@@ -248,14 +249,4 @@ async fn close(name: &ExperimentName, mut writing: OwnedRwLockWriteGuard<Option<
     });
     // A panic in there has been reported by its own message.
     let _ = closed.await;
-}
-
-/// Runs `work` on a thread that may wait for the disk.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(panicked) => Err(ApiError::internal(&panicked)),
-    }
 }

@@ -18,12 +18,12 @@ use serde_json::{Map, Value, json};
 use super::app::App;
 use super::body::NotesBody;
 use super::error::ApiError;
-use super::experiments::blocking;
 use super::export;
 use super::id::{FolderPath, Id};
 use super::memory::Memory;
 use super::shape;
 use super::token::Namespace;
+use super::work::blocking;
 use document::{Document, Selection};
 use mldash_track::{Experiment, ExperimentName, ExperimentNotes, TrackError};
 

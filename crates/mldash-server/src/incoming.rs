@@ -1,8 +1,6 @@
 //! Files being uploaded: each lies in a hidden folder of the root until it is complete and its
 //! checksum is known, and is then moved to its place. A file that is not completed is removed.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +8,8 @@ use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
 use super::error::ApiError;
-use mldash_track::{StoreError, WholeFile, hex};
+use super::work::blocking;
+use mldash_track::{StoreError, WholeFile, create_file, create_folders, hex, remove_tree};
 
 /// No namespace has this name: names can't start with a dot.
 const FOLDER: &str = ".incoming";
@@ -34,22 +33,24 @@ pub(super) struct IncomingFile {
 impl Incoming {
     /// Prepares the folder under `root`, which no other server uses. Removes what an earlier one
     /// left there.
-    pub(super) fn prepare(root: &Path) -> io::Result<Self> {
+    pub(super) fn prepare(root: &Path) -> Result<Self, StoreError> {
         let folder = root.join(FOLDER);
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        match remove_tree(&folder) {
+            Err(error) if !error.is_absent() => return Err(error),
             _ => {}
         }
-        fs::create_dir_all(&folder)?;
+        create_folders(&folder)?;
         Ok(Self { folder, count: AtomicU64::default() })
     }
 
     /// Creates a new file.
     pub(super) async fn file(&self) -> Result<IncomingFile, ApiError> {
         let path = self.folder.join(self.count.fetch_add(1, Ordering::Relaxed).to_string());
-        let file = tokio::fs::File::create_new(&path).await;
-        let file = file.map_err(StoreError::io("create", &path))?;
-        Ok(IncomingFile { path, file, hash: Sha256::new(), size_bytes: 0 })
+        blocking(move || {
+            let file = tokio::fs::File::from_std(create_file(&path)?);
+            Ok(IncomingFile { path, file, hash: Sha256::new(), size_bytes: 0 })
+        })
+        .await
     }
 }
 
@@ -80,6 +81,6 @@ impl IncomingFile {
 impl Drop for IncomingFile {
     fn drop(&mut self) {
         // It is gone already if all went well. Otherwise the next start removes it.
-        let _ = fs::remove_file(&self.path);
+        let _ = remove_tree(&self.path);
     }
 }

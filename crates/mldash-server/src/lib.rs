@@ -34,6 +34,7 @@ mod shares;
 mod token;
 mod tracks;
 mod upload;
+mod work;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -48,7 +49,7 @@ use tokio::sync::Semaphore;
 use app::App;
 use experiments::Experiments;
 use incoming::Incoming;
-use mldash_track::{LinksRefused, refuse_links};
+use mldash_track::{LinksRefused, open_to_append, refuse_links};
 use shares::Shares;
 use token::Tokens;
 pub use token::{TokenFileError, TokenLineProblem};
@@ -197,10 +198,11 @@ impl Server {
         let limits = limits.with_times_in_range();
         let tokens = Tokens::load(token_file)?;
         let in_root = |source| ServeError::Root { root: root.to_owned(), source };
-        let lock = lock_root(root)?;
-        // Before anything is opened by a name that a client gave.
+        fs::create_dir_all(root).map_err(in_root)?;
+        // Before anything in it is opened.
         let no_links = refuse_links(root).map_err(in_root)?;
-        let incoming = Incoming::prepare(root).map_err(in_root)?;
+        let lock = lock_root(root)?;
+        let incoming = Incoming::prepare(root).map_err(|error| in_root(io::Error::other(error)))?;
         let listening = |source| ServeError::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(listening)?;
         listener.set_nonblocking(true).map_err(listening)?;
@@ -253,11 +255,9 @@ fn places(count: usize) -> Arc<Semaphore> {
 
 fn lock_root(root: &Path) -> Result<File, ServeError> {
     let in_root = |source| ServeError::Root { root: root.to_owned(), source };
-    fs::create_dir_all(root).map_err(in_root)?;
-    let mut options = File::options();
     // Whatever is there is not emptied.
-    options.create(true).append(true);
-    let lock = options.open(root.join(LOCK_FILE)).map_err(in_root)?;
+    let lock =
+        open_to_append(&root.join(LOCK_FILE)).map_err(|error| in_root(io::Error::other(error)))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(ServeError::RootInUse { root: root.to_owned() }),

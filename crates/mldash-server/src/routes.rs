@@ -20,6 +20,7 @@ use super::connections::{Acquaintance, Peer};
 use super::error::ApiError;
 use super::linger::linger;
 use super::token::Namespace;
+use super::work::holding;
 use super::{files, graphql, nodes, tracks};
 
 /// Smaller answers are not worth compressing.
@@ -102,17 +103,17 @@ async fn log(request: Request, next: Next) -> Response {
 }
 
 /// Turns requests away when the limit on simultaneous requests is reached, or their namespace's
-/// share of it.
+/// share of it. What a request began on another thread counts until it is done.
 async fn within_bounds(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let _counted = app.one_of(&app.requests, &namespace).ok_or_else(|| {
+    let place = app.one_of(&app.requests, &namespace).ok_or_else(|| {
         ApiError::busy("the server's limit on simultaneous requests is reached; try again later")
     })?;
-    Ok(next.run(request).await)
+    Ok(holding(place, next.run(request)).await)
 }
 
 /// Admits requests with a known token, as its namespace.

@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::complaint::Complaint;
 use super::error::{TrackError, one_line};
+use super::panics::caught;
 use super::repeating::Repeating;
 use super::state::ExperimentState;
 
@@ -139,13 +140,18 @@ fn flush(shared: &ExperimentState) {
         }
         let now = Instant::now();
         let is_due = now >= flush_at;
-        let flushed = if is_due {
-            flush_at = now + interval;
-            shared.flush_open()
-        } else {
-            shared.flush_due()
+        let flush = || match is_due {
+            true => shared.flush_open(),
+            false => shared.flush_due(),
         };
-        let failure = flushed.err().map(|error| one_line(&error));
+        let failure = match caught(flush) {
+            Ok(flushed) => flushed.err().map(|error| one_line(&error)),
+            // The others are flushed all the same the next time.
+            Err(panic) => Some(format!("{panic}, which is a bug")),
+        };
+        if is_due {
+            flush_at = now + interval;
+        }
         if is_due || failure.is_some() {
             complaint.note(failure.as_deref());
         }
@@ -172,8 +178,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::local::SlowDisk;
     use crate::local::power_cut::recording::{self, Disk, Left};
+    use crate::local::{GENEROUS, SlowDisk};
     use crate::{ColumnType, Experiment, Options, RowSchema, TrackNotes, fields};
 
     const RUN: &str = "alice/warehouse/run-1";
@@ -184,9 +190,10 @@ mod tests {
         fs::read_to_string(path).unwrap_or_default()
     }
 
-    /// Waits as long as it takes: if it hangs, the test does.
     fn await_that(is_so: impl Fn() -> bool) {
+        let deadline = Instant::now() + GENEROUS;
         while !is_so() {
+            assert!(Instant::now() < deadline, "it does not come");
             thread::sleep(Duration::from_millis(2));
         }
     }

@@ -5,7 +5,8 @@
 //! 1. Once `flush` returns, its rows are in `data.jsonl`: other processes can read them, and they
 //!    survive `kill -9`.
 //! 2. A sync (every `fsync` seconds, and at close) makes flushed rows survive a power cut, with the
-//!    names of new files and folders. It waits for the disk outside of the appender's lock.
+//!    names of new files and folders. It waits for the disk outside of the appender's lock. After
+//!    one that failed, rows are written again before the next (`unconfirmed`).
 //! 3. Rows are only ever appended while recording. A failed write is cut back to the last whole
 //!    row, and its rows stay in memory for the next try.
 //! 4. Readers ignore a torn last line (crash or power cut while writing). The next writer cuts it
@@ -17,7 +18,8 @@
 //! 7. Rows depend on `data.jsonl` alone. `metadata.json`, `experiment.json`, `.index.json` and
 //!    `.schema.json` may be in any state: one that can't be used is reported once, put aside unless
 //!    it is empty, and written anew. A topic that its metadata no longer tells is known from the
-//!    index, the schema or whoever appends to it; else it is called like its folder.
+//!    index, the schema or whoever appends to it; else it is called like its folder. An index is
+//!    stored only once the rows that it covers are safe from a power cut.
 //! 8. The declared columns of a track are stored before any row that they describe (`schema_file`).
 //!    If they can't be, rows are stored anyway: this loses types, not values.
 //! 9. Each track stands alone: what is no track in `tracks/`, or one that can't be read, is reported
@@ -58,20 +60,26 @@ mod lock;
 mod lookup;
 mod merging;
 mod metadata;
+mod place;
 #[cfg(test)]
 pub(crate) mod power_cut;
 mod recovery;
 mod root_dir;
 mod schema_file;
+mod scratch_room;
 mod snapshot;
 mod tidy;
 mod track_sync;
+mod unconfirmed;
 
 pub(crate) use appender::{TrackAppender, TrackClosed};
 pub use atomic::replace_file;
 #[cfg(test)]
-pub(crate) use bad_disk::{FailingDisk, SlowDisk};
-pub use beneath::{LinksRefused, create_folders, list_folder, refuse_links};
+pub(crate) use bad_disk::{FailingDisk, GENEROUS, SlowDisk};
+pub use beneath::{
+    LinksRefused, create_file, create_folders, list_folder, open_to_append, refuse_links,
+    remove_tree,
+};
 pub(crate) use blocks::RawRow;
 pub(crate) use brief::Brief;
 pub(crate) use cursor::Cursor;
@@ -89,6 +97,7 @@ pub(crate) use handles::workers;
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};
+pub use place::Entry;
 pub use root_dir::STORE_FOLDERS;
 pub(crate) use root_dir::find_experiments;
 pub(crate) use schema_file::load_if_readable as load_schema_if_readable;

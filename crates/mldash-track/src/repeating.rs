@@ -6,9 +6,12 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::complaint::Complaint;
+use super::panics::caught;
+
 /// Runs a task at an interval, on a thread of its own, until this is dropped. The interval is from
-/// start to start; a task that takes longer follows itself. Dropping it waits for a task that is
-/// under way.
+/// start to start; a task that takes longer follows itself. A task that panics is reported and runs
+/// again. Dropping it waits for a task that is under way.
 pub struct Repeating {
     name: &'static str,
     /// Nothing is sent: the thread ends once this is gone.
@@ -42,9 +45,15 @@ impl Repeating {
         let (stop, stopped) = sync_channel::<()>(0);
         let run = move || {
             let mut wait = first;
+            let mut complaint = Complaint::new(
+                "a background task panicked, which is a bug",
+                "it is tried again",
+                "the background task that panicked works again",
+            );
             while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
                 let started = Instant::now();
-                task();
+                let panic = caught(&mut task).err();
+                complaint.note(panic.map(|text| format!("`{name}`: {text}")).as_deref());
                 wait = every.saturating_sub(started.elapsed());
             }
         };
@@ -74,6 +83,9 @@ impl fmt::Debug for Repeating {
 mod tests {
     use super::*;
 
+    /// More than anything here takes on a busy machine.
+    const GENEROUS: Duration = Duration::from_secs(120);
+
     #[test]
     fn a_task_runs_again_and_again_until_it_is_dropped() {
         let (ran, runs) = sync_channel(0);
@@ -82,11 +94,26 @@ mod tests {
         });
         let repeating = repeating.unwrap();
         for _ in 0..3 {
-            runs.recv().unwrap();
+            runs.recv_timeout(GENEROUS).unwrap();
         }
         let ended = thread::spawn(move || drop(repeating));
-        while runs.recv().is_ok() {}
+        while runs.recv_timeout(GENEROUS) != Err(RecvTimeoutError::Disconnected) {}
         ended.join().unwrap();
+    }
+
+    #[test]
+    fn a_task_that_panics_runs_again() {
+        let (ran, runs) = sync_channel(0);
+        let mut count = 0;
+        let repeating = Repeating::start("test", Duration::from_millis(1), move || {
+            count += 1;
+            let _ = ran.send(count);
+            assert!(count % 2 == 0, "every other time");
+        });
+        let repeating = repeating.unwrap();
+        assert_eq!([(); 4].map(|()| runs.recv_timeout(GENEROUS).unwrap()), [1, 2, 3, 4]);
+        drop(runs);
+        drop(repeating);
     }
 
     #[test]

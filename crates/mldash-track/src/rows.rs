@@ -114,9 +114,10 @@ impl SelectedRows {
     }
 
     fn rows_between(&self, start: f64, end: f64) -> Rows {
+        let all = (self.query.start(), self.query.end());
         Rows {
             topic: self.topic.clone(),
-            cursor: self.snapshot.as_ref().map(|snapshot| snapshot.cursor(start, end)),
+            cursor: self.snapshot.as_ref().map(|one| one.cursor_within(start, end, all)),
             left: self.query.limit,
             parser: RowParser::default(),
             columns: self.query.columns.clone(),

@@ -49,9 +49,17 @@ pub(super) struct ExperimentState {
     access: Mutex<Access>,
     /// Held while a track is opened, which may take long, and while all are closed.
     opening: Mutex<()>,
-    tracks: RwLock<HashMap<TrackName, Arc<TrackState>>>,
+    tracks: RwLock<OpenTracks>,
     /// This process's run, if it started one.
     pub(super) run: Mutex<Option<Run>>,
+}
+
+/// The tracks that anything was appended to.
+#[derive(Debug, Default)]
+struct OpenTracks {
+    by_name: HashMap<TrackName, Arc<TrackState>>,
+    /// Whose the folders are.
+    by_folder: HashMap<String, TrackName>,
 }
 
 /// Whether rows may be appended.
@@ -144,7 +152,7 @@ impl ExperimentState {
             return Ok(track);
         }
         let folder = name.folder();
-        if let Some(other) = self.tracks.read().keys().find(|other| other.folder() == folder) {
+        if let Some(other) = self.tracks.read().by_folder.get(&folder) {
             return Err(TrackError::Store(StoreError::FolderCollision {
                 requested: name.to_string(),
                 existing: other.to_string(),
@@ -161,7 +169,9 @@ impl ExperimentState {
             appender: Mutex::new(Some(appender)),
             removed: OnceLock::new(),
         });
-        self.tracks.write().insert(name.clone(), track.clone());
+        let mut tracks = self.tracks.write();
+        tracks.by_name.insert(name.clone(), track.clone());
+        tracks.by_folder.insert(folder, name.clone());
         Ok(track)
     }
 
@@ -192,7 +202,7 @@ impl ExperimentState {
 
     /// Returns the track's state if anything was appended to it.
     pub(super) fn open_track(&self, name: &TrackName) -> Option<Arc<TrackState>> {
-        self.tracks.read().get(name).cloned()
+        self.tracks.read().by_name.get(name).cloned()
     }
 
     /// Declares the columns of coming rows. Does not wait for a running flush.
@@ -373,7 +383,7 @@ impl ExperimentState {
     }
 
     fn all_tracks(&self) -> Vec<Arc<TrackState>> {
-        self.tracks.read().values().cloned().collect()
+        self.tracks.read().by_name.values().cloned().collect()
     }
 }
 

@@ -90,8 +90,8 @@ fn folders(path: &Path) -> Result<Vec<String>, TrackError> {
     let mut names = Vec::new();
     for entry in entries {
         let entry = entry.map_err(StoreError::io("list", path))?;
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        names.extend(entry.file_name().into_string().ok().filter(|_| is_folder));
+        let is_folder = entry.is_folder();
+        names.extend(entry.name.into_string().ok().filter(|_| is_folder));
     }
     names.sort_unstable();
     Ok(names)

@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::body::{NotesBody, Segments};
 use crate::error::ApiError;
-use crate::experiments::{IfAbsent, blocking};
+use crate::experiments::IfAbsent;
 use crate::export;
 use crate::id::{FolderPath, Id};
 use crate::memory::Memory;
 use crate::shape;
 use crate::token::Namespace;
 use crate::upload;
+use crate::work::blocking;
 use mldash_track::{ExperimentName, ExperimentNotes, FilePath, RunStatus, create_folders};
 
 /// Names that the store uses in an experiment's folder. An experiment within another one can't have

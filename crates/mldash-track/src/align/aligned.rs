@@ -5,20 +5,20 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::error::AlignError;
-use super::join::{Choice, Joined, Plan};
+use super::join::{Joined, Plan};
 use super::names::{Given, Givers, Names, Renamed};
-use super::ticks::{Grid, Tick, TickRows, Ticks, slack_secs};
+use super::ticks::{Grid, Ticks, slack_secs};
 use super::{Aggregate, Align, AlignMethod, Base, Join};
 use crate::error::TrackError;
 use crate::experiment::Experiment;
-use crate::format::{
-    self, About, Export, Place, RowSink, RowSource, RowStream, Table, TypedColumns, write_row,
-};
-use crate::json::NonFinite;
-use crate::local::RawRow;
+use crate::format::{self, About, Export, Place, RowSource, Table, TypedColumns};
 use crate::query::Query;
-use crate::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN, Timestamp};
+use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN, Timestamp};
 use crate::rows::SelectedRows;
+
+mod rows;
+
+pub use rows::AlignedRows;
 
 /// Tracks joined by time, as a snapshot from when they were aligned. Each row has the columns of
 /// the track that it is aligned on under their own names. For every other track it has
@@ -31,16 +31,6 @@ use crate::rows::SelectedRows;
 pub struct Aligned {
     ticks: Ticks,
     joins: Vec<(SelectedRows, Arc<Plan>)>,
-}
-
-/// Joined rows in order of time.
-pub struct AlignedRows {
-    ticks: TickRows,
-    joins: Vec<Joined>,
-    /// What each track has for the time at hand.
-    choices: Vec<Choice>,
-    /// Room for the text of a row.
-    text: Vec<u8>,
 }
 
 impl Experiment {
@@ -217,12 +207,7 @@ impl Aligned {
     /// Iterates over the joined rows from the first. Every call gives the same rows.
     pub fn rows(&self) -> AlignedRows {
         let joins = self.joins.iter().map(|(selection, plan)| Joined::new(selection, plan));
-        AlignedRows {
-            ticks: self.ticks.rows(),
-            joins: joins.collect(),
-            choices: Vec::new(),
-            text: Vec::new(),
-        }
+        AlignedRows::new(self.ticks.rows(), joins.collect())
     }
 
     /// Returns the joined rows as a file.
@@ -324,82 +309,5 @@ impl Plan {
             },
             AlignMethod::Floor | AlignMethod::Nearest | AlignMethod::Window(_) => ty,
         }
-    }
-}
-
-impl Iterator for AlignedRows {
-    type Item = Result<Row, TrackError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        Some(self.next_time()?.and_then(|(tick, raw)| {
-            let mut fields = self.ticks.fields(raw.as_ref())?;
-            for (joined, choice) in self.joins.iter_mut().zip(&self.choices) {
-                joined.add_to(&mut fields, *choice, tick)?;
-            }
-            Ok(Row::new(tick.ts, fields))
-        }))
-    }
-}
-
-impl AlignedRows {
-    /// Moves to the next time at which there is a row, and decides what it has of each track.
-    fn next_time(&mut self) -> Option<Result<(Tick, Option<RawRow>), TrackError>> {
-        loop {
-            let (tick, raw) = match self.ticks.next()? {
-                Ok(next) => next,
-                Err(error) => return Some(Err(error)),
-            };
-            self.choices.clear();
-            for joined in &mut self.joins {
-                match joined.decide(tick) {
-                    Ok(Some(choice)) => self.choices.push(choice),
-                    Ok(None) => break,
-                    Err(error) => return Some(Err(error)),
-                }
-            }
-            if self.choices.len() == self.joins.len() {
-                return Some(Ok((tick, raw)));
-            }
-        }
-    }
-}
-
-impl RowStream for AlignedRows {
-    fn next_into(
-        &mut self,
-        table: &Table,
-        sink: &mut impl RowSink,
-    ) -> Option<Result<(), TrackError>> {
-        if table.is_whole {
-            let row = self.next()?;
-            return Some(row.and_then(|row| {
-                self.text.clear();
-                write_row(&row, NonFinite::Tokens, &mut self.text);
-                sink.text(0, &self.text)?;
-                sink.end()
-            }));
-        }
-        let next = self.next_time()?;
-        Some(next.and_then(|(tick, raw)| {
-            let mut sections = table.sections.iter().enumerate();
-            match &raw {
-                Some(raw) => {
-                    if let Some((number, section)) = sections.next() {
-                        sink.text(number, self.ticks.text(raw, section.text, &mut self.text)?)?;
-                    }
-                }
-                None => sink.time(tick.ts.as_secs()),
-            }
-            let joins = self.joins.iter_mut().zip(&self.choices);
-            for ((joined, choice), (number, section)) in joins.zip(sections) {
-                if let Some(age) = joined.age(*choice, tick, table) {
-                    sink.float(age.0, age.1);
-                }
-                if let Some(text) = joined.text(*choice, tick, section.text)? {
-                    sink.text(number, text)?;
-                }
-            }
-            sink.end()
-        }))
     }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crc32fast::Hasher;
+
 use super::beneath::How;
 use super::blocks::RawRow;
 use super::disk;
@@ -18,10 +20,8 @@ use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
 use super::recovery::{TIDIED_AT_OPEN_BYTES, mend_tail};
 use super::snapshot::{DATA_FILE, DataFile, Misfit};
-use super::track_sync::{
-    IndexVersion, MetadataFile, MetadataVersion, SchemaVersion, SyncWork, Unsynced, is_index_due,
-    is_metadata_due,
-};
+use super::track_sync::{MetadataFile, MetadataVersion, Unsynced};
+use super::unconfirmed::Unconfirmed;
 use super::{index_file, schema_file};
 use crate::error::one_line;
 use crate::json::{JsonWriter, NonFinite};
@@ -29,6 +29,7 @@ use crate::name::TrackName;
 use crate::row::{Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, TrackSchema};
 
 mod closing;
+mod syncing;
 #[cfg(test)]
 mod tests;
 
@@ -75,6 +76,9 @@ pub(crate) struct TrackAppender {
     is_uncut: bool,
     /// What a power cut would cost.
     unsynced: Unsynced,
+    unconfirmed: Unconfirmed,
+    /// An index whose rows are safe, to be stored.
+    safe_index: Option<Index>,
     /// The columns of the last row, by identity: the next one usually has the same.
     last_columns: Vec<Column>,
     /// Buffer for lines being formatted.
@@ -116,6 +120,8 @@ impl TrackAppender {
             is_uncut: false,
             // What an earlier process left may not be on the disk yet.
             unsynced: Unsynced { rows: true, names: true, schema: schema_file::has_new(&folder) },
+            unconfirmed: Unconfirmed::default(),
+            safe_index: None,
             folder,
             last_columns: Vec::new(),
             piece: Vec::new(),
@@ -183,7 +189,7 @@ impl TrackAppender {
         self.save_schema();
         self.take_in_foreign_rows()?;
         let data = self.data()?;
-        let line_lens = self.write_rows(&data, rows).map_err(|source| {
+        let (line_lens, sum) = self.write_rows(&data, rows).map_err(|source| {
             self.cut_back(&data);
             StoreError::Io { action: "append to", path: self.data_path.clone(), source }
         })?;
@@ -193,6 +199,7 @@ impl TrackAppender {
             return Err(error);
         }
         let bytes = line_lens.iter().sum();
+        self.unconfirmed.push(self.index.end(), bytes, rows.len() as u64, &sum);
         for ((ts, fields), len) in rows.iter().zip(line_lens) {
             self.index.push_row(*ts, len);
             self.note_columns(fields);
@@ -228,13 +235,14 @@ impl TrackAppender {
     }
 
     /// Writes rows as lines, in pieces that fit a processor's cache. Returns the length of each
-    /// line.
+    /// line, and the CRC of all.
     fn write_rows(
         &mut self,
         data: &File,
         rows: &[(Timestamp, Fields)],
-    ) -> std::io::Result<Vec<u64>> {
+    ) -> io::Result<(Vec<u64>, Hasher)> {
         let mut line_lens = Vec::with_capacity(rows.len());
+        let mut sum = Hasher::new();
         self.piece.clear();
         for (ts, fields) in rows {
             let start = self.piece.len();
@@ -244,11 +252,13 @@ impl TrackAppender {
             line_lens.push((self.piece.len() - start) as u64);
             if self.piece.len() >= PIECE_BYTES {
                 disk::write_all(data, &self.data_path, &self.piece)?;
+                sum.update(&self.piece);
                 self.piece.clear();
             }
         }
         disk::write_all(data, &self.data_path, &self.piece)?;
-        Ok(line_lens)
+        sum.update(&self.piece);
+        Ok((line_lens, sum))
     }
 
     /// The data file. It stays open while the handle is held.
@@ -303,73 +313,6 @@ impl TrackAppender {
     fn data_file(&self) -> Result<Arc<DataFile>, StoreError> {
         let (file, path) = (self.data()?, self.data_path.clone());
         Ok(Arc::new(DataFile { file, path, misfit: Misfit::Refused }))
-    }
-
-    /// Notes what to sync, so that flushed rows survive a power cut. Fails if they are gone.
-    pub(crate) fn begin_sync(&mut self) -> Result<SyncWork, StoreError> {
-        self.check_in_place()?;
-        let data = match self.unsynced.rows {
-            true => Some((self.data()?, self.data_path.clone())),
-            false => None,
-        };
-        let names = self.unsynced.names.then(|| self.folder.clone());
-        let schema = self.unsynced.schema.then(|| SchemaVersion {
-            folder: self.folder.clone(),
-            topic: self.metadata.topic.clone(),
-            schema: self.schema.clone(),
-        });
-        self.unsynced = Unsynced { rows: false, names: false, schema: false };
-        Ok(SyncWork { schema, data, names })
-    }
-
-    /// Notes how a sync ended. After a failure, it is due again.
-    pub(crate) fn end_sync(&mut self, work: &SyncWork, is_done: bool) {
-        if !is_done {
-            self.unsynced.rows |= work.data.is_some();
-            self.unsynced.names |= work.names.is_some();
-            self.unsynced.schema |= work.schema.is_some();
-        } else if work.schema.is_some() && !self.unsynced.schema {
-            schema_file::forget_new(&self.folder);
-        }
-    }
-
-    fn sync(&mut self) -> Result<(), StoreError> {
-        let work = self.begin_sync()?;
-        let done = work.run();
-        self.end_sync(&work, done.is_ok());
-        done
-    }
-
-    /// The index to save now, if the stored one has fallen behind.
-    pub(crate) fn due_index(&mut self) -> Option<IndexVersion> {
-        let end = self.index.end();
-        if !is_index_due(self.indexed, end) || self.check_in_place().is_err() {
-            return None;
-        }
-        let data = self.data().ok()?;
-        self.indexed = end;
-        let (folder, topic) = (self.folder.clone(), self.metadata.topic.clone());
-        Some(IndexVersion { folder, topic, data, index: self.index.clone() })
-    }
-
-    /// The metadata to save now, if it is time to.
-    pub(crate) fn due_metadata(&mut self) -> Option<MetadataVersion> {
-        let is_due = self.is_metadata_new
-            && is_metadata_due(self.metadata_saved)
-            && self.check_in_place().is_ok();
-        is_due.then(|| self.metadata_version())
-    }
-
-    fn metadata_version(&mut self) -> MetadataVersion {
-        let info = self.info();
-        self.metadata.columns = info.columns;
-        self.metadata.total_entries = info.total_entries;
-        self.metadata.first_timestamp = info.first_timestamp;
-        self.metadata.last_timestamp = info.last_timestamp;
-        self.metadata_number += 1;
-        (self.metadata_saved, self.is_metadata_new) = (Instant::now(), false);
-        let (file, metadata) = (self.metadata_file.clone(), self.metadata.clone());
-        MetadataVersion { file, metadata, number: self.metadata_number }
     }
 
     fn info(&self) -> TrackInfo {

@@ -5,9 +5,8 @@
 //! sync the folder. The temporary file is locked while its writer lives, so that the next owner of
 //! the folder can tell leftovers of a killed process from files that are being written.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -21,8 +20,6 @@ use super::handles;
 pub(super) const TEMPORARY: &str = ".tmp";
 /// Characters that make the name of a temporary file unique.
 const UNIQUE_CHARS: usize = 6;
-/// The permissions of a new file, before the umask.
-const NEW_FILE_MODE: u32 = 0o666;
 /// How many names to try for what is put aside.
 const MAX_ASIDE: u32 = 100;
 
@@ -44,7 +41,7 @@ pub(super) struct Replacement {
 impl Replacement {
     /// Starts a new version of the file at `path`.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let file = disk::create_beside(path, Permissions::from_mode(NEW_FILE_MODE))?;
+        let file = disk::create_beside(path)?;
         // Not every file system has locks; without one, leftovers stay.
         let _ = file.as_file().try_lock();
         Ok(Self { file, path: path.to_owned() })
@@ -133,13 +130,11 @@ pub(super) fn put_aside(path: &Path, reason: &str) -> io::Result<()> {
 
 /// Removes the temporary files in `folder` that killed processes left. Those of live ones stay.
 pub(super) fn remove_leftovers(folder: &Path) {
-    for entry in handles::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        let name = entry.file_name();
-        if !is_file || !name.to_str().is_some_and(is_temporary) {
+    for entry in handles::list(folder).into_iter().flatten().flatten() {
+        if !entry.is_file() || !entry.name.to_str().is_some_and(is_temporary) {
             continue;
         }
+        let path = entry.path(folder);
         let unlocked = handles::open(&path, How::Read).is_ok_and(|file| file.try_lock().is_ok());
         if unlocked {
             match disk::remove_file(&path) {

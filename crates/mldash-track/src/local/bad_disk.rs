@@ -1,11 +1,15 @@
-//! Disks for tests: one that does not finish a sync until a test lets it, and one that takes no
-//! changes.
+//! Disks for tests: one that does not finish a sync until a test lets it, one that fails it, and one
+//! that takes no changes.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
+
+/// More than anything here takes on a busy machine.
+pub(crate) const GENEROUS: Duration = Duration::from_secs(120);
 
 static SLOW: Mutex<Vec<Arc<Slow>>> = Mutex::new(Vec::new());
 
@@ -37,9 +41,11 @@ impl SlowDisk {
 
     /// Waits until so many syncs wait at once.
     pub(crate) fn await_waiting(&self, count: usize) {
+        let end = Instant::now() + GENEROUS;
         let mut state = self.0.state.lock();
         while state.most_waiting < count {
-            self.0.changed.wait(&mut state);
+            let waited = self.0.changed.wait_until(&mut state, end);
+            assert!(!waited.timed_out(), "{} syncs wait at once", state.most_waiting);
         }
     }
 }
@@ -94,6 +100,34 @@ impl Drop for FailingDisk {
         if let Some(at) = failing.iter().position(|(path, _)| *path == self.0) {
             failing.remove(at);
         }
+    }
+}
+
+static FAILING_SYNCS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// Syncs of files at or below the path fail until this is dropped, and with each failure the system
+/// gives up what it was to write.
+#[derive(Debug)]
+pub(crate) struct FailingSyncs(PathBuf);
+
+impl FailingSyncs {
+    pub(crate) fn under(path: &Path) -> Self {
+        FAILING_SYNCS.lock().push(path.to_owned());
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for FailingSyncs {
+    fn drop(&mut self) {
+        FAILING_SYNCS.lock().retain(|path| *path != self.0);
+    }
+}
+
+/// Called instead of a sync of the file at `path`.
+pub(super) fn check_sync(path: &Path) -> io::Result<()> {
+    match FAILING_SYNCS.lock().iter().any(|failing| path.starts_with(failing)) {
+        true => Err(io::Error::other("in a test")),
+        false => Ok(()),
     }
 }
 

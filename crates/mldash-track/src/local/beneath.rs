@@ -4,7 +4,7 @@
 //! The kernel does it in one step (`openat2`). Where it can't, each part of the path is opened from
 //! the one before. Elsewhere links are followed: a recording may lie on a larger disk.
 
-use std::fs::{self, File, ReadDir};
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
@@ -16,6 +16,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, openat, o
 use rustix::io::{Errno, retry_on_intr};
 
 use super::error::StoreError;
+use super::place::Entry;
 use super::{disk, handles};
 
 /// Roots under which no link is followed.
@@ -32,6 +33,8 @@ pub(super) enum How {
     Read,
     /// To read and append to one that is there.
     ReadAppend,
+    /// To read and write anywhere in one that is there.
+    ReadWrite,
     /// To append, creating it if it is not there.
     MakeAppend,
     /// To read and append, creating it if it is not there.
@@ -40,6 +43,10 @@ pub(super) enum How {
     MakeReadWrite,
     /// To write a new one; an error if it is there.
     New,
+    /// To read and write a new one; an error if it is there.
+    NewReadWrite,
+    /// To read and write a new one that has no name, in the folder whose path it is.
+    Nameless,
 }
 
 impl How {
@@ -47,11 +54,14 @@ impl How {
         OFlags::CLOEXEC
             | match self {
                 Self::Read => OFlags::RDONLY,
+                Self::ReadWrite => OFlags::RDWR,
                 Self::ReadAppend => OFlags::RDWR | OFlags::APPEND,
                 Self::MakeAppend => OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE,
                 Self::MakeReadAppend => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE,
                 Self::MakeReadWrite => OFlags::RDWR | OFlags::CREATE,
                 Self::New => OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL,
+                Self::NewReadWrite => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+                Self::Nameless => OFlags::RDWR | OFlags::TMPFILE | OFlags::EXCL,
             }
     }
 }
@@ -86,12 +96,12 @@ impl Drop for LinksRefused {
     }
 }
 
-/// Lists a folder, without following links under a root where they are refused.
+/// Lists a folder, in no order, without following links under a root where they are refused.
 ///
 /// # Errors
 /// Fails if it can't be listed.
-pub fn list_folder(path: &Path) -> Result<ReadDir, StoreError> {
-    handles::read_dir(path).map_err(StoreError::io("list", path))
+pub fn list_folder(path: &Path) -> Result<impl Iterator<Item = io::Result<Entry>>, StoreError> {
+    handles::list(path).map_err(StoreError::io("list", path))
 }
 
 /// Creates a folder and those above it that are not there, without following links under a root
@@ -101,6 +111,32 @@ pub fn list_folder(path: &Path) -> Result<ReadDir, StoreError> {
 /// Fails if it can't be created.
 pub fn create_folders(path: &Path) -> Result<(), StoreError> {
     disk::create_folders(path).map(drop).map_err(StoreError::io("create", path))
+}
+
+/// Creates a file to write, without following links under a root where they are refused.
+///
+/// # Errors
+/// Fails if it can't be created, or is there.
+pub fn create_file(path: &Path) -> Result<File, StoreError> {
+    disk::create_new(path).map_err(StoreError::io("create", path))
+}
+
+/// Opens a file to append, creating it if it is not there, without following links under a root where
+/// they are refused.
+///
+/// # Errors
+/// Fails if it can't be opened.
+pub fn open_to_append(path: &Path) -> Result<File, StoreError> {
+    disk::open_to_append(path).map_err(StoreError::io("open", path))
+}
+
+/// Removes a file, or a folder with all that is in it, without following links under a root where they
+/// are refused.
+///
+/// # Errors
+/// Fails if it can't be removed.
+pub fn remove_tree(path: &Path) -> Result<(), StoreError> {
+    disk::remove_tree(path).map_err(StoreError::io("remove", path))
 }
 
 /// Opens a file.
@@ -127,22 +163,13 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Lists a folder.
-pub(super) fn read_dir(path: &Path) -> io::Result<ReadDir> {
-    check_folder(path)?;
-    fs::read_dir(path)
-}
-
-/// Fails if there is no folder at `path`, or one that would be reached by a link that is not followed.
-pub(super) fn check_folder(path: &Path) -> io::Result<()> {
-    let Some((root, below)) = root_of(path) else { return Ok(()) };
+/// Opens a folder, for what is done to names in it.
+pub(super) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    open_below(&root, &below, flags, Mode::empty()).map(drop)
-}
-
-/// Like [`check_folder`], for the folder that `path` is in.
-pub(super) fn check_parent(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), check_folder)
+    match root_of(path) {
+        None => Ok(retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?),
+        Some((root, below)) => open_below(&root, &below, flags, Mode::empty()),
+    }
 }
 
 /// Returns true if a link was not followed.
@@ -165,7 +192,8 @@ fn open_below(root: &OwnedFd, below: &Path, flags: OFlags, mode: Mode) -> io::Re
     if below.as_os_str().is_empty() {
         return Ok(retry_on_intr(|| openat(root, ".", flags, mode))?);
     }
-    let mode = if flags.contains(OFlags::CREATE) { mode } else { Mode::empty() };
+    let makes = flags.contains(OFlags::CREATE) || flags.contains(OFlags::TMPFILE);
+    let mode = if makes { mode } else { Mode::empty() };
     if !IS_OLD.load(Ordering::Relaxed) {
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -214,6 +242,7 @@ fn open_part_by_part(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
     use std::os::unix::fs::symlink;
 
@@ -246,15 +275,13 @@ mod tests {
             }
         }
         assert!(read(&root.join("a/../../outside/secret")).is_err());
-        assert!(
-            check_folder(&root.join("a/away")).is_err() && read_dir(&root.join("a/away")).is_err()
-        );
+        assert!(open_folder(&root.join("a/away")).is_err());
         assert!(open(&root.join("a/away/new"), How::New).is_err());
-        assert!(check_parent(&root.join("a/inside/x")).is_err());
+        assert!(open_folder(&root.join("a/inside")).is_err());
         assert_eq!(read(&root.join("a/b/file")).unwrap(), b"ours");
         open(&root.join("a/b/new"), How::New).unwrap().write_all(b"x").unwrap();
-        check_folder(&root.join("a/b")).unwrap();
-        assert_eq!(read_dir(&root).unwrap().count(), 1);
+        open_folder(&root.join("a/b")).unwrap();
+        assert_eq!(list_folder(&root).unwrap().count(), 1);
         let absent = open(&root.join("a/none"), How::Read).unwrap_err();
         assert_eq!(absent.kind(), io::ErrorKind::NotFound);
         drop(refused);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::blocks::{Line, LoadedBlock, RawRow, SortedBlocks, read_block};
 use super::error::StoreError;
 use super::index::Block;
-use super::merging;
+use super::merging::{self, Merged};
 use super::snapshot::DataFile;
 use crate::row::Timestamp;
 
@@ -26,7 +26,13 @@ pub(crate) struct Cursor {
     loaded: BinaryHeap<Reverse<LoadedBlock>>,
     /// Whether the blocks that overlap can be held at once.
     is_bounded: bool,
+    /// The rows of these blocks in order, if others need them, too.
+    sorted: Option<SharedSort>,
 }
+
+/// Sorts what several cursors read, once.
+pub(super) type SharedSort =
+    Arc<dyn Fn() -> Result<Option<Merged>, StoreError> + Send + Sync + 'static>;
 
 impl Cursor {
     /// Iterates over those of `blocks` that overlap `start..=end`, in bounded memory.
@@ -47,7 +53,13 @@ impl Cursor {
         end: f64,
     ) -> Self {
         let blocks = SortedBlocks::between(blocks, start, end);
-        Self { data, start, end, blocks, next: 0, loaded: BinaryHeap::new(), is_bounded: true }
+        let loaded = BinaryHeap::new();
+        Self { data, start, end, blocks, next: 0, loaded, is_bounded: true, sorted: None }
+    }
+
+    /// The same, with its rows in order from `sorted` if too many blocks overlap.
+    pub(super) fn sorted_by(self, sorted: SharedSort) -> Self {
+        Self { sorted: Some(sorted), ..self }
     }
 
     /// Makes sure that the blocks to load fit into memory, before the first is loaded.
@@ -55,7 +67,12 @@ impl Cursor {
         if self.is_bounded {
             return Ok(());
         }
-        let merged = merging::in_bounds(&self.data, &self.blocks.blocks, self.start, self.end)?;
+        let blocks = &self.blocks.blocks;
+        let merged = match &self.sorted {
+            Some(sorted) if !merging::can_be_held(blocks) => sorted()?,
+            Some(_) => None,
+            None => merging::in_bounds(&self.data, blocks, self.start, self.end)?,
+        };
         if let Some(merged) = merged {
             self.data = merged.data;
             self.blocks = SortedBlocks::between(merged.blocks.into_iter(), self.start, self.end);

@@ -2,15 +2,17 @@
 //! changes and replay a power cut after each of them (`power_cut`). This module knows nothing of
 //! what the files hold.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 #[cfg(test)]
 use super::bad_disk;
-use super::beneath::{self, How};
+use super::beneath::How;
 use super::handles;
 #[cfg(test)]
 use super::power_cut::recording::{Change, record};
@@ -37,17 +39,17 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Creates a file with a unique hidden name in the folder of `path`. It is removed when dropped.
-pub(super) fn create_beside(path: &Path, mode: fs::Permissions) -> io::Result<NamedTempFile> {
+/// Creates a file with a unique hidden name in the folder of `path`, to write. It is removed when
+/// dropped.
+pub(super) fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
     #[cfg(test)]
     bad_disk::check(path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
     let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(super::atomic::TEMPORARY).permissions(mode);
+    builder.prefix(&prefix).suffix(super::atomic::TEMPORARY);
     let folder = path.parent().unwrap_or(path);
-    handles::with_room(|| beneath::check_folder(folder))?;
-    let file = handles::with_room(|| builder.tempfile_in(folder))?;
+    let file = builder.make_in(folder, |path| handles::open(path, How::New))?;
     #[cfg(test)]
     record(path, || Change::Create(file.path().to_owned(), file.as_file().metadata()));
     Ok(file)
@@ -56,16 +58,32 @@ pub(super) fn create_beside(path: &Path, mode: fs::Permissions) -> io::Result<Na
 /// Creates a file without a name in `folder`. It is gone once it is closed, also by a kill, and
 /// holds nothing of a recording.
 pub(super) fn scratch_file(folder: &Path) -> io::Result<File> {
-    handles::with_room(|| tempfile::tempfile_in(folder))
+    match handles::open(folder, How::Nameless) {
+        // Not every file system has such files.
+        Err(error)
+            if matches!(
+                Errno::from_io_error(&error),
+                Some(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL)
+            ) =>
+        {
+            let open = |path: &Path| handles::open(path, How::NewReadWrite);
+            Ok(tempfile::Builder::new().prefix(".sorting.").make_in(folder, open)?.into_file())
+        }
+        opened => opened,
+    }
 }
 
 /// Renames a file from [`create_beside`] to `path`, replacing the file there.
 pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<(), (NamedTempFile, io::Error)> {
+    let (file, from) = file.into_parts();
+    let renamed = handles::place(&from).and_then(|from| from.rename(&handles::place(path)?));
+    if let Err(error) = renamed {
+        return Err((NamedTempFile::from_parts(file, from), error));
+    }
     #[cfg(test)]
-    let from = file.path().to_owned();
-    file.persist(path).map_err(|failed| (failed.file, failed.error))?;
-    #[cfg(test)]
-    record(path, || Change::Rename(from, path.to_owned()));
+    record(path, || Change::Rename(from.to_path_buf(), path.to_owned()));
+    // Its old name is gone.
+    std::mem::forget(from);
     Ok(())
 }
 
@@ -77,6 +95,17 @@ pub(super) fn write_all(mut file: &File, path: &Path, bytes: &[u8]) -> io::Resul
     let _ = path;
     #[cfg(test)]
     record(path, || Change::Write(file.metadata(), bytes.to_vec()));
+    Ok(())
+}
+
+/// Writes what is in `file`, which is at `path`, from `offset` on once more, so that the next sync does.
+pub(super) fn write_again(file: &File, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    #[cfg(test)]
+    bad_disk::check(path)?;
+    file.write_all_at(bytes, offset)?;
+    let _ = path;
+    #[cfg(test)]
+    record(path, || Change::WriteAgain(file.metadata(), offset, bytes.len()));
     Ok(())
 }
 
@@ -95,6 +124,11 @@ pub(super) fn cut(file: &File, path: &Path, len: u64) -> io::Result<()> {
 pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
     #[cfg(test)]
     bad_disk::wait(path);
+    #[cfg(test)]
+    if let Err(error) = bad_disk::check_sync(path) {
+        record(path, || Change::FailSync(file.metadata()));
+        return Err(error);
+    }
     file.sync_data()?;
     let _ = path;
     #[cfg(test)]
@@ -133,9 +167,7 @@ pub(super) fn sync_file_system(folder: &Path) -> io::Result<()> {
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(test)]
     bad_disk::check(to)?;
-    beneath::check_parent(from)?;
-    beneath::check_parent(to)?;
-    fs::rename(from, to)?;
+    handles::place(from)?.rename(&handles::place(to)?)?;
     #[cfg(test)]
     record(to, || Change::Rename(from.to_owned(), to.to_owned()));
     Ok(())
@@ -143,8 +175,7 @@ pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Removes a file.
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
-    beneath::check_parent(path)?;
-    fs::remove_file(path)?;
+    handles::place(path)?.remove_file()?;
     #[cfg(test)]
     record(path, || Change::Remove(path.to_owned()));
     Ok(())
@@ -152,8 +183,7 @@ pub(super) fn remove_file(path: &Path) -> io::Result<()> {
 
 /// Removes an empty folder.
 pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
-    beneath::check_parent(path)?;
-    fs::remove_dir(path)?;
+    handles::place(path)?.remove_folder()?;
     #[cfg(test)]
     record(path, || Change::Remove(path.to_owned()));
     Ok(())
@@ -161,8 +191,7 @@ pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
 
 /// Removes a folder and all that is in it.
 pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
-    beneath::check_parent(path)?;
-    fs::remove_dir_all(path)?;
+    handles::place(path)?.remove_tree()?;
     #[cfg(test)]
     record(path, || Change::Remove(path.to_owned()));
     Ok(())
@@ -170,8 +199,7 @@ pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
 
 /// Creates a folder; an error if it is there.
 pub(super) fn create_folder(path: &Path) -> io::Result<()> {
-    beneath::check_parent(path)?;
-    fs::create_dir(path)?;
+    handles::place(path)?.create_folder()?;
     #[cfg(test)]
     record(path, || Change::CreateFolder(path.to_owned()));
     Ok(())
@@ -188,8 +216,8 @@ pub(super) fn create_folders(path: &Path) -> io::Result<bool> {
             };
             create_folders(path)
         }
-        Err(_) if path.is_dir() => beneath::check_folder(path).map(|()| false),
-        Err(error) => Err(error),
+        // Also where nothing may be written, and for `.`, which is no name in a folder.
+        Err(error) => handles::folder(path).map(|_| false).map_err(|_| error),
     }
 }
 

@@ -52,6 +52,31 @@ pub enum StoreError {
         /// Rows that this process had stored in it.
         rows: u64,
     },
+    /// The disk failed, and the system no longer has what was to be stored.
+    #[error(
+        "the disk failed to store {rows} rows of {}, and the system no longer has them; look at \
+         the disk and the kernel's log (dmesg) before you record on it again", path.display()
+    )]
+    LostOnDisk {
+        /// The file.
+        path: PathBuf,
+        /// How many rows.
+        rows: u64,
+    },
+    /// Rows are out of order, and there is no room to sort them for reading.
+    #[error(
+        "the rows of {} are out of order, and to sort them takes {} MiB of free space, but there \
+         are {} MiB; free some, read a shorter time range, or close the recording, which sorts \
+         them for good", path.display(), needed_bytes.div_ceil(1 << 20), free_bytes >> 20
+    )]
+    NoRoomToSort {
+        /// The file.
+        path: PathBuf,
+        /// How much must be free.
+        needed_bytes: u64,
+        /// How much is, less what others are about to take.
+        free_bytes: u64,
+    },
     /// A JSON file of the layout that can't be read.
     #[error("{} is not what ML-Dash writes there: {reason}", path.display())]
     Malformed {
@@ -84,7 +109,11 @@ impl StoreError {
     /// Returns true if the disk is full, over quota or out of inodes: retry when there is space.
     pub fn is_out_of_space(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
-        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+        match self {
+            Self::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
+            Self::NoRoomToSort { .. } => true,
+            _ => false,
+        }
     }
 
     /// Returns true if what was being written is gone from its place: only opening the experiment

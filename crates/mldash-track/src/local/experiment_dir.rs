@@ -280,12 +280,12 @@ impl ExperimentDir {
     fn track_folders(&self) -> Result<Vec<PathBuf>, StoreError> {
         let folder = self.tracks_folder();
         let list = || StoreError::io("list", &folder);
-        let entries = match handles::read_dir(&folder) {
+        let entries = match handles::list(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(list()(error)),
         };
-        let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(list()));
+        let paths = entries.map(|entry| entry.map(|entry| entry.path(&folder)).map_err(list()));
         let is_folder =
             |path: &Result<PathBuf, _>| path.as_ref().map_or(true, |path| path.is_dir());
         paths.filter(is_folder).collect()

@@ -2,8 +2,9 @@
 //! recently used ones are closed, and reopened when needed. A recording with more tracks than the
 //! system allows open files is slower but loses nothing.
 
-use std::fs::{self, File, Metadata, ReadDir};
+use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,11 +16,14 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use super::beneath::{self, How};
+use super::place::{self, Entry, Place};
 
 /// Use one in this many of the process's open files; the rest is for connections, images and ROS.
 const SHARE: u64 = 2;
 /// The minimum and maximum number of files kept open.
 const KEPT: std::ops::RangeInclusive<u64> = 4..=4_096;
+/// One in so many is closed to make room.
+const CLOSED_AT_ONCE: usize = 8;
 /// How much of a file's end is compared to know it again.
 const END_BYTES: u64 = 4096;
 
@@ -133,7 +137,8 @@ impl KeptFile {
         let mut open = OPEN.lock();
         let room = room();
         if open.len() >= room {
-            close_down_to(&mut open, room - 1);
+            // Several at once: to find the least recently used ones takes as long as for one.
+            close_down_to(&mut open, room - room.div_ceil(CLOSED_AT_ONCE));
         }
         open.push(Arc::downgrade(&self.slot));
     }
@@ -179,7 +184,8 @@ fn crc_before(file: &File, end: u64) -> io::Result<u32> {
 }
 
 impl Identity {
-    fn of(file: &File) -> io::Result<Self> {
+    /// That of an open file.
+    pub(super) fn of(file: &File) -> io::Result<Self> {
         Ok(Self::from(&file.metadata()?))
     }
 
@@ -226,8 +232,18 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Lists a folder, with room for it.
-pub(super) fn read_dir(path: &Path) -> io::Result<ReadDir> {
-    with_room(|| beneath::read_dir(path))
+pub(super) fn list(path: &Path) -> io::Result<impl Iterator<Item = io::Result<Entry>> + use<>> {
+    with_room(|| place::list(path))
+}
+
+/// Opens a folder, with room for it.
+pub(super) fn folder(path: &Path) -> io::Result<OwnedFd> {
+    with_room(|| beneath::open_folder(path))
+}
+
+/// A name in a folder, which is opened with room for it.
+pub(super) fn place(path: &Path) -> io::Result<Place<'_>> {
+    with_room(|| Place::of(path))
 }
 
 /// Calls `open`, which opens a file. If the process or the system is out of file handles, closes

@@ -3,7 +3,8 @@
 //! A cursor holds every block that reaches across the time it is at. Where two clocks take turns in
 //! a track, these are all blocks of the file. Then runs of blocks are merged into longer ones in a
 //! scratch file, again if need be, until few enough blocks overlap. The scratch file has no name,
-//! so that a killed process leaves nothing of it, and is about as large as what is sorted.
+//! so that a killed process leaves nothing of it, and is about as large as what is sorted; from one
+//! pass to the next there are two. Room for them is asked for before (`scratch_room`).
 //!
 //! The bound: blocks that a cursor holds at once take up to [`HELD_BYTES`], or two blocks if these
 //! are larger. A block has 64 KiB and a line, and rows of it are held merged.
@@ -23,6 +24,7 @@ use super::cursor::Cursor;
 use super::disk;
 use super::error::StoreError;
 use super::index::{Block, Index};
+use super::scratch_room::{Promise, Purpose, TooLittle, free_bytes};
 use super::snapshot::{DataFile, Misfit};
 use super::tidy::for_each_line;
 use crate::row::Timestamp;
@@ -33,7 +35,7 @@ const HELD_BYTES: u64 = 16 << 20;
 const WRITE_BYTES: usize = 256 << 10;
 
 /// Sorted rows in a scratch file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Merged {
     pub(super) data: Arc<DataFile>,
     pub(super) blocks: Vec<Block>,
@@ -54,6 +56,11 @@ pub(super) fn in_bounds(
     in_bytes(data, blocks, start, end, HELD_BYTES)
 }
 
+/// Returns true if a cursor can hold these blocks as they are.
+pub(super) fn can_be_held(blocks: &[Block]) -> bool {
+    held_at_once(blocks.to_vec()) <= HELD_BYTES
+}
+
 fn in_bytes(
     data: &Arc<DataFile>,
     blocks: &[Block],
@@ -66,16 +73,21 @@ fn in_bytes(
     }
     let mut in_file_order = blocks.to_vec();
     in_file_order.sort_unstable_by_key(|block| block.offset);
-    let mut merged = None;
+    let mut merged: Option<Merged> = None;
     let mut blocks = in_file_order;
     let mut from = data.clone();
+    let purpose = match data.misfit {
+        Misfit::Refused => Purpose::Writing,
+        Misfit::Named => Purpose::Reading,
+    };
     loop {
         let runs = runs(&blocks);
         if runs.len() < 2 || (merged.is_some() && held_at_once(blocks.clone()) <= held_bytes) {
             return Ok(merged);
         }
         let groups = groups(&blocks, &runs, held_bytes);
-        let next = with_scratch(&data.path, |scratch| {
+        let bytes = blocks.iter().map(|block| block.len).sum();
+        let next = with_scratch(&data.path, bytes, purpose, |scratch| {
             merge_groups(&from, &blocks, &groups, start, end, scratch)
         })?;
         from = next.data.clone();
@@ -180,12 +192,21 @@ fn merge_groups(
     Ok(index)
 }
 
-/// Calls `fill` with a file beside `path`; if that fails, with one where temporary files go.
+/// Calls `fill`, which writes up to `bytes`, with a file beside `path`; if that fails, with one where
+/// temporary files go.
 fn with_scratch(
     path: &Path,
+    bytes: u64,
+    purpose: Purpose,
     fill: impl Fn(&DataFile) -> Result<Index, StoreError>,
 ) -> Result<Merged, StoreError> {
     let attempt = |folder: PathBuf| {
+        let free = free_bytes(&folder).map_err(StoreError::io("look at", &folder))?;
+        // Until what is written is no longer free.
+        let _promise = Promise::of(bytes, free, purpose).map_err(|few| {
+            let TooLittle { needed_bytes, free_bytes } = few;
+            StoreError::NoRoomToSort { path: path.to_owned(), needed_bytes, free_bytes }
+        })?;
         let file = disk::scratch_file(&folder).map_err(StoreError::io("sort in", &folder))?;
         let data =
             DataFile { file: Arc::new(file), path: path.to_owned(), misfit: Misfit::Refused };
@@ -257,6 +278,26 @@ mod tests {
             assert!(was_merged && lines == expected, "{held_bytes}");
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "data and index, no more");
+    }
+
+    #[test]
+    fn all_readers_of_a_snapshot_share_one_sort() {
+        let rows = 2 * HELD_BYTES as usize / 1000;
+        let clocks = (0..rows).map(|i| ((i / 2) as f64 + (i % 2) as f64 * 1e9, 1000));
+        let folder = written(clocks);
+        let snapshot = Snapshot::open(folder.path()).unwrap().unwrap();
+        let all = (f64::NEG_INFINITY, f64::INFINITY);
+        let times = |start, end| -> Vec<f64> {
+            snapshot.cursor_within(start, end, all).map(|row| row.unwrap().ts.as_secs()).collect()
+        };
+        let sorted = times(all.0, all.1);
+        assert_eq!(sorted.len(), rows);
+        let scratch = snapshot.sorted_file().expect("it was sorted");
+        assert_eq!(snapshot.count_rows().unwrap(), rows as u64);
+        let part = times(10.0, 1e9 + 10.0);
+        assert_eq!(part.len(), rows / 2 - 10 + 11);
+        assert!(part.is_sorted() && sorted.is_sorted());
+        assert!(Arc::ptr_eq(&scratch, &snapshot.sorted_file().unwrap()));
     }
 
     #[test]

@@ -9,14 +9,19 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::beneath::How;
+use super::blocks::SortedBlocks;
 use super::cursor::Cursor;
 use super::damage;
+use super::disk;
 use super::error::StoreError;
 use super::handles;
 use super::index::{Block, Index};
 use super::index_file;
 use super::lookup::Lookup;
+use super::merging::{self, Merged};
 use super::metadata::known_topic;
 use crate::json::scan_row;
 use crate::row::Timestamp;
@@ -55,9 +60,19 @@ pub(super) enum Misfit {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     data: Arc<DataFile>,
-    index: Index,
+    index: Arc<Index>,
     /// A last row without a line end, as an editor may leave it.
     unended: Option<Block>,
+    /// What was sorted for its readers.
+    sorted: Arc<Mutex<Option<Sorted>>>,
+}
+
+/// The rows of a range of time in order.
+#[derive(Debug)]
+struct Sorted {
+    start: f64,
+    end: f64,
+    merged: Merged,
 }
 
 impl Snapshot {
@@ -86,13 +101,16 @@ impl Snapshot {
         let rest = extend_index(&file, &mut index).map_err(StoreError::io("read", &path))?;
         damage::report_lines(&path, index.bad_lines());
         if index.end() - known > WORTH_SAVING_BYTES {
-            // This only helps the next reader; a read-only disk must not make this one fail.
+            // This only helps the next reader; a read-only disk must not make this one fail. After a
+            // power cut, no index may speak of rows that were not on the disk.
             let topic = known_topic(folder);
-            let _ = index_file::save(folder, topic, &file, &index);
+            let _ = disk::sync(&file, &path)
+                .map_err(StoreError::io("sync", &path))
+                .and_then(|()| index_file::save(folder, topic, &file, &index));
         }
         let unended = unended_row(&mut index, &rest);
         let data = DataFile { file, path, misfit: Misfit::Named };
-        Ok(Some(Self { data: Arc::new(data), index, unended }))
+        Ok(Some(Self::from_parts(Arc::new(data), index, unended)))
     }
 
     /// Takes a snapshot of an open file, whether it is still in its place or not.
@@ -101,17 +119,46 @@ impl Snapshot {
         let rest =
             extend_index(&data.file, &mut index).map_err(StoreError::io("read", &data.path))?;
         let unended = unended_row(&mut index, &rest);
-        Ok(Self { data, index, unended })
+        Ok(Self::from_parts(data, index, unended))
+    }
+
+    fn from_parts(data: Arc<DataFile>, index: Index, unended: Option<Block>) -> Self {
+        Self { data, index: Arc::new(index), unended, sorted: Arc::default() }
     }
 
     /// The rows from `start` to `end`, both inclusive, sorted and merged.
     pub(crate) fn cursor(&self, start: f64, end: f64) -> Cursor {
-        Cursor::new(self.data.clone(), self.blocks(), start, end)
+        self.cursor_within(start, end, (start, end))
+    }
+
+    /// Like [`cursor`](Self::cursor), for a part of a range. If the rows must be sorted outside of
+    /// memory, this happens once for the whole range, whoever reads it how often.
+    pub(crate) fn cursor_within(&self, start: f64, end: f64, range: (f64, f64)) -> Cursor {
+        let (data, index, unended) = (self.data.clone(), self.index.clone(), self.unended);
+        let sorted = self.sorted.clone();
+        let sort = move || {
+            let mut sorted = sorted.lock();
+            let (start, end) = range;
+            if sorted.as_ref().is_none_or(|known| start < known.start || known.end < end) {
+                let blocks = index.blocks().iter().copied().chain(unended);
+                let blocks = SortedBlocks::between(blocks, start, end).blocks;
+                let merged = merging::in_bounds(&data, &blocks, start, end)?;
+                *sorted = merged.map(|merged| Sorted { start, end, merged });
+            }
+            Ok(sorted.as_ref().map(|sorted| sorted.merged.clone()))
+        };
+        Cursor::new(self.data.clone(), self.blocks(), start, end).sorted_by(Arc::new(sort))
     }
 
     /// Looks up single rows from `start` to `end`, both inclusive, by time.
     pub(crate) fn lookup(&self, start: f64, end: f64) -> Lookup {
         Lookup::new(self.data.clone(), self.blocks(), start, end)
+    }
+
+    /// The file that rows were sorted into.
+    #[cfg(test)]
+    pub(super) fn sorted_file(&self) -> Option<Arc<DataFile>> {
+        self.sorted.lock().as_ref().map(|sorted| sorted.merged.data.clone())
     }
 
     /// The blocks in file order.

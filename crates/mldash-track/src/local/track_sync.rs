@@ -14,6 +14,7 @@ use super::error::StoreError;
 use super::handles;
 use super::index::Index;
 use super::metadata::{TRACK_FILE, TrackMetadata};
+use super::unconfirmed::{Piece, write_again};
 use super::{index_file, schema_file};
 use crate::row::TrackSchema;
 
@@ -41,9 +42,34 @@ pub(super) struct Unsynced {
 pub(crate) struct SyncWork {
     /// The declarations of the rows, which are made safe before these.
     pub(super) schema: Option<SchemaVersion>,
-    pub(super) data: Option<(Arc<File>, PathBuf)>,
+    pub(super) data: Option<DataSync>,
     /// The track's folder, if names in it or its own are new.
     pub(super) names: Option<PathBuf>,
+}
+
+/// Rows to sync.
+#[derive(Debug)]
+pub(super) struct DataSync {
+    pub(super) file: Arc<File>,
+    pub(super) path: PathBuf,
+    /// Bytes of whole rows.
+    pub(super) end: u64,
+    /// What an earlier sync may have lost.
+    pub(super) again: Vec<Piece>,
+    /// The index of these bytes, if it is to be stored afterwards.
+    pub(super) index: Option<Index>,
+    pub(super) outcome: Outcome,
+}
+
+/// What became of a sync of rows.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    NotTried,
+    Failed,
+    /// All but these pieces is safe.
+    Synced {
+        lost: Vec<Piece>,
+    },
 }
 
 /// A version of `.schema.json` to save.
@@ -82,17 +108,36 @@ pub(crate) struct MetadataVersion {
 
 impl SyncWork {
     /// Waits for the disk.
-    pub(crate) fn run(&self) -> Result<(), StoreError> {
+    pub(crate) fn run(&mut self) -> Result<(), StoreError> {
         if let Some(SchemaVersion { folder, topic, schema }) = &self.schema {
             schema_file::save(folder, topic, schema)?;
         }
-        if let Some((data, path)) = &self.data {
-            disk::sync(data, path).map_err(StoreError::io("sync", path))?;
+        if let Some(data) = &mut self.data {
+            data.run()?;
         }
         if let Some(folder) = &self.names {
             sync_names(folder).map_err(StoreError::io("sync", folder))?;
         }
         Ok(())
+    }
+}
+
+impl DataSync {
+    fn run(&mut self) -> Result<(), StoreError> {
+        let path = &self.path;
+        let written = write_again(&self.file, path, &self.again);
+        // Also if that failed: what came since can be made safe.
+        let synced = disk::sync(&self.file, path);
+        let both = synced.map_err(StoreError::io("sync", path)).and_then(|()| {
+            written.map_err(StoreError::io("write again what a sync lost of", path))
+        });
+        let lost = both.inspect_err(|_| self.outcome = Outcome::Failed)?;
+        let rows = lost.iter().map(Piece::rows).sum();
+        self.outcome = Outcome::Synced { lost };
+        match rows {
+            0 => Ok(()),
+            _ => Err(StoreError::LostOnDisk { path: path.clone(), rows }),
+        }
     }
 }
 

@@ -71,7 +71,9 @@ impl ExperimentState {
         let closed = match (track.removed.get().cloned(), appender) {
             (Some(removed), _) => Err((removed.rows, removed.into())),
             (None, Some(mut appender)) => appender.close().map_err(|error| match error {
-                StoreError::Removed { rows, .. } => (rows, error.into()),
+                StoreError::Removed { rows, .. } | StoreError::LostOnDisk { rows, .. } => {
+                    (rows, error.into())
+                }
                 _ => (0, error.into()),
             }),
             (None, None) => Err((0, self.ended(track))),

@@ -48,10 +48,10 @@ impl ExperimentState {
         // are threads.
         let tracks = self.open_tracks();
         first_error(on_threads(local::workers(SYNCS), &tracks, |track| {
-            let Some(work) = self.begin_sync(track)? else { return Ok(()) };
+            let Some(mut work) = self.begin_sync(track)? else { return Ok(()) };
             let synced = work.run();
             if let Some(appender) = track.appender.lock().as_mut() {
-                appender.end_sync(&work, synced.is_ok());
+                appender.end_sync(work, synced.is_ok());
             }
             Ok(synced?)
         }))
@@ -89,6 +89,6 @@ impl ExperimentState {
 
     fn open_tracks(&self) -> Vec<Arc<TrackState>> {
         let tracks = self.tracks.read();
-        tracks.values().filter(|track| track.removed.get().is_none()).cloned().collect()
+        tracks.by_name.values().filter(|track| track.removed.get().is_none()).cloned().collect()
     }
 }

@@ -7,6 +7,7 @@ use crate::local::cursor::Cursor;
 use crate::local::index::Index;
 use crate::local::lookup::Finder;
 use crate::local::recovery::mend_tail;
+use crate::local::unconfirmed::Unconfirmed;
 use crate::local::{disk, index_file, tidy};
 
 /// How often a file is sorted again because another program appended meanwhile.
@@ -18,11 +19,14 @@ impl TrackAppender {
     pub(crate) fn close(&mut self) -> Result<TrackClosed, StoreError> {
         self.sync()?;
         self.take_in_foreign_rows()?;
-        if self.is_index_stored && !self.index.is_tidy() {
+        let lost_rows = self.unconfirmed.lost_rows();
+        if lost_rows > 0 || (self.is_index_stored && !self.index.is_tidy()) {
             self.index_anew()?;
         }
         self.despite_damage(Self::count_rows_before)?;
         self.tidy()?;
+        // Of rows that another program appended meanwhile, too, before an index says that they are there.
+        self.sync()?;
         let topic = Some(self.metadata.topic.clone());
         let index = index_file::save(&self.folder, topic, &*self.data()?, &self.index);
         for unsaved in [self.metadata_version().save(), index].into_iter().filter_map(Result::err) {
@@ -35,6 +39,9 @@ impl TrackAppender {
             merged_on_disk: (self.rows_before + self.rows_appended).saturating_sub(rows),
         };
         (self.rows_before, self.rows_appended) = (rows, 0);
+        if lost_rows > 0 {
+            return Err(StoreError::LostOnDisk { path: self.data_path.clone(), rows: lost_rows });
+        }
         Ok(closed)
     }
 
@@ -74,6 +81,8 @@ impl TrackAppender {
             };
             self.index = index;
             self.data = kept(open_data(&self.data_path)?, &self.data_path)?;
+            // It was synced before it took the old one's place.
+            (self.unconfirmed, self.safe_index) = (Unconfirmed::default(), None);
             self.finder = Finder::default();
         }
         Ok(())
@@ -100,6 +109,7 @@ impl TrackAppender {
         mend_tail(&*self.data()?, &self.data_path, &mut index)?;
         self.rows_before = (self.rows_before + index.rows()).saturating_sub(known);
         (self.index, self.indexed, self.is_index_stored) = (index, 0, false);
+        self.safe_index = None;
         self.finder = Finder::default();
         Ok(())
     }
@@ -122,6 +132,7 @@ impl TrackAppender {
         let known = self.index.rows();
         if len < self.index.end() {
             self.index_anew()?;
+            self.unconfirmed.cut(len);
             let (path, gone) = (self.data_path.display(), known.saturating_sub(self.index.rows()));
             tracing::error!("{path} was cut by another program: {gone} rows are gone");
             // None of them was merged.
@@ -129,6 +140,7 @@ impl TrackAppender {
             return Ok(());
         }
         mend_tail(&data, &self.data_path, &mut self.index)?;
+        self.unsynced.rows = true;
         self.rows_before += self.index.rows() - known;
         Ok(())
     }

@@ -8,9 +8,8 @@ use std::thread;
 use super::*;
 use crate::fields;
 use crate::local::Snapshot;
-use crate::local::bad_disk::{FailingDisk, SlowDisk};
-use crate::local::power_cut::recording::{self, Step};
-use crate::local::recovery;
+use crate::local::bad_disk::{FailingDisk, FailingSyncs, SlowDisk};
+use crate::local::power_cut::recording::{self, Disk, Left, Step};
 use crate::name::ExperimentName;
 use crate::options::LastRun;
 use crate::row::Fields;
@@ -90,6 +89,7 @@ fn rows(times: impl IntoIterator<Item = f64>) -> Vec<(Timestamp, Fields)> {
 fn killed(world: &World) {
     let mut track = world.open();
     track.append(&rows((1..MANY).map(f64::from).chain([0.5]))).unwrap();
+    track.sync().unwrap();
     track.due_index().unwrap().save().unwrap();
 }
 
@@ -164,16 +164,117 @@ fn a_sort_that_fails_leaves_the_index_so_that_the_next_run_goes_on_quickly() {
 }
 
 #[test]
-fn rows_of_a_killed_run_that_a_reader_indexed_are_synced_when_the_experiment_is_opened() {
+fn a_reader_makes_rows_safe_from_a_power_cut_before_it_stores_an_index_of_them() {
     let world = World::new();
     recording::start(world.dir.path());
     let mut track = world.open();
     track.append(&rows((0..MANY).map(f64::from))).unwrap();
     drop(track);
-    assert_eq!(world.rows(), MANY as usize, "this stores an index");
-    assert!(recovery::repair(&world.dir, &world.name, &mut 0).unwrap());
+    assert_eq!(world.rows(), MANY as usize);
     let steps = recording::stop(world.dir.path());
-    assert!(world.synced_at(&steps).is_some());
+    let is_index =
+        |step: &Step| matches!(step, Step::Rename(_, to) if to.ends_with(index_file::FILE_NAME));
+    let indexed = steps.iter().position(is_index).expect("so many rows are worth an index");
+    assert!(world.synced_at(&steps).is_some_and(|synced| synced < indexed));
+}
+
+#[test]
+fn an_index_is_stored_only_of_rows_that_are_safe_from_a_power_cut() {
+    let world = World::new();
+    let mut track = world.open();
+    track.append(&rows((0..100).map(f64::from))).unwrap();
+    assert!(track.due_index().is_none());
+    let safe = world.text().len() as u64;
+    let mut sync = track.begin_sync().unwrap();
+    track.append(&rows((100..200).map(f64::from))).unwrap();
+    sync.run().unwrap();
+    track.end_sync(sync, true);
+    track.due_index().unwrap().save().unwrap();
+    let data = File::open(world.path()).unwrap();
+    let index = index_file::load(&world.dir.track_folder(&world.name), &data).unwrap().unwrap();
+    assert_eq!(index.end(), safe);
+}
+
+/// A sync as the thread that syncs does it.
+fn sync_once(track: &mut TrackAppender) -> Result<(), StoreError> {
+    let mut sync = track.begin_sync()?;
+    let done = sync.run();
+    track.end_sync(sync, done.is_ok());
+    done
+}
+
+#[test]
+fn rows_over_which_a_sync_failed_are_written_again_before_the_next() {
+    let world = World::new();
+    let folder = world.dir.tracks_folder();
+    recording::start(&folder);
+    let mut track = world.open();
+    track.append(&rows([1.0])).unwrap();
+    sync_once(&mut track).unwrap();
+    let failing = FailingSyncs::under(&world.path());
+    for ts in [2.0, 3.0, 4.0] {
+        track.append(&rows([ts])).unwrap();
+        sync_once(&mut track).unwrap_err();
+    }
+    drop(failing);
+    track.append(&rows([5.0])).unwrap();
+    sync_once(&mut track).unwrap();
+    assert!(track.begin_sync().unwrap().is_empty());
+    let mut disk = Disk::new(&folder);
+    recording::stop(&folder).iter().for_each(|step| disk.apply(step));
+    let left = disk.after_power_cut(|| Left::Live, || Left::Synced);
+    let data = left[&Path::new("arm").join(DATA_FILE)].clone().unwrap();
+    assert_eq!(String::from_utf8(data).unwrap(), world.text());
+    track.close().unwrap();
+}
+
+#[test]
+fn more_than_is_written_again_at_once_is_safe_after_some_syncs() {
+    let world = World::new();
+    let folder = world.dir.tracks_folder();
+    recording::start(&folder);
+    let mut track = world.open();
+    let failing = FailingSyncs::under(&world.path());
+    for first in (0..200_000).step_by(10_000) {
+        track.append(&rows((first..first + 10_000).map(f64::from))).unwrap();
+    }
+    sync_once(&mut track).unwrap_err();
+    drop(failing);
+    let mut syncs = 0;
+    while track.unsynced.rows {
+        sync_once(&mut track).unwrap();
+        syncs += 1;
+    }
+    assert!(syncs > 1);
+    let mut disk = Disk::new(&folder);
+    recording::stop(&folder).iter().for_each(|step| disk.apply(step));
+    let left = disk.after_power_cut(|| Left::Live, || Left::Synced);
+    let data = left[&Path::new("arm").join(DATA_FILE)].clone().unwrap();
+    assert!(data == world.text().as_bytes(), "something is not safe");
+}
+
+#[test]
+fn rows_that_a_disk_failed_to_store_and_that_are_gone_are_told_with_the_track_and_at_its_close() {
+    let world = World::new();
+    let mut track = world.open();
+    track.append(&rows([1.0])).unwrap();
+    sync_once(&mut track).unwrap();
+    track.append(&rows([2.0, 3.0])).unwrap();
+    let failing = FailingSyncs::under(&world.path());
+    sync_once(&mut track).unwrap_err();
+    // What the system did not keep is what the disk has there.
+    let gone = world.text().find("{\"timestamp\":2.0").unwrap() as u64;
+    let file = File::options().write(true).open(world.path()).unwrap();
+    file.write_all_at(&[0; 40], gone).unwrap();
+    drop(failing);
+    track.append(&rows([4.0])).unwrap();
+    let told = sync_once(&mut track).unwrap_err();
+    assert!(matches!(told, StoreError::LostOnDisk { rows: 2, .. }), "{told}");
+    assert!(told.to_string().contains("arm/data.jsonl"), "{told}");
+    sync_once(&mut track).unwrap();
+    let told = track.close().unwrap_err();
+    assert!(matches!(told, StoreError::LostOnDisk { rows: 2, .. }), "{told}");
+    assert_eq!(world.rows(), 3, "what is left is closed");
 }
 
 #[test]

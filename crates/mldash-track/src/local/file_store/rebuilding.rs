@@ -62,6 +62,6 @@ impl FileStore {
 }
 
 fn names_in(folder: &Path) -> io::Result<Vec<String>> {
-    let names = handles::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    let names = handles::list(folder)?.map(|entry| Ok(entry?.name.into_string().ok()));
     names.filter_map(Result::transpose).collect()
 }

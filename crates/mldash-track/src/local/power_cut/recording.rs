@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Metadata};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,10 @@ pub(crate) enum Change {
     Create(PathBuf, io::Result<Metadata>),
     Write(io::Result<Metadata>, Vec<u8>),
     Cut(io::Result<Metadata>, u64),
+    /// At an offset, so many of the bytes that are there.
+    WriteAgain(io::Result<Metadata>, u64, usize),
     Sync(io::Result<Metadata>),
+    FailSync(io::Result<Metadata>),
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
     CreateFolder(PathBuf),
@@ -28,7 +32,10 @@ pub(crate) enum Step {
     Create(PathBuf, usize),
     Write(usize, Vec<u8>),
     Cut(usize, u64),
+    WriteAgain(usize, Range<usize>),
     Sync(usize),
+    /// The system takes what it did not write for clean.
+    FailSync(usize),
     Rename(PathBuf, PathBuf),
     Remove(PathBuf),
     CreateFolder(PathBuf),
@@ -89,7 +96,11 @@ impl Recording {
             }
             Change::Write(file, bytes) => Step::Write(self.file(file), bytes),
             Change::Cut(file, len) => Step::Cut(self.file(file), len),
+            Change::WriteAgain(file, offset, len) => {
+                Step::WriteAgain(self.file(file), offset as usize..offset as usize + len)
+            }
             Change::Sync(file) => Step::Sync(self.file(file)),
+            Change::FailSync(file) => Step::FailSync(self.file(file)),
             Change::Rename(from, to) => Step::Rename(from, to),
             Change::Remove(path) => Step::Remove(path),
             Change::CreateFolder(path) => Step::CreateFolder(path),
@@ -126,8 +137,16 @@ pub(crate) struct Disk {
 }
 
 enum Node {
-    File { live: Vec<u8>, synced: Vec<u8> },
+    File(Bytes),
     Folder { live: BTreeMap<String, usize>, synced: BTreeMap<String, usize> },
+}
+
+#[derive(Default)]
+struct Bytes {
+    live: Vec<u8>,
+    synced: Vec<u8>,
+    /// What no later sync writes, unless it is written again.
+    given_up: Range<usize>,
 }
 
 /// Paths and contents; `None` for a folder.
@@ -144,14 +163,23 @@ impl Disk {
         match step {
             Step::Create(path, number) => {
                 assert_eq!(*number, self.files.len());
-                let node = self.add(path, Node::File { live: Vec::new(), synced: Vec::new() });
+                let node = self.add(path, Node::File(Bytes::default()));
                 self.files.push(node);
             }
-            Step::Write(file, bytes) => self.file(*file).0.extend_from_slice(bytes),
-            Step::Cut(file, len) => self.file(*file).0.truncate(*len as usize),
-            Step::Sync(file) => {
-                let (live, synced) = self.file(*file);
-                synced.clone_from(live);
+            Step::Write(file, bytes) => self.file(*file).live.extend_from_slice(bytes),
+            Step::Cut(file, len) => self.file(*file).live.truncate(*len as usize),
+            Step::WriteAgain(file, again) => {
+                let given_up = &mut self.file(*file).given_up;
+                if again.start <= given_up.start {
+                    given_up.start = given_up.start.max(again.end);
+                }
+            }
+            Step::Sync(file) => self.file(*file).sync(),
+            Step::FailSync(file) => {
+                let file = self.file(*file);
+                let synced = file.synced.len();
+                let first = if file.given_up.is_empty() { synced } else { file.given_up.start };
+                file.given_up = first.min(synced)..file.live.len();
             }
             Step::Rename(from, to) => {
                 let node = self.take(from);
@@ -178,7 +206,7 @@ impl Disk {
         let mut to_do = vec![(PathBuf::new(), ROOT)];
         while let Some((path, node)) = to_do.pop() {
             let left = match &self.nodes[node] {
-                Node::File { live, synced } => Some(contents(live, synced, data())),
+                Node::File(file) => Some(contents(&file.live, &file.synced, data())),
                 Node::Folder { live, synced } => {
                     let entries = if names() == Left::Synced { synced } else { live };
                     to_do.extend(entries.iter().map(|(name, node)| (path.join(name), *node)));
@@ -190,9 +218,9 @@ impl Disk {
         tree
     }
 
-    fn file(&mut self, number: usize) -> (&mut Vec<u8>, &mut Vec<u8>) {
+    fn file(&mut self, number: usize) -> &mut Bytes {
         match &mut self.nodes[self.files[number]] {
-            Node::File { live, synced } => (live, synced),
+            Node::File(bytes) => bytes,
             Node::Folder { .. } => panic!("a folder is written to"),
         }
     }
@@ -201,7 +229,7 @@ impl Disk {
         let node = self.find(folder);
         match &mut self.nodes[node] {
             Node::Folder { live, .. } => live,
-            Node::File { .. } => panic!("{} is no folder", folder.display()),
+            Node::File(_) => panic!("{} is no folder", folder.display()),
         }
     }
 
@@ -211,7 +239,7 @@ impl Disk {
             Node::Folder { live, .. } => *live
                 .get(name.to_str().unwrap())
                 .unwrap_or_else(|| panic!("{} was not made through `disk`", path.display())),
-            Node::File { .. } => panic!("{} is below a file", path.display()),
+            Node::File(_) => panic!("{} is below a file", path.display()),
         })
     }
 
@@ -232,6 +260,13 @@ impl Disk {
     }
 }
 
+impl Bytes {
+    fn sync(&mut self) {
+        self.synced.clone_from(&self.live);
+        self.synced[self.given_up.clone()].fill(0);
+    }
+}
+
 impl Node {
     fn folder() -> Self {
         Self::Folder { live: BTreeMap::new(), synced: BTreeMap::new() }
@@ -239,7 +274,7 @@ impl Node {
 
     fn sync(&mut self) {
         match self {
-            Self::File { live, synced } => synced.clone_from(live),
+            Self::File(bytes) => bytes.sync(),
             Self::Folder { live, synced } => synced.clone_from(live),
         }
     }
