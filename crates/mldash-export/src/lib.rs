@@ -1,4 +1,4 @@
-//! What others read of recordings: datasets to train on. It knows no graph and no terminal.
+//! What others read of recordings: datasets to train on, and runs as MCAP ([`mcap`]). It knows no graph and no terminal.
 //!
 //! A [`recipe`] says which features a dataset has and where their values come from; [`export()`] writes it from recordings, as
 //! a dataset of LeRobot's (version 3.0) or as a plain table of Parquet. Recordings are put on an exact grid; what a
@@ -30,15 +30,18 @@ mod aside;
 mod draft;
 mod error;
 mod export;
+mod files;
 mod frames;
 mod grid;
 mod joins;
 mod layout;
 mod lerobot;
+pub mod mcap;
 mod parquet_file;
 mod picture;
 mod pictures;
 mod plan;
+mod progress;
 pub mod recipe;
 mod stats;
 mod table;
@@ -49,6 +52,6 @@ pub use account::Account;
 pub use draft::draft;
 pub use error::ExportError;
 pub use export::{Target, export};
-pub use frames::Progress;
 pub use picture::PictureError;
 pub use plan::Recording;
+pub use progress::Progress;
