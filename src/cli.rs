@@ -13,6 +13,7 @@ mod exit;
 mod experiments;
 mod import;
 mod init;
+mod keyboard;
 mod log_thread;
 mod logging;
 mod open_files;
@@ -22,6 +23,7 @@ mod progress;
 mod read;
 mod run;
 mod run_details;
+mod selection;
 mod serve;
 mod status_line;
 mod status_text;
@@ -31,6 +33,7 @@ mod sync;
 mod table;
 mod tag;
 mod target;
+mod terminal;
 mod tracks;
 
 use std::ffi::OsString;
@@ -178,7 +181,7 @@ struct RestoredTerminal;
 
 impl Drop for RestoredTerminal {
     fn drop(&mut self) {
-        progress::restore_echo();
+        terminal::restore();
     }
 }
 

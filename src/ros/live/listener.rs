@@ -262,10 +262,7 @@ impl<'a> Listener<'a> {
 
     /// Changes the part behind all messages that are taken.
     fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
-        // What a part still waits for, and what it lost, belongs to that part.
-        self.end_part();
-        self.readers.hand_over();
-        self.readers.report_missing();
+        self.complete_part();
         let is_start = change.action == PartAction::Start;
         self.parts_under_way += usize::from(change.action != PartAction::Stop);
         self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
@@ -273,6 +270,20 @@ impl<'a> Listener<'a> {
             // A part that begins is recorded.
             self.set_paused(false);
         }
+    }
+
+    /// Ends the part that has reached a limit behind all messages that are taken.
+    fn end_full_part(&mut self) {
+        self.complete_part();
+        self.parts_under_way += 1;
+        self.readers.queue.push_behind_messages(Control::EndFullPart);
+    }
+
+    /// Hands over what belongs to the part that is about to end: what it still waits for, and what it lost.
+    fn complete_part(&mut self) {
+        self.end_part();
+        self.readers.hand_over();
+        self.readers.report_missing();
     }
 
     /// Collects what a part still waits for. One that the recorder has not begun yet could not ask
@@ -305,6 +316,7 @@ impl<'a> Listener<'a> {
                         self.readers.repeat_latched();
                     }
                 }
+                Request::PartFull => self.end_full_part(),
                 Request::SimTime(use_sim_time) => self.set_sim_time(use_sim_time),
             }
         }
@@ -323,6 +335,10 @@ impl<'a> Listener<'a> {
             Call::Resume => {
                 self.set_paused(false);
                 super::control::send(reply, Answer::done("recording"));
+            }
+            Call::PauseOrResume => {
+                let call = if self.readers.is_paused() { Call::Resume } else { Call::Pause };
+                self.answer(call, reply);
             }
             Call::Flush => queue.push_behind_messages(Control::Flush(reply)),
             Call::ChangePart(action) => self.change_part(PartChange::new(action), Some(reply)),

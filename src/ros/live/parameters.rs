@@ -8,13 +8,19 @@ use r2r::indexmap::IndexMap;
 use r2r::{Parameter, ParameterValue, RosParams};
 
 use super::calls::{Calls, Request};
+use super::selection;
 use crate::ros::{EffectiveSettings, RosError};
 use crate::track::{LabelChange, Labels};
 
 const USE_SIM_TIME: &str = "use_sim_time";
 /// The parameters of this node, from the command line or a parameter file.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 16] = [
     "config",
+    selection::TOPICS,
+    selection::ALL,
+    selection::REGEX,
+    selection::EXCLUDE,
+    selection::EXCLUDE_TYPES,
     "experiment",
     "root",
     "remote",
@@ -120,17 +126,27 @@ pub(super) fn given_labels(node: &r2r::Node) -> Result<LabelChange, RosError> {
     })
 }
 
-/// The tags in a list, or in a text with commas, as launch arguments are.
-fn tags(value: &ParameterValue) -> Result<LabelChange, String> {
-    let tags: Vec<&str> = match value {
-        ParameterValue::NotSet => Vec::new(),
-        ParameterValue::String(tags) => {
-            tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).collect()
+/// The texts of a list, or of one text with `separators`, as launch arguments are.
+///
+/// # Errors
+/// Fails if it is something else.
+pub(super) fn texts<'v>(
+    value: &'v ParameterValue,
+    separators: &[char],
+) -> Result<Vec<&'v str>, String> {
+    match value {
+        ParameterValue::NotSet => Ok(Vec::new()),
+        ParameterValue::String(text) => {
+            Ok(text.split(separators).map(str::trim).filter(|text| !text.is_empty()).collect())
         }
-        ParameterValue::StringArray(tags) => tags.iter().map(String::as_str).collect(),
-        other => return Err(format!("it is {}", other.type_name())),
-    };
-    let tags = tags.into_iter().try_fold(LabelChange::new(), |all, tag| all.add_tag(tag));
+        ParameterValue::StringArray(texts) => Ok(texts.iter().map(String::as_str).collect()),
+        other => Err(format!("it is {}", other.type_name())),
+    }
+}
+
+fn tags(value: &ParameterValue) -> Result<LabelChange, String> {
+    let tags =
+        texts(value, &[','])?.into_iter().try_fold(LabelChange::new(), |all, tag| all.add_tag(tag));
     tags.map_err(|error| error.to_string())
 }
 
@@ -194,7 +210,7 @@ fn fixed(settings: &EffectiveSettings) -> Vec<(&'static str, ParameterValue, &'s
     let text = |text: &str| ParameterValue::String(text.to_owned());
     let tags = ParameterValue::StringArray(settings.tags.clone());
     let paused = ParameterValue::Bool(settings.start_paused);
-    vec![
+    let mut fixed = vec![
         ("config", text(&settings.config), "The mapping file."),
         ("experiment", text(&settings.experiment), "The experiment that is recorded into first."),
         ("root", text(&settings.root), "The local store's root."),
@@ -202,7 +218,9 @@ fn fixed(settings: &EffectiveSettings) -> Vec<(&'static str, ParameterValue, &'s
         ("start_paused", paused, "Whether the recording started paused."),
         (OPERATOR, text(&settings.operator), "Who runs the robot."),
         (TAGS, tags, "Tags of every part."),
-    ]
+    ];
+    fixed.extend(selection::shown(&settings.selection));
+    fixed
 }
 
 impl Served {
