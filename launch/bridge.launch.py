@@ -8,17 +8,54 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 # What the program takes as ROS parameters; an empty string is the same as not given.
-PARAMETERS = ("config", "experiment", "root", "remote", "task", "notes", "operator", "tags")
+PARAMETERS = ("experiment", "root", "remote", "task", "notes", "operator", "tags")
+
+# Which topics, without a mapping file; likewise.
+SELECTION = ("topics", "regex", "exclude", "exclude_types")
+
+# What it takes on the command line.
+OPTIONS = ("duration", "split_every", "split_size")
 
 # Nav2 writes use_sim_time:=True.
 TRUTHS = {"true": True, "True": True, "false": False, "False": False}
 
+DEFAULT_CONFIG = PathJoinSubstitution([FindPackageShare("mldash_bridge"), "config", "bridge.yaml"])
+
 
 def declare_arguments():
-    default_config = PathJoinSubstitution([FindPackageShare("mldash_bridge"), "config", "bridge.yaml"])
     return [
         DeclareLaunchArgument(
-            "config", default_value=default_config, description="Mapping file (YAML): which topics become which tracks."
+            "config",
+            default_value=DEFAULT_CONFIG,
+            description="Mapping file (YAML): which topics become which tracks. Not used with topics, all, regex.",
+        ),
+        DeclareLaunchArgument(
+            "topics",
+            default_value="",
+            description="Record these topics instead of by a mapping file: names or globs, with spaces between.",
+        ),
+        DeclareLaunchArgument(
+            "all",
+            default_value="false",
+            choices=list(TRUTHS),
+            description="Record all topics but hidden ones, /rosout and /parameter_events; likewise.",
+        ),
+        DeclareLaunchArgument(
+            "regex", default_value="", description="Record topics whose names have this regular expression; likewise."
+        ),
+        DeclareLaunchArgument(
+            "exclude", default_value="", description="Names or globs that all, regex and globs leave out."
+        ),
+        DeclareLaunchArgument("exclude_types", default_value="", description="Types that they leave out."),
+        DeclareLaunchArgument(
+            "split_every",
+            default_value="",
+            description="Continue in the next part after so long: 10min. Empty: as the mapping says.",
+        ),
+        DeclareLaunchArgument(
+            "split_size",
+            default_value="",
+            description="Continue in the next part after so many bytes: 4GiB. Empty: as the mapping says.",
         ),
         DeclareLaunchArgument(
             "experiment",
@@ -74,10 +111,22 @@ def bridge(context):
         return LaunchConfiguration(argument).perform(context).strip()
 
     # Strings, whatever they look like: an experiment may be called 2026 or true.
-    parameters = {name: ParameterValue(value_of(name), value_type=str) for name in PARAMETERS if value_of(name)}
+    def texts(names):
+        return {name: ParameterValue(value_of(name), value_type=str) for name in names if value_of(name)}
+
+    parameters = texts(PARAMETERS)
+    selection = texts(SELECTION)
+    if TRUTHS[value_of("all")]:
+        selection["all"] = True
+    # The default mapping is for those who say nothing of topics. With another one, the program says that it is one
+    # or the other.
+    if not selection or value_of("config") != DEFAULT_CONFIG.perform(context):
+        parameters |= texts(["config"])
+    parameters |= selection
     parameters["use_sim_time"] = TRUTHS[value_of("use_sim_time")]
     if value_of("start_paused"):
         parameters["start_paused"] = TRUTHS[value_of("start_paused")]
+    options = [(f"--{name}".replace("_", "-"), value_of(name)) for name in OPTIONS if value_of(name)]
     return [
         Node(
             package="mldash_bridge",
@@ -85,7 +134,7 @@ def bridge(context):
             name=value_of("node_name") or None,
             namespace=value_of("namespace"),
             output="screen",
-            arguments=["--duration", value_of("duration")] if value_of("duration") else [],
+            arguments=[word for option in options for word in option],
             ros_arguments=["--log-level", value_of("log_level")],
             parameters=[parameters],
             # When told to stop, the bridge takes what is queued, writes it and closes the tracks: give it the time.

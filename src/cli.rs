@@ -15,6 +15,7 @@ mod export;
 mod exporting;
 mod import;
 mod init;
+mod keyboard;
 mod log_thread;
 mod logging;
 mod open_files;
@@ -24,6 +25,7 @@ mod progress;
 mod read;
 mod run;
 mod run_details;
+mod selection;
 mod serve;
 mod status_line;
 mod status_text;
@@ -33,6 +35,7 @@ mod sync;
 mod table;
 mod tag;
 mod target;
+mod terminal;
 mod tracks;
 
 use std::ffi::OsString;
@@ -188,7 +191,7 @@ struct RestoredTerminal;
 
 impl Drop for RestoredTerminal {
     fn drop(&mut self) {
-        progress::restore_echo();
+        terminal::restore();
     }
 }
 

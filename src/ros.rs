@@ -13,6 +13,7 @@ mod graph;
 mod live;
 mod logs;
 mod names;
+mod orders;
 #[cfg(feature = "ros")]
 #[expect(unsafe_code, reason = "a safe layer over a C library")]
 pub mod rcl;
@@ -23,6 +24,7 @@ pub use error::RosError;
 pub use graph::{GraphReport, GraphTopic, Mapped, RecordedTopic, UnmatchedEntry};
 pub use logs::{LogQueue, LogRecord};
 pub use names::NodeName;
+pub use orders::{Order, Orders};
 
 #[cfg(not(feature = "ros"))]
 pub use absent::RosNode;
@@ -36,14 +38,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::mapping::ClockJump;
+use crate::mapping::{ClockJump, TopicSelection};
 use crate::track::LabelChange;
 
 /// Settings given as ROS parameters. An empty text counts as not given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RosParameters {
     /// The mapping file.
     pub config: Option<String>,
+    /// Topics to record without one.
+    pub selection: TopicSelection,
     /// The experiment.
     pub experiment: Option<String>,
     /// The local store's root.
@@ -65,13 +69,17 @@ pub struct NodeSettings {
     pub logs: Option<LogQueue>,
     /// What to do when the ROS clock jumps back.
     pub clock_jump: ClockJump,
+    /// What a person at the keyboard asks for.
+    pub orders: Orders,
 }
 
 /// The settings in use, whether given by flag, parameter or mapping.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EffectiveSettings {
-    /// The mapping file.
+    /// The mapping file; empty if there is none.
     pub config: String,
+    /// Topics that are recorded without one.
+    pub selection: TopicSelection,
     /// The experiment.
     pub experiment: String,
     /// The local store's root.

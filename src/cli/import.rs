@@ -12,6 +12,7 @@ use mldash_bridge::ros::StopFlag;
 
 use super::args::DestinationArgs;
 use super::destination::Destination;
+use super::selection::{self, SelectionArgs, Source};
 use super::stop::stop_on_signals;
 use super::{ExitCode, Failure, NODE_NAME, account, output, progress, run_details};
 
@@ -21,9 +22,8 @@ pub(crate) struct ImportArgs {
     /// the order of their log times.
     #[arg(required = true, value_name = "BAG")]
     bags: Vec<PathBuf>,
-    /// The mapping (YAML): which topics become which tracks.
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[command(flatten)]
+    selection: SelectionArgs,
     #[command(flatten)]
     destination: DestinationArgs,
     /// Print the account as JSON instead of a table.
@@ -35,13 +35,35 @@ pub(crate) struct ImportArgs {
 /// gain nothing. As text, which is how they are written, rows take two to three times as much.
 const BUFFER_BYTES: usize = 48 << 20;
 
+impl ImportArgs {
+    fn mapping(&self) -> Result<Mapping, Failure> {
+        match self.selection.source()? {
+            Some(Source::File(path)) => Ok(Mapping::load(path)?),
+            Some(Source::Options(selection)) => {
+                let split = self.selection.split();
+                let text = selection::text(&selection, split, false, &self.destination);
+                Ok(Mapping::of_options(&text, None)?)
+            }
+            None => {
+                let reason = "no mapping: give one with `--config FILE`, or say which topics with `--all`, \
+                              `--topics` or `--regex`";
+                Err(Failure::Usage(reason.into()))
+            }
+        }
+    }
+}
+
 pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let stop = StopFlag::default();
     stop_on_signals(&stop)?;
-    let data = output::reserve_stdout()?;
     // Bags contain the definitions of their types, so the mapping is not checked against a sourced
     // workspace. The workspace is only used for bags without definitions.
-    let mapping = Mapping::load(&args.config)?.resolve("", NODE_NAME);
+    let mapping = args.mapping()?;
+    if args.selection.write_config(mapping.text())? {
+        return Ok(ExitCode::Done);
+    }
+    let data = output::reserve_stdout()?;
+    let mapping = mapping.with_split(args.selection.split()).resolve("", NODE_NAME);
     let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
     let details = run_details::of_import(&mapping, &args.bags);
     let destination = Destination::choose(&mapping, args.destination.clone(), stop.hurry_flag())?

@@ -1,6 +1,6 @@
 //! Logs: to stderr, coloured on a terminal.
 
-use std::io::{self, IsTerminal, stderr};
+use std::io;
 
 use clap::ValueEnum;
 use mldash_bridge::ros::LogQueue;
@@ -10,6 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use super::log_thread::LogThread;
 use super::progress::AboveBars;
+use super::terminal::takes_colour;
 
 /// How much is logged; ROS 2's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -48,7 +49,7 @@ pub(crate) fn start(level: Level, more: Option<LogQueue>) -> io::Result<LogThrea
             let log = log.clone();
             move || log.clone()
         })
-        .with_ansi(stderr().is_terminal())
+        .with_ansi(takes_colour())
         .with_target(false);
     tracing_subscriber::registry().with(LevelFilter::from(level)).with(lines).with(more).init();
     Ok(log)

@@ -4,14 +4,11 @@ use std::io::{self, Write, stderr};
 use std::sync::LazyLock;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use parking_lot::Mutex;
-use rustix::process::getpgrp;
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::LocalModes;
+
+use super::terminal::Stream;
 
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
-
-/// Whether this program turned off the echo of Ctrl-C.
-static IS_ECHO_OFF: Mutex<bool> = Mutex::new(false);
 
 /// A bar over this many bytes. Nothing is drawn if stderr is not a terminal.
 pub(super) fn bytes(total_bytes: u64) -> ProgressBar {
@@ -59,47 +56,19 @@ pub(super) fn remove(bar: &ProgressBar) {
 
 /// Removes everything from the terminal, whatever way the command ended.
 fn clear() -> io::Result<()> {
-    restore_echo();
+    Stream::Stderr.restore();
     BARS.clear()
-}
-
-/// Turns the echo of `^C` on again if this program turned it off.
-pub(super) fn restore_echo() {
-    if std::mem::take(&mut *IS_ECHO_OFF.lock())
-        && is_in_foreground()
-        && let Ok(mut settings) = tcgetattr(stderr())
-    {
-        settings.local_modes.insert(LocalModes::ECHOCTL);
-        // Without the echo, a terminal shows no `^C`; that is all.
-        let _ = tcsetattr(stderr(), OptionalActions::Now, &settings);
-    }
 }
 
 /// Turns off the echo of `^C`. It would move the cursor to the line below the bars, and the first
 /// of them would stay on the screen for good.
-fn hide_control_keys() {
+pub(super) fn hide_control_keys() {
     // Asked before the lock is taken: while the terminal takes no text, a line of the log holds up whoever
     // asks, and the program's end waits for this lock.
-    if !is_shown() || !is_in_foreground() {
-        return;
-    }
-    let mut is_off = IS_ECHO_OFF.lock();
-    if *is_off {
-        return;
-    }
-    // If somebody else turned it off, it is theirs to turn on.
-    if let Ok(mut settings) = tcgetattr(stderr())
-        && settings.local_modes.contains(LocalModes::ECHOCTL)
-    {
-        settings.local_modes.remove(LocalModes::ECHOCTL);
+    if is_shown() {
         // With the echo, a line stays on the screen; that is all.
-        *is_off = tcsetattr(stderr(), OptionalActions::Now, &settings).is_ok();
+        Stream::Stderr.turn_off(LocalModes::ECHOCTL);
     }
-}
-
-/// A process in the background would be stopped if it changed the terminal's settings.
-fn is_in_foreground() -> bool {
-    tcgetpgrp(stderr()).is_ok_and(|group| group == getpgrp())
 }
 
 /// stderr for logs; bars are moved out of the way. A flush removes them.

@@ -1,28 +1,30 @@
 //! `mldash_bridge run`: records the graph until it is told to stop.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use mldash_bridge::mapping::Mapping;
+use mldash_bridge::mapping::{Mapping, TopicSelection};
 use mldash_bridge::message::Definitions;
 use mldash_bridge::record::Recorder;
 use mldash_bridge::ros::{
-    EffectiveSettings, LogQueue, NodeSettings, RosArguments, RosNode, RosParameters, StopFlag,
+    EffectiveSettings, LogQueue, NodeSettings, Orders, RosArguments, RosNode, RosParameters,
+    StopFlag,
 };
 use mldash_bridge::track::Labels;
 
 use super::args::{DestinationArgs, parse_duration};
 use super::destination::Destination;
+use super::keyboard::Keyboard;
+use super::selection::{self, SelectionArgs, Source};
 use super::status_line::StatusLine;
 use super::stop::stop_on_signals;
 use super::{ExitCode, Failure, NODE_NAME, account, output, run_details};
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// The mapping (YAML): which topics become which tracks.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    selection: SelectionArgs,
     #[command(flatten)]
     destination: DestinationArgs,
     /// Start paused: messages are counted and left out until the service ~/resume is called. Without it,
@@ -39,6 +41,9 @@ pub(crate) struct RunArgs {
     /// Print the account as JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// No keys: on a terminal, space otherwise pauses and resumes, `s` splits, `d` discards, `q` stops.
+    #[arg(long)]
+    disable_keyboard_controls: bool,
     /// A word without its option, most likely a mapping without `--config`.
     #[arg(hide = true, value_name = "FILE")]
     misplaced: Option<String>,
@@ -50,27 +55,38 @@ pub(crate) fn run(
     logs: Option<LogQueue>,
 ) -> Result<ExitCode, Failure> {
     if let Some(misplaced) = &args.misplaced {
-        let reason = format!(
-            "`{misplaced}` has no option before it; write `--config {misplaced}` for a mapping, and use `import` for \
-             bags"
-        );
-        return Err(Failure::Usage(reason.into()));
+        return Err(selection::misplaced(misplaced));
     }
     // From here on a signal ends the run in order, even during startup.
     let stop = StopFlag::default();
     stop_on_signals(&stop).map_err(failed)?;
-    let data = output::reserve_stdout()?;
     // A mapping from the command line is checked before anything is started.
-    let early = args.config.as_deref().map(load_mapping).transpose()?;
+    let early = match args.selection.source()? {
+        Some(source) => Some(args.mapping(source)?),
+        None => None,
+    };
+    if let Some(Chosen { mapping, .. }) = &early
+        && args.selection.write_config(mapping.text())?
+    {
+        return Ok(ExitCode::Done);
+    }
+    let data = output::reserve_stdout()?;
     let node = RosNode::start(NODE_NAME, ros_args)?;
     let parameters = node.parameters()?;
-    let (mapping, destination) = choose_settings(args, &parameters, early, &stop)?;
+    let Chosen { mapping, selection } = match early {
+        Some(chosen) => chosen,
+        None => args.by_parameters(&parameters)?,
+    };
+    let mapping = mapping.with_split(args.selection.split());
+    let given = args.destination.or_parameters(&parameters);
+    let destination = Destination::choose(&mapping, given, stop.hurry_flag())?;
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
     let start_paused =
         args.paused || parameters.start_paused.unwrap_or_else(|| mapping.start_paused());
     let Labels { operator, tags, .. } = destination.labels();
     let shown = EffectiveSettings {
-        config: mapping.path().display().to_string(),
+        config: mapping.file().map(|file| file.display().to_string()).unwrap_or_default(),
+        selection,
         experiment: destination.experiment.clone(),
         root: destination.root.display().to_string(),
         remote: destination.remote.clone().unwrap_or_default(),
@@ -86,10 +102,15 @@ pub(crate) fn run(
     let mut recorder = Recorder::new(exp);
     recorder.guard_disk(mapping.min_free());
     recorder.require(mapping.required());
-    let status_line = StatusLine::start(recorder.board()).map_err(failed)?;
-    let settings = NodeSettings { shown, logs, clock_jump: mapping.clock_jump() };
+    recorder.limit_parts(mapping.split());
+    let orders = Orders::default();
+    let keyboard = (!args.disable_keyboard_controls).then(|| Keyboard::start(&orders, &stop));
+    let keyboard = keyboard.transpose().map_err(failed)?.flatten();
+    let status_line = StatusLine::start(recorder.board(), keyboard.is_some()).map_err(failed)?;
+    let settings = NodeSettings { shown, logs, clock_jump: mapping.clock_jump(), orders };
     let definitions = Definitions::from_environment();
     let recorded = node.record(mapping, definitions, settings, &mut recorder, &stop);
+    drop(keyboard);
     let failure = recorded.as_ref().err().map(ToString::to_string);
     let (account, closed) = recorder.finish(failure);
     status_line.finish();
@@ -101,32 +122,47 @@ pub(crate) fn run(
     Ok(if args.strict { account::exit_code(&account) } else { ExitCode::Done })
 }
 
+/// The mapping, and the options that mean it, if it has no file.
+struct Chosen {
+    mapping: Mapping,
+    selection: TopicSelection,
+}
+
+impl RunArgs {
+    fn mapping(&self, source: Source) -> Result<Chosen, Failure> {
+        match source {
+            Source::File(path) => {
+                let selection = TopicSelection::default();
+                Ok(Chosen { mapping: load_mapping(&path)?, selection })
+            }
+            Source::Options(selection) => {
+                let split = self.selection.split();
+                let text = selection::text(&selection, split, self.paused, &self.destination);
+                let mapping = selection::for_graph(&selection, &text)?;
+                Ok(Chosen { mapping, selection })
+            }
+        }
+    }
+
+    /// The mapping that ROS parameters say, where the command line says none.
+    fn by_parameters(&self, parameters: &RosParameters) -> Result<Chosen, Failure> {
+        let config = parameters.config.as_deref().map(Path::new);
+        let source = selection::source(config, parameters.selection.clone())?;
+        let source = source.ok_or_else(|| {
+            usage(
+                "no mapping: give one with `--config FILE` or the ROS parameter `config` \
+                 (config/bridge.yaml suits most robots), or say which topics with `--all`, `--topics` or \
+                 `--regex`",
+            )
+        })?;
+        self.mapping(source)
+    }
+}
+
 fn load_mapping(path: &Path) -> Result<Mapping, Failure> {
     let (mapping, checked) = Mapping::load_checked(path, &Definitions::from_environment())?;
     tracing::debug!("{}: {checked}", path.display());
     Ok(mapping)
-}
-
-/// The command line overrides ROS parameters, which override the mapping.
-fn choose_settings(
-    args: &RunArgs,
-    parameters: &RosParameters,
-    early: Option<Mapping>,
-    stop: &StopFlag,
-) -> Result<(Mapping, Destination), Failure> {
-    let mapping = match (early, &parameters.config) {
-        (Some(mapping), _) => mapping,
-        (None, Some(config)) => load_mapping(config.as_ref())?,
-        (None, None) => {
-            return Err(usage(
-                "no mapping: give one with `--config FILE` or the ROS parameter `config`; \
-                 config/bridge.yaml suits most robots",
-            ));
-        }
-    };
-    let given = args.destination.or_parameters(parameters);
-    let destination = Destination::choose(&mapping, given, stop.hurry_flag())?;
-    Ok((mapping, destination))
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {

@@ -40,12 +40,15 @@ pub(super) fn of_import(mapping: &Mapping, bags: &[PathBuf]) -> Metadata {
 }
 
 fn of_mapping(mapping: &Mapping) -> Metadata {
-    object(json!({
+    let mut details = object(json!({
         "recorder": concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")),
         "host": host_name(),
-        "mapping_file": absolute(mapping.path()).display().to_string(),
         "mapping": mapping.text(),
-    }))
+    }));
+    if let Some(file) = mapping.file() {
+        details.insert("mapping_file".to_owned(), json!(absolute(file).display().to_string()));
+    }
+    details
 }
 
 fn object(value: Value) -> Metadata {

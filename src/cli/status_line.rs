@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use indicatif::ProgressBar;
 use mldash_bridge::record::{Status, StatusBoard};
 
-use super::{progress, status_text};
+use super::status_text::View;
+use super::{keyboard, progress, status_text, terminal};
 
 /// How often to log the status without a terminal.
 const LOG_EVERY: Duration = Duration::from_secs(30);
@@ -21,11 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct StatusLine(Receiver<()>);
 
 impl StatusLine {
-    pub(super) fn start(board: StatusBoard) -> io::Result<Self> {
+    /// `has_keys`: whether keys are taken, which are then shown.
+    pub(super) fn start(board: StatusBoard, has_keys: bool) -> io::Result<Self> {
         let (gone, is_gone) = sync_channel(1);
         let run = move || {
             if progress::is_shown() {
-                draw(&board)
+                draw(&board, has_keys)
             } else {
                 log(&board)
             }
@@ -42,12 +44,16 @@ impl StatusLine {
     }
 }
 
-fn draw(board: &StatusBoard) {
+fn draw(board: &StatusBoard, has_keys: bool) {
+    let is_coloured = terminal::takes_colour();
+    let keys = has_keys.then_some(keyboard::HELP);
     let mut bars: Vec<ProgressBar> = Vec::new();
     let mut seen = 0;
     while let Some((number, status)) = board.wait_newer(seen) {
         seen = number;
-        let lines = status_text::lines(&status);
+        // Anew each time: the terminal may have another size now.
+        let (columns, rows) = terminal::size();
+        let lines = status_text::lines(&status, View { columns, rows, is_coloured, keys });
         while bars.len() < lines.len() {
             bars.push(progress::line());
         }

@@ -1,122 +1,303 @@
 //! A recording's status as text: lines for a terminal, one line for a log. Pure.
 
-use indicatif::{HumanBytes, HumanCount};
-use mldash_bridge::record::{RequiredState, Status, TopicAccount, TopicStatus};
-use mldash_bridge::track::{SyncState, SyncStatus};
+mod spans;
 
-/// Topics beyond this number are summed up in one line; those in trouble come first.
-const MAX_TOPICS: usize = 12;
+use indicatif::{HumanBytes, HumanCount};
+use mldash_bridge::record::{
+    DiskLevel, DiskStatus, RequiredState, Status, TopicAccount, TopicStatus,
+};
+use mldash_bridge::track::{SyncState, SyncStatus};
+use unicode_width::UnicodeWidthStr;
+
+use spans::{Line, Span, name};
+
+/// The headline takes at most so many lines of the terminal.
+const MAX_HEADLINES: usize = 3;
+/// Shorter names say too little.
+const SHORTEST_NAME: usize = 12;
+/// A disk that lasts for less is in red.
+const SHORT_SECS: u64 = 10 * 60;
+
+/// Where the text is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct View {
+    /// The terminal's size.
+    pub(super) columns: usize,
+    pub(super) rows: usize,
+    pub(super) is_coloured: bool,
+    /// What keys do, if there are any.
+    pub(super) keys: Option<&'static str>,
+}
+
+/// How ill a topic is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Health {
+    Losing,
+    Absent,
+    Short,
+    Silent,
+    /// It has lost messages, but not lately.
+    Incomplete,
+    Well,
+}
+
+/// What has a line of its own below the headline.
+enum Entry<'s> {
+    Topic(&'s TopicStatus),
+    /// A required topic that nobody publishes.
+    Absent(&'s str),
+}
+
+/// The numbers of a topic that there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbers {
+    All,
+    RateAndRows,
+    Rate,
+}
 
 /// The whole recording in one line.
 pub(super) fn summary(status: &Status) -> String {
-    let mut text = format!(
-        "{} {}: {} topics, {:.1} Hz, {} rows, {}, {}",
-        match (status.stopped, status.paused) {
-            (true, _) => "STOPPED after",
-            (false, true) => "PAUSED",
-            (false, false) => "recording",
-        },
-        status.experiment,
-        status.topics.len(),
-        status.rate_hz(),
-        HumanCount(status.total(|topic| topic.stored)),
-        HumanBytes(status.total(|topic| topic.bytes)),
-        dropped(|count| status.total(count)),
-    );
-    let fill = status.queue.ratio();
-    if fill >= 0.1 {
-        text += &format!(", queue {:.0} % full", fill * 100.0);
-    }
-    if let Some(disk) = &status.disk {
-        text += &format!(", {} free", disk.free);
-    }
-    if let Some(sync) = &status.sync {
-        text += &format!(", {}", upload(sync));
-    }
-    text
+    let texts: Vec<String> = parts(status).into_iter().map(|part| part.text).collect();
+    texts.join(", ")
 }
 
-/// The same, and an aligned line for each topic.
-pub(super) fn lines(status: &Status) -> Vec<String> {
-    let shown = shown_topics(status);
-    let width = shown.iter().map(|topic| topic.account.topic.chars().count()).max().unwrap_or(0);
-    let mut lines = vec![format!("{} {}", clock(status.elapsed_secs), summary(status))];
-    lines.extend(shown.iter().map(|topic| topic_line(status, topic, width)));
-    let left_out = status.topics.len() - shown.len();
-    if left_out > 0 {
-        lines.push(format!("  … and {left_out} more topics, none of them in trouble"));
+/// The same, a line for each topic, the sick ones first, and one for the keys: as much as the terminal has
+/// room for, with a line left for the log.
+pub(super) fn lines(status: &Status, view: View) -> Vec<String> {
+    let mut lines = headline(status, view.columns);
+    let keys = view.keys.map(|keys| Line::from(vec![Span::plain(format!("  {keys}"))]));
+    let room = view.rows.saturating_sub(1 + lines.len() + usize::from(keys.is_some()));
+    lines.extend(entry_lines(status, view, room));
+    lines.extend(keys);
+    lines.truncate(view.rows.saturating_sub(1).max(1));
+    lines.iter().map(|line| line.render(view.columns, view.is_coloured)).collect()
+}
+
+/// What is said of the whole, part by part.
+fn parts(status: &Status) -> Vec<Span> {
+    let state = match (status.stopped, status.paused) {
+        (true, _) => "STOPPED after",
+        (false, true) => "PAUSED",
+        (false, false) => "recording",
+    };
+    let topics = status.topics.len();
+    let plural = if topics == 1 { "" } else { "s" };
+    let mut parts = vec![
+        Span::plain(format!("{state} {}: {topics} topic{plural}", status.experiment)),
+        Span::plain(format!("{:.1} Hz", status.rate_hz())),
+        Span::plain(format!("{} rows", HumanCount(status.total(|topic| topic.stored)))),
+        Span::plain(HumanBytes(status.total(|topic| topic.bytes)).to_string()),
+    ];
+    let missing = missing(|count| status.total(count));
+    if missing.is_empty() {
+        parts.push(Span::plain("0 dropped"));
     }
-    let absent = status.required.iter().filter(|required| {
-        required.state == RequiredState::Missing
-            && !shown.iter().any(|topic| topic.mapped_topic == required.topic)
-    });
-    lines.extend(absent.map(|required| format!("  {}: REQUIRED, has not come", required.topic)));
+    parts.extend(missing);
+    let fill = status.queue.ratio();
+    if fill >= 0.1 {
+        let text = format!("queue {:.0} % full", fill * 100.0);
+        parts.push(if fill >= 0.9 { Span::red(text) } else { Span::plain(text) });
+    }
+    parts.extend(status.disk.as_ref().map(disk));
+    parts.extend(status.sync.as_ref().map(upload));
+    parts
+}
+
+/// The parts in as many lines as they need, with the time first.
+fn headline(status: &Status, columns: usize) -> Vec<Line> {
+    let clock = clock(status.elapsed_secs);
+    let indent = " ".repeat(clock.len());
+    let parts = parts(status);
+    let count = parts.len();
+    let mut lines: Vec<Line> = Vec::new();
+    let mut line = Line::from(vec![Span::plain(clock)]);
+    let mut is_first = true;
+    for (number, mut part) in parts.into_iter().enumerate() {
+        let comma = usize::from(number + 1 < count);
+        let fits = line.width() + 1 + part.width() + comma <= columns;
+        if !fits && !is_first && lines.len() + 1 < MAX_HEADLINES {
+            lines.push(std::mem::replace(&mut line, Line::from(vec![Span::plain(&*indent)])));
+        }
+        is_first = false;
+        part.text.insert(0, ' ');
+        line.push(part);
+        if comma > 0 {
+            line.push(Span::plain(","));
+        }
+    }
+    lines.push(line);
     lines
 }
 
-/// The topics that fit, in order. If there are too many, those in trouble are preferred.
-fn shown_topics(status: &Status) -> Vec<&TopicStatus> {
-    let mut ranked: Vec<(usize, &TopicStatus)> = status.topics.iter().enumerate().collect();
-    ranked.sort_by_key(|(_, topic)| trouble(status, topic).is_none());
-    ranked.truncate(MAX_TOPICS);
-    ranked.sort_by_key(|(number, _)| *number);
-    ranked.into_iter().map(|(_, topic)| topic).collect()
+/// The lines of topics: as many as there is room for.
+fn entry_lines(status: &Status, view: View, room: usize) -> Vec<Line> {
+    let topics = status.topics.iter().map(|topic| (health(status, topic), Entry::Topic(topic)));
+    let absent = status.required.iter().filter(|required| {
+        required.state == RequiredState::Missing
+            && !status.topics.iter().any(|topic| topic.mapped_topic == required.topic)
+    });
+    let absent = absent.map(|required| (Health::Absent, Entry::Absent(&required.topic)));
+    let mut entries: Vec<(Health, Entry<'_>)> = topics.chain(absent).collect();
+    // In the order of their appearance within each state of health.
+    entries.sort_by_key(|(health, _)| *health);
+    // Half of the terminal is the log's, unless that is needed for the sick.
+    let sick = entries.iter().filter(|(health, _)| *health != Health::Well).count();
+    let shown = match entries.len() {
+        all if all <= room.min(sick.max(view.rows / 2)) => all,
+        _ => room.min(sick.max(view.rows / 2)).saturating_sub(1),
+    };
+    let left_out = entries.split_off(shown);
+    let table = Table::fitting(status, &entries, view.columns);
+    let mut lines: Vec<Line> = entries.iter().map(|(_, entry)| table.line(status, entry)).collect();
+    if !left_out.is_empty() && room > 0 {
+        lines.push(more(&left_out));
+    }
+    lines
 }
 
-fn topic_line(status: &Status, topic: &TopicStatus, width: usize) -> String {
-    let account = &topic.account;
-    let mut line = format!(
-        "  {:width$} {:>9.1} Hz {:>11} rows {:>11}",
-        account.topic,
-        topic.rate_hz,
-        HumanCount(account.stored).to_string(),
-        HumanBytes(account.bytes).to_string(),
-    );
-    if account.dropped_total() + account.missing_total() > 0 {
-        line += &format!("  {}", dropped(|count| count(account)));
-    }
-    if let Some(trouble) = trouble(status, topic) {
-        line += &format!("  {trouble}");
-    }
-    line
+fn more(left_out: &[(Health, Entry<'_>)]) -> Line {
+    let sick = left_out.iter().filter(|(health, _)| *health != Health::Well).count();
+    let plural = if left_out.len() == 1 { "" } else { "s" };
+    let count = format!("  … and {} more topic{plural}, ", left_out.len());
+    let rest = match sick {
+        0 => Span::plain("none of them in trouble"),
+        sick => Span::red(format!("{sick} of them in trouble")),
+    };
+    Line::from(vec![Span::plain(count), rest])
 }
 
-/// What is wrong with a topic now.
-fn trouble(status: &Status, topic: &TopicStatus) -> Option<String> {
+/// Topics one below the other.
+struct Table {
+    numbers: Numbers,
+    name_columns: usize,
+}
+
+impl Table {
+    /// What is wrong with topics is shown before their numbers, and those before long names.
+    fn fitting(status: &Status, entries: &[(Health, Entry<'_>)], columns: usize) -> Self {
+        let width_of_names = |(_, entry): &(Health, Entry<'_>)| entry.name().width();
+        let names = entries.iter().map(width_of_names).max().unwrap_or(0);
+        let troubles = entries.iter().map(|(_, entry)| width(&entry.trouble(status)));
+        let troubles = troubles.max().unwrap_or(0);
+        let room_for = |numbers: Numbers| columns.saturating_sub(2 + numbers.width() + troubles);
+        let all = [Numbers::All, Numbers::RateAndRows, Numbers::Rate];
+        let numbers = all.into_iter().find(|numbers| room_for(*numbers) >= names);
+        let numbers = numbers.unwrap_or(Numbers::Rate);
+        Self { numbers, name_columns: names.min(room_for(numbers).max(SHORTEST_NAME)) }
+    }
+
+    fn line(&self, status: &Status, entry: &Entry<'_>) -> Line {
+        let name = name(entry.name(), self.name_columns);
+        let numbers = match entry {
+            Entry::Topic(topic) => self.numbers.text(topic),
+            Entry::Absent(_) => String::new(),
+        };
+        let mut line = Line::from(vec![Span::plain(format!("  {name}{numbers}"))]);
+        for part in entry.trouble(status) {
+            line.push(Span::plain("  "));
+            line.push(part);
+        }
+        line
+    }
+}
+
+impl Numbers {
+    fn width(self) -> usize {
+        self.text(&TopicStatus::default()).width()
+    }
+
+    fn text(self, topic: &TopicStatus) -> String {
+        let rate = format!(" {:>9.1} Hz", topic.rate_hz);
+        let rows = || format!(" {:>11} rows", HumanCount(topic.account.stored).to_string());
+        let bytes = || format!(" {:>11}", HumanBytes(topic.account.bytes).to_string());
+        match self {
+            Self::All => rate + &rows() + &bytes(),
+            Self::RateAndRows => rate + &rows(),
+            Self::Rate => rate,
+        }
+    }
+}
+
+impl Entry<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Self::Topic(topic) => &topic.account.topic,
+            Self::Absent(topic) => topic,
+        }
+    }
+
+    /// What is missing of it, and what is wrong with it now.
+    fn trouble(&self, status: &Status) -> Vec<Span> {
+        let Self::Topic(topic) = self else { return vec![Span::red("REQUIRED, has not come")] };
+        let mut said = missing(|count| count(&topic.account));
+        said.extend(match health(status, topic) {
+            Health::Losing => Some(Span::red("LOSING MESSAGES")),
+            Health::Absent => Some(Span::red("REQUIRED, has not come")),
+            Health::Short => Some(Span::red("BELOW THE REQUIRED RATE")),
+            Health::Silent => {
+                let secs = topic.silent_secs.unwrap_or_default();
+                Some(Span::plain(format!("silent for {secs:.0} s")))
+            }
+            Health::Incomplete | Health::Well => None,
+        });
+        said
+    }
+}
+
+fn width(parts: &[Span]) -> usize {
+    parts.iter().map(|part| part.width() + 2).sum()
+}
+
+fn health(status: &Status, topic: &TopicStatus) -> Health {
     let required = status.required.iter().find(|r| r.topic == topic.mapped_topic);
     match required.map(|required| required.state) {
-        _ if topic.is_losing => Some("LOSING MESSAGES".to_owned()),
-        Some(RequiredState::Missing) => Some("REQUIRED, has not come".to_owned()),
-        Some(RequiredState::Short) => Some("BELOW THE REQUIRED RATE".to_owned()),
-        _ if topic.is_stale => {
-            Some(format!("silent for {:.0} s", topic.silent_secs.unwrap_or_default()))
-        }
-        _ => None,
+        _ if topic.is_losing => Health::Losing,
+        Some(RequiredState::Missing) => Health::Absent,
+        Some(RequiredState::Short) => Health::Short,
+        _ if topic.is_stale => Health::Silent,
+        _ if topic.account.missing_total() > 0 => Health::Incomplete,
+        _ => Health::Well,
     }
 }
 
-/// `0 dropped`, `5 left out`, `3 LOST`: lost messages differ from those left out on purpose.
-fn dropped(total: impl Fn(fn(&TopicAccount) -> u64) -> u64) -> String {
+/// `3 LOST`, `5 left out`: lost messages differ from those left out on purpose.
+fn missing(total: impl Fn(fn(&TopicAccount) -> u64) -> u64) -> Vec<Span> {
     let lost = total(TopicAccount::missing_total);
     let left_out = total(TopicAccount::left_out_total);
-    match (lost, left_out) {
-        (0, 0) => "0 dropped".to_owned(),
-        (0, left_out) => format!("{} left out", HumanCount(left_out)),
-        (lost, 0) => format!("{} LOST", HumanCount(lost)),
-        (lost, left_out) => {
-            format!("{} LOST, {} left out", HumanCount(lost), HumanCount(left_out))
-        }
+    let lost = (lost > 0).then(|| Span::red(format!("{} LOST", HumanCount(lost))));
+    let left_out =
+        (left_out > 0).then(|| Span::plain(format!("{} left out", HumanCount(left_out))));
+    lost.into_iter().chain(left_out).collect()
+}
+
+/// `71 GiB free (2 h 5 min left)`.
+fn disk(disk: &DiskStatus) -> Span {
+    let left = disk.remaining_secs.map(|secs| format!(" ({} left)", span(secs)));
+    let text = format!("{} free{}", disk.free, left.unwrap_or_default());
+    let is_short = disk.remaining_secs.is_some_and(|secs| secs < SHORT_SECS);
+    match disk.level == DiskLevel::Enough && !is_short {
+        true => Span::plain(text),
+        false => Span::red(text),
     }
 }
 
-fn upload(sync: &SyncStatus) -> String {
+/// What the server does not have yet.
+fn upload(sync: &SyncStatus) -> Span {
+    let files = match sync.files_waiting {
+        0 => String::new(),
+        files => format!(", {} files", HumanCount(files)),
+    };
+    let backlog = format!(
+        "{} rows{files} ({})",
+        HumanCount(sync.rows_waiting),
+        HumanBytes(sync.bytes_waiting)
+    );
     match &sync.state {
-        SyncState::UpToDate => "uploaded".to_owned(),
-        SyncState::Sending => format!("{} rows to upload", HumanCount(sync.rows_waiting)),
-        SyncState::Failing { .. } => {
-            format!("UPLOAD FAILS, {} rows wait", HumanCount(sync.rows_waiting))
-        }
-        SyncState::TokenRefused { .. } => "UPLOAD REFUSED: token".to_owned(),
+        SyncState::UpToDate => Span::plain("uploaded"),
+        SyncState::Sending => Span::plain(format!("to upload: {backlog}")),
+        SyncState::Failing { .. } => Span::red(format!("UPLOAD FAILS, {backlog} wait")),
+        SyncState::TokenRefused { .. } => Span::red("UPLOAD REFUSED: token"),
     }
 }
 
@@ -126,63 +307,16 @@ fn clock(elapsed_secs: f64) -> String {
     format!("{:02}:{:02}:{:02}", secs / 3600, secs / 60 % 60, secs % 60)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mldash_bridge::record::{DropReason, RequiredAccount};
-
-    fn topic(name: &str, stored: u64) -> TopicStatus {
-        let mut account = TopicAccount::new(name, "sensor_msgs/msg/Imu");
-        (account.received, account.stored, account.bytes) = (stored, stored, stored * 300);
-        let mapped_topic = name.to_owned();
-        TopicStatus { account, mapped_topic, rate_hz: 200.04, ..TopicStatus::default() }
-    }
-
-    fn status(topics: Vec<TopicStatus>) -> Status {
-        let experiment = "alice/lab/run".to_owned();
-        Status { experiment, elapsed_secs: 3723.9, topics, ..Status::default() }
-    }
-
-    #[test]
-    fn a_line_for_the_whole_and_one_for_each_topic() {
-        let lines = lines(&status(vec![topic("/imu", 12_345), topic("/a/long/name", 1)]));
-        assert_eq!(
-            lines,
-            [
-                "01:02:03 recording alice/lab/run: 2 topics, 400.1 Hz, 12,346 rows, 3.53 MiB, 0 dropped",
-                "  /imu             200.0 Hz      12,345 rows    3.53 MiB",
-                "  /a/long/name     200.0 Hz           1 rows       300 B",
-            ]
-        );
-    }
-
-    #[test]
-    fn what_is_lost_is_told_from_what_was_left_out() {
-        let mut imu = topic("/imu", 1);
-        imu.account.drop_received(DropReason::Paused, 5);
-        assert!(summary(&status(vec![imu.clone()])).contains("5 left out"));
-        imu.account.drop_received(DropReason::QueueFull, 3);
-        imu.is_losing = true;
-        let lines = lines(&status(vec![imu]));
-        assert!(lines[1].ends_with("3 LOST, 5 left out  LOSING MESSAGES"), "{lines:?}");
-    }
-
-    #[test]
-    fn of_too_many_topics_those_in_trouble_are_shown() {
-        let mut topics: Vec<_> = (0..30).map(|i| topic(&format!("/t{i}"), 1)).collect();
-        (topics[25].is_stale, topics[25].silent_secs) = (true, Some(7.2));
-        let lines = lines(&status(topics));
-        assert_eq!(lines.len(), MAX_TOPICS + 2);
-        assert!(lines[MAX_TOPICS].contains("/t25") && lines[MAX_TOPICS].contains("silent for 7 s"));
-        assert!(lines[MAX_TOPICS + 1].contains("18 more topics"), "{lines:?}");
-    }
-
-    #[test]
-    fn a_required_topic_that_has_not_come_has_a_line_of_its_own() {
-        let topic = "/never".to_owned();
-        let state = RequiredState::Missing;
-        let required = vec![RequiredAccount { topic, state, ..RequiredAccount::default() }];
-        let lines = lines(&Status { required, ..status(Vec::new()) });
-        assert_eq!(lines[1], "  /never: REQUIRED, has not come");
+/// The two largest units of a span.
+fn span(secs: u64) -> String {
+    let (mins, hours, days) = (secs / 60, secs / 3600, secs / 86_400);
+    match (days, hours, mins) {
+        (0, 0, 0) => format!("{secs} s"),
+        (0, 0, mins) => format!("{mins} min {} s", secs % 60),
+        (0, hours, _) => format!("{hours} h {} min", mins % 60),
+        (days, _, _) => format!("{days} days {} h", hours % 24),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,14 @@ pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
     watch(stop, &RECORDING)
 }
 
+/// Ends the recording as the first signal does.
+pub(super) fn stop_recording(stop: &StopFlag) {
+    if !stop.is_set() {
+        tracing::info!("{}", RECORDING.first);
+        stop.stop();
+    }
+}
+
 /// The same for an export, which leaves nothing behind when it is stopped.
 pub(super) fn stop_export_on_signals(stop: &StopFlag) -> io::Result<()> {
     watch(stop, &EXPORT)
@@ -47,13 +55,17 @@ pub(super) fn stop_export_on_signals(stop: &StopFlag) -> io::Result<()> {
 fn watch(stop: &StopFlag, words: &'static Words) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     // `nohup` means that the program should continue.
-    let own = fs::read_to_string("/proc/self/status")?;
-    if !is_ignored(SIGHUP, &own) {
+    if !is_ignored_here(SIGHUP) {
         signals.add_signal(SIGHUP)?;
     }
     let mut requests = Requests { stop: stop.clone(), words, first_at: None };
     let watch = move || signals.forever().for_each(|_| requests.take(Instant::now()));
     thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
+}
+
+/// Returns true if this process was started with a signal ignored, so that it should stay so.
+pub(super) fn is_ignored_here(signal: c_int) -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| is_ignored(signal, &status))
 }
 
 /// Returns true if a process ignores a signal, according to its `/proc/PID/status`.

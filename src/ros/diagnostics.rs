@@ -129,9 +129,13 @@ fn disk(node: &str, status: &DiskStatus) -> Diagnostic {
         }
         DiskLevel::Nothing => (Level::Error, format!("{free} free: nothing is recorded")),
     };
-    Diagnostic::new(node, "disk", level, message)
+    let diagnostic = Diagnostic::new(node, "disk", level, message)
         .value("free (bytes)", free.get())
-        .value("min_free (bytes)", status.min_free.get())
+        .value("min_free (bytes)", status.min_free.get());
+    match status.remaining_secs {
+        Some(secs) => diagnostic.value("until min_free (s)", secs),
+        None => diagnostic,
+    }
 }
 
 fn sync(node: &str, status: &SyncStatus) -> Diagnostic {
@@ -320,7 +324,8 @@ mod tests {
         ];
         for (disk_level, expected) in cases {
             let (free, min_free) = (Bytes::new(1), Bytes::new(2));
-            status.disk = Some(DiskStatus { free, min_free, level: disk_level });
+            status.disk =
+                Some(DiskStatus { free, min_free, level: disk_level, remaining_secs: None });
             assert_eq!(level(&status, "disk"), expected);
         }
     }

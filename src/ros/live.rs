@@ -22,6 +22,7 @@ mod readers;
 mod report;
 mod rosout;
 mod said_labels;
+mod selection;
 mod sequences;
 mod services;
 mod sourced;
@@ -32,6 +33,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use futures::channel::oneshot;
+
 use super::{
     GraphReport, GraphTopic, Mapped, NodeName, NodeSettings, RecordedTopic, RosArguments, RosError,
     RosParameters, StopFlag,
@@ -40,7 +43,7 @@ use crate::mapping::{ClockJump, Mapping};
 use crate::message::Definitions;
 use crate::record::Recorder;
 use crate::record::panic_text;
-use calls::Calls;
+use calls::{Calls, Request};
 use control::{Control, News, record_queue};
 use discovery::Discovery;
 use listener::Listener;
@@ -135,6 +138,7 @@ impl RosNode {
         parameters::warn_of_others(&self.node);
         Ok(RosParameters {
             config: text("config")?,
+            selection: selection::given(&self.node)?,
             experiment: text("experiment")?,
             root: text("root")?,
             remote: text("remote")?,
@@ -189,6 +193,14 @@ impl RosNode {
             let calls = calls.clone();
             stop.call_when_set(move || calls.wake());
         }
+        {
+            let calls = calls.clone();
+            settings.orders.connect(move |order| {
+                // The log has the answer.
+                let (reply, _) = oneshot::channel();
+                calls.ask(Request::Call(order.into(), reply))
+            });
+        }
         let labels = recorder.experiment().notes().map(|notes| notes.labels());
         let said = SaidLabels::new(labels.unwrap_or_default());
         let node_thread = {
@@ -217,7 +229,10 @@ impl RosNode {
             let calls = calls.clone();
             move |news| match news {
                 News::PartChanged { has_begun } => {
-                    calls.ask(calls::Request::PartChanged { has_begun });
+                    calls.ask(Request::PartChanged { has_begun });
+                }
+                News::PartFull => {
+                    calls.ask(Request::PartFull);
                 }
                 News::Labelled { noted, is_asked_for } => said.note(noted, is_asked_for),
             }
@@ -273,7 +288,8 @@ mod tests {
     fn message(nanos: i64) -> RawMessage {
         let cdr = vec![0, 1, 0, 0, 2, 0, 0, 0, b'x', 0];
         let received_nanos = Some(nanos);
-        RawMessage { topic: 0, cdr, received_nanos, source_nanos: None, arrived_nanos: nanos }
+        let (source_nanos, is_repeat) = (None, false);
+        RawMessage { topic: 0, cdr, received_nanos, source_nanos, arrived_nanos: nanos, is_repeat }
     }
 
     /// Records what `listen` puts into a queue.

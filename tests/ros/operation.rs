@@ -227,16 +227,21 @@ fn parameters_show_what_the_run_uses_and_stay_as_they_are() {
     let (bridge, mut operator) = started(&graph, POSE);
     let listed = operator.ask(&json!({"list": true}));
     let expected = [
+        "all",
         "config",
+        "exclude",
+        "exclude_types",
         "experiment",
         "notes",
         "operator",
+        "regex",
         "remote",
         "root",
         "start_paused",
         "success",
         "tags",
         "task",
+        "topics",
         "use_sim_time",
     ];
     assert_eq!(listed["names"], json!(expected));
@@ -358,12 +363,12 @@ fn on_a_terminal_a_status_line_redraws_below_the_log() {
     let bridge = graph.bridge_on_a_terminal(POSE);
     let mut operator = graph.operator();
     operator.publish("pose", 0..1234, 0);
-    bridge.wait_for_log("recording tests/ros/run: 1 topics");
+    bridge.wait_for_log("recording tests/ros/run: 1 topic");
     bridge.wait_for_log("1,234 rows");
     // Drawn anew, over what was there.
     bridge.wait_for_log("00:00:02 ");
     operator.call_well("pause");
-    bridge.wait_for_log("PAUSED tests/ros/run: 1 topics");
+    bridge.wait_for_log("PAUSED tests/ros/run: 1 topic");
     let log = bridge.log();
     let redrawn = log.split("00:00:02 ").next().unwrap();
     assert!(redrawn.contains("\u{1b}["), "the cursor goes back up: {log:?}");
@@ -399,7 +404,7 @@ fn elsewhere_a_summary_is_logged_now_and_then() {
     let graph = Graph::new();
     let (bridge, mut operator) = started(&graph, POSE);
     operator.publish("pose", 0..1000, 0);
-    bridge.wait_for_log("INFO recording tests/ros/run: 1 topics");
+    bridge.wait_for_log("INFO recording tests/ros/run: 1 topic");
     let log = bridge.log();
     assert!(log.contains("1,000 rows") && !log.contains('\u{1b}'), "{log}");
     bridge.interrupt();

@@ -10,6 +10,7 @@
 {"send": "a", "joints": [[5, "elbow"]]}        the same with JointStates, of a stamp in seconds and of one joint each
 {"withdraw": "a"}                              it leaves the graph
 {"listen": "/t", "type": "std_msgs/msg/String"}   subscribes
+{"tick": 12}                                   simulated time in seconds, on /clock
 {"serve": "/light"}                            a SetBool service and a client of it, which publish service events
 {"request": "/light", "data": true}            calls it, once somebody listens to its events
 {"act": "/reach", "type": "arm_msgs/action/Reach"}   an action server that goes to a target in steps of 1, and a client
@@ -34,6 +35,7 @@ from rclpy.action import ActionClient, ActionServer
 from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.service_introspection import ServiceIntrospectionState
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -142,6 +144,16 @@ class Operator:
 
     def listen(self, order):
         self.node.create_subscription(interface(order["type"]), order["listen"], lambda _: None, 10)
+        return {}
+
+    def tick(self, order):
+        clock = Clock()
+        clock.clock.sec = order["tick"]
+        publisher = self.publisher(Clock, "/clock", RELIABLE)
+        # Whoever listens does so with best effort.
+        for _ in range(20):
+            publisher.publish(clock)
+            time.sleep(0.01)
         return {}
 
     def serve(self, order):
@@ -259,6 +271,7 @@ class Operator:
             "send": self.send,
             "withdraw": self.withdraw,
             "listen": self.listen,
+            "tick": self.tick,
             "serve": self.serve,
             "request": self.request,
             "act": self.act,

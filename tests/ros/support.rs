@@ -14,6 +14,7 @@ pub use domain::Domain;
 pub use flood::{Flood, flooded, numbers};
 pub use operator::Operator;
 pub use robot::{Robot, example};
+pub use terminal::User;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -132,6 +133,15 @@ impl Graph {
     /// As [`bridge`](Self::bridge), with a terminal for what it says that takes no text at all.
     pub fn bridge_on_a_held_terminal(&self, mapping: &str) -> Bridge {
         self.bridge_by(mapping, Bridge::start_on_a_held_terminal)
+    }
+
+    /// As [`bridge`](Self::bridge), with a terminal of its own, which somebody types at.
+    pub fn bridge_at_a_keyboard(&self, mapping: &str, script: &str) -> (Bridge, User) {
+        let config = self.file("mapping.yaml", mapping);
+        let (config, root) = (config.to_str().unwrap(), self.path("root"));
+        let mut args = vec!["run", "--json", "--experiment", bridge::EXPERIMENT];
+        args.extend(["--config", config, "--root", root.to_str().unwrap()]);
+        Bridge::start_at_a_keyboard(self.domain.id(), root.clone(), &args, script)
     }
 
     /// Starts an operator: somebody on the graph who publishes, calls services, listens.

@@ -20,7 +20,7 @@ use std::thread::available_parallelism;
 pub use error::{BagError, ImportError};
 pub use mcap_file::McapDamage;
 
-use crate::mapping::{Mapping, PartChange, Trigger};
+use crate::mapping::{Mapping, PartAction, PartChange, Trigger};
 use crate::{DiskLevel, DropReason, Receipt, Received, Recorder, WhenBehind};
 use batch::{BatchReader, DecodedMessage, MessageBatch};
 use file::BagFile;
@@ -95,6 +95,7 @@ impl Bags {
     ) -> Result<(), ImportError> {
         recorder.set_when_behind(WhenBehind::Wait);
         recorder.set_parts_continue(true);
+        recorder.limit_parts(mapping.split());
         let topics = BagTopics::new(mapping, definitions);
         let mut reader = BatchReader::new(Merge::new(self.bags), topics);
         let mut read = TopicsRead::default();
@@ -159,10 +160,17 @@ impl TopicsRead {
                     self.repeat_latched(recorder);
                 }
             }
+            let received = message.log_time.map_or(Received::Unknown, Received::At);
+            if self.number(message.topic).is_some()
+                && let Some(full) = recorder.full_before(received)
+            {
+                tracing::info!("{} is full: {full}", recorder.experiment().name());
+                change_part(recorder, &PartChange::new(PartAction::Split))?;
+                self.repeat_latched(recorder);
+            }
             let Some(topic) = self.0.get_mut(message.topic) else { continue };
             match &topic.goes_to {
                 GoesTo::Recorder(number) => {
-                    let received = message.log_time.map_or(Received::Unknown, Received::At);
                     let receipt = Receipt { received, sent_nanos: message.send_time };
                     topic.latched.keep(message.payload.cdr(), receipt);
                     recorder.record(*number, message.payload, receipt);
@@ -178,7 +186,7 @@ impl TopicsRead {
         for topic in &self.0 {
             if let GoesTo::Recorder(number) = topic.goes_to {
                 for (cdr, receipt) in topic.latched.messages() {
-                    recorder.record(number, cdr.clone(), *receipt);
+                    recorder.repeat(number, cdr.clone(), *receipt);
                 }
             }
         }

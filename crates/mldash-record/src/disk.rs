@@ -1,15 +1,18 @@
 //! Checks the free space of the disk that is recorded to, once a second beside the recording. When it
 //! runs low, topics with large messages stop first, then all. They continue when space returns.
 
+mod trend;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use crate::mapping::Bytes;
 use mldash_track::Repeating;
+use trend::Trend;
 
 /// A topic with a message larger than this is one with large messages.
 pub const HEAVY_MESSAGE_BYTES: usize = 64 << 10;
@@ -43,6 +46,10 @@ pub struct DiskStatus {
     pub min_free: Bytes,
     /// What may be recorded.
     pub level: DiskLevel,
+    /// Seconds until only `min_free` is left, if the disk fills on as in the last minute, by whomever; `None`
+    /// while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remaining_secs: Option<u64>,
 }
 
 /// Checks a disk until it is dropped. Reading the state costs a lock and no system call.
@@ -59,6 +66,7 @@ struct WatchedDisk {
     /// A folder on it: that of the current part of the recording.
     folder: Arc<Mutex<PathBuf>>,
     status: Arc<Mutex<DiskStatus>>,
+    trend: Trend,
     /// Whether the last check could read the free space.
     is_readable: bool,
 }
@@ -73,11 +81,11 @@ impl DiskGuard {
         let space = Space::of(folder)?;
         let default = DEFAULT_MIN_FREE.min(Bytes::new(space.total.get() / DEFAULT_PART));
         let min_free = min_free.unwrap_or(default);
-        let status = DiskStatus { free: space.free, min_free, level: DiskLevel::Enough };
+        let (level, remaining_secs) = (DiskLevel::Enough, None);
+        let status = DiskStatus { free: space.free, min_free, level, remaining_secs };
         let status = Arc::new(Mutex::new(status));
         let folder = Arc::new(Mutex::new(folder.to_owned()));
-        let mut disk =
-            WatchedDisk { folder: folder.clone(), status: status.clone(), is_readable: true };
+        let mut disk = WatchedDisk::new(folder.clone(), status.clone());
         disk.note(space.free);
         let checking = Repeating::start("disk-guard", CHECK_EVERY, move || disk.check())?;
         Ok(Self { status, folder, _checking: checking })
@@ -95,6 +103,10 @@ impl DiskGuard {
 }
 
 impl WatchedDisk {
+    fn new(folder: Arc<Mutex<PathBuf>>, status: Arc<Mutex<DiskStatus>>) -> Self {
+        Self { folder, status, trend: Trend::default(), is_readable: true }
+    }
+
     fn check(&mut self) {
         let folder = self.folder.lock().clone();
         let space = Space::of(&folder);
@@ -111,10 +123,11 @@ impl WatchedDisk {
         }
     }
 
-    fn note(&self, free: Bytes) {
+    fn note(&mut self, free: Bytes) {
         let before = *self.status.lock();
         let level = before.level.next(free, before.min_free);
-        let now = DiskStatus { free, level, ..before };
+        let remaining_secs = self.trend.remaining_secs(Instant::now(), free, before.min_free);
+        let now = DiskStatus { free, level, remaining_secs, ..before };
         *self.status.lock() = now;
         if level > before.level {
             tracing::error!("{}", now.complaint(&self.folder.lock()));

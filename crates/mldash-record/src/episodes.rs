@@ -5,11 +5,13 @@ use std::fmt;
 
 use super::account::Account;
 use super::ledger::Ledger;
+use super::limits::PartFull;
 use super::parts::{Closer, PartAccount, PartError};
 use super::status::TopicStatus;
+use super::time::Received;
 use super::topic::TopicRecorder;
 use super::{ACCOUNT_FILE, Recorder, accounts, first_error, write_account};
-use crate::mapping::{PartAction, PartChange};
+use crate::mapping::{PartAction, PartChange, Split};
 use mldash_track::{Experiment, LabelChange, Labels, TrackError};
 
 /// What has become of the parts.
@@ -87,6 +89,30 @@ impl Recorder {
             (PartAction::Start, None) => Err(PartError::Recording(self.exp.name().to_string())),
             (_, Some(_)) => Err(PartError::Stopped { last: self.exp.name().to_string() }),
         }
+    }
+
+    /// Ends parts at these limits. The caller asks for it, as it does for other changes: by
+    /// [`full_before`](Self::full_before) where it can change the part between two messages, else by
+    /// [`asks_for_next_part`](Self::asks_for_next_part).
+    pub fn limit_parts(&mut self, split: Split) {
+        self.session.limits.set(split);
+    }
+
+    /// The limit of `split` that the part has reached, if a message with this receive time comes next.
+    pub fn full_before(&self, received: Received) -> Option<PartFull> {
+        self.session.limits.full(received)
+    }
+
+    /// The same, for a caller that changes the part later: once, and again after a second if it has not
+    /// changed by then.
+    pub fn asks_for_next_part(&mut self, received: Received) -> Option<PartFull> {
+        self.session.limits.ask(received)
+    }
+
+    /// Returns true if the part that is recorded is one that it [asked](Self::asks_for_next_part) to end:
+    /// somebody else may have ended that one meanwhile.
+    pub fn has_asked_for_next_part(&self) -> bool {
+        self.session.limits.is_asked()
     }
 
     /// Changes what is said of the part that is recorded. While none is, success and notes are said

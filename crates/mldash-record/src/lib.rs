@@ -19,6 +19,7 @@ mod held;
 mod identity;
 mod kinds;
 mod ledger;
+mod limits;
 pub mod mapping;
 mod meter;
 mod numbers;
@@ -44,6 +45,7 @@ pub use candidate::{Candidate, Decision};
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 pub use episodes::PartChanged;
 pub use frames::WhenBehind;
+pub use limits::PartFull;
 pub use mldash_track::panic_text;
 pub use parts::{PartAccount, PartError};
 pub use payload::{Decoded, Payload};
@@ -63,6 +65,7 @@ use clock::SaidOfClocks;
 use closing::Progress;
 use episodes::Standstill;
 use frames::Frames;
+use limits::Kept;
 use mldash_track::{Experiment, RunStatus, StoreError, TrackError, one_line, replace_file};
 use parts::Ended;
 use session::Session;
@@ -104,6 +107,8 @@ struct Output<'a> {
     frames: &'a mut Frames,
     tracks: &'a mut Tracks,
     clocks: &'a mut SaidOfClocks,
+    /// What was given to them.
+    kept: Kept,
 }
 
 impl Recorder {
@@ -187,16 +192,33 @@ impl Recorder {
         receipt: impl Into<Receipt>,
     ) {
         let receipt = receipt.into();
+        let kept = self.take(topic, message.into(), receipt);
+        self.session.limits.note(receipt.received, kept);
+    }
+
+    /// Records once more what a publisher keeps for late subscribers, for a part that has begun since. It
+    /// counts for no limit of that part.
+    pub fn repeat(
+        &mut self,
+        topic: usize,
+        message: impl Into<Payload>,
+        receipt: impl Into<Receipt>,
+    ) {
+        self.take(topic, message.into(), receipt.into());
+    }
+
+    fn take(&mut self, topic: usize, message: Payload, receipt: Receipt) -> Kept {
         let disk = self.disk();
         self.session.count(topic, 1);
         if self.is_stopped_for(topic, 1) {
-            return;
+            return Kept::default();
         }
         let mut to = Output {
             exp: &self.exp,
             frames: &mut self.frames,
             tracks: &mut self.tracks,
             clocks: &mut self.session.clocks,
+            kept: Kept::default(),
         };
         match receipt.received {
             Received::At(nanos) if self.is_clock_awaited => {
@@ -207,8 +229,9 @@ impl Recorder {
             Received::At(_) | Received::Unknown => {}
         }
         if let Some(topic) = self.topics.get_mut(topic) {
-            topic.record(&mut to, message.into(), receipt, disk);
+            topic.record(&mut to, message, receipt, disk);
         }
+        to.kept
     }
 
     /// Returns true if any message was lost or refused for this reason.
@@ -317,7 +340,7 @@ impl Recorder {
             elapsed_secs: (now - self.session.started).as_secs_f64(),
             queue: QueueFill { file_bytes, file_limit_bytes, ..queue },
             disk: self.disk(),
-            sync: None,
+            sync: self.exp.sync_status(),
             topics,
             while_stopped: self.while_stopped.clone(),
             required: self.session.required(),

@@ -16,7 +16,10 @@ mod qos;
 mod read;
 mod required;
 mod rule;
+mod selection;
 mod settings;
+mod span;
+mod split;
 mod split_on;
 mod template;
 #[cfg(test)]
@@ -38,9 +41,12 @@ pub use labels::{LabelsError, RECORDERS_KEYS};
 pub use qos::{Durability, Qos, Reliability};
 pub use required::Required;
 pub use rule::{Rule, RuleMatch, TypeConflict};
+pub use selection::{SelectionError, SelectionSettings, TopicSelection};
 pub use settings::{
     Hz, OnTypeChange, SameStamp, Settings, Stamp, StampOffset, TimeColumn, TimeColumns,
 };
+pub use span::{Span, SpanError};
+pub use split::{Split, SplitEvery, SplitSize};
 pub use split_on::{PartAction, PartChange, SplitOn, Trigger, TriggerFault};
 pub use template::LoneBrace;
 pub use topic::{Captures, NotRosName, TopicPattern, TopicPatternError};
@@ -57,6 +63,9 @@ const NOT_ROS: &str = "write a name such as `/robot/pose` or a glob such as `/ca
 
 /// What messages call such a file.
 const WHAT: &str = "mapping";
+
+/// What messages call a mapping that options mean.
+const OPTIONS: &str = "of the options";
 
 /// Measured: at 5,000 messages a second, this saves a third of the CPU, and shorter times save
 /// less.
@@ -89,9 +98,11 @@ pub struct Mapping {
     rules: Vec<Rule>,
     types: TypeDefaults,
     exclude: Vec<Placed<TopicPattern>>,
+    exclude_types: Vec<Placed<TypeName>>,
     required: Vec<Required>,
     start_paused: bool,
     clock_jump: ClockJump,
+    split: Split,
     split_on: Vec<SplitOn>,
     labels: LabelKeys,
     gather: Option<Duration>,
@@ -99,6 +110,8 @@ pub struct Mapping {
     defaults: Keys,
     text: String,
     path: PathBuf,
+    /// Whether options mean it, so that there is no file.
+    is_of_options: bool,
 }
 
 /// Defaults for all topics of a type.
@@ -179,6 +192,21 @@ impl Mapping {
         Self::parse_checked(&yaml::read_file(WHAT, path)?, path, definitions)
     }
 
+    /// The mapping that options mean: a [selection](TopicSelection::mapping). It is compared with
+    /// `definitions`, if there are some to compare with.
+    ///
+    /// # Errors
+    ///
+    /// Fails with everything that is wrong in it.
+    pub fn of_options(text: &str, definitions: Option<&Definitions>) -> Result<Self, YamlErrors> {
+        let path = Path::new(OPTIONS);
+        let mapping = match definitions {
+            Some(definitions) => Self::parse_checked(text, path, definitions)?.0,
+            None => Self::parse(text, path)?,
+        };
+        Ok(Self { is_of_options: true, ..mapping })
+    }
+
     fn parse_checked(
         text: &str,
         path: &Path,
@@ -238,9 +266,24 @@ impl Mapping {
         self.exclude.iter().any(|excluded| excluded.value.captures(topic).is_some())
     }
 
+    /// Returns true if globs don't match topics of this type.
+    pub fn excludes_type(&self, ty: &TypeName) -> bool {
+        self.exclude_types.iter().any(|excluded| excluded.value == *ty)
+    }
+
     /// What to do when the ROS clock jumps back.
     pub fn clock_jump(&self) -> ClockJump {
         self.clock_jump
+    }
+
+    /// When a part of the recording ends by itself.
+    pub fn split(&self) -> Split {
+        self.split
+    }
+
+    /// The same with other limits for parts. Those that are not given stay.
+    pub fn with_split(self, split: Split) -> Self {
+        Self { split: split.over(self.split), ..self }
     }
 
     /// Topics whose messages end and begin parts of the recording.
@@ -271,9 +314,14 @@ impl Mapping {
         &self.text
     }
 
-    /// The mapping's name in messages: its file.
+    /// The mapping's name in messages: its file, if it has one.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The mapping's file; `None` if [options](Self::of_options) mean it.
+    pub fn file(&self) -> Option<&Path> {
+        (!self.is_of_options).then_some(&self.path)
     }
 
     /// The same for a node: relative topics are under `namespace`, and `~/x` is under the node
@@ -291,13 +339,13 @@ impl Mapping {
     /// How messages of type `ty` on `topic`, a topic of a graph or a bag, are recorded; `None` if
     /// they are not.
     ///
-    /// An entry with the topic's own name goes before globs, also for a topic that is excluded or
-    /// has another type. Of the globs, the first one counts whose `type` is `ty` or not given.
+    /// An entry with the topic's own name goes before globs, also for a topic that is excluded, by
+    /// name or by type, or has another type. Of the globs, the first one counts whose `type` is `ty` or not given.
     pub fn rule_for(&self, topic: &str, ty: &TypeName) -> Option<RuleMatch<'_>> {
         let named = self.rules.iter().find(|r| r.topic().names(topic));
         let (rule, captures) = match named {
             Some(rule) => (rule, Captures::default()),
-            None if self.excludes(topic) => return None,
+            None if self.excludes(topic) || self.excludes_type(ty) => return None,
             None => self.rules.iter().filter(|r| r.topic().is_glob()).find_map(|rule| {
                 let fits = rule.message_type().is_none_or(|expected| expected == ty);
                 Some((rule, rule.topic().captures(topic).filter(|_| fits)?))

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::clock::SaidOfClocks;
+use super::limits::Limits;
 use super::meter::{Meter, Reading, WINDOW};
 use super::parts::Parts;
 use super::required::{RequiredAccount, RequiredMonitor, Turn};
@@ -19,6 +20,7 @@ pub(super) struct Session {
     pub(super) board: StatusBoard,
     pub(super) parts: Parts,
     pub(super) clocks: SaidOfClocks,
+    pub(super) limits: Limits,
     /// By topic number.
     arrivals: Vec<Arrivals>,
     monitors: Vec<RequiredMonitor>,
@@ -43,6 +45,7 @@ impl Session {
             board: StatusBoard::default(),
             parts: Parts::default(),
             clocks: SaidOfClocks::default(),
+            limits: Limits::default(),
             arrivals: Vec::new(),
             monitors: Vec::new(),
         }
@@ -115,6 +118,7 @@ impl Session {
     pub(super) fn start_part(&mut self, topics: &[TopicRecorder]) -> Self {
         let next = self.monitors.iter().map(RequiredMonitor::next_part).collect();
         let ended = Self { monitors: std::mem::replace(&mut self.monitors, next), ..Self::new() };
+        self.limits.start_part();
         for (arrivals, topic) in self.arrivals.iter_mut().zip(topics) {
             arrivals.lost_before += topic.account().missing_total();
         }

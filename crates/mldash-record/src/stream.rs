@@ -132,6 +132,7 @@ impl Stream {
             Answer::Given(given) => given,
             Answer::Repeat => {
                 self.keep(kept);
+                to.kept.rows += 1;
                 return ledger.book(Outcome::Merged, &message.notes);
             }
             Answer::Refused => {
@@ -156,6 +157,7 @@ impl Stream {
         }
         if self.send(to, message, origin, given, ledger) {
             self.keep(kept);
+            to.kept.rows += 1;
         }
     }
 

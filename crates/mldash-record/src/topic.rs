@@ -193,6 +193,7 @@ impl TopicRecorder {
             elements.clear();
         } else {
             self.compare_clocks(to.clocks, &elements, received);
+            let rows_before = to.kept.rows;
             let cdr = Arc::new(cdr);
             for element in elements.drain(..) {
                 let hash = match self.plan.is_each {
@@ -201,6 +202,9 @@ impl TopicRecorder {
                     false => hash,
                 };
                 self.record_element(to, Arrived { element, hash, received }, &cdr, remarks);
+            }
+            if to.kept.rows > rows_before {
+                to.kept.bytes += cdr.len() as u64;
             }
         }
         self.elements = elements;

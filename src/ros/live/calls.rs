@@ -18,6 +18,8 @@ pub(super) enum Request {
     Label(LabelChange),
     /// The recorder has dealt with a change of parts other than a stop.
     PartChanged { has_begun: bool },
+    /// The part that is recorded has reached a limit.
+    PartFull,
 }
 
 /// The pending requests. Clones share them.

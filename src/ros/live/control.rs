@@ -30,6 +30,8 @@ pub(super) enum Control {
     Flush(Reply),
     /// Ends the part or begins the next. Nobody waits for the answer if a message asks for it.
     ChangePart(PartChange, Option<Reply>),
+    /// Ends the part that has reached a limit, and begins the next.
+    EndFullPart,
     /// Changes what is said of the part.
     Label(LabelChange),
     /// `~/status`.
@@ -40,6 +42,8 @@ pub(super) enum Control {
 pub(super) enum News {
     /// A change of parts other than a stop is done or refused, and whether a part has begun.
     PartChanged { has_begun: bool },
+    /// The part that is recorded has reached a limit.
+    PartFull,
     /// What is [said](Recorder::labels) of the part; `None` if it can't be read.
     Labelled { noted: Option<Labels>, is_asked_for: bool },
 }
@@ -77,6 +81,14 @@ pub(super) fn record_queue(
                         let received = message.received_nanos;
                         let received = received.map_or(Received::BeforeClock, Received::At);
                         let receipt = Receipt { received, sent_nanos: message.source_nanos };
+                        if message.is_repeat {
+                            recorder.repeat(message.topic, message.cdr, receipt);
+                            continue;
+                        }
+                        if let Some(full) = recorder.asks_for_next_part(received) {
+                            tracing::info!("{} is full: {full}", recorder.experiment().name());
+                            tell(News::PartFull);
+                        }
                         recorder.record(message.topic, message.cdr, receipt);
                     }
                 }
@@ -114,6 +126,11 @@ impl Control {
                     send(reply, answer);
                 }
             }
+            Self::EndFullPart if recorder.has_asked_for_next_part() => {
+                change_part(recorder, &PartChange::new(PartAction::Split), refusals, tell);
+            }
+            // Somebody else has ended it.
+            Self::EndFullPart => tell(News::PartChanged { has_begun: false }),
             Self::Label(change) => label(recorder, &change, tell),
             Self::Status(queue, reply) => send(reply, status(recorder, queue)),
         }

@@ -175,7 +175,8 @@ impl Discovery {
         let nodes = publishers.iter().map(|p| NodeName::new(&p.node, &p.namespace).full_name());
         SeenTopic {
             rule,
-            is_excluded: mapped_name.is_some_and(|mapped| self.mapping.excludes(&mapped)),
+            is_excluded: mapped_name.is_some_and(|mapped| self.mapping.excludes(&mapped))
+                || type_name.parse().is_ok_and(|ty| self.mapping.excludes_type(&ty)),
             other_types: types.into_iter().filter(|ty| *ty != type_name).collect(),
             publishers: nodes.collect::<BTreeSet<_>>().into_iter().collect(),
             offers: offers(&publishers, &type_name),

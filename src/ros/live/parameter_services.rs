@@ -16,6 +16,7 @@ use r2r::{ParameterValue, QosProfile, WrappedServiceTypeSupport};
 use super::calls::{Calls, Request};
 use super::parameters::{NOTES, OPERATOR, SUCCESS, TAGS, TASK, USE_SIM_TIME, said_by};
 use super::said_labels::SaidLabels;
+use super::selection;
 use super::services::{Requests, next_request, respond};
 use crate::ros::EffectiveSettings;
 use crate::track::LabelChange;
@@ -126,29 +127,30 @@ fn fixed(
     settings: &EffectiveSettings,
     use_sim_time: bool,
 ) -> Vec<(&'static str, Shown, &'static str)> {
-    let tags = Shown {
-        type_: Type::PARAMETER_STRING_ARRAY as u8,
-        string_array_value: settings.tags.clone(),
-        ..Shown::default()
-    };
-    vec![
+    let mut fixed = vec![
         ("config", text(&settings.config), "The mapping file."),
         ("experiment", text(&settings.experiment), "The experiment that is recorded into first."),
         ("root", text(&settings.root), "The local store's root."),
         ("remote", text(&settings.remote), "The server to sync to; empty without one."),
         ("start_paused", truth(settings.start_paused), "Whether the recording started paused."),
         (OPERATOR, text(&settings.operator), "Who runs the robot."),
-        (TAGS, tags, "Tags of every part."),
+        (TAGS, texts(settings.tags.clone()), "Tags of every part."),
         (USE_SIM_TIME, truth(use_sim_time), "Whether times are those of /clock."),
-    ]
+    ];
+    fixed.extend(selection::shown(&settings.selection));
+    fixed
 }
 
-fn text(text: &str) -> Shown {
+pub(super) fn text(text: &str) -> Shown {
     let (type_, string_value) = (Type::PARAMETER_STRING as u8, text.to_owned());
     Shown { type_, string_value, ..Shown::default() }
 }
 
-fn truth(bool_value: bool) -> Shown {
+pub(super) fn texts(string_array_value: Vec<String>) -> Shown {
+    Shown { type_: Type::PARAMETER_STRING_ARRAY as u8, string_array_value, ..Shown::default() }
+}
+
+pub(super) fn truth(bool_value: bool) -> Shown {
     Shown { type_: Type::PARAMETER_BOOL as u8, bool_value, ..Shown::default() }
 }
 

@@ -4,13 +4,19 @@ use std::sync::PoisonError;
 
 use r2r::{Parameter, ParameterValue};
 
+use super::selection;
 use crate::ros::RosError;
 use crate::track::LabelChange;
 
 pub(super) const USE_SIM_TIME: &str = "use_sim_time";
 /// The parameters of this node.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 16] = [
     "config",
+    selection::TOPICS,
+    selection::ALL,
+    selection::REGEX,
+    selection::EXCLUDE,
+    selection::EXCLUDE_TYPES,
     "experiment",
     "root",
     "remote",
@@ -52,17 +58,27 @@ pub(super) fn given_labels(node: &r2r::Node) -> Result<LabelChange, RosError> {
     })
 }
 
-/// The tags in a list, or in a text with commas, as launch arguments are.
-fn tags(value: &ParameterValue) -> Result<LabelChange, String> {
-    let tags: Vec<&str> = match value {
-        ParameterValue::NotSet => Vec::new(),
-        ParameterValue::String(tags) => {
-            tags.split(',').map(str::trim).filter(|tag| !tag.is_empty()).collect()
+/// The texts of a list, or of one text with `separators`, as launch arguments are.
+///
+/// # Errors
+/// Fails if it is something else.
+pub(super) fn texts<'v>(
+    value: &'v ParameterValue,
+    separators: &[char],
+) -> Result<Vec<&'v str>, String> {
+    match value {
+        ParameterValue::NotSet => Ok(Vec::new()),
+        ParameterValue::String(text) => {
+            Ok(text.split(separators).map(str::trim).filter(|text| !text.is_empty()).collect())
         }
-        ParameterValue::StringArray(tags) => tags.iter().map(String::as_str).collect(),
-        other => return Err(format!("it is {}", other.type_name())),
-    };
-    let tags = tags.into_iter().try_fold(LabelChange::new(), |all, tag| all.add_tag(tag));
+        ParameterValue::StringArray(texts) => Ok(texts.iter().map(String::as_str).collect()),
+        other => Err(format!("it is {}", other.type_name())),
+    }
+}
+
+fn tags(value: &ParameterValue) -> Result<LabelChange, String> {
+    let tags =
+        texts(value, &[','])?.into_iter().try_fold(LabelChange::new(), |all, tag| all.add_tag(tag));
     tags.map_err(|error| error.to_string())
 }
 

@@ -30,6 +30,9 @@ pub(super) struct RawMessage {
     pub(super) source_nanos: Option<i64>,
     /// Arrival time by the system clock.
     pub(super) arrived_nanos: i64,
+    /// Whether it came before the part that it is for, or in a pause, and was kept. It counts for no limit of
+    /// the part.
+    pub(super) is_repeat: bool,
 }
 
 impl RawMessage {
@@ -256,6 +259,7 @@ mod tests {
             received_nanos: Some(0),
             source_nanos: None,
             arrived_nanos: 0,
+            is_repeat: false,
         }
     }
 

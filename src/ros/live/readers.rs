@@ -228,6 +228,10 @@ impl<'a> Readers<'a> {
         }
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Pauses or resumes. On resume, latched messages that came meanwhile are recorded, since they
     /// would not come again. Returns true if the state changed.
     pub(super) fn set_paused(&mut self, paused: bool) -> bool {
@@ -235,9 +239,10 @@ impl<'a> Readers<'a> {
         if is_change && !paused {
             let Self { listening, clock, batch, .. } = self;
             for (topic, listened) in listening.topics.iter_mut().enumerate() {
-                listened
-                    .reader
-                    .take_left_out(|arrival| batch.push(raw_message(topic, &arrival, clock)));
+                listened.reader.take_left_out(|arrival| {
+                    let message = raw_message(topic, &arrival, clock);
+                    batch.push(RawMessage { is_repeat: true, ..message });
+                });
             }
         }
         is_change
@@ -263,5 +268,6 @@ fn raw_message(topic: usize, arrival: &Arrival<'_>, clock: &mut ReceiveClock) ->
         received_nanos: clock.received_nanos(&arrival.info),
         source_nanos: arrival.info.source_nanos,
         arrived_nanos: arrival.info.received_nanos.unwrap_or_default(),
+        is_repeat: arrival.is_repeat,
     }
 }

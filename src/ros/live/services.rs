@@ -13,6 +13,7 @@ use r2r::{QosProfile, ServiceRequest, WrappedServiceTypeSupport};
 
 use super::calls::{Calls, Request};
 use crate::mapping::PartAction;
+use crate::ros::Order;
 
 /// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,9 +43,21 @@ pub(super) type Requests<T> = Box<dyn Stream<Item = ServiceRequest<T>> + Unpin>;
 pub(super) enum Call {
     Pause,
     Resume,
+    /// A key's, which stands for both.
+    PauseOrResume,
     Flush,
     ChangePart(PartAction),
     Status,
+}
+
+impl From<Order> for Call {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::PauseOrResume => Self::PauseOrResume,
+            Order::Split => Self::ChangePart(PartAction::Split),
+            Order::Discard => Self::ChangePart(PartAction::Discard),
+        }
+    }
 }
 
 /// The answer to a request.

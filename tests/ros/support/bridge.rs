@@ -13,6 +13,7 @@ use crate::account::assert_adds_up;
 
 use super::process::{Ended, PATIENCE, Process};
 use super::robot::source;
+use super::terminal::User;
 
 pub const EXPERIMENT: &str = "tests/ros/run";
 
@@ -64,6 +65,24 @@ impl Bridge {
     pub fn start_on_a_terminal(domain: u32, root: PathBuf, args: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mldash_bridge"));
         Self::of(Process::start_on_a_terminal(command.args(args), domain), root)
+    }
+
+    /// With a terminal of its own, which somebody types at. `script` is a shell's that starts it, as `$0` with
+    /// the arguments `$@`; without one it is started as it is.
+    pub fn start_at_a_keyboard(
+        domain: u32,
+        root: PathBuf,
+        args: &[&str],
+        script: &str,
+    ) -> (Self, User) {
+        let mut command = Command::new("setsid");
+        command.arg("--ctty");
+        if !script.is_empty() {
+            command.args(["sh", "-c", script]);
+        }
+        command.arg(env!("CARGO_BIN_EXE_mldash_bridge")).args(args);
+        let (process, user) = Process::start_at_a_keyboard(&mut command, domain);
+        (Self::of(process, root), user)
     }
 
     /// Within limits as the shell's `ulimit` takes them.
@@ -128,6 +147,17 @@ impl Bridge {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// The id of its only child.
+    pub fn child(&self) -> i32 {
+        let children = format!("/proc/{0}/task/{0}/children", self.process.id());
+        std::fs::read_to_string(children).unwrap().trim().parse().unwrap()
+    }
+
+    /// Waits until none of its threads does anything.
+    pub fn wait_until_stopped(&self) {
+        self.process.wait_until_stopped();
     }
 
     /// Suspends it for as long as `act` takes.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::terminal::Terminal;
+use super::terminal::{Terminal, User};
 
 /// Longer than anything here takes on a loaded machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -51,6 +51,20 @@ impl Process {
         let stdout = Output::read(child.stdout.take().unwrap());
         let stderr = Output::read(terminal.into_other_side());
         Self { child, stdout, stderr, _terminal: None }
+    }
+
+    /// With a terminal of its own, for keys and for what it says. The command must not fork.
+    pub fn start_at_a_keyboard(command: &mut Command, domain: u32) -> (Self, User) {
+        let terminal = Terminal::of_width(120);
+        let user = terminal.user();
+        command.env("ROS_DOMAIN_ID", domain.to_string());
+        command.stdin(terminal.open()).stdout(Stdio::piped()).stderr(terminal.open());
+        let mut child = command.spawn().unwrap();
+        // The command holds the terminal open, which would never end.
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        let stdout = Output::read(child.stdout.take().unwrap());
+        let stderr = Output::read(terminal.into_other_side());
+        (Self { child, stdout, stderr, _terminal: None }, user)
     }
 
     /// With a terminal as its standard error that takes no text at all.
@@ -104,6 +118,11 @@ impl Process {
     /// Suspends it, until [`resume`](Self::resume): none of its threads does anything when this returns.
     pub fn suspend(&self) {
         self.signal(rustix::process::Signal::STOP);
+        self.wait_until_stopped();
+    }
+
+    /// Waits until none of its threads does anything.
+    pub fn wait_until_stopped(&self) {
         let tasks = format!("/proc/{}/task", self.child.id());
         let is_stopped = |task: std::io::Result<std::fs::DirEntry>| {
             // The state is behind the name, which is in brackets. A thread may end meanwhile.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use super::settings::{SettingKey, Settings, TimeColumn};
+use super::settings::{Keys, SettingKey, Settings, TimeColumn};
 use super::{Mapping, Rule};
 use crate::yaml::Problems;
 use mldash_message::{
@@ -158,7 +158,8 @@ impl Mapping {
             Some((&message_type.value, keys, &message_type.spot))
         });
         let defaults = self.types.iter().map(|(name, keys)| (name, keys.value.clone(), &keys.spot));
-        for (message_type, keys, type_spot) in typed_rules.chain(defaults) {
+        let excluded = self.exclude_types.iter().map(|ty| (&ty.value, Keys::default(), &ty.spot));
+        for (message_type, keys, type_spot) in typed_rules.chain(defaults).chain(excluded) {
             for fault in check(message_type, &keys.with_defaults()) {
                 let spot = keys.spot(fault.key, fault.item).unwrap_or(type_spot);
                 problems.add(spot, fault.message, fault.hint);
@@ -269,6 +270,16 @@ topics:
         assert!(message.contains("did you mean `geometry_msgs/msg/Pose`?"), "{message}");
         let message = check("topics: [{topic: /a, type: arm_msgs/msg/Broken}]").unwrap_err();
         assert!(message.contains("line 1"), "{message}");
+    }
+
+    #[test]
+    fn a_type_that_is_excluded_must_be_one() {
+        let message =
+            check("{topics: [{topic: /**}], exclude_types: [arm_msgs/Jiont]}").unwrap_err();
+        assert!(message.contains("arm.yaml:1:42: exclude_types[0]: "), "{message}");
+        assert!(message.contains("did you mean `arm_msgs/msg/Joint`?"), "{message}");
+        let absent = check("{topics: [{topic: /**}], exclude_types: [leg_msgs/Leg]}").unwrap();
+        assert_eq!(absent, TypesChecked::All { but: ["leg_msgs/Leg".parse().unwrap()].into() });
     }
 
     #[test]

@@ -10,12 +10,14 @@ use super::labels::{self, LabelKeys};
 use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
-use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, overlap, required, split_on};
+use super::{
+    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, overlap, required, split, split_on,
+};
 use crate::yaml::{self, Item, Placed, Problems, Section};
 use mldash_message::TypeName;
 use mldash_track::{Keep, Options, WhenLocalFull};
 
-const TOP_KEYS: [&str; 17] = [
+const TOP_KEYS: [&str; 19] = [
     "experiment",
     "root",
     "remote",
@@ -24,7 +26,9 @@ const TOP_KEYS: [&str; 17] = [
     "topics",
     "types",
     "exclude",
+    "exclude_types",
     "required",
+    "split",
     "start_paused",
     "clock_jump",
     "split_on",
@@ -45,6 +49,7 @@ const EXPERIMENT: &str =
     "write `owner/project/name`; `{date}`, `{time}`, `{host}` and `{env:NAME}` fill in";
 const TOPIC: &str =
     "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`";
+const REGEX: &str = "write one such as `^/camera/`; it is looked for anywhere in a topic's name";
 const SIZE: &str = "write a number and a unit: B, kB, KiB, MB, MiB, GB, GiB, TB or TiB";
 const TYPE: &str = "write a type such as `geometry_msgs/msg/PoseStamped`";
 
@@ -64,6 +69,10 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
             .get("exclude")
             .and_then(|item| exclude(item, problems))
             .unwrap_or_default(),
+        exclude_types: section
+            .get("exclude_types")
+            .and_then(|item| exclude_types(item, problems))
+            .unwrap_or_default(),
         required: section
             .get("required")
             .and_then(|item| required::read(item, problems))
@@ -76,6 +85,10 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
             .get("clock_jump")
             .and_then(|item| item.choice(&CLOCK_JUMPS, problems))
             .unwrap_or_default(),
+        split: section
+            .get("split")
+            .and_then(|item| split::read(item, problems))
+            .unwrap_or_default(),
         split_on: section
             .get("split_on")
             .and_then(|item| split_on::read(item, problems))
@@ -85,6 +98,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
         defaults: Keys::read_defaults(&section, problems),
         text: text.to_owned(),
         path: PathBuf::new(),
+        is_of_options: false,
     };
     overlap::check(&mapping, problems);
     required::check(&mapping, problems);
@@ -213,20 +227,42 @@ fn rule(item: &Item<'_>, problems: &mut Problems) -> Option<Rule> {
         item.mismatch("an entry of `topics`", Some(hint), problems);
         return None;
     }
-    let known: Vec<&str> = ["topic", "type"].into_iter().chain(Keys::NAMES).collect();
+    let known: Vec<&str> = ["topic", "regex", "type"].into_iter().chain(Keys::NAMES).collect();
     let section = item.section(&known, problems)?;
     let keys = Keys::read(&section, problems);
     let message_type = section
         .get("type")
         .and_then(|item| item.parse(TYPE, problems).map(|message_type| item.place(message_type)));
-    let Some(topic) = section.get("topic") else {
-        let hint = "write `topic: /name` or a glob such as `topic: /camera/*/camera_info`";
-        problems.add(&section.spot, "`topic` is missing", Some(hint.to_owned()));
-        return None;
+    let topic = match (section.get("topic"), section.get("regex")) {
+        (Some(topic), None) => topic.place(topic.parse(TOPIC, problems)?),
+        (None, Some(item)) => regex(item, problems)?,
+        (Some(_), Some(item)) => {
+            let hint = "keep one of them: a name or a glob, or a regular expression";
+            problems.add(
+                &item.spot,
+                "`topic` and `regex` exclude each other",
+                Some(hint.to_owned()),
+            );
+            return None;
+        }
+        (None, None) => {
+            let hint = "write `topic: /name` or a glob such as `topic: /camera/*/camera_info`";
+            problems.add(&section.spot, "`topic` is missing", Some(hint.to_owned()));
+            return None;
+        }
     };
-    let pattern: TopicPattern = topic.parse(TOPIC, problems)?;
-    check_track(&keys, pattern.wildcards(), problems);
-    Some(Rule { topic: topic.place(pattern), message_type, keys })
+    check_track(&keys, topic.value.wildcards(), problems);
+    Some(Rule { topic, message_type, keys })
+}
+
+fn regex(item: &Item<'_>, problems: &mut Problems) -> Option<Placed<TopicPattern>> {
+    match TopicPattern::regex(item.text(problems)?) {
+        Ok(pattern) => Some(item.place(pattern)),
+        Err(error) => {
+            problems.add(&item.spot, error.to_string(), Some(REGEX.to_owned()));
+            None
+        }
+    }
 }
 
 fn types(item: &Item<'_>, problems: &mut Problems) -> Option<TypeDefaults> {
@@ -273,6 +309,22 @@ fn check_shared_track(keys: &Keys, problems: &mut Problems) {
 
 fn exclude(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Placed<TopicPattern>>> {
     let items = item.list(problems)?;
-    let parse = |item: &Item<'_>| item.parse(TOPIC, problems).map(|pattern| item.place(pattern));
-    Some(items.iter().filter_map(parse).collect())
+    let pattern = |item: &Item<'_>| {
+        if item.is_scalar() {
+            return item.parse(TOPIC, problems).map(|pattern| item.place(pattern));
+        }
+        let section = item.section(&["regex"], problems)?;
+        let Some(item) = section.get("regex") else {
+            item.mismatch("a topic", Some(TOPIC), problems);
+            return None;
+        };
+        regex(item, problems)
+    };
+    Some(items.iter().filter_map(pattern).collect())
+}
+
+fn exclude_types(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Placed<TypeName>>> {
+    let items = item.list(problems)?;
+    let ty = |item: &Item<'_>| item.parse(TYPE, problems).map(|ty| item.place(ty));
+    Some(items.iter().filter_map(ty).collect())
 }

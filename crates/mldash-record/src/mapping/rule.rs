@@ -60,9 +60,10 @@ impl Rule {
     /// Its topic as written, with the type if one is given: several entries may have the same
     /// wildcard.
     pub fn label(&self) -> String {
+        let kind = if self.topic().is_regex() { "regex " } else { "" };
         match self.message_type() {
-            Some(message_type) => format!("{} ({message_type})", self.topic()),
-            None => self.topic().to_string(),
+            Some(message_type) => format!("{kind}{} ({message_type})", self.topic()),
+            None => format!("{kind}{}", self.topic()),
         }
     }
 

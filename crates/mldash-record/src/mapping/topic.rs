@@ -5,17 +5,21 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use regex::Regex;
+use regex::{Regex, bytes};
 
 const MAX_BYTES: usize = 255;
+/// The same of a regular expression, which can list many topics.
+const MAX_REGEX_BYTES: usize = 4096;
 /// The namespace of relative names before a node sets another, and the node's name.
 const ROOT_NAMESPACE: &str = "";
 const DEFAULT_NODE: &str = "mldash_bridge";
 /// One or more whole segments.
 const SEGMENTS: &str = "([^/]+(?:/[^/]+)*)";
 
-/// A topic's name, or a glob: `*` and `?` stand for characters within a segment, `**` for any
-/// number of segments. `/a/**` is everything below `/a`, `/**/imu` is `/imu` too.
+/// A topic's name, or a pattern of several. In a glob, `*` and `?` stand for characters within a
+/// segment, `**` for any number of segments: `/a/**` is everything below `/a`, `/**/imu` is `/imu` too.
+/// A regular expression takes the topics in whose whole name it is found anywhere, as that of
+/// `ros2 bag record` does.
 #[derive(Clone, Debug)]
 pub struct TopicPattern {
     text: String,
@@ -28,10 +32,18 @@ pub struct TopicPattern {
 #[derive(Clone, Debug)]
 enum Matcher {
     Name,
-    Glob { regex: Regex, shows_hidden: bool },
+    Glob {
+        regex: Regex,
+        shows_hidden: bool,
+    },
+    /// On bytes: classes such as `\d` are those of ASCII, as all names on a graph are.
+    Regex {
+        regex: bytes::Regex,
+        shows_hidden: bool,
+    },
 }
 
-/// What the wildcards of a glob match in a topic's name, in order.
+/// What the wildcards of a glob, or the groups of a regular expression, match in a topic's name, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captures(Vec<String>);
 
@@ -44,6 +56,8 @@ pub(super) enum Scope {
     Namespace,
     /// `~/name`.
     Node,
+    /// A regular expression, which is about whole names.
+    Regex,
 }
 
 /// Why a text is neither a topic's name nor a glob.
@@ -57,6 +71,14 @@ pub enum TopicPatternError {
     TooLong {
         /// How long it is.
         bytes: usize,
+    },
+    /// It is not a regular expression.
+    #[error("`{pattern}` is not a regular expression: {problem}")]
+    Regex {
+        /// The text.
+        pattern: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// It can't be matched in bounded memory.
     #[error("`{0}` has too many wildcards; use fewer")]
@@ -107,9 +129,34 @@ pub enum NotRosName {
 }
 
 impl TopicPattern {
-    /// Returns true if it has wildcards.
+    /// A regular expression for whole names. `{1}` in a track is its first group.
+    ///
+    /// # Errors
+    /// Fails if it is empty, longer than 4 KiB, or not a regular expression.
+    pub fn regex(text: &str) -> Result<Self, TopicPatternError> {
+        let wrong =
+            |problem: String| TopicPatternError::Regex { pattern: text.to_owned(), problem };
+        if text.is_empty() || text.len() > MAX_REGEX_BYTES {
+            return Err(wrong(format!("it must have 1 to {MAX_REGEX_BYTES} bytes")));
+        }
+        let regex = bytes::RegexBuilder::new(text).unicode(false).build().map_err(|error| {
+            // The last line says what is wrong; those before repeat the text.
+            let error = error.to_string();
+            wrong(error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
+        })?;
+        let matcher = Matcher::Regex { regex, shows_hidden: text.contains("/_") };
+        let text = text.to_owned();
+        Ok(Self { absolute: text.clone(), text, prefix_bytes: 0, matcher })
+    }
+
+    /// Returns true if it can be several topics: a glob or a regular expression.
     pub fn is_glob(&self) -> bool {
-        matches!(self.matcher, Matcher::Glob { .. })
+        !matches!(self.matcher, Matcher::Name)
+    }
+
+    /// Returns true if it is a regular expression.
+    pub fn is_regex(&self) -> bool {
+        matches!(self.matcher, Matcher::Regex { .. })
     }
 
     /// The whole name or glob, from the root.
@@ -119,6 +166,9 @@ impl TopicPattern {
 
     /// Why no graph has such a topic, if so.
     pub fn not_ros(&self) -> Option<NotRosName> {
+        if self.is_regex() {
+            return None;
+        }
         not_ros(&self.text, below_scope(&self.text))
     }
 
@@ -129,7 +179,7 @@ impl TopicPattern {
     }
 
     /// What the wildcards match in `topic`, a topic of a graph or a bag; `None` if it does not
-    /// match. A glob matches a hidden topic (`/fibonacci/_action/status`) only if it has a segment
+    /// match. A pattern matches a hidden topic (`/fibonacci/_action/status`) only if it has a segment
     /// that starts with `_`. It treats a name that no graph has as if it had one `/` first, and
     /// none at the end or twice.
     pub(super) fn captures(&self, topic: &str) -> Option<Captures> {
@@ -142,12 +192,24 @@ impl TopicPattern {
                 let text = |m: Option<regex::Match<'_>>| m.map_or("", |m| m.as_str()).to_owned();
                 Some(Captures(found.iter().skip(1).map(text).collect()))
             }
+            Matcher::Regex { regex, shows_hidden } => {
+                let topic = plain(topic);
+                let found = regex.captures(topic.as_bytes());
+                let found = found.filter(|_| *shows_hidden || !is_hidden(&topic))?;
+                let text = |m: Option<bytes::Match<'_>>| {
+                    String::from_utf8_lossy(m.map_or(b"", |m| m.as_bytes())).into_owned()
+                };
+                Some(Captures(found.iter().skip(1).map(text).collect()))
+            }
         }
     }
 
     /// Returns true if this glob matches everything that `other` matches, tried on examples of
     /// that.
     pub(super) fn covers(&self, other: &Self) -> bool {
+        if other.is_regex() {
+            return *self == *other;
+        }
         // In no name, so that only a wildcard matches it.
         const ANY: &str = "\u{1}";
         let examples = ["", ANY, "\u{1}/\u{1}"].map(|parts| {
@@ -163,12 +225,14 @@ impl TopicPattern {
         match &self.matcher {
             Matcher::Name => 0,
             Matcher::Glob { regex, .. } => regex.captures_len() - 1,
+            Matcher::Regex { regex, .. } => regex.captures_len() - 1,
         }
     }
 
     /// What the name is relative to.
     pub(super) fn scope(&self) -> Scope {
         match self.text.as_bytes().first() {
+            _ if self.is_regex() => Scope::Regex,
             Some(b'/') => Scope::Root,
             Some(b'~') => Scope::Node,
             _ => Scope::Namespace,
@@ -180,6 +244,7 @@ impl TopicPattern {
         let namespace = namespace.trim_matches('/');
         let namespace = if namespace.is_empty() { String::new() } else { format!("/{namespace}") };
         let prefix = match self.scope() {
+            Scope::Regex => return self.clone(),
             Scope::Root => String::new(),
             Scope::Namespace => namespace,
             Scope::Node => format!("{namespace}/{node}"),
@@ -314,7 +379,9 @@ fn is_hidden(topic: &str) -> bool {
 
 impl PartialEq for TopicPattern {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text && self.absolute == other.absolute
+        self.text == other.text
+            && self.absolute == other.absolute
+            && self.is_regex() == other.is_regex()
     }
 }
 
@@ -326,115 +393,4 @@ impl fmt::Display for TopicPattern {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn captures(pattern: &str, topic: &str) -> Option<Vec<String>> {
-        pattern.parse::<TopicPattern>().unwrap().captures(topic).map(|c| c.0)
-    }
-
-    fn matches(pattern: &str, topic: &str) -> bool {
-        captures(pattern, topic).is_some()
-    }
-
-    #[test]
-    fn a_star_stays_within_its_segment() {
-        assert_eq!(captures("/camera/*/info", "/camera/left/info").unwrap(), ["left"]);
-        assert!(!matches("/camera/*/info", "/camera/left/raw/info"));
-        assert!(!matches("/camera/*", "/camera"));
-        assert_eq!(captures("/cam*/im?", "/cam/imu").unwrap(), ["", "u"]);
-        assert!(!matches("/cam?", "/cam"));
-    }
-
-    #[test]
-    fn two_stars_are_any_number_of_segments() {
-        assert_eq!(captures("/**", "/a/b").unwrap(), ["a/b"]);
-        assert_eq!(captures("/**/imu", "/imu").unwrap(), [""]);
-        assert_eq!(captures("/**/imu", "/a/b/imu").unwrap(), ["a/b"]);
-        assert_eq!(captures("/a/**/*", "/a/b/c").unwrap(), ["b", "c"]);
-        assert!(matches("/a/**", "/a/b/c") && !matches("/a/**", "/a") && !matches("/a/**", "/ab"));
-    }
-
-    #[test]
-    fn a_wildcard_means_no_hidden_topic_unless_the_glob_spells_one_out() {
-        assert!(!matches("/**", "/fibonacci/_action/status"));
-        assert!(!matches("/*", "/_hidden"));
-        assert!(matches("/*/_action/*", "/fibonacci/_action/status"));
-        assert!(matches("/fibonacci/_action/status", "/fibonacci/_action/status"));
-    }
-
-    #[test]
-    fn relative_names_lie_under_the_namespace_and_tilde_under_the_node() {
-        let absolute = |text: &str, namespace: &str| {
-            let pattern: TopicPattern = text.parse().unwrap();
-            pattern.resolve(namespace, "bridge").absolute().to_owned()
-        };
-        assert_eq!(absolute("scan", "/"), "/scan");
-        assert_eq!(absolute("scan", "/robot1"), "/robot1/scan");
-        assert_eq!(absolute("~/status", "robot1"), "/robot1/bridge/status");
-        assert_eq!(absolute("~/status", ""), "/bridge/status");
-        assert_eq!(absolute("/scan", "/robot1"), "/scan");
-        let glob: TopicPattern = "*/imu".parse().unwrap();
-        assert!(glob.resolve("/r1", "n").captures("/r1/left/imu").is_some());
-    }
-
-    #[test]
-    fn what_is_no_topic_and_no_glob_is_explained() {
-        let message = |text: &str| text.parse::<TopicPattern>().unwrap_err().to_string();
-        for text in ["", "/", "~", "~/"] {
-            assert!(message(text).contains("no topic"), "{text}");
-        }
-        assert!(message("/a**").contains("whole parts"));
-        assert!(message("/**/**").contains("twice in a row"));
-        assert!(message("/**//**").contains("twice in a row"));
-        assert!(message(&"a".repeat(256)).contains("256"));
-    }
-
-    #[test]
-    fn what_no_graph_has_is_explained() {
-        let problem = |text: &str| {
-            let pattern: TopicPattern = text.parse().unwrap();
-            pattern.not_ros().map(|problem| problem.to_string()).unwrap_or_default()
-        };
-        assert!(problem("/a//b").contains("empty part"));
-        assert!(problem("/a/").contains("empty part"));
-        assert!(problem("/a/[bc]").contains("'['"));
-        assert!(problem("/{ns}/b").contains("'{'"));
-        assert!(problem("/a/9b").contains("digit"));
-        assert!(problem("~a").contains("`~/name`"));
-        assert!(problem("/a/~").contains("`~/name`"));
-        for fine in ["/a/b", "a", "~/a", "/**", "/a_?/*"] {
-            assert_eq!(problem(fine), "");
-        }
-    }
-
-    #[test]
-    fn a_name_that_only_bags_have_is_named_as_it_is_and_taken_by_globs() {
-        for topic in
-            ["a", "vid1/data", "/a//b", "/a/", "~/a", "/Enable Auto/9", "/camera-1/ü", "/r.b"]
-        {
-            let named: TopicPattern = topic.parse().unwrap();
-            assert!(named.resolve("/robot1", "bridge").names(topic), "{topic}");
-            assert!(matches("/**", topic), "{topic}");
-        }
-        assert!(!matches("/a/b", "/a//b") && !matches("/a//b", "/a/b") && !matches("/r.b", "/rxb"));
-        assert_eq!(captures("/**/b", "a//b/").unwrap(), ["a"]);
-        assert_eq!(captures("/a.*/b", "/a.x//b").unwrap(), ["x"]);
-        assert!(!matches("/a.*/b", "/abx/b"));
-        assert!(!matches("/**", "") && !matches("/**", "//"));
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_accepted_can_be_matched(text in "[~/a_*?9.]{0,12}", topic in "[/a_~.]{0,9}") {
-            if let Ok(pattern) = text.parse::<TopicPattern>() {
-                prop_assert!(pattern.absolute().starts_with('/'));
-                if let Some(captures) = pattern.captures(&topic) {
-                    prop_assert_eq!(captures.0.len(), pattern.wildcards());
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -10,10 +10,7 @@ use crate::ros::live::services::{Call, Reply};
 impl Listener<'_> {
     /// Changes the part behind all messages that are taken.
     pub(super) fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
-        // What a part still waits for, and what it lost, belongs to that part.
-        self.end_part();
-        self.readers.hand_over();
-        self.readers.report_missing();
+        self.complete_part();
         let is_start = change.action == PartAction::Start;
         self.parts_under_way += usize::from(change.action != PartAction::Stop);
         self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
@@ -21,6 +18,20 @@ impl Listener<'_> {
             // A part that begins is recorded.
             self.set_paused(false, None);
         }
+    }
+
+    /// Ends the part that has reached a limit behind all messages that are taken.
+    fn end_full_part(&mut self) {
+        self.complete_part();
+        self.parts_under_way += 1;
+        self.readers.queue.push_behind_messages(Control::EndFullPart);
+    }
+
+    /// Hands over what belongs to the part that is about to end: what it still waits for, and what it lost.
+    fn complete_part(&mut self) {
+        self.end_part();
+        self.readers.hand_over();
+        self.readers.report_missing();
     }
 
     /// Collects what a part still waits for. One that the recorder has not begun yet could not ask
@@ -53,6 +64,7 @@ impl Listener<'_> {
                         self.readers.repeat_latched();
                     }
                 }
+                Request::PartFull => self.end_full_part(),
             }
         }
     }
@@ -62,6 +74,7 @@ impl Listener<'_> {
         match call {
             Call::Pause => self.set_paused(true, Some(reply)),
             Call::Resume => self.set_paused(false, Some(reply)),
+            Call::PauseOrResume => self.set_paused(!self.readers.is_paused(), Some(reply)),
             Call::Flush => queue.push_behind_messages(Control::Flush(reply)),
             Call::ChangePart(action) => self.change_part(PartChange::new(action), Some(reply)),
             Call::Status => queue.push_behind_messages(Control::Status(queue.fill(), reply)),

@@ -1,0 +1,87 @@
+//! Which topics to record, as parameters say it: `topics`, `all`, `regex`, `exclude`, `exclude_types`.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::PoisonError;
+
+use r2r::rcl_interfaces::msg::ParameterValue as Shown;
+use r2r::{Parameter, ParameterValue};
+
+use super::parameter_services as values;
+use super::parameters::texts;
+use crate::mapping::{TopicPattern, TopicSelection};
+use crate::ros::RosError;
+
+pub(super) const TOPICS: &str = "topics";
+pub(super) const ALL: &str = "all";
+pub(super) const REGEX: &str = "regex";
+pub(super) const EXCLUDE: &str = "exclude";
+pub(super) const EXCLUDE_TYPES: &str = "exclude_types";
+
+/// What divides a text that stands for a list, as launch arguments do. No name has one of these.
+const SEPARATORS: [char; 3] = [',', ' ', '\n'];
+
+/// What parameters select.
+///
+/// # Errors
+/// Fails if one has the wrong type or can't be used.
+pub(super) fn given(node: &r2r::Node) -> Result<TopicSelection, RosError> {
+    let params = node.params.lock().unwrap_or_else(PoisonError::into_inner);
+    let value = |name: &str| {
+        params.get(name).map_or(&ParameterValue::NotSet, |Parameter { value, .. }| value)
+    };
+    let regex = match value(REGEX) {
+        ParameterValue::NotSet => None,
+        ParameterValue::String(text) if text.is_empty() => None,
+        ParameterValue::String(text) => Some(
+            TopicPattern::regex(text)
+                .map_err(|error| wrong(REGEX, "a regular expression", error.to_string()))?,
+        ),
+        other => return Err(wrong(REGEX, "a text", format!("it is {}", other.type_name()))),
+    };
+    let all = match value(ALL) {
+        ParameterValue::NotSet => false,
+        ParameterValue::Bool(all) => *all,
+        other => return Err(wrong(ALL, "true or false", format!("it is {}", other.type_name()))),
+    };
+    Ok(TopicSelection {
+        topics: list(TOPICS, value(TOPICS))?,
+        all,
+        regex,
+        exclude: list(EXCLUDE, value(EXCLUDE))?,
+        exclude_types: list(EXCLUDE_TYPES, value(EXCLUDE_TYPES))?,
+    })
+}
+
+/// What is selected, as parameters with their descriptions.
+pub(super) fn shown(
+    selection: &TopicSelection,
+) -> [(&'static str, Shown, &'static str); 5] {
+    fn list(items: &[impl ToString]) -> Shown {
+        values::texts(items.iter().map(ToString::to_string).collect())
+    }
+    let regex = selection.regex.as_ref().map(ToString::to_string).unwrap_or_default();
+    [
+        (TOPICS, list(&selection.topics), "Topics that are recorded without a mapping file."),
+        (ALL, values::truth(selection.all), "Whether all topics are, likewise."),
+        (REGEX, values::text(&regex), "Topics by a regular expression, likewise."),
+        (EXCLUDE, list(&selection.exclude), "Topics that patterns leave out."),
+        (EXCLUDE_TYPES, list(&selection.exclude_types), "Types that patterns leave out."),
+    ]
+}
+
+fn list<T: FromStr<Err: Display>>(
+    name: &'static str,
+    value: &ParameterValue,
+) -> Result<Vec<T>, RosError> {
+    let texts =
+        texts(value, &SEPARATORS).map_err(|reason| wrong(name, "a list of texts", reason))?;
+    let parsed = texts.iter().map(|text| {
+        text.parse::<T>().map_err(|error| wrong(name, "topics or types", error.to_string()))
+    });
+    parsed.collect()
+}
+
+fn wrong(name: &'static str, expected: &'static str, reason: String) -> RosError {
+    RosError::Parameter { name, expected, reason }
+}
