@@ -11,6 +11,7 @@ use mldash_bridge::record::Recorder;
 use mldash_bridge::ros::StopFlag;
 
 use super::args::DestinationArgs;
+use super::calls::CallArgs;
 use super::destination::Destination;
 use super::stop::stop_on_signals;
 use super::{ExitCode, Failure, NODE_NAME, account, output, progress, run_details};
@@ -24,6 +25,8 @@ pub(crate) struct ImportArgs {
     /// The mapping (YAML): which topics become which tracks.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    #[command(flatten)]
+    calls: CallArgs,
     #[command(flatten)]
     destination: DestinationArgs,
     /// Print the account as JSON instead of a table.
@@ -41,7 +44,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let data = output::reserve_stdout()?;
     // Bags contain the definitions of their types, so the mapping is not checked against a sourced
     // workspace. The workspace is only used for bags without definitions.
-    let mapping = Mapping::load(&args.config)?.resolve("", NODE_NAME);
+    let mapping = args.calls.added_to(Mapping::load(&args.config)?)?.resolve("", NODE_NAME);
     let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
     let details = run_details::of_import(&mapping, &args.bags);
     let destination = Destination::choose(&mapping, args.destination.clone(), stop.hurry_flag())?

@@ -6,13 +6,14 @@ use std::time::Duration;
 use clap::Args;
 use mldash_bridge::mapping::Mapping;
 use mldash_bridge::message::Definitions;
-use mldash_bridge::record::Recorder;
+use mldash_bridge::record::{Recorder, WindowClock};
 use mldash_bridge::ros::{
     EffectiveSettings, LogQueue, NodeSettings, RosArguments, RosNode, RosParameters, StopFlag,
 };
 use mldash_bridge::track::Labels;
 
 use super::args::{DestinationArgs, parse_duration};
+use super::calls::CallArgs;
 use super::destination::Destination;
 use super::status_line::StatusLine;
 use super::stop::stop_on_signals;
@@ -23,6 +24,8 @@ pub(crate) struct RunArgs {
     /// The mapping (YAML): which topics become which tracks.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    calls: CallArgs,
     #[command(flatten)]
     destination: DestinationArgs,
     /// Start paused: messages are counted and left out until the service ~/resume is called. Without it,
@@ -65,7 +68,8 @@ pub(crate) fn run(
     let node = RosNode::start(NODE_NAME, ros_args)?;
     let parameters = node.parameters()?;
     let (mapping, destination) = choose_settings(args, &parameters, early, &stop)?;
-    let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
+    let mapping =
+        args.calls.added_to(mapping)?.resolve(node.name().namespace(), node.name().base_name());
     let start_paused =
         args.paused || parameters.start_paused.unwrap_or_else(|| mapping.start_paused());
     let Labels { operator, tags, .. } = destination.labels();
@@ -86,6 +90,9 @@ pub(crate) fn run(
     let mut recorder = Recorder::new(exp);
     recorder.guard_disk(mapping.min_free());
     recorder.require(mapping.required());
+    if let Some(snapshot) = mapping.snapshot() {
+        recorder.hold(snapshot, WindowClock::Elapsed);
+    }
     let status_line = StatusLine::start(recorder.board()).map_err(failed)?;
     let settings = NodeSettings { shown, logs, clock_jump: mapping.clock_jump() };
     let definitions = Definitions::from_environment();

@@ -1,7 +1,7 @@
 //! A recording's status as text: lines for a terminal, one line for a log. Pure.
 
 use indicatif::{HumanBytes, HumanCount};
-use mldash_bridge::record::{RequiredState, Status, TopicAccount, TopicStatus};
+use mldash_bridge::record::{RequiredState, SnapshotStatus, Status, TopicAccount, TopicStatus};
 use mldash_bridge::track::{SyncState, SyncStatus};
 
 /// Topics beyond this number are summed up in one line; those in trouble come first.
@@ -11,10 +11,11 @@ const MAX_TOPICS: usize = 12;
 pub(super) fn summary(status: &Status) -> String {
     let mut text = format!(
         "{} {}: {} topics, {:.1} Hz, {} rows, {}, {}",
-        match (status.stopped, status.paused) {
-            (true, _) => "STOPPED after",
-            (false, true) => "PAUSED",
-            (false, false) => "recording",
+        match (status.stopped, status.paused, status.snapshot.is_some()) {
+            (true, ..) => "STOPPED after",
+            (false, true, _) => "PAUSED",
+            (false, false, true) => "holding for",
+            (false, false, false) => "recording",
         },
         status.experiment,
         status.topics.len(),
@@ -26,6 +27,9 @@ pub(super) fn summary(status: &Status) -> String {
     let fill = status.queue.ratio();
     if fill >= 0.1 {
         text += &format!(", queue {:.0} % full", fill * 100.0);
+    }
+    if let Some(snapshot) = &status.snapshot {
+        text += &format!(", {}", held(snapshot));
     }
     if let Some(disk) = &status.disk {
         text += &format!(", {} free", disk.free);
@@ -109,6 +113,19 @@ fn dropped(total: impl Fn(fn(&TopicAccount) -> u64) -> u64) -> String {
     }
 }
 
+/// `held 30.0 s, 12.3 MiB`, and what is still being written.
+fn held(snapshot: &SnapshotStatus) -> String {
+    let SnapshotStatus { held_secs, held_bytes, saving_bytes, saves, .. } = snapshot;
+    let mut text = format!("held {held_secs:.1} s, {}", HumanBytes(*held_bytes as u64));
+    if *saves > 0 {
+        text += &format!(", saved {saves} times");
+    }
+    if *saving_bytes > 0 {
+        text += &format!(", {} to write", HumanBytes(*saving_bytes as u64));
+    }
+    text
+}
+
 fn upload(sync: &SyncStatus) -> String {
     match &sync.state {
         SyncState::UpToDate => "uploaded".to_owned(),
@@ -165,6 +182,20 @@ mod tests {
         imu.is_losing = true;
         let lines = lines(&status(vec![imu]));
         assert!(lines[1].ends_with("3 LOST, 5 left out  LOSING MESSAGES"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_is_held_is_said_with_what_is_still_being_written() {
+        let mut snapshot =
+            SnapshotStatus { held_secs: 29.96, held_bytes: 3 << 20, ..SnapshotStatus::default() };
+        let said = |snapshot: &SnapshotStatus| {
+            summary(&Status { snapshot: Some(snapshot.clone()), ..status(Vec::new()) })
+        };
+        let text = said(&snapshot);
+        assert!(text.starts_with("holding for alice/lab/run: "), "{text}");
+        assert!(text.ends_with(", held 30.0 s, 3.00 MiB"), "{text}");
+        (snapshot.saves, snapshot.saving_bytes) = (2, 1 << 20);
+        assert!(said(&snapshot).ends_with(", saved 2 times, 1.00 MiB to write"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod calls;
 mod clock;
 mod control;
 mod discovery;
+mod introspection;
 mod latched;
 mod listener;
 mod listening;

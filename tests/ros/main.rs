@@ -21,6 +21,7 @@ mod observe;
 mod operation;
 mod rcl;
 mod rows;
+mod snapshot;
 mod soak;
 mod stamps;
 mod subscribing;

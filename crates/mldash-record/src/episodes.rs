@@ -1,17 +1,19 @@
 //! The parts of a recording, as people and `split_on` end and begin them. Each part is an experiment
 //! of its own, which is one episode.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::account::Account;
 use super::parts::{Closer, PartAccount, PartError};
+use super::snapshot::Saved;
 use super::topic::TopicRecorder;
 use super::{ACCOUNT_FILE, Recorder, accounts, first_error, write_account};
 use crate::mapping::{PartAction, PartChange};
 use mldash_track::{Experiment, LabelChange, Labels, TrackError};
 
 /// What has become of the parts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartChanged {
     /// The part that has ended. It is closed in the background.
     pub ended: Option<String>,
@@ -19,10 +21,15 @@ pub struct PartChanged {
     pub is_discarded: bool,
     /// The part that is recorded now; `None` if nothing is until a start.
     pub begun: Option<String>,
+    /// What is written into the part that has ended, if it was held.
+    pub saved: Option<Saved>,
 }
 
 impl fmt::Display for PartChanged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(saved), Some(ended)) = (&self.saved, &self.ended) {
+            return write!(f, "saving {saved} into {ended}");
+        }
         match (&self.ended, &self.begun) {
             (Some(ended), Some(begun)) if self.is_discarded => {
                 write!(f, "{ended} is discarded; recording into {begun}")
@@ -60,13 +67,15 @@ impl Recorder {
     /// with [`PartError::NotLabelled`] the change was made.
     pub fn change_part(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
         match (change.action, &self.standstill) {
+            (PartAction::Save, _) => self.save(change, Vec::new()),
+            _ if self.is_holding() => Err(PartError::Holding),
             (PartAction::Split | PartAction::Discard, None) => self.go_on(change),
             (PartAction::Stop, None) => self.stop(change),
             (PartAction::Start, Some(_)) => self.start(change),
             (PartAction::Start, None) if self.session.paused => {
                 said_of(&self.exp, &change.begun, false)?;
                 let begun = Some(self.exp.name().to_string());
-                Ok(PartChanged { ended: None, is_discarded: false, begun })
+                Ok(PartChanged { begun, ..PartChanged::default() })
             }
             (PartAction::Start, None) => Err(PartError::Recording(self.exp.name().to_string())),
             (_, Some(_)) => Err(PartError::Stopped { last: self.exp.name().to_string() }),
@@ -124,7 +133,7 @@ impl Recorder {
         self.session.parts.begin(&before, number);
         said?;
         let begun = Some(self.exp.name().to_string());
-        Ok(PartChanged { ended: Some(ended), is_discarded, begun })
+        Ok(PartChanged { ended: Some(ended), is_discarded, begun, saved: None })
     }
 
     fn stop(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
@@ -137,10 +146,10 @@ impl Recorder {
         self.session.parts.close(closer, part);
         self.standstill = Some(Standstill::default());
         said?;
-        Ok(PartChanged { ended: Some(ended), is_discarded: false, begun: None })
+        Ok(PartChanged { ended: Some(ended), ..PartChanged::default() })
     }
 
-    fn start(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
+    pub(super) fn start(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
         let (next, number) = self.open_next()?;
         let before = std::mem::replace(&mut self.exp, next).name().clone();
         self.session.parts.begin(&before, number);
@@ -148,7 +157,7 @@ impl Recorder {
         let labels = change.begun.clone().or(labels.unwrap_or_default());
         said_of(&self.exp, &labels, false)?;
         let begun = Some(self.exp.name().to_string());
-        Ok(PartChanged { ended: None, is_discarded: false, begun })
+        Ok(PartChanged { begun, ..PartChanged::default() })
     }
 
     /// A thread that will close the current part.
@@ -176,7 +185,7 @@ impl Recorder {
     }
 
     /// Goes on in `next`. Returns what was recorded before, to be closed.
-    fn part_in(
+    pub(super) fn part_in(
         &mut self,
         next: Experiment,
         next_topic: impl FnMut(&mut TopicRecorder) -> TopicRecorder,
@@ -199,6 +208,7 @@ impl Recorder {
         next.unmatched = self.unmatched.clone();
         // It is about the bags, not about a part.
         next.not_asked_for = std::mem::take(&mut self.not_asked_for);
+        next.holding = self.holding.take();
         next.disk = self.disk.take();
         if let Some(disk) = &next.disk {
             disk.move_to(next.exp.folder());
@@ -206,9 +216,14 @@ impl Recorder {
         std::mem::replace(self, next)
     }
 
+    /// Returns true if no part is recorded until a start.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.standstill.is_some() && !self.is_holding()
+    }
+
     /// Counts messages that come while no part is recorded. Returns true if none is.
     pub(super) fn is_stopped_for(&mut self, topic: usize, messages: u64) -> bool {
-        if self.standstill.is_none() {
+        if !self.is_stopped() {
             return false;
         }
         if let Some(topic) = self.topics.get(topic) {
@@ -221,6 +236,7 @@ impl Recorder {
     pub(super) fn finish_stopped(
         self,
         failure: Option<String>,
+        not_saved: BTreeMap<String, u64>,
     ) -> (Account, Result<(), TrackError>) {
         self.session.board.close();
         let refused = self.refused();
@@ -228,6 +244,7 @@ impl Recorder {
         let mut account = Account {
             earlier_parts,
             while_stopped: self.while_stopped,
+            not_saved,
             // What is known of topics by now.
             refused,
             unmatched: self.unmatched,
@@ -243,7 +260,11 @@ impl Recorder {
 }
 
 /// Labels a part, and says how to do it by hand if that fails.
-fn said_of(exp: &Experiment, labels: &LabelChange, is_discard: bool) -> Result<(), PartError> {
+pub(super) fn said_of(
+    exp: &Experiment,
+    labels: &LabelChange,
+    is_discard: bool,
+) -> Result<(), PartError> {
     if labels.is_empty() {
         return Ok(());
     }

@@ -30,12 +30,14 @@ mod robot_description;
 mod schema;
 mod session;
 mod slots;
+mod snapshot;
 mod status;
 mod stream;
 mod throttle;
 mod time;
 mod topic;
 mod tracks;
+mod window;
 mod workers;
 pub mod yaml;
 
@@ -48,6 +50,7 @@ pub use parts::{PartAccount, PartError};
 pub use payload::{Decoded, Payload};
 pub use plan::{PlanError, TopicPlan};
 pub use required::{RequiredAccount, RequiredState};
+pub use snapshot::{LatchedMessage, Saved, SnapshotStatus, WindowClock};
 pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
 pub use time::{Receipt, Received};
 pub use workers::panic_text;
@@ -66,6 +69,7 @@ use frames::Frames;
 use mldash_track::{Experiment, RunStatus, StoreError, TrackError, one_line, replace_file};
 use parts::Ended;
 use session::Session;
+use snapshot::Holding;
 use topic::TopicRecorder;
 use tracks::Tracks;
 
@@ -93,6 +97,8 @@ pub struct Recorder {
     while_stopped: BTreeMap<String, u64>,
     /// Set after a stop. `exp` is then the part before, which others write.
     standstill: Option<Standstill>,
+    /// Set if messages are held for a save instead of recorded. After a save there is a standstill.
+    holding: Option<Holding>,
     unmatched: Vec<String>,
     disk: Option<DiskGuard>,
     session: Session,
@@ -125,6 +131,7 @@ impl Recorder {
             not_asked_for: BTreeMap::new(),
             while_stopped: BTreeMap::new(),
             standstill: None,
+            holding: None,
             unmatched: Vec::new(),
             disk: None,
             session,
@@ -187,6 +194,9 @@ impl Recorder {
         receipt: impl Into<Receipt>,
     ) {
         let receipt = receipt.into();
+        if self.is_holding() {
+            return self.hold_message(topic, message.into(), receipt);
+        }
         let disk = self.disk();
         self.session.count(topic, 1);
         if self.is_stopped_for(topic, 1) {
@@ -230,7 +240,7 @@ impl Recorder {
     /// Changes the number of a topic's lost messages by this much. What is lost while no part is
     /// recorded is missing in none.
     pub fn count_lost(&mut self, topic: usize, change: i64) {
-        if let Some(topic) = self.topics.get(topic).filter(|_| self.standstill.is_none()) {
+        if let Some(topic) = self.topics.get(topic).filter(|_| !self.is_stopped()) {
             topic.count_lost(change);
         }
     }
@@ -299,13 +309,15 @@ impl Recorder {
     /// Collects the status, logs changes of required topics, and posts the status on the board.
     /// Call this about once a second.
     pub fn post_status(&mut self, queue: QueueFill) {
+        self.let_time_pass();
         let now = Instant::now();
         let topics = self.session.collect_status(now, &mut self.topics);
         let (file_bytes, file_limit_bytes) = self.frames.fill();
         self.session.board.post(Status {
             experiment: self.exp.name().to_string(),
             paused: self.session.paused,
-            stopped: self.standstill.is_some(),
+            stopped: self.is_stopped(),
+            snapshot: self.snapshot_status(),
             elapsed_secs: (now - self.session.started).as_secs_f64(),
             queue: QueueFill { file_bytes, file_limit_bytes, ..queue },
             disk: self.disk(),
@@ -339,6 +351,7 @@ impl Recorder {
             unmatched: self.unmatched.clone(),
             not_asked_for: self.not_asked_for.clone(),
             while_stopped: self.while_stopped.clone(),
+            not_saved: BTreeMap::new(),
             required: self.session.required(),
             earlier_parts: Vec::new(),
             sync: self.exp.sync_status(),
@@ -352,9 +365,10 @@ impl Recorder {
     ///
     /// # Errors
     /// Fails if the store could not be closed or the account could not be written.
-    pub fn finish(self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
+    pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
+        let not_saved = self.let_go();
         if self.standstill.is_some() {
-            return self.finish_stopped(failure);
+            return self.finish_stopped(failure, not_saved);
         }
         self.finish_part(failure, &Progress::default())
     }

@@ -23,6 +23,9 @@ const DISCOVER_EVERY: Duration = Duration::from_millis(50);
 const DRAIN_AT_MOST: Duration = Duration::from_secs(2);
 /// How long to drain the messages that came before a pause or a split.
 const DRAIN_BEFORE_CALL: Duration = Duration::from_millis(500);
+/// How long after a message that asks for a save it is made: the subscription that records the topic
+/// may get the message a moment after the one that listens for it.
+const SAVE_AFTER: Duration = Duration::from_millis(5);
 /// How often to look at `/clock` when nothing else arrives; it does not wake the thread.
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before retrying a failing middleware.
@@ -101,6 +104,7 @@ impl<'a> Listener<'a> {
                 discover_at.get_or_insert(soonest);
             }
             self.watch_clock();
+            self.discovery.introspection().tell(Instant::now());
             let taken = self.readers.drain(&self.ready.subscriptions);
             self.hear_triggers();
             self.readers.hand_over();
@@ -128,6 +132,9 @@ impl<'a> Listener<'a> {
         for topic in self.readers.listening.topics.iter().filter(|topic| topic.reader.has_heard()) {
             self.discovery.note_published(topic.reader.topic(), &topic.type_name);
         }
+        for (name, reason) in self.discovery.introspection().refused() {
+            self.readers.queue.push_control(Control::Refuse { topic: name, reason });
+        }
         self.readers.queue.push_control(Control::Unmatched(self.discovery.unmatched()));
     }
 
@@ -147,6 +154,7 @@ impl<'a> Listener<'a> {
         let topics = &self.readers.listening.topics;
         let due = topics.iter().filter_map(|topic| topic.reader.due_at());
         let due = due.chain(self.readers.changes.due_at());
+        let due = due.chain(self.discovery.introspection().due_at());
         let due = due.chain(discover_at).chain(self.stop.deadline()).min();
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         let timeout = match self.readers.clock.is_simulated() {
@@ -173,6 +181,7 @@ impl<'a> Listener<'a> {
         for found in self.discovery.scan(self.readers.listening.graph()) {
             self.deal_with(found);
         }
+        self.discovery.look_at_calls(self.readers.listening.graph());
         self.discover_triggers();
         for topic in &mut self.readers.listening.topics {
             let publishers = topic.reader.take_incompatible();
@@ -202,6 +211,13 @@ impl<'a> Listener<'a> {
             }
             self.readers.drain_every();
             if let Some((arrived_nanos, change)) = self.readers.changes.take_earliest() {
+                if change.action == PartAction::Save {
+                    // The message that asks for it is in what is saved.
+                    thread::sleep(SAVE_AFTER);
+                    self.readers.drain_every();
+                    self.change_part(change, None);
+                    continue;
+                }
                 let later = self.readers.take_batch_since(arrived_nanos);
                 self.change_part(change, None);
                 self.readers.put_back(later);
@@ -266,6 +282,11 @@ impl<'a> Listener<'a> {
         self.end_part();
         self.readers.hand_over();
         self.readers.report_missing();
+        if change.action == PartAction::Save {
+            let latched = self.readers.latched();
+            self.readers.queue.push_behind_messages(Control::Save { change, latched, reply });
+            return;
+        }
         let is_start = change.action == PartAction::Start;
         self.parts_under_way += usize::from(change.action != PartAction::Stop);
         self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));

@@ -10,24 +10,31 @@ use super::labels::{self, LabelKeys};
 use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
-use super::{ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, overlap, required, split_on};
+use super::{
+    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, calls, overlap, required, snapshot,
+    split_on,
+};
 use crate::yaml::{self, Item, Placed, Problems, Section};
 use mldash_message::TypeName;
 use mldash_track::{Keep, Options, WhenLocalFull};
 
-const TOP_KEYS: [&str; 17] = [
+const TOP_KEYS: [&str; 21] = [
     "experiment",
     "root",
     "remote",
     "flush",
     "min_free",
     "topics",
+    "services",
+    "actions",
     "types",
     "exclude",
     "required",
     "start_paused",
     "clock_jump",
     "split_on",
+    snapshot::SNAPSHOT,
+    snapshot::SAVE_ON,
     "tags",
     "metadata",
     "gather",
@@ -59,6 +66,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
         flush: section.get("flush").and_then(|item| flush(item, problems)).unwrap_or_default(),
         min_free: section.get("min_free").and_then(|item| item.parse(SIZE, problems)),
         rules: rules(&section, problems),
+        calls: calls::read(&section, problems),
         types: section.get("types").and_then(|item| types(item, problems)).unwrap_or_default(),
         exclude: section
             .get("exclude")
@@ -76,10 +84,8 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
             .get("clock_jump")
             .and_then(|item| item.choice(&CLOCK_JUMPS, problems))
             .unwrap_or_default(),
-        split_on: section
-            .get("split_on")
-            .and_then(|item| split_on::read(item, problems))
-            .unwrap_or_default(),
+        split_on: split_on::read(&section, problems),
+        snapshot: section.get(snapshot::SNAPSHOT).and_then(|item| snapshot::read(item, problems)),
         labels: labels(&section, problems),
         gather: section.get("gather").and_then(|item| gather(item, problems)),
         defaults: Keys::read_defaults(&section, problems),
@@ -88,6 +94,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
     };
     overlap::check(&mapping, problems);
     required::check(&mapping, problems);
+    snapshot::check(&mapping, problems);
     Some(mapping)
 }
 
@@ -197,6 +204,9 @@ fn gather(item: &Item<'_>, problems: &mut Problems) -> Option<Duration> {
 
 fn rules(section: &Section<'_>, problems: &mut Problems) -> Vec<Rule> {
     let Some(item) = section.get("topics") else {
+        if section.get("services").or(section.get("actions")).is_some() {
+            return Vec::new();
+        }
         problems.add(&section.spot, "`topics` is missing", Some(NO_TOPICS.to_owned()));
         return Vec::new();
     };
@@ -226,7 +236,7 @@ fn rule(item: &Item<'_>, problems: &mut Problems) -> Option<Rule> {
     };
     let pattern: TopicPattern = topic.parse(TOPIC, problems)?;
     check_track(&keys, pattern.wildcards(), problems);
-    Some(Rule { topic: topic.place(pattern), message_type, keys })
+    Some(Rule { topic: topic.place(pattern), message_type, keys, calls: None })
 }
 
 fn types(item: &Item<'_>, problems: &mut Problems) -> Option<TypeDefaults> {

@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use regex::Regex;
 
+use super::track_pattern::as_track;
+
 const MAX_BYTES: usize = 255;
 /// The namespace of relative names before a node sets another, and the node's name.
 const ROOT_NAMESPACE: &str = "";
@@ -190,6 +192,11 @@ impl TopicPattern {
 }
 
 impl Captures {
+    /// One wildcard that stands for a whole name.
+    pub(super) fn of_name(name: &str) -> Self {
+        Self(vec![as_track(name).into_owned()])
+    }
+
     /// A value for each of this many wildcards.
     pub(super) fn samples(wildcards: usize) -> Self {
         Self(vec!["x".to_owned(); wildcards])
