@@ -5,6 +5,7 @@ mod account;
 mod align;
 mod append;
 mod args;
+mod calls;
 mod check;
 mod completions;
 mod dataset;

@@ -21,7 +21,7 @@ pub mod rcl;
 pub use arguments::{Remap, RosArgumentError, RosArguments};
 pub use diagnostics::{Diagnostic, Level as DiagnosticLevel, diagnostics, hanging};
 pub use error::RosError;
-pub use graph::{GraphReport, GraphTopic, Mapped, RecordedTopic, UnmatchedEntry};
+pub use graph::{GraphReport, GraphTopic, Mapped, RecordedTopic, SilentCall, UnmatchedEntry};
 pub use logs::{LogQueue, LogRecord};
 pub use names::NodeName;
 pub use orders::{Order, Orders};

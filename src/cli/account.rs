@@ -45,6 +45,7 @@ fn print(account: &Account, out: &mut dyn Write, width: Option<usize>) -> io::Re
     for (what, messages) in [
         ("not in the mapping", &account.not_asked_for),
         ("came before this part, while stopped", &account.while_stopped),
+        ("came after the last save, not saved", &account.not_saved),
     ] {
         if !messages.is_empty() {
             let topic =

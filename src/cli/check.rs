@@ -36,7 +36,7 @@ pub(crate) struct CheckArgs {
 pub(crate) fn run(args: &CheckArgs, ros_args: &RosArguments) -> Result<(), Failure> {
     let definitions = Definitions::from_environment();
     let (mapping, checked) = Mapping::load_checked(&args.mapping, &definitions)?;
-    let entries = mapping.rules().len();
+    let entries = mapping.rules().len() + mapping.calls().len();
     let plural = if entries == 1 { "y" } else { "ies" };
     let path = args.mapping.display();
     eprintln!("{path}: ok, {entries} topic entr{plural}; {checked}");
@@ -93,6 +93,9 @@ fn print(report: &GraphReport, out: &mut dyn Write, width: Option<usize>) -> io:
     }
     for topic in &report.topics {
         print_unrecorded(topic, out)?;
+    }
+    for call in &report.silent_calls {
+        writeln!(out, "{}, line {}: {}", call.label(), call.line, call.advice())?;
     }
     for entry in &report.unmatched {
         writeln!(out, "no topic for line {}: {}", entry.line, entry.topic)?;

@@ -11,6 +11,7 @@ use mldash_bridge::record::Recorder;
 use mldash_bridge::ros::StopFlag;
 
 use super::args::DestinationArgs;
+use super::calls::CallArgs;
 use super::destination::Destination;
 use super::selection::{self, SelectionArgs, Source};
 use super::stop::stop_on_signals;
@@ -24,6 +25,8 @@ pub(crate) struct ImportArgs {
     bags: Vec<PathBuf>,
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    calls: CallArgs,
     #[command(flatten)]
     destination: DestinationArgs,
     /// Print the account as JSON instead of a table.
@@ -58,12 +61,12 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     stop_on_signals(&stop)?;
     // Bags contain the definitions of their types, so the mapping is not checked against a sourced
     // workspace. The workspace is only used for bags without definitions.
-    let mapping = args.mapping()?;
+    let mapping = args.calls.added_to(args.mapping()?)?;
     if args.selection.write_config(mapping.text())? {
         return Ok(ExitCode::Done);
     }
     let data = output::reserve_stdout()?;
-    let mapping = mapping.with_split(args.selection.split()).resolve("", NODE_NAME);
+    let mapping = args.selection.split_by(mapping)?.resolve("", NODE_NAME);
     let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
     let details = run_details::of_import(&mapping, &args.bags);
     let destination = Destination::choose(&mapping, args.destination.clone(), stop.hurry_flag())?

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use mldash_bridge::mapping::{Mapping, TopicSelection};
 use mldash_bridge::message::Definitions;
-use mldash_bridge::record::Recorder;
+use mldash_bridge::record::{Recorder, WindowClock};
 use mldash_bridge::ros::{
     EffectiveSettings, LogQueue, NodeSettings, Orders, RosArguments, RosNode, RosParameters,
     StopFlag,
@@ -14,6 +14,7 @@ use mldash_bridge::ros::{
 use mldash_bridge::track::Labels;
 
 use super::args::{DestinationArgs, parse_duration};
+use super::calls::CallArgs;
 use super::destination::Destination;
 use super::keyboard::Keyboard;
 use super::selection::{self, SelectionArgs, Source};
@@ -25,6 +26,8 @@ use super::{ExitCode, Failure, NODE_NAME, account, output, run_details};
 pub(crate) struct RunArgs {
     #[command(flatten)]
     selection: SelectionArgs,
+    #[command(flatten)]
+    calls: CallArgs,
     #[command(flatten)]
     destination: DestinationArgs,
     /// Start paused: messages are counted and left out until the service ~/resume is called. Without it,
@@ -77,7 +80,7 @@ pub(crate) fn run(
         Some(chosen) => chosen,
         None => args.by_parameters(&parameters)?,
     };
-    let mapping = mapping.with_split(args.selection.split());
+    let mapping = args.calls.added_to(args.selection.split_by(mapping)?)?;
     let given = args.destination.or_parameters(&parameters);
     let destination = Destination::choose(&mapping, given, stop.hurry_flag())?;
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
@@ -103,6 +106,9 @@ pub(crate) fn run(
     recorder.guard_disk(mapping.min_free());
     recorder.require(mapping.required());
     recorder.limit_parts(mapping.split());
+    if let Some(snapshot) = mapping.snapshot() {
+        recorder.hold(snapshot, WindowClock::Elapsed);
+    }
     let orders = Orders::default();
     let keyboard = (!args.disable_keyboard_controls).then(|| Keyboard::start(&orders, &stop));
     let keyboard = keyboard.transpose().map_err(failed)?.flatten();

@@ -82,6 +82,18 @@ impl SelectionArgs {
         Split { every: split_every, size: split_size, rows: None }
     }
 
+    /// The mapping with the limits of parts that the command line says.
+    pub(super) fn split_by(&self, mapping: Mapping) -> Result<Mapping, Failure> {
+        let split = self.split();
+        if mapping.snapshot().is_some() && split != Split::default() {
+            return Err(usage(
+                "a snapshot has no parts to split: leave `--split-every` and `--split-size` out, or `snapshot` of \
+                 the mapping",
+            ));
+        }
+        Ok(mapping.with_split(split))
+    }
+
     /// Writes the mapping that the options mean, if that is asked for. Returns true then.
     pub(super) fn write_config(&self, text: &str) -> Result<bool, Failure> {
         let Some(file) = &self.write_config else { return Ok(false) };

@@ -4,7 +4,7 @@ mod spans;
 
 use indicatif::{HumanBytes, HumanCount};
 use mldash_bridge::record::{
-    DiskLevel, DiskStatus, RequiredState, Status, TopicAccount, TopicStatus,
+    DiskLevel, DiskStatus, RequiredState, SnapshotStatus, Status, TopicAccount, TopicStatus,
 };
 use mldash_bridge::track::{SyncState, SyncStatus};
 use unicode_width::UnicodeWidthStr;
@@ -76,10 +76,11 @@ pub(super) fn lines(status: &Status, view: View) -> Vec<String> {
 
 /// What is said of the whole, part by part.
 fn parts(status: &Status) -> Vec<Span> {
-    let state = match (status.stopped, status.paused) {
-        (true, _) => "STOPPED after",
-        (false, true) => "PAUSED",
-        (false, false) => "recording",
+    let state = match (status.stopped, status.paused, status.snapshot.is_some()) {
+        (true, ..) => "STOPPED after",
+        (false, true, _) => "PAUSED",
+        (false, false, true) => "holding for",
+        (false, false, false) => "recording",
     };
     let topics = status.topics.len();
     let plural = if topics == 1 { "" } else { "s" };
@@ -99,6 +100,7 @@ fn parts(status: &Status) -> Vec<Span> {
         let text = format!("queue {:.0} % full", fill * 100.0);
         parts.push(if fill >= 0.9 { Span::red(text) } else { Span::plain(text) });
     }
+    parts.extend(status.snapshot.as_ref().map(held));
     parts.extend(status.disk.as_ref().map(disk));
     parts.extend(status.sync.as_ref().map(upload));
     parts
@@ -280,6 +282,19 @@ fn disk(disk: &DiskStatus) -> Span {
         true => Span::plain(text),
         false => Span::red(text),
     }
+}
+
+/// `held 30.0 s, 12.3 MiB`, and what is still being written.
+fn held(snapshot: &SnapshotStatus) -> Span {
+    let SnapshotStatus { held_secs, held_bytes, saving_bytes, saves, .. } = snapshot;
+    let mut text = format!("held {held_secs:.1} s, {}", HumanBytes(*held_bytes as u64));
+    if *saves > 0 {
+        text += &format!(", saved {saves} times");
+    }
+    if *saving_bytes > 0 {
+        text += &format!(", {} to write", HumanBytes(*saving_bytes as u64));
+    }
+    Span::plain(text)
 }
 
 /// What the server does not have yet.

@@ -3,9 +3,10 @@
 
 use std::fmt::Display;
 
+use crate::mapping::Bytes;
 use crate::record::{
-    DiskLevel, DiskStatus, QueueFill, RequiredAccount, RequiredState, Status, TopicAccount,
-    TopicStatus,
+    DiskLevel, DiskStatus, QueueFill, RequiredAccount, RequiredState, SnapshotStatus, Status,
+    TopicAccount, TopicStatus,
 };
 use crate::track::{SyncState, SyncStatus};
 
@@ -87,9 +88,16 @@ fn recording(node: &str, status: &Status) -> Diagnostic {
     let (level, message) = match (status.stopped, status.paused) {
         (true, _) => (Level::Warn, format!("stopped after {experiment}; ~/start begins the next")),
         (false, true) => (Level::Warn, format!("paused; ~/resume goes on with {experiment}")),
-        (false, false) => (Level::Ok, format!("recording {experiment}")),
+        (false, false) => match &status.snapshot {
+            Some(held) => {
+                let SnapshotStatus { held_secs, held_bytes, .. } = held;
+                let bytes = Bytes::new(*held_bytes as u64);
+                (Level::Ok, format!("holding {held_secs:.1} s, {bytes}; ~/save writes it"))
+            }
+            None => (Level::Ok, format!("recording {experiment}")),
+        },
     };
-    Diagnostic::new(node, "recording", level, message)
+    let mut recording = Diagnostic::new(node, "recording", level, message)
         .value("experiment", experiment)
         .value("paused", status.paused)
         .value("stopped", status.stopped)
@@ -101,7 +109,18 @@ fn recording(node: &str, status: &Status) -> Diagnostic {
         .value("dropped", status.total(TopicAccount::dropped_total))
         .value("lost", status.total(|topic| topic.lost.known()))
         .value("came while stopped", status.while_stopped.values().sum::<u64>())
-        .value("bytes", status.total(|topic| topic.bytes))
+        .value("bytes", status.total(|topic| topic.bytes));
+    if let Some(held) = &status.snapshot {
+        recording = recording
+            .value("held (s)", format_args!("{:.1}", held.held_secs))
+            .value("held (messages)", held.held_messages)
+            .value("held (bytes)", held.held_bytes)
+            .value("held, limit (s)", held.keep_secs)
+            .value("held, limit (bytes)", held.memory_bytes)
+            .value("saves", held.saves)
+            .value("to be written of saves (bytes)", held.saving_bytes);
+    }
+    recording
 }
 
 fn queue(node: &str, fill: &QueueFill) -> Diagnostic {

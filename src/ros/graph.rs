@@ -20,6 +20,43 @@ pub struct GraphReport {
     pub refused: BTreeMap<String, String>,
     /// Entries of the mapping without a topic.
     pub unmatched: Vec<UnmatchedEntry>,
+    /// Services and actions that the mapping asks for and that don't publish what is asked for.
+    pub silent_calls: Vec<SilentCall>,
+}
+
+/// A service or an action that does not publish its calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SilentCall {
+    /// Its name on the graph.
+    pub name: String,
+    /// Whether it is an action. Its feedback and status are recorded.
+    pub is_action: bool,
+    /// The entry's line in the mapping; 0 if a command line asks for it.
+    pub line: usize,
+    /// Whether the entry names it. Otherwise it is one of all.
+    pub is_named: bool,
+}
+
+impl SilentCall {
+    /// Why nothing comes, and what to do.
+    pub fn advice(&self) -> &'static str {
+        match self.is_action {
+            false => {
+                "its introspection is off, so its requests and responses are not published; in its server, \
+                 call configure_introspection(…) of the service with the state CONTENTS"
+            }
+            true => {
+                "the introspection of its services is off, so goals and results are not published (feedback \
+                 and status are); Jazzy's action servers can't turn it on, newer ones have \
+                 configure_introspection(…)"
+            }
+        }
+    }
+
+    /// What messages call it.
+    pub fn label(&self) -> String {
+        format!("{} {}", if self.is_action { "action" } else { "service" }, self.name)
+    }
 }
 
 /// A topic on the graph.

@@ -7,6 +7,7 @@ mod calls;
 mod clock;
 mod control;
 mod discovery;
+mod introspection;
 mod kept;
 mod listener;
 mod listening;

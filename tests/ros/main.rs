@@ -23,6 +23,7 @@ mod operation;
 mod rcl;
 mod rows;
 mod selection;
+mod snapshot;
 mod soak;
 mod split;
 mod stamps;

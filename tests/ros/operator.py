@@ -11,10 +11,12 @@
 {"withdraw": "a"}                              it leaves the graph
 {"listen": "/t", "type": "std_msgs/msg/String"}   subscribes
 {"tick": 12}                                   simulated time in seconds, on /clock
-{"serve": "/light"}                            a SetBool service and a client of it, which publish service events
+{"serve": "/light", "introspection": false}    a SetBool service and a client of it, which publish service events unless told not to
 {"request": "/light", "data": true}            calls it, once somebody listens to its events
 {"act": "/reach", "type": "arm_msgs/action/Reach"}   an action server that goes to a target in steps of 1, and a client
 {"reach": "/reach", "target": 3.0}             sends it a goal and waits for the result
+{"act_openly": "/open", "type": "arm_msgs/action/Reach"}   the goal and result services of an action, which publish their events
+{"reach_openly": "/open", "target": 2.5}       calls both
 {"diagnostic": "mldash_bridge: queue", "level": "ok", "with": "type"}   waits for it on /diagnostics, with this value in it
 {"rosout": "text"}                             waits for a line that has it
 {"list": true}, {"get": ["config"]}, {"set": {"config": "x"}}, {"describe": ["config"]}   the bridge's parameters
@@ -163,7 +165,7 @@ class Operator:
 
         server = self.node.create_service(SetBool, order["serve"], light)
         client = self.node.create_client(SetBool, order["serve"])
-        for end in (server, client):
+        for end in (server, client) if order.get("introspection", True) else ():
             end.configure_introspection(self.node.get_clock(), RELIABLE, ServiceIntrospectionState.CONTENTS)
         self.services[order["serve"]] = (server, client)
         return {}
@@ -201,6 +203,44 @@ class Operator:
         done = accepted.result().get_result_async()
         self.wait_for("the result", lambda: done.done() or None)
         return {"reached": done.result().result.reached}
+
+    def act_openly(self, order):
+        parts = interface(order["type"]).Impl
+
+        def accept(_, response):
+            response.accepted = True
+            return response
+
+        def result(_, response):
+            response.status = 4
+            response.result.reached = True
+            return response
+
+        name = order["act_openly"]
+        ends = []
+        for service_type, service, answer in (
+            (parts.SendGoalService, f"{name}/_action/send_goal", accept),
+            (parts.GetResultService, f"{name}/_action/get_result", result),
+        ):
+            server = self.node.create_service(service_type, service, answer)
+            server.configure_introspection(self.node.get_clock(), RELIABLE, ServiceIntrospectionState.CONTENTS)
+            ends.append((service_type, server, self.node.create_client(service_type, service)))
+        self.actions[name] = ends
+        return {}
+
+    def reach_openly(self, order):
+        name = order["reach_openly"]
+        answers = []
+        for service_type, _, client in self.actions[name]:
+            self.wait_for_subscriber(f"{client.srv_name}/_service_event")
+            self.wait_for("the service", lambda client=client: client.service_is_ready() or None)
+            request = service_type.Request()
+            if hasattr(request, "goal"):
+                request.goal.target = order["target"]
+            done = client.call_async(request)
+            self.wait_for("the response", lambda done=done: done.done() or None)
+            answers.append(done.result())
+        return {"accepted": answers[0].accepted, "reached": answers[1].result.reached}
 
     def wait_for_subscriber(self, topic):
         # The client of an action listens to its feedback, too.
@@ -276,6 +316,8 @@ class Operator:
             "request": self.request,
             "act": self.act,
             "reach": self.reach,
+            "act_openly": self.act_openly,
+            "reach_openly": self.reach_openly,
             "diagnostic": self.diagnostic,
             "rosout": self.rosout_line,
             "list": self.list_parameters,

@@ -58,13 +58,21 @@ pub enum DropReason {
     Stopped,
     /// The recording was paused.
     Paused,
+    /// A snapshot held the message for as long, or with as many others, as the mapping says, and was
+    /// not saved in that time.
+    OutOfWindow,
+    /// A snapshot held the message when the recording ended without a save.
+    NotSaved,
 }
 
 impl DropReason {
     /// Returns true if something is missing that was to be recorded; false if it was left out on
     /// purpose.
     pub fn is_loss(self) -> bool {
-        !matches!(self, Self::Paused | Self::BlobsOff | Self::SameStamp)
+        !matches!(
+            self,
+            Self::Paused | Self::BlobsOff | Self::SameStamp | Self::OutOfWindow | Self::NotSaved
+        )
     }
 }
 
@@ -261,6 +269,10 @@ pub struct Account {
     /// `received`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub while_stopped: BTreeMap<String, u64>,
+    /// Messages that came after the last save of a snapshot and are in none, by topic. They are in no
+    /// part's `received`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_saved: BTreeMap<String, u64>,
     /// Topics that the mapping requires.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub required: Vec<RequiredAccount>,

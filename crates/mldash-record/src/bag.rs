@@ -21,7 +21,10 @@ pub use error::{BagError, ImportError};
 pub use mcap_file::McapDamage;
 
 use crate::mapping::{Mapping, PartAction, PartChange, Trigger};
-use crate::{DiskLevel, DropReason, Receipt, Received, Recorder, WhenBehind};
+use crate::{
+    DiskLevel, DropReason, LatchedMessage, PartChanged, PartError, Receipt, Received, Recorder,
+    WhenBehind, WindowClock,
+};
 use batch::{BatchReader, DecodedMessage, MessageBatch};
 use file::BagFile;
 use latched::Latched;
@@ -96,6 +99,7 @@ impl Bags {
         recorder.set_when_behind(WhenBehind::Wait);
         recorder.set_parts_continue(true);
         recorder.limit_parts(mapping.split());
+        hold(mapping, recorder);
         let topics = BagTopics::new(mapping, definitions);
         let mut reader = BatchReader::new(Merge::new(self.bags), topics);
         let mut read = TopicsRead::default();
@@ -146,7 +150,8 @@ enum GoesTo {
 }
 
 impl TopicsRead {
-    /// Records messages, and changes the part where one says so. It is then in the next part.
+    /// Records messages, and changes the part where one says so. It is then in the next part; one
+    /// that saves a snapshot is in that.
     fn record(
         &mut self,
         batch: MessageBatch<DecodedMessage>,
@@ -155,8 +160,11 @@ impl TopicsRead {
         self.note(batch.news, recorder);
         for message in batch.messages {
             let Some(topic) = self.0.get_mut(message.topic) else { continue };
-            for change in topic.hear(message.payload.cdr()) {
-                if change_part(recorder, &change)? {
+            let heard = topic.hear(message.payload.cdr()).into_iter();
+            let (saves, changes): (Vec<_>, Vec<_>) =
+                heard.partition(|change| change.action == PartAction::Save);
+            for change in changes {
+                if is_begun(recorder.change_part(&change))? {
                     self.repeat_latched(recorder);
                 }
             }
@@ -177,6 +185,9 @@ impl TopicsRead {
                 }
                 GoesTo::Nowhere(topic) => recorder.pass_over(topic, 1),
             }
+            for save in saves {
+                is_begun(recorder.save(&save, self.latched()))?;
+            }
         }
         Ok(())
     }
@@ -190,6 +201,21 @@ impl TopicsRead {
                 }
             }
         }
+    }
+
+    /// What publishers keep for late subscribers.
+    fn latched(&self) -> Vec<LatchedMessage> {
+        let topics = self.0.iter().filter_map(|topic| match topic.goes_to {
+            GoesTo::Recorder(number) => Some((number, &topic.latched)),
+            GoesTo::Nowhere(_) => None,
+        });
+        let messages = topics.flat_map(|(topic, latched)| {
+            latched.messages().map(move |(cdr, receipt)| {
+                let (cdr, receipt) = (cdr.clone(), *receipt);
+                LatchedMessage { topic, cdr, receipt }
+            })
+        });
+        messages.collect()
     }
 
     fn note(&mut self, news: Vec<News>, recorder: &mut Recorder) {
@@ -237,10 +263,25 @@ impl TopicRead {
     }
 }
 
+/// Holds the last seconds if the mapping says so and a topic of it can save them. There is no `~/save`
+/// in an import, so without such a topic everything is recorded.
+fn hold(mapping: &Mapping, recorder: &mut Recorder) {
+    let Some(snapshot) = mapping.snapshot() else { return };
+    if mapping.split_on().is_empty() {
+        tracing::warn!(
+            "the mapping has a `snapshot` and no `save_on`: nothing in a bag can save it, so everything \
+             is recorded"
+        );
+        return;
+    }
+    tracing::info!("recording what `save_on` saves of the bags, by their log times");
+    recorder.hold(snapshot, WindowClock::Received);
+}
+
 /// Returns true if a part has begun. A change that makes no sense, such as a stop after a stop,
 /// changes nothing.
-fn change_part(recorder: &mut Recorder, change: &PartChange) -> Result<bool, ImportError> {
-    match recorder.change_part(change) {
+fn is_begun(changed: Result<PartChanged, PartError>) -> Result<bool, ImportError> {
+    match changed {
         Ok(changed) => {
             tracing::info!("{changed}");
             Ok(changed.begun.is_some())

@@ -1,12 +1,14 @@
 //! The parts of a recording, as people and `split_on` end and begin them. Each part is an experiment
 //! of its own, which is one episode.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use super::account::Account;
 use super::ledger::Ledger;
 use super::limits::PartFull;
 use super::parts::{Closer, PartAccount, PartError};
+use super::snapshot::Saved;
 use super::status::TopicStatus;
 use super::time::Received;
 use super::topic::TopicRecorder;
@@ -15,7 +17,7 @@ use crate::mapping::{PartAction, PartChange, Split};
 use mldash_track::{Experiment, LabelChange, Labels, TrackError};
 
 /// What has become of the parts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PartChanged {
     /// The part that has ended. It is closed in the background.
     pub ended: Option<String>,
@@ -25,10 +27,15 @@ pub struct PartChanged {
     pub begun: Option<String>,
     /// Whether nothing is recorded there before a pause is over.
     pub is_paused: bool,
+    /// What is written into the part that has ended, if it was held.
+    pub saved: Option<Saved>,
 }
 
 impl fmt::Display for PartChanged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (Some(saved), Some(ended)) = (&self.saved, &self.ended) {
+            return write!(f, "saving {saved} into {ended}");
+        }
         match &self.ended {
             Some(ended) if self.is_discarded => write!(f, "{ended} is discarded; ")?,
             Some(ended) if self.begun.is_none() => write!(f, "{ended} is ended; ")?,
@@ -79,6 +86,8 @@ impl Recorder {
     /// with [`PartError::NotLabelled`] the change was made.
     pub fn change_part(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
         match (change.action, &self.standstill) {
+            (PartAction::Save, _) => self.save(change, Vec::new()),
+            _ if self.is_holding() => Err(PartError::Holding),
             (PartAction::Split | PartAction::Discard, None) => self.go_on(change),
             (PartAction::Stop, None) => self.stop(change),
             (PartAction::Start, Some(_)) => self.start(change),
@@ -179,10 +188,10 @@ impl Recorder {
         self.session.parts.close(closer, part);
         self.standstill = Some(Standstill { ended: ledgers, ..Standstill::default() });
         said?;
-        Ok(PartChanged { begun: None, ..self.begun(Some(ended), false) })
+        Ok(PartChanged { ended: Some(ended), ..PartChanged::default() })
     }
 
-    fn start(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
+    pub(super) fn start(&mut self, change: &PartChange) -> Result<PartChanged, PartError> {
         let (next, number) = self.open_next()?;
         let before = std::mem::replace(&mut self.exp, next).name().clone();
         self.session.parts.begin(&before, number);
@@ -195,7 +204,7 @@ impl Recorder {
     /// The part that is recorded has begun.
     fn begun(&self, ended: Option<String>, is_discarded: bool) -> PartChanged {
         let begun = Some(self.exp.name().to_string());
-        PartChanged { ended, is_discarded, begun, is_paused: false }
+        PartChanged { ended, is_discarded, begun, ..PartChanged::default() }
     }
 
     /// A thread that will close the current part.
@@ -223,7 +232,7 @@ impl Recorder {
     }
 
     /// Goes on in `next`. Returns what was recorded before, to be closed.
-    fn part_in(
+    pub(super) fn part_in(
         &mut self,
         next: Experiment,
         next_topic: impl FnMut(&mut TopicRecorder) -> TopicRecorder,
@@ -246,6 +255,7 @@ impl Recorder {
         next.unmatched = self.unmatched.clone();
         // It is about the bags, not about a part.
         next.not_asked_for = std::mem::take(&mut self.not_asked_for);
+        next.holding = self.holding.take();
         next.disk = self.disk.take();
         if let Some(disk) = &next.disk {
             disk.move_to(next.exp.folder());
@@ -253,9 +263,14 @@ impl Recorder {
         std::mem::replace(self, next)
     }
 
+    /// Returns true if no part is recorded until a start.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.standstill.is_some() && !self.is_holding()
+    }
+
     /// Counts messages that come while no part is recorded. Returns true if none is.
     pub(super) fn is_stopped_for(&mut self, topic: usize, messages: u64) -> bool {
-        if self.standstill.is_none() {
+        if !self.is_stopped() {
             return false;
         }
         if let Some(topic) = self.topics.get(topic) {
@@ -268,6 +283,7 @@ impl Recorder {
     pub(super) fn finish_stopped(
         self,
         failure: Option<String>,
+        not_saved: BTreeMap<String, u64>,
     ) -> (Account, Result<(), TrackError>) {
         self.session.board.close();
         let refused = self.refused();
@@ -275,6 +291,7 @@ impl Recorder {
         let mut account = Account {
             earlier_parts,
             while_stopped: self.while_stopped,
+            not_saved,
             // What is known of topics by now.
             refused,
             unmatched: self.unmatched,
@@ -290,7 +307,11 @@ impl Recorder {
 }
 
 /// Labels a part, and says how to do it by hand if that fails.
-fn said_of(exp: &Experiment, labels: &LabelChange, is_discard: bool) -> Result<(), PartError> {
+pub(super) fn said_of(
+    exp: &Experiment,
+    labels: &LabelChange,
+    is_discard: bool,
+) -> Result<(), PartError> {
     if labels.is_empty() {
         return Ok(());
     }

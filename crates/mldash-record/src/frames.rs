@@ -120,6 +120,11 @@ impl Frames {
         self.hurried = hurried;
     }
 
+    /// Returns true if what waits is left out.
+    pub(super) fn is_hurried(&self) -> bool {
+        self.hurried.load(Ordering::Relaxed)
+    }
+
     /// The bytes, as received, that wait to become files, and their limit.
     pub(super) fn fill(&self) -> (usize, usize) {
         (self.workers.waiting_bytes(), self.workers.limit_bytes())

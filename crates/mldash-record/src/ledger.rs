@@ -242,6 +242,13 @@ impl Ledger {
         self.drop_many(reason, messages, || why.to_owned());
     }
 
+    /// Counts a message that a snapshot held and lets go, and its bytes.
+    pub(super) fn fall_out(&self, bytes: usize, reason: DropReason) {
+        let mut account = self.account.lock();
+        account.drop_received(reason, 1);
+        account.bytes += bytes as u64;
+    }
+
     /// Changes the number of lost messages. A message that arrives late takes a loss back.
     /// What can't be known stays unknown.
     pub(super) fn count_lost(&self, change: i64) {

@@ -31,12 +31,14 @@ mod robot_description;
 mod schema;
 mod session;
 mod slots;
+mod snapshot;
 mod status;
 mod stream;
 mod throttle;
 mod time;
 mod topic;
 mod tracks;
+mod window;
 mod workers;
 pub mod yaml;
 
@@ -51,6 +53,7 @@ pub use parts::{PartAccount, PartError};
 pub use payload::{Decoded, Payload};
 pub use plan::{PlanError, TopicPlan};
 pub use required::{RequiredAccount, RequiredState};
+pub use snapshot::{LatchedMessage, Saved, SnapshotStatus, WindowClock};
 pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
 pub use time::{Receipt, Received};
 
@@ -69,6 +72,7 @@ use limits::Kept;
 use mldash_track::{Experiment, RunStatus, StoreError, TrackError, one_line, replace_file};
 use parts::Ended;
 use session::Session;
+use snapshot::Holding;
 use topic::TopicRecorder;
 use tracks::Tracks;
 
@@ -96,6 +100,8 @@ pub struct Recorder {
     while_stopped: BTreeMap<String, u64>,
     /// Set after a stop. `exp` is then the part before, which others write.
     standstill: Option<Standstill>,
+    /// Set if messages are held for a save instead of recorded. After a save there is a standstill.
+    holding: Option<Holding>,
     unmatched: Vec<String>,
     disk: Option<DiskGuard>,
     session: Session,
@@ -130,6 +136,7 @@ impl Recorder {
             not_asked_for: BTreeMap::new(),
             while_stopped: BTreeMap::new(),
             standstill: None,
+            holding: None,
             unmatched: Vec::new(),
             disk: None,
             session,
@@ -192,6 +199,9 @@ impl Recorder {
         receipt: impl Into<Receipt>,
     ) {
         let receipt = receipt.into();
+        if self.is_holding() {
+            return self.hold_message(topic, message.into(), receipt);
+        }
         let kept = self.take(topic, message.into(), receipt);
         self.session.limits.note(receipt.received, kept);
     }
@@ -204,7 +214,11 @@ impl Recorder {
         message: impl Into<Payload>,
         receipt: impl Into<Receipt>,
     ) {
-        self.take(topic, message.into(), receipt.into());
+        let receipt = receipt.into();
+        if self.is_holding() {
+            return self.hold_message(topic, message.into(), receipt);
+        }
+        self.take(topic, message.into(), receipt);
     }
 
     fn take(&mut self, topic: usize, message: Payload, receipt: Receipt) -> Kept {
@@ -253,7 +267,7 @@ impl Recorder {
     /// Changes the number of a topic's lost messages by this much. What is lost while no part is
     /// recorded is missing in none.
     pub fn count_lost(&mut self, topic: usize, change: i64) {
-        if let Some(topic) = self.topics.get(topic).filter(|_| self.standstill.is_none()) {
+        if let Some(topic) = self.topics.get(topic).filter(|_| !self.is_stopped()) {
             topic.count_lost(change);
         }
     }
@@ -327,6 +341,7 @@ impl Recorder {
     /// Collects the status, logs changes of required topics, and posts the status on the board.
     /// Call this about once a second.
     pub fn post_status(&mut self, queue: QueueFill) {
+        self.let_time_pass();
         let now = Instant::now();
         let mut topics = self.session.collect_status(now, &mut self.topics);
         if let Some(standstill) = &self.standstill {
@@ -337,6 +352,7 @@ impl Recorder {
             experiment: self.exp.name().to_string(),
             paused: self.session.paused,
             stopped: self.is_stopped(),
+            snapshot: self.snapshot_status(),
             elapsed_secs: (now - self.session.started).as_secs_f64(),
             queue: QueueFill { file_bytes, file_limit_bytes, ..queue },
             disk: self.disk(),
@@ -371,6 +387,7 @@ impl Recorder {
             unmatched: self.unmatched.clone(),
             not_asked_for: self.not_asked_for.clone(),
             while_stopped: self.while_stopped.clone(),
+            not_saved: BTreeMap::new(),
             required: self.session.required(),
             earlier_parts: Vec::new(),
             sync: self.exp.sync_status(),
@@ -384,9 +401,10 @@ impl Recorder {
     ///
     /// # Errors
     /// Fails if the store could not be closed or the account could not be written.
-    pub fn finish(self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
+    pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
+        let not_saved = self.let_go();
         if self.standstill.is_some() {
-            return self.finish_stopped(failure);
+            return self.finish_stopped(failure, not_saved);
         }
         self.finish_part(failure, &Progress::default())
     }

@@ -6,6 +6,7 @@
 
 mod blobs;
 mod bytes;
+mod calls;
 mod definitions;
 mod draft;
 mod experiment;
@@ -18,6 +19,7 @@ mod required;
 mod rule;
 mod selection;
 mod settings;
+mod snapshot;
 mod span;
 mod split;
 mod split_on;
@@ -34,6 +36,8 @@ use std::time::Duration;
 
 pub use blobs::{Blobs, BlobsTo};
 pub use bytes::{Bytes, BytesError};
+pub(crate) use calls::Half;
+pub use calls::{CallKind, CallTopic};
 pub use definitions::TypesChecked;
 pub use draft::{DraftTopic, draft};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
@@ -45,6 +49,7 @@ pub use selection::{SelectionError, SelectionSettings, TopicSelection};
 pub use settings::{
     Hz, OnTypeChange, SameStamp, Settings, Stamp, StampOffset, TimeColumn, TimeColumns,
 };
+pub use snapshot::Snapshot;
 pub use span::{Span, SpanError};
 pub use split::{Split, SplitEvery, SplitSize};
 pub use split_on::{PartAction, PartChange, SplitOn, Trigger, TriggerFault};
@@ -96,6 +101,8 @@ pub struct Mapping {
     flush: Flush,
     min_free: Option<Bytes>,
     rules: Vec<Rule>,
+    /// Those of `services` and `actions`.
+    calls: Vec<Rule>,
     types: TypeDefaults,
     exclude: Vec<Placed<TopicPattern>>,
     exclude_types: Vec<Placed<TypeName>>,
@@ -103,7 +110,9 @@ pub struct Mapping {
     start_paused: bool,
     clock_jump: ClockJump,
     split: Split,
+    /// Those of `save_on` too.
     split_on: Vec<SplitOn>,
+    snapshot: Option<Placed<Snapshot>>,
     labels: LabelKeys,
     gather: Option<Duration>,
     /// Defaults for all topics.
@@ -286,7 +295,12 @@ impl Mapping {
         Self { split: split.over(self.split), ..self }
     }
 
-    /// Topics whose messages end and begin parts of the recording.
+    /// What is held in memory until it is asked for; `None` records everything.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_ref().map(|snapshot| &snapshot.value)
+    }
+
+    /// Topics whose messages end and begin parts of the recording, or save a snapshot.
     pub fn split_on(&self) -> &[SplitOn] {
         &self.split_on
     }
@@ -327,7 +341,7 @@ impl Mapping {
     /// The same for a node: relative topics are under `namespace`, and `~/x` is under the node
     /// `node` in it.
     pub fn resolve(mut self, namespace: &str, node: &str) -> Self {
-        let rules = self.rules.iter_mut().map(|rule| &mut rule.topic);
+        let rules = self.rules.iter_mut().chain(&mut self.calls).map(|rule| &mut rule.topic);
         let required = self.required.iter_mut().map(|required| &mut required.topic);
         let split_on = self.split_on.iter_mut().map(|entry| &mut entry.topic);
         for topic in rules.chain(required).chain(split_on).chain(&mut self.exclude) {
@@ -340,9 +354,18 @@ impl Mapping {
     /// they are not.
     ///
     /// An entry with the topic's own name goes before globs, also for a topic that is excluded, by
-    /// name or by type, or has another type. Of the globs, the first one counts whose `type` is `ty` or not given.
+    /// name or by type, or has another type, and so do `services` and `actions` for their hidden topics. Of
+    /// the globs, the first one counts whose `type` is `ty` or not given.
     pub fn rule_for(&self, topic: &str, ty: &TypeName) -> Option<RuleMatch<'_>> {
         let named = self.rules.iter().find(|r| r.topic().names(topic));
+        let call = CallTopic::of(topic).filter(|_| named.is_none());
+        if let Some(call) = call
+            && let Some(rule) = self.rule_for_call(&call)
+        {
+            let settings = self.keys_of(rule, Some(ty)).with_defaults();
+            let (captures, call) = (call.captures(), Some(call));
+            return Some(RuleMatch { rule, captures, settings, call, type_conflict: None });
+        }
         let (rule, captures) = match named {
             Some(rule) => (rule, Captures::default()),
             None if self.excludes(topic) || self.excludes_type(ty) => return None,
@@ -352,14 +375,16 @@ impl Mapping {
             })?,
         };
         let settings = self.keys_of(rule, Some(ty)).with_defaults();
-        Some(RuleMatch { rule, captures, settings, type_conflict: rule.type_conflict(topic, ty) })
+        let type_conflict = rule.type_conflict(topic, ty);
+        Some(RuleMatch { rule, captures, settings, call: None, type_conflict })
     }
 
     /// The entry that matches `topic`, a topic of a graph or a bag, with any type: for topics whose
     /// type is not one of ROS 2.
     pub fn rule_naming(&self, topic: &str) -> Option<&Rule> {
         let named = self.rules.iter().find(|r| r.topic().names(topic));
-        named.or_else(|| {
+        let call = || self.rule_for_call(&CallTopic::of(topic)?);
+        named.or_else(call).or_else(|| {
             let mut globs = self.rules.iter().filter(|r| r.topic().is_glob());
             globs.find(|r| r.topic().captures(topic).is_some() && !self.excludes(topic))
         })
@@ -367,7 +392,7 @@ impl Mapping {
 
     /// The entries that are at no place in `matched`.
     pub fn rules_not_at(&self, matched: &HashSet<Place>) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().filter(|rule| !matched.contains(&rule.place()))
+        self.rules.iter().chain(&self.calls).filter(|rule| !matched.contains(&rule.place()))
     }
 
     /// The labels of the entries that are at no place in `matched`.
@@ -378,7 +403,7 @@ impl Mapping {
 
     /// Reports names that no graph has. Only an import can use them.
     fn check_names(&self, problems: &mut Problems) {
-        let rules = self.rules.iter().map(|rule| &rule.topic);
+        let rules = self.rules.iter().chain(&self.calls).map(|rule| &rule.topic);
         let required = self.required.iter().map(|required| &required.topic);
         let split_on = self.split_on.iter().map(|entry| &entry.topic);
         for topic in rules.chain(required).chain(split_on).chain(&self.exclude) {

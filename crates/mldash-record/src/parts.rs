@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::account::{Account, TopicAccount};
 use super::closing::{ClosedAtLast, Progress, Stage};
 use super::frames::WhenBehind;
+use crate::mapping::Bytes;
 use mldash_track::{Experiment, ExperimentName, TrackError};
 
 /// The limit on parts whose store is closed at the same time. Each may hold as much memory as a
@@ -36,7 +37,7 @@ pub struct PartAccount {
     pub dropped: u64,
 }
 
-/// Why the part that is recorded did not change.
+/// Why the part that is recorded did not change, or nothing was saved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PartError {
@@ -61,6 +62,19 @@ pub enum PartError {
     /// A part is recorded, so none can begin.
     #[error("{0} is being recorded; ~/split begins the next part, ~/stop ends this one")]
     Recording(String),
+    /// A snapshot is held, which has no parts to end or begin.
+    #[error(
+        "the mapping's `snapshot` holds the last seconds in memory; ~/save writes them as a part of their own"
+    )]
+    Holding,
+    /// No snapshot is held that could be saved.
+    #[error("nothing is held for a save; write `snapshot: {{keep: 30s}}` into the mapping")]
+    NothingHeld,
+    /// Too much of earlier saves is still in memory.
+    #[error(
+        "{0} of earlier saves are still being written; what is held stays held, try again later"
+    )]
+    StillSaving(Bytes),
     /// The part changed, but what was to be said of one could not be noted.
     #[error(
         "the part has changed, but what was said of {experiment} is not noted; say it with \
@@ -81,7 +95,10 @@ impl PartError {
     /// Returns true if there was nothing to do: what was to end has ended, or what was to begin is recorded. Nothing
     /// failed then.
     pub fn is_out_of_turn(&self) -> bool {
-        matches!(self, Self::Stopped { .. } | Self::Recording(_))
+        matches!(
+            self,
+            Self::Stopped { .. } | Self::Recording(_) | Self::Holding | Self::NothingHeld
+        )
     }
 }
 
@@ -189,6 +206,16 @@ impl Parts {
                 // What fails is in that part's account.
                 let _ = open.first().map(|oldest| oldest.progress.wait_until(Stage::Closed));
                 Ok(())
+            }
+        }
+    }
+
+    /// If the recorder waits, does so until all earlier parts are closed.
+    pub(super) fn wait_if_behind(&self) {
+        if self.when_behind == WhenBehind::Wait {
+            for part in &self.closing {
+                // What fails is in that part's account.
+                let _ = part.progress.wait_until(Stage::Closed);
             }
         }
     }

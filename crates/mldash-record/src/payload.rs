@@ -46,6 +46,14 @@ impl Payload {
         }
     }
 
+    /// The message's CDR alone.
+    pub(super) fn into_cdr(self) -> Vec<u8> {
+        match self {
+            Self::Cdr(cdr) => cdr,
+            Self::Decoded(decoded) => decoded.cdr,
+        }
+    }
+
     /// The decoded message. `space` is reused memory for its elements.
     pub(super) fn decode(self, plan: &TopicPlan, space: Vec<Element>) -> Decoded {
         match self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::blobs::BlobPlan;
 use super::schema::row_schema;
 use super::time::TimeRule;
-use crate::mapping::{Captures, Hz, RuleMatch, SameStamp, TrackPattern};
+use crate::mapping::{Captures, Half, Hz, RuleMatch, SameStamp, Settings, TrackPattern};
 use mldash_message::{DecodeError, Decoder, Element, LayoutFault, MessageType};
 use mldash_track::{Column, RowSchema};
 
@@ -29,6 +29,8 @@ pub struct TopicPlan {
     pub(super) is_each: bool,
     pub(super) times: TimeRule,
     pub(super) blobs: BlobPlan,
+    /// The plan of messages that are responses, if the topic's messages are events of a service.
+    pub(super) response: Option<Arc<TopicPlan>>,
 }
 
 /// Why a topic can't be recorded as the mapping says.
@@ -58,6 +60,17 @@ fn join(faults: &[LayoutFault]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
+/// The names of the fields of an event's request or response.
+fn fields_of(event: &MessageType, half: Half) -> Vec<&str> {
+    let name = match half {
+        Half::Request => "request",
+        Half::Response => "response",
+    };
+    let field = event.fields().iter().find(|field| &*field.name == name);
+    let message = field.and_then(|field| field.ty.message());
+    message.into_iter().flat_map(|m| m.fields()).map(|field| &*field.name).collect()
+}
+
 impl TopicPlan {
     /// Compiles the decoder of a topic for its entry of the mapping.
     ///
@@ -76,8 +89,27 @@ impl TopicPlan {
         if let Some(conflict) = &rule.type_conflict {
             return Err(PlanError::TypeConflict(conflict.to_string()));
         }
+        let plan = |settings: &Settings| {
+            Self::with_settings((topic, mapped_topic), message_type, settings, &rule.captures)
+        };
+        let Some(call) = &rule.call else { return plan(&rule.settings) };
+        let half = |half: Half| {
+            plan(&call.settings(rule.settings.clone(), half, &fields_of(message_type, half)))
+        };
+        let mut request = half(Half::Request)?;
+        if call.halves().is_some() {
+            request.response = Some(half(Half::Response)?.into());
+        }
+        Ok(request)
+    }
+
+    fn with_settings(
+        (topic, mapped_topic): (&str, &str),
+        message_type: &Arc<MessageType>,
+        settings: &Settings,
+        captures: &Captures,
+    ) -> Result<Self, PlanError> {
         let type_name = message_type.name().to_string();
-        let settings = &rule.settings;
         let blobs = BlobPlan::new(settings.blobs, message_type, settings.each.is_some());
         let mut layout = settings.layout();
         layout.byte_arrays = blobs.byte_arrays();
@@ -95,13 +127,14 @@ impl TopicPlan {
             decoder,
             schema: schema.into(),
             track: settings.track.clone(),
-            captures: rule.captures.clone(),
+            captures: captures.clone(),
             max_rate: settings.max_rate,
             on_change: settings.on_change,
             same_stamp: settings.same_stamp,
             is_each: settings.each.is_some(),
             times,
             blobs,
+            response: None,
         })
     }
 
@@ -118,10 +151,21 @@ impl TopicPlan {
 
     /// Decodes what becomes rows. Messages that are dropped as a whole give nothing.
     pub(super) fn decode(&self, cdr: &[u8], out: &mut Vec<Element>) -> Result<(), DecodeError> {
+        if let Some(response) = self.response_plan(cdr) {
+            return response.decode(cdr, out);
+        }
         if self.blobs.drops_messages() {
             return Ok(());
         }
         self.decoder.decode(cdr, out)
+    }
+
+    /// The plan of this message's own, if it is the event of a response.
+    pub(super) fn response_plan(&self, cdr: &[u8]) -> Option<&Arc<Self>> {
+        /// `service_msgs/ServiceEventInfo`: of a request, it is sent or received; likewise of a response.
+        const RESPONSES: [u8; 2] = [2, 3];
+        // The first byte behind the encapsulation header is the first field of the first field.
+        self.response.as_ref().filter(|_| cdr.get(4).is_some_and(|ty| RESPONSES.contains(ty)))
     }
 
     /// The same, in a track named after its type: `chatter.std_msgs.Int32` instead of `chatter`.
@@ -129,7 +173,12 @@ impl TopicPlan {
         let mut words = self.type_name.split('/');
         let (package, name) =
             (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
-        self.track = self.track.clone().with_suffix(&format!(".{package}.{name}"));
+        let suffix = format!(".{package}.{name}");
+        self.track = self.track.clone().with_suffix(&suffix);
+        // Nobody else has it yet.
+        if let Some(response) = self.response.as_mut().and_then(Arc::get_mut) {
+            response.track = response.track.clone().with_suffix(&suffix);
+        }
         self
     }
 

@@ -63,11 +63,16 @@ impl Session {
         self.arrivals.push(Arrivals { messages: 0, lost_before: 0, lag_secs: None, meter });
     }
 
-    /// Counts messages of a topic, whatever happens to them.
-    pub(super) fn count(&mut self, topic: usize, messages: u64) {
-        if let Some(arrivals) = self.arrivals.get_mut(topic) {
-            arrivals.messages += messages;
-        }
+    /// Counts messages of a topic, whatever happens to them. Returns true if they are its first.
+    pub(super) fn count(&mut self, topic: usize, messages: u64) -> bool {
+        let Some(arrivals) = self.arrivals.get_mut(topic) else { return false };
+        arrivals.messages += messages;
+        arrivals.messages == messages
+    }
+
+    /// Nanoseconds since the recording began.
+    pub(super) fn elapsed_nanos(&self) -> i64 {
+        i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX)
     }
 
     /// Measures all topics. Logs what has changed with the required ones.

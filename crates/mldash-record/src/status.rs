@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::account::TopicAccount;
 use super::disk::DiskStatus;
 use super::required::RequiredAccount;
+use super::snapshot::SnapshotStatus;
 use mldash_track::SyncStatus;
 
 /// A recording at one moment.
@@ -21,6 +22,9 @@ pub struct Status {
     pub paused: bool,
     /// Whether no part is recorded until `~/start`.
     pub stopped: bool,
+    /// What is held in memory for a save, if the mapping says `snapshot`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotStatus>,
     /// Seconds since the recording started, including its earlier parts.
     pub elapsed_secs: f64,
     /// What waits to be recorded.

@@ -46,6 +46,8 @@ pub(super) struct TopicRecorder {
     /// The largest receive time minus stamp since the last query.
     lag_secs: Option<f64>,
     description: RobotDescription,
+    /// Records what of the topic is responses, in the same account.
+    responses: Option<Box<Self>>,
 }
 
 /// A message, or an element of one, to be recorded.
@@ -58,6 +60,12 @@ struct Arrived {
 impl TopicRecorder {
     pub(super) fn new(plan: Arc<TopicPlan>) -> Self {
         let ledger = Ledger::new(&plan.topic, &plan.type_name);
+        Self::in_account(plan, ledger)
+    }
+
+    fn in_account(plan: Arc<TopicPlan>, ledger: Ledger) -> Self {
+        let responses = plan.response.clone();
+        let responses = responses.map(|plan| Box::new(Self::in_account(plan, ledger.clone())));
         Self {
             plan,
             streams: HashMap::new(),
@@ -71,12 +79,13 @@ impl TopicRecorder {
             jumps: 0,
             lag_secs: None,
             description: RobotDescription::default(),
+            responses,
         }
     }
 
     /// The topic with another definition, in the same account as `before`.
     pub(super) fn with_account_of(plan: Arc<TopicPlan>, before: &Self) -> Self {
-        Self { ledger: before.ledger.clone(), ..Self::new(plan) }
+        Self::in_account(plan, before.ledger.clone())
     }
 
     /// Returns true if this is the topic and type that `plan` records.
@@ -91,19 +100,27 @@ impl TopicRecorder {
 
     /// The same topic in the next part of the recording, with nothing stored or counted yet.
     pub(super) fn next_part(&mut self) -> Self {
-        let held = std::mem::take(&mut self.held);
-        Self { held, ..self.after_stop() }
+        let mut next = self.after_stop();
+        next.held = std::mem::take(&mut self.held);
+        if let (Some(next), Some(responses)) = (&mut next.responses, &mut self.responses) {
+            next.held = std::mem::take(&mut responses.held);
+        }
+        next
     }
 
     /// The same topic after the recording has stopped. What waits for a receive time stays behind.
     pub(super) fn after_stop(&self) -> Self {
-        let ledger = self.ledger.next_part();
-        Self { is_heavy: self.is_heavy, ledger, ..Self::new(self.plan.clone()) }
+        let mut next = Self::in_account(self.plan.clone(), self.ledger.next_part());
+        next.is_heavy = self.is_heavy;
+        next
     }
 
     /// Counts in the account of `other` from now on.
     pub(super) fn share_account_of(&mut self, other: &Self) {
         self.ledger = other.ledger.clone();
+        if let Some(responses) = &mut self.responses {
+            responses.share_account_of(other);
+        }
     }
 
     /// The topic on the graph.
@@ -118,7 +135,9 @@ impl TopicRecorder {
 
     /// The largest receive time minus stamp since the last call; `None` without stamps.
     pub(super) fn take_lag(&mut self) -> Option<f64> {
-        self.lag_secs.take()
+        let responses = self.responses.as_mut().and_then(|responses| responses.take_lag());
+        let own = self.lag_secs.take();
+        own.into_iter().chain(responses).reduce(f64::max)
     }
 
     pub(super) fn account(&self) -> TopicAccount {
@@ -138,6 +157,11 @@ impl TopicRecorder {
         receipt: Receipt,
         disk: Option<DiskStatus>,
     ) {
+        if let Some(responses) = &mut self.responses
+            && self.plan.response_plan(message.cdr()).is_some()
+        {
+            return responses.record(to, message, receipt, disk);
+        }
         if !self.admits(message.cdr().len(), disk) {
             return;
         }
@@ -223,6 +247,11 @@ impl TopicRecorder {
         self.ledger.drop_lost(reason, messages);
     }
 
+    /// Counts a message that a snapshot held and lets go.
+    pub(super) fn fall_out(&self, bytes: usize, reason: DropReason) {
+        self.ledger.fall_out(bytes, reason);
+    }
+
     /// Changes the number of lost messages by this much.
     pub(super) fn count_lost(&self, change: i64) {
         self.ledger.count_lost(change);
@@ -252,7 +281,8 @@ impl TopicRecorder {
     /// was taken.
     fn part_of(&self, track: &str, whole: u64, take_part: impl Fn(&Sink, u64) -> u64) -> u64 {
         let mut left = whole;
-        let sinks = self.streams.values().map(Stream::sink);
+        let responses = self.responses.iter().flat_map(|responses| responses.streams.values());
+        let sinks = self.streams.values().chain(responses).map(Stream::sink);
         for sink in sinks.filter(|sink| sink.track().topic() == track) {
             left -= take_part(sink, left);
         }
@@ -342,6 +372,9 @@ impl TopicRecorder {
 
     /// Records the held messages: the ROS clock runs, and this is its time.
     pub(super) fn release_held(&mut self, to: &mut Output<'_>, received_nanos: i64) {
+        if let Some(responses) = &mut self.responses {
+            responses.release_held(to, received_nanos);
+        }
         for message in self.held.take() {
             let mut message = Decoded::new(&self.plan, message.cdr);
             // Their real times are unknown. That they get the same time now makes none of them a
@@ -354,6 +387,9 @@ impl TopicRecorder {
 
     /// Drops the held messages: the recording ends and the ROS clock never ran.
     pub(super) fn drop_held(&mut self) {
+        if let Some(responses) = &mut self.responses {
+            responses.drop_held();
+        }
         for message in self.held.take() {
             self.drop_without_time(Received::BeforeClock, message.elements);
         }

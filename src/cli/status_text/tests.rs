@@ -154,3 +154,17 @@ fn what_the_server_lacks_is_said() {
     let refused = SyncState::TokenRefused { reason: String::new() };
     assert!(sync(refused).is_red);
 }
+
+#[test]
+fn what_is_held_is_said_with_what_is_still_being_written() {
+    let mut snapshot =
+        SnapshotStatus { held_secs: 29.96, held_bytes: 3 << 20, ..SnapshotStatus::default() };
+    let said = |snapshot: &SnapshotStatus| {
+        summary(&Status { snapshot: Some(snapshot.clone()), ..status(Vec::new()) })
+    };
+    let text = said(&snapshot);
+    assert!(text.starts_with("holding for alice/lab/run: "), "{text}");
+    assert!(text.ends_with(", held 30.0 s, 3.00 MiB"), "{text}");
+    (snapshot.saves, snapshot.saving_bytes) = (2, 1 << 20);
+    assert!(said(&snapshot).ends_with(", saved 2 times, 1.00 MiB to write"));
+}

@@ -1,9 +1,12 @@
 //! Commands from the node to the recorder besides messages, and the recorder's side of the queue.
 
-use super::queue::{MessageQueue, Taken};
+use super::queue::{MessageQueue, RawMessage, Taken};
 use super::services::{Answer, Reply};
 use crate::mapping::{PartAction, PartChange};
-use crate::record::{DropReason, PartError, QueueFill, Receipt, Received, Recorder, TopicPlan};
+use crate::record::{
+    DropReason, LatchedMessage, PartChanged, PartError, QueueFill, Receipt, Received, Recorder,
+    TopicPlan,
+};
 use crate::ros::StopFlag;
 use crate::track::{LabelChange, Labels, one_line};
 
@@ -32,6 +35,8 @@ pub(super) enum Control {
     ChangePart(PartChange, Option<Reply>),
     /// Ends the part that has reached a limit, and begins the next.
     EndFullPart,
+    /// Saves what is held, with copies of the latched messages.
+    Save { change: PartChange, latched: Vec<RawMessage>, reply: Option<Reply> },
     /// Changes what is said of the part.
     Label(LabelChange),
     /// `~/status`.
@@ -78,14 +83,12 @@ pub(super) fn record_queue(
                     if stop.is_hurried() {
                         recorder.drop_messages(message.topic, DropReason::Stopped, 1);
                     } else {
-                        let received = message.received_nanos;
-                        let received = received.map_or(Received::BeforeClock, Received::At);
-                        let receipt = Receipt { received, sent_nanos: message.source_nanos };
+                        let receipt = message.receipt();
                         if message.is_repeat {
                             recorder.repeat(message.topic, message.cdr, receipt);
                             continue;
                         }
-                        if let Some(full) = recorder.asks_for_next_part(received) {
+                        if let Some(full) = recorder.asks_for_next_part(receipt.received) {
                             tracing::info!("{} is full: {full}", recorder.experiment().name());
                             tell(News::PartFull);
                         }
@@ -122,9 +125,13 @@ impl Control {
             Self::Flush(reply) => send(reply, flush(recorder)),
             Self::ChangePart(change, reply) => {
                 let answer = change_part(recorder, &change, refusals, tell);
-                if let Some(reply) = reply {
-                    send(reply, answer);
-                }
+                reply.into_iter().for_each(|reply| send(reply, answer));
+            }
+            Self::Save { change, latched, reply } => {
+                let latched = latched.into_iter().map(RawMessage::latched).collect();
+                let saved = recorder.save(&change, latched);
+                let answer = said_of(saved, recorder, refusals, tell);
+                reply.into_iter().for_each(|reply| send(reply, answer));
             }
             Self::EndFullPart if recorder.has_asked_for_next_part() => {
                 change_part(recorder, &PartChange::new(PartAction::Split), refusals, tell);
@@ -156,7 +163,29 @@ fn pause(recorder: &Recorder, paused: bool) -> Answer {
     }
 }
 
+/// Whether a command changes parts because a message asks for it.
+pub(super) fn is_asked_by_message(command: &Control) -> bool {
+    matches!(command, Control::ChangePart(_, None) | Control::Save { reply: None, .. })
+}
+
+impl RawMessage {
+    fn receipt(&self) -> Receipt {
+        let received = self.received_nanos.map_or(Received::BeforeClock, Received::At);
+        Receipt { received, sent_nanos: self.source_nanos }
+    }
+
+    fn latched(self) -> LatchedMessage {
+        LatchedMessage { topic: self.topic, receipt: self.receipt(), cdr: self.cdr }
+    }
+}
+
 fn flush(recorder: &Recorder) -> Answer {
+    if recorder.is_holding() {
+        // To wait for saves would hold up what is to be held.
+        return Answer::failure(
+            "what is held is in memory until ~/save, and saves write themselves",
+        );
+    }
     match recorder.flush() {
         Ok(()) => Answer::done("all that was recorded before is in the store"),
         Err(error) => Answer::failure(one_line(&error)),
@@ -174,6 +203,16 @@ fn change_part(
     if change.action != PartAction::Stop {
         tell(News::PartChanged { has_begun: *recorder.experiment().name() != before });
     }
+    said_of(changed, recorder, refusals, tell)
+}
+
+/// Tells what has become of the part, and what is said of it now.
+fn said_of(
+    changed: Result<PartChanged, PartError>,
+    recorder: &Recorder,
+    refusals: &mut Refusals,
+    tell: &impl Fn(News),
+) -> Answer {
     if matches!(changed, Ok(_) | Err(PartError::NotLabelled { .. })) {
         tell_labels(recorder, false, tell);
     }

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::introspection::{self, Introspection};
 use super::qos::{ChosenQos, Offer};
-use crate::mapping::{Mapping, Qos, RuleMatch, SplitOn};
+use crate::mapping::{CallTopic, Mapping, Qos, Rule, RuleMatch, SplitOn};
 use crate::message::{Definitions, MessageType, TypeName};
 use crate::record::yaml::Place;
 use crate::record::{Candidate, Decision, TopicPlan};
@@ -36,6 +38,7 @@ pub(super) struct Discovery {
     known: HashMap<String, Known>,
     /// The mapping's entries with a topic.
     matched: HashSet<Place>,
+    introspection: Introspection,
 }
 
 /// A topic that was handled, with the types that it was published as, in order of appearance.
@@ -95,10 +98,14 @@ impl SeenRule {
     fn new(rule: &RuleMatch<'_>, mapped_name: &str) -> Self {
         let pattern = &rule.settings.track;
         let fields = pattern.fields().iter().map(|field| Some(format!("{{{field}}}")));
-        let track = pattern.expand(mapped_name, &rule.captures, &fields.collect::<Vec<_>>());
+        let fields = fields.collect::<Vec<_>>();
+        let tracks = rule.tracks().into_iter().map(|pattern| {
+            let track = pattern.expand(mapped_name, &rule.captures, &fields);
+            track.map_or_else(|_| pattern.to_string(), |track| track.to_string())
+        });
         Self {
             line: rule.rule.place().line,
-            track: track.map_or_else(|_| pattern.to_string(), |track| track.to_string()),
+            track: tracks.collect::<Vec<_>>().join(", "),
             wanted_qos: rule.settings.qos,
         }
     }
@@ -119,12 +126,45 @@ impl Discovery {
         args: RosArguments,
         node: NodeName,
     ) -> Self {
-        Self { mapping, definitions, args, node, known: HashMap::new(), matched: HashSet::new() }
+        let (known, matched) = (HashMap::new(), HashSet::new());
+        let introspection = Introspection::default();
+        Self { mapping, definitions, args, node, known, matched, introspection }
     }
 
-    /// The name on the graph of the full name `name`: the same unless a remap rule applies.
+    /// The name on the graph of the full name `name`: the same unless a remap rule applies. Topics of a
+    /// service or an action go with its name.
     pub(super) fn name_on_graph(&self, name: &str) -> String {
-        self.args.remapped(name, &self.node)
+        match CallTopic::of(name) {
+            Some(call) => call.renamed(&self.args.remapped(&call.name, &self.node)),
+            None => self.args.remapped(name, &self.node),
+        }
+    }
+
+    /// Looks for services and actions that the mapping asks for and that tell nothing. Call it when the
+    /// graph has changed.
+    pub(super) fn look_at_calls(&mut self, node: &Node) {
+        if self.mapping.calls().is_empty() {
+            return;
+        }
+        match node.services() {
+            Ok(services) => {
+                let topics = self.topics(node);
+                let mapped = |name: &str| match self.mapped(name) {
+                    Mapped::As(name) => Some(name),
+                    Mapped::Shadowed { .. } => None,
+                };
+                let silent = introspection::silent(&self.mapping, &services, mapped, |topic| {
+                    topics.contains_key(topic)
+                });
+                self.introspection.note(silent, Instant::now());
+            }
+            Err(error) => tracing::warn!("can't list the services, trying again: {error}"),
+        }
+    }
+
+    /// Services and actions that the mapping asks for and that tell nothing.
+    pub(super) fn introspection(&mut self) -> &mut Introspection {
+        &mut self.introspection
     }
 
     /// Topics that the mapping names with their type. They are subscribed to before anybody
@@ -357,11 +397,18 @@ impl Discovery {
     /// The mapping's name for a topic of the graph. An entry that names a remapped topic refers to
     /// the one that it is remapped to.
     fn mapped(&self, name: &str) -> Mapped {
-        let explicit = self.mapping.rules().iter().map(|rule| rule.topic());
-        let mut named = explicit.filter(|topic| !topic.is_glob()).map(|topic| topic.absolute());
-        let remapped = named.find(|topic| *topic != name && self.name_on_graph(topic) == name);
+        let named = |rules: &'_ [Rule]| {
+            let named = rules.iter().map(Rule::topic).filter(|topic| !topic.is_glob());
+            named.map(|topic| topic.absolute().to_owned()).collect::<Vec<_>>()
+        };
+        // A service's topics go with its name.
+        let calls = CallTopic::of(name).into_iter().flat_map(|call| {
+            named(self.mapping.calls()).into_iter().map(move |name| call.renamed(&name))
+        });
+        let mut named = named(self.mapping.rules()).into_iter().chain(calls);
+        let remapped = named.find(|topic| topic != name && self.name_on_graph(topic) == name);
         if let Some(remapped) = remapped {
-            return Mapped::As(remapped.to_owned());
+            return Mapped::As(remapped);
         }
         let to = self.name_on_graph(name);
         if to == name { Mapped::As(to) } else { Mapped::Shadowed { to } }

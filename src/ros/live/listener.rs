@@ -23,6 +23,9 @@ use crate::ros::rcl::{RclError, Ready};
 const DISCOVER_EVERY: Duration = Duration::from_millis(50);
 /// How long messages may wait while topics are subscribed to.
 const DRAIN_EVERY: Duration = Duration::from_millis(20);
+/// How long after a message that asks for a save it is made: the subscription that records the topic
+/// may get the message a moment after the one that listens for it.
+const SAVE_AFTER: Duration = Duration::from_millis(5);
 /// How often to look at `/clock` when nothing else arrives; it does not wake the thread.
 const CLOCK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait before retrying a failing middleware.
@@ -105,6 +108,7 @@ impl<'a> Listener<'a> {
                 discover_at.get_or_insert(soonest);
             }
             self.watch_clock();
+            self.discovery.introspection().tell(Instant::now());
             let taken = self.readers.drain(&self.ready.subscriptions);
             self.hear_triggers();
             self.readers.hand_over();
@@ -132,6 +136,9 @@ impl<'a> Listener<'a> {
         for topic in self.readers.listening.topics.iter().filter(|topic| topic.reader.has_heard()) {
             self.discovery.note_published(topic.reader.topic(), &topic.type_name);
         }
+        for (name, reason) in self.discovery.introspection().refused() {
+            self.readers.queue.push_control(Control::Refuse { topic: name, reason });
+        }
         self.readers.queue.push_control(Control::Unmatched(self.discovery.unmatched()));
     }
 
@@ -151,6 +158,7 @@ impl<'a> Listener<'a> {
         let topics = &self.readers.listening.topics;
         let due = topics.iter().filter_map(|topic| topic.reader.due_at());
         let due = due.chain(self.readers.changes.due_at());
+        let due = due.chain(self.discovery.introspection().due_at());
         let due = due.chain(discover_at).chain(self.stop.deadline()).min();
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         let timeout = match self.readers.clock.is_simulated() {
@@ -190,6 +198,7 @@ impl<'a> Listener<'a> {
                 drained = Instant::now();
             }
         }
+        self.discovery.look_at_calls(self.readers.listening.graph());
         self.discover_triggers();
         for topic in &mut self.readers.listening.topics {
             let publishers = topic.reader.take_incompatible();
@@ -220,6 +229,13 @@ impl<'a> Listener<'a> {
                 self.readers.drain_arrived_by(asked_nanos, &mut topics);
             }
             if let Some((arrived_nanos, change)) = self.readers.changes.take_earliest() {
+                if change.action == PartAction::Save {
+                    // The message that asks for it is in what is saved.
+                    thread::sleep(SAVE_AFTER);
+                    self.readers.drain_every();
+                    self.change_part(change, None);
+                    continue;
+                }
                 let later = self.readers.take_batch_since(arrived_nanos);
                 self.change_part(change, None);
                 self.readers.put_back(later);

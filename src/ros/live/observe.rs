@@ -123,7 +123,8 @@ impl Observer {
         }
     }
 
-    fn report(&self, listened: Duration) -> GraphReport {
+    fn report(&mut self, listened: Duration) -> GraphReport {
+        self.discovery.look_at_calls(self.listening.graph());
         let names = self.discovery.topics(self.listening.graph());
         let topics = names.into_iter().map(|(name, listed)| self.topic(name, &listed));
         GraphReport {
@@ -131,6 +132,7 @@ impl Observer {
             topics: topics.collect(),
             refused: self.refused.clone(),
             unmatched: self.discovery.unmatched_entries(),
+            silent_calls: self.discovery.introspection().silent().to_vec(),
         }
     }
 

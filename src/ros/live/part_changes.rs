@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::control::Control;
+use super::control::{Control, is_asked_by_message};
 use super::discovery::Discovery;
 use super::listening::Listening;
 use super::queue::MessageQueue;
@@ -62,8 +62,7 @@ impl PartChanges {
     /// is refused.
     pub(super) fn hear(&mut self, queue: &MessageQueue<Control>) {
         for (arrived_nanos, change) in self.triggers.hear() {
-            let is_change = |command: &Control| matches!(command, Control::ChangePart(_, None));
-            let waiting = self.waiting.0.len() + queue.waiting(is_change);
+            let waiting = self.waiting.0.len() + queue.waiting(is_asked_by_message);
             // It is told once for as long as changes wait.
             self.is_flooded &= waiting > 0;
             if waiting < MAX_CHANGES {

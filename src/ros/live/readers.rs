@@ -219,6 +219,16 @@ impl<'a> Readers<'a> {
         }
     }
 
+    /// Copies of all latched messages.
+    pub(super) fn latched(&mut self) -> Vec<RawMessage> {
+        let Self { listening, clock, .. } = self;
+        let mut copies = Vec::new();
+        for (topic, listened) in listening.topics.iter().enumerate() {
+            listened.reader.repeat_kept(|arrival| copies.push(raw_message(topic, &arrival, clock)));
+        }
+        copies
+    }
+
     pub(super) fn repeat_latched(&mut self) {
         for listened in &mut self.listening.topics {
             if let Err(error) = listened.reader.repeat_latched() {

@@ -1,5 +1,5 @@
 //! The node's services, all of type `std_srvs/Trigger`: `~/pause`, `~/resume`, `~/flush`,
-//! `~/split`, `~/discard`, `~/stop`, `~/start`, `~/status`. The listening thread and the recorder
+//! `~/split`, `~/discard`, `~/stop`, `~/start`, `~/save`, `~/status`. The listening thread and the recorder
 //! answer, in order with the messages; the node does not wait for them.
 
 use std::sync::Once;
@@ -22,7 +22,7 @@ const NO_ANSWER: &str =
 /// Maximum number of unanswered requests.
 const MAX_UNANSWERED: usize = 64;
 
-const SERVICES: [(&str, Call); 8] = [
+const SERVICES: [(&str, Call); 9] = [
     ("~/pause", Call::Pause),
     ("~/resume", Call::Resume),
     ("~/flush", Call::Flush),
@@ -30,6 +30,7 @@ const SERVICES: [(&str, Call); 8] = [
     ("~/discard", Call::ChangePart(PartAction::Discard)),
     ("~/stop", Call::ChangePart(PartAction::Stop)),
     ("~/start", Call::ChangePart(PartAction::Start)),
+    ("~/save", Call::ChangePart(PartAction::Save)),
     ("~/status", Call::Status),
 ];
 

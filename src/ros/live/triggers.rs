@@ -1,4 +1,4 @@
-//! The topics of `split_on`: subscriptions of their own, whether the topics are recorded or not.
+//! The topics of `split_on` and `save_on`: subscriptions of their own, whether the topics are recorded or not.
 
 use super::discovery::Discovery;
 use super::listening::Listening;
@@ -169,7 +169,10 @@ impl LiveTrigger {
         let qos = ChosenQos::adapted(&QOS, offers);
         let reader =
             listening.reader(&topic, &type_name, qos).map_err(|error| error.to_string())?;
-        tracing::info!("{topic} ({type_name}) changes parts, as `split_on` says");
+        match self.entry.key() {
+            "save_on" => tracing::info!("{topic} ({type_name}) saves, as `save_on` says"),
+            key => tracing::info!("{topic} ({type_name}) changes parts, as `{key}` says"),
+        }
         let is_of_other_type = false;
         let subscribed = Subscribed { reader, trigger, type_name, is_of_other_type };
         self.state = State::Subscribed(Box::new(subscribed));

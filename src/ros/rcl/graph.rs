@@ -1,11 +1,12 @@
-//! Queries of the graph: topics, their types, their publishers.
+//! Queries of the graph: topics, their types, their publishers; services.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char};
 
 use r2r_rcl::{
-    rcl_get_publishers_info_by_topic, rcl_get_topic_names_and_types, rcl_names_and_types_fini,
-    rcutils_get_default_allocator, rcutils_string_array_t,
+    rcl_get_publishers_info_by_topic, rcl_get_service_names_and_types,
+    rcl_get_topic_names_and_types, rcl_names_and_types_fini, rcl_names_and_types_t, rcl_node_t,
+    rcl_ret_t, rcutils_allocator_t, rcutils_get_default_allocator, rcutils_string_array_t,
     rmw_get_zero_initialized_names_and_types, rmw_get_zero_initialized_topic_endpoint_info_array,
     rmw_topic_endpoint_info_array_fini, rmw_topic_endpoint_info_t,
 };
@@ -39,15 +40,40 @@ impl Node {
     /// # Errors
     /// Returns the middleware's error.
     pub fn topics(&self) -> Result<TopicTypes, RclError> {
+        self.names_and_types("rcl_get_topic_names_and_types", |node, allocator, list| {
+            // SAFETY: the node is valid, the list zero-initialized; the caller finalizes it.
+            unsafe { rcl_get_topic_names_and_types(node, allocator, false, list) }
+        })
+    }
+
+    /// The names of all services that somebody offers or calls, with those of actions and parameters.
+    ///
+    /// # Errors
+    /// Returns the middleware's error.
+    pub fn services(&self) -> Result<Vec<String>, RclError> {
+        let listed =
+            self.names_and_types("rcl_get_service_names_and_types", |node, allocator, list| {
+                // SAFETY: the node is valid, the list zero-initialized; the caller finalizes it.
+                unsafe { rcl_get_service_names_and_types(node, allocator, list) }
+            });
+        Ok(listed?.into_keys().collect())
+    }
+
+    fn names_and_types(
+        &self,
+        call: &'static str,
+        list_them: impl FnOnce(
+            *const rcl_node_t,
+            *mut rcutils_allocator_t,
+            *mut rcl_names_and_types_t,
+        ) -> rcl_ret_t,
+    ) -> Result<TopicTypes, RclError> {
         // SAFETY: plain values.
         let (mut allocator, mut list) = unsafe {
             (rcutils_get_default_allocator(), rmw_get_zero_initialized_names_and_types())
         };
-        let code = self.0.with(|node| {
-            // SAFETY: the node is valid, the list zero-initialized and finalized below.
-            unsafe { rcl_get_topic_names_and_types(node, &mut allocator, false, &mut list) }
-        });
-        check("rcl_get_topic_names_and_types", code)?;
+        let code = self.0.with(|node| list_them(node, &mut allocator, &mut list));
+        check(call, code)?;
         let names = strings(&list.names);
         // SAFETY: rmw keeps one list of types for each name, in the same order.
         let types = unsafe { c_slice(list.types, list.names.size) };

@@ -11,19 +11,22 @@ use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
 use super::{
-    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, overlap, required, split, split_on,
+    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, calls, overlap, required, snapshot, split,
+    split_on,
 };
 use crate::yaml::{self, Item, Placed, Problems, Section};
 use mldash_message::TypeName;
 use mldash_track::{Keep, Options, WhenLocalFull};
 
-const TOP_KEYS: [&str; 19] = [
+const TOP_KEYS: [&str; 23] = [
     "experiment",
     "root",
     "remote",
     "flush",
     "min_free",
     "topics",
+    "services",
+    "actions",
     "types",
     "exclude",
     "exclude_types",
@@ -32,6 +35,8 @@ const TOP_KEYS: [&str; 19] = [
     "start_paused",
     "clock_jump",
     "split_on",
+    snapshot::SNAPSHOT,
+    snapshot::SAVE_ON,
     "tags",
     "metadata",
     "gather",
@@ -64,6 +69,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
         flush: section.get("flush").and_then(|item| flush(item, problems)).unwrap_or_default(),
         min_free: section.get("min_free").and_then(|item| item.parse(SIZE, problems)),
         rules: rules(&section, problems),
+        calls: calls::read(&section, problems),
         types: section.get("types").and_then(|item| types(item, problems)).unwrap_or_default(),
         exclude: section
             .get("exclude")
@@ -89,10 +95,8 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
             .get("split")
             .and_then(|item| split::read(item, problems))
             .unwrap_or_default(),
-        split_on: section
-            .get("split_on")
-            .and_then(|item| split_on::read(item, problems))
-            .unwrap_or_default(),
+        split_on: split_on::read(&section, problems),
+        snapshot: section.get(snapshot::SNAPSHOT).and_then(|item| snapshot::read(item, problems)),
         labels: labels(&section, problems),
         gather: section.get("gather").and_then(|item| gather(item, problems)),
         defaults: Keys::read_defaults(&section, problems),
@@ -102,6 +106,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
     };
     overlap::check(&mapping, problems);
     required::check(&mapping, problems);
+    snapshot::check(&mapping, problems);
     Some(mapping)
 }
 
@@ -211,6 +216,9 @@ fn gather(item: &Item<'_>, problems: &mut Problems) -> Option<Duration> {
 
 fn rules(section: &Section<'_>, problems: &mut Problems) -> Vec<Rule> {
     let Some(item) = section.get("topics") else {
+        if section.get("services").or(section.get("actions")).is_some() {
+            return Vec::new();
+        }
         problems.add(&section.spot, "`topics` is missing", Some(NO_TOPICS.to_owned()));
         return Vec::new();
     };
@@ -252,7 +260,7 @@ fn rule(item: &Item<'_>, problems: &mut Problems) -> Option<Rule> {
         }
     };
     check_track(&keys, topic.value.wildcards(), problems);
-    Some(Rule { topic, message_type, keys })
+    Some(Rule { topic, message_type, keys, calls: None })
 }
 
 fn regex(item: &Item<'_>, problems: &mut Problems) -> Option<Placed<TopicPattern>> {

@@ -2,17 +2,21 @@
 
 use std::fmt;
 
+use super::calls::{CallKind, CallTopic, Half};
 use super::settings::{Keys, Settings};
 use super::topic::{Captures, TopicPattern};
+use super::track_pattern::TrackPattern;
 use crate::yaml::{Place, Placed};
 use mldash_message::TypeName;
 
-/// An entry of `topics`: which topics, and how they are recorded.
+/// An entry of `topics`: which topics, and how they are recorded. Or one of `services` or `actions`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     pub(super) topic: Placed<TopicPattern>,
     pub(super) message_type: Option<Placed<TypeName>>,
     pub(super) keys: Keys,
+    /// What it names instead of topics.
+    pub(super) calls: Option<CallKind>,
 }
 
 /// The rule that a topic is recorded by.
@@ -24,6 +28,8 @@ pub struct RuleMatch<'m> {
     pub captures: Captures,
     /// The rule's settings, completed by the defaults of the type.
     pub settings: Settings,
+    /// What the topic tells of a service or an action, if the rule asks for those.
+    pub call: Option<CallTopic>,
     /// The topic carries another type than the rule expects.
     pub type_conflict: Option<TypeConflict>,
 }
@@ -42,7 +48,7 @@ pub struct TypeConflict {
 }
 
 impl Rule {
-    /// The topics it is for.
+    /// The topics it is for; of `services` and `actions`, their names.
     pub fn topic(&self) -> &TopicPattern {
         &self.topic.value
     }
@@ -60,6 +66,9 @@ impl Rule {
     /// Its topic as written, with the type if one is given: several entries may have the same
     /// wildcard.
     pub fn label(&self) -> String {
+        if let Some(kind) = self.calls {
+            return format!("{kind} {}", self.topic());
+        }
         let kind = if self.topic().is_regex() { "regex " } else { "" };
         match self.message_type() {
             Some(message_type) => format!("{kind}{} ({message_type})", self.topic()),
@@ -86,6 +95,20 @@ impl Rule {
             found: found.clone(),
             place: expected.spot.place,
         })
+    }
+}
+
+impl RuleMatch<'_> {
+    /// The tracks of the topic's messages.
+    pub fn tracks(&self) -> Vec<TrackPattern> {
+        match &self.call {
+            None => vec![self.settings.track.clone()],
+            Some(call) => {
+                let halves = call.halves();
+                let halves = halves.as_ref().map_or(&[Half::Request][..], |halves| halves);
+                halves.iter().map(|half| call.track(*half)).collect()
+            }
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! `split_on`: topics whose messages end and begin parts of a recording. A button or a teleop node
-//! drives it that way.
+//! drives it that way. `save_on` is the same for a snapshot, which messages can only save.
 
 mod trigger;
 
@@ -8,19 +8,21 @@ use std::str::FromStr;
 
 pub use trigger::{Trigger, TriggerFault};
 
+use super::snapshot::SAVE_ON;
 use super::template::{self, LoneBrace, Part};
 use super::topic::TopicPattern;
 use crate::yaml::{Item, Place, Placed, Problems, Section};
 use mldash_message::{FieldPath, PathError, TypeName};
 use mldash_track::LabelChange;
 
+const SPLIT_ON: &str = "split_on";
 const ENTRY: &str = "write `{topic: /episode}`, or `{topic: /joy, field: buttons[3], becomes: 1}`";
 const VALUE: &str = "write `becomes: 1` for the message with which it turns to that value, or `equals: 1` for each one that has it";
 const FIELD: &str =
     "write the field that is compared, such as `field: buttons[3]` or `field: data`";
 const PATTERN: &str = "write a text; fields of the message such as `{data}` fill in";
 const TYPE: &str = "write a type such as `sensor_msgs/msg/Joy`";
-const KEYS: [&str; 8] = ["topic", "type", "field", "becomes", "equals", "do", "task", "success"];
+const KEYS: [&str; 8] = ["topic", "type", "field", "becomes", "equals", "task", "success", "do"];
 const ACTIONS: [(&str, PartAction); 4] = [
     ("split", PartAction::Split),
     ("discard", PartAction::Discard),
@@ -39,6 +41,8 @@ pub enum PartAction {
     Stop,
     /// The next begins.
     Start,
+    /// What a [snapshot](super::Snapshot) holds becomes a part of its own.
+    Save,
 }
 
 /// An action, and what is said with it.
@@ -59,7 +63,7 @@ impl PartChange {
     }
 }
 
-/// An entry of `split_on`.
+/// An entry of `split_on` or `save_on`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SplitOn {
     pub(super) topic: Placed<TopicPattern>,
@@ -137,7 +141,23 @@ impl SplitOn {
 
     /// What messages call it.
     pub fn label(&self) -> String {
-        format!("split_on {}", self.topic())
+        format!("{} {}", self.key(), self.topic())
+    }
+
+    /// The mapping's key that it stands under.
+    pub fn key(&self) -> &'static str {
+        match self.always() {
+            Some(PartAction::Save) => SAVE_ON,
+            _ => SPLIT_ON,
+        }
+    }
+
+    /// What its messages do, unless they say it themselves.
+    pub(super) fn always(&self) -> Option<PartAction> {
+        match self.action.value {
+            ActionPattern::Always(action) => Some(action),
+            ActionPattern::Said(_) => None,
+        }
     }
 }
 
@@ -189,23 +209,35 @@ impl fmt::Display for FieldText {
     }
 }
 
-/// One entry, or a list of them.
-pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<SplitOn>> {
-    let entries = item.one_or_list(problems)?;
-    Some(entries.iter().filter_map(|item| entry(item, problems)).collect())
+/// The entries of `split_on` and of `save_on`: one of each, or lists.
+pub(super) fn read(mapping: &Section<'_>, problems: &mut Problems) -> Vec<SplitOn> {
+    let mut all = Vec::new();
+    // What a message of `save_on` does is no question.
+    for (key, keys) in [(SPLIT_ON, &KEYS[..]), (SAVE_ON, &KEYS[..KEYS.len() - 1])] {
+        let entries = mapping.get(key).and_then(|item| item.one_or_list(problems));
+        let default = if key == SAVE_ON { PartAction::Save } else { PartAction::Split };
+        let entries = entries.into_iter().flatten();
+        all.extend(entries.filter_map(|item| entry(&item, keys, default, problems)));
+    }
+    all
 }
 
-fn entry(item: &Item<'_>, problems: &mut Problems) -> Option<SplitOn> {
+fn entry(
+    item: &Item<'_>,
+    keys: &[&str],
+    default: PartAction,
+    problems: &mut Problems,
+) -> Option<SplitOn> {
     if item.is_scalar() {
         item.mismatch("an entry with a topic", Some(ENTRY), problems);
         return None;
     }
-    let section = item.section(&KEYS, problems)?;
+    let section = item.section(keys, problems)?;
     let message_type =
         section.get("type").and_then(|item| Some(item.place(item.parse(TYPE, problems)?)));
     let condition = condition(&section, problems);
     let action = match section.get("do") {
-        None => Some(item.place(ActionPattern::Always(PartAction::Split))),
+        None => Some(item.place(ActionPattern::Always(default))),
         Some(item) => action(item, problems).map(|action| item.place(action)),
     };
     let task =

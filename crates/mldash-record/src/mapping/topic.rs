@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use regex::{Regex, bytes};
 
+use super::track_pattern::as_track;
+
 const MAX_BYTES: usize = 255;
 /// The same of a regular expression, which can list many topics.
 const MAX_REGEX_BYTES: usize = 4096;
@@ -255,6 +257,11 @@ impl TopicPattern {
 }
 
 impl Captures {
+    /// One wildcard that stands for a whole name.
+    pub(super) fn of_name(name: &str) -> Self {
+        Self(vec![as_track(name).into_owned()])
+    }
+
     /// A value for each of this many wildcards.
     pub(super) fn samples(wildcards: usize) -> Self {
         Self(vec!["x".to_owned(); wildcards])

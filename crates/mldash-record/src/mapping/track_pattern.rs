@@ -120,6 +120,11 @@ impl TrackPattern {
         Ok(name.parse()?)
     }
 
+    /// What the first wildcard stands for, and a text behind it.
+    pub(super) fn of_first_wildcard(below: &str) -> Self {
+        Self { pieces: vec![Piece::Capture(1), Piece::Text(below.to_owned())], fields: Vec::new() }
+    }
+
     /// The same with a text appended.
     pub(crate) fn with_suffix(mut self, suffix: &str) -> Self {
         self.pieces.push(Piece::Text(suffix.to_owned()));

@@ -11,6 +11,11 @@ impl Listener<'_> {
     /// Changes the part behind all messages that are taken.
     pub(super) fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
         self.complete_part();
+        if change.action == PartAction::Save {
+            let latched = self.readers.latched();
+            self.readers.queue.push_behind_messages(Control::Save { change, latched, reply });
+            return;
+        }
         let is_start = change.action == PartAction::Start;
         self.parts_under_way += usize::from(change.action != PartAction::Stop);
         self.readers.queue.push_behind_messages(Control::ChangePart(change, reply));
