@@ -19,7 +19,8 @@
 //!    it is empty, and written anew. A topic that its metadata no longer tells is known from the
 //!    index, the schema or whoever appends to it; else it is called like its folder.
 //! 8. The declared columns of a track are stored before any row that they describe (`schema_file`).
-//!    If they can't be, rows are stored anyway: this loses types, not values.
+//!    If they can't be, rows are stored anyway: this loses types, not values. The definitions that
+//!    they name are stored before them (`definition_files`).
 //! 9. Each track stands alone: what is no track in `tracks/`, or one that can't be read, is reported
 //!    and holds up no other.
 //! 10. A data file that is removed or replaced while it is written is noticed at the next flush or
@@ -42,6 +43,7 @@ mod blocks;
 mod brief;
 mod cursor;
 mod damage;
+mod definition_files;
 mod disk;
 mod error;
 mod experiment_dir;
