@@ -11,6 +11,8 @@ mod dataset;
 mod destination;
 mod exit;
 mod experiments;
+mod export;
+mod exporting;
 mod import;
 mod init;
 mod log_thread;
@@ -20,6 +22,8 @@ mod output;
 mod pattern;
 mod progress;
 mod read;
+mod replay;
+mod ros2_account;
 mod run;
 mod run_details;
 mod serve;
@@ -110,6 +114,21 @@ enum Command {
     ///
     /// Exit code 3: an experiment gives no episode; the account says why.
     Dataset(dataset::DatasetArgs),
+    /// Write a whole run as one MCAP file that Foxglove and Rerun show: poses, transforms, scans, clouds, pictures, logs.
+    ///
+    /// All tracks on their stamps. What no schema for drawing holds is there as JSON. A run that is still being
+    /// recorded is written as far as it has come.
+    ///
+    /// Exit code 3: pictures or clouds that rows name can't be read; stderr says which and why.
+    Export(export::ExportArgs),
+    /// Publish the messages of a recording on the live graph, at their own pace and with their QoS.
+    ///
+    /// Takes `--ros-args …` like every ROS 2 node: remaps, node name. `~/pause` and `~/resume` (std_srvs/Trigger) pause
+    /// and resume it.
+    ///
+    /// Exit code 3: tracks that lack a part of their messages, or topics whose types are not installed, were left out;
+    /// stderr names them.
+    Replay(replay::ReplayArgs),
     /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
     ///
     /// Exit code 3: the rows are stored here, but not all of them are on the server.
@@ -163,6 +182,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Read(args) => done(read::run(&args)),
         Command::Align(args) => done(align::run(&args)),
         Command::Dataset(args) => dataset::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Replay(args) => replay::run(&args, &ros_args),
         Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),
         Command::Serve(args) => done(serve::run(&args)),

@@ -16,6 +16,7 @@ mod names;
 #[cfg(feature = "ros")]
 #[expect(unsafe_code, reason = "a safe layer over a C library")]
 pub mod rcl;
+mod replay;
 
 pub use arguments::{Remap, RosArgumentError, RosArguments};
 pub use diagnostics::{Diagnostic, Level as DiagnosticLevel, diagnostics, hanging};
@@ -23,6 +24,7 @@ pub use error::RosError;
 pub use graph::{GraphReport, GraphTopic, Mapped, RecordedTopic, UnmatchedEntry};
 pub use logs::{LogQueue, LogRecord};
 pub use names::NodeName;
+pub use replay::{Jitter, Pause, ReplayError, ReplayReport, ReplaySettings};
 
 #[cfg(not(feature = "ros"))]
 pub use absent::RosNode;

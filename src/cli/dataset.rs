@@ -2,23 +2,17 @@
 
 use std::io::stdout;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use mldash_bridge::export::account::ExperimentAccount;
 use mldash_bridge::export::recipe::{Format, Recipe};
-use mldash_bridge::export::{Account, ExportError, Progress, Recording, Target, draft, export};
-use mldash_bridge::ros::StopFlag;
-use mldash_bridge::track::{Experiment, Repeating};
+use mldash_bridge::export::{Account, Recording, Target, draft, export};
+use mldash_bridge::track::Experiment;
 
 use super::args::RootArgs;
-use super::stop::stop_export_on_signals;
+use super::exporting::Exporting;
 use super::target::{self, IfThere};
-use super::{ExitCode, Failure, output, pattern, progress};
-
-/// How often the progress bar moves.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+use super::{ExitCode, Failure, output, pattern};
 
 #[derive(Debug, Args)]
 pub(crate) struct DatasetArgs {
@@ -66,12 +60,6 @@ impl From<FormatArg> for Format {
     }
 }
 
-impl From<ExportError> for Failure {
-    fn from(error: ExportError) -> Self {
-        if error.is_usage() { Self::Usage(error.into()) } else { Self::Failed(error.into()) }
-    }
-}
-
 pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
     if args.init {
         return init(args).map(|()| ExitCode::Done);
@@ -83,31 +71,11 @@ pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
     if let Some(format) = args.format {
         recipe = recipe.in_format(format.into())?;
     }
-    let stop = StopFlag::default();
-    stop_export_on_signals(&stop)?;
+    let exporting = Exporting::start()?;
     let recordings = recordings(args)?;
-    let shown = Arc::new(Progress::default());
     let target = if args.append { Target::Append } else { Target::New };
-    let bar = progress::count("frames");
-    let watching = {
-        let (shown, bar, stop) = (shown.clone(), bar.clone(), stop.clone());
-        Repeating::start("progress", PROGRESS_EVERY, move || {
-            let (frames, total) = shown.frames();
-            bar.set_length(total);
-            bar.set_position(frames);
-            if stop.is_set() {
-                shown.stop();
-            }
-        })?
-    };
-    let exported = export(&recipe, &recordings, output, target, &shown);
-    drop(watching);
-    progress::remove(&bar);
-    // The signal can reach an encoder first, which then fails.
-    let account = exported.map_err(|error| match stop.is_set() {
-        true => ExportError::Stopped,
-        false => error,
-    })?;
+    let export = |progress: &_| export(&recipe, &recordings, output, target, progress);
+    let account = exporting.run("frames", export)?;
     // Those of a dataset that was added to come first.
     let old = account.experiments.len().saturating_sub(recordings.len());
     let new = || account.experiments.iter().skip(old);

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use mldash_bridge::export::ExportError;
 use mldash_bridge::record::yaml::YamlErrors;
 use mldash_bridge::ros::RosError;
 use mldash_bridge::track::{AlignError, CloseError, RemoteError, TrackError};
@@ -54,6 +55,16 @@ impl From<TrackError> for Failure {
                 | AlignError::Rate(_)
                 | AlignError::NothingToJoin,
             ) => Self::Usage(error.into()),
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Output(error) => error.into(),
+            error if error.is_usage() => Self::Usage(error.into()),
             error => Self::Failed(error.into()),
         }
     }

@@ -1,4 +1,4 @@
-//! Patterns for experiments, as `experiments`, `tag` and `dataset` take them.
+//! Patterns for names: of experiments, as `experiments`, `tag` and `dataset` take them, and of tracks, as `export` does.
 
 use std::path::Path;
 
@@ -11,8 +11,11 @@ use super::args::RootArgs;
 /// Which experiments are meant.
 pub(super) struct Pattern {
     pub(super) text: String,
-    glob: GlobMatcher,
+    glob: Glob,
 }
+
+/// Which names are meant, whose parts are separated by slashes.
+pub(super) struct Glob(GlobMatcher);
 
 /// The experiments that these patterns mean, each once: pattern by pattern, and by name. Every pattern must mean one.
 pub(super) fn names(patterns: &[String], root: &RootArgs) -> Result<Vec<String>, Failure> {
@@ -44,21 +47,31 @@ impl Pattern {
             Some(folder) => globset::escape(folder),
             None => text.trim_matches('/').to_owned(),
         };
-        let glob = GlobBuilder::new(&glob).literal_separator(true).build();
-        let glob = glob.map_err(|error| Failure::Usage(error.into()))?.compile_matcher();
-        Ok(Self { text: text.to_owned(), glob })
+        Ok(Self { text: text.to_owned(), glob: Glob::new(&glob)? })
+    }
+
+    /// Returns true if the glob matches the name, or a folder that it is in.
+    pub(super) fn takes(&self, name: &str) -> bool {
+        self.glob.takes(name)
+    }
+
+    /// The owner, if the pattern names one.
+    pub(super) fn owner(&self) -> Option<&str> {
+        let owner = self.glob.0.glob().glob().split('/').next()?;
+        (!owner.contains(['*', '?', '[', '{'])).then_some(owner)
+    }
+}
+
+impl Glob {
+    pub(super) fn new(glob: &str) -> Result<Self, Failure> {
+        let glob = GlobBuilder::new(glob).literal_separator(true).build();
+        Ok(Self(glob.map_err(|error| Failure::Usage(error.into()))?.compile_matcher()))
     }
 
     /// Returns true if the glob matches the name, or a folder that it is in.
     pub(super) fn takes(&self, name: &str) -> bool {
         let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
-        folders.chain([name]).any(|path| self.glob.is_match(path))
-    }
-
-    /// The owner, if the pattern names one.
-    pub(super) fn owner(&self) -> Option<&str> {
-        let owner = self.glob.glob().glob().split('/').next()?;
-        (!owner.contains(['*', '?', '[', '{'])).then_some(owner)
+        folders.chain([name]).any(|path| self.0.is_match(path))
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum IfThere {
     Replace,
     /// Report a usage error.
     Refuse,
+    /// Report a usage error, which says that `--force` replaces it.
+    RefuseUnlessForced,
 }
 
 /// What a path refers to after following symlinks.
@@ -66,6 +68,13 @@ pub(crate) fn write_to(
         }
         Place::There(_, kind) if kind.is_file() && if_there == IfThere::Refuse => {
             Err(is_there(path))
+        }
+        Place::There(_, kind) if kind.is_file() && if_there == IfThere::RefuseUnlessForced => {
+            let path = path.display();
+            let reason = format!(
+                "{path} is there already; choose another name, or replace it with `--force`"
+            );
+            Err(Failure::Usage(reason.into()))
         }
         Place::There(file, kind) if kind.is_file() => {
             // A user who may not write to it may not replace it either.
@@ -121,7 +130,7 @@ fn write_file(
     }
     let kept = match if_there {
         IfThere::Replace => part.persist(&file),
-        IfThere::Refuse => part.persist_noclobber(&file),
+        IfThere::Refuse | IfThere::RefuseUnlessForced => part.persist_noclobber(&file),
     };
     kept.map(drop).map_err(|error| cant("write", path, &error.error))
 }

@@ -17,6 +17,7 @@ mod qos;
 mod queue;
 mod reader;
 mod readers;
+mod replay;
 mod report;
 mod rosout;
 mod sequences;

@@ -20,6 +20,7 @@ mod import;
 mod observe;
 mod operation;
 mod rcl;
+mod replay;
 mod rows;
 mod soak;
 mod stamps;

@@ -166,6 +166,9 @@ pub enum ExportError {
         /// Why.
         source: serde_json::Error,
     },
+    /// What is exported can't be written.
+    #[error("{0}")]
+    Output(io::Error),
     /// The user stopped it.
     #[error("stopped; nothing was written")]
     Stopped,

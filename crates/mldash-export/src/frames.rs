@@ -4,16 +4,16 @@
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mldash_track::{Experiment, Fields};
 
 use crate::account::FeatureAccount;
 use crate::error::ExportError;
+use crate::files::RecordedFiles;
 use crate::grid::Segment;
 use crate::joins::{Joins, Reading};
 use crate::layout::Layout;
-use crate::pictures::PictureFiles;
+use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::stats::{PixelCounts, Stats, add_counts};
 use writer::EpisodeWriter;
@@ -27,14 +27,6 @@ pub(crate) struct Shared<'a> {
     /// How many threads decode one recording's pictures.
     pub(crate) threads: usize,
     pub(crate) progress: &'a Progress,
-}
-
-/// How far an export is, and whether it is to stop.
-#[derive(Debug, Default)]
-pub struct Progress {
-    frames: AtomicU64,
-    total_frames: AtomicU64,
-    is_stopped: AtomicBool,
 }
 
 /// An episode that is to be written.
@@ -84,31 +76,6 @@ pub(crate) struct Written {
     pub(crate) pixels: Vec<(String, PixelCounts)>,
 }
 
-impl Progress {
-    /// Frames that are written, and how many there will be; 0 until that is known.
-    pub fn frames(&self) -> (u64, u64) {
-        (self.frames.load(Ordering::Relaxed), self.total_frames.load(Ordering::Relaxed))
-    }
-
-    /// Makes the export fail with [`ExportError::Stopped`] soon.
-    pub fn stop(&self) {
-        self.is_stopped.store(true, Ordering::Relaxed);
-    }
-
-    /// There are so many frames to write.
-    pub(crate) fn expect(&self, frames: u64) {
-        self.total_frames.store(frames, Ordering::Relaxed);
-    }
-
-    fn add(&self, frames: u64) {
-        self.frames.fetch_add(frames, Ordering::Relaxed);
-    }
-
-    pub(crate) fn check(&self) -> Result<(), ExportError> {
-        if self.is_stopped.load(Ordering::Relaxed) { Err(ExportError::Stopped) } else { Ok(()) }
-    }
-}
-
 /// Writes a recording's episodes, which follow each other.
 pub(crate) fn write_episodes(
     source: &Source<'_>,
@@ -117,7 +84,7 @@ pub(crate) fn write_episodes(
 ) -> Result<Written, ExportError> {
     let has_pictures = shared.recipe.pictures().next().is_some();
     let files =
-        has_pictures.then(|| PictureFiles::new(source.name, source.experiment)).transpose()?;
+        has_pictures.then(|| RecordedFiles::new(source.name, source.experiment)).transpose()?;
     let aligned = source.joins.open(source.name, source.experiment)?;
     let mut rows = (0_u64..).zip(aligned.rows());
     let mut written = Written::default();

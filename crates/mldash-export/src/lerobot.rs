@@ -18,9 +18,10 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 use crate::account::Account;
 use crate::error::ExportError;
-use crate::frames::{Part, Progress};
+use crate::frames::Part;
 use crate::layout::{FRAME_INDEX, Layout, TIMESTAMP};
 use crate::parquet_file::NumbersOf;
+use crate::progress::Progress;
 use crate::recipe::{Dtype, Recipe};
 use crate::stats::{PixelCounts, add_counts, of_numbers};
 use crate::video;

@@ -22,7 +22,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
 use crate::error::ExportError;
-use crate::frames::Progress;
+use crate::progress::Progress;
 use crate::stats::Batches;
 
 /// A group of rows is written out when it holds so much, so that memory stays flat however long an episode is.

@@ -1,23 +1,14 @@
 //! The pictures of a batch of frames: read, decoded, counted and made into what is stored, on several threads.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
-use mldash_track::{Experiment, FileInfo, Files};
-
 use crate::error::ExportError;
+use crate::files::RecordedFiles;
 use crate::layout::PictureColumn;
 use crate::picture::{self, FileFormat, PictureError, Pixels};
 use crate::recipe::Store;
 use crate::stats::PixelCounts;
-
-/// The files of a recording, by folder and name.
-pub(crate) struct PictureFiles {
-    experiment: String,
-    files: Files,
-    listed: HashMap<String, FileInfo>,
-}
 
 /// A picture that is needed, in so many frames.
 pub(crate) struct Wanted {
@@ -43,28 +34,7 @@ pub(crate) struct PictureFeature<'a> {
     pub(crate) is_resized: bool,
 }
 
-impl PictureFiles {
-    pub(crate) fn new(name: &str, experiment: &Experiment) -> Result<Self, ExportError> {
-        let files = experiment.files("");
-        let listed = files.list().map_err(ExportError::track(name))?;
-        let place = |file: &FileInfo| match file.path.trim_matches('/') {
-            "" => file.filename.clone(),
-            folder => format!("{folder}/{}", file.filename),
-        };
-        let listed = listed.into_iter().map(|file| (place(&file), file)).collect();
-        Ok(Self { experiment: name.to_owned(), files, listed })
-    }
-
-    /// Reads a file, whole and as it was saved.
-    pub(crate) fn read(&self, file: &str) -> Result<Vec<u8>, ExportError> {
-        let track_error = ExportError::track(&self.experiment);
-        match self.listed.get(file) {
-            Some(info) => self.files.read_listed(info).map_err(track_error),
-            // Says that there is none.
-            None => self.files.read(file).map_err(track_error),
-        }
-    }
-
+impl RecordedFiles {
     /// What the pictures are stored as, in the order of `wanted`, on so many threads. Their pixels are added to `counts`,
     /// by column.
     pub(crate) fn store(
@@ -117,7 +87,7 @@ impl PictureFiles {
             let file = self.read(&wanted.file)?;
             let wrong = |source| self.unusable(feature.name, wanted, source);
             let (pixels, stored) = store(file, feature).map_err(wrong)?.map_err(|reason| {
-                let (experiment, feature) = (self.experiment.clone(), feature.name.to_owned());
+                let (experiment, feature) = (self.experiment().to_owned(), feature.name.to_owned());
                 let reason = format!("the picture {} {reason}", wanted.file);
                 ExportError::Value { experiment, feature, secs: wanted.secs, reason }
             })?;
@@ -134,7 +104,7 @@ impl PictureFiles {
         source: PictureError,
     ) -> ExportError {
         ExportError::Picture {
-            experiment: self.experiment.clone(),
+            experiment: self.experiment().to_owned(),
             feature: feature.to_owned(),
             secs: wanted.secs,
             file: wanted.file.clone(),

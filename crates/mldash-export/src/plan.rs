@@ -5,12 +5,14 @@ use mldash_track::{AlignError, Experiment, RunStatus, TrackError};
 
 use crate::account::{ExperimentAccount, MissingValues};
 use crate::error::ExportError;
-use crate::frames::{Progress, Source, read};
+use crate::files::RecordedFiles;
+use crate::frames::{Source, read};
 use crate::grid::{Plan, Planner};
 use crate::joins::{Joins, PartialRows, Read};
 use crate::layout::{Found, Layout};
 use crate::picture;
-use crate::pictures::{PictureFiles, Wanted};
+use crate::pictures::Wanted;
+use crate::progress::Progress;
 use crate::recipe::{Format, Recipe};
 
 /// Ticks between looks at whether the export is to stop.
@@ -201,7 +203,7 @@ fn look(
                 // Listing all files is dear, and they are the same for each feature.
                 let files = match &mut listed {
                     Some(files) => files,
-                    none => none.insert(PictureFiles::new(source.name, source.experiment)?),
+                    none => none.insert(RecordedFiles::new(source.name, source.experiment)?),
                 };
                 let bytes = files.read(&file)?;
                 let wanted = Wanted { column: 0, file, frames: 1, secs };

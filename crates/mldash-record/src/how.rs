@@ -120,6 +120,11 @@ impl HowRecorded {
         Self::deserialize(notes).ok().filter(|how| how.version == VERSION)
     }
 
+    /// Returns true if `other` was recorded in the same way, whoever published it.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        Self { qos: Vec::new(), ..self.clone() } == Self { qos: Vec::new(), ..other.clone() }
+    }
+
     /// The layout that its rows were decoded with; `None` if it can't be read.
     pub(super) fn layout(&self) -> Option<Layout> {
         Some(Layout {

@@ -140,8 +140,7 @@ impl Restorer {
 
     /// Returns true if `other` makes the same messages of the same rows.
     pub fn is_like(&self, other: &Self) -> bool {
-        let how = |one: &Self| HowRecorded { qos: Vec::new(), ..one.how.clone() };
-        how(self) == how(other)
+        self.how.is_like(&other.how)
             && (&self.type_name, &self.definition) == (&other.type_name, &other.definition)
     }
 

@@ -288,7 +288,7 @@ impl Experiment {
         self.shared.fail_run(reason);
     }
 
-    /// The text of a definition that a track's [schemas](Track::schemas) name; `None` if it is not
+    /// The text of a definition that a track's [sources](crate::Slice::sources) name; `None` if it is not
     /// stored, or damaged.
     ///
     /// # Errors

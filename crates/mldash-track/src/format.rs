@@ -22,6 +22,8 @@ use serde_json::Value as Json;
 
 use super::error::TrackError;
 use super::json::{JsonWriter, NonFinite};
+#[cfg(feature = "mcap")]
+use super::mcap_writer;
 use super::row::{Row, TIMESTAMP_COLUMN};
 pub(super) use table::{Place, RowSink, Table, TypedColumns};
 
@@ -206,9 +208,9 @@ impl Export {
             Format::Json | Format::Jsonl => 0,
             Format::Mocap | Format::Csv => known.saturating_mul(survey::MAX_THREADS),
             #[cfg(feature = "mcap")]
-            Format::Mcap => {
-                known.saturating_mul(survey::MAX_THREADS + 2).saturating_add(mcap::BUFFER_BYTES)
-            }
+            Format::Mcap => known
+                .saturating_mul(survey::MAX_THREADS + 2)
+                .saturating_add(mcap_writer::BUFFER_BYTES),
             #[cfg(feature = "parquet")]
             Format::Parquet => known
                 .saturating_mul(survey::MAX_THREADS + 2)

@@ -197,6 +197,8 @@ mod labels;
 mod lines;
 mod listing;
 mod local;
+#[cfg(feature = "mcap")]
+mod mcap_writer;
 pub mod name;
 mod options;
 mod query;
@@ -230,6 +232,8 @@ pub use local::{
 pub use local::{FileStamp, STORE_FOLDERS, WholeFile, hex};
 pub use local::{LinksRefused, create_folders, list_folder, refuse_links};
 pub use local::{replace_file, take_noted_schema};
+#[cfg(feature = "mcap")]
+pub use mcap_writer::{McapChannel, McapSchema, McapTimes, McapWriter};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
 pub use query::{Query, TopicFilter};

@@ -8,7 +8,7 @@ use super::format::{About, RowSink, RowSource, RowStream, RowText, Table, rows_o
 use super::json::{Columns, JsonRowError, RowParser, project_row};
 use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata, load_schema_if_readable};
 use super::query::Query;
-use super::row::{Column, ColumnType, Row, TIMESTAMP_COLUMN, Timestamp};
+use super::row::{Column, ColumnType, Row, RowSchema, TIMESTAMP_COLUMN, Timestamp};
 
 /// The type of messages whose lists `[x, y, z, w]` are rotations.
 const QUATERNION: &str = "geometry_msgs/msg/Quaternion";
@@ -24,6 +24,8 @@ pub(super) struct SelectedRows {
     declared: Vec<(Column, ColumnType)>,
     /// The columns that were recorded from quaternions.
     quaternions: Vec<Column>,
+    /// What each source declared.
+    sources: Vec<RowSchema>,
     snapshot: Option<Snapshot>,
     query: Query,
 }
@@ -38,7 +40,8 @@ impl SelectedRows {
         let schema = load_schema_if_readable(folder);
         let declared = schema.columns();
         let quaternions = schema.columns_of_message(QUATERNION);
-        Ok(Self { topic, notes, declared, quaternions, snapshot, query })
+        let sources = schema.rows().to_vec();
+        Ok(Self { topic, notes, declared, quaternions, sources, snapshot, query })
     }
 
     pub(super) fn topic(&self) -> &str {
@@ -71,6 +74,11 @@ impl SelectedRows {
     /// The columns that were recorded from quaternions, selected or not.
     pub(super) fn quaternions(&self) -> &[Column] {
         &self.quaternions
+    }
+
+    /// What each source of the track declared, by its name.
+    pub(super) fn sources(&self) -> &[RowSchema] {
+        &self.sources
     }
 
     /// The times of the first and the last row of the track, selected or not.

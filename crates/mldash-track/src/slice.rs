@@ -5,10 +5,10 @@ use std::ops::RangeBounds;
 use parking_lot::Mutex;
 
 use super::error::TrackError;
-use super::format::RowSource;
+use super::format::{RowSource, TypedColumns};
 use super::local::Lookup;
 use super::query::Query;
-use super::row::{Row, Timestamp};
+use super::row::{Column, ColumnType, Row, RowSchema, Timestamp};
 use super::rows::{Rows, SelectedRows};
 use super::track::Track;
 
@@ -113,6 +113,25 @@ impl Slice {
     /// Iterates over the rows in order of time, holding one at a time.
     pub fn rows(&self) -> Rows {
         self.selection.rows()
+    }
+
+    /// What each source of the track, such as a topic, declared of its rows.
+    pub fn sources(&self) -> &[RowSchema] {
+        self.selection.sources()
+    }
+
+    /// The columns of the rows with the types that typed formats give them: the declared ones, then
+    /// others. Looks through all rows.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read.
+    pub fn columns(&self) -> Result<Vec<(Column, ColumnType)>, TrackError> {
+        Ok(TypedColumns::of(&self.selection)?.columns)
+    }
+
+    /// The times of the track's first and last row, in the slice or not.
+    pub fn track_span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.selection.span()
     }
 
     /// Number of rows.

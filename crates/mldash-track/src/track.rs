@@ -10,7 +10,7 @@ use super::error::TrackError;
 use super::format::{self, Export, RowSource};
 use super::json::{Columns, MAX_DEPTH, RowParser};
 use super::lines::{self, AppendedLines, BadLine};
-use super::local::{TrackNotes, load_schema_if_readable};
+use super::local::TrackNotes;
 use super::name::{NameError, TrackName};
 use super::query::Query;
 use super::row::{
@@ -54,16 +54,6 @@ impl Track {
     /// ```
     pub fn with_schema(self, schema: impl Into<Arc<RowSchema>>) -> Self {
         Self { schema: Some(schema.into()), state: OnceLock::new(), ..self }
-    }
-
-    /// What the sources of the stored rows [declared](Self::with_schema), by source. One that
-    /// declared several, since its definition changed, is there several times.
-    ///
-    /// # Errors
-    /// Fails if the topic is invalid. Declarations that can't be read count as none.
-    pub fn schemas(&self) -> Result<Vec<RowSchema>, TrackError> {
-        let folder = self.shared.dir.track_folder(self.name()?);
-        Ok(load_schema_if_readable(&folder).rows().to_vec())
     }
 
     /// Adds `fields` to the row at `ts`, in seconds. Fields that the row already has are

@@ -4,11 +4,13 @@
 
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use r2r_rcl::{
     rcl_get_zero_initialized_publisher, rcl_publish_serialized_message, rcl_publisher_fini,
     rcl_publisher_get_default_options, rcl_publisher_get_subscription_count, rcl_publisher_init,
-    rcl_publisher_t, rcutils_get_default_allocator, rcutils_uint8_array_t,
+    rcl_publisher_t, rcl_publisher_wait_for_all_acked, rcutils_get_default_allocator,
+    rcutils_uint8_array_t,
 };
 
 use super::error::{RclError, c_string, check};
@@ -75,6 +77,15 @@ impl Publisher {
         check("rcl_publish_serialized_message", unsafe {
             rcl_publish_serialized_message(&*self.publisher, &message, ptr::null_mut())
         })
+    }
+
+    /// Waits until every reliable subscription has what was published, at most so long. Returns false
+    /// if some lack something, or the middleware can't tell.
+    pub fn wait_for_acknowledgement(&self, at_most: Duration) -> bool {
+        let nanos = i64::try_from(at_most.as_nanos()).unwrap_or(i64::MAX);
+        // SAFETY: the publisher is valid for the call.
+        let code = unsafe { rcl_publisher_wait_for_all_acked(&*self.publisher, nanos) };
+        check("rcl_publisher_wait_for_all_acked", code).is_ok()
     }
 
     /// The number of matched subscriptions.

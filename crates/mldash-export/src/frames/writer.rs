@@ -9,13 +9,14 @@ use mldash_track::Fields;
 use super::{Episode, Part, Shared, Source, read};
 use crate::account::FeatureAccount;
 use crate::error::ExportError;
+use crate::files::RecordedFiles;
 use crate::joins::{Read, Reading};
 use crate::layout::{
     Column, EPISODE_INDEX, FRAME_INDEX, INDEX, Kind, LEROBOT_COLUMNS, NumberColumn, TIMESTAMP,
     number_array, picture_array,
 };
 use crate::parquet_file::{NumbersOf, TableWriter};
-use crate::pictures::{PictureFeature, PictureFiles, Stored, Wanted};
+use crate::pictures::{PictureFeature, Stored, Wanted};
 use crate::recipe::{Dtype, Format, Method};
 use crate::stats::{PixelCounts, of_numbers};
 use crate::values;
@@ -42,7 +43,7 @@ struct Pictures {
 /// Writes an episode's frames, in order.
 pub(super) struct EpisodeWriter<'a> {
     source: &'a Source<'a>,
-    files: Option<&'a PictureFiles>,
+    files: Option<&'a RecordedFiles>,
     shared: &'a Shared<'a>,
     episode: &'a Episode,
     table: TableWriter,
@@ -59,7 +60,7 @@ pub(super) struct EpisodeWriter<'a> {
 impl<'a> EpisodeWriter<'a> {
     pub(super) fn new(
         source: &'a Source<'a>,
-        files: Option<&'a PictureFiles>,
+        files: Option<&'a RecordedFiles>,
         episode: &'a Episode,
         shared: &'a Shared<'a>,
     ) -> Result<Self, ExportError> {

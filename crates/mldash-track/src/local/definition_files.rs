@@ -121,7 +121,8 @@ mod tests {
         let origin = record(root.path(), "int32 x\n");
         let exp = Experiment::open_read_only(RUN, root.path()).unwrap();
         for track in ["a", "b"] {
-            let schemas = exp.tracks(track).schemas().unwrap();
+            let slice = exp.tracks(track).slice(..).unwrap();
+            let schemas = slice.sources();
             assert_eq!(schemas[0].noted_origin(), Some(&origin));
             let text = exp.definition(schemas[0].noted_origin().unwrap()).unwrap();
             assert_eq!(text.as_deref(), Some("int32 x\n"));
@@ -143,6 +144,6 @@ mod tests {
         }
         std::fs::remove_file(&file).unwrap();
         assert_eq!(exp.definition(&origin).unwrap(), None);
-        assert_eq!(exp.tracks("a").schemas().unwrap().len(), 1);
+        assert_eq!(exp.tracks("a").slice(..).unwrap().sources().len(), 1);
     }
 }

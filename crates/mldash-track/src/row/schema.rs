@@ -73,19 +73,24 @@ impl RowSchema {
         self
     }
 
-    /// The columns in order.
-    pub fn columns(&self) -> &[(Column, ColumnType)] {
-        &self.columns
-    }
-
-    /// Where the rows came from.
+    /// Where the rows come from.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// The definition that the columns come from, if it was named.
+    /// The definition that the columns come from, such as `nav_msgs/msg/Odometry`.
     pub fn of_type(&self) -> Option<&str> {
         self.type_name.as_deref()
+    }
+
+    /// The columns whose lists stand for a message, and its type.
+    pub fn messages(&self) -> &[(Column, String)] {
+        &self.messages
+    }
+
+    /// The columns in order.
+    pub fn columns(&self) -> &[(Column, ColumnType)] {
+        &self.columns
     }
 
     /// How the rows came about, if it was noted.

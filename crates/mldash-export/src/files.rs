@@ -1,0 +1,56 @@
+//! The files of a recording, as its rows name them.
+
+use std::collections::HashMap;
+
+use mldash_track::{Experiment, FileInfo, Files, TrackError};
+
+use crate::error::ExportError;
+
+/// The files of a recording, by folder and name.
+pub(crate) struct RecordedFiles {
+    experiment: String,
+    files: Files,
+    listed: HashMap<String, FileInfo>,
+}
+
+impl RecordedFiles {
+    pub(crate) fn new(name: &str, experiment: &Experiment) -> Result<Self, ExportError> {
+        let files = experiment.files("");
+        let listed = files.list().map_err(ExportError::track(name))?;
+        let place = |file: &FileInfo| match file.path.trim_matches('/') {
+            "" => file.filename.clone(),
+            folder => format!("{folder}/{}", file.filename),
+        };
+        let listed = listed.into_iter().map(|file| (place(&file), file)).collect();
+        Ok(Self { experiment: name.to_owned(), files, listed })
+    }
+
+    /// The recording's name.
+    pub(crate) fn experiment(&self) -> &str {
+        &self.experiment
+    }
+
+    /// What was listed under this name.
+    pub(crate) fn find(&self, file: &str) -> Option<&FileInfo> {
+        self.listed.get(file)
+    }
+
+    /// The names of all files.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.listed.keys().map(String::as_str)
+    }
+
+    /// Reads a file, whole and as it was saved.
+    pub(crate) fn read(&self, file: &str) -> Result<Vec<u8>, ExportError> {
+        self.try_read(file).map_err(ExportError::track(&self.experiment))
+    }
+
+    /// Like [`read`](Self::read), for those who can go on without it.
+    pub(crate) fn try_read(&self, file: &str) -> Result<Vec<u8>, TrackError> {
+        match self.listed.get(file) {
+            Some(info) => self.files.read_listed(info),
+            // Says that there is none.
+            None => self.files.read(file),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A whole run as one MCAP file: every track on its stamps, pictures and clouds included, in the schemas that Foxglove and
+//! Rerun draw. What no such schema holds of a row goes beside it as JSON, so that nothing is left out. It knows no graph
+//! and no terminal.
+//!
+//! `rows` merges the tracks by time, [`track`] makes messages of one track's rows (by way of [`draw`], which knows the
+//! schemas), [`messages`] has the channels of the file, [`about`] writes what is known of the run.
+
+mod about;
+mod account;
+mod draw;
+mod files;
+mod messages;
+mod track;
+
+use std::io::Write;
+use std::ops::RangeInclusive;
+
+use mldash_track::{TrackError, TrackInfo};
+
+use crate::error::ExportError;
+use crate::plan::Recording;
+use crate::progress::Progress;
+use crate::rows::{self, MergedRows};
+pub use account::{McapAccount, McapTopic, McapTrack, MissingFile, MissingFiles};
+use files::RunFiles;
+use messages::Messages;
+use track::TrackExport;
+
+/// What of a run to export.
+#[derive(Clone, Debug, PartialEq)]
+pub struct McapOptions {
+    /// The tracks, by topic; `None` for all.
+    pub tracks: Option<Vec<String>>,
+    /// The rows from a time to another, in seconds, both inclusive.
+    pub range: RangeInclusive<f64>,
+}
+
+impl Default for McapOptions {
+    /// The whole run.
+    fn default() -> Self {
+        Self { tracks: None, range: f64::NEG_INFINITY..=f64::INFINITY }
+    }
+}
+
+impl McapOptions {
+    fn is_whole(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(crate) fn takes(&self, track: &TrackInfo) -> bool {
+        self.tracks.as_ref().is_none_or(|tracks| tracks.contains(&track.topic))
+    }
+}
+
+/// Writes `recording` to `out` and returns what became of each track. A recording that is still being written is exported
+/// as far as it has come. Memory is bounded: one row of each track, and one picture, at a time.
+///
+/// A picture or cloud that can't be read costs that message, which is named in the account; its row is there.
+///
+/// # Errors
+/// Fails if the recording can't be read, a row has a time that MCAP can't count, `out` can't be written, or the export is
+/// stopped. What was written then has no end, so that no reader takes it for whole.
+pub fn export_mcap(
+    recording: &Recording,
+    options: &McapOptions,
+    out: &mut (dyn Write + Send),
+    progress: &Progress,
+) -> Result<McapAccount, ExportError> {
+    let Recording { name, experiment } = recording;
+    // Before the rows: what is written later is not in them.
+    let is_live = experiment.is_being_written().map_err(failed(name))?;
+    let listed = experiment.list().map_err(failed(name))?;
+    let topics: Vec<&str> = listed.iter().map(|track| track.topic.as_str()).collect();
+    let mut tracks = Vec::new();
+    for track in listed.iter().filter(|track| options.takes(track)) {
+        let slice = experiment.tracks(&track.topic).slice(options.range.clone());
+        tracks.push(TrackExport::new(slice.map_err(failed(name))?, &topics));
+    }
+    // After the rows: a file is there before the row that names it.
+    let mut files = RunFiles::new(name, experiment)?;
+    let mut messages = Messages::new(out, "").map_err(failed(name))?;
+    let span = rows::span(tracks.iter().map(TrackExport::slice), &options.range);
+    let (first, last) = span.unwrap_or_default();
+    progress.expect((last - first).ceil() as u64);
+    let mut rows = MergedRows::new(tracks.iter().map(TrackExport::slice));
+    while let Some((at, row)) = rows.next().map_err(failed(name))? {
+        progress.check()?;
+        progress.reach((row.ts.as_secs() - first) as u64);
+        if let Some(track) = tracks.get_mut(at) {
+            track.write(row, &mut files, &mut messages).map_err(failed(name))?;
+        }
+    }
+    let mut account = McapAccount { experiment: name.clone(), is_live, ..McapAccount::default() };
+    account.tracks = tracks.into_iter().map(TrackExport::into_account).collect();
+    about::write(experiment, options, &mut account, &mut messages).map_err(failed(name))?;
+    if options.is_whole() {
+        about::attach_others(&mut files, last, &mut account, &mut messages)
+            .map_err(failed(name))?;
+    }
+    account.topics = messages.finish().map_err(failed(name))?;
+    Ok(account)
+}
+
+/// What fails is the recording, or the output.
+fn failed(experiment: &str) -> impl Fn(TrackError) -> ExportError {
+    let experiment = experiment.to_owned();
+    move |error| match error {
+        TrackError::Export(error) => ExportError::Output(error),
+        source => ExportError::Track { experiment: experiment.clone(), source },
+    }
+}

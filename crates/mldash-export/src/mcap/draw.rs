@@ -1,0 +1,116 @@
+//! The schemas that Foxglove and Rerun draw, and how rows become messages of them. A track's kind is known from the type of
+//! the messages that it was recorded from and from its columns, whatever the track is called and its columns are renamed to.
+//!
+//! A [`Drawing`] says which columns its messages hold. A row that lacks one of them is not drawn.
+
+mod declared;
+mod fields;
+mod grid;
+mod location;
+mod log;
+mod pcd;
+mod picture;
+mod pose;
+mod scan;
+mod transform;
+
+use foxglove::Encode;
+use foxglove::messages::Timestamp;
+use mldash_track::{Column, Fields, McapTimes, Slice, TrackError};
+
+use super::files::RunFiles;
+use super::messages::{Messages, Topic};
+pub(super) use declared::Declared;
+
+/// What rows of a track are drawn as.
+pub(super) trait Drawing {
+    /// The columns whose values its messages hold.
+    fn holds(&self) -> &[Column];
+
+    /// The column that names the file that it draws.
+    fn file(&self) -> Option<&Column> {
+        None
+    }
+
+    /// The topic below the track's own; empty for the track's own.
+    fn below(&self) -> &str {
+        ""
+    }
+
+    /// Draws a row.
+    fn draw(&self, row: &Fields, to: &mut Canvas<'_, '_>) -> Result<Drawn, TrackError>;
+}
+
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Drawn {
+    /// There is a message.
+    Yes,
+    /// The row lacks something, or has something that the schema can't say.
+    No,
+    /// Its file can't be read.
+    NoFile {
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where a row is drawn.
+pub(super) struct Canvas<'a, 'o> {
+    pub(super) messages: &'a mut Messages<'o>,
+    pub(super) files: &'a mut RunFiles,
+    pub(super) topic: &'a Topic,
+    pub(super) times: McapTimes,
+    /// The time of the row, for the message itself.
+    pub(super) stamp: Timestamp,
+}
+
+impl Canvas<'_, '_> {
+    /// Writes the message.
+    fn put<T: Encode>(&mut self, message: &T) -> Result<Drawn, TrackError> {
+        self.messages.draw(self.topic, self.times, message)?;
+        Ok(Drawn::Yes)
+    }
+}
+
+/// How the rows of a track are drawn; empty if no schema is for them.
+pub(super) fn drawings(slice: &Slice) -> (Vec<Box<dyn Drawing>>, Declared) {
+    let declared = Declared::of(slice.sources());
+    (of(&declared), declared)
+}
+
+fn of(declared: &Declared) -> Vec<Box<dyn Drawing>> {
+    fn boxed<D: Drawing + 'static>(drawing: Option<D>) -> Option<Box<dyn Drawing>> {
+        drawing.map(|drawing| Box::new(drawing) as Box<dyn Drawing>)
+    }
+    let whole = match declared.type_name() {
+        "geometry_msgs/msg/Pose"
+        | "geometry_msgs/msg/PoseStamped"
+        | "geometry_msgs/msg/PoseWithCovariance"
+        | "geometry_msgs/msg/PoseWithCovarianceStamped"
+        | "nav_msgs/msg/Odometry" => boxed(pose::Pose::find(declared)),
+        // Under `each`, every row is a pose.
+        "geometry_msgs/msg/PoseArray" | "nav_msgs/msg/Path" => {
+            boxed(pose::Poses::find(declared)).or_else(|| boxed(pose::Pose::find(declared)))
+        }
+        "geometry_msgs/msg/TransformStamped" | "tf2_msgs/msg/TFMessage" => {
+            boxed(transform::Transform::find(declared))
+                .or_else(|| boxed(transform::Transforms::find(declared)))
+        }
+        "sensor_msgs/msg/LaserScan" => boxed(scan::Scan::find(declared)),
+        "sensor_msgs/msg/CameraInfo" => boxed(picture::Calibration::find(declared)),
+        "sensor_msgs/msg/NavSatFix" => boxed(location::Location::find(declared)),
+        "nav_msgs/msg/OccupancyGrid" => boxed(grid::Grid::find(declared)),
+        "rcl_interfaces/msg/Log" => boxed(log::Log::find(declared)),
+        _ => None,
+    };
+    let files = declared.files().into_iter().map(|file| match file.is_cloud {
+        true => Box::new(pcd::Cloud::new(file)) as Box<dyn Drawing>,
+        false => Box::new(picture::Picture::new(file)),
+    });
+    whole.into_iter().chain(files).collect()
+}
+
+#[cfg(test)]
+mod tests;
