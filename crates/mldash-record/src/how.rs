@@ -125,6 +125,11 @@ impl HowRecorded {
         Self { qos: Vec::new(), ..self.clone() } == Self { qos: Vec::new(), ..other.clone() }
     }
 
+    /// Returns true if `stamp_ns` is about a stamp in messages, and not about when they were sent.
+    pub(super) fn stamps_are_of_messages(&self) -> bool {
+        self.stamp != StampNote::None
+    }
+
     /// The layout that its rows were decoded with; `None` if it can't be read.
     pub(super) fn layout(&self) -> Option<Layout> {
         Some(Layout {

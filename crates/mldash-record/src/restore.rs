@@ -19,6 +19,8 @@ pub struct Restorer {
     definition: String,
     encoder: Encoder,
     arrays: Vec<ArrayColumn>,
+    /// Whether `stamp_ns` is the receive time, since messages have no stamp.
+    has_received_nanos: bool,
 }
 
 /// A byte array, which is in the row or in a file.
@@ -135,7 +137,8 @@ impl Restorer {
             Some(ArrayColumn { column: array.name.clone(), kind, path, depth, about })
         });
         let arrays = arrays.collect();
-        Ok(Self { how, type_name: name, definition, encoder, arrays })
+        let has_received_nanos = how.stamps_are_of_messages() && !decoder.notes_stamp();
+        Ok(Self { how, type_name: name, definition, encoder, arrays, has_received_nanos })
     }
 
     /// Returns true if `other` makes the same messages of the same rows.
@@ -171,13 +174,13 @@ impl Restorer {
     ///
     /// Fails for a time that nanoseconds can't hold.
     pub fn log_nanos(&self, row: &Row) -> Result<i64, RestoreError> {
+        if let Some(nanos) = self.noted_nanos(row).filter(|_| self.has_received_nanos) {
+            return Ok(nanos);
+        }
+        let is_column = !self.is_of_message(TimeColumn::ReceiveTs);
         let received = match row.fields.get(TimeColumn::ReceiveTs.name()) {
-            Some(Value::F64(secs)) if !self.is_of_message(TimeColumn::ReceiveTs) => {
-                Timestamp::new(*secs).ok()
-            }
-            Some(Value::Int(secs)) if !self.is_of_message(TimeColumn::ReceiveTs) => {
-                Timestamp::new(*secs as f64).ok()
-            }
+            Some(Value::F64(secs)) if is_column => Timestamp::new(*secs).ok(),
+            Some(Value::Int(secs)) if is_column => Timestamp::new(*secs as f64).ok(),
             _ => None,
         };
         match received {
@@ -192,9 +195,14 @@ impl Restorer {
     }
 
     fn stamp_nanos(&self, row: &Row) -> Result<i64, RestoreError> {
+        self.noted_nanos(row).map_or_else(|| self.own_nanos(row), Ok)
+    }
+
+    /// What `stamp_ns` says.
+    fn noted_nanos(&self, row: &Row) -> Option<i64> {
         match row.fields.get(TimeColumn::StampNs.name()) {
-            Some(Value::Int(nanos)) if !self.is_of_message(TimeColumn::StampNs) => Ok(*nanos),
-            _ => self.own_nanos(row),
+            Some(Value::Int(nanos)) if !self.is_of_message(TimeColumn::StampNs) => Some(*nanos),
+            _ => None,
         }
     }
 
