@@ -24,6 +24,8 @@ mod output;
 mod pattern;
 mod progress;
 mod read;
+mod replay;
+mod ros2_account;
 mod run;
 mod run_details;
 mod selection;
@@ -123,6 +125,14 @@ enum Command {
     ///
     /// Exit code 3: pictures or clouds that rows name can't be read; stderr says which and why.
     Export(export::ExportArgs),
+    /// Publish the messages of a recording on the live graph, at their own pace and with their QoS.
+    ///
+    /// Takes `--ros-args …` like every ROS 2 node: remaps, node name. `~/pause` and `~/resume` (std_srvs/Trigger) pause
+    /// and resume it.
+    ///
+    /// Exit code 3: tracks that lack a part of their messages, or topics whose types are not installed, were left out;
+    /// stderr names them.
+    Replay(replay::ReplayArgs),
     /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
     ///
     /// Exit code 3: the rows are stored here, but not all of them are on the server.
@@ -177,6 +187,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Align(args) => done(align::run(&args)),
         Command::Dataset(args) => dataset::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Replay(args) => replay::run(&args, &ros_args),
         Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),
         Command::Serve(args) => done(serve::run(&args)),

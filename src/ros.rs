@@ -17,6 +17,7 @@ mod orders;
 #[cfg(feature = "ros")]
 #[expect(unsafe_code, reason = "a safe layer over a C library")]
 pub mod rcl;
+mod replay;
 
 pub use arguments::{Remap, RosArgumentError, RosArguments};
 pub use diagnostics::{Diagnostic, Level as DiagnosticLevel, diagnostics, hanging};
@@ -25,6 +26,7 @@ pub use graph::{GraphReport, GraphTopic, Mapped, RecordedTopic, SilentCall, Unma
 pub use logs::{LogQueue, LogRecord};
 pub use names::NodeName;
 pub use orders::{Order, Orders};
+pub use replay::{Jitter, Pause, ReplayError, ReplayReport, ReplaySettings};
 
 #[cfg(not(feature = "ros"))]
 pub use absent::RosNode;

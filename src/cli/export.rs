@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use clap::Args;
 use mldash_bridge::export::Recording;
 use mldash_bridge::export::mcap::{McapAccount, McapOptions, MissingFiles, export_mcap};
+use mldash_bridge::export::ros2::{Ros2Account, export_ros2};
 use mldash_bridge::track::Experiment;
 
 use super::args::{ExperimentArgs, track_of};
 use super::exporting::Exporting;
 use super::pattern::Glob;
 use super::target::{IfThere, is_stdout, write_to};
-use super::{ExitCode, Failure};
+use super::{ExitCode, Failure, ros2_account};
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
@@ -33,6 +34,10 @@ pub(crate) struct ExportArgs {
     /// Replace FILE if it is there.
     #[arg(long)]
     force: bool,
+    /// Write the messages as they were recorded, for `ros2 bag play`: CDR with their definitions, QoS and topics. Tracks
+    /// that lack a part of their messages are left out and named; exit code 3.
+    #[arg(long)]
+    ros2: bool,
 }
 
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
@@ -46,6 +51,9 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     let recording = Recording { name, experiment };
     let if_there = if args.force { IfThere::Replace } else { IfThere::RefuseUnlessForced };
     let exporting = Exporting::start()?;
+    if args.ros2 {
+        return ros2(args, &recording, &options, if_there, exporting);
+    }
     let mut account = McapAccount::default();
     write_to(Some(&args.output), if_there, |out| {
         account = exporting
@@ -54,6 +62,27 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     })?;
     tell(&account, args);
     Ok(if account.missing() > 0 { ExitCode::Missing } else { ExitCode::Done })
+}
+
+fn ros2(
+    args: &ExportArgs,
+    recording: &Recording,
+    options: &McapOptions,
+    if_there: IfThere,
+    exporting: Exporting,
+) -> Result<ExitCode, Failure> {
+    let mut account = Ros2Account::default();
+    write_to(Some(&args.output), if_there, |out| {
+        account = exporting
+            .run("s of the run", |progress| export_ros2(recording, options, out, progress))?;
+        Ok(())
+    })?;
+    let output = args.output.display();
+    let topics = account.topics.len();
+    tracing::info!("{output}: {} messages on {topics} topics", account.messages());
+    tell_live(account.is_live, &account.experiment, args);
+    ros2_account::tell(&account.left_out, &account.losses);
+    Ok(if account.is_incomplete() { ExitCode::Missing } else { ExitCode::Done })
 }
 
 fn options(args: &ExportArgs, experiment: &Experiment) -> Result<McapOptions, Failure> {
@@ -93,11 +122,7 @@ fn tell(account: &McapAccount, args: &ExportArgs) {
         "{output}: {rows} rows of {tracks_written} tracks as {messages} messages on {} topics",
         topics.len()
     );
-    if account.is_live {
-        tracing::warn!(
-            "{experiment} is still being recorded; {output} has what was there when the export began"
-        );
-    }
+    tell_live(account.is_live, experiment, args);
     let attached = account.attached + tracks.iter().map(|track| track.attached).sum::<u64>();
     if attached > 0 {
         tracing::info!("{attached} files that no schema draws are attached");
@@ -110,6 +135,15 @@ fn tell(account: &McapAccount, args: &ExportArgs) {
         tell_missing(&format!("track {}", track.name), &track.missing);
     }
     tell_missing("other files", &account.missing);
+}
+
+fn tell_live(is_live: bool, experiment: &str, args: &ExportArgs) {
+    if is_live {
+        let output = args.output.display();
+        tracing::warn!(
+            "{experiment} is still being recorded; {output} has what was there when the export began"
+        );
+    }
 }
 
 fn tell_missing(what: &str, missing: &MissingFiles) {

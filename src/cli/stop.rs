@@ -33,6 +33,12 @@ const EXPORT: Words = Words {
     later: "still removing what was written",
 };
 
+const REPLAY: Words = Words {
+    first: "stopping: the last messages are on their way",
+    again: "the last messages are on their way",
+    later: "stopping at once",
+};
+
 /// Sets `stop` at the first SIGINT, SIGTERM or SIGHUP (the terminal is gone, for example a dropped
 /// SSH session). A later signal ends the recording at once and drops what is queued.
 pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
@@ -50,6 +56,11 @@ pub(super) fn stop_recording(stop: &StopFlag) {
 /// The same for an export, which leaves nothing behind when it is stopped.
 pub(super) fn stop_export_on_signals(stop: &StopFlag) -> io::Result<()> {
     watch(stop, &EXPORT)
+}
+
+/// The same for a replay.
+pub(super) fn stop_replay_on_signals(stop: &StopFlag) -> io::Result<()> {
+    watch(stop, &REPLAY)
 }
 
 fn watch(stop: &StopFlag, words: &'static Words) -> io::Result<()> {

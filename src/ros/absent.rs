@@ -3,7 +3,11 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::{GraphReport, NodeName, NodeSettings, RosArguments, RosError, RosParameters, StopFlag};
+use super::{
+    GraphReport, NodeName, NodeSettings, ReplayError, ReplayReport, ReplaySettings, RosArguments,
+    RosError, RosParameters, StopFlag,
+};
+use crate::export::ros2::RosRun;
 use crate::mapping::Mapping;
 use crate::message::Definitions;
 use crate::record::Recorder;
@@ -67,6 +71,19 @@ impl RosNode {
         _recorder: &mut Recorder,
         _stop: &StopFlag,
     ) -> Result<(), RosError> {
+        match self.0 {}
+    }
+
+    /// Never called, since no such node exists.
+    ///
+    /// # Errors
+    /// Never fails.
+    pub fn replay(
+        self,
+        _run: &RosRun,
+        _settings: &ReplaySettings,
+        _stop: &StopFlag,
+    ) -> Result<ReplayReport, ReplayError> {
         match self.0 {}
     }
 }

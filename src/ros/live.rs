@@ -20,6 +20,7 @@ mod qos;
 mod queue;
 mod reader;
 mod readers;
+mod replay;
 mod report;
 mod rosout;
 mod said_labels;

@@ -9,18 +9,18 @@ use mldash_bridge::track::{Experiment, Format, Query, Row, Value};
 use super::support::Graph;
 use crate::python::oracle_python;
 
-const BAG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sena_lab_loop.mcap");
+pub const BAG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sena_lab_loop.mcap");
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo.yaml");
 const RECIPE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/drive_a_loop.yaml");
 const ORACLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/same_as_dataset.py");
-const RUN: &str = "tests/ros/run";
+pub const RUN: &str = "tests/ros/run";
 
 /// Tracks of topics without a stamp: their rows lie on the receive time, which in a bag is the log time
 /// and, live, when it was played. What is in them and in which order is the same.
 const BY_RECEIVE_TIME: [&str; 2] = ["chatter", "robot_description"];
 
 /// The rows of a track as text, each without its time where that is not to be compared.
-fn rows(exp: &Experiment, track: &str) -> Vec<String> {
+pub fn rows(exp: &Experiment, track: &str) -> Vec<String> {
     let text = exp.tracks(track).export(&Query::all(), Format::Jsonl).unwrap();
     let text = String::from_utf8(text).unwrap();
     let row = |line: &str| match BY_RECEIVE_TIME.contains(&track) {
@@ -31,7 +31,7 @@ fn rows(exp: &Experiment, track: &str) -> Vec<String> {
 }
 
 /// The files that the rows of the camera name.
-fn pictures(exp: &Experiment) -> Vec<Vec<u8>> {
+pub fn pictures(exp: &Experiment) -> Vec<Vec<u8>> {
     let files = exp.files("");
     let rows = exp.tracks("camera/image").read(&Query::all()).unwrap();
     let picture = |row: &Row| {

@@ -21,6 +21,7 @@ mod keyboard;
 mod observe;
 mod operation;
 mod rcl;
+mod replay;
 mod rows;
 mod selection;
 mod snapshot;

@@ -30,6 +30,11 @@ impl Graph {
         Self { domain: Domain::take(), folder: tempfile::tempdir().unwrap() }
     }
 
+    /// Its domain, for nodes of the test itself.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
     /// A file or folder in this graph's folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

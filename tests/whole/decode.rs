@@ -3,6 +3,7 @@
 mod bag;
 mod captured;
 pub mod encoder;
+mod encoding;
 mod faults;
 mod messages;
 mod model;

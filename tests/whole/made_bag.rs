@@ -116,6 +116,13 @@ impl MadeBag {
         import(folder, &bag, mapping, prepare)
     }
 
+    /// The bag itself, in a folder of its own.
+    pub fn finish(self) -> (tempfile::TempDir, PathBuf) {
+        let folder = self.write();
+        let bag = folder.path().join(BAG);
+        (folder, bag)
+    }
+
     /// Its folder, once all is in it.
     fn write(mut self) -> tempfile::TempDir {
         self.writer.finish().unwrap();

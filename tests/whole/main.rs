@@ -36,6 +36,7 @@ mod parquet_table;
 mod promises;
 mod proxy;
 mod recorder;
+mod ros2;
 mod run;
 mod schema;
 mod secrets;

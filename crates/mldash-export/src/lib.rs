@@ -43,6 +43,8 @@ mod pictures;
 mod plan;
 mod progress;
 pub mod recipe;
+pub mod ros2;
+mod rows;
 mod stats;
 mod table;
 mod values;

@@ -2,7 +2,7 @@
 //! Rerun draw. What no such schema holds of a row goes beside it as JSON, so that nothing is left out. It knows no graph
 //! and no terminal.
 //!
-//! [`rows`] merges the tracks by time, [`track`] makes messages of one track's rows (by way of [`draw`], which knows the
+//! `rows` merges the tracks by time, [`track`] makes messages of one track's rows (by way of [`draw`], which knows the
 //! schemas), [`messages`] has the channels of the file, [`about`] writes what is known of the run.
 
 mod about;
@@ -10,7 +10,6 @@ mod account;
 mod draw;
 mod files;
 mod messages;
-mod rows;
 mod track;
 
 use std::io::Write;
@@ -21,10 +20,10 @@ use mldash_track::{Experiment, FindError, Timestamp, TrackError, TrackInfo};
 use crate::error::ExportError;
 use crate::plan::Recording;
 use crate::progress::Progress;
+use crate::rows::{self, MergedRows};
 pub use account::{McapAccount, McapTopic, McapTrack, MissingFile, MissingFiles};
 use files::RunFiles;
 use messages::Messages;
-use rows::MergedRows;
 use track::TrackExport;
 
 /// What of a run to export.
@@ -48,7 +47,7 @@ impl McapOptions {
         *self == Self::default()
     }
 
-    fn takes(&self, track: &TrackInfo) -> bool {
+    pub(crate) fn takes(&self, track: &TrackInfo) -> bool {
         self.tracks.as_ref().is_none_or(|tracks| tracks.contains(&track.topic))
     }
 }

@@ -6,9 +6,9 @@ mod compile;
 mod error;
 mod fault;
 mod layer;
-mod paths;
+pub(crate) mod paths;
 mod program;
-mod reader;
+pub(crate) mod reader;
 mod row;
 mod types;
 

@@ -1,7 +1,7 @@
 //! What a message type consists of: fields with their types, and nested types. Knows nothing of
 //! bytes. [`parse`] reads `.msg` texts and [`idl`] IDL, [`bundle`] splits the texts in bags,
-//! [`interface`] knows the messages of services and actions, [`texts`] finds texts and [`resolve`]
-//! combines them.
+//! [`interface`] knows the messages of services and actions, [`texts`] finds texts, [`resolve`]
+//! combines them, and [`written`] makes one text of them again.
 
 mod bundle;
 mod error;
@@ -13,6 +13,7 @@ mod resolve;
 #[cfg(test)]
 mod testing;
 mod texts;
+mod written;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub use recorded::RecordedDefinition;
 pub use resolve::Definitions;
 
 use super::type_name::TypeName;
+use written::OwnText;
 
 /// The limit on nesting, of messages and everything else in a definition. Nobody writes more, and
 /// recursive code goes as deep.
@@ -39,6 +41,7 @@ pub struct MessageType {
     role: Role,
     /// The number of single values and arrays in it, to limit what may be compiled.
     leaves: usize,
+    text: OwnText,
 }
 
 /// A field of a message.
@@ -155,13 +158,13 @@ pub(super) enum Role {
 
 impl MessageType {
     /// A type with these fields. The caller has resolved what they refer to.
-    pub(super) fn new(name: TypeName, fields: Vec<Field>) -> Self {
+    fn new(name: TypeName, fields: Vec<Field>, text: OwnText) -> Self {
         let uniform = uniform(&fields);
         let role = role(&name, &fields, uniform);
         let min_bytes = fields.iter().fold(0, |sum: usize, f| sum.saturating_add(f.ty.min_bytes()));
         let leaves = fields.iter().fold(0, |sum: usize, f| sum.saturating_add(f.ty.leaves()));
         let min_bytes = min_bytes.max(1);
-        Self { name, fields, min_bytes, uniform, role, leaves }
+        Self { name, fields, min_bytes, uniform, role, leaves, text }
     }
 
     /// Package and name.
@@ -263,7 +266,7 @@ impl FieldType {
     }
 
     /// Returns true if it is bytes of variable length: an image, a cloud, a file.
-    pub(super) fn is_byte_array(&self) -> bool {
+    pub fn is_byte_array(&self) -> bool {
         matches!(self.element, ElementType::Primitive(Primitive::U8))
             && matches!(self.arity, Arity::Variable { .. })
     }

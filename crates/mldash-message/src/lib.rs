@@ -1,10 +1,12 @@
-//! CDR bytes and a message definition in, rows out. Knows neither the graph nor the store.
+//! CDR bytes and a message definition in, rows out, and back. Knows neither the graph nor the store.
 //!
 //! [`Definitions`] finds the definition of a [`TypeName`]. A [`Decoder`] is compiled once from that
-//! and a [`Layout`], and turns each message into [`Element`]s.
+//! and a [`Layout`], and turns each message into [`Element`]s. An [`Encoder`] is its inverse for
+//! layouts that leave nothing out.
 
 mod decoder;
 mod definition;
+mod encoder;
 mod layout;
 mod nearest;
 mod package;
@@ -19,6 +21,7 @@ pub use definition::{
     Arity, DefinitionError, Definitions, ElementType, Field, FieldType, Lack, LookedIn,
     MessageType, Origin, Primitive, RecordedDefinition, Reference, SyntaxProblem, TextKind,
 };
+pub use encoder::{EncodeError, EncodeProblem, Encoder, NotWhole};
 pub use layout::{ByteArrays, FieldSelection, Layout, SelectedField, StampSource};
 pub use nearest::nearest;
 pub use package::meant_package;

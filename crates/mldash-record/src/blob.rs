@@ -1,9 +1,9 @@
 //! Turns large byte arrays into files that common tools read (pictures, clouds, other bytes), and
-//! small clouds into columns. Pure functions of a message's fields and bytes. Knows nothing of ROS,
+//! small clouds into columns; and files back into bytes. Pure functions of a message's fields and bytes. Knows nothing of ROS,
 //! the mapping and the store.
 //!
 //! [`Blob::new`] reads the fields and compares the sizes with the bytes, which is cheap.
-//! [`Blob::encode`] does the work.
+//! [`Blob::encode`] does the work, and [`BlobKind::restore`] undoes it.
 
 mod cloud;
 mod compressed;
@@ -11,6 +11,7 @@ mod error;
 mod image;
 mod npy;
 mod pixels;
+mod restore;
 mod yuv;
 
 use std::borrow::Cow;
@@ -19,6 +20,7 @@ pub use cloud::{Cloud, CloudFormat};
 pub use compressed::CompressedImage;
 pub use error::BlobError;
 pub use image::{Image, ImageFormat, Quality};
+pub use restore::UnblobError;
 
 use mldash_track::{ColumnType, Fields, Value};
 

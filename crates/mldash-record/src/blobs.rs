@@ -129,6 +129,27 @@ impl BlobPlan {
         (self.to == BlobsTo::File).then(|| (prefix(array, is_typed), self.kind_of(array)))
     }
 
+    /// Why rows lack bytes of their messages, if they do.
+    pub(super) fn lacks(&self, message: &MessageType) -> Option<&'static str> {
+        let has_cloud = self.typed.iter().any(|typed| typed.kind == BlobKind::Cloud);
+        match self.to {
+            BlobsTo::Drop if has_byte_array(message) => {
+                Some("`blobs: drop` leaves byte arrays out")
+            }
+            BlobsTo::Inline if has_cloud => Some("`blobs: inline` makes columns of clouds"),
+            BlobsTo::Drop | BlobsTo::Inline | BlobsTo::File => None,
+        }
+    }
+
+    /// The names of the columns that hold the fields which describe `array`, and those names.
+    pub(super) fn described_by(
+        &self,
+        array: &LeftOutColumn,
+    ) -> impl Iterator<Item = (&'static str, String)> {
+        let owner = array.name.strip_suffix(DATA).unwrap_or_default().to_owned();
+        self.kind_of(array).fields().iter().map(move |field| (*field, format!("{owner}{field}")))
+    }
+
     fn typed(&self, array: &LeftOutColumn) -> Option<&TypedBlob> {
         self.typed.iter().find(|typed| *typed.path == *array.path)
     }
@@ -240,6 +261,13 @@ pub(super) fn insert_beside(fields: &mut Fields, mut name: String, value: impl I
         name.push('_');
     }
     fields.insert(name, value);
+}
+
+/// Returns true if a message, or one in it, has bytes of variable length.
+fn has_byte_array(message: &MessageType) -> bool {
+    message.fields().iter().any(|field| {
+        field.ty.is_byte_array() || field.ty.message().is_some_and(|inner| has_byte_array(inner))
+    })
 }
 
 /// The pictures and clouds in messages of a type.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::blobs::BlobPlan;
+use super::how::{Declaration, HowRecorded};
 use super::schema::row_schema;
 use super::time::TimeRule;
 use crate::mapping::{Captures, Half, Hz, RuleMatch, SameStamp, Settings, TrackPattern};
@@ -18,8 +19,7 @@ pub struct TopicPlan {
     pub(super) mapped_topic: String,
     pub(super) type_name: String,
     pub(super) decoder: Decoder,
-    /// What its rows can hold.
-    pub(super) schema: Arc<RowSchema>,
+    declaration: Declaration,
     pub(super) track: TrackPattern,
     pub(super) captures: Captures,
     pub(super) max_rate: Option<Hz>,
@@ -119,13 +119,15 @@ impl TopicPlan {
             return Err(PlanError::TakenColumn(column.name()));
         }
         let times = TimeRule::new(settings, &decoder);
+        let how = HowRecorded::new(topic, message_type, settings, &layout, &blobs);
         let schema = row_schema(mapped_topic, &decoder, &times, &blobs);
+        let declaration = Declaration::new(how, schema, message_type);
         Ok(Self {
             topic: topic.to_owned(),
             mapped_topic: mapped_topic.to_owned(),
             type_name,
             decoder,
-            schema: schema.into(),
+            declaration,
             track: settings.track.clone(),
             captures: captures.clone(),
             max_rate: settings.max_rate,
@@ -166,6 +168,16 @@ impl TopicPlan {
         const RESPONSES: [u8; 2] = [2, 3];
         // The first byte behind the encapsulation header is the first field of the first field.
         self.response.as_ref().filter(|_| cdr.get(4).is_some_and(|ty| RESPONSES.contains(ty)))
+    }
+
+    /// What its tracks declare of their rows, to note what its publishers offer.
+    pub fn declaration(&self) -> &Declaration {
+        &self.declaration
+    }
+
+    /// What its rows can hold.
+    pub(super) fn schema(&self) -> Arc<RowSchema> {
+        self.declaration.schema()
     }
 
     /// The same, in a track named after its type: `chatter.std_msgs.Int32` instead of `chatter`.

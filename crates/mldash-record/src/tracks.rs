@@ -129,7 +129,7 @@ impl Tracks {
         let track = &mut self.tracks[number];
         track.named_by.check(&named_by, name.as_str())?;
         let topic = track.add_topic(plan);
-        let track = track.track.clone().with_schema(plan.schema.clone());
+        let track = track.track.clone().with_schema(plan.schema());
         Ok(Way { track, number, topic })
     }
 

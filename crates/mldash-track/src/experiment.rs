@@ -12,6 +12,7 @@ use super::options::Options;
 use super::query::TopicFilter;
 #[cfg(feature = "remote")]
 use super::remote::{LocalCap, SyncStatus};
+use super::row::Origin;
 use super::run::{Metadata, Run};
 use super::state::{Access, ExperimentState};
 use super::track::Track;
@@ -285,6 +286,15 @@ impl Experiment {
     /// Makes the started run end as failed, with this reason. The first reason is kept.
     pub fn fail_run(&self, reason: &str) {
         self.shared.fail_run(reason);
+    }
+
+    /// The text of a definition that a track's [sources](crate::Slice::sources) name; `None` if it is not
+    /// stored, or damaged.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read.
+    pub fn definition(&self, origin: &Origin) -> Result<Option<String>, TrackError> {
+        Ok(self.shared.dir.definition(origin.definition_id())?)
     }
 
     /// Lists the tracks in the store, by topic.

@@ -21,7 +21,8 @@
 //!    index, the schema or whoever appends to it; else it is called like its folder. An index is
 //!    stored only once the rows that it covers are safe from a power cut.
 //! 8. The declared columns of a track are stored before any row that they describe (`schema_file`).
-//!    If they can't be, rows are stored anyway: this loses types, not values.
+//!    If they can't be, rows are stored anyway: this loses types, not values. The definitions that
+//!    they name are stored before them (`definition_files`).
 //! 9. Each track stands alone: what is no track in `tracks/`, or one that can't be read, is reported
 //!    and holds up no other.
 //! 10. A data file that is removed or replaced while it is written is noticed at the next flush or
@@ -44,6 +45,7 @@ mod blocks;
 mod brief;
 mod cursor;
 mod damage;
+mod definition_files;
 mod disk;
 mod error;
 mod experiment_dir;

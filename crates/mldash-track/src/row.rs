@@ -4,6 +4,7 @@
 mod column_type;
 mod fields;
 mod list;
+mod origin;
 mod schema;
 mod timestamp;
 mod value;
@@ -13,6 +14,8 @@ pub use fields::{
     Column, Fields, MAX_REPEATED_NAME_BYTES, RepeatedNames, TIMESTAMP_COLUMN, TIMESTAMP_KEY,
 };
 pub(crate) use list::ListBuilder;
+pub use origin::Origin;
+pub(crate) use origin::definition_id;
 pub use schema::RowSchema;
 pub(crate) use schema::TrackSchema;
 pub use timestamp::{Timestamp, TimestampError};

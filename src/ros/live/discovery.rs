@@ -10,7 +10,7 @@ use super::qos::{ChosenQos, Offer};
 use crate::mapping::{CallTopic, Mapping, Qos, Rule, RuleMatch, SplitOn};
 use crate::message::{Definitions, MessageType, TypeName};
 use crate::record::yaml::Place;
-use crate::record::{Candidate, Decision, TopicPlan};
+use crate::record::{Candidate, Decision, Declaration, TopicPlan};
 use crate::ros::rcl::{Node, PublisherInfo, TopicTypes};
 use crate::ros::{NodeName, RosArguments, UnmatchedEntry};
 
@@ -58,6 +58,7 @@ struct KnownType {
 struct Recording {
     wanted: Qos,
     qos: ChosenQos,
+    declaration: Declaration,
     /// Nodes with incompatible publishers that were already warned about.
     warned_of: HashSet<String>,
 }
@@ -321,7 +322,11 @@ impl Discovery {
         if !offers.is_empty() {
             self.matched.insert(entry);
         }
-        let recording = plan.is_ok().then(|| Recording { wanted, qos, warned_of: HashSet::new() });
+        let recording = plan.as_ref().ok().map(|plan| {
+            let declaration = plan.declaration().clone();
+            declaration.note_offers(offers.iter().map(Offer::noted).collect());
+            Recording { wanted, qos, declaration, warned_of: HashSet::new() }
+        });
         let known = self.known.entry(topic.clone()).or_default();
         let is_only = known.types.iter().all(|ty| !ty.is_published);
         let is_published = !offers.is_empty();
@@ -364,6 +369,7 @@ impl Discovery {
             self.note_published(topic, type_name);
         }
         let recording = self.known.get_mut(topic)?.of(type_name)?.recording.as_mut()?;
+        recording.declaration.note_offers(offers.iter().map(Offer::noted).collect());
         let qos = ChosenQos::adapted(&recording.wanted, offers);
         if qos != recording.qos {
             recording.qos = qos;

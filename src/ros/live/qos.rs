@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::mapping::{Durability, Qos, Reliability};
+use crate::record::OfferedQos;
 use crate::ros::NodeName;
 use crate::ros::rcl::{self, PublisherInfo, QosProfile};
 
@@ -20,6 +21,8 @@ pub(super) struct Offer {
     pub(super) node: String,
     pub(super) reliability: Reliability,
     pub(super) durability: Durability,
+    /// How many messages it keeps; 0 where the middleware does not say.
+    pub(super) depth: u32,
 }
 
 /// The QoS that the subscriptions to a topic request.
@@ -46,7 +49,15 @@ impl Offer {
                 rcl::Durability::TransientLocal => Durability::TransientLocal,
                 rcl::Durability::Volatile => Durability::Volatile,
             },
+            depth: u32::try_from(publisher.qos.depth).unwrap_or(u32::MAX),
         }
+    }
+
+    /// As it is noted with what is recorded.
+    pub(super) fn noted(&self) -> OfferedQos {
+        let Self { reliability, durability, depth, .. } = *self;
+        let depth = if depth == 0 { OfferedQos::default().depth } else { Some(depth) };
+        OfferedQos { reliability, durability, depth }
     }
 
     fn is_latched(&self) -> bool {
@@ -218,7 +229,7 @@ mod tests {
     use Reliability::{BestEffort, Reliable};
 
     fn offer(node: &str, reliability: Reliability, durability: Durability) -> Offer {
-        Offer { node: node.to_owned(), reliability, durability }
+        Offer { node: node.to_owned(), reliability, durability, depth: 0 }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 pub struct Encoder {
     bytes: Vec<u8>,
     order: ByteOrder,
+    /// What stands where no value is: in padding, and for a message without fields.
+    filler: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +18,24 @@ const HEADER_BYTES: usize = 4;
 
 impl Encoder {
     pub fn new(order: ByteOrder) -> Self {
-        Self { bytes: vec![0, u8::from(order == ByteOrder::Little), 0, 0], order }
+        Self { bytes: vec![0, u8::from(order == ByteOrder::Little), 0, 0], order, filler: 0xAA }
+    }
+
+    /// As ROS 2 writes messages on today's machines.
+    pub fn of_ros() -> Self {
+        Self { filler: 0, ..Self::new(ByteOrder::Little) }
+    }
+
+    /// A message without fields.
+    pub fn nothing(&mut self) -> &mut Self {
+        self.bytes.push(self.filler);
+        self
     }
 
     /// A number, given as its little-endian bytes: `1.5f64.to_le_bytes()`.
     pub fn number<const N: usize>(&mut self, mut le_bytes: [u8; N]) -> &mut Self {
         while !(self.bytes.len() - HEADER_BYTES).is_multiple_of(N) {
-            self.bytes.push(0xAA);
+            self.bytes.push(self.filler);
         }
         if self.order == ByteOrder::Big {
             le_bytes.reverse();

@@ -14,13 +14,13 @@ use super::{decode, everything, message};
 
 /// A type of a field.
 #[derive(Clone, Debug)]
-struct Type {
-    element: ElementOf,
-    arity: Many,
+pub(super) struct Type {
+    pub(super) element: ElementOf,
+    pub(super) arity: Many,
 }
 
 #[derive(Clone, Debug)]
-enum ElementOf {
+pub(super) enum ElementOf {
     Primitive(&'static str),
     Text,
     Wide,
@@ -28,7 +28,7 @@ enum ElementOf {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Many {
+pub(super) enum Many {
     One,
     Fixed(usize),
     Any,
@@ -37,7 +37,7 @@ enum Many {
 
 /// What a field holds.
 #[derive(Clone, Debug)]
-enum Held {
+pub(super) enum Held {
     /// Bits of a number, as wide as its type.
     Bits(u64),
     Text(String),
@@ -106,7 +106,7 @@ fn any_element(element: &ElementOf) -> BoxedStrategy<Held> {
 }
 
 /// Fields of a message and what they hold.
-fn any_message() -> impl Strategy<Value = (Vec<Type>, Vec<Held>)> {
+pub(super) fn any_message() -> impl Strategy<Value = (Vec<Type>, Vec<Held>)> {
     prop::collection::vec(any_type(), 0..6).prop_flat_map(|fields| {
         let held: Vec<_> = fields.iter().map(any_held).collect();
         (Just(fields), held)
@@ -118,7 +118,7 @@ fn any_order() -> impl Strategy<Value = ByteOrder> {
 }
 
 /// The text of a definition, nested types after it.
-fn definition(fields: &[Type]) -> String {
+pub(super) fn definition(fields: &[Type]) -> String {
     fn define(fields: &[Type], text: &mut String, count: &mut usize) {
         let mut nested = Vec::new();
         for (i, Type { element, arity }) in fields.iter().enumerate() {
@@ -168,9 +168,9 @@ fn encode(fields: &[Type], held: &[Held], order: ByteOrder) -> Vec<u8> {
     encoder.finish()
 }
 
-fn encode_fields(encoder: &mut Encoder, fields: &[Type], held: &[Held]) {
+pub(super) fn encode_fields(encoder: &mut Encoder, fields: &[Type], held: &[Held]) {
     if fields.is_empty() {
-        encoder.number([0xEE]);
+        encoder.nothing();
     }
     for (ty, held) in fields.iter().zip(held) {
         match (ty.arity, held) {

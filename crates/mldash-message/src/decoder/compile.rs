@@ -9,7 +9,8 @@ use super::super::path::FieldPath;
 use super::fault::{LayoutFault, LayoutPart, LayoutProblem};
 use super::layer::{BODY_ALIGN, Layer};
 use super::paths::{
-    self, Followed, HeaderHops, StampKind, can_be_name, follow, follow_in_element, leaves,
+    self, Followed, StampKind, can_be_name, columns, follow, follow_in_element, follow_stamp,
+    leaves, spent_stamp,
 };
 use super::program::{StampPart, Target};
 use super::reader::Hop;
@@ -33,7 +34,7 @@ pub(super) fn compile(
         Some(array) => array.ty.message().unwrap_or(message),
         None => message,
     };
-    let mut wanted = Wanted::default();
+    let mut wanted = Wanted { spent_stamp: spent_stamp(element, layout), ..Wanted::default() };
     wanted.stamp(element, layout);
     wanted.names(element, layout);
     wanted.columns(element, layout);
@@ -166,7 +167,6 @@ impl Wanted {
                 if let Some(stamp) = header_stamp {
                     want_time(&stamp, &mut |hops, to| self.hops.push((hops, to)));
                     (self.has_stamp_source, self.notes_stamp) = (true, true);
-                    self.spent_stamp = Some(stamp);
                 }
             }
             StampSource::Field(path) => match follow_stamp(element, path, layout.each.as_ref()) {
@@ -178,10 +178,9 @@ impl Wanted {
                             want_time(&hops, &mut |hops, to| self.hops.push((hops, to)));
                         }
                         StampKind::FloatSecs => {
-                            self.hops.push((hops.clone(), Target::Stamp(StampPart::FloatSecs)));
+                            self.hops.push((hops, Target::Stamp(StampPart::FloatSecs)));
                         }
                     }
-                    self.spent_stamp = header_stamp.filter(|stamp| *stamp == hops);
                 }
             },
         }
@@ -212,22 +211,8 @@ impl Wanted {
     }
 
     fn all_columns(&mut self, element: &MessageType) {
-        let frame_id = match paths::header_of(element) {
-            Some(HeaderHops { frame_id, .. }) if element.position("frame_id").is_none() => frame_id,
-            _ => None,
-        };
-        for leaf in leaves(element, &[], self.spent_stamp.as_deref()) {
-            let mut column = leaf.name;
-            if frame_id.as_ref() == Some(&leaf.hops) {
-                column = "frame_id".to_owned();
-            }
-            if column == TIMESTAMP_COLUMN {
-                column.push('_');
-                while element.position(&column).is_some() {
-                    column.push('_');
-                }
-            }
-            self.column(column, leaf.hops);
+        for leaf in columns(element, self.spent_stamp.as_deref()) {
+            self.column(leaf.name, leaf.hops);
         }
     }
 
@@ -286,26 +271,6 @@ fn has_wide_text(message: &MessageType) -> bool {
         ElementType::Message(inner) => has_wide_text(inner),
         ElementType::Primitive(_) => false,
     })
-}
-
-fn follow_stamp(
-    element: &MessageType,
-    path: &FieldPath,
-    each: Option<&FieldPath>,
-) -> Result<(Vec<Hop>, StampKind), LayoutProblem> {
-    let mut followed = follow_in_element(element, path, each)?;
-    followed.take_first()?;
-    let not_a_time = |ty: String, message: Option<&MessageType>| {
-        let below = message.and_then(paths::time_below);
-        LayoutProblem::NotATime { ty, nearest: below.map(|b| format!("{path}.{b}")) }
-    };
-    let Some(end) = followed.end() else {
-        return Err(not_a_time(element.name().to_string(), Some(element)));
-    };
-    match paths::stamp_kind(&end.ty) {
-        Some(kind) => Ok((followed.hops, kind)),
-        None => Err(not_a_time(end.ty.to_string(), end.ty.message().map(|m| &**m))),
-    }
 }
 
 /// Returns true if reading a message from front to back gives the columns in order.

@@ -3,9 +3,11 @@
 use super::super::definition::{
     Arity, ElementType, Field, FieldType, MessageType, Primitive, Role,
 };
+use super::super::layout::{Layout, StampSource};
 use super::super::path::{FieldPath, Slice, Step};
 use super::fault::LayoutProblem;
 use super::reader::Hop;
+use mldash_track::TIMESTAMP_COLUMN;
 
 /// A path followed to its end.
 pub(super) struct Followed<'t> {
@@ -15,10 +17,10 @@ pub(super) struct Followed<'t> {
 }
 
 /// A column below a followed path.
-pub(super) struct Leaf {
+pub(crate) struct Leaf {
     /// The names below the path's end, joined by dots; empty if the end itself is the column.
-    pub(super) name: String,
-    pub(super) hops: Vec<Hop>,
+    pub(crate) name: String,
+    pub(crate) hops: Vec<Hop>,
 }
 
 /// Follows `steps` from `root`.
@@ -125,7 +127,7 @@ fn is_single(hop: &Hop, field: &Field) -> bool {
 }
 
 /// Vectors are one column. Other messages are expanded into columns.
-pub(super) fn has_columns(message: &MessageType) -> bool {
+pub(crate) fn has_columns(message: &MessageType) -> bool {
     match message.role() {
         Role::Vector(_) => false,
         Role::Plain | Role::Time | Role::Header => true,
@@ -164,7 +166,7 @@ fn collect_leaves(
 }
 
 /// The message type of a field that holds a single message.
-pub(super) fn single_message(ty: &FieldType) -> Option<&MessageType> {
+pub(crate) fn single_message(ty: &FieldType) -> Option<&MessageType> {
     match (&ty.element, ty.arity) {
         (ElementType::Message(message), Arity::One) => Some(message),
         _ => None,
@@ -192,6 +194,61 @@ pub(super) fn header_of(message: &MessageType) -> Option<HeaderHops> {
         return None;
     }
     Some(HeaderHops { stamp: hops(&["header", "stamp"])?, frame_id: hops(&["header", "frame_id"]) })
+}
+
+/// The columns of a whole message, in the order of its bytes. `spent_stamp` is none of them.
+pub(crate) fn columns(message: &MessageType, spent_stamp: Option<&[Hop]>) -> Vec<Leaf> {
+    let frame_id = match header_of(message) {
+        Some(HeaderHops { frame_id, .. }) if message.position("frame_id").is_none() => frame_id,
+        _ => None,
+    };
+    let mut columns = leaves(message, &[], spent_stamp);
+    for Leaf { name, hops } in &mut columns {
+        if frame_id.as_ref() == Some(hops) {
+            *name = "frame_id".to_owned();
+        }
+        if name == TIMESTAMP_COLUMN {
+            name.push('_');
+            while message.position(name).is_some() {
+                name.push('_');
+            }
+        }
+    }
+    columns
+}
+
+/// The `header.stamp` that is no column, since it is the row's time.
+pub(crate) fn spent_stamp(message: &MessageType, layout: &Layout) -> Option<Vec<Hop>> {
+    let stamp = header_of(message)?.stamp;
+    match &layout.stamp {
+        StampSource::Header => Some(stamp),
+        StampSource::Field(path) => {
+            let (hops, _) = follow_stamp(message, path, layout.each.as_ref()).ok()?;
+            (hops == stamp).then_some(stamp)
+        }
+        StampSource::Aside | StampSource::None => None,
+    }
+}
+
+/// Follows the path of a stamp to a time or float seconds. Arrays stand for their first element.
+pub(super) fn follow_stamp(
+    element: &MessageType,
+    path: &FieldPath,
+    each: Option<&FieldPath>,
+) -> Result<(Vec<Hop>, StampKind), LayoutProblem> {
+    let mut followed = follow_in_element(element, path, each)?;
+    followed.take_first()?;
+    let not_a_time = |ty: String, message: Option<&MessageType>| {
+        let below = message.and_then(time_below);
+        LayoutProblem::NotATime { ty, nearest: below.map(|b| format!("{path}.{b}")) }
+    };
+    let Some(end) = followed.end() else {
+        return Err(not_a_time(element.name().to_string(), Some(element)));
+    };
+    match stamp_kind(&end.ty) {
+        Some(kind) => Ok((followed.hops, kind)),
+        None => Err(not_a_time(end.ty.to_string(), end.ty.message().map(|m| &**m))),
+    }
 }
 
 /// A time below a message that is not one, for hints.

@@ -43,9 +43,9 @@ pub(super) struct WideRead {
 
 /// A field on the way to a value, and what is taken of it if it is an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hop {
-    pub(super) field: usize,
-    pub(super) slice: Option<Slice>,
+pub(crate) struct Hop {
+    pub(crate) field: usize,
+    pub(crate) slice: Option<Slice>,
 }
 
 /// A value; `None` if a byte array was left out.

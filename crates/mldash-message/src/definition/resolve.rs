@@ -144,7 +144,7 @@ pub(super) fn resolve(
         fields.push(resolve_field(texts, name, &text, field, stack, resolved)?);
     }
     stack.pop();
-    let ty = Arc::new(MessageType::new(name.clone(), fields));
+    let ty = Arc::new(MessageType::new(name.clone(), fields, text.own()));
     if ty.leaves > MAX_LEAVES {
         let what = "65536 values";
         return Err(DefinitionError::TooLarge { type_name: name.clone(), what });

@@ -8,6 +8,7 @@ use super::bundle::{Bundle, BundlePart};
 use super::error::{DefinitionError, LookedIn, Origin, SyntaxProblem};
 use super::interface::{self, Content, Derived};
 use super::parse::{RawField, SyntaxError};
+use super::written::OwnText;
 use super::{Language, idl, parse};
 use crate::type_name::TypeName;
 
@@ -42,6 +43,14 @@ impl Text<'_> {
                 let (package, name) = (name.package().to_owned(), name.name().to_owned());
                 SyntaxError { line: 1, problem: SyntaxProblem::IdlNoStruct { package, name } }
             }),
+        }
+    }
+
+    /// The text itself, if it is in the language that a type is [written](super::written) in.
+    pub(super) fn own(&self) -> OwnText {
+        match self.language {
+            Language::Msg => OwnText::of(&self.text),
+            Language::Srv | Language::Action | Language::Idl => OwnText::default(),
         }
     }
 

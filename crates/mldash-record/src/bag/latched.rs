@@ -1,5 +1,5 @@
-//! Messages that publishers keep for late subscribers (`/tf_static`, `/robot_description`), as rosbag2
-//! notes it with a topic. Every part of a recording has them, as on a live graph.
+//! Messages that publishers keep for late subscribers (`/tf_static`, `/robot_description`). Every
+//! part of a recording has them, as on a live graph.
 
 use std::collections::VecDeque;
 
@@ -51,44 +51,10 @@ impl Latched {
     }
 }
 
-/// How many messages the publishers of a topic keep together, from rosbag2's
-/// `offered_qos_profiles`: a list with a profile for each of them. Newer versions write words,
-/// older ones the numbers of rmw.
-pub(super) fn kept_by_publishers(offered: &str) -> usize {
-    let (mut kept, mut depth, mut is_latched) = (0_usize, 0, false);
-    let count = |depth: usize, is_latched: bool| if is_latched { depth.max(1) } else { 0 };
-    for line in offered.lines() {
-        let entry = line.trim_start();
-        let key = entry.strip_prefix("- ").unwrap_or(entry).trim_start();
-        if entry.starts_with("- ") {
-            kept = kept.saturating_add(count(depth, is_latched));
-            (depth, is_latched) = (0, false);
-        }
-        match key.split_once(':').map(|(key, value)| (key, value.trim())) {
-            Some(("depth", number)) => depth = number.parse().unwrap_or(0),
-            Some(("durability", "1" | "transient_local")) => is_latched = true,
-            _ => {}
-        }
-    }
-    kept.saturating_add(count(depth, is_latched))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Received;
-
-    #[test]
-    fn profiles_are_read_in_numbers_and_in_words() {
-        let numbers = "- history: 1\n  depth: 1\n  reliability: 1\n  durability: 1\n  deadline:\n    sec: 9\n\
-                       - history: 1\n  depth: 10\n  reliability: 1\n  durability: 2\n";
-        assert_eq!(kept_by_publishers(numbers), 1);
-        let words = "- depth: 3\n  durability: transient_local\n- depth: 0\n  durability: transient_local\n";
-        assert_eq!(kept_by_publishers(words), 4);
-        for none in ["", "[]", "- depth: 5\n  durability: volatile\n", "nonsense: ["] {
-            assert_eq!(kept_by_publishers(none), 0, "{none}");
-        }
-    }
 
     #[test]
     fn the_last_messages_are_kept_each_once() {

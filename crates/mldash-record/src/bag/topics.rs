@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::latched::kept_by_publishers;
 use crate::mapping::{Mapping, Trigger, TriggerFault};
 use crate::yaml::Place;
-use crate::{Candidate, Decision, TopicPlan};
+use crate::{Candidate, Decision, OfferedQos, TopicPlan};
 use mldash_message::{Definitions, MessageType, RecordedDefinition, TypeName};
 
 /// The limit on fields of all recorded topics together: each takes memory until the end.
@@ -136,8 +135,10 @@ impl<'a> BagTopics<'a> {
                 tracing::info!("importing {} ({})", topic.escape_debug(), channel.type_name);
                 let types = self.types.entry(topic.to_owned());
                 types.or_insert_with(|| channel.type_name.to_owned());
+                let offers = OfferedQos::read(channel.offered_qos);
+                let kept = OfferedQos::kept(&offers);
+                plan.declaration().note_offers(offers);
                 let plan: Arc<TopicPlan> = plan.into();
-                let kept = kept_by_publishers(channel.offered_qos);
                 self.news.push(News::Topic { plan: plan.clone(), kept });
                 Met::Recorded(Recorded { number: self.next_number(), plan: Some(plan) })
             }

@@ -5,6 +5,7 @@
 mod columns;
 mod gather;
 mod point_fields;
+mod scatter;
 
 use super::error::BlobError;
 use super::{Encoded, npy, number, truth};
@@ -73,6 +74,15 @@ impl Cloud {
             return Err(BlobError::Overlap { bytes: record_bytes, point_step });
         }
         Ok(cloud)
+    }
+
+    /// A cloud of which all rows are there, to their ends.
+    pub(super) fn whole(fields: &Fields) -> Result<Self, BlobError> {
+        let row_bytes = match number(fields, "height")? {
+            1 => number(fields, "width")?.saturating_mul(number(fields, "point_step")?),
+            _ => number(fields, "row_step")?,
+        };
+        Self::new(fields, row_bytes.saturating_mul(number(fields, "height")?))
     }
 
     /// The number of points.

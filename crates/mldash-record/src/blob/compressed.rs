@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::error::BlobError;
 use super::{BYTES_EXTENSION, Encoded, text};
-use mldash_track::Fields;
 use mldash_track::fields;
+use mldash_track::{Array, Fields, Value};
 
 /// The bytes before the PNG of `compressed_depth_image_transport`: its kind and two parameters, a
 /// C++ struct of an `int` and two `float`s as it lies in memory.
@@ -89,6 +89,28 @@ fn split_depth_header(data: &[u8]) -> Option<([f32; 2], &[u8])> {
     let (header, file) = data.split_at_checked(DEPTH_HEADER_BYTES)?;
     let [_, a, b] = header.as_chunks::<4>().0 else { return None };
     file.starts_with(PNG_MAGIC).then(|| ([f32::from_le_bytes(*a), f32::from_le_bytes(*b)], file))
+}
+
+/// The header that [`split_depth_header`] took off, and the file. The kind is always that of inverse
+/// depth, the only one that there is.
+pub(super) fn with_depth_header(parameters: &Value, file: &[u8]) -> Option<Vec<u8>> {
+    let numbers: Vec<f32> = match parameters {
+        Value::Array(Array::F32(numbers)) => numbers.clone(),
+        Value::Array(Array::F64(numbers)) => numbers.iter().map(|x| *x as f32).collect(),
+        Value::List(items) => items.iter().map(float).collect::<Option<_>>()?,
+        _ => return None,
+    };
+    let [a, b] = numbers[..] else { return None };
+    Some([&[0; 4], &a.to_le_bytes(), &b.to_le_bytes(), file].concat())
+}
+
+fn float(value: &Value) -> Option<f32> {
+    match value {
+        Value::F32(x) => Some(*x),
+        Value::F64(x) => Some(*x as f32),
+        Value::Int(i) => Some(*i as f32),
+        _ => None,
+    }
 }
 
 /// The extension, by the file's first bytes.

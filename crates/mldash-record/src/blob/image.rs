@@ -31,13 +31,13 @@ pub struct Quality(u8);
 /// The pixels of a `sensor_msgs/msg/Image`.
 #[derive(Clone, Debug)]
 pub struct Image {
-    width: usize,
-    height: usize,
-    step: usize,
-    is_bigendian: bool,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) step: usize,
+    pub(super) is_bigendian: bool,
     encoding: String,
     /// `None` for an unknown encoding, whose bytes are stored as they are.
-    pixels: Option<Pixels>,
+    pub(super) pixels: Option<Pixels>,
     bytes: usize,
 }
 
@@ -79,6 +79,12 @@ impl Image {
             bytes,
         };
         image.check().map(|()| image)
+    }
+
+    /// An image of which all rows are there.
+    pub(super) fn whole(fields: &Fields) -> Result<Self, BlobError> {
+        let bytes = number(fields, "height")?.saturating_mul(number(fields, "step")?);
+        Self::new(fields, bytes)
     }
 
     fn check(&self) -> Result<(), BlobError> {
@@ -196,7 +202,11 @@ fn jpeg_colors(pixels: Pixels, format: ImageFormat) -> Option<jpeg_encoder::Colo
 }
 
 /// Red before blue, and the high byte first.
-fn in_png_order(rows: Cow<'_, [u8]>, pixels: Pixels, is_bigendian: bool) -> Cow<'_, [u8]> {
+pub(super) fn in_png_order(
+    rows: Cow<'_, [u8]>,
+    pixels: Pixels,
+    is_bigendian: bool,
+) -> Cow<'_, [u8]> {
     let swaps_bytes = pixels.sample == Sample::U16 && !is_bigendian;
     let swaps_colors = matches!(pixels.meaning, Meaning::Bgr | Meaning::Bgra);
     if !swaps_bytes && !swaps_colors {

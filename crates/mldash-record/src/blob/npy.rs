@@ -3,7 +3,7 @@
 
 pub(super) const EXTENSION: &str = "npy";
 
-const MAGIC: &[u8] = b"\x93NUMPY";
+pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 /// The data starts at a multiple of this.
 const ALIGN: usize = 64;
 

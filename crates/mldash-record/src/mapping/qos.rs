@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use serde::{Deserialize, Serialize};
+
 use crate::yaml::{Item, Problems};
 
 /// How a topic is subscribed to; `None` follows the publishers' offers.
@@ -16,7 +18,8 @@ pub struct Qos {
 }
 
 /// ROS 2's reliability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reliability {
     /// Lost messages are sent again.
     Reliable,
@@ -25,7 +28,8 @@ pub enum Reliability {
 }
 
 /// ROS 2's durability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// Only messages from after the subscription.
     Volatile,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::atomic::remove_leftovers;
 use super::damage;
+use super::definition_files;
 use super::disk;
 use super::error::StoreError;
 use super::experiment_file::{self, ExperimentNotes};
@@ -135,8 +136,9 @@ impl ExperimentDir {
 
     /// Removes what killed processes left half written.
     fn remove_leftovers(&self) -> Result<(), StoreError> {
-        [self.path.clone(), self.path.join("files"), self.path.join(".sync")]
+        ["", "files", ".sync", definition_files::FOLDER]
             .into_iter()
+            .map(|folder| self.path.join(folder))
             .chain(self.track_folders()?)
             .for_each(|folder| remove_leftovers(&folder));
         Ok(())
@@ -225,6 +227,11 @@ impl ExperimentDir {
             tracing::warn!("the last run of {name} was not closed (crash or kill); appending");
             run.into()
         })
+    }
+
+    /// The text of a definition that a track's schema names; `None` if it is not stored, or damaged.
+    pub(crate) fn definition(&self, id: &str) -> Result<Option<String>, StoreError> {
+        definition_files::load(&self.path, id)
     }
 
     /// Lists the tracks whose topic `wanted` accepts, by topic. A track whose rows can't be read is

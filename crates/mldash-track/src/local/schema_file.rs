@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic::create_file;
 use super::damage;
+use super::definition_files;
 use super::disk;
 use super::error::StoreError;
 use super::metadata::{TrackNotes, load_json, save_json, to_json};
@@ -89,12 +90,14 @@ fn file<'a>(topic: &str, schema: &'a TrackSchema) -> SchemaFile<&'a [RowSchema]>
 /// Stores the declarations of the track `topic` in `folder`, without waiting for the disk: they
 /// survive `kill -9`.
 pub(super) fn save_new(folder: &Path, topic: &str, schema: &TrackSchema) -> Result<(), StoreError> {
+    definition_files::save_new(folder, schema)?;
     let path = folder.join(NEW_FILE_NAME);
     create_file(&path, &to_json(&path, &file(topic, schema))?)
 }
 
 /// Stores the declarations so that they survive a power cut, too.
 pub(super) fn save(folder: &Path, topic: &str, schema: &TrackSchema) -> Result<(), StoreError> {
+    definition_files::save(folder, schema)?;
     save_json(&folder.join(FILE_NAME), &file(topic, schema)).map(drop)
 }
 

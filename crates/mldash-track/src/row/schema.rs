@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::column_type::ColumnType;
 use super::fields::Column;
+use super::origin::Origin;
 
 /// The columns that rows of one source, such as a ROS topic, can have, with their types.
 ///
@@ -27,12 +28,20 @@ pub struct RowSchema {
     /// Columns whose lists stand for a message, and its type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     messages: Vec<(Column, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
 }
 
 impl RowSchema {
     /// Creates a schema without columns, for rows from `source`.
     pub fn new(source: impl Into<String>) -> Self {
-        Self { source: source.into(), type_name: None, columns: Vec::new(), messages: Vec::new() }
+        Self {
+            source: source.into(),
+            type_name: None,
+            columns: Vec::new(),
+            messages: Vec::new(),
+            origin: None,
+        }
     }
 
     /// Names the definition that the columns come from.
@@ -58,6 +67,12 @@ impl RowSchema {
         self
     }
 
+    /// Notes how the rows came about, for whoever turns them back into what the source sent.
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
     /// Where the rows come from.
     pub fn source(&self) -> &str {
         &self.source
@@ -77,6 +92,11 @@ impl RowSchema {
     pub fn columns(&self) -> &[(Column, ColumnType)] {
         &self.columns
     }
+
+    /// How the rows came about, if it was noted.
+    pub fn noted_origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
 }
 
 /// More definitions than a track ever has.
@@ -93,9 +113,20 @@ pub(crate) struct TrackSchema {
 }
 
 impl TrackSchema {
-    /// Adds a declaration. Returns true if it is new and there is room for it.
+    /// Adds a declaration. Returns true if it, or the text of its definition, is new and there is
+    /// room for it.
     pub(crate) fn declare(&mut self, rows: &RowSchema) -> bool {
-        if self.rows.contains(rows) || self.rows.len() >= MAX_DECLARATIONS {
+        if let Some(known) = self.rows.iter_mut().find(|known| *known == rows) {
+            // The text of a definition may have been lost since it was stored.
+            let text =
+                |rows: &RowSchema| rows.origin.as_ref().and_then(Origin::declared_text).is_some();
+            let is_news = text(rows) && !text(known);
+            if is_news {
+                *known = rows.clone();
+            }
+            return is_news;
+        }
+        if self.rows.len() >= MAX_DECLARATIONS {
             return false;
         }
         let place = self.rows.partition_point(|known| known.source <= rows.source);

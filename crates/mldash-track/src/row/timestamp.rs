@@ -43,6 +43,23 @@ impl Timestamp {
         Self(sec as f64 + rest as f64 / 1e9)
     }
 
+    /// The nearest whole nanosecond; `None` beyond what 64 bits can hold, 292 years from 1970.
+    ///
+    /// It converts [back](Self::from_nanos) to the same time, unless that is finer than
+    /// nanoseconds.
+    ///
+    /// ```
+    /// use mldash_track::Timestamp;
+    /// assert_eq!(Timestamp::from_nanos(-35_000_001).to_nanos(), Some(-35_000_001));
+    /// ```
+    pub fn to_nanos(self) -> Option<i64> {
+        let secs = self.0.floor();
+        // Both are exact: the larger a time, the fewer bits it has below a second.
+        let nanos = ((self.0 - secs) * 1e9).round();
+        let in_range = secs.abs() < (i64::MAX / 1_000_000_000) as f64;
+        in_range.then(|| secs as i64 * 1_000_000_000 + nanos as i64)
+    }
+
     /// The next representable time: about 0.24 µs later for today's Unix time. `None` after the
     /// last.
     ///
@@ -109,6 +126,23 @@ mod tests {
     fn negative_zero_is_the_same_instant_as_zero() {
         let (minus, plus) = (Timestamp::new(-0.0).unwrap(), Timestamp::new(0.0).unwrap());
         assert_eq!(minus.cmp(&plus), Ordering::Equal);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_time_of_nanoseconds_converts_to_some_that_convert_to_it(
+            nanos in proptest::prelude::any::<i64>(), shift in 0..60
+        ) {
+            let nanos = nanos >> shift;
+            let ts = Timestamp::from_nanos(nanos);
+            match ts.to_nanos() {
+                Some(back) => proptest::prop_assert_eq!(Timestamp::from_nanos(back), ts),
+                None => proptest::prop_assert!(nanos.abs() > i64::MAX - 2_000_000_000),
+            }
+            if nanos.abs() < 1 << 50 {
+                proptest::prop_assert_eq!(ts.to_nanos(), Some(nanos));
+            }
+        }
     }
 
     #[test]

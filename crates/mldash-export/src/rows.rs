@@ -1,4 +1,4 @@
-//! The rows of several tracks in order of time; of one time, in the order of the tracks. Holds one row of each.
+//! The rows of several tracks in order of a time; of one time, in the order of the tracks. Holds one row of each.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,10 +7,11 @@ use std::ops::RangeInclusive;
 use mldash_track::{Row, Rows, Slice, Timestamp, TrackError};
 
 /// One pass over the rows of several slices.
-pub(super) struct MergedRows {
+pub(crate) struct MergedRows<'k, K = Timestamp> {
     tracks: Vec<Source>,
+    time: Box<dyn Fn(usize, &Row) -> K + 'k>,
     /// The time of each track's next row, and the track's number.
-    next: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    next: BinaryHeap<Reverse<(K, usize)>>,
     /// A track whose next row is not known.
     behind: Vec<usize>,
 }
@@ -20,21 +21,34 @@ struct Source {
     next: Option<Row>,
 }
 
-impl MergedRows {
-    pub(super) fn new<'s>(slices: impl Iterator<Item = &'s Slice>) -> Self {
+impl MergedRows<'_> {
+    /// By the rows' own times.
+    pub(crate) fn new<'s>(slices: impl Iterator<Item = &'s Slice>) -> Self {
+        Self::by(slices, |_, row| row.ts)
+    }
+}
+
+impl<'k, K: Ord> MergedRows<'k, K> {
+    /// By another time, which is to grow within a track as its rows' own does: of two rows of a track, the one with the
+    /// earlier `_ts` always comes first.
+    pub(crate) fn by<'s>(
+        slices: impl Iterator<Item = &'s Slice>,
+        time: impl Fn(usize, &Row) -> K + 'k,
+    ) -> Self {
         let tracks: Vec<Source> =
             slices.map(|slice| Source { rows: slice.rows(), next: None }).collect();
         let behind = (0..tracks.len()).collect();
-        Self { next: BinaryHeap::with_capacity(tracks.len()), tracks, behind }
+        let next = BinaryHeap::with_capacity(tracks.len());
+        Self { time: Box::new(time), next, tracks, behind }
     }
 
     /// The next row and the number of its track; `None` after the last.
-    pub(super) fn next(&mut self) -> Result<Option<(usize, Row)>, TrackError> {
+    pub(crate) fn next(&mut self) -> Result<Option<(usize, Row)>, TrackError> {
         while let Some(at) = self.behind.pop() {
             let Some(source) = self.tracks.get_mut(at) else { continue };
             source.next = source.rows.next().transpose()?;
             if let Some(row) = &source.next {
-                self.next.push(Reverse((row.ts, at)));
+                self.next.push(Reverse(((self.time)(at, row), at)));
             }
         }
         let Some(Reverse((_, at))) = self.next.pop() else { return Ok(None) };
@@ -45,7 +59,7 @@ impl MergedRows {
 }
 
 /// The first and the last possible time of rows, in seconds, as far as known without reading them.
-pub(super) fn span<'s>(
+pub(crate) fn span<'s>(
     slices: impl Iterator<Item = &'s Slice>,
     range: &RangeInclusive<f64>,
 ) -> Option<(f64, f64)> {

@@ -1,0 +1,136 @@
+use super::*;
+use crate::export::Recording;
+use crate::export::mcap::McapOptions;
+use crate::mapping::Mapping;
+use crate::message::MessageType;
+use crate::record::{OfferedQos, Received, Recorder, TopicPlan};
+use crate::track::{Experiment, Options};
+
+const RUN: &str = "tests/replay/run";
+const TENTH: i64 = 100_000_000;
+
+/// What was published, and when since the start of the test.
+struct Notes {
+    since: Instant,
+    messages: Vec<(usize, u8, Duration)>,
+    times: Vec<i64>,
+    pause: Pause,
+}
+
+impl Bus for Notes {
+    fn publish(&mut self, topic: usize, cdr: &[u8]) -> Result<bool, RosError> {
+        self.messages.push((topic, cdr[4], self.since.elapsed()));
+        Ok(true)
+    }
+
+    fn publish_time(&mut self, nanos: i64) -> Result<(), RosError> {
+        self.times.push(nanos);
+        Ok(())
+    }
+}
+
+/// A run with a message of `/beat` each tenth of a second, and a latched one from an hour before.
+fn run(root: &std::path::Path) -> RosRun {
+    let exp = Experiment::open(RUN, Options::local(root)).unwrap();
+    let mut recorder = Recorder::new(exp);
+    let mapping = Mapping::parse("topics: [{topic: /**, stamp: receive}]", "test.yaml").unwrap();
+    let type_name = "std_msgs/msg/UInt8".parse().unwrap();
+    let message = MessageType::from_bundle(&type_name, "uint8 data").unwrap();
+    let latched = "- depth: 1\n  durability: transient_local\n";
+    for (topic, qos, values) in [("/beat", "", 0..5_u8), ("/map", latched, 9..10)] {
+        let rule = mapping.rule_for(topic, &type_name).unwrap();
+        let plan = TopicPlan::new(topic, topic, &message, &rule).unwrap();
+        plan.declaration().note_offers(OfferedQos::read(qos));
+        let number = recorder.add_topic(plan);
+        for value in values {
+            let nanos = 10_000 * 10 * TENTH + i64::from(value) * TENTH;
+            let nanos = if topic == "/map" { nanos - 3600 * 10 * TENTH } else { nanos };
+            recorder.record(number, vec![0, 1, 0, 0, value], Received::At(nanos));
+        }
+    }
+    let (_, closed) = recorder.finish(None);
+    closed.unwrap();
+    let experiment = Experiment::open_read_only(RUN, root).unwrap();
+    let recording = Recording { name: RUN.to_owned(), experiment };
+    RosRun::open(&recording, &McapOptions::default()).unwrap()
+}
+
+fn settings() -> ReplaySettings {
+    ReplaySettings {
+        rate: 1.0,
+        is_looping: false,
+        start_secs: 0.0,
+        clock_hz: None,
+        wait_for_subscribers: Duration::ZERO,
+        pause: Pause::default(),
+    }
+}
+
+fn played(settings: &ReplaySettings, stop: &StopFlag) -> (Notes, ReplayReport) {
+    let root = tempfile::tempdir().unwrap();
+    let run = run(root.path());
+    let pause = settings.pause.clone();
+    let mut notes = Notes { since: Instant::now(), messages: vec![], times: vec![], pause };
+    let report = play(&run, settings, &mut notes, stop).unwrap();
+    (notes, report)
+}
+
+fn values(notes: &Notes) -> Vec<u8> {
+    notes.messages.iter().map(|(_, value, _)| *value).collect()
+}
+
+#[test]
+fn messages_come_at_their_own_pace_after_what_is_latched() {
+    let (notes, report) = played(&settings(), &StopFlag::default());
+    assert_eq!(values(&notes), [9, 0, 1, 2, 3, 4]);
+    assert_eq!(report.messages, [5, 1]);
+    assert_eq!((report.passes, report.jitter.count()), (1, 5));
+    let (first, last) = (notes.messages[1].2, notes.messages[5].2);
+    // Never early; how late depends on the machine.
+    assert!(last - first >= Duration::from_millis(399), "{:?}", notes.messages);
+}
+
+#[test]
+fn a_rate_shortens_what_lies_between() {
+    let fast = ReplaySettings { rate: 4.0, ..settings() };
+    let (notes, report) = played(&fast, &StopFlag::default());
+    let between = notes.messages[5].2 - notes.messages[1].2;
+    let late = report.jitter.largest();
+    assert!(between >= Duration::from_millis(99), "{between:?}");
+    assert!(between <= Duration::from_millis(101) + late, "{between:?} {late:?}");
+}
+
+#[test]
+fn from_a_later_start_only_what_is_latched_comes_from_before() {
+    let later = ReplaySettings { start_secs: 0.25, rate: 10.0, ..settings() };
+    let (notes, _) = played(&later, &StopFlag::default());
+    assert_eq!(values(&notes), [9, 3, 4]);
+}
+
+#[test]
+fn a_loop_goes_on_until_it_is_stopped() {
+    let looping = ReplaySettings { is_looping: true, rate: 100.0, ..settings() };
+    let stop = StopFlag::default().after(Some(Duration::from_millis(300)));
+    let (notes, report) = played(&looping, &stop);
+    assert!(report.passes >= 2, "{report:?}");
+    assert_eq!(values(&notes)[..12], [9, 0, 1, 2, 3, 4, 9, 0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_pause_shifts_all_that_follows_and_stops_the_clock() {
+    let paused =
+        ReplaySettings { pause: Pause::new(true), clock_hz: Some(100.0), rate: 2.0, ..settings() };
+    let pause = paused.pause.clone();
+    let resume = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(200));
+        assert!(pause.set(false) && !pause.set(false));
+    });
+    let (notes, report) = played(&paused, &StopFlag::default());
+    resume.join().unwrap();
+    assert_eq!(values(&notes), [9, 0, 1, 2, 3, 4]);
+    assert!(notes.messages[1].2 >= Duration::from_millis(199), "{:?}", notes.messages);
+    let start = 10_000 * 10 * TENTH;
+    assert!(notes.times.iter().filter(|time| **time == start).count() >= 2, "{:?}", notes.times);
+    assert!(notes.times.is_sorted() && *notes.times.last().unwrap() > start + 2 * TENTH);
+    assert!(!notes.pause.is_paused() && report.jitter.count() == 5);
+}
