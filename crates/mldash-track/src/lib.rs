@@ -199,6 +199,7 @@ mod listing;
 mod local;
 pub mod name;
 mod options;
+mod packing;
 mod query;
 #[cfg(feature = "remote")]
 mod remote;
@@ -225,13 +226,15 @@ pub use labels::{LabelChange, LabelError, Labels};
 pub use lines::{AppendedLines, BadLine};
 pub use listing::{ExperimentInfo, StoredRows, find_experiment_names, list_experiments};
 pub use local::{
-    ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
+    ExperimentNotes, FileInfo, Repacked, RunStatus, RunStatusError, StoreError, TrackInfo,
+    TrackNotes,
 };
 pub use local::{FileStamp, STORE_FOLDERS, WholeFile, hex};
 pub use local::{LinksRefused, create_folders, list_folder, refuse_links};
 pub use local::{replace_file, take_noted_schema};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
+pub use packing::Compression;
 pub use query::{Query, TopicFilter};
 #[cfg(feature = "remote")]
 pub use remote::{
