@@ -21,6 +21,7 @@ mod log_thread;
 mod logging;
 mod open_files;
 mod output;
+mod pack;
 mod pattern;
 mod progress;
 mod read;
@@ -142,6 +143,19 @@ enum Command {
     /// Without --remote, uploads to the server that ML_DASH_API_URL names. Ctrl-C stops the upload; the next
     /// call goes on from there. While --drop-synced compares, only a second Ctrl-C ends it.
     Sync(sync::SyncArgs),
+    /// Compress the rows of closed experiments with zstd, a third of their size or less.
+    ///
+    /// Each track's data.jsonl becomes data.jsonl.zst, which all commands here, `serve` and the Rust library read
+    /// as before; `zstd -d` restores it. ML-Dash's SDK does not read it: `unpack` first. Appending to a track
+    /// unpacks it. The mapping's `compress: zstd` packs each recording when it is closed.
+    ///
+    /// Exit code 1: some of it could not be packed, or is being recorded, and is left as it was.
+    Pack(pack::PackArgs),
+    /// Restore the rows that `pack` compressed, as ML-Dash's SDK reads them.
+    ///
+    /// Exit codes: 1, some of it could not be unpacked, or is being recorded, and is left as it was; 3, rows are
+    /// missing since the packed file is damaged, which is kept.
+    Unpack(pack::PackArgs),
     /// Serve a local root to ML-Dash clients: experiments, tracks, files; for a lab without an account.
     Serve(serve::ServeArgs),
     /// Print the completions of commands and options for a shell.
@@ -190,6 +204,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Replay(args) => replay::run(&args, &ros_args),
         Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),
+        Command::Pack(args) => pack::pack(&args),
+        Command::Unpack(args) => pack::unpack(&args),
         Command::Serve(args) => done(serve::run(&args)),
         Command::Completions(args) => done(completions::completions(&args, Cli::command())),
         Command::Man(args) => done(completions::man(&args, Cli::command())),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use mldash_bridge::mapping::COMPRESSIONS;
 use mldash_bridge::ros::RosParameters;
-use mldash_bridge::track::{Experiment, LabelChange, LabelError, Remote, TrackError};
+use mldash_bridge::track::{Compression, Experiment, LabelChange, LabelError, Remote, TrackError};
 
 use super::Failure;
 
@@ -61,6 +62,10 @@ pub(super) struct DestinationArgs {
     /// The local store's root. Default: the mapping's, else .dash.
     #[arg(long, value_name = "DIR")]
     pub(super) root: Option<PathBuf>,
+    /// How the rows lie on the disk once a part is closed: `zstd` is smaller, `none` is what ML-Dash's SDK
+    /// reads. Default: the mapping's, else none.
+    #[arg(long, value_name = "zstd|none", value_parser = parse_compression)]
+    pub(super) compress: Option<Compression>,
     #[command(flatten)]
     pub(super) upload: UploadArgs,
     #[command(flatten)]
@@ -205,6 +210,11 @@ pub(super) fn parse_operator(text: &str) -> Result<LabelChange, LabelError> {
 
 pub(super) fn parse_tag(tag: &str) -> Result<LabelChange, LabelError> {
     LabelChange::new().add_tag(tag)
+}
+
+fn parse_compression(text: &str) -> Result<Compression, String> {
+    let known = COMPRESSIONS.iter().find(|(name, _)| *name == text);
+    known.map(|(_, compression)| *compression).ok_or_else(|| "expected zstd or none".to_owned())
 }
 
 /// A number of seconds: at least a millisecond, at most a year.

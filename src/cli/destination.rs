@@ -48,7 +48,8 @@ impl Destination {
         };
         let root = given.root.or_else(|| mapping.root().map(PathBuf::from));
         let root = root.unwrap_or_else(|| DEFAULT_ROOT.into());
-        let mut options = options(root.clone(), mapping).hurry(hurry);
+        let compression = given.compress.unwrap_or_else(|| mapping.compression());
+        let mut options = options(root.clone(), mapping).hurry(hurry).compress(compression);
         let remote = remote(given.upload, mapping);
         if let Some(remote) = &remote {
             options = options.remote(remote.clone());

@@ -6,6 +6,8 @@
     sdk.py read ROOT EXPERIMENT TOPIC [FILE.parquet]
                                    what the SDK makes of a track, as one JSON object; with a file,
                                    what pyarrow makes of that besides
+    sdk.py glance ROOT EXPERIMENT TOPIC
+                                   the rows of a track, which may be none, and the list of tracks
     sdk.py files ROOT EXPERIMENT FOLDER
                                    the files in a folder and what they hold, as one JSON object;
                                    then saves new.txt there and deletes old.txt
@@ -27,6 +29,8 @@ def main(command, root, name, *rest):
     with Experiment(prefix=name, dash_root=root).run as experiment:
         if command == "write":
             write(experiment)
+        elif command == "glance":
+            json.dump(glance(experiment, *rest), sys.stdout)
         elif command == "files":
             json.dump(files(experiment, *rest), sys.stdout)
         else:
@@ -58,6 +62,14 @@ def read(experiment, topic, parquet_file=None):
         "found": track.slice().findByTime(between),
         "listed": experiment._storage.list_tracks(run.owner, run.project, run._folder_path),
         "file": parquet_file and table(parquet_file),
+    }
+
+
+def glance(experiment, topic):
+    run = experiment.run
+    return {
+        "rows": experiment.tracks(topic).read()["entries"],
+        "listed": experiment._storage.list_tracks(run.owner, run.project, run._folder_path),
     }
 
 

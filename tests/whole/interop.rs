@@ -180,6 +180,31 @@ fn the_sdk_reads_what_we_write_in_every_way_it_has() {
 }
 
 #[test]
+fn the_sdk_sees_packed_tracks_without_rows_until_they_are_unpacked_and_appends_beside_them() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = open(root.path());
+    for i in 0..3 {
+        exp.tracks("arm").append(fields! { "q": i }, f64::from(i)).unwrap();
+    }
+    exp.close().unwrap();
+    let exp = Experiment::open_read_only(RUN, root.path()).unwrap();
+    exp.pack(|| std::ops::ControlFlow::Continue(())).unwrap();
+    let glance =
+        || -> Json { serde_json::from_str(&sdk("glance", root.path(), &["arm"], "")).unwrap() };
+    let packed = glance();
+    assert_eq!((&packed["rows"], &packed["listed"][0]["totalEntries"]), (&json!([]), &json!(3)));
+    sdk_writes(root.path(), "arm", &[&[(1.0, r#"{"q": 9}"#), (7.0, r#"{"q": 7}"#)]]);
+    let rows = exp.tracks("arm").read(&Query::all()).unwrap();
+    let expected = [(0.0, 0), (1.0, 9), (2.0, 2), (7.0, 7)];
+    let expected: Vec<Json> =
+        expected.iter().map(|(ts, q)| json!({ "timestamp": ts, "q": q })).collect();
+    assert_eq!(as_json(&rows), expected);
+    exp.unpack().unwrap();
+    Experiment::open(RUN, Options::local(root.path())).unwrap().close().unwrap();
+    assert_eq!(glance()["rows"], json!(expected));
+}
+
+#[test]
 fn our_mocap_json_and_jsonl_are_what_the_sdk_returns() {
     let root = tempfile::tempdir().unwrap();
     let exp = open(root.path());

@@ -32,6 +32,7 @@ mod made_bag;
 mod mapping;
 mod memory;
 mod output;
+mod packed;
 mod parquet_table;
 mod promises;
 mod proxy;

@@ -456,6 +456,7 @@ impl Recorder {
             account.sync = Some(sync);
             written = written.and_then(|()| write_account(&account, &account_file));
         }
+        self.exp.pack_if_asked();
         self.session.board.close();
         (account, first_error([failed.map_or(Ok(()), Err), parts_closed, written]))
     }

@@ -43,6 +43,7 @@ pub use draft::{DraftTopic, draft};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use labels::{LabelsError, RECORDERS_KEYS};
 pub use qos::{Durability, Qos, Reliability};
+pub use read::COMPRESSIONS;
 pub use required::Required;
 pub use rule::{Rule, RuleMatch, TypeConflict};
 pub use selection::{SelectionError, SelectionSettings, TopicSelection};
@@ -60,7 +61,7 @@ pub use track_pattern::{TrackPattern, TrackPatternError};
 use crate::yaml::{self, Place, Placed, Problems, YamlErrors};
 use labels::LabelKeys;
 use mldash_message::{Definitions, TypeName};
-use mldash_track::{Keep, LabelChange, Metadata, WhenLocalFull};
+use mldash_track::{Compression, Keep, LabelChange, Metadata, WhenLocalFull};
 use settings::Keys;
 
 const NOT_ROS: &str = "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`; \
@@ -99,6 +100,7 @@ pub struct Mapping {
     root: Option<PathBuf>,
     remote: Option<Remote>,
     flush: Flush,
+    compression: Compression,
     min_free: Option<Bytes>,
     rules: Vec<Rule>,
     /// Those of `services` and `actions`.
@@ -248,6 +250,11 @@ impl Mapping {
     /// When rows are written.
     pub fn flush(&self) -> &Flush {
         &self.flush
+    }
+
+    /// How the rows of a closed part lie on the disk.
+    pub fn compression(&self) -> Compression {
+        self.compression
     }
 
     /// The disk space to keep free.

@@ -337,6 +337,7 @@ impl Experiment {
     /// Flushes, sorts and merges where needed, and syncs to disk. Then waits until the server, if
     /// there is one, has everything, but no longer than
     /// [`remote_timeout`](Options::remote_timeout). What the server still lacks stays in the store.
+    /// Then packs the rows, if [asked](Options::compress).
     ///
     /// # Errors
     /// Names the tracks that could not be closed and how many rows of each were lost.
@@ -344,6 +345,7 @@ impl Experiment {
         let closed = self.close_store();
         #[cfg(feature = "remote")]
         let closed = self.close_upload(closed);
+        self.pack_if_asked();
         closed
     }
 

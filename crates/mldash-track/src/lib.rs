@@ -201,6 +201,7 @@ mod local;
 mod mcap_writer;
 pub mod name;
 mod options;
+mod packing;
 mod panics;
 mod query;
 #[cfg(feature = "remote")]
@@ -232,7 +233,8 @@ pub use local::{
     remove_tree,
 };
 pub use local::{
-    ExperimentNotes, FileInfo, RunStatus, RunStatusError, StoreError, TrackInfo, TrackNotes,
+    ExperimentNotes, FileInfo, Repacked, RunStatus, RunStatusError, StoreError, TrackInfo,
+    TrackNotes,
 };
 pub use local::{FileStamp, STORE_FOLDERS, WholeFile, hex};
 pub use local::{replace_file, take_noted_schema};
@@ -240,6 +242,7 @@ pub use local::{replace_file, take_noted_schema};
 pub use mcap_writer::{McapChannel, McapSchema, McapTimes, McapWriter};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};
 pub use options::{EnvError, Options};
+pub use packing::Compression;
 pub use panics::panic_text;
 pub use query::{Query, TopicFilter};
 #[cfg(feature = "remote")]

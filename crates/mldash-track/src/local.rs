@@ -27,8 +27,9 @@
 //!    and holds up no other.
 //! 10. A data file that is removed or replaced while it is written is noticed at the next flush or
 //!     sync ([`StoreError::Removed`]). No flush returns success for rows that went into it.
-//!
-//! 11. Links are followed, so that a recording may lie on another disk, except under a root that is
+//! 11. Closed rows may be packed (`packing`): then `data.jsonl.zst` has what `data.jsonl` had, and
+//!     `row_file` reads them. At any moment each row is read once, from one of the two or both.
+//! 12. Links are followed, so that a recording may lie on another disk, except under a root that is
 //!     served to others ([`refuse_links`]). Whoever opens a file does it through `beneath`.
 //!
 //! `power_cut` replays a power cut after every change of a recording. All changes therefore go
@@ -62,11 +63,14 @@ mod lock;
 mod lookup;
 mod merging;
 mod metadata;
+mod packed;
+mod packing;
 mod place;
 #[cfg(test)]
 pub(crate) mod power_cut;
 mod recovery;
 mod root_dir;
+mod row_file;
 mod schema_file;
 mod scratch_room;
 mod snapshot;
@@ -94,11 +98,12 @@ pub(crate) use file_store::{FileDescription, FileStore, checksum};
 pub(crate) use file_store::{FileFollower, FileNews};
 pub use file_store::{FileInfo, WholeFile, hex};
 #[cfg(feature = "remote")]
-pub(crate) use follow::{Backlog, Follower, Lines, Prefix, remove_track_data};
+pub(crate) use follow::{Backlog, Follower, Lines, Prefix, remove_track_data, row_bytes};
 pub(crate) use handles::workers;
 pub(crate) use lookup::Lookup;
 pub use metadata::{TrackInfo, TrackNotes};
 pub(crate) use metadata::{TrackMetadata, utc_now};
+pub use packing::Repacked;
 pub use place::Entry;
 pub use root_dir::STORE_FOLDERS;
 pub(crate) use root_dir::find_experiments;

@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::buffer::WhenFull;
+use super::packing::Compression;
 #[cfg(feature = "remote")]
 use super::remote::Remote;
 
@@ -41,6 +42,7 @@ pub struct Options {
     buffer_bytes: usize,
     when_full: WhenFull,
     pub(super) last_run: LastRun,
+    pub(super) compression: Compression,
     #[cfg(feature = "remote")]
     pub(super) remote: Option<Remote>,
     #[cfg(feature = "remote")]
@@ -98,6 +100,7 @@ impl Options {
             buffer_bytes: DEFAULT_BUFFER_BYTES,
             when_full: WhenFull::default(),
             last_run: LastRun::default(),
+            compression: Compression::default(),
             #[cfg(feature = "remote")]
             remote: None,
             #[cfg(feature = "remote")]
@@ -148,6 +151,13 @@ impl Options {
         self
     }
 
+    /// How the rows lie on the disk once the experiment is closed. Tracks that others packed stay
+    /// packed until they are appended to.
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
     /// For a server: runs in `experiment.json` belong to other machines.
     pub fn recorded_elsewhere(mut self) -> Self {
         self.last_run = LastRun::Leave;
@@ -170,7 +180,7 @@ impl Options {
     }
 
     #[cfg(feature = "remote")]
-    /// Once this is set, closing no longer waits for the server.
+    /// Once this is set, closing no longer waits for the server, nor for rows to be packed.
     pub fn hurry(mut self, hurry: Arc<AtomicBool>) -> Self {
         self.hurry = hurry;
         self

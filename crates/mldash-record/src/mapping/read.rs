@@ -16,13 +16,14 @@ use super::{
 };
 use crate::yaml::{self, Item, Placed, Problems, Section};
 use mldash_message::TypeName;
-use mldash_track::{Keep, Options, WhenLocalFull};
+use mldash_track::{Compression, Keep, Options, WhenLocalFull};
 
-const TOP_KEYS: [&str; 23] = [
+const TOP_KEYS: [&str; 24] = [
     "experiment",
     "root",
     "remote",
     "flush",
+    "compress",
     "min_free",
     "topics",
     "services",
@@ -43,6 +44,9 @@ const TOP_KEYS: [&str; 23] = [
     settings::SAME_STAMP,
     settings::ON_TYPE_CHANGE,
 ];
+/// What a mapping and the command line call each [`Compression`].
+pub const COMPRESSIONS: [(&str, Compression); 2] =
+    [("zstd", Compression::Zstd), ("none", Compression::None)];
 const CLOCK_JUMPS: [(&str, ClockJump); 2] =
     [("sort", ClockJump::Sort), ("split", ClockJump::Split)];
 const REMOTE_KEYS: [&str; 5] = ["url", "token_env", "keep", "max_local", "when_full"];
@@ -67,6 +71,10 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
         root: section.get("root").and_then(|item| root_folder(item, problems)),
         remote: section.get("remote").and_then(|item| remote(item, problems)),
         flush: section.get("flush").and_then(|item| flush(item, problems)).unwrap_or_default(),
+        compression: section
+            .get("compress")
+            .and_then(|item| item.choice(&COMPRESSIONS, problems))
+            .unwrap_or_default(),
         min_free: section.get("min_free").and_then(|item| item.parse(SIZE, problems)),
         rules: rules(&section, problems),
         calls: calls::read(&section, problems),

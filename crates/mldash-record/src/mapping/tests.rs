@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::blob::{CloudFormat, FileFormats, ImageFormat, Quality};
 use mldash_message::{FieldPath, FieldSelection, SelectedField, StampSource};
-use mldash_track::Labels;
+use mldash_track::{Compression, Labels};
 
 const IMU: &str = "sensor_msgs/msg/Imu";
 const TF: &str = "tf2_msgs/msg/TFMessage";
@@ -67,6 +67,7 @@ experiment: alice/warehouse/{date}-{time}
 root: .dash
 remote: {url: 'https://api.example.org', token_env: ML_DASH_API_KEY}
 flush: {interval: 0.5, batch: 100, fsync: 1}
+compress: zstd
 min_free: 2GiB
 required: [/robot/pose, {topic: tf, min_rate: 50}]
 start_paused: true
@@ -110,6 +111,7 @@ exclude: [/rosout, /parameter_events]
         fsync: Some(Duration::from_secs(1)),
     };
     assert_eq!(*mapping.flush(), flush);
+    assert_eq!(mapping.compression(), Compression::Zstd);
     assert_eq!(mapping.min_free(), Some(Bytes::new(2 << 30)));
     let required = mapping.required().iter().map(|r| (r.topic(), r.min_rate().map(Hz::get)));
     assert_eq!(required.collect::<Vec<_>>(), [("/robot/pose", None), ("/tf", Some(50.0))]);

@@ -19,10 +19,11 @@ use super::index::Index;
 use super::lookup::Finder;
 use super::metadata::{TrackInfo, TrackMetadata, TrackNotes};
 use super::recovery::{TIDIED_AT_OPEN_BYTES, mend_tail};
-use super::snapshot::{DATA_FILE, DataFile, Misfit};
+use super::row_file::{DATA_FILE, RowFile};
+use super::snapshot::{DataFile, Misfit};
 use super::track_sync::{MetadataFile, MetadataVersion, Unsynced};
 use super::unconfirmed::Unconfirmed;
-use super::{index_file, schema_file};
+use super::{index_file, packing, schema_file};
 use crate::error::one_line;
 use crate::json::{JsonWriter, NonFinite};
 use crate::name::TrackName;
@@ -93,6 +94,7 @@ impl TrackAppender {
     pub(crate) fn open(experiment: &ExperimentDir, name: &TrackName) -> Result<Self, StoreError> {
         let folder = experiment.track_folder(name);
         let (metadata, is_new) = Self::claim_folder(name, &folder)?;
+        packing::unpack_to_append(name.as_str(), &folder)?;
         let data_path = folder.join(DATA_FILE);
         let data = open_data(&data_path)?;
         let mut index = index_file::load(&folder, &data)
@@ -311,7 +313,8 @@ impl TrackAppender {
     }
 
     fn data_file(&self) -> Result<Arc<DataFile>, StoreError> {
-        let (file, path) = (self.data()?, self.data_path.clone());
+        let path = self.data_path.clone();
+        let file = Arc::new(RowFile::plain(self.data()?, &path));
         Ok(Arc::new(DataFile { file, path, misfit: Misfit::Refused }))
     }
 

@@ -5,7 +5,7 @@
 //! sync the folder. The temporary file is locked while its writer lives, so that the next owner of
 //! the folder can tell leftovers of a killed process from files that are being written.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -50,6 +50,11 @@ impl Replacement {
     /// Makes what was written so far survive a power cut, under its temporary name.
     pub(super) fn sync(&self) -> io::Result<()> {
         disk::sync(self.file.as_file(), &self.path)
+    }
+
+    /// What was written so far, to read.
+    pub(super) fn reader(&self) -> io::Result<File> {
+        self.file.as_file().try_clone()
     }
 
     /// Puts it in its place.

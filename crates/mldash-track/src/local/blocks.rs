@@ -1,14 +1,13 @@
 //! Blocks of rows in memory, whichever way they are gone through: by a cursor, from one time to the
 //! next, or by looking single times up.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::damage;
 use super::index::Block;
+use super::row_file::{RowFile, RowText};
 use super::snapshot::{DataFile, Misfit};
 use crate::json::{Columns, JsonRowError, RowParser, scan_row};
 use crate::row::{Row, Timestamp};
@@ -119,7 +118,7 @@ impl LoadedBlock {
     /// # Errors
     /// Also `InvalidData` if its rows are not as many as the index says: leaving lines out without a
     /// word would lose them.
-    pub(super) fn read(file: &File, block: &Block, start: f64) -> io::Result<Self> {
+    pub(super) fn read(file: &RowFile, block: &Block, start: f64) -> io::Result<Self> {
         let loaded = Self::read_as_it_is(file, block, start)?;
         match loaded.rows.len() as u64 == block.rows {
             true => Ok(loaded),
@@ -140,7 +139,7 @@ impl LoadedBlock {
         Ok(loaded)
     }
 
-    fn read_as_it_is(file: &File, block: &Block, start: f64) -> io::Result<Self> {
+    fn read_as_it_is(file: &RowFile, block: &Block, start: f64) -> io::Result<Self> {
         let mut bytes = Vec::new();
         read_block(file, block, &mut bytes)?;
         let mut rows = Vec::with_capacity(block.rows as usize);
@@ -228,10 +227,10 @@ impl PartialEq for LoadedBlock {
 impl Eq for LoadedBlock {}
 
 /// Appends a block's text to `out`.
-pub(super) fn read_block(file: &File, block: &Block, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn read_block(file: &RowFile, block: &Block, out: &mut Vec<u8>) -> io::Result<()> {
     let start = out.len();
     out.resize(start + block.len as usize, 0);
-    file.read_exact_at(&mut out[start..], block.offset)
+    file.read_whole_text(&mut out[start..], block.offset)
 }
 
 /// The time of a line that starts as our lines and the SDK's do.

@@ -1,13 +1,12 @@
 //! What a list of experiments tells of one of them, without reading its rows.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
 use super::metadata::TrackMetadata;
-use super::snapshot::{DATA_FILE, Snapshot};
+use super::row_file;
+use super::snapshot::Snapshot;
 use crate::error::one_line;
 
 /// How much of a track's data file may be read, if it is not indexed yet.
@@ -42,12 +41,7 @@ impl Brief {
     }
 
     fn add_track(&mut self, folder: &Path, metadata: &TrackMetadata) -> Result<(), StoreError> {
-        let path = folder.join(DATA_FILE);
-        let size_bytes = match fs::metadata(&path) {
-            Ok(file) => file.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(error) => return Err(StoreError::io("read", &path)(error)),
-        };
+        let size_bytes = row_file::stored_bytes(folder)?.unwrap_or(0);
         // Without a count in the metadata, only the rows can tell.
         let max_bytes = if metadata.total_entries > 0 { MAX_READ_BYTES } else { u64::MAX };
         match Snapshot::open_within(folder, max_bytes)? {

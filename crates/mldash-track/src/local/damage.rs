@@ -36,6 +36,14 @@ pub(super) fn report_lines(path: &Path, lines: u64) {
     }
 }
 
+/// Warns, once in this process, of damage in a packed file, or in one of its frames.
+pub(super) fn report_packed(path: &Path, frame: Option<usize>, said: &str) {
+    let key = frame.map_or_else(|| path.to_owned(), |frame| path.join(frame.to_string()));
+    if is_news(&key) {
+        tracing::warn!("{}: {said}; `mldash_bridge unpack` keeps the damaged file", path.display());
+    }
+}
+
 /// Returns true if the file has not been reported yet.
 fn is_news(path: &Path) -> bool {
     let mut reported = REPORTED.lock();

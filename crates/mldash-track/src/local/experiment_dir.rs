@@ -1,7 +1,6 @@
 //! Where an experiment's files are, and which tracks are there.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -15,9 +14,11 @@ use super::handles;
 use super::index_file;
 use super::lock::WriterLock;
 use super::metadata::{TRACK_FILE, TrackInfo, TrackMetadata, folder_of, json_weight, known_topic};
+use super::packed;
 use super::recovery::{self, REPAIRED_AT_OPEN_BYTES};
+use super::row_file;
 use super::schema_file;
-use super::snapshot::{DATA_FILE, Snapshot};
+use super::snapshot::Snapshot;
 use crate::error::one_line;
 use crate::name::{ExperimentName, TrackName};
 use crate::options::LastRun;
@@ -135,7 +136,7 @@ impl ExperimentDir {
     }
 
     /// Removes what killed processes left half written.
-    fn remove_leftovers(&self) -> Result<(), StoreError> {
+    pub(super) fn remove_leftovers(&self) -> Result<(), StoreError> {
         ["", "files", ".sync", definition_files::FOLDER]
             .into_iter()
             .map(|folder| self.path.join(folder))
@@ -151,11 +152,19 @@ impl ExperimentDir {
 
     /// Takes the writer's lock, unless somebody holds it.
     pub(crate) fn try_lock(&self) -> Result<Option<WriteAccess>, StoreError> {
-        match WriterLock::acquire(&self.path) {
-            Ok(lock) => Ok(Some(WriteAccess { lock, unrepaired: Vec::new() })),
+        match self.lock() {
+            Ok(access) => Ok(Some(access)),
             Err(StoreError::Locked { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Takes the writer's lock.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if somebody holds it.
+    pub(crate) fn lock(&self) -> Result<WriteAccess, StoreError> {
+        Ok(WriteAccess { lock: WriterLock::acquire(&self.path)?, unrepaired: Vec::new() })
     }
 
     /// Returns true if somebody has it open for writing.
@@ -194,7 +203,8 @@ impl ExperimentDir {
             // Its columns are in the list too.
             let description = readable(json_weight(&folder.join(TRACK_FILE)))?;
             sum = sum.saturating_add(description.saturating_mul(2));
-            most = most.max(readable(index_file::weight(&folder))?);
+            let packed = readable(packed::weight(&folder))?;
+            most = most.max(readable(index_file::weight(&folder))?.saturating_add(packed));
         }
         Ok(sum.saturating_add(most))
     }
@@ -202,9 +212,10 @@ impl ExperimentDir {
     /// How much memory a track's description, index and schema take, at most.
     pub(crate) fn track_weight(&self, name: &TrackName) -> Result<usize, StoreError> {
         let folder = self.track_folder(name);
+        let packed = packed::weight(&folder)?;
         [TRACK_FILE, index_file::FILE_NAME, schema_file::FILE_NAME]
             .into_iter()
-            .try_fold(0_usize, |sum, file| Ok(sum.saturating_add(json_weight(&folder.join(file))?)))
+            .try_fold(packed, |sum, file| Ok(sum.saturating_add(json_weight(&folder.join(file))?)))
     }
 
     /// Stores the notes that `change` derives from the notes before.
@@ -304,7 +315,7 @@ fn found_track(folder: PathBuf) -> Result<Option<FoundTrack>, StoreError> {
     if let Some(metadata) = TrackMetadata::load(&folder)? {
         return Ok(Some(FoundTrack { folder, metadata, is_guess: false }));
     }
-    let has_rows = fs::metadata(folder.join(DATA_FILE)).is_ok_and(|data| data.len() > 0);
+    let has_rows = row_file::stored_bytes(&folder).is_ok_and(|bytes| bytes > Some(0));
     if !has_rows {
         return Ok(None);
     }
@@ -346,7 +357,7 @@ fn track_info(folder: &Path, metadata: TrackMetadata) -> Result<TrackInfo, Store
         info.first_timestamp = span.map(|s| s.0.as_secs());
         info.last_timestamp = span.map(|s| s.1.as_secs());
         info.columns = snapshot.columns();
-        info.size_bytes = snapshot.size_bytes();
+        info.size_bytes = snapshot.size_bytes()?;
     }
     Ok(info)
 }

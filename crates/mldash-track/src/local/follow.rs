@@ -17,22 +17,19 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, Read};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::beneath::How;
 use super::error::StoreError;
 use super::file_stamp::FileStamp;
-use super::handles::{self, KeptFile};
 use super::index::Index;
 use super::index_file;
-use super::snapshot::{DATA_FILE, DataFile, Misfit, Snapshot, extend_index};
+use super::row_file::{self, KeptRows, RowFile, RowText};
+use super::snapshot::{DataFile, Misfit, Snapshot, extend_index};
 use super::tidy;
 use crate::json::scan_row;
 
@@ -51,8 +48,8 @@ pub(crate) struct Prefix {
 /// A track's file, and how much of it was taken.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    path: PathBuf,
-    data: Option<KeptFile>,
+    folder: PathBuf,
+    data: Option<KeptRows>,
     taken: Prefix,
     /// What was taken before the last step.
     taken_before: Prefix,
@@ -63,7 +60,7 @@ pub(crate) struct Follower {
     /// Whole lines between the taken part and `counted_bytes`.
     lines_waiting: u64,
     /// The file's state when it was last found to begin with the taken part.
-    checked_at: Option<FileStamp>,
+    checked_at: Option<[Option<FileStamp>; 2]>,
 }
 
 /// What there is to take.
@@ -90,13 +87,20 @@ impl Prefix {
         Self { bytes: self.bytes + following.len() as u64, crc: hasher.finalize() }
     }
 
+    /// Returns true if these are all the rows of the track in `folder`.
+    pub(crate) fn is_all_of(self, folder: &Path) -> Result<bool, StoreError> {
+        let Some(rows) = RowFile::open(folder)? else { return Ok(false) };
+        let same = rows.text_bytes().and_then(|len| Ok(len == self.bytes && self.is_of(&rows)?));
+        same.map_err(StoreError::io("read", rows.path()))
+    }
+
     /// Returns true if `file` begins with this prefix.
-    pub(crate) fn is_of(self, file: &File) -> io::Result<bool> {
+    fn is_of(self, file: &RowFile) -> io::Result<bool> {
         Ok(Self::default().extended_to(self.bytes, file)? == Some(self))
     }
 
     /// This prefix, extended by the bytes of `file` up to `end`; `None` if the file is too short.
-    fn extended_to(self, end: u64, file: &File) -> io::Result<Option<Self>> {
+    fn extended_to(self, end: u64, file: &RowFile) -> io::Result<Option<Self>> {
         let mut prefix = self;
         let mut chunk = chunk_for(end.saturating_sub(self.bytes));
         while prefix.bytes < end {
@@ -115,7 +119,7 @@ impl Follower {
     /// Follows the track in `folder`, of which `taken` was taken earlier.
     pub(crate) fn new(folder: &Path, taken: Prefix) -> Self {
         Self {
-            path: Self::data_path(folder),
+            folder: folder.to_owned(),
             data: None,
             taken,
             taken_before: taken,
@@ -124,11 +128,6 @@ impl Follower {
             lines_waiting: 0,
             checked_at: None,
         }
-    }
-
-    /// The file of the track in `folder`.
-    pub(crate) fn data_path(folder: &Path) -> PathBuf {
-        folder.join(DATA_FILE)
     }
 
     /// What was taken.
@@ -147,15 +146,16 @@ impl Follower {
         let Some(data) = self.data()? else {
             return Ok(Backlog::default());
         };
-        self.refresh_from(&data).map_err(StoreError::io("read", &self.path))
+        self.refresh_from(&data).map_err(StoreError::io("read", data.path()))
     }
 
-    fn refresh_from(&mut self, file: &File) -> io::Result<Backlog> {
-        let stamp = FileStamp::from(&file.metadata()?);
-        if self.checked_at != Some(stamp) {
-            self.check_taken(file, stamp.bytes())?;
-            self.count_lines(file, stamp.bytes())?;
-            self.checked_at = Some(stamp);
+    fn refresh_from(&mut self, file: &RowFile) -> io::Result<Backlog> {
+        let stamps = file.stamps()?;
+        if self.checked_at != Some(stamps) {
+            let len = file.text_bytes()?;
+            self.check_taken(file, len)?;
+            self.count_lines(file, len)?;
+            self.checked_at = Some(stamps);
         }
         let mut waiting = self.whole_lines_waiting();
         if let Some(row) = self.unended_row(file)? {
@@ -182,7 +182,7 @@ impl Follower {
             Ok(text) if text.is_empty() => self.unended_row(&data).map(Option::unwrap_or_default),
             lines => lines,
         };
-        let text = lines.map_err(StoreError::io("read", &self.path))?;
+        let text = lines.map_err(StoreError::io("read", data.path()))?;
         Ok(Lines { text, after: self.taken })
     }
 
@@ -204,51 +204,48 @@ impl Follower {
     }
 
     fn find_file(&mut self) -> Result<(), StoreError> {
-        let found = match handles::open(&self.path, How::Read) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.data.take().is_some() {
-                    self.forget();
-                }
-                return Ok(());
-            }
-            Err(error) => return Err(StoreError::io("open", &self.path)(error)),
-        };
         let same = match &self.data {
-            Some(data) => data.is(&found).map_err(StoreError::io("read", &self.path))?,
-            None => false,
+            Some(data) => data.are_all_in_place(&self.folder),
+            None => Ok(false),
         };
-        if same {
+        if same.map_err(StoreError::io("look at", &self.folder))? {
             return Ok(());
         }
+        let Some(found) = RowFile::open(&self.folder)? else {
+            if self.data.take().is_some() {
+                self.forget();
+            }
+            return Ok(());
+        };
+        let path = found.path().to_owned();
         // A file that had to be closed meanwhile can't be read any more.
         let old = self.data.take().and_then(|old| old.get().ok());
         let taken = match old {
             None => self.taken,
             Some(old) => {
-                let len = old.metadata().map(|metadata| metadata.len());
+                let old_path = old.path().to_owned();
+                let len = old.text_bytes();
                 len.and_then(|len| self.check_taken(&old, len))
-                    .map_err(StoreError::io("read", &self.path))?;
+                    .map_err(StoreError::io("read", &old_path))?;
                 let old = Arc::new(DataFile {
-                    file: old,
-                    path: self.path.clone(),
+                    file: Arc::new(old),
+                    path: old_path,
                     misfit: Misfit::Refused,
                 });
                 carried_over(&old, self.taken, &found)?
             }
         };
-        let begins_so = taken.is_of(&found).map_err(StoreError::io("read", &self.path))?;
+        let begins_so = taken.is_of(&found).map_err(StoreError::io("read", &path))?;
         self.restart_at(if begins_so { taken } else { Prefix::default() });
-        let kept = KeptFile::of(found, &self.path, How::Read);
-        self.data = Some(kept.map_err(StoreError::io("read", &self.path))?);
+        self.data = Some(KeptRows::of(found).map_err(StoreError::io("read", &path))?);
         Ok(())
     }
 
     /// The file that was found; `None` also if it had to be closed and is gone from its place.
-    fn data(&self) -> Result<Option<Arc<File>>, StoreError> {
-        match self.data.as_ref().map(KeptFile::get).transpose() {
+    fn data(&self) -> Result<Option<RowFile>, StoreError> {
+        match self.data.as_ref().map(KeptRows::get).transpose() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            data => data.map_err(StoreError::io("open", &self.path)),
+            data => data.map_err(StoreError::io("open", &self.folder)),
         }
     }
 
@@ -259,7 +256,7 @@ impl Follower {
     }
 
     /// Undoes the last step if the file now has other bytes there.
-    fn check_taken(&mut self, file: &File, len: u64) -> io::Result<()> {
+    fn check_taken(&mut self, file: &RowFile, len: u64) -> io::Result<()> {
         let unchanged = self.taken_before.extended_to(self.taken.bytes, file)? == Some(self.taken);
         if unchanged && len >= self.counted_bytes {
             return Ok(());
@@ -270,7 +267,7 @@ impl Follower {
         Ok(())
     }
 
-    fn count_lines(&mut self, file: &File, len: u64) -> io::Result<()> {
+    fn count_lines(&mut self, file: &RowFile, len: u64) -> io::Result<()> {
         let mut chunk = chunk_for(len.saturating_sub(self.counted_bytes));
         let mut offset = self.counted_bytes;
         loop {
@@ -288,7 +285,7 @@ impl Follower {
         }
     }
 
-    fn whole_lines(&self, file: &File, max_bytes: usize) -> io::Result<Vec<u8>> {
+    fn whole_lines(&self, file: &RowFile, max_bytes: usize) -> io::Result<Vec<u8>> {
         let waiting = self.counted_bytes.saturating_sub(self.taken.bytes);
         let waiting = usize::try_from(waiting).unwrap_or(usize::MAX);
         let mut text = Vec::new();
@@ -312,8 +309,8 @@ impl Follower {
     }
 
     /// The row after the last line end, unless it was taken or is not a row.
-    fn unended_row(&self, file: &File) -> io::Result<Option<Vec<u8>>> {
-        let len = file.metadata()?.len();
+    fn unended_row(&self, file: &RowFile) -> io::Result<Option<Vec<u8>>> {
+        let len = file.text_bytes()?;
         // Not before everything ahead of it.
         if self.counted_bytes != self.taken.bytes || len <= self.counted_bytes {
             return Ok(None);
@@ -329,28 +326,33 @@ impl Follower {
     }
 }
 
-/// Removes the rows of the track in `folder`. Its notes stay.
-pub(crate) fn remove_track_data(folder: &Path) -> Result<(), StoreError> {
+/// Removes the rows of the track in `folder`. Its notes stay. Returns how many bytes they took.
+pub(crate) fn remove_track_data(folder: &Path) -> Result<u64, StoreError> {
+    let bytes = row_file::stored_bytes(folder)?.unwrap_or(0);
     index_file::remove(folder)?;
-    let path = Follower::data_path(folder);
-    super::disk::remove_file(&path).map_err(StoreError::io("remove", &path))
+    row_file::remove(folder)?;
+    Ok(bytes)
+}
+
+/// Bytes of the rows of the track in `folder`, as text; `None` if there are none or they can't be read.
+pub(crate) fn row_bytes(folder: &Path) -> Option<u64> {
+    RowFile::open(folder).ok()??.text_bytes().ok()
 }
 
 /// How much of `new` counts as taken, if `taken` was taken of `old`, the file that it replaced.
-fn carried_over(old: &Arc<DataFile>, taken: Prefix, new: &File) -> Result<Prefix, StoreError> {
+fn carried_over(old: &Arc<DataFile>, taken: Prefix, new: &RowFile) -> Result<Prefix, StoreError> {
     let read = || StoreError::io("read", &old.path);
     if taken.bytes == 0 || taken.is_of(new).map_err(read())? {
         return Ok(taken);
     }
     let mut untaken = Index::starting_at(taken.bytes);
-    let rest = extend_index(&old.file, &mut untaken).map_err(read())?;
+    let rest = extend_index(&*old.file, &mut untaken).map_err(read())?;
     if let Ok(ts) = scan_row(&rest, |_| {}) {
         untaken.push_row(ts, rest.len() as u64);
     }
     let end = untaken.span().map_or(f64::INFINITY, |(first, _)| first.next_down());
     let mut carried = Prefix::default();
-    let mut new = BufReader::with_capacity(CHUNK_BYTES, new);
-    new.rewind().map_err(read())?;
+    let mut new = BufReader::with_capacity(CHUNK_BYTES, FromTheStart { text: new, at: 0 });
     let mut theirs = Vec::new();
     let rows = Snapshot::of(old.clone())?.cursor(f64::NEG_INFINITY, end);
     tidy::for_each_line(rows, &old.path, |_, line| {
@@ -369,14 +371,27 @@ fn carried_over(old: &Arc<DataFile>, taken: Prefix, new: &File) -> Result<Prefix
     Ok(carried)
 }
 
+struct FromTheStart<'t> {
+    text: &'t RowFile,
+    at: u64,
+}
+
+impl Read for FromTheStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = read_at(self.text, buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
 /// A buffer for at most this many bytes.
 fn chunk_for(bytes: u64) -> Vec<u8> {
     vec![0; usize::try_from(bytes).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES)]
 }
 
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+fn read_at(file: &RowFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     loop {
-        match file.read_at(buffer, offset) {
+        match file.read_text(buffer, offset) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }

@@ -73,10 +73,15 @@ impl KeptFile {
     /// # Errors
     /// Returns the operating system's error.
     pub(super) fn of(file: File, path: &Path, how: How) -> io::Result<Self> {
+        Self::of_shared(Arc::new(file), path, how)
+    }
+
+    /// Like [`of`](Self::of), for a file that others use too.
+    pub(super) fn of_shared(file: Arc<File>, path: &Path, how: How) -> io::Result<Self> {
         let identity = Identity::of(&file)?;
         let path = path.to_owned();
         let kept = Self { path, how, identity: Mutex::new(identity), slot: Arc::default() };
-        kept.keep(Arc::new(file));
+        kept.keep(file);
         Ok(kept)
     }
 
@@ -103,14 +108,6 @@ impl KeptFile {
         }
         self.keep(file.clone());
         Ok(file)
-    }
-
-    /// Returns true if `file` is the same one.
-    ///
-    /// # Errors
-    /// Returns the operating system's error.
-    pub(super) fn is(&self, file: &File) -> io::Result<bool> {
-        Ok(Identity::of(file)? == *self.identity.lock())
     }
 
     /// Returns true if the file is still at its path.
@@ -341,7 +338,7 @@ mod tests {
         fs::write(&other, "not ours").unwrap();
         fs::rename(&other, &path).unwrap();
         assert_eq!(file.get().unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(!file.is(&File::open(&path).unwrap()).unwrap());
+        assert!(!file.is_in_place().unwrap());
         fs::remove_file(&path).unwrap();
         assert_eq!(file.get().unwrap_err().kind(), io::ErrorKind::NotFound);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "and none is made");

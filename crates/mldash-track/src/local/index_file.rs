@@ -3,9 +3,7 @@
 //! of the index itself.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +15,7 @@ use super::error::StoreError;
 use super::handles;
 use super::index::{Block, Index};
 use super::metadata::{json_weight, malformed, save_json};
+use super::row_file::RowText;
 use crate::row::Column;
 
 pub(super) const FILE_NAME: &str = ".index.json";
@@ -54,14 +53,13 @@ struct Fingerprint {
 }
 
 impl Fingerprint {
-    fn of(data: &File, end: u64) -> io::Result<Self> {
+    fn of(data: &impl RowText, end: u64) -> io::Result<Self> {
         let probe = PROBE_BYTES.min(end);
-        let metadata = data.metadata()?;
         Ok(Self {
             end,
             head_crc: crc_at(data, 0, probe)?,
             tail_crc: crc_at(data, end - probe, probe)?,
-            modified_nanos: metadata.mtime().wrapping_mul(1_000_000_000) + metadata.mtime_nsec(),
+            modified_nanos: data.modified_nanos()?,
         })
     }
 
@@ -71,18 +69,18 @@ impl Fingerprint {
     }
 }
 
-fn crc_at(data: &File, offset: u64, len: u64) -> io::Result<u32> {
+fn crc_at(data: &impl RowText, offset: u64, len: u64) -> io::Result<u32> {
     let mut probe = vec![0; len as usize];
-    data.read_exact_at(&mut probe, offset)?;
+    data.read_whole_text(&mut probe, offset)?;
     Ok(crc32fast::hash(&probe))
 }
 
 /// The stored index of `data`, the data file in `folder`; `None` if it is absent, damaged or stale.
-pub(super) fn load(folder: &Path, data: &File) -> io::Result<Option<Index>> {
+pub(super) fn load(folder: &Path, data: &impl RowText) -> io::Result<Option<Index>> {
     let Some(stored) = read_intact(&folder.join(FILE_NAME)) else {
         return Ok(None);
     };
-    let file_len = data.metadata()?.len();
+    let file_len = data.text_bytes()?;
     if stored.fingerprint.end > file_len {
         return Ok(None);
     }
@@ -140,7 +138,7 @@ fn checksum(index: &StoredIndex) -> serde_json::Result<u32> {
 pub(super) fn save(
     folder: &Path,
     topic: Option<String>,
-    data: &File,
+    data: &impl RowText,
     index: &Index,
 ) -> Result<(), StoreError> {
     let path = folder.join(FILE_NAME);

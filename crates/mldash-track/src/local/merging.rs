@@ -13,6 +13,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 use std::env;
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::mem::size_of;
 use std::ops::{ControlFlow, Range};
@@ -24,6 +25,7 @@ use super::cursor::Cursor;
 use super::disk;
 use super::error::StoreError;
 use super::index::{Block, Index};
+use super::row_file::RowFile;
 use super::scratch_room::{Promise, Purpose, TooLittle, free_bytes};
 use super::snapshot::{DataFile, Misfit};
 use super::tidy::for_each_line;
@@ -172,10 +174,10 @@ fn merge_groups(
     groups: &[Range<usize>],
     start: f64,
     end: f64,
-    scratch: &DataFile,
+    scratch: &File,
 ) -> Result<Index, StoreError> {
-    let write = || StoreError::io("sort into a temporary file beside", &scratch.path);
-    let mut out = BufWriter::with_capacity(WRITE_BYTES, &*scratch.file);
+    let write = || StoreError::io("sort into a temporary file beside", &data.path);
+    let mut out = BufWriter::with_capacity(WRITE_BYTES, scratch);
     let mut index = Index::default();
     for group in groups {
         index.start_block();
@@ -198,7 +200,7 @@ fn with_scratch(
     path: &Path,
     bytes: u64,
     purpose: Purpose,
-    fill: impl Fn(&DataFile) -> Result<Index, StoreError>,
+    fill: impl Fn(&File) -> Result<Index, StoreError>,
 ) -> Result<Merged, StoreError> {
     let attempt = |folder: PathBuf| {
         let free = free_bytes(&folder).map_err(StoreError::io("look at", &folder))?;
@@ -208,9 +210,9 @@ fn with_scratch(
             StoreError::NoRoomToSort { path: path.to_owned(), needed_bytes, free_bytes }
         })?;
         let file = disk::scratch_file(&folder).map_err(StoreError::io("sort in", &folder))?;
-        let data =
-            DataFile { file: Arc::new(file), path: path.to_owned(), misfit: Misfit::Refused };
-        let index = fill(&data)?;
+        let index = fill(&file)?;
+        let file = Arc::new(RowFile::plain(Arc::new(file), path));
+        let data = DataFile { file, path: path.to_owned(), misfit: Misfit::Refused };
         Ok(Merged { data: Arc::new(data), blocks: index.blocks().to_vec() })
     };
     let beside = attempt(path.parent().unwrap_or(path).to_owned());
@@ -223,18 +225,19 @@ fn with_scratch(
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
+    use std::fs;
 
     use proptest::prelude::*;
 
     use super::*;
-    use crate::local::snapshot::{DATA_FILE, Snapshot};
+    use crate::local::row_file::DATA_FILE;
+    use crate::local::snapshot::Snapshot;
 
     /// The lines of a cursor over the file, merged in as many bytes.
     fn sorted_within(folder: &Path, held_bytes: u64) -> (Vec<String>, bool) {
         let path = folder.join(DATA_FILE);
         let snapshot = Snapshot::open(folder).unwrap().unwrap();
-        let file = Arc::new(File::open(&path).unwrap());
+        let file = Arc::new(RowFile::open(folder).unwrap().unwrap());
         let data = Arc::new(DataFile { file, path: path.clone(), misfit: Misfit::Refused });
         let blocks: Vec<Block> = snapshot.blocks().collect();
         let (start, end) = (f64::NEG_INFINITY, f64::INFINITY);

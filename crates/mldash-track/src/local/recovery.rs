@@ -12,7 +12,9 @@ use super::experiment_dir::ExperimentDir;
 use super::index::Index;
 use super::index_file;
 use super::metadata::TrackMetadata;
-use super::snapshot::{DATA_FILE, extend_index};
+use super::packing;
+use super::row_file::{self, DATA_FILE};
+use super::snapshot::extend_index;
 use crate::json::scan_row;
 use crate::name::TrackName;
 
@@ -45,6 +47,15 @@ pub(super) fn repair(
     room: &mut u64,
 ) -> Result<bool, StoreError> {
     let folder = experiment.track_folder(name);
+    if row_file::is_packed(&folder) {
+        if !packing::settle(&folder, room)? {
+            return Ok(false);
+        }
+        if row_file::is_packed(&folder) {
+            // Packed rows are at rest.
+            return Ok(true);
+        }
+    }
     let data_path = folder.join(DATA_FILE);
     let data = open_data(&data_path)?;
     let len = data.metadata().map_err(StoreError::io("read", &data_path))?.len();

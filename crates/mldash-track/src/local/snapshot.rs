@@ -3,31 +3,25 @@
 
 mod weight;
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::beneath::How;
 use super::blocks::SortedBlocks;
 use super::cursor::Cursor;
 use super::damage;
 use super::disk;
 use super::error::StoreError;
-use super::handles;
 use super::index::{Block, Index};
 use super::index_file;
 use super::lookup::Lookup;
 use super::merging::{self, Merged};
 use super::metadata::known_topic;
+use super::row_file::{RowFile, RowText};
 use crate::json::scan_row;
 use crate::row::Timestamp;
-
-/// The data file's name in a track's folder.
-pub(super) const DATA_FILE: &str = "data.jsonl";
 
 /// Bytes read at a time while indexing.
 const SCAN_BYTES: usize = 1 << 20;
@@ -41,7 +35,7 @@ const MIN_PART_BLOCKS: usize = 64;
 /// An open data file and where it was found.
 #[derive(Debug)]
 pub(super) struct DataFile {
-    pub(super) file: Arc<File>,
+    pub(super) file: Arc<RowFile>,
     pub(super) path: PathBuf,
     pub(super) misfit: Misfit,
 }
@@ -84,17 +78,13 @@ impl Snapshot {
     /// Like [`open`](Self::open). Also `None` if more than `max_bytes` of the data file are not
     /// indexed yet and would have to be read.
     pub(super) fn open_within(folder: &Path, max_bytes: u64) -> Result<Option<Self>, StoreError> {
-        let path = folder.join(DATA_FILE);
-        let file = match handles::open(&path, How::Read) {
-            Ok(file) => Arc::new(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::io("open", &path)(error)),
-        };
+        let Some(file) = RowFile::open(folder)? else { return Ok(None) };
+        let path = file.path().to_owned();
         let mut index = index_file::load(folder, &file)
             .map_err(StoreError::io("read", &path))?
             .unwrap_or_default();
         let known = index.end();
-        let len = file.metadata().map_err(StoreError::io("read", &path))?.len();
+        let len = file.text_bytes().map_err(StoreError::io("read", &path))?;
         if len.saturating_sub(known) > max_bytes {
             return Ok(None);
         }
@@ -104,12 +94,13 @@ impl Snapshot {
             // This only helps the next reader; a read-only disk must not make this one fail. After a
             // power cut, no index may speak of rows that were not on the disk.
             let topic = known_topic(folder);
-            let _ = disk::sync(&file, &path)
+            let _ = file
+                .sync()
                 .map_err(StoreError::io("sync", &path))
                 .and_then(|()| index_file::save(folder, topic, &file, &index));
         }
         let unended = unended_row(&mut index, &rest);
-        let data = DataFile { file, path, misfit: Misfit::Named };
+        let data = DataFile { file: Arc::new(file), path, misfit: Misfit::Named };
         Ok(Some(Self::from_parts(Arc::new(data), index, unended)))
     }
 
@@ -117,7 +108,7 @@ impl Snapshot {
     pub(super) fn of(data: Arc<DataFile>) -> Result<Self, StoreError> {
         let mut index = Index::default();
         let rest =
-            extend_index(&data.file, &mut index).map_err(StoreError::io("read", &data.path))?;
+            extend_index(&*data.file, &mut index).map_err(StoreError::io("read", &data.path))?;
         let unended = unended_row(&mut index, &rest);
         Ok(Self::from_parts(data, index, unended))
     }
@@ -204,9 +195,9 @@ impl Snapshot {
         self.index.columns().iter().map(|c| c.to_string()).collect()
     }
 
-    /// Bytes of whole lines.
-    pub(crate) fn size_bytes(&self) -> u64 {
-        self.index.end()
+    /// Bytes on the disk.
+    pub(crate) fn size_bytes(&self) -> Result<u64, StoreError> {
+        self.data.file.stored_bytes().map_err(StoreError::io("read", &self.data.path))
     }
 
     /// Smallest and largest timestamp.
@@ -234,12 +225,12 @@ fn unended_row(index: &mut Index, rest: &[u8]) -> Option<Block> {
 }
 
 /// Indexes the lines of `data` after the index's end. Returns what follows the last line end.
-pub(super) fn extend_index(data: &File, index: &mut Index) -> io::Result<Vec<u8>> {
+pub(super) fn extend_index(data: &impl RowText, index: &mut Index) -> io::Result<Vec<u8>> {
     let mut chunk = vec![0; SCAN_BYTES];
     let mut carry: Vec<u8> = Vec::new();
     let mut offset = index.end();
     loop {
-        let read = match data.read_at(&mut chunk, offset) {
+        let read = match data.read_text(&mut chunk, offset) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),

@@ -3,7 +3,6 @@
 
 use std::io::{BufWriter, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use super::disk;
 use super::error::StoreError;
 use super::index::Index;
 use super::index_file;
+use super::row_file::RowText;
 use super::snapshot::DataFile;
 use crate::json::{Columns, JsonWriter, NonFinite, RowParser, scan_row};
 use crate::row::{TIMESTAMP_COLUMN, Timestamp};
@@ -35,7 +35,7 @@ pub(super) fn rewrite(
     let (blocks, all) = (index.blocks().iter().copied(), f64::INFINITY);
     let (file, tidy) = write_sorted(Cursor::new(data.clone(), blocks, -all, all), index, path)?;
     // Sorting and syncing take long. Nothing does from here on.
-    if data.file.metadata().map_err(StoreError::io("read", path))?.len() != index.end() {
+    if data.file.text_bytes().map_err(StoreError::io("read", path))? != index.end() {
         return Ok(None);
     }
     if index.bad_lines() > 0 {
@@ -105,7 +105,8 @@ fn keep_bad_lines(data: &DataFile, index: &Index) -> Result<(), StoreError> {
     let kept = disk::open_to_append(&path).map_err(StoreError::io("open", &path))?;
     for block in index.blocks().iter().filter(|b| b.bad > 0) {
         let mut bytes = vec![0; block.len as usize];
-        file.read_exact_at(&mut bytes, block.offset).map_err(StoreError::io("read", data_path))?;
+        file.read_whole_text(&mut bytes, block.offset)
+            .map_err(StoreError::io("read", data_path))?;
         let lines = bytes.split_inclusive(|b| *b == b'\n');
         for line in lines.filter(|l| !l.trim_ascii().is_empty() && scan_row(l, |_| {}).is_err()) {
             disk::write_all(&kept, &path, line).map_err(StoreError::io("append to", &path))?;

@@ -151,7 +151,7 @@ impl SyncWork {
 impl IndexVersion {
     /// Saves this version. The index only helps whoever opens the track next.
     pub(crate) fn save(&self) -> Result<(), StoreError> {
-        index_file::save(&self.folder, Some(self.topic.clone()), &self.data, &self.index)
+        index_file::save(&self.folder, Some(self.topic.clone()), &*self.data, &self.index)
     }
 }
 

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::json::{Columns, JsonWriter, NonFinite, RowParser};
+use crate::local::row_file::DATA_FILE;
 use crate::local::{ExperimentDir, TrackAppender};
 use crate::name::{ExperimentName, TrackName};
 use crate::row::{Fields, TIMESTAMP_COLUMN, Timestamp};
@@ -25,6 +26,9 @@ enum Step {
     Reopen,
     /// The Python SDK appends a row.
     Foreign(i8),
+    /// Closes and packs the track. Some may be taken then, and the SDK may append a row, before it is
+    /// opened again.
+    Pack { is_seen: bool, foreign: Option<i8> },
     /// A failed write: rows are there for a moment and are cut back.
     FailedWrite(Vec<i8>, bool),
     /// Asks for this many bytes and takes this many of the lines.
@@ -41,6 +45,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => times().prop_map(Step::Append),
         2 => Just(Step::Reopen),
         1 => any::<i8>().prop_map(Step::Foreign),
+        2 => (any::<bool>(), any::<Option<i8>>())
+            .prop_map(|(is_seen, foreign)| Step::Pack { is_seen, foreign }),
         1 => (times(), any::<bool>()).prop_map(|(times, seen)| Step::FailedWrite(times, seen)),
         6 => (1..400_usize, 0..20_usize).prop_map(|(bytes, lines)| Step::Take(bytes, lines)),
         1 => any::<bool>().prop_map(|remembered_now| Step::Restart { remembered_now }),
@@ -81,12 +87,24 @@ impl World {
                 self.appender.take().unwrap().close().unwrap();
                 self.appender = Some(TrackAppender::open(&self.dir, &self.name).unwrap());
             }
-            Step::Foreign(ts) => {
-                let row = format!("{{\"timestamp\": {ts}, \"sdk\": {}}}\n", self.next);
-                self.write(row.as_bytes());
+            Step::Foreign(ts) => self.write_foreign(ts),
+            Step::Pack { is_seen, foreign } => {
+                self.appender.take().unwrap().close().unwrap();
+                let before = sorted(&self.here());
+                let packed = self.dir.pack(&|| true).unwrap();
+                assert_eq!(packed.problems, Vec::<String>::new());
+                assert_eq!(sorted(&self.here()), before);
+                if is_seen {
+                    self.take(1000, 10);
+                }
+                if let Some(ts) = foreign {
+                    self.write_foreign(ts);
+                    self.take(1000, 10);
+                }
+                self.appender = Some(TrackAppender::open(&self.dir, &self.name).unwrap());
             }
             Step::FailedWrite(times, seen) => {
-                let path = Follower::data_path(&self.dir.track_folder(&self.name));
+                let path = self.dir.track_folder(&self.name).join(DATA_FILE);
                 let before = fs::metadata(&path).unwrap().len();
                 let rows = self.rows(&times);
                 let mut text = Vec::new();
@@ -132,9 +150,14 @@ impl World {
         rows.into_iter().collect()
     }
 
+    fn write_foreign(&self, ts: i8) {
+        let row = format!("{{\"timestamp\": {ts}, \"sdk\": {}}}\n", self.next);
+        self.write(row.as_bytes());
+    }
+
     fn write(&self, text: &[u8]) {
-        let path = Follower::data_path(&self.dir.track_folder(&self.name));
-        let mut file = OpenOptions::new().append(true).open(path).unwrap();
+        let path = self.dir.track_folder(&self.name).join(DATA_FILE);
+        let mut file = OpenOptions::new().append(true).create(true).open(path).unwrap();
         file.write_all(text).unwrap();
     }
 

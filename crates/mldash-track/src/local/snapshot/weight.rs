@@ -1,11 +1,10 @@
 //! How much memory reading a snapshot takes, before it is read.
 
-use std::os::unix::fs::FileExt;
-
 use super::{Snapshot, StoreError};
 use crate::json::JsonWeight;
 use crate::local::index::Block;
 use crate::local::merging;
+use crate::local::row_file::RowText;
 
 /// A block's rows are small enough to be weighed by their length alone.
 const SMALL_BLOCK_BYTES: u64 = 1 << 20;
@@ -75,7 +74,7 @@ impl Snapshot {
             let read = &mut chunk[..wanted];
             self.data
                 .file
-                .read_exact_at(read, block.offset + at)
+                .read_whole_text(read, block.offset + at)
                 .map_err(StoreError::io("read", &self.data.path))?;
             for (place, line) in read.split(|byte| *byte == b'\n').enumerate() {
                 if place > 0 {

@@ -1,15 +1,10 @@
 //! Removes from the store what a server provably has.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io;
-use std::path::Path;
 
 use super::server_copy::{Compared, MissingRows, Patience, ServerCopy};
 use crate::error::{TrackError, one_line};
-use crate::local::{
-    ExperimentDir, FileInfo, FileStore, Follower, Prefix, StoreError, remove_track_data,
-};
+use crate::local::{ExperimentDir, FileInfo, FileStore, StoreError, remove_track_data};
 use crate::name::{ExperimentName, TrackName};
 use crate::remote::error::RemoteError;
 use crate::remote::options::Remote;
@@ -47,7 +42,7 @@ pub(crate) fn remove_synced(
         for (topic, sent) in &checkpoint.current.tracks {
             let Ok(track) = topic.parse::<TrackName>() else { continue };
             let folder = dir.track_folder(&track);
-            if !refused.has_rows_of(topic) && is_all_of(*sent, &Follower::data_path(&folder))? {
+            if !refused.has_rows_of(topic) && sent.is_all_of(&folder)? {
                 tracks.push((topic.clone(), folder, *sent));
             }
         }
@@ -65,9 +60,8 @@ pub(crate) fn remove_synced(
             match removal.note(url, || format!("track `{topic}`"), compared) {
                 Some(Compared::Same) => {
                     // Comparing takes a while, and the SDK, which ignores our lock, may have appended.
-                    if is_all_of(prefix, &Follower::data_path(&folder))? {
-                        remove_track_data(&folder)?;
-                        removal.bytes += prefix.bytes;
+                    if prefix.is_all_of(&folder)? {
+                        removal.bytes += remove_track_data(&folder)?;
                         checkpoint.current.tracks.remove(&topic);
                     }
                 }
@@ -196,17 +190,6 @@ fn oldest(files: &[FileInfo], sent: &HashSet<FileId>, bytes: u64) -> HashSet<Fil
         chosen.insert(id);
     }
     chosen
-}
-
-fn is_all_of(sent: Prefix, path: &Path) -> Result<bool, StoreError> {
-    let data = match File::open(path) {
-        Ok(data) => data,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(StoreError::io("open", path)(error)),
-    };
-    let same =
-        data.metadata().and_then(|metadata| Ok(metadata.len() == sent.bytes && sent.is_of(&data)?));
-    same.map_err(StoreError::io("read", path))
 }
 
 fn is_among(info: &FileInfo, ids: &HashSet<FileId>) -> bool {

@@ -205,7 +205,7 @@ impl TrackSender {
                 None => {
                     let row = raw.parse(&mut RowParser::default(), &Columns::All);
                     let row = row.map_err(|error| StoreError::Malformed {
-                        path: Follower::data_path(&self.folder),
+                        path: self.folder.clone(),
                         reason: error.to_string(),
                     })?;
                     let mut writer = JsonWriter::new(&mut text, NonFinite::Tokens);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Connection, Engine, Track};
 use crate::error::one_line;
-use crate::local::{Backlog, Follower, Prefix, StoreError};
+use crate::local::{Backlog, Follower, Prefix, StoreError, row_bytes};
 use crate::name::TrackName;
 use crate::remote::error::RemoteError;
 use crate::remote::send::TrackSender;
@@ -95,8 +95,7 @@ impl Engine {
         let dir = &self.task.dir;
         let len = |topic: &String| {
             let name: TrackName = topic.parse().ok()?;
-            let data = Follower::data_path(&dir.track_folder(&name));
-            Some((topic.clone(), std::fs::metadata(data).ok()?.len()))
+            Some((topic.clone(), row_bytes(&dir.track_folder(&name))?))
         };
         for waiter in self.waiters.iter_mut().filter(|waiter| waiter.targets.is_none()) {
             waiter.targets = Some(Targets {
