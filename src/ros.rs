@@ -25,9 +25,9 @@ pub use logs::{LogQueue, LogRecord};
 pub use names::NodeName;
 
 #[cfg(not(feature = "ros"))]
-pub use absent::RosNode;
+pub use absent::{RosNode, built_with};
 #[cfg(feature = "ros")]
-pub use live::RosNode;
+pub use live::{RosNode, built_with};
 
 use std::fmt;
 use std::sync::Arc;

@@ -11,6 +11,8 @@ use mldash_bridge::ros::{RosNode, host_name};
 use mldash_bridge::track::Metadata;
 use serde_json::{Value, json};
 
+use super::version::REVISION;
+
 /// How long git may take. A large checkout or a network drive must not hold up a recording.
 const GIT_AT_MOST: Duration = Duration::from_secs(3);
 
@@ -40,12 +42,16 @@ pub(super) fn of_import(mapping: &Mapping, bags: &[PathBuf]) -> Metadata {
 }
 
 fn of_mapping(mapping: &Mapping) -> Metadata {
-    object(json!({
+    let mut details = object(json!({
         "recorder": concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")),
         "host": host_name(),
         "mapping_file": absolute(mapping.path()).display().to_string(),
         "mapping": mapping.text(),
-    }))
+    }));
+    if !REVISION.is_empty() {
+        details.insert("recorder_revision".to_owned(), json!(REVISION));
+    }
+    details
 }
 
 fn object(value: Value) -> Metadata {
@@ -114,8 +120,9 @@ mod tests {
     fn no_mapping_can_give_what_is_noted_here_another_value() {
         let mapping = Mapping::parse("topics: [{topic: /x}]", "m.yaml").unwrap();
         let of_node = ["node", "ros_distro", "rmw", "ros_domain_id", "git_revision", "git_folder"];
+        let of_a_checkout = ["recorder_revision"];
         let details = of_import(&mapping, &[]);
-        for key in details.keys().map(String::as_str).chain(of_node) {
+        for key in details.keys().map(String::as_str).chain(of_node).chain(of_a_checkout) {
             assert!(RECORDERS_KEYS.contains(&key), "{key}");
             let text = format!("{{topics: [{{topic: /x}}], metadata: {{{key}: mine}}}}");
             let error = Mapping::parse(&text, "m.yaml").unwrap_err().to_string();
