@@ -1,3 +1,5 @@
+//! Notes the revision that the program is built from, for `--version`.
+//!
 //! Makes the program start where ROS 2 is not sourced (cron, systemd, a plain shell), as long as ROS lies where it was built
 //! against: `read`, `import`, `sync` and `serve` need nothing else of it.
 //!
@@ -12,6 +14,7 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-env=MLDASH_REVISION={}", revision().unwrap_or_default());
     if env::var_os("CARGO_FEATURE_ROS").is_none() {
         return;
     }
@@ -49,6 +52,42 @@ fn main() {
     for argument in start.chain(files).chain(end.map(str::to_owned)).chain(folders) {
         println!("cargo::rustc-link-arg-bins={argument}");
     }
+}
+
+/// The revision of git that the sources are of: of a checkout, of a published crate, or as who packages them says in
+/// `MLDASH_BUILD_REVISION`. Whether files were changed since is not said: cargo would have to watch all of them.
+fn revision() -> Option<String> {
+    println!("cargo::rerun-if-env-changed=MLDASH_BUILD_REVISION");
+    let said = env::var("MLDASH_BUILD_REVISION").ok().filter(|said| !said.is_empty());
+    said.or_else(revision_of_checkout).or_else(revision_of_crate)
+}
+
+fn revision_of_checkout() -> Option<String> {
+    // A checkout that this one lies in, as vendored sources do, is another project's.
+    if !Path::new(".git").exists() {
+        return None;
+    }
+    // A commit changes the branch's file, or the log of HEAD where branches are packed.
+    for changed in ["HEAD", "logs/HEAD"] {
+        let path = git(&["rev-parse", "--git-path", changed])?;
+        if Path::new(&path).exists() {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+    git(&["rev-parse", "HEAD"])
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
+}
+
+/// What `cargo publish` notes.
+fn revision_of_crate() -> Option<String> {
+    let noted = std::fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    let (_, after) = noted.split_once("\"sha1\": \"")?;
+    after.split_once('"').map(|(revision, _)| revision.to_owned())
 }
 
 /// What r2r links: rcl, and three libraries for each package that it generates types of.

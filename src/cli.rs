@@ -41,10 +41,12 @@ mod tag;
 mod target;
 mod terminal;
 mod tracks;
+mod version;
 
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use mldash_bridge::ros::{LogQueue, RosArguments};
 
@@ -174,8 +176,12 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(split) => split,
         Err(error) => return exit::report(Failure::Usage(error.into())),
     };
+    let asks_for_all = args.iter().any(|arg| arg == "--version");
     let cli = match Cli::try_parse_from(with_subcommand(args)) {
         Ok(cli) => cli,
+        Err(error) if asks_for_all && error.kind() == ErrorKind::DisplayVersion => {
+            return version::print().map_or_else(exit::report, |()| ExitCode::Done);
+        }
         Err(error) => return exit::report_usage(&error),
     };
     // ROS's log level applies to the whole node.

@@ -29,9 +29,9 @@ pub use orders::{Order, Orders};
 pub use replay::{Jitter, Pause, ReplayError, ReplayReport, ReplaySettings};
 
 #[cfg(not(feature = "ros"))]
-pub use absent::RosNode;
+pub use absent::{RosNode, built_with};
 #[cfg(feature = "ros")]
-pub use live::RosNode;
+pub use live::{RosNode, built_with};
 
 use std::fmt;
 use std::sync::Arc;

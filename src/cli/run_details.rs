@@ -11,6 +11,8 @@ use mldash_bridge::ros::{RosNode, host_name};
 use mldash_bridge::track::Metadata;
 use serde_json::{Value, json};
 
+use super::version::REVISION;
+
 /// How long git may take. A large checkout or a network drive must not hold up a recording.
 const GIT_AT_MOST: Duration = Duration::from_secs(3);
 
@@ -47,6 +49,9 @@ fn of_mapping(mapping: &Mapping) -> Metadata {
     }));
     if let Some(file) = mapping.file() {
         details.insert("mapping_file".to_owned(), json!(absolute(file).display().to_string()));
+    }
+    if !REVISION.is_empty() {
+        details.insert("recorder_revision".to_owned(), json!(REVISION));
     }
     details
 }
@@ -117,8 +122,9 @@ mod tests {
     fn no_mapping_can_give_what_is_noted_here_another_value() {
         let mapping = Mapping::parse("topics: [{topic: /x}]", "m.yaml").unwrap();
         let of_node = ["node", "ros_distro", "rmw", "ros_domain_id", "git_revision", "git_folder"];
+        let of_a_checkout = ["recorder_revision"];
         let details = of_import(&mapping, &[]);
-        for key in details.keys().map(String::as_str).chain(of_node) {
+        for key in details.keys().map(String::as_str).chain(of_node).chain(of_a_checkout) {
             assert!(RECORDERS_KEYS.contains(&key), "{key}");
             let text = format!("{{topics: [{{topic: /x}}], metadata: {{{key}: mine}}}}");
             let error = Mapping::parse(&text, "m.yaml").unwrap_err().to_string();

@@ -12,6 +12,11 @@ use crate::mapping::Mapping;
 use crate::message::Definitions;
 use crate::record::Recorder;
 
+/// None: this program knows no ROS.
+pub fn built_with() -> Option<String> {
+    None
+}
+
 /// A node that can't exist.
 #[derive(Debug)]
 pub struct RosNode(Infallible);

@@ -78,6 +78,16 @@ struct ListenSettings {
     start_paused: bool,
 }
 
+/// The ROS 2 that this program was built for and the middleware that it would use: `jazzy, rmw_fastrtps_cpp`.
+pub fn built_with() -> Option<String> {
+    // Where nothing is sourced, there is no middleware to ask.
+    let middleware = match sourced::check(r2r::ROS_DISTRO) {
+        Ok(()) => super::rcl::middleware(),
+        Err(_) => "not sourced here".to_owned(),
+    };
+    Some(format!("{}, {middleware}", r2r::ROS_DISTRO))
+}
+
 impl RosNode {
     /// Joins the graph. `__node` and `__ns` in the arguments override `default_name`.
     ///

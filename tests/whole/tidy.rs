@@ -227,17 +227,71 @@ fn every_check_that_the_promises_name_is_there() {
 
 #[test]
 fn every_mapping_in_the_docs_is_one() {
-    let docs = ["README.md", "docs/operation.md", "docs/custom-messages.md"];
     let mut mappings = 0;
-    for file in docs {
-        let text = fs::read_to_string(root().join(file)).unwrap();
+    for (file, text) in docs() {
         let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
         for yaml in blocks.filter(|yaml| yaml.contains("topics:\n")) {
             mappings += 1;
-            Mapping::parse(yaml, file).unwrap_or_else(|errors| panic!("{errors}"));
+            Mapping::parse(yaml, &file).unwrap_or_else(|errors| panic!("{errors}"));
         }
     }
-    assert!(mappings > 1, "{mappings}");
+    assert!(mappings > 8, "{mappings}");
+}
+
+#[test]
+fn every_link_in_the_docs_leads_somewhere() {
+    let mut links = 0;
+    for (file, text) in docs() {
+        let folder = root().join(&file);
+        let folder = folder.parent().unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            if path.contains("://") {
+                continue;
+            }
+            let target = if path.is_empty() { root().join(&file) } else { folder.join(path) };
+            assert!(target.exists(), "{file}: {link}");
+            if !heading.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                let is_there = text.lines().any(|line| anchor(line).as_deref() == Some(heading));
+                assert!(is_there, "{file}: {link} has no such heading");
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 40, "{links}");
+}
+
+/// What GitHub and mdbook call a heading.
+fn anchor(line: &str) -> Option<String> {
+    let heading = line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ')?;
+    let kept = |c: &char| c.is_alphanumeric() || ['-', '_', ' '].contains(c);
+    Some(heading.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect())
+}
+
+#[test]
+fn the_book_has_every_page_of_the_docs() {
+    let summary = fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
+    for (file, _) in docs() {
+        let page = file.strip_prefix("docs/").filter(|page| *page != "SUMMARY.md");
+        let Some(page) = page else { continue };
+        assert!(summary.contains(&format!("]({page})")), "docs/SUMMARY.md lacks {page}");
+    }
+}
+
+/// README and the pages in docs, by their path from the root.
+fn docs() -> Vec<(String, String)> {
+    let pages = fs::read_dir(root().join("docs")).unwrap();
+    let names = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
+    let pages = names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
+    let others = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(str::to_owned);
+    pages
+        .chain(others)
+        .map(|file| {
+            let text = fs::read_to_string(root().join(&file)).unwrap();
+            (file, text)
+        })
+        .collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::yaml::{Item, Placed, Problems, Spot};
 use mldash_track::{LabelChange, Metadata};
 
 /// Keys under `metadata` in `experiment.json` that a recorder writes itself.
-pub const RECORDERS_KEYS: [&str; 21] = [
+pub const RECORDERS_KEYS: [&str; 22] = [
     "bags",
     "continued_in",
     "continues",
@@ -24,6 +24,7 @@ pub const RECORDERS_KEYS: [&str; 21] = [
     "node",
     "notes",
     "recorder",
+    "recorder_revision",
     "rmw",
     "robot_description",
     "ros_distro",
