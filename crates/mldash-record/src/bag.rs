@@ -173,8 +173,10 @@ impl TopicsRead {
                 && let Some(full) = recorder.full_before(received)
             {
                 tracing::info!("{} is full: {full}", recorder.experiment().name());
-                change_part(recorder, &PartChange::new(PartAction::Split))?;
-                self.repeat_latched(recorder);
+                let split = PartChange::new(PartAction::Split);
+                if is_begun(recorder.change_part(&split))? {
+                    self.repeat_latched(recorder);
+                }
             }
             let Some(topic) = self.0.get_mut(message.topic) else { continue };
             match &topic.goes_to {

@@ -263,11 +263,6 @@ impl Recorder {
         std::mem::replace(self, next)
     }
 
-    /// Returns true if no part is recorded until a start.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.standstill.is_some() && !self.is_holding()
-    }
-
     /// Counts messages that come while no part is recorded. Returns true if none is.
     pub(super) fn is_stopped_for(&mut self, topic: usize, messages: u64) -> bool {
         if !self.is_stopped() {

@@ -336,7 +336,7 @@ impl Recorder {
 
     /// Returns true if no part is recorded until a start.
     pub fn is_stopped(&self) -> bool {
-        self.standstill.is_some()
+        self.standstill.is_some() && !self.is_holding()
     }
 
     /// The board with the latest status.

@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use super::blocks::SortedBlocks;
 use super::cursor::Cursor;
 use super::damage;
-use super::disk;
 use super::error::StoreError;
 use super::index::{Block, Index};
 use super::index_file;
