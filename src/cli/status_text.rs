@@ -115,14 +115,14 @@ fn headline(status: &Status, columns: usize) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let mut line = Line::from(vec![Span::plain(clock)]);
     let mut is_first = true;
-    for (number, mut part) in parts.into_iter().enumerate() {
+    for (number, part) in parts.into_iter().enumerate() {
         let comma = usize::from(number + 1 < count);
         let fits = line.width() + 1 + part.width() + comma <= columns;
         if !fits && !is_first && lines.len() + 1 < MAX_HEADLINES {
             lines.push(std::mem::replace(&mut line, Line::from(vec![Span::plain(&*indent)])));
         }
         is_first = false;
-        part.text.insert(0, ' ');
+        line.push(Span::plain(" "));
         line.push(part);
         if comma > 0 {
             line.push(Span::plain(","));

@@ -22,8 +22,7 @@ fn count(recording: &Recording) -> usize {
 
 /// Floods the bridge beside a latched topic. Returns the recording, in which every message is in one part, and
 /// the latched one in each.
-fn flood_into_parts(split: &str, flags: &[&str]) -> Recording {
-    let graph = Graph::new();
+fn flood_into_parts(graph: &Graph, split: &str, flags: &[&str]) -> Recording {
     let robot = graph.robot("latched");
     robot.wait_until_published();
     let mapping = format!("{split}topics:\n  - topic: /flood/*\n{STATIC}");
@@ -59,7 +58,9 @@ fn flood_into_parts(split: &str, flags: &[&str]) -> Recording {
 
 #[test]
 fn a_flood_is_split_by_time_and_every_message_is_in_exactly_one_part() {
-    let recording = flood_into_parts("split: {every: 1h}\n", &["--split-every", "2s"]);
+    let graph = Graph::new();
+    let flag = ["--split-every", "2s"];
+    let recording = flood_into_parts(&graph, "split: {every: 1h}\n", &flag);
     let parts = count(&recording);
     assert!((4..=6).contains(&parts), "{parts} parts of 2 s in 10 s");
     let log = &recording.ended.stderr;
@@ -68,13 +69,14 @@ fn a_flood_is_split_by_time_and_every_message_is_in_exactly_one_part() {
 
 #[test]
 fn a_flood_is_split_by_rows_and_by_size_and_every_message_is_in_exactly_one_part() {
-    let by_rows = flood_into_parts("split: {rows: 4000}\n", &[]);
+    let graph = Graph::new();
+    let by_rows = flood_into_parts(&graph, "split: {rows: 4000}\n", &[]);
     // A part may have what was taken before the recorder came that far.
     let parts = count(&by_rows);
     assert!((4..=5).contains(&parts), "{parts} parts of 4,000 rows of 20,000");
     let first = by_rows.rows_in(&part(1), "flood/pose_0").len();
     assert!((1_500..3_000).contains(&first), "{first} rows of one of two topics");
-    let by_size = flood_into_parts("split: {size: 1MiB}\n", &[]);
+    let by_size = flood_into_parts(&Graph::new(), "split: {size: 1MiB}\n", &[]);
     let bytes = by_size.account()["topics"][0]["bytes"].as_u64().unwrap();
     assert!(bytes < 1 << 20, "{bytes}");
     assert!(count(&by_size) > 1);

@@ -99,11 +99,11 @@ fn lines_fit_the_terminal_whatever_its_size() {
             "01:02:03 recording alice/lab/run: 30 topics, 6001.2 Hz,",
             "         30 rows, 8.79 KiB, 1,234,567 LOST,",
             "         71 GiB free (2 h 5 min left)",
-            "  …e_raw               200.0 Hz  1,234,567 LOST  LOSING MES…",
-            "  /t0                  200.0 Hz",
-            "  /t1                  200.0 Hz",
-            "  /t2                  200.0 Hz",
-            "  /t3                  200.0 Hz",
+            "  …/image_raw      200.0 Hz  1,234,567 LOST  LOSING MESSAGES",
+            "  /t0              200.0 Hz",
+            "  /t1              200.0 Hz",
+            "  /t2              200.0 Hz",
+            "  /t3              200.0 Hz",
             "  … and 25 more topics, none of them in trouble",
         ]
     );
