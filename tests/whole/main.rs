@@ -16,6 +16,7 @@ mod depth;
 mod disk;
 mod episodes;
 mod experiments;
+mod export;
 mod failing;
 mod files;
 mod flipped;

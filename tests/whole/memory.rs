@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::process::{Command, Stdio};
 
-use mldash_bridge::track::Format;
+use mldash_bridge::fields;
+use mldash_bridge::track::{ColumnType, Experiment, Format, Options, RowSchema};
 
 const RUN: &str = "alice/warehouse/run-1";
 
@@ -187,4 +188,37 @@ fn a_track_of_two_clocks_larger_than_the_memory_there_is_is_closed_sorted_and_re
     }
     data.into_inner().unwrap();
     assert!(read("u") == closed);
+}
+
+/// A chunk and a picture of 4 MiB, some copies of each, and the list of files.
+const RUN_LIMIT_BYTES: u64 = 80 << 20;
+
+#[test]
+fn a_run_larger_than_the_memory_there_is_becomes_one_mcap_file() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    let schema = RowSchema::new("/camera").type_name("sensor_msgs/msg/Image");
+    let schema = ["path", "frame", "index", "bytes", "encoding"]
+        .into_iter()
+        .fold(schema, |schema, name| schema.column(name, ColumnType::Text));
+    let camera = exp.tracks("camera").with_schema(schema);
+    let mut picture = vec![0; 4 << 20];
+    for index in 0..24 {
+        // What can't be compressed.
+        fastrand::Rng::with_seed(index).fill(&mut picture);
+        exp.files("camera").save_bytes(&picture, &format!("{index}.png")).unwrap();
+        let row = fields! { "path": format!("camera/{index}.png") };
+        camera.append(row, index as f64).unwrap();
+    }
+    exp.close().unwrap();
+    let out = root.path().join("run.mcap");
+    let done = program_within(RUN_LIMIT_BYTES)
+        .args(["export", RUN, "--root"])
+        .arg(root.path())
+        .arg("-o")
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(fs::metadata(&out).unwrap().len() > RUN_LIMIT_BYTES);
 }

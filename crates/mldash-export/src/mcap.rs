@@ -15,7 +15,7 @@ mod track;
 use std::io::Write;
 use std::ops::RangeInclusive;
 
-use mldash_track::{TrackError, TrackInfo};
+use mldash_track::{Experiment, FindError, Timestamp, TrackError, TrackInfo};
 
 use crate::error::ExportError;
 use crate::plan::Recording;
@@ -82,6 +82,8 @@ pub fn export_mcap(
     let span = rows::span(tracks.iter().map(TrackExport::slice), &options.range);
     let (first, last) = span.unwrap_or_default();
     progress.expect((last - first).ceil() as u64);
+    write_what_holds(experiment, options, &mut tracks, &mut files, &mut messages)
+        .map_err(failed(name))?;
     let mut rows = MergedRows::new(tracks.iter().map(TrackExport::slice));
     while let Some((at, row)) = rows.next().map_err(failed(name))? {
         progress.check()?;
@@ -99,6 +101,26 @@ pub fn export_mcap(
     }
     account.topics = messages.finish().map_err(failed(name))?;
     Ok(account)
+}
+
+/// Writes the transforms, maps and calibrations that hold when the range begins: the last row before it.
+fn write_what_holds(
+    experiment: &Experiment,
+    options: &McapOptions,
+    tracks: &mut [TrackExport],
+    files: &mut RunFiles,
+    messages: &mut Messages<'_>,
+) -> Result<(), TrackError> {
+    let Ok(start) = Timestamp::new(*options.range.start()) else { return Ok(()) };
+    for track in tracks.iter_mut().filter(|track| track.stays()) {
+        let before = experiment.tracks(track.slice().topic()).slice(..start.as_secs())?;
+        match before.find_by_time(start.as_secs()) {
+            Ok(row) => track.write_at_start(start, row, files, messages)?,
+            Err(FindError::Read(error)) => return Err(error),
+            Err(_there_is_none) => {}
+        }
+    }
+    Ok(())
 }
 
 /// What fails is the recording, or the output.

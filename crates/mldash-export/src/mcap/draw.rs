@@ -32,6 +32,11 @@ pub(super) trait Drawing {
         None
     }
 
+    /// Returns true if a message holds until the next one, however old it is: that of a map, a transform, a calibration.
+    fn stays(&self) -> bool {
+        false
+    }
+
     /// The topic below the track's own; empty for the track's own.
     fn below(&self) -> &str {
         ""

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use foxglove::messages::Timestamp;
+use foxglove::messages;
 use mldash_track::json::{JsonWriter, NonFinite};
 use mldash_track::{
-    Column, Fields, McapSchema, McapTimes, Row, Slice, TIMESTAMP_COLUMN, TrackError, Value,
-    one_line,
+    Column, Fields, McapSchema, McapTimes, Row, Slice, TIMESTAMP_COLUMN, Timestamp, TrackError,
+    Value, one_line,
 };
 
 use super::account::McapTrack;
@@ -73,17 +73,52 @@ impl TrackExport {
         self.account
     }
 
-    /// Writes a row's messages.
+    /// Returns true if its last row before a range says what holds when the range begins.
+    pub(super) fn stays(&self) -> bool {
+        self.drawings.iter().any(|(drawing, _)| drawing.stays())
+    }
+
+    /// Writes a row's messages, at its time.
     pub(super) fn write(
         &mut self,
         row: Row,
         files: &mut RunFiles,
         messages: &mut Messages<'_>,
     ) -> Result<(), TrackError> {
-        let times = McapTimes::of(row.ts).map_err(|error| {
-            let reason = format!("track `{}`: {}", self.slice.topic(), one_line(&error));
+        let times = self.times(row.ts)?;
+        self.write_at(times, row, files, messages)
+    }
+
+    /// Writes the messages of a row from before the range where readers find them: at its start.
+    pub(super) fn write_at_start(
+        &mut self,
+        start: Timestamp,
+        row: Row,
+        files: &mut RunFiles,
+        messages: &mut Messages<'_>,
+    ) -> Result<(), TrackError> {
+        let times = McapTimes { log: self.times(start)?.log, ..self.times(row.ts)? };
+        self.write_at(times, row, files, messages)
+    }
+
+    fn times(&self, ts: Timestamp) -> Result<McapTimes, TrackError> {
+        McapTimes::of(ts).map_err(|error| {
+            let reason = match error {
+                TrackError::Export(reason) => reason.to_string(),
+                other => one_line(&other),
+            };
+            let reason = format!("track `{}`: {reason}", self.slice.topic());
             TrackError::Export(io::Error::other(reason))
-        })?;
+        })
+    }
+
+    fn write_at(
+        &mut self,
+        times: McapTimes,
+        row: Row,
+        files: &mut RunFiles,
+        messages: &mut Messages<'_>,
+    ) -> Result<(), TrackError> {
         self.account.rows += 1;
         let drawn = self.draw(&row.fields, times, files, messages)?;
         self.attach(&row.fields, &drawn, times, files, messages)?;
@@ -161,7 +196,7 @@ impl TrackExport {
 }
 
 /// The time for Foxglove's messages, which count seconds in 32 bits.
-fn stamp(times: McapTimes) -> Option<Timestamp> {
-    let secs = u32::try_from(times.log / NANOS).ok()?;
-    Timestamp::new_checked(secs, (times.log % NANOS) as u32)
+fn stamp(times: McapTimes) -> Option<messages::Timestamp> {
+    let secs = u32::try_from(times.publish / NANOS).ok()?;
+    messages::Timestamp::new_checked(secs, (times.publish % NANOS) as u32)
 }

@@ -31,6 +31,10 @@ impl Drawing for Grid {
         &self.holds
     }
 
+    fn stays(&self) -> bool {
+        true
+    }
+
     fn draw(&self, row: &Fields, to: &mut Canvas<'_, '_>) -> Result<Drawn, TrackError> {
         let [data, resolution, width, position, orientation] = COLUMNS.map(|name| row.get(name));
         let cells = data.and_then(cells);

@@ -140,6 +140,10 @@ impl Drawing for Calibration {
         &self.holds
     }
 
+    fn stays(&self) -> bool {
+        true
+    }
+
     fn draw(&self, row: &Fields, to: &mut Canvas<'_, '_>) -> Result<Drawn, TrackError> {
         let [width, height, distortion_model, d, k, r, p] = COLUMNS.map(|name| row.get(name));
         let size = width.and_then(whole).zip(height.and_then(whole));

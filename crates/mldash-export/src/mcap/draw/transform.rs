@@ -42,6 +42,10 @@ impl Drawing for Transform {
         &self.holds
     }
 
+    fn stays(&self) -> bool {
+        true
+    }
+
     fn draw(&self, row: &Fields, to: &mut Canvas<'_, '_>) -> Result<Drawn, TrackError> {
         let translation = row.get(&self.translation).and_then(vector);
         let rotation = row.get(&self.rotation).and_then(quaternion);
@@ -61,6 +65,10 @@ impl Drawing for Transform {
 impl Drawing for Transforms {
     fn holds(&self) -> &[Column] {
         &self.holds
+    }
+
+    fn stays(&self) -> bool {
+        true
     }
 
     fn draw(&self, row: &Fields, to: &mut Canvas<'_, '_>) -> Result<Drawn, TrackError> {
