@@ -40,14 +40,17 @@ class Page:
         self.settle()
 
     def settle(self):
-        """Waits until what was asked for is drawn: a frame that draws, and the one after it."""
-        self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 30))))")
+        """Waits until all that is seen is drawn as it is to be."""
+        self.page.wait_for_function("() => frame === 0 && views.every((view) => !view.isSeen || !view.isStale)")
+
+    def show(self, plot):
+        """Scrolls to a plot and waits until it is drawn."""
+        plot.scroll_into_view_if_needed()
+        self.page.wait_for_function("(plot) => plot.view.isSeen && !plot.view.isStale", arg=plot.element_handle())
+        return plot
 
     def canvas(self, label):
-        found = self.page.get_by_role("img", name=label, exact=True)
-        found.scroll_into_view_if_needed()
-        self.settle()
-        return found
+        return self.show(self.page.get_by_role("img", name=label, exact=True))
 
     def count(self, label, color):
         return self.canvas(label).evaluate(COUNT, color)
@@ -81,10 +84,10 @@ def beside(browser, path, expected):
         assert found >= least, f"{label}: {found} pixels of {color}"
     assert page.page.locator("#now").text_content() == "0:00.000"
     plots = page.page.get_by_role("img", name="x of odom over time", exact=True)
+    page.show(plots.first)
     boxes = [plots.nth(i).bounding_box() for i in range(plots.count())]
     assert len(boxes) == 2 and boxes[0]["y"] == boxes[1]["y"] and boxes[0]["x"] < boxes[1]["x"], boxes
     page.page.set_viewport_size({"width": 500, "height": 900})
-    page.settle()
     assert page.overflow() <= 0
     page.assert_clean()
 
@@ -139,7 +142,8 @@ def zoom(browser, path, label):
     page = Page(browser, path)
     plot = page.canvas(label)
     others = page.page.locator("canvas.time")
-    before = [others.nth(i).evaluate(PIXELS) for i in range(others.count())]
+    before = [page.show(others.nth(i)).evaluate(PIXELS) for i in range(others.count())]
+    page.show(plot)
     box = plot.bounding_box()
     y = box["y"] + box["height"] / 2
     page.page.mouse.move(box["x"] + box["width"] * 0.4, y)
@@ -148,9 +152,7 @@ def zoom(browser, path, label):
     page.page.mouse.up()
     page.settle()
     for i in range(others.count()):
-        others.nth(i).scroll_into_view_if_needed()
-        page.settle()
-        assert others.nth(i).evaluate(PIXELS) != before[i], others.nth(i).get_attribute("aria-label")
+        assert page.show(others.nth(i)).evaluate(PIXELS) != before[i], page.page.evaluate("(i) => views[i].element.ariaLabel", i)
     page.assert_clean()
 
 
@@ -217,8 +219,7 @@ def shoot(browser, path, out):
         # All of it is seen once, so that all of it is drawn.
         for plot in page.page.locator("canvas").all():
             if plot.is_visible():
-                plot.scroll_into_view_if_needed()
-                page.settle()
+                page.show(plot)
         page.page.evaluate("() => scrollTo(0, 0)")
         page.settle()
         page.page.screenshot(path=out / f"{name}.png", full_page=True)

@@ -67,8 +67,11 @@ pub fn record_robot(root: &Path) {
         exp.tracks("camera/front").append(fields! { "receive_ts": t + 0.18 }, t).unwrap();
     }
     let odd = exp.tracks(&HOSTILE.replace('/', "|")).with_schema(RowSchema::new(HOSTILE).type_name(HOSTILE));
-    odd.append(fields! { HOSTILE: 1.5, "text": HOSTILE }, START + 1.0).unwrap();
-    odd.append(fields! { HOSTILE: 2.5, "text": HOSTILE }, START + 2.0).unwrap();
+    for value in [1.5, 2.5] {
+        let mut row = fields! { "text": HOSTILE };
+        row.insert(HOSTILE, value);
+        odd.append(row, START + value).unwrap();
+    }
     let account = json!({
         "complete": false, "missing": ["dropped: 2 queue_full"],
         "topics": [
@@ -170,7 +173,9 @@ fn an_experiment_without_rows_and_one_with_a_single_row_have_a_page() {
     let root = tempfile::tempdir().unwrap();
     for (name, rows) in [("alice/lab/none", 0), ("alice/lab/one", 1)] {
         let exp = Experiment::open(name, Options::local(root.path())).unwrap();
-        (0..rows).for_each(|_| drop(exp.tracks("t").append(fields! { "x": 1 }, 5.0).unwrap()));
+        for _ in 0..rows {
+            exp.tracks("t").append(fields! { "x": 1 }, 5.0).unwrap();
+        }
         exp.close().unwrap();
     }
     let (_, done) = write_report(root.path(), &["alice/lab/none", "alice/lab/one"]);

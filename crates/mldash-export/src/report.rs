@@ -30,6 +30,7 @@
 mod about;
 mod axis;
 mod columns;
+mod constants;
 mod document;
 mod envelope;
 mod intervals;

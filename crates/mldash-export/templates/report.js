@@ -13,7 +13,7 @@ let views = [], readers = [], frame = 0, theme = null;
 /** An element with properties and children; texts become text nodes. */
 function el(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children.flat());
+  element.append(...children.flat(Infinity));
   return element;
 }
 
@@ -157,9 +157,9 @@ function step(span, wanted) {
 }
 
 function timeAxis(g, width, height) {
-  const span = state.to - state.from, rough = step(span, (width - left(width)) / 110);
+  const rough = (state.to - state.from) / ((width - left(width)) / 100);
   const nice = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
-  const x = toX(width), each = rough < 1 ? rough : nice.find((n) => n >= rough) || rough;
+  const x = toX(width), each = rough < 1 ? step(rough, 1) : nice.find((n) => n >= rough) || rough;
   const align = state.base === null ? 0 : state.base % each;
   g.strokeStyle = theme.line;
   g.fillStyle = theme.muted;
@@ -177,7 +177,7 @@ function timeAxis(g, width, height) {
 
 function valueAxis(g, width, height, [low, high]) {
   const y = (value) => height - BOTTOM - 4 - (value - low) / (high - low) * (height - BOTTOM - 10);
-  const each = step(high - low, Math.max(2, height / 45));
+  const each = step(high - low, Math.max(3, height / 40));
   g.strokeStyle = theme.line;
   g.fillStyle = theme.muted;
   g.textAlign = "right";
@@ -274,7 +274,7 @@ function rates(track, width) {
   };
   const usual = track.interval ? track.interval.median : 1, span = state.to - state.from;
   const bins = clamp(Math.floor(span / (8 * usual)) || 4, 4, Math.floor(width / 4)), secs = span / bins;
-  let before = rowsUntil(state.from);
+  let before = rowsUntil(state.from - 1e-9);
   return Array.from({ length: bins }, (_, i) => {
     const until = rowsUntil(state.from + secs * (i + 1)), rate = (until - before) / secs;
     before = until;
@@ -336,8 +336,7 @@ function histogramView(title, { histogram, median, p99 }) {
     g.textAlign = "right";
     g.fillText(seconds(to), width, height - 4);
   });
-  const beyond = Math.round(below + above);
-  const about = `median ${seconds(median)}, 99 % within ${seconds(p99)}${beyond ? `, ${count(beyond)} beyond` : ""}`;
+  const about = `median ${seconds(median)}, 99 % within ${seconds(p99)}, ${count(Math.round(below + above))} beyond`;
   return figure(title, about, element, "side");
 }
 
@@ -378,17 +377,17 @@ function scaleBar(g, height, scale) {
 }
 
 function scansView(track) {
-  const { firstAngle, angleStep, beams, maxRange } = track.scans, about = el("span", {});
+  const { firstAngle, angleStep, beams, maxRange, usualRange } = track.scans, about = el("span", {});
   const times = shifted(track, track.scans.times);
   let ranges = null;
   const element = canvas("square", `scans of ${track.topic} at the cursor's time`, (g, width, height) => {
     ranges ||= decode(track.scans.ranges, Uint16Array);
-    const at = Math.max(0, floor(times, state.cursor)), scale = (Math.min(width, height) / 2 - 6) / (maxRange || 1);
+    const at = Math.max(0, floor(times, state.cursor)), scale = (Math.min(width, height) / 2 - 6) / (usualRange || 1);
     const [middle, centre] = [width / 2, height / 2];
     about.textContent = `${clock(times[at], 2)}; ${count(times.length)} of ${count(track.rows)}`;
     for (const part of [1, 0.66, 0.33]) {
-      dot(g, middle, centre, maxRange * scale * part, theme.line);
-      dot(g, middle, centre, maxRange * scale * part - 1, theme.card);
+      dot(g, middle, centre, usualRange * scale * part, theme.line);
+      dot(g, middle, centre, usualRange * scale * part - 1, theme.card);
     }
     g.fillStyle = theme.accent;
     for (let beam = 0; beam < beams; beam += 1) {
@@ -548,13 +547,14 @@ function columns(track) {
 function trackViews(track, others) {
   const group = (column) => others.flatMap((other) => columns(other).get(column) || []);
   const curves = [...columns(track)].map(([column, own]) => curvesView(track, column, own, group(column)));
+  const [strip, picture] = track.pictures ? picturesView(track) : [];
   const sides = [
-    track.scans && scansView(track), track.path && pathView(track),
+    picture, track.scans && scansView(track), track.path && pathView(track),
     track.interval && histogramView("time between stamps", track.interval), track.lag && histogramView("lag", track.lag),
   ];
-  const pictures = track.pictures ? picturesView(track) : [];
-  return [figure("rows a second", "", rateView(track)), pictures.slice(0, 1), curves, track.texts.length ? textsView(track) : [],
-    el("div", { className: "sides" }, pictures.slice(1), sides.filter(Boolean))].flat();
+  // A handful of rows has no rate.
+  return [track.rows > 20 && figure("rows a second", "", rateView(track)), strip, el("div", { className: "sides" }, sides.filter(Boolean)),
+    el("div", { className: "curves" }, curves), track.texts.length && textsView(track)].filter(Boolean);
 }
 
 function show({ experiments, base }) {

@@ -24,6 +24,8 @@ pub(crate) struct Shown {
     pub(crate) path: Option<String>,
     /// Names of the elements of lists, such as joints.
     pub(crate) labels: Vec<String>,
+    /// Columns whose elements are x, y, z and, of a rotation, w.
+    pub(crate) axes: Vec<String>,
     /// Rows are laser scans.
     pub(crate) has_scans: bool,
     /// Rows name pictures, in this column.
@@ -88,6 +90,7 @@ pub(crate) fn choose(columns: &[String], samples: &[Row], schemas: &[RowSchema])
         }
     }
     shown.path = path_column(&shown, has_names(samples), schemas);
+    shown.axes = axes(&shown, schemas);
     let more = left_out.len().saturating_sub(MAX_NAMED);
     left_out.truncate(MAX_NAMED);
     if more > 0 {
@@ -206,6 +209,26 @@ fn path_column(shown: &Shown, has_names: bool, schemas: &[RowSchema]) -> Option<
     lists().find(|name| is_place(name)).or_else(|| lists().find(|name| is_named(name))).cloned()
 }
 
+/// The columns that are vectors, points and rotations: as declared, else the path and what has four elements and is called so.
+fn axes(shown: &Shown, schemas: &[RowSchema]) -> Vec<String> {
+    const AXES: [&str; 4] = ["Point", "Point32", "Vector3", "Quaternion"];
+    let is_axes = |name: &str, width: usize| {
+        let mut messages = schemas.iter().flat_map(RowSchema::messages);
+        let is_declared = messages.any(|(column, ty)| {
+            **column == *name && ty.rsplit('/').next().is_some_and(|ty| AXES.contains(&ty))
+        });
+        let own = name.rsplit('.').next().unwrap_or(name);
+        is_declared
+            || shown.path.as_deref() == Some(name)
+            || (width == 4 && ["orientation", "rotation"].contains(&own))
+    };
+    let lists = shown.columns.iter().filter_map(|(name, role)| match role {
+        Role::Numbers(width @ 2..=4) if is_axes(name, *width) => Some(name.clone()),
+        _ => None,
+    });
+    lists.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -274,7 +297,9 @@ mod tests {
             .message("e", "geometry_msgs/msg/Point")
             .message("v", "geometry_msgs/msg/Vector3");
         let columns = ["e".to_owned(), "v".to_owned()];
-        assert_eq!(choose(&columns, &[row.clone()], &[schema]).path.as_deref(), Some("e"));
+        let shown = choose(&columns, &[row.clone()], &[schema]);
+        assert_eq!(shown.path.as_deref(), Some("e"));
+        assert_eq!(shown.axes, ["e", "v"]);
         assert_eq!(choose(&columns, &[row], &[]).path, None);
     }
 

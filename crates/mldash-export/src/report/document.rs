@@ -114,6 +114,7 @@ struct ScansView {
     angle_step: f64,
     beams: usize,
     max_range: f64,
+    usual_range: f64,
     /// 16-bit numbers: 65534 is `maxRange`, 65535 no echo.
     ranges: String,
 }
@@ -148,6 +149,7 @@ impl<'a> Track<'a> {
         let (points, start) = (&track.points, summary.axis.0);
         let is_each_row = points.rows_per_point <= 1;
         let series = track.series.iter().zip(&points.series);
+        let series = series.filter(|(name, _)| !track.is_constant(&name.column));
         let series = series.map(|(name, series)| {
             let base = base(&series.low, &series.high);
             let values = |values: &[f64]| floats(values.iter().map(|value| value - base));
@@ -179,7 +181,7 @@ impl<'a> Track<'a> {
             times: times(&points.times, start),
             ends: (!is_each_row).then(|| times(&points.ends, start)),
             series: series.collect(),
-            texts: track.texts.iter().map(text).collect(),
+            texts: track.texts.iter().filter(|(_, texts)| texts.changes() > 1).map(text).collect(),
             path: path(track),
             scans: track.scans.as_ref().map(|scans| ScansView {
                 times: times(&scans.times, start),
@@ -187,6 +189,7 @@ impl<'a> Track<'a> {
                 angle_step: scans.angles.1,
                 beams: scans.beams,
                 max_range: scans.max_range,
+                usual_range: scans.usual_range,
                 ranges: base64(scans.ranges.iter().flat_map(|range| range.to_le_bytes())),
             }),
             pictures: pictures.map(|pictures| PicturesView {

@@ -19,6 +19,8 @@ use crate::values::push_numbers;
 const SAMPLES: usize = 24;
 /// Rows between looks at whether the report is to stop.
 const CHECK_ROWS: u64 = 4096;
+/// The elements of points and rotations.
+const AXES: [&str; 4] = ["x", "y", "z", "w"];
 /// Names of frames of one track.
 const MAX_FRAMES: usize = 1000;
 
@@ -97,18 +99,23 @@ fn samples(experiment: &Experiment, info: &TrackInfo) -> Result<Vec<Row>, TrackE
     if let Some((first, last)) = info.first_timestamp.zip(info.last_timestamp)
         && info.total_entries > rows.len() as u64
     {
-        rows.extend(spread_rows(experiment, &info.topic, (first, last), SAMPLES)?);
+        let span = (first, last);
+        rows.extend(spread_rows(experiment, &info.topic, info.total_entries, span, SAMPLES)?);
     }
     Ok(rows)
 }
 
-/// Up to so many rows at times that are evenly spread over `span`, each once.
+/// Up to `count` of a track's `rows`: all, or those at times that are evenly spread over `span`, each once.
 pub(crate) fn spread_rows(
     experiment: &Experiment,
     topic: &str,
+    rows: u64,
     (first, last): (f64, f64),
     count: usize,
 ) -> Result<Vec<Row>, TrackError> {
+    if rows <= count as u64 {
+        return experiment.tracks(topic).read(&Query::all().limit(count as u64));
+    }
     let slice = experiment.tracks(topic).slice(..)?;
     let steps = count.saturating_sub(1).max(1) as f64;
     let mut rows: Vec<Row> = Vec::new();
@@ -213,9 +220,12 @@ impl Pass {
         let first = self.summary.series.len();
         for element in 0..width {
             self.envelope.add_series();
-            let label = || match self.summary.shown.labels.get(element) {
-                Some(label) => label.clone(),
-                None => element.to_string(),
+            let shown = &self.summary.shown;
+            let axis = AXES.get(element).filter(|_| shown.axes.iter().any(|axes| axes == name));
+            let label = || match (axis, shown.labels.get(element)) {
+                (Some(axis), _) => (*axis).to_owned(),
+                (None, Some(label)) => label.clone(),
+                (None, None) => element.to_string(),
             };
             let element = (width > 1).then(label);
             self.summary.series.push(SeriesName { column: name.to_owned(), element });

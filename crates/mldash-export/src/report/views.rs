@@ -11,6 +11,8 @@ use crate::values::push_numbers;
 const MAX_SCANS: usize = 240;
 /// Beams of a scan; of more, the nearest of each few.
 const MAX_BEAMS: usize = 360;
+/// This part of all echoes is within the usual range.
+const USUAL: f64 = 0.97;
 /// What stands for a beam that nothing reflected.
 const NO_ECHO: u16 = u16::MAX;
 /// Pictures that can't be used and are named.
@@ -24,6 +26,8 @@ pub(crate) struct Scans {
     pub(crate) angles: (f64, f64),
     /// Metres that the largest number but one stands for.
     pub(crate) max_range: f64,
+    /// Most echoes are nearer: a view up to here shows the surroundings.
+    pub(crate) usual_range: f64,
     pub(crate) beams: usize,
     /// Scan by scan, `beams` each.
     pub(crate) ranges: Vec<u16>,
@@ -49,17 +53,21 @@ impl Scans {
         track: &TrackSummary,
     ) -> Result<Option<Self>, TrackError> {
         let (true, Some(span)) = (track.shown.has_scans, track.span) else { return Ok(None) };
-        let rows = spread_rows(experiment, &track.topic, span, MAX_SCANS)?;
+        let rows = spread_rows(experiment, &track.topic, track.rows, span, MAX_SCANS)?;
         let scans: Vec<(f64, f64, f64, Vec<f64>)> = rows.iter().filter_map(scan).collect();
         let Some((_, start, step, first)) = scans.first() else { return Ok(None) };
         let group = first.len().div_ceil(MAX_BEAMS).max(1);
         let beams = first.len().div_ceil(group);
-        let finite = scans.iter().flat_map(|(.., ranges)| ranges).copied().filter(|r| r.is_finite());
-        let max_range = finite.fold(0.0, f64::max);
+        let ranges = scans.iter().flat_map(|(.., ranges)| ranges).copied();
+        let mut echoes: Vec<f64> = ranges.filter(|range| range.is_finite()).collect();
+        echoes.sort_unstable_by(f64::total_cmp);
+        let max_range = echoes.last().copied().unwrap_or_default().max(0.0);
+        let usual = (echoes.len() as f64 * USUAL) as usize;
         let mut all = Self {
             times: Vec::new(),
             angles: (*start, step * group as f64),
             max_range,
+            usual_range: echoes.get(usual).copied().unwrap_or(max_range),
             beams,
             ranges: Vec::new(),
         };
@@ -104,7 +112,7 @@ impl Pictures {
         };
         let mut found = Self::default();
         let mut room = max_bytes;
-        for row in spread_rows(experiment, &track.topic, span, count)? {
+        for row in spread_rows(experiment, &track.topic, track.rows, span, count)? {
             let Some(Value::Text(path)) = row.fields.get(column) else { continue };
             let thumbnail = files.read(path).map_err(|error| one_line(&error)).and_then(|file| {
                 picture::thumbnail(&file).map_err(|error| format!("{path}: {}", one_line(&error)))

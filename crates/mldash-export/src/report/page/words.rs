@@ -7,6 +7,7 @@ use mldash_track::RunStatus;
 
 use super::super::about::{AccountFile, TopicLine};
 use super::super::axis::Axis;
+use super::super::constants::Constant;
 use super::super::summary::ExperimentSummary;
 use super::super::times::{date_text, length_text};
 use super::super::track::TrackSummary;
@@ -16,6 +17,9 @@ use super::super::warnings::{Severity, Warning};
 const OPEN_TOPICS: usize = 20;
 /// Lists of names that are shown whole.
 const SHOWN_NAMES: usize = 30;
+
+/// Frames of a track that are shown.
+const SHOWN_FRAMES: usize = 3;
 
 /// A few words in a frame.
 pub(super) struct Chip {
@@ -85,6 +89,8 @@ pub(super) struct Cell<'a> {
 pub(super) struct TrackWords {
     pub(super) index: usize,
     pub(super) chips: Vec<Chip>,
+    /// Columns that never change.
+    pub(super) constants: Vec<Constant>,
     pub(super) left_out: String,
 }
 
@@ -215,6 +221,10 @@ impl TrackWords {
                 chips.push(chip(kind, format!("{gaps} gap{plural}, the longest {}", length_text(intervals.longest))));
             }
         }
+        if (1..=SHOWN_FRAMES).contains(&track.frames.len()) {
+            let frames: Vec<&str> = track.frames.iter().map(String::as_str).collect();
+            chips.push(chip("", format!("in {}", frames.join(", "))));
+        }
         for line in summary.lines_of(track) {
             if let Some(lost) = line.lost.as_u64().filter(|lost| *lost > 0) {
                 chips.push(chip("problem", format!("{lost} lost")));
@@ -230,7 +240,8 @@ impl TrackWords {
         if let Some(pictures) = track.pictures.as_ref().filter(|pictures| pictures.left_out > 0) {
             left_out.push(format!("{} pictures, which would make the page too large", pictures.left_out));
         }
-        Self { index, chips, left_out: left_out.join(", ") }
+        let constants = track.constants();
+        Self { index, chips, constants, left_out: left_out.join(", ") }
     }
 }
 
