@@ -19,15 +19,18 @@ pub const START: f64 = 1_750_075_440.0;
 const SECS: f64 = 60.0;
 
 /// A text that would become markup if anybody let it.
-pub const HOSTILE: &str = r#"</script><img src=x onerror="window.harmed=1"><script>window.harmed=1</script>"#;
+pub const HOSTILE: &str =
+    r#"</script><img src=x onerror="window.harmed=1"><script>window.harmed=1</script>"#;
 
 /// A minute of a robot: an IMU with a pause of 3.2 s, a spike and a NaN; a pose that goes round; joints; a lidar; a camera that lags.
 pub fn record_robot(root: &Path) {
     let exp = Experiment::open(RUN, Options::local(root)).unwrap();
-    exp.start_run(json!({"host": "rover", "mapping": "topics: []"}).as_object().unwrap().clone()).unwrap();
+    exp.start_run(json!({"host": "rover", "mapping": "topics: []"}).as_object().unwrap().clone())
+        .unwrap();
     let label = LabelChange::new().task("drive a loop").unwrap().add_tag("kitchen").unwrap();
     exp.label(&label.notes("first try\nsecond line").unwrap()).unwrap();
-    let imu = exp.tracks("imu").with_schema(RowSchema::new("/imu").type_name("sensor_msgs/msg/Imu"));
+    let imu =
+        exp.tracks("imu").with_schema(RowSchema::new("/imu").type_name("sensor_msgs/msg/Imu"));
     for i in 0..12_000_u32 {
         let t = f64::from(i) / 200.0 + f64::from(i % 7) * 1e-4;
         if (7.0..10.2).contains(&t) {
@@ -35,7 +38,8 @@ pub fn record_robot(root: &Path) {
         }
         let x = if i == 9000 { 50.0 } else { (t * 3.0).sin() };
         let y = if i == 5 { f64::NAN } else { t };
-        imu.append(fields! { "a": [x, y, 9.81], "n": i, "frame_id": "imu_link" }, START + t).unwrap();
+        imu.append(fields! { "a": [x, y, 9.81], "n": i, "frame_id": "imu_link" }, START + t)
+            .unwrap();
     }
     let schema = RowSchema::new("/pose").message("e", "geometry_msgs/msg/Point");
     let pose = exp.tracks("robot/pose").with_schema(schema);
@@ -66,7 +70,9 @@ pub fn record_robot(root: &Path) {
         record_picture(&exp, "camera/front", i, &crate::dataset::png(32, 24, color), t);
         exp.tracks("camera/front").append(fields! { "receive_ts": t + 0.18 }, t).unwrap();
     }
-    let odd = exp.tracks(&HOSTILE.replace('/', "|")).with_schema(RowSchema::new(HOSTILE).type_name(HOSTILE));
+    let odd = exp
+        .tracks(&HOSTILE.replace('/', "|"))
+        .with_schema(RowSchema::new(HOSTILE).type_name(HOSTILE));
     for value in [1.5, 2.5] {
         let mut row = fields! { "text": HOSTILE };
         row.insert(HOSTILE, value);

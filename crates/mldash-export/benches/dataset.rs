@@ -61,7 +61,8 @@ fn measure(root: &Path, store: &str, bytes: u64) {
 
 /// Records until the pictures have so many bytes, and returns how many all files and rows have.
 fn record(root: &Path, bytes: u64) -> u64 {
-    let pictures: Vec<Vec<u8>> = (0..PICTURES).map(|seed| camera::picture(seed, (480, 640))).collect();
+    let pictures: Vec<Vec<u8>> =
+        (0..PICTURES).map(|seed| camera::picture(seed, (480, 640))).collect();
     let exp = Experiment::open("bench/dataset/run", Options::local(root)).unwrap();
     let mut saved = 0;
     let mut frame = 0_u32;

@@ -75,7 +75,11 @@ fn record(root: &Path) -> (u64, u64) {
             let ranges: Vec<f32> = (0..720).map(|beam| 4.0 + wave(beam + i, 40.0) as f32).collect();
             fields! { "frame_id": "laser", "angle_min": -1.57, "angle_increment": 0.00436, "range_max": 30.0, "ranges": ranges }
         }),
-        ("battery", 1, &|i| fields! { "voltage": 24.0 - f64::from(i) / 3600.0, "percentage": 1.0 - f64::from(i) / 7200.0 }),
+        (
+            "battery",
+            1,
+            &|i| fields! { "voltage": 24.0 - f64::from(i) / 3600.0, "percentage": 1.0 - f64::from(i) / 7200.0 },
+        ),
         ("mode", 1, &|i| fields! { "data": if i % 600 < 300 { "drive" } else { "wait" } }),
         ("gps", 10, &|i| {
             fields! { "latitude": 52.5 + f64::from(i) * 1e-7, "longitude": 13.4, "altitude": 34.0 + wave(i, 400.0), "status": 0 }
@@ -88,7 +92,8 @@ fn record(root: &Path) -> (u64, u64) {
             track.append(row(i), START_SECS + f64::from(i) / f64::from(hz) + jitter).unwrap();
         }
     }
-    let pictures: Vec<Vec<u8>> = (0..PICTURES).map(|seed| camera::picture(seed, (240, 320))).collect();
+    let pictures: Vec<Vec<u8>> =
+        (0..PICTURES).map(|seed| camera::picture(seed, (240, 320))).collect();
     let (camera, files) = (exp.tracks("camera"), exp.files("camera"));
     for i in 0..HOUR_SECS * 5 {
         let name = format!("{i:06}.jpg");
@@ -97,6 +102,8 @@ fn record(root: &Path) -> (u64, u64) {
         camera.append(row, START_SECS + f64::from(i) / 5.0).unwrap();
     }
     let closed = exp.close().unwrap();
-    let sum = |of: fn(&mldash_track::TrackInfo) -> u64| closed.tracks.iter().map(|track| of(&track.info)).sum();
+    let sum = |of: fn(&mldash_track::TrackInfo) -> u64| {
+        closed.tracks.iter().map(|track| of(&track.info)).sum()
+    };
     (sum(|info| info.total_entries), sum(|info| info.size_bytes))
 }

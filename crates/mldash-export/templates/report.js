@@ -547,13 +547,12 @@ function columns(track) {
 function trackViews(track, others) {
   const group = (column) => others.flatMap((other) => columns(other).get(column) || []);
   const curves = [...columns(track)].map(([column, own]) => curvesView(track, column, own, group(column)));
-  const [strip, picture] = track.pictures ? picturesView(track) : [];
+  const [strip, picture] = track.pictures ? picturesView(track) : [], isHandful = track.rows <= 20;
   const sides = [
     picture, track.scans && scansView(track), track.path && pathView(track),
-    track.interval && histogramView("time between stamps", track.interval), track.lag && histogramView("lag", track.lag),
+    !isHandful && histogramView("time between stamps", track.interval), track.lag && histogramView("lag", track.lag),
   ];
-  // A handful of rows has no rate.
-  return [track.rows > 20 && figure("rows a second", "", rateView(track)), strip, el("div", { className: "sides" }, sides.filter(Boolean)),
+  return [!isHandful && figure("rows a second", "", rateView(track)), strip, el("div", { className: "sides" }, sides.filter(Boolean)),
     el("div", { className: "curves" }, curves), track.texts.length && textsView(track)].filter(Boolean);
 }
 
@@ -593,6 +592,7 @@ function start() {
   });
   onPlots(document.querySelector("main"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { theme = null; changed(); });
+  addEventListener("beforeprint", () => { views.forEach((view) => { view.isSeen = true; }); drawAll(); });
   show(JSON.parse(document.getElementById("document").textContent));
 }
 

@@ -43,7 +43,7 @@ fn every_view_is_drawn_in_the_light_and_in_the_dark_without_an_error() {
         ["a of imu over time", "--series-1", 300],
         ["position of joint_states over time", "--series-1", 300],
         ["path of robot/pose in the plane", "--accent", 300],
-        ["scans of scan at the cursor's time", "--accent", 500],
+        ["scans of scan at the cursor's time", "--accent", 250],
         ["time between stamps: median 5 ms", "--accent", 100],
         ["lag: median 180 ms", "--accent", 50],
     ]);

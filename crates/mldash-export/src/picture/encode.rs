@@ -15,7 +15,11 @@ pub(crate) fn encode(pixels: &Pixels, format: FileFormat) -> Result<Vec<u8>, Pic
 }
 
 /// A JPEG of samples of 8 bits; the quality goes up to 100.
-pub(super) fn encode_jpeg(shape: Shape, bytes: &[u8], quality: u8) -> Result<Vec<u8>, PictureError> {
+pub(super) fn encode_jpeg(
+    shape: Shape,
+    bytes: &[u8],
+    quality: u8,
+) -> Result<Vec<u8>, PictureError> {
     let side = |side: u32| {
         u16::try_from(side).map_err(|_| PictureError::Encode(format!("{shape} is no JPEG")))
     };

@@ -1,8 +1,8 @@
 //! Small pictures for people to look at.
 
 use super::encode::encode_jpeg;
-use super::{Pixels, Samples, Shape};
 use super::{Depth, PictureError, decode, resized};
+use super::{Pixels, Samples, Shape};
 
 /// The longest side, in pixels.
 const SIDE: u32 = 256;
@@ -39,7 +39,8 @@ fn in_grays(pixels: Pixels) -> Pixels {
     let (near, far) = (at(DEPTHS.0), at(DEPTHS.1));
     let gray = |depth: &u16| match *depth {
         0 => 0,
-        depth => (32.0 + (f64::from(depth) - near) / (far - near).max(1.0) * 223.0).clamp(32.0, 255.0) as u8,
+        depth => (32.0 + (f64::from(depth) - near) / (far - near).max(1.0) * 223.0)
+            .clamp(32.0, 255.0) as u8,
     };
     let grays = depths.iter().map(gray).collect();
     let shape = Shape { depth: Depth::Eight, ..pixels.shape };

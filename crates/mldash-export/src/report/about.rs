@@ -142,15 +142,15 @@ impl About {
         let none = serde_json::Map::new();
         let metadata = notes.metadata.as_ref().and_then(Value::as_object).unwrap_or(&none);
         let text = |key: &str| metadata.get(key).and_then(Value::as_str).map(str::to_owned);
-        let known = FACTS.iter().filter_map(|(key, label)| {
-            Some(((*label).to_owned(), shown(metadata.get(*key)?)?))
-        });
-        let is_other = |key: &str| {
-            !ELSEWHERE.contains(&key) && !FACTS.iter().any(|(known, _)| *known == key)
-        };
+        let known = FACTS
+            .iter()
+            .filter_map(|(key, label)| Some(((*label).to_owned(), shown(metadata.get(*key)?)?)));
+        let is_other =
+            |key: &str| !ELSEWHERE.contains(&key) && !FACTS.iter().any(|(known, _)| *known == key);
         let others = metadata.iter().filter(|(key, _)| is_other(key));
         let others = others.filter_map(|(key, value)| Some((cut(key), shown(value)?)));
-        let earlier_runs = metadata.get("earlier_runs").and_then(Value::as_array).map_or(0, Vec::len);
+        let earlier_runs =
+            metadata.get("earlier_runs").and_then(Value::as_array).map_or(0, Vec::len);
         Self {
             labels: notes.labels(),
             status: notes.status,

@@ -24,7 +24,8 @@ impl Axis {
     pub(crate) fn of(experiments: &[ExperimentSummary]) -> Self {
         let goes_on = |pair: &[ExperimentSummary]| match pair {
             [before, after] => {
-                after.about.continues.as_deref() == Some(&before.name) && before.axis.0 <= after.axis.0
+                after.about.continues.as_deref() == Some(&before.name)
+                    && before.axis.0 <= after.axis.0
             }
             _ => false,
         };

@@ -113,9 +113,10 @@ fn is_part_of_view(shown: &Shown, name: &str) -> bool {
     const SCAN: [&str; 2] = ["ranges", "intensities"];
     // What the recorder notes of a file.
     const FILE: [&str; 4] = ["path", "frame", "index", "bytes"];
-    let is_file = shown.pictures.as_ref().and_then(|path| path.strip_suffix("path")).is_some_and(
-        |prefix| name.strip_prefix(prefix).is_some_and(|name| FILE.contains(&name)),
-    );
+    let is_file =
+        shown.pictures.as_ref().and_then(|path| path.strip_suffix("path")).is_some_and(|prefix| {
+            name.strip_prefix(prefix).is_some_and(|name| FILE.contains(&name))
+        });
     is_file || name == "stamp_ns" || (shown.has_scans && SCAN.contains(&name))
 }
 

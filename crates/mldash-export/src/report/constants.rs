@@ -28,7 +28,9 @@ impl TrackSummary {
     pub(crate) fn constants(&self) -> Vec<Constant> {
         let mut found: Vec<Constant> = Vec::new();
         for (name, series) in self.series.iter().zip(&self.points.series) {
-            let (true, Some(value)) = (self.is_constant(&name.column), single(series)) else { continue };
+            let (true, Some(value)) = (self.is_constant(&name.column), single(series)) else {
+                continue;
+            };
             let text = number(value);
             match found.iter_mut().find(|constant| constant.column == name.column) {
                 Some(constant) => constant.text = format!("{}, {text}", constant.text),
@@ -78,7 +80,12 @@ mod tests {
         }
         let name = |column: &str| SeriesName { column: column.to_owned(), element: None };
         let series = vec![name("a"), name("k"), name("k")];
-        TrackSummary { rows: rows.len() as u64, points: envelope.finish(), series, ..Default::default() }
+        TrackSummary {
+            rows: rows.len() as u64,
+            points: envelope.finish(),
+            series,
+            ..Default::default()
+        }
     }
 
     #[test]
@@ -87,7 +94,10 @@ mod tests {
         let mut texts = Texts::default();
         texts.put(0.0, "jpeg");
         still.texts = vec![("format".to_owned(), texts)];
-        let of = |column: &str, text: &str| Constant { column: column.to_owned(), text: text.to_owned() };
+        let of = |column: &str, text: &str| Constant {
+            column: column.to_owned(),
+            text: text.to_owned(),
+        };
         assert_eq!(still.constants(), [of("k", "0.3, 7"), of("format", "jpeg")]);
         assert!(still.is_constant("k") && !still.is_constant("a"));
     }

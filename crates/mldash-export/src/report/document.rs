@@ -5,12 +5,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::Report;
 use super::about::TopicLine;
 use super::axis::Axis;
 use super::intervals::Intervals;
 use super::spread::{Histogram, Spread};
 use super::summary::ExperimentSummary;
-use super::Report;
 use super::track::TrackSummary;
 
 /// What the script is made for.
@@ -243,7 +243,9 @@ fn path(track: &TrackSummary) -> Option<Path> {
 
 /// What to take off all values, so that single floats keep the digits that differ.
 fn base(low: &[f64], high: &[f64]) -> f64 {
-    let finite = |values: &[f64]| values.iter().copied().filter(|value| value.is_finite()).collect::<Vec<_>>();
+    let finite = |values: &[f64]| {
+        values.iter().copied().filter(|value| value.is_finite()).collect::<Vec<_>>()
+    };
     let least = finite(low).into_iter().reduce(f64::min).unwrap_or(0.0);
     let most = finite(high).into_iter().reduce(f64::max).unwrap_or(0.0);
     if least.abs().max(most.abs()) > LARGE { least } else { 0.0 }

@@ -46,7 +46,8 @@ impl Series {
         // `f64::min` takes the other one for NaN.
         self.low = pairs(&self.low, f64::min);
         self.high = pairs(&self.high, f64::max);
-        self.first = pairs(&self.first, |first, second| if first.is_nan() { second } else { first });
+        self.first =
+            pairs(&self.first, |first, second| if first.is_nan() { second } else { first });
     }
 }
 

@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn what_comes_in_bursts_has_no_rhythm_that_could_be_broken() {
-        let times = (0..50).flat_map(|burst| (0..5).map(move |i| f64::from(burst * burst) + f64::from(i) * 0.01));
+        let times = (0..50)
+            .flat_map(|burst| (0..5).map(move |i| f64::from(burst * burst) + f64::from(i) * 0.01));
         let found = of(times).unwrap();
         assert!(!found.is_regular, "{found:?}");
     }

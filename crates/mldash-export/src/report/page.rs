@@ -64,10 +64,14 @@ impl<'a> Page<'a> {
             document: for_script(document),
             axis_text: match (axis.base, axis.is_absolute()) {
                 (Some(_), _) => "Times are UTC, by the rows' stamps.",
-                (None, true) => "Times are minutes and seconds since the first row; its clock shows no date.",
+                (None, true) => {
+                    "Times are minutes and seconds since the first row; its clock shows no date."
+                }
                 (None, false) => "Each experiment begins at 0:00.",
             },
-            experiments: experiments.map(|(one, warnings)| ExperimentWords::of(one, warnings, axis)).collect(),
+            experiments: experiments
+                .map(|(one, warnings)| ExperimentWords::of(one, warnings, axis))
+                .collect(),
             topics: words::topics(&report.experiments),
             program: concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")),
         }

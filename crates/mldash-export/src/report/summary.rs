@@ -72,7 +72,9 @@ impl ExperimentSummary {
             let topic = info.topic.clone();
             match Opened::new(experiment, info) {
                 Ok(track) => opened.push(track),
-                Err(error) => summary.problems.push(format!("{topic} can't be read: {}", one_line(&error))),
+                Err(error) => {
+                    summary.problems.push(format!("{topic} can't be read: {}", one_line(&error)))
+                }
             }
         }
         let max_points = max_points(&opened, experiments);

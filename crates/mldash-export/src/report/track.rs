@@ -121,7 +121,8 @@ pub(crate) fn spread_rows(
     let mut rows: Vec<Row> = Vec::new();
     for step in 0..count {
         // Exactly the last row, whatever rounding says.
-        let secs = if step + 1 == count { last } else { first + (last - first) * step as f64 / steps };
+        let secs =
+            if step + 1 == count { last } else { first + (last - first) * step as f64 / steps };
         // Nothing before it, or another process took the rows away: there is nothing to show.
         let Ok(row) = slice.find_by_time(secs) else { continue };
         if rows.last().is_none_or(|before| before.ts < row.ts) {

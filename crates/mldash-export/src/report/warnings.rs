@@ -173,9 +173,8 @@ fn clocks(account: &AccountFile, found: &mut Vec<Warning>) {
         let count = |topic: &TopicLine| topic.notes.get(note).copied().filter(|count| *count > 0);
         account.topics.iter().filter_map(|topic| Some((topic, count(topic)?))).collect()
     };
-    let names = |topics: &[(&TopicLine, u64)]| {
-        listed(topics.iter().map(|(topic, _)| topic.topic.as_str()))
-    };
+    let names =
+        |topics: &[(&TopicLine, u64)]| listed(topics.iter().map(|(topic, _)| topic.topic.as_str()));
     let mut say = |severity, note: &str, words: &str| {
         let topics = with(note);
         if !topics.is_empty() {
@@ -187,7 +186,11 @@ fn clocks(account: &AccountFile, found: &mut Vec<Warning>) {
         "clock_jumped_back",
         "the clock of the stamps was set back; rows of before and after lie over each other",
     );
-    say(Severity::Warning, "stamp_stands_still", "the stamp stands still; the driver does not set it");
+    say(
+        Severity::Warning,
+        "stamp_stands_still",
+        "the stamp stands still; the driver does not set it",
+    );
     say(
         Severity::Warning,
         "receive_time_used",
@@ -206,7 +209,10 @@ fn clocks(account: &AccountFile, found: &mut Vec<Warning>) {
         let ahead = tens as f64 * OTHER_CLOCK_SECS;
         let side = if ahead < 0.0 { "behind" } else { "ahead of" };
         let length = length_text(ahead.abs());
-        let text = format!("{}: stamps are {length} {side} the receive time: another clock, or a played bag", listed(topics.into_iter()));
+        let text = format!(
+            "{}: stamps are {length} {side} the receive time: another clock, or a played bag",
+            listed(topics.into_iter())
+        );
         found.push(Warning::new(Severity::Note, text));
     }
 }
@@ -266,31 +272,56 @@ fn pauses(
             1 => ", and once more for less".to_owned(),
             others => format!(", and {others} more times for less"),
         };
-        let text = format!("{} paused {} at {}{more}", name(track), short(length(&longest)), clock_text(longest.0));
+        let text = format!(
+            "{} paused {} at {}{more}",
+            name(track),
+            short(length(&longest)),
+            clock_text(longest.0)
+        );
         let wide_secs = length(&longest);
-        found.push(Warning { at: Some(longest.0), wide_secs, ..Warning::of(Severity::Warning, track, text) });
+        found.push(Warning {
+            at: Some(longest.0),
+            wide_secs,
+            ..Warning::of(Severity::Warning, track, text)
+        });
     }
     let (start, end) = summary.axis;
     let allowed = intervals.gap_secs.max(EDGE_SECS);
     if first - start > allowed {
-        let text = format!("{} begins {} late, at {}", name(track), short(first - start), clock_text(first));
+        let text = format!(
+            "{} begins {} late, at {}",
+            name(track),
+            short(first - start),
+            clock_text(first)
+        );
         found.push(Warning { at: Some(first), ..Warning::of(Severity::Warning, track, text) });
     }
     if end - last > allowed {
-        let text = format!("{} stops {} before the end, at {}", name(track), short(end - last), clock_text(last));
+        let text = format!(
+            "{} stops {} before the end, at {}",
+            name(track),
+            short(end - last),
+            clock_text(last)
+        );
         found.push(Warning { at: Some(last), ..Warning::of(Severity::Warning, track, text) });
     }
 }
 
 fn lag(track: &TrackSummary, found: &mut Vec<Warning>) {
-    let (Some(median), Some(p99)) = (track.lag.quantile(0.5), track.lag.quantile(0.99)) else { return };
+    let (Some(median), Some(p99)) = (track.lag.quantile(0.5), track.lag.quantile(0.99)) else {
+        return;
+    };
     if median.abs() > OTHER_CLOCK_SECS {
         return;
     }
     let text = if median > LAG_SECS {
         format!("{} lags {} (99 % within {})", name(track), short(median), short(p99))
     } else if median < -AHEAD_SECS {
-        format!("{}: stamps are {} ahead of the receive time: clocks are not in step", name(track), short(-median))
+        format!(
+            "{}: stamps are {} ahead of the receive time: clocks are not in step",
+            name(track),
+            short(-median)
+        )
     } else {
         return;
     };
@@ -342,7 +373,10 @@ fn frames(summary: &ExperimentSummary, found: &mut Vec<Warning>) {
     }
     for (frame, tracks) in missing {
         let names: Vec<String> = tracks.iter().map(|track| name(track)).collect();
-        let text = format!("no /tf for {frame}, the frame of {}", listed(names.iter().map(String::as_str)));
+        let text = format!(
+            "no /tf for {frame}, the frame of {}",
+            listed(names.iter().map(String::as_str))
+        );
         found.push(Warning::new(Severity::Warning, text));
     }
 }

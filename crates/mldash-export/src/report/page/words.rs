@@ -116,7 +116,10 @@ impl<'a> ExperimentWords<'a> {
             parts.push(format!("It holds {} earlier runs, too.", about.earlier_runs));
         }
         if summary.more_tracks > 0 {
-            parts.push(format!("{} more tracks, those with the fewest rows, are not shown.", summary.more_tracks));
+            parts.push(format!(
+                "{} more tracks, those with the fewest rows, are not shown.",
+                summary.more_tracks
+            ));
         }
         let tracks = summary.tracks.len() + summary.more_tracks;
         Self {
@@ -157,7 +160,9 @@ fn chips(summary: &ExperimentSummary) -> Vec<Chip> {
     let about = &summary.about;
     let mut chips = Vec::new();
     match about.status {
-        Some(RunStatus::Running) if about.is_being_written => chips.push(chip("warning", "being recorded")),
+        Some(RunStatus::Running) if about.is_being_written => {
+            chips.push(chip("warning", "being recorded"))
+        }
         Some(RunStatus::Running) => chips.push(chip("problem", "not closed")),
         Some(RunStatus::Failed) => chips.push(chip("problem", "failed")),
         Some(RunStatus::Cancelled) => chips.push(chip("warning", "cancelled")),
@@ -218,7 +223,10 @@ impl TrackWords {
             let kind = if intervals.is_regular { "warning" } else { "" };
             if gaps > 0 {
                 let plural = if gaps == 1 { "" } else { "s" };
-                chips.push(chip(kind, format!("{gaps} gap{plural}, the longest {}", length_text(intervals.longest))));
+                chips.push(chip(
+                    kind,
+                    format!("{gaps} gap{plural}, the longest {}", length_text(intervals.longest)),
+                ));
             }
         }
         if (1..=SHOWN_FRAMES).contains(&track.frames.len()) {
@@ -238,7 +246,10 @@ impl TrackWords {
         }
         let mut left_out = track.shown.left_out.clone();
         if let Some(pictures) = track.pictures.as_ref().filter(|pictures| pictures.left_out > 0) {
-            left_out.push(format!("{} pictures, which would make the page too large", pictures.left_out));
+            left_out.push(format!(
+                "{} pictures, which would make the page too large",
+                pictures.left_out
+            ));
         }
         let constants = track.constants();
         Self { index, chips, constants, left_out: left_out.join(", ") }
@@ -283,7 +294,10 @@ impl<'a> AccountWords<'a> {
         }
         for part in &account.earlier_parts {
             let end = if part.complete { "complete" } else { "INCOMPLETE" };
-            lines.push(format!("Earlier part {}: {} stored, {} dropped; {end}.", part.experiment, part.stored, part.dropped));
+            lines.push(format!(
+                "Earlier part {}: {} stored, {} dropped; {end}.",
+                part.experiment, part.stored, part.dropped
+            ));
         }
         let errors = account.topics.iter().flat_map(|line| {
             line.errors.iter().map(move |error| format!("{}: {error}", line.topic))
@@ -300,8 +314,10 @@ impl<'a> AccountWords<'a> {
 /// `name 3, other 1`.
 fn counts<'a>(counts: impl ExactSizeIterator<Item = (&'a String, &'a u64)>) -> String {
     let more = counts.len().saturating_sub(SHOWN_NAMES);
-    let mut texts: Vec<String> =
-        counts.take(SHOWN_NAMES).map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
+    let mut texts: Vec<String> = counts
+        .take(SHOWN_NAMES)
+        .map(|(name, count)| format!("{name} {}", grouped(*count)))
+        .collect();
     if more > 0 {
         texts.push(format!("{more} more"));
     }
@@ -325,7 +341,11 @@ fn grouped(number: u64) -> String {
 fn rounded(number: f64) -> String {
     let digits = (2 - number.abs().max(1e-3).log10().floor() as i32).max(0) as usize;
     let text = format!("{number:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -335,12 +355,16 @@ mod tests {
     #[test]
     fn numbers_are_written_as_people_read_them() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0.0, 3.814, 99.96, 400.2, 12.0].map(rounded), ["0", "3.81", "100", "400", "12"]);
+        assert_eq!(
+            [0.0, 3.814, 99.96, 400.2, 12.0].map(rounded),
+            ["0", "3.81", "100", "400", "12"]
+        );
     }
 
     #[test]
     fn a_column_of_zeros_is_not_shown() {
-        let line = TopicLine { topic: "/a".to_owned(), received: 3, merged: 1, ..Default::default() };
+        let line =
+            TopicLine { topic: "/a".to_owned(), received: 3, merged: 1, ..Default::default() };
         let account = AccountFile { topics: vec![line], ..Default::default() };
         assert_eq!(AccountWords::of(&account).columns, ["Received", "Stored", "Merged", "Lost"]);
     }

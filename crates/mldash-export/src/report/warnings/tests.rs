@@ -13,9 +13,17 @@ const NOON: f64 = 1_750_075_440.0;
 fn track(topic: &str) -> TrackSummary {
     let sources = vec![(format!("/{topic}"), None)];
     let span = Some((NOON, NOON + 60.0));
-    let intervals = Intervals { median: 0.01, gap_secs: 0.05, is_regular: true, ..Default::default() };
+    let intervals =
+        Intervals { median: 0.01, gap_secs: 0.05, is_regular: true, ..Default::default() };
     let topic = topic.to_owned();
-    TrackSummary { topic, sources, rows: 6000, span, intervals: Some(intervals), ..Default::default() }
+    TrackSummary {
+        topic,
+        sources,
+        rows: 6000,
+        span,
+        intervals: Some(intervals),
+        ..Default::default()
+    }
 }
 
 fn of(tracks: Vec<TrackSummary>) -> ExperimentSummary {
@@ -54,8 +62,10 @@ fn a_pause_of_everything_is_told_once() {
     let all = vec![paused("a", 7.0), paused("b", 7.1), paused("c", 6.9)];
     assert_eq!(
         texts(&of(all.clone())),
-        ["everything paused 3.1 s at 12:04:07: the recording was paused, a clock jumped ahead, or the computer stood \
-          still"]
+        [
+            "everything paused 3.1 s at 12:04:07: the recording was paused, a clock jumped ahead, or the computer stood \
+          still"
+        ]
     );
     let with_another = [all, vec![track("d")]].concat();
     assert_eq!(texts(&of(with_another)).len(), 3, "each for itself, since one went on");
@@ -89,7 +99,8 @@ fn a_lag_is_told_and_a_stamp_from_the_future_too() {
 
 #[test]
 fn a_frame_that_no_transform_connects_is_told() {
-    let frames = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let frames =
+        |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let mut tf = track("tf/odom");
     tf.shown.is_tf = true;
     tf.frames = frames(&["map", "odom"]);
@@ -107,7 +118,8 @@ fn a_frame_that_no_transform_connects_is_told() {
 
 #[test]
 fn losses_come_first_with_their_reason_and_what_was_left_out_on_purpose_does_not_come() {
-    let mut topic = TopicLine { topic: "/camera".to_owned(), lost: 12.into(), ..Default::default() };
+    let mut topic =
+        TopicLine { topic: "/camera".to_owned(), lost: 12.into(), ..Default::default() };
     topic.dropped =
         [("queue_full".to_owned(), 1), ("paused".to_owned(), 5), ("mystery".to_owned(), 2)].into();
     topic.notes.insert("receive_time_used".to_owned(), 3);
@@ -170,8 +182,11 @@ fn values_that_no_curve_can_show_and_pictures_that_nobody_can_see_are_told() {
     let mut imu = track("imu");
     imu.series = vec![SeriesName { column: "a".to_owned(), element: None }];
     imu.points.series = vec![Series { non_finite: 2, values: 9, ..Default::default() }];
-    imu.pictures =
-        Some(Pictures { unusable: 1, problems: vec!["x.jpg: cut".to_owned()], ..Default::default() });
+    imu.pictures = Some(Pictures {
+        unusable: 1,
+        problems: vec!["x.jpg: cut".to_owned()],
+        ..Default::default()
+    });
     let found = texts(&of(vec![imu]));
     assert!(found[0].contains("1 of 1 pictures") && found[0].contains("x.jpg: cut"), "{found:?}");
     assert_eq!(found[1], "/imu: 2 values are NaN or infinite (a)");
