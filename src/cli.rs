@@ -26,6 +26,7 @@ mod pattern;
 mod progress;
 mod read;
 mod replay;
+mod report;
 mod ros2_account;
 mod run;
 mod run_details;
@@ -121,6 +122,12 @@ enum Command {
     ///
     /// Exit code 3: an experiment gives no episode; the account says why.
     Dataset(dataset::DatasetArgs),
+    /// Write a page that shows recordings: timelines, gaps, rates, plots, pictures, the account.
+    ///
+    /// One file, which opens in any browser without a network. stderr says what is worth acting on.
+    ///
+    /// Exit code 3: some of it can't be read; the page says what.
+    Report(report::ReportArgs),
     /// Write a whole run as one MCAP file that Foxglove and Rerun show: poses, transforms, scans, clouds, pictures, logs.
     ///
     /// All tracks on their stamps. What no schema for drawing holds is there as JSON. A run that is still being
@@ -206,6 +213,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Read(args) => done(read::run(&args)),
         Command::Align(args) => done(align::run(&args)),
         Command::Dataset(args) => dataset::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Replay(args) => replay::run(&args, &ros_args),
         Command::Append(args) => append::run(&args),

@@ -96,11 +96,7 @@ fn sum(account: &Account) -> String {
 
 fn recordings(args: &DatasetArgs) -> Result<Vec<Recording>, Failure> {
     let names = pattern::names(&args.experiments, &args.root)?;
-    let open = |name: String| {
-        let experiment = Experiment::open_read_only(&name, args.root.path())?;
-        Ok(Recording { name, experiment })
-    };
-    names.into_iter().map(open).collect()
+    Ok(Recording::open_all(names, args.root.path())?)
 }
 
 fn init(args: &DatasetArgs) -> Result<(), Failure> {

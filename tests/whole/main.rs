@@ -37,6 +37,7 @@ mod parquet_table;
 mod promises;
 mod proxy;
 mod recorder;
+mod report;
 mod ros2;
 mod run;
 mod schema;

@@ -73,7 +73,7 @@ impl RowSchema {
         self
     }
 
-    /// Where the rows come from.
+    /// Who declares it: a topic.
     pub fn source(&self) -> &str {
         &self.source
     }
