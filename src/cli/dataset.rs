@@ -7,7 +7,6 @@ use clap::Args;
 use mldash_bridge::export::account::ExperimentAccount;
 use mldash_bridge::export::recipe::{Format, Recipe};
 use mldash_bridge::export::{Account, Recording, Target, draft, export};
-use mldash_bridge::track::Experiment;
 
 use super::args::RootArgs;
 use super::exporting::Exporting;

@@ -12,7 +12,7 @@ use super::views::{Pictures, Scans};
 use crate::error::ExportError;
 use crate::export::threads::in_parallel;
 use crate::progress::Progress;
-use crate::pictures::PictureFiles;
+use crate::files::RecordedFiles;
 use crate::plan::Recording;
 
 /// Tracks that are shown; of more, those with the most rows.
@@ -111,7 +111,7 @@ impl ExperimentSummary {
         let Recording { name, experiment } = recording;
         let cameras = self.tracks.iter().filter(|track| track.shown.pictures.is_some()).count();
         // Listing all files is dear, and they are the same for each track.
-        let files = (cameras > 0).then(|| PictureFiles::new(name, experiment)).transpose()?;
+        let files = (cameras > 0).then(|| RecordedFiles::new(name, experiment)).transpose()?;
         let shares = cameras.max(1) * experiments;
         let count = (PICTURES / shares).clamp(MIN_PICTURES, MAX_PICTURES);
         let views = in_parallel(&self.tracks, threads, |track| {

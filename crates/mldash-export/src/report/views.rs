@@ -4,7 +4,7 @@ use mldash_track::{Experiment, Row, TrackError, Value, one_line};
 
 use super::track::{TrackSummary, spread_rows};
 use crate::picture;
-use crate::pictures::PictureFiles;
+use crate::files::RecordedFiles;
 use crate::values::push_numbers;
 
 /// Scans of a track.
@@ -102,7 +102,7 @@ impl Pictures {
     /// Up to `count` of a track's pictures, in up to `max_bytes`; `None` if it has none.
     pub(crate) fn of(
         experiment: &Experiment,
-        files: &PictureFiles,
+        files: &RecordedFiles,
         track: &TrackSummary,
         count: usize,
         max_bytes: usize,
