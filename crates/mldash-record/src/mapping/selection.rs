@@ -121,8 +121,8 @@ impl TopicSelection {
     /// # Errors
     /// Fails with the first name that no graph has.
     pub fn check_for_graph(&self) -> Result<(), SelectionError> {
-        let named = self.topics.iter().chain(&self.exclude);
-        named.filter_map(TopicPattern::not_ros).map(|error| Err(error.into())).collect()
+        let mut named = self.topics.iter().chain(&self.exclude);
+        named.find_map(TopicPattern::not_ros).map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// The text of the mapping that this means.
