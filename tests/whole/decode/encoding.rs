@@ -128,8 +128,8 @@ fn what_ros_wrote_is_written_again_up_to_what_lies_in_its_padding() {
         let (ty, bytes) = (message(captured.ty, captured.definition), captured.bytes());
         let again = encoded(&ty, &everything(), &bytes).remove(0);
         assert_eq!(decode(&ty, &everything(), &again), decode(&ty, &everything(), &bytes));
-        // rmw_serialize overestimates some lengths.
-        assert!((again.len()..again.len() + 16).contains(&bytes.len()), "{}", captured.ty);
+        // rmw_serialize overestimates the lengths of empty arrays and of each wstring.
+        assert!((again.len()..again.len() + 64).contains(&bytes.len()), "{}", captured.ty);
         let differ = again.iter().zip(&bytes).filter(|(written, was)| written != was);
         assert!(differ.clone().all(|(written, _)| *written == 0), "{}: {differ:?}", captured.ty);
     }
