@@ -115,11 +115,14 @@ impl ExperimentDir {
         folder: &Path,
         goes_on: &dyn Fn() -> bool,
     ) -> Result<Outcome, StoreError> {
+        let mut lost = 0;
         if row_file::is_packed(folder) {
             if !folder.join(DATA_FILE).exists() {
                 return Ok(Outcome::AsItWas);
             }
-            unpack(folder)?;
+            if let Outcome::Changed { damaged, .. } = unpack(folder)? {
+                lost = damaged;
+            }
         }
         // What a crash left unsorted would stay so. A topic that is only guessed is left alone.
         if let Ok(name) = topic.parse::<TrackName>()
@@ -128,7 +131,12 @@ impl ExperimentDir {
         {
             recovery::repair(self, &name, &mut u64::MAX.clone())?;
         }
-        pack(folder, goes_on)
+        Ok(match pack(folder, goes_on)? {
+            Outcome::Changed { before, after, .. } => {
+                Outcome::Changed { before, after, damaged: lost }
+            }
+            other => other,
+        })
     }
 }
 
