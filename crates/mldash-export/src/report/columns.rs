@@ -298,7 +298,7 @@ mod tests {
             .message("e", "geometry_msgs/msg/Point")
             .message("v", "geometry_msgs/msg/Vector3");
         let columns = ["e".to_owned(), "v".to_owned()];
-        let shown = choose(&columns, &[row.clone()], &[schema]);
+        let shown = choose(&columns, std::slice::from_ref(&row), &[schema]);
         assert_eq!(shown.path.as_deref(), Some("e"));
         assert_eq!(shown.axes, ["e", "v"]);
         assert_eq!(choose(&columns, &[row], &[]).path, None);
