@@ -15,7 +15,11 @@ COUNT = """(canvas, color) => {
   probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(color).trim();
   probe.fillRect(0, 0, 1, 1);
   const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  // Of a copy: the browser complains where a canvas is read again and again.
+  const copy = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+  const reader = copy.getContext("2d", { willReadFrequently: true });
+  reader.drawImage(canvas, 0, 0);
+  const { data } = reader.getImageData(0, 0, canvas.width, canvas.height);
   let pixels = 0;
   for (let i = 0; i < data.length; i += 4) {
     if (data[i + 3] > 200 && Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 24) pixels += 1;

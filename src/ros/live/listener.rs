@@ -16,7 +16,7 @@ use super::reader::system_nanos;
 use super::readers::Readers;
 use super::triggers::Ineffective;
 use super::{ListenSettings, RosError, StopFlag, qos::ChosenQos};
-use crate::mapping::ClockJump;
+use crate::mapping::{ClockJump, PartAction};
 use crate::ros::rcl::{RclError, Ready};
 
 /// How often to look at a graph that keeps changing.

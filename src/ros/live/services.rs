@@ -156,7 +156,7 @@ impl Answer {
     }
 }
 
-fn answer(request: TriggerRequest, answer: Answer) {
+pub(super) fn answer(request: TriggerRequest, answer: Answer) {
     let Answer { success, message } = answer;
     respond(request, Trigger::Response { success, message });
 }

@@ -44,7 +44,7 @@ fn every_view_is_drawn_in_the_light_and_in_the_dark_without_an_error() {
         ["position of joint_states over time", "--series-1", 300],
         ["path of robot/pose in the plane", "--accent", 300],
         ["scans of scan at the cursor's time", "--accent", 250],
-        ["time between stamps: median 5 ms", "--accent", 100],
+        ["time between stamps: median 5.1 ms", "--accent", 100],
         ["lag: median 180 ms", "--accent", 50],
     ]);
     look_at_robot("plots", &expected.to_string());
