@@ -70,7 +70,7 @@ use topic::TopicRecorder;
 use tracks::Tracks;
 
 /// The file in the experiment's folder that holds the account.
-const ACCOUNT_FILE: &str = "account.json";
+pub const ACCOUNT_FILE: &str = "account.json";
 /// How many topics that can't be recorded are named in the account. A graph can have any number of
 /// publishers that offer too little; an MCAP file can't have more topics than this.
 const MAX_REFUSED: usize = 1 << 16;

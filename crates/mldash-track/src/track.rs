@@ -10,7 +10,7 @@ use super::error::TrackError;
 use super::format::{self, Export, RowSource};
 use super::json::{Columns, MAX_DEPTH, RowParser};
 use super::lines::{self, AppendedLines, BadLine};
-use super::local::TrackNotes;
+use super::local::{TrackNotes, load_schema_if_readable};
 use super::name::{NameError, TrackName};
 use super::query::Query;
 use super::row::{
@@ -261,6 +261,16 @@ impl Track {
     pub fn columns(&self) -> Result<Option<Vec<String>>, TrackError> {
         let selection = self.select(&Query::all())?;
         Ok(selection.exists().then(|| selection.columns()))
+    }
+
+    /// What was [declared](Self::with_schema) for the rows in the store, by source. Empty if nothing
+    /// was, or it can't be read, which is logged.
+    ///
+    /// # Errors
+    /// Fails if the topic is invalid.
+    pub fn schemas(&self) -> Result<Vec<RowSchema>, TrackError> {
+        let folder = self.shared.dir.track_folder(self.name()?);
+        Ok(load_schema_if_readable(&folder).rows().to_vec())
     }
 
     /// The topic as the caller gave it.

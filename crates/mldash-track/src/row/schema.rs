@@ -58,6 +58,21 @@ impl RowSchema {
         self
     }
 
+    /// Who declares it: a topic.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The [type](Self::type_name) that declares it.
+    pub fn declared_type(&self) -> Option<&str> {
+        self.type_name.as_deref()
+    }
+
+    /// The columns that stand for whole [messages](Self::message), and the types of those.
+    pub fn messages(&self) -> &[(Column, String)] {
+        &self.messages
+    }
+
     /// The columns in order.
     pub fn columns(&self) -> &[(Column, ColumnType)] {
         &self.columns
