@@ -20,6 +20,7 @@ mod output;
 mod pattern;
 mod progress;
 mod read;
+mod report;
 mod run;
 mod run_details;
 mod serve;
@@ -110,6 +111,12 @@ enum Command {
     ///
     /// Exit code 3: an experiment gives no episode; the account says why.
     Dataset(dataset::DatasetArgs),
+    /// Write a page that shows recordings: timelines, gaps, rates, plots, pictures, the account.
+    ///
+    /// One file, which opens in any browser without a network. stderr says what is worth acting on.
+    ///
+    /// Exit code 3: some of it can't be read; the page says what.
+    Report(report::ReportArgs),
     /// Append rows to a track: JSON lines on stdin, each with its time in seconds under _ts.
     ///
     /// Exit code 3: the rows are stored here, but not all of them are on the server.
@@ -163,6 +170,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Read(args) => done(read::run(&args)),
         Command::Align(args) => done(align::run(&args)),
         Command::Dataset(args) => dataset::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),
         Command::Serve(args) => done(serve::run(&args)),

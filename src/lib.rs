@@ -16,7 +16,7 @@
 //! - [`mapping`]: the YAML that says which topics become which tracks, and how.
 //! - [`record`]: messages and a mapping in, rows in tracks out, with an account of every message.
 //! - [`bag`]: recorded bags (MCAP, rosbag2's SQLite) through the same mapping.
-//! - [`export`]: what others read: LeRobot datasets and tables of Parquet on an exact grid.
+//! - [`export`]: what others read: LeRobot datasets and tables of Parquet on an exact grid, and report pages.
 //! - [`server`]: ML-Dash's endpoints for tracks and files over a local root.
 //!
 //! ```

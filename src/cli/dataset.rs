@@ -3,22 +3,17 @@
 use std::io::stdout;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use mldash_bridge::export::account::ExperimentAccount;
 use mldash_bridge::export::recipe::{Format, Recipe};
 use mldash_bridge::export::{Account, ExportError, Progress, Recording, Target, draft, export};
 use mldash_bridge::ros::StopFlag;
-use mldash_bridge::track::{Experiment, Repeating};
 
 use super::args::RootArgs;
 use super::stop::stop_export_on_signals;
 use super::target::{self, IfThere};
 use super::{ExitCode, Failure, output, pattern, progress};
-
-/// How often the progress bar moves.
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Args)]
 pub(crate) struct DatasetArgs {
@@ -88,21 +83,9 @@ pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
     let recordings = recordings(args)?;
     let shown = Arc::new(Progress::default());
     let target = if args.append { Target::Append } else { Target::New };
-    let bar = progress::count("frames");
-    let watching = {
-        let (shown, bar, stop) = (shown.clone(), bar.clone(), stop.clone());
-        Repeating::start("progress", PROGRESS_EVERY, move || {
-            let (frames, total) = shown.frames();
-            bar.set_length(total);
-            bar.set_position(frames);
-            if stop.is_set() {
-                shown.stop();
-            }
-        })?
-    };
+    let watched = progress::watch_export("frames", &shown, &stop)?;
     let exported = export(&recipe, &recordings, output, target, &shown);
-    drop(watching);
-    progress::remove(&bar);
+    drop(watched);
     // The signal can reach an encoder first, which then fails.
     let account = exported.map_err(|error| match stop.is_set() {
         true => ExportError::Stopped,
@@ -128,11 +111,7 @@ fn sum(account: &Account) -> String {
 
 fn recordings(args: &DatasetArgs) -> Result<Vec<Recording>, Failure> {
     let names = pattern::names(&args.experiments, &args.root)?;
-    let open = |name: String| {
-        let experiment = Experiment::open_read_only(&name, args.root.path())?;
-        Ok(Recording { name, experiment })
-    };
-    names.into_iter().map(open).collect()
+    Ok(Recording::open_all(names, args.root.path())?)
 }
 
 fn init(args: &DatasetArgs) -> Result<(), Failure> {

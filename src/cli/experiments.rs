@@ -4,7 +4,7 @@ use std::io::{self, Write, stdout};
 
 use clap::{Args, ValueEnum};
 use globset::{Glob, GlobMatcher};
-use jiff::{SignedDuration, Timestamp};
+use mldash_bridge::export::report::{date_text, length_text};
 use mldash_bridge::mapping::Bytes;
 use mldash_bridge::track::{ExperimentInfo, list_experiments, list_remote_experiments};
 
@@ -12,11 +12,6 @@ use super::args::{RemoteArgs, RootArgs};
 use super::pattern::Pattern;
 use super::table::{Column, Table, printable, width_of};
 use super::{ExitCode, Failure, output};
-
-/// A clock that shows less than this since 1970 is a simulated one: September 2001.
-const FIRST_DATE_SECS: f64 = 1e9;
-/// Shorter experiments are shown with tenths of a second.
-const MINUTE_SECS: f64 = 60.0;
 
 #[derive(Debug, Args)]
 pub(crate) struct ExperimentsArgs {
@@ -184,8 +179,8 @@ fn row(experiment: &ExperimentInfo) -> [String; 9] {
     }
     [
         experiment.name.clone(),
-        experiment.start_timestamp.map_or_else(unknown, start),
-        experiment.length_secs.map_or_else(unknown, length),
+        experiment.start_timestamp.map_or_else(unknown, date_text),
+        experiment.length_secs.map_or_else(unknown, length_text),
         format!("{about}{}", experiment.total_entries),
         Bytes::new(experiment.size_bytes).to_string(),
         status,
@@ -193,43 +188,4 @@ fn row(experiment: &ExperimentInfo) -> [String; 9] {
         experiment.success.map_or_else(unknown, |success| success.to_string()),
         experiment.tags.join(", "),
     ]
-}
-
-/// A date in UTC, or the seconds of a simulated clock.
-fn start(secs: f64) -> String {
-    let date = (secs >= FIRST_DATE_SECS)
-        .then(|| SignedDuration::try_from_secs_f64(secs).ok())
-        .flatten()
-        .and_then(|since_1970| Timestamp::from_duration(since_1970).ok());
-    match date {
-        Some(date) => date.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-        None => format!("{secs:.3} s"),
-    }
-}
-
-/// `9.8 s`, `1h 2m 3s`.
-fn length(secs: f64) -> String {
-    match SignedDuration::try_from_secs_f64(secs.round()) {
-        Ok(length) if secs >= MINUTE_SECS => format!("{length:#}"),
-        _ => format!("{secs:.1} s"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_start_is_a_date_unless_the_clock_is_a_simulated_one() {
-        assert_eq!(start(1_137_834_225.713_385_6), "2006-01-21 09:03:45Z");
-        assert_eq!(start(12.5), "12.500 s");
-        assert_eq!(start(1e300), format!("{:.3} s", 1e300_f64));
-    }
-
-    #[test]
-    fn a_length_is_as_long_as_it_is_useful() {
-        assert_eq!(length(9.81), "9.8 s");
-        assert_eq!(length(3723.4), "1h 2m 3s");
-        assert_eq!(length(-1.0), "-1.0 s");
-    }
 }

@@ -1,14 +1,21 @@
 //! Progress bars and status lines on stderr, if it is a terminal. Logs are written above them.
 
 use std::io::{self, Write, stderr};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use mldash_bridge::export::Progress;
+use mldash_bridge::ros::StopFlag;
+use mldash_bridge::track::Repeating;
 use parking_lot::Mutex;
 use rustix::process::getpgrp;
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcgetpgrp, tcsetattr};
 
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// How often the bar of an export moves.
+const EXPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Whether this program turned off the echo of Ctrl-C.
 static IS_ECHO_OFF: Mutex<bool> = Mutex::new(false);
@@ -23,8 +30,40 @@ pub(super) fn upload() -> ProgressBar {
     bar(0, "  {msg}")
 }
 
+/// Shows how far an export is, until it is dropped.
+pub(super) struct WatchedExport {
+    watching: Option<Repeating>,
+    bar: ProgressBar,
+}
+
+impl Drop for WatchedExport {
+    fn drop(&mut self) {
+        drop(self.watching.take());
+        remove(&self.bar);
+    }
+}
+
+/// Shows how many `things` an export has done, and stops it once `stop` is set.
+pub(super) fn watch_export(
+    things: &str,
+    export: &Arc<Progress>,
+    stop: &StopFlag,
+) -> io::Result<WatchedExport> {
+    let bar = count(things);
+    let (shown, export, stop) = (bar.clone(), export.clone(), stop.clone());
+    let watching = Repeating::start("progress", EXPORT_EVERY, move || {
+        let (done, total) = export.done();
+        shown.set_length(total);
+        shown.set_position(done);
+        if stop.is_set() {
+            export.stop();
+        }
+    })?;
+    Ok(WatchedExport { watching: Some(watching), bar })
+}
+
 /// A bar over a number of things, which is not known yet.
-pub(super) fn count(things: &str) -> ProgressBar {
+fn count(things: &str) -> ProgressBar {
     let template =
         format!("{{bar:20}} {{human_pos}}/{{human_len}} {things} {{per_sec}} ETA {{eta}}");
     add(ProgressBar::new(0), &template)

@@ -12,8 +12,9 @@ use mldash_export::recipe::Recipe;
 use mldash_export::{Progress, Recording, Target, export};
 use mldash_track::{Experiment, Options, fields};
 
-const HEIGHT: usize = 480;
-const WIDTH: usize = 640;
+#[path = "support/camera.rs"]
+mod camera;
+
 const CAMERA_HZ: u32 = 30;
 const JOINTS_HZ: u32 = 100;
 const START_SECS: f64 = 1.7e9;
@@ -60,7 +61,8 @@ fn measure(root: &Path, store: &str, bytes: u64) {
 
 /// Records until the pictures have so many bytes, and returns how many all files and rows have.
 fn record(root: &Path, bytes: u64) -> u64 {
-    let pictures: Vec<Vec<u8>> = (0..PICTURES).map(picture).collect();
+    let pictures: Vec<Vec<u8>> =
+        (0..PICTURES).map(|seed| camera::picture(seed, (480, 640))).collect();
     let exp = Experiment::open("bench/dataset/run", Options::local(root)).unwrap();
     let mut saved = 0;
     let mut frame = 0_u32;
@@ -86,23 +88,4 @@ fn record(root: &Path, bytes: u64) -> u64 {
     }
     let closed = exp.close().unwrap();
     saved + closed.tracks.iter().map(|track| track.info.size_bytes).sum::<u64>()
-}
-
-/// A JPEG as a camera makes it: surfaces, edges and noise.
-fn picture(seed: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed as u64);
-    let mut pixels = Vec::with_capacity(HEIGHT * WIDTH * 3);
-    for y in 0..HEIGHT {
-        for x in 0..WIDTH {
-            let edge = if (x / 40 + y / 40 + seed).is_multiple_of(2) { 40 } else { 0 };
-            for shade in [x * 160 / WIDTH, y * 160 / HEIGHT, (x + y) * 80 / WIDTH] {
-                pixels.push((shade + edge) as u8 + random.u8(..24));
-            }
-        }
-    }
-    let mut file = Vec::new();
-    let encoder = jpeg_encoder::Encoder::new(&mut file, 80);
-    let (width, height) = (u16::try_from(WIDTH).unwrap(), u16::try_from(HEIGHT).unwrap());
-    encoder.encode(&pixels, width, height, jpeg_encoder::ColorType::Rgb).unwrap();
-    file
 }

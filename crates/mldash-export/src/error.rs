@@ -166,6 +166,9 @@ pub enum ExportError {
         /// Why.
         source: serde_json::Error,
     },
+    /// The page of a report can't be written.
+    #[error("can't write the page")]
+    Page(#[source] io::Error),
     /// The user stopped it.
     #[error("stopped; nothing was written")]
     Stopped,

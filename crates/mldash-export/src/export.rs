@@ -1,7 +1,7 @@
 //! An export from beginning to end: plan every recording, write episodes side by side, put them together in order, and
 //! let the whole appear at once.
 
-mod threads;
+pub(crate) mod threads;
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};

@@ -32,8 +32,8 @@ pub(crate) struct Shared<'a> {
 /// How far an export is, and whether it is to stop.
 #[derive(Debug, Default)]
 pub struct Progress {
-    frames: AtomicU64,
-    total_frames: AtomicU64,
+    done: AtomicU64,
+    total: AtomicU64,
     is_stopped: AtomicBool,
 }
 
@@ -85,9 +85,9 @@ pub(crate) struct Written {
 }
 
 impl Progress {
-    /// Frames that are written, and how many there will be; 0 until that is known.
-    pub fn frames(&self) -> (u64, u64) {
-        (self.frames.load(Ordering::Relaxed), self.total_frames.load(Ordering::Relaxed))
+    /// Frames that are written, for a report rows that are read, and how many there will be; 0 until that is known.
+    pub fn done(&self) -> (u64, u64) {
+        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
     }
 
     /// Makes the export fail with [`ExportError::Stopped`] soon.
@@ -95,13 +95,13 @@ impl Progress {
         self.is_stopped.store(true, Ordering::Relaxed);
     }
 
-    /// There are so many frames to write.
-    pub(crate) fn expect(&self, frames: u64) {
-        self.total_frames.store(frames, Ordering::Relaxed);
+    /// There is so much to do.
+    pub(crate) fn expect(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
     }
 
-    fn add(&self, frames: u64) {
-        self.frames.fetch_add(frames, Ordering::Relaxed);
+    pub(crate) fn add(&self, done: u64) {
+        self.done.fetch_add(done, Ordering::Relaxed);
     }
 
     pub(crate) fn check(&self) -> Result<(), ExportError> {

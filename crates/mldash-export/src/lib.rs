@@ -1,4 +1,4 @@
-//! What others read of recordings: datasets to train on. It knows no graph and no terminal.
+//! What others read of recordings: datasets to train on, and pages to look at ([`report`]). It knows no graph and no terminal.
 //!
 //! A [`recipe`] says which features a dataset has and where their values come from; [`export()`] writes it from recordings, as
 //! a dataset of LeRobot's (version 3.0) or as a plain table of Parquet. Recordings are put on an exact grid; what a
@@ -40,6 +40,7 @@ mod picture;
 mod pictures;
 mod plan;
 pub mod recipe;
+pub mod report;
 mod stats;
 mod table;
 mod values;

@@ -4,12 +4,14 @@
 mod decode;
 mod encode;
 mod resize;
+mod thumbnail;
 
 use std::fmt;
 
 pub(crate) use decode::{decode, probe};
 pub(crate) use encode::encode;
 pub(crate) use resize::resized;
+pub(crate) use thumbnail::thumbnail;
 
 /// The largest picture that is read, in pixels: room for every camera, and a limit on what a damaged header can claim.
 const MAX_PIXELS: u64 = 1 << 27;

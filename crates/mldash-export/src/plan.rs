@@ -1,6 +1,8 @@
 //! What each recording gives, before anything is written: its episodes, what they are short of, and what its features look
 //! like.
 
+use std::path::Path;
+
 use mldash_track::{AlignError, Experiment, RunStatus, TrackError};
 
 use crate::account::{ExperimentAccount, MissingValues};
@@ -23,6 +25,23 @@ pub struct Recording {
     pub name: String,
     /// The recording, open to read.
     pub experiment: Experiment,
+}
+
+impl Recording {
+    /// Opens the experiments of these names under `root`, in this order.
+    ///
+    /// # Errors
+    /// Fails if one of them is not there.
+    pub fn open_all(
+        names: impl IntoIterator<Item = String>,
+        root: &Path,
+    ) -> Result<Vec<Self>, TrackError> {
+        let open = |name: String| {
+            let experiment = Experiment::open_read_only(&name, root)?;
+            Ok(Self { name, experiment })
+        };
+        names.into_iter().map(open).collect()
+    }
 }
 
 /// What a recording gives.

@@ -17,7 +17,7 @@ use crate::plan::{Planned, Recording};
 const AHEAD: usize = 4;
 
 /// Calls `work` with each item, on several threads, up to the first error; the results are in the order of the items.
-pub(super) fn in_parallel<T: Sync, R: Send>(
+pub(crate) fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
     work: impl Fn(&T) -> Result<R, ExportError> + Sync,

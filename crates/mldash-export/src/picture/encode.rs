@@ -1,6 +1,6 @@
 //! JPEG and PNG from pixels: each picture stays in the format that it was recorded in, so that depth stays exact.
 
-use super::{FileFormat, PictureError, Pixels, Samples};
+use super::{FileFormat, PictureError, Pixels, Samples, Shape};
 
 /// The quality of a JPEG that has to be encoded again: what is lost is far less than the camera's JPEG lost before.
 const JPEG_QUALITY: u8 = 95;
@@ -9,13 +9,17 @@ const JPEG_QUALITY: u8 = 95;
 pub(crate) fn encode(pixels: &Pixels, format: FileFormat) -> Result<Vec<u8>, PictureError> {
     let wrong = |error: &dyn std::error::Error| PictureError::Encode(error.to_string());
     match (format, &pixels.samples) {
-        (FileFormat::Jpeg, Samples::Eight(bytes)) => encode_jpeg(pixels, bytes),
+        (FileFormat::Jpeg, Samples::Eight(bytes)) => encode_jpeg(pixels.shape, bytes, JPEG_QUALITY),
         _ => encode_png(pixels).map_err(|error| wrong(&error)),
     }
 }
 
-fn encode_jpeg(pixels: &Pixels, bytes: &[u8]) -> Result<Vec<u8>, PictureError> {
-    let shape = pixels.shape;
+/// A JPEG of samples of 8 bits; the quality goes up to 100.
+pub(super) fn encode_jpeg(
+    shape: Shape,
+    bytes: &[u8],
+    quality: u8,
+) -> Result<Vec<u8>, PictureError> {
     let side = |side: u32| {
         u16::try_from(side).map_err(|_| PictureError::Encode(format!("{shape} is no JPEG")))
     };
@@ -24,7 +28,7 @@ fn encode_jpeg(pixels: &Pixels, bytes: &[u8]) -> Result<Vec<u8>, PictureError> {
         _ => jpeg_encoder::ColorType::Rgb,
     };
     let mut file = Vec::with_capacity(bytes.len() / 4);
-    jpeg_encoder::Encoder::new(&mut file, JPEG_QUALITY)
+    jpeg_encoder::Encoder::new(&mut file, quality)
         .encode(bytes, side(shape.width)?, side(shape.height)?, color)
         .map_err(|error| PictureError::Encode(error.to_string()))?;
     Ok(file)

@@ -1,0 +1,92 @@
+//! A report of recordings: one page that a person looks at to see what is there and what is wrong with it.
+//!
+//! [`Report::of`] reads each recording once: it finds gaps, jitter, lags, losses and what values do over time, in bounded
+//! memory and with a bounded result, however large the recording is. [`write_page`] writes it as a file of HTML that
+//! opens offline. What had to be left out is said on the page.
+//!
+//! ```
+//! use mldash_export::report::{Report, write_page};
+//! use mldash_export::{Progress, Recording};
+//! use mldash_track::{Experiment, Options, fields};
+//!
+//! # let root = tempfile::tempdir()?;
+//! # let exp = Experiment::open("alice/lab/run", Options::local(root.path()))?;
+//! for i in 0..500 {
+//!     let pause = if i < 300 { 0.0 } else { 3.2 };
+//!     exp.tracks("imu").append(fields! { "rate": f64::from(i) }, f64::from(i) / 100.0 + pause)?;
+//! }
+//! exp.close()?;
+//! let experiment = Experiment::open_read_only("alice/lab/run", root.path())?;
+//! let recordings = [Recording { name: "alice/lab/run".to_owned(), experiment }];
+//! let report = Report::of(&recordings, &Progress::default())?;
+//! let (_, warnings) = report.warnings().next().ok_or("one experiment")?;
+//! assert_eq!(warnings[0].text, "imu paused 3.2 s at 2.990 s");
+//! let mut page = Vec::new();
+//! write_page(&report, &mut page)?;
+//! assert!(page.starts_with(b"<!doctype html>"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod about;
+mod axis;
+mod columns;
+mod constants;
+mod document;
+mod envelope;
+mod intervals;
+mod page;
+mod spread;
+mod summary;
+mod texts;
+mod times;
+mod track;
+mod views;
+mod warnings;
+
+pub use page::write_page;
+pub use times::{clock_text, date_text, length_text};
+pub use warnings::{Severity, Warning};
+
+use crate::error::ExportError;
+use crate::frames::Progress;
+use crate::plan::Recording;
+use summary::ExperimentSummary;
+
+/// What a page shows of one or several recordings.
+#[derive(Debug)]
+pub struct Report {
+    experiments: Vec<ExperimentSummary>,
+    /// Of each experiment.
+    warnings: Vec<Vec<Warning>>,
+}
+
+impl Report {
+    /// Reads the recordings, which may be under way.
+    ///
+    /// # Errors
+    /// Fails if a recording can't be read at all, or the report is stopped. What can't be read of a recording is among
+    /// its [`warnings`](Self::warnings).
+    pub fn of(recordings: &[Recording], progress: &Progress) -> Result<Self, ExportError> {
+        progress.expect(summary::rows(recordings));
+        let read = |recording| ExperimentSummary::of(recording, recordings.len(), progress);
+        let experiments: Vec<_> = recordings.iter().map(read).collect::<Result<_, _>>()?;
+        let warnings = experiments.iter().map(warnings::warnings).collect();
+        Ok(Self { experiments, warnings })
+    }
+
+    /// The names of the experiments, and what there is to know of each, what matters most first.
+    pub fn warnings(&self) -> impl Iterator<Item = (&str, &[Warning])> {
+        let names = self.experiments.iter().map(|summary| summary.name.as_str());
+        names.zip(self.warnings.iter().map(Vec::as_slice))
+    }
+
+    /// Returns true if everything could be read.
+    pub fn is_whole(&self) -> bool {
+        self.experiments.iter().all(|summary| {
+            let is_read = |track: &track::TrackSummary| track.problem.is_none();
+            summary.problems.is_empty()
+                && summary.about.problems.is_empty()
+                && summary.tracks.iter().all(is_read)
+        })
+    }
+}
