@@ -14,13 +14,26 @@ pub fn python() -> PathBuf {
 
 /// Python with the readers and writers of others (`requirements/oracles.txt`).
 pub fn oracle_python() -> PathBuf {
-    // Another checkout's may be those of other requirements.
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("requirements/oracles.txt");
+    up_to_date("oracles")
+}
+
+/// Python that drives a browser (`requirements/browser.txt`), and the browser; `None` if there is none.
+pub fn browser() -> Option<(PathBuf, PathBuf)> {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = Command::new(sources.join("scripts/find-browser")).output().unwrap();
+    let path = String::from_utf8(found.stdout).unwrap();
+    found.status.success().then(|| (up_to_date("browser"), path.trim().into()))
+}
+
+/// Python with what `requirements/VENV.txt` says now; another checkout's may be older.
+fn up_to_date(venv: &str) -> PathBuf {
+    let requirements = format!("requirements/{venv}.txt");
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join(requirements);
     let requirements = std::fs::read(requirements).unwrap();
-    let up_to_date = |venv: &Path| {
+    let is_up_to_date = |venv: &Path| {
         std::fs::read(venv.join(".complete")).is_ok_and(|complete| complete == requirements)
     };
-    installed("oracles", up_to_date).unwrap_or_else(|| install("oracles"))
+    installed(venv, is_up_to_date).unwrap_or_else(|| install(venv))
 }
 
 /// What was installed beside the sources; worktrees of git share that of their main checkout.

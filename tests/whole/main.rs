@@ -34,6 +34,7 @@ mod parquet_table;
 mod promises;
 mod proxy;
 mod recorder;
+mod report;
 mod run;
 mod schema;
 mod secrets;

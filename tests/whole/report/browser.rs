@@ -1,0 +1,117 @@
+//! Pages as a person sees them, in a headless Chromium. Where there is none, these say that they are skipped; CI installs one.
+
+use std::path::Path;
+use std::process::Command;
+
+use mldash_bridge::fields;
+use mldash_bridge::track::{Experiment, Options};
+use serde_json::json;
+
+use super::{HOSTILE, RUN, START, record_robot, write_report};
+use crate::dataset::source;
+use crate::python::browser;
+
+/// Lets a browser look at a page; the checks are those of `tests/browser/report.py`.
+fn look(check: &str, page: &Path, argument: &str) {
+    let Some((python, chromium)) = browser() else {
+        eprintln!("skipped: there is no Chromium (scripts/find-browser)");
+        return;
+    };
+    let mut command = Command::new(python);
+    command.arg(source("tests/browser/report.py")).arg(chromium).arg(check).arg(page);
+    let done = command.arg(argument).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{check}: {out}{err}");
+}
+
+fn look_at_robot(check: &str, argument: &str) {
+    let root = tempfile::tempdir().unwrap();
+    record_robot(root.path());
+    let (page, done) = write_report(root.path(), &[RUN]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    look(check, &page, argument);
+}
+
+#[test]
+fn every_view_is_drawn_in_the_light_and_in_the_dark_without_an_error() {
+    let expected = json!([
+        [format!("timeline of the 8 tracks of {RUN}"), "--accent", 5000],
+        // The pause.
+        [format!("timeline of the 8 tracks of {RUN}"), "--bad", 50],
+        ["rate of imu over time", "--accent", 5000],
+        ["a of imu over time", "--series-0", 300],
+        ["a of imu over time", "--series-1", 300],
+        ["position of joint_states over time", "--series-1", 300],
+        ["path of robot/pose in the plane", "--accent", 300],
+        ["scans of scan at the cursor's time", "--accent", 250],
+        ["time between stamps: median 5.1 ms", "--accent", 100],
+        ["lag: median 180 ms", "--accent", 50],
+    ]);
+    look_at_robot("plots", &expected.to_string());
+}
+
+#[test]
+fn the_slider_moves_all_views_together() {
+    let views = [
+        "a of imu over time",
+        "rate of mode over time",
+        "path of robot/pose in the plane",
+        "scans of scan at the cursor's time",
+        "pictures of camera/front along the time axis",
+    ];
+    // The first values of joints.
+    let values = ["[data-track='2'] .key output"];
+    look_at_robot("slider", &json!([views, values]).to_string());
+}
+
+#[test]
+fn a_drag_over_one_plot_zooms_all() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    for i in 0..2000_u32 {
+        let t = f64::from(i) / 100.0;
+        exp.tracks("a").append(fields! { "x": t.sin(), "y": t * t }, START + t).unwrap();
+        exp.tracks("b").append(fields! { "z": t.cos() }, START + t).unwrap();
+    }
+    exp.close().unwrap();
+    look("zoom", &write_report(root.path(), &[RUN]).0, "x of a over time");
+}
+
+#[test]
+fn what_the_mouse_does_can_be_done_from_the_keyboard() {
+    look_at_robot("keys", "a of imu over time");
+}
+
+#[test]
+fn hostile_names_and_texts_are_shown_and_do_not_run() {
+    look_at_robot("hostile", HOSTILE);
+}
+
+#[test]
+fn on_a_phone_nothing_is_wider_than_the_screen_and_a_finger_reads_values() {
+    look_at_robot("phone", "a of imu over time");
+}
+
+#[test]
+fn without_scripts_the_words_are_there() {
+    look_at_robot("plain", "/imu paused 3.2 s at 12:04:06");
+}
+
+#[test]
+fn several_experiments_stand_side_by_side_on_one_axis_and_parts_follow_each_other() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, start) in [("alice/lab/a", START), ("alice/lab/b", START + 86_400.0)] {
+        let exp = Experiment::open(name, Options::local(root.path())).unwrap();
+        for i in 0..500_u32 {
+            let t = f64::from(i) / 50.0;
+            exp.tracks("odom").append(fields! { "x": t.sin() * start / START }, start + t).unwrap();
+        }
+        exp.close().unwrap();
+    }
+    let (page, _) = write_report(root.path(), &["alice/lab/a", "alice/lab/b"]);
+    let expected = json!([
+        ["timeline of the 1 tracks of alice/lab/a", "--accent", 5000],
+        ["timeline of the 1 tracks of alice/lab/b", "--accent", 5000],
+    ]);
+    look("beside", &page, &expected.to_string());
+}
