@@ -52,7 +52,7 @@ lint: setup  ## formatting, clippy and documentation in both feature sets, scrip
 deny:  ## what lint checks of dependencies, and known vulnerabilities (needs github.com)
 	@scripts/deny --advisories
 
-demo:  ## play a robot's recording on a live ROS graph and record it, in under 30 s
+demo:  ## play a robot's recording on a live ROS graph, record it and write a report, in under 30 s
 	@# Not optimised: that takes half the time to compile and is quick enough for one robot. What needs no ROS is compiled while
 	@# ROS is downloaded; if that fails, the build after it says why.
 	@$(NO_ROS) cargo build --locked --quiet --profile demo $(NO_FEATURES) --lib 2>/dev/null & build=$$!; \
