@@ -52,3 +52,4 @@ pub use export::{Target, export};
 pub use frames::Progress;
 pub use picture::PictureError;
 pub use plan::Recording;
+pub use values::numbers;
