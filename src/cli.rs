@@ -127,7 +127,7 @@ enum Command {
     /// Without --remote, uploads to the server that ML_DASH_API_URL names. Ctrl-C stops the upload; the next
     /// call goes on from there. While --drop-synced compares, only a second Ctrl-C ends it.
     Sync(sync::SyncArgs),
-    /// Compress the rows of closed experiments with zstd, a third of their size or less.
+    /// Compress the rows of closed experiments with zstd, to a sixth to four tenths of their size.
     ///
     /// Each track's data.jsonl becomes data.jsonl.zst, which all commands here, `serve` and the Rust library read
     /// as before; `zstd -d` restores it. ML-Dash's SDK does not read it: `unpack` first. Appending to a track
