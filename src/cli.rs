@@ -23,6 +23,7 @@ mod open_files;
 mod output;
 mod pack;
 mod pattern;
+mod plot;
 mod progress;
 mod read;
 mod replay;
@@ -113,6 +114,12 @@ enum Command {
     Tracks(tracks::TracksArgs),
     /// Read a track: rows by time range and columns.
     Read(read::ReadArgs),
+    /// Draw columns of a track over time, in the terminal.
+    ///
+    /// Each step of the time axis shows the smallest and the largest value in it, so that no spike vanishes. NaN,
+    /// infinities and missing values are gaps. On a terminal the columns share a plot in colours; without colours
+    /// (NO_COLOR, a pipe or a file) each has its own.
+    Plot(plot::PlotArgs),
     /// Join tracks by time: one row per row of one track, with what the others held then.
     Align(align::AlignArgs),
     /// Write recordings as a dataset to train on: LeRobot v3.0, or a table of Parquet, on an exact grid.
@@ -152,7 +159,7 @@ enum Command {
     /// Without --remote, uploads to the server that ML_DASH_API_URL names. Ctrl-C stops the upload; the next
     /// call goes on from there. While --drop-synced compares, only a second Ctrl-C ends it.
     Sync(sync::SyncArgs),
-    /// Compress the rows of closed experiments with zstd, a third of their size or less.
+    /// Compress the rows of closed experiments with zstd, to a sixth to four tenths of their size.
     ///
     /// Each track's data.jsonl becomes data.jsonl.zst, which all commands here, `serve` and the Rust library read
     /// as before; `zstd -d` restores it. ML-Dash's SDK does not read it: `unpack` first. Appending to a track
@@ -211,6 +218,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Tag(args) => tag::run(&args),
         Command::Tracks(args) => tracks::run(&args),
         Command::Read(args) => done(read::run(&args)),
+        Command::Plot(args) => done(plot::run(&args)),
         Command::Align(args) => done(align::run(&args)),
         Command::Dataset(args) => dataset::run(&args),
         Command::Report(args) => report::run(&args),

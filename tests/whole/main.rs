@@ -34,6 +34,7 @@ mod memory;
 mod output;
 mod packed;
 mod parquet_table;
+mod plot;
 mod promises;
 mod proxy;
 mod recorder;

@@ -59,3 +59,4 @@ pub use export::{Target, export};
 pub use picture::PictureError;
 pub use plan::Recording;
 pub use progress::Progress;
+pub use values::numbers;

@@ -7,6 +7,16 @@ use crate::recipe::{Dtype, Elements};
 /// From here on, a double stands for more than one whole number.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
+/// The numbers of a value, or those of the given elements of a list, as a recipe's source takes them.
+///
+/// # Errors
+/// Says what is no number, or that the list is too short.
+pub fn numbers(value: &Value, elements: Option<Elements>) -> Result<Vec<f64>, String> {
+    let mut numbers = Vec::new();
+    push_numbers(value, elements, &mut numbers)?;
+    Ok(numbers)
+}
+
 /// Appends the numbers of a value, or those of the given elements.
 pub(crate) fn push_numbers(
     value: &Value,

@@ -1,4 +1,5 @@
-//! What packing rows costs and saves: an hour of joint states, of an IMU and of scans.
+//! What packing rows costs and saves: an hour of joint states, of an IMU and of scans. Times are of CPU, so that other
+//! programs disturb them less.
 //! `cargo bench -p mldash-track --bench packed`; `MLDASH_BENCH_SECS` says how long instead of 3,600 s.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't run says so by its panic")]
@@ -7,9 +8,10 @@ use std::f64::consts::TAU;
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mldash_track::{Experiment, Fields, Format, Options, Query, fields};
+use rustix::time::{ClockId, clock_gettime};
 
 const RUN: &str = "bench/packed/run";
 const START_SECS: f64 = 1_700_000_000.0;
@@ -53,10 +55,23 @@ const SENSORS: [Sensor; 3] = [
     ("scan", 10.0, |noise, t| {
         let ray = |k: u32| 3.0 + 2.0 * (f64::from(k) / 720.0 * TAU + 0.05 * t).sin();
         let ranges: Vec<f32> = (0..720).map(|k| noise.around(ray(k), 0.02) as f32).collect();
-        fields! { "frame_id": "laser", "angle_min": -3.14159_f32, "angle_increment": 0.0087_f32,
+        fields! { "frame_id": "laser", "angle_min": -3.12414_f32, "angle_increment": 0.0087_f32,
         "range_max": 30.0_f32, "ranges": ranges }
     }),
 ];
+
+/// What this process has used so far.
+fn cpu() -> Duration {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(used.tv_sec as u64, used.tv_nsec as u32)
+}
+
+/// The CPU that some work takes.
+fn cpu_of(work: impl FnOnce()) -> Duration {
+    let before = cpu();
+    work();
+    cpu() - before
+}
 
 fn record(root: &Path, secs: f64) -> Duration {
     let hour = Duration::from_secs(3600);
@@ -75,18 +90,11 @@ fn record(root: &Path, secs: f64) -> Duration {
         }
     }
     exp.flush().unwrap();
-    let started = Instant::now();
-    exp.close().unwrap();
-    started.elapsed()
+    cpu_of(|| drop(exp.close().unwrap()))
 }
 
 fn best(mut work: impl FnMut()) -> Duration {
-    let timed = (0..REPEATS).map(|_| {
-        let started = Instant::now();
-        work();
-        started.elapsed()
-    });
-    timed.min().unwrap()
+    (0..REPEATS).map(|_| cpu_of(&mut work)).min().unwrap()
 }
 
 /// Bytes on the disk, and the times to read 1 % of the range and all of it.
@@ -112,17 +120,15 @@ fn main() {
     let closed = record(root.path(), secs);
     let plain = SENSORS.map(|(name, ..)| measure(root.path(), name, secs));
     let exp = Experiment::open_read_only(RUN, root.path()).unwrap();
-    let started = Instant::now();
+    let before = cpu();
     let done = exp.pack(|| ControlFlow::Continue(())).unwrap();
-    let packing = started.elapsed();
+    let packing = cpu() - before;
     assert_eq!(done.tracks, 3, "{done:?}");
     let packed = SENSORS.map(|(name, ..)| measure(root.path(), name, secs));
-    let started = Instant::now();
-    exp.unpack().unwrap();
-    let unpacking = started.elapsed();
+    let unpacking = cpu_of(|| drop(exp.unpack().unwrap()));
     let mb = |bytes: u64| bytes as f64 / 1e6;
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
-    println!("{secs} s of each; plain → packed");
+    println!("{secs} s of each; plain → packed, ms of CPU");
     for ((name, ..), (plain, packed)) in SENSORS.iter().zip(plain.into_iter().zip(packed)) {
         println!(
             "{name}: {:.1} → {:.1} MB (÷ {:.2}); 1 % {:.1} → {:.1} ms; all as JSONL {:.0} → {:.0} ms; \
