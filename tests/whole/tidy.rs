@@ -227,17 +227,24 @@ fn every_check_that_the_promises_name_is_there() {
 
 #[test]
 fn every_mapping_in_the_docs_is_one() {
-    let docs = ["README.md", "docs/operation.md", "docs/custom-messages.md"];
+    let docs = [
+        "README.md",
+        "docs/operation.md",
+        "docs/custom-messages.md",
+        "docs/snapshot.md",
+        "docs/services.md",
+    ];
     let mut mappings = 0;
     for file in docs {
         let text = fs::read_to_string(root().join(file)).unwrap();
         let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-        for yaml in blocks.filter(|yaml| yaml.contains("topics:\n")) {
+        let is_mapping = |yaml: &&str| yaml.contains("topics:\n") || yaml.contains("services:");
+        for yaml in blocks.filter(is_mapping) {
             mappings += 1;
             Mapping::parse(yaml, file).unwrap_or_else(|errors| panic!("{errors}"));
         }
     }
-    assert!(mappings > 1, "{mappings}");
+    assert!(mappings > 3, "{mappings}");
 }
 
 #[test]

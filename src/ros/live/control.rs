@@ -107,13 +107,17 @@ impl Control {
             Self::Flush(reply) => send(reply, flush(recorder)),
             Self::ChangePart(change, reply) => {
                 let answer = change_part(recorder, &change, refusals, tell);
-                reply.into_iter().for_each(|reply| send(reply, answer));
+                if let Some(reply) = reply {
+                    send(reply, answer);
+                }
             }
             Self::Save { change, latched, reply } => {
                 let latched = latched.into_iter().map(RawMessage::latched).collect();
                 let saved = recorder.save(&change, latched);
                 let answer = said_of(saved, recorder, refusals, tell);
-                reply.into_iter().for_each(|reply| send(reply, answer));
+                if let Some(reply) = reply {
+                    send(reply, answer);
+                }
             }
             Self::Label(change) => label(recorder, &change, tell),
             Self::Status(queue, reply) => send(reply, status(recorder, queue)),
