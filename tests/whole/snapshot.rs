@@ -154,7 +154,7 @@ fn latched_messages_are_in_every_save_once_with_the_time_at_which_they_came() {
         cdr: text("the map"),
         receipt: Received::At(1_000_000_000).into(),
     };
-    let mut save = |recorder: &mut Recorder, second| {
+    let save = |recorder: &mut Recorder, second| {
         say(recorder, CHATTER, "x", second);
         recorder.save(&PartChange::new(PartAction::Save), vec![latched.clone()]).unwrap();
     };
