@@ -148,7 +148,10 @@ impl Discovery {
             return;
         }
         match node.services() {
-            Ok(services) => {
+            Ok(mut services) => {
+                // Nobody asks a recorder for its own.
+                let own = format!("{}/", self.node.full_name());
+                services.retain(|service| !service.starts_with(&own));
                 let topics = self.topics(node);
                 let mapped = |name: &str| match self.mapped(name) {
                     Mapped::As(name) => Some(name),
