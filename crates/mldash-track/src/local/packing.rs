@@ -9,6 +9,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use super::atomic::{Durable, Replacement, put_aside};
 use super::beneath::How;
 use super::error::StoreError;
@@ -17,8 +19,9 @@ use super::handles;
 use super::index::Index;
 use super::index_file;
 use super::metadata::known_topic;
-use super::packed::{PACKED_FILE, PackedText, Packer, pieces};
+use super::packed::{MAX_LINE_BYTES, PACKED_FILE, PackedText, Packer, pieces};
 use super::row_file::{self, DATA_FILE, RowFile, RowText};
+use super::scratch_room::free_bytes;
 use super::snapshot::extend_index;
 use super::{disk, recovery};
 use crate::error::one_line;
@@ -26,7 +29,7 @@ use crate::name::TrackName;
 
 /// Bytes written at a time.
 const WRITE_BYTES: usize = 1 << 20;
-/// Free space that is needed: this part of the rows. Packed rows take less.
+/// Free space that is needed to pack: this part of the rows. Packed rows take less.
 const NEEDED_PART: u64 = 2;
 /// Bytes read back at a time.
 const COMPARED_BYTES: usize = 256 << 10;
@@ -41,7 +44,8 @@ pub struct Repacked {
     pub bytes_before: u64,
     /// Their size on the disk now.
     pub bytes_after: u64,
-    /// Tracks of which damaged rows are missing in the unpacked file. The packed one is kept beside it.
+    /// Tracks whose packed file was damaged, so that rows may be missing in the unpacked one. It is kept
+    /// beside that.
     pub damaged: Vec<String>,
     /// Why tracks were left as they were, a sentence each.
     pub problems: Vec<String>,
@@ -115,14 +119,15 @@ impl ExperimentDir {
         folder: &Path,
         goes_on: &dyn Fn() -> bool,
     ) -> Result<Outcome, StoreError> {
+        // Packed, or removed since the server has them. What is repaired would get an empty file.
+        if !folder.join(DATA_FILE).exists() {
+            return Ok(Outcome::AsItWas);
+        }
         let mut lost = 0;
-        if row_file::is_packed(folder) {
-            if !folder.join(DATA_FILE).exists() {
-                return Ok(Outcome::AsItWas);
-            }
-            if let Outcome::Changed { damaged, .. } = unpack(folder)? {
-                lost = damaged;
-            }
+        if row_file::is_packed(folder)
+            && let Outcome::Changed { damaged, .. } = unpack(folder)?
+        {
+            lost = damaged;
         }
         // What a crash left unsorted would stay so. A topic that is only guessed is left alone.
         if let Ok(name) = topic.parse::<TrackName>()
@@ -159,7 +164,11 @@ fn pack(folder: &Path, goes_on: &dyn Fn() -> bool) -> Result<Outcome, StoreError
     if index.end() == 0 {
         return Ok(Outcome::AsItWas);
     }
-    refuse_without_space(folder, index.end())?;
+    if index.blocks().iter().any(|block| block.len > MAX_LINE_BYTES as u64) {
+        let reason = "it has a line that is too long to be read back in bounded memory".to_owned();
+        return Err(StoreError::Malformed { path: plain_path, reason });
+    }
+    refuse_without_space("pack rows in", folder, index.end() / NEEDED_PART)?;
     let Some((file, text)) = write_packed(&plain, &index, &packed_path, goes_on)? else {
         return Ok(Outcome::Stopped);
     };
@@ -168,12 +177,21 @@ fn pack(folder: &Path, goes_on: &dyn Fn() -> bool) -> Result<Outcome, StoreError
         let reason = "it differs from what was packed, so the plain rows stay".to_owned();
         return Err(StoreError::Malformed { path: packed_path, reason });
     }
-    // The SDK ignores our lock. Nothing takes long from here on.
-    if plain.text_bytes().map_err(read())? != index.end() {
-        let reason = "another program writes to it".to_owned();
-        return Err(StoreError::Malformed { path: plain_path, reason });
-    }
+    // The SDK ignores our lock.
+    let refuse_if_grown = || match plain.text_bytes().map_err(read())? == index.end() {
+        true => Ok(()),
+        false => {
+            let reason = "another program writes to it".to_owned();
+            Err(StoreError::Malformed { path: plain_path.clone(), reason })
+        }
+    };
+    refuse_if_grown()?;
     file.keep(Durable::Now).map_err(StoreError::io("replace", &packed_path))?;
+    // That waited for the disk. A plain file that begins with what is packed is read alone.
+    if let Err(grown) = refuse_if_grown() {
+        remove(&packed_path)?;
+        return Err(grown);
+    }
     remove(&plain_path)?;
     save_index(folder, &packed, &index);
     let after = packed.stored_bytes().map_err(StoreError::io("read", &packed_path))?;
@@ -181,11 +199,14 @@ fn pack(folder: &Path, goes_on: &dyn Fn() -> bool) -> Result<Outcome, StoreError
 }
 
 /// Leaves the disk to those who record, if it is nearly full.
-fn refuse_without_space(folder: &Path, text_bytes: u64) -> Result<(), StoreError> {
-    let space = rustix::fs::statvfs(folder)
-        .map_err(|error| StoreError::io("look at", folder)(error.into()))?;
-    match space.f_bavail.saturating_mul(space.f_frsize) < text_bytes / NEEDED_PART {
-        true => Err(StoreError::io("pack rows in", folder)(io::ErrorKind::StorageFull.into())),
+fn refuse_without_space(
+    action: &'static str,
+    folder: &Path,
+    needed_bytes: u64,
+) -> Result<(), StoreError> {
+    let free = free_bytes(folder).map_err(StoreError::io("look at", folder))?;
+    match free < needed_bytes {
+        true => Err(StoreError::io(action, folder)(Errno::NOSPC.into())),
         false => Ok(()),
     }
 }
@@ -245,15 +266,21 @@ fn unpack(folder: &Path) -> Result<Outcome, StoreError> {
     };
     let known = index_file::load(folder, &rows).map_err(StoreError::io("read", &packed_path))?;
     let before = rows.stored_bytes().map_err(StoreError::io("read", &packed_path))?;
+    let needed = rows.text_bytes().map_err(StoreError::io("read", &packed_path))?;
+    refuse_without_space("unpack rows in", folder, needed)?;
     let write = || StoreError::io("write", &plain_path);
     let replacement = Replacement::of(&plain_path).map_err(write())?;
     let mut out = BufWriter::with_capacity(WRITE_BYTES, replacement);
     let mut crc = crc32fast::Hasher::new();
-    let damaged = text.for_each_piece(file, |piece| {
+    let lost = text.for_each_piece(file, |piece| {
         crc.update(piece);
         out.write_all(piece).map_err(write())
     })?;
-    let is_as_packed = text.text_crc().is_none_or(|packed| packed == crc.clone().finalize());
+    let is_as_packed = match text.text_crc() {
+        Some(packed) => packed == crc.clone().finalize(),
+        // Another program's, or its end is missing.
+        None => text.fault().is_none(),
+    };
     let more_bytes = match more {
         Some(more) => copy(more, &mut out, &mut crc).map_err(write())?,
         None => 0,
@@ -265,11 +292,6 @@ fn unpack(folder: &Path) -> Result<Outcome, StoreError> {
         let reason = "it reads back other than it was written, so the packed rows stay".to_owned();
         return Err(StoreError::Malformed { path: plain_path, reason });
     }
-    if damaged == 0 && !is_as_packed {
-        let reason =
-            "its rows are not those that were packed, though each frame is intact".to_owned();
-        return Err(StoreError::Malformed { path: packed_path, reason });
-    }
     // The SDK ignores our lock.
     let grown =
         more.map_or(Ok(0), RowText::text_bytes).map_err(StoreError::io("read", &plain_path))?;
@@ -279,9 +301,13 @@ fn unpack(folder: &Path) -> Result<Outcome, StoreError> {
     }
     let after = unpacked.text_bytes().map_err(StoreError::io("read", &plain_path))?;
     replacement.keep(Durable::Now).map_err(write())?;
+    let damaged = lost.max(u64::from(!is_as_packed));
     if damaged > 0 {
-        put_aside(&packed_path, &format!("{damaged} of its frames are damaged"))
-            .map_err(StoreError::io("rename", &packed_path))?;
+        let reason = match lost {
+            0 => text.fault().unwrap_or("its checksum is not that of its rows").to_owned(),
+            lost => format!("{lost} of its frames are damaged"),
+        };
+        put_aside(&packed_path, &reason).map_err(StoreError::io("rename", &packed_path))?;
         disk::sync_folder(folder).map_err(StoreError::io("sync", folder))?;
     } else {
         remove(&packed_path)?;
