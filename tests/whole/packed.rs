@@ -333,6 +333,24 @@ fn packed_rows_are_uploaded_once_and_removed_only_when_the_server_has_them() {
 }
 
 #[test]
+fn a_damaged_file_is_kept_although_the_server_has_all_that_is_left_of_it() {
+    let lab = Lab::new();
+    let exp = Experiment::open(SYNCED, Options::local(lab.root())).unwrap();
+    append(&exp, "arm", 0..4000);
+    exp.close().unwrap();
+    lab.recorded().pack(|| ControlFlow::Continue(())).unwrap();
+    let path = lab.root().join(SYNCED).join("tracks/arm/data.jsonl.zst");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 0x10;
+    fs::write(&path, &bytes).unwrap();
+    lab.sync(&lab.remote().keep(Keep::Unsynced));
+    assert!(fs::read(&path).unwrap() == bytes, "it is as it was");
+    let there = lab.on_server("arm").len();
+    assert!((1..4000).contains(&there), "{there} rows");
+}
+
+#[test]
 fn a_recording_that_is_uploaded_and_packed_ends_with_all_of_it_there_and_packed() {
     let lab = Lab::new();
     let options = lab.options().compress(Compression::Zstd);

@@ -89,6 +89,12 @@ impl PackedText {
         self.frames.text_crc
     }
 
+    /// Returns true if a text with this CRC is all that was packed, as far as the file tells. One of another
+    /// program does not.
+    pub(super) fn is_all(&self, crc: u32) -> bool {
+        self.text_crc().map_or(self.frames.fault.is_none(), |packed| packed == crc)
+    }
+
     /// What is wrong with the file, beside frames: then some may be missing at its end.
     pub(super) fn fault(&self) -> Option<&'static str> {
         self.frames.fault

@@ -172,6 +172,20 @@ impl RowFile {
         (packed, self.plain.as_deref())
     }
 
+    /// Returns true unless what was packed is damaged, which reads the same each time. Reads it all.
+    ///
+    /// # Errors
+    /// Fails if it can't be read.
+    pub(super) fn is_whole(&self) -> Result<bool, StoreError> {
+        let Some((file, text)) = &self.packed else { return Ok(true) };
+        let mut crc = crc32fast::Hasher::new();
+        let lost = text.for_each_piece(file, |piece| {
+            crc.update(piece);
+            Ok(())
+        })?;
+        Ok(lost == 0 && text.is_all(crc.finalize()))
+    }
+
     /// Bytes on the disk.
     pub(super) fn stored_bytes(&self) -> io::Result<u64> {
         let packed = self.packed.as_ref().map(|(file, _)| file);
