@@ -295,10 +295,15 @@ fn unpack(folder: &Path) -> Result<Outcome, StoreError> {
         let reason = "it reads back other than it was written, so the packed rows stay".to_owned();
         return Err(StoreError::Malformed { path: plain_path, reason });
     }
-    // The SDK ignores our lock.
-    let grown =
-        more.map_or(Ok(0), RowText::text_bytes).map_err(StoreError::io("read", &plain_path))?;
-    if grown != more_bytes {
+    // The SDK ignores our lock. It may have begun a plain file, too.
+    let is_as_found = match more {
+        Some(more) => {
+            let bytes = more.text_bytes().map_err(StoreError::io("read", &plain_path))?;
+            bytes == more_bytes
+        }
+        None => !plain_path.exists(),
+    };
+    if !is_as_found {
         let reason = "another program writes to it".to_owned();
         return Err(StoreError::Malformed { path: plain_path, reason });
     }
