@@ -32,7 +32,7 @@ struct Report {
     tracks: u64,
     bytes_before: u64,
     bytes_after: u64,
-    /// Tracks with damaged rows, which are missing.
+    /// Tracks whose packed file was damaged: what was hit is missing.
     damaged: Vec<String>,
 }
 
@@ -63,8 +63,8 @@ fn run(
                 }
                 for topic in &damaged {
                     tracing::error!(
-                        "{experiment}: track `{topic}` lacks the rows that were damaged; the packed file is kept \
-                         beside it as data.jsonl.zst.bad"
+                        "{experiment}: the packed rows of track `{topic}` were damaged, and what was hit is \
+                         missing; the damaged file is kept beside them as data.jsonl.zst.bad"
                     );
                 }
                 if !damaged.is_empty() && code == ExitCode::Done {

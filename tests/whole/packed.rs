@@ -327,6 +327,27 @@ fn packed_rows_are_uploaded_once_and_removed_only_when_the_server_has_them() {
     assert!(dropped.failure.is_none(), "{dropped:?}");
     assert!(!tracks.join("arm/data.jsonl.zst").exists() && !tracks.join("arm/data.jsonl").exists());
     assert_eq!(lab.on_server("arm").len(), 4000);
+    // What is gone is not begun anew.
+    assert_eq!(pack().problems, Vec::<String>::new());
+    assert!(!tracks.join("arm/data.jsonl").exists());
+}
+
+#[test]
+fn a_damaged_file_is_kept_although_the_server_has_all_that_is_left_of_it() {
+    let lab = Lab::new();
+    let exp = Experiment::open(SYNCED, Options::local(lab.root())).unwrap();
+    append(&exp, "arm", 0..4000);
+    exp.close().unwrap();
+    lab.recorded().pack(|| ControlFlow::Continue(())).unwrap();
+    let path = lab.root().join(SYNCED).join("tracks/arm/data.jsonl.zst");
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.len() / 2;
+    bytes[at] ^= 0x10;
+    fs::write(&path, &bytes).unwrap();
+    lab.sync(&lab.remote().keep(Keep::Unsynced));
+    assert!(fs::read(&path).unwrap() == bytes, "it is as it was");
+    let there = lab.on_server("arm").len();
+    assert!((1..4000).contains(&there), "{there} rows");
 }
 
 #[test]
@@ -419,6 +440,28 @@ fn a_flipped_byte_costs_its_frame_which_is_named_and_the_damaged_file_is_kept() 
     assert_eq!(appended.code, 0, "{}", appended.stderr);
     assert_eq!(tracks(root)["robot/arm"].lines().count(), left.len() + 1);
     assert_eq!(fs::read(path.with_added_extension("bad.2")).unwrap(), hit);
+}
+
+#[test]
+fn a_file_that_ends_after_a_frame_is_kept_when_the_rest_is_unpacked() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    record(root, &(0..400).collect::<Vec<_>>());
+    pack(root);
+    let path = packed_file(root, "robot_arm");
+    let whole = fs::read(&path).unwrap();
+    // The table of frames says how long each is, and its last bytes how many there are.
+    let number = |at: usize| u32::from_le_bytes(whole[at..at + 4].try_into().unwrap()) as usize;
+    let count_at = whole.len() - 9;
+    let first_at = count_at - 8 * number(count_at);
+    let end: usize = (0..5).map(|frame| number(first_at + 8 * frame)).sum();
+    fs::write(&path, &whole[..end]).unwrap();
+    let left = tracks(root)["robot/arm"].clone();
+    assert!((1..400).contains(&left.lines().count()), "{} rows", left.lines().count());
+    let unpacked = run(root, &["unpack", RUN]);
+    assert_eq!(unpacked.code, 3, "{}", unpacked.stderr);
+    assert_eq!(fs::read(path.with_added_extension("bad")).unwrap(), whole[..end]);
+    assert_eq!(tracks(root)["robot/arm"], left);
 }
 
 #[test]

@@ -164,7 +164,7 @@ fn is_temporary(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileExt, MetadataExt};
 
     use super::*;
 
@@ -210,6 +210,16 @@ mod tests {
         assert_eq!(names(folder.path()), expected);
         live.keep(Durable::Now).unwrap();
         assert!(at("data.jsonl").exists());
+    }
+
+    #[test]
+    fn a_new_version_can_be_read_before_it_takes_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = Replacement::of(&folder.path().join("data.jsonl.zst")).unwrap();
+        file.write_all(b"rows").unwrap();
+        let mut read = [0; 4];
+        file.reader().unwrap().read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(&read, b"rows");
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Creates a file with a unique hidden name in the folder of `path`, to write. It is removed when
-/// dropped.
+/// Creates a file with a unique hidden name in the folder of `path`, to write and to read back. It is
+/// removed when dropped.
 pub(super) fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
     #[cfg(test)]
     bad_disk::check(path)?;
@@ -49,7 +49,7 @@ pub(super) fn create_beside(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(super::atomic::TEMPORARY);
     let folder = path.parent().unwrap_or(path);
-    let file = builder.make_in(folder, |path| handles::open(path, How::New))?;
+    let file = builder.make_in(folder, |path| handles::open(path, How::NewReadWrite))?;
     #[cfg(test)]
     record(path, || Change::Create(file.path().to_owned(), file.as_file().metadata()));
     Ok(file)

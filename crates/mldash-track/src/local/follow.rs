@@ -87,11 +87,11 @@ impl Prefix {
         Self { bytes: self.bytes + following.len() as u64, crc: hasher.finalize() }
     }
 
-    /// Returns true if these are all the rows of the track in `folder`.
+    /// Returns true if these are all the rows of the track in `folder`, none of them damaged since.
     pub(crate) fn is_all_of(self, folder: &Path) -> Result<bool, StoreError> {
         let Some(rows) = RowFile::open(folder)? else { return Ok(false) };
         let same = rows.text_bytes().and_then(|len| Ok(len == self.bytes && self.is_of(&rows)?));
-        same.map_err(StoreError::io("read", rows.path()))
+        Ok(same.map_err(StoreError::io("read", rows.path()))? && rows.is_whole()?)
     }
 
     /// Returns true if `file` begins with this prefix.

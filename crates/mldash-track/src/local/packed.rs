@@ -36,6 +36,10 @@ pub(super) const PACKED_FILE: &str = "data.jsonl.zst";
 /// pack digits worse.
 const LEVEL: i32 = 1;
 
+/// The longest line that is read. Packed, it takes hardly any space on the disk, but memory. The largest
+/// row that is recorded has half of it.
+pub(super) const MAX_LINE_BYTES: usize = if cfg!(test) { 4 << 20 } else { 256 << 20 };
+
 /// The text in a packed file. The file itself is passed in, so that it may be closed between uses.
 #[derive(Debug)]
 pub(super) struct PackedText {
@@ -83,6 +87,17 @@ impl PackedText {
     /// CRC-32 of the text as it was packed, if that is known.
     pub(super) fn text_crc(&self) -> Option<u32> {
         self.frames.text_crc
+    }
+
+    /// Returns true if a text with this CRC is all that was packed, as far as the file tells. One of another
+    /// program does not.
+    pub(super) fn is_all(&self, crc: u32) -> bool {
+        self.text_crc().map_or(self.frames.fault.is_none(), |packed| packed == crc)
+    }
+
+    /// What is wrong with the file, beside frames: then some may be missing at its end.
+    pub(super) fn fault(&self) -> Option<&'static str> {
+        self.frames.fault
     }
 
     /// Reads text at `offset` from `file`: some of it, and none at the end.

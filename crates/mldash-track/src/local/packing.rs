@@ -4,11 +4,16 @@
 //!
 //! Whoever calls this holds the writer's lock. Memory is bounded, whatever the file's size.
 
+mod comparing;
+
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
+use self::comparing::{copy, crc_of, is_same};
 use super::atomic::{Durable, Replacement, put_aside};
 use super::beneath::How;
 use super::error::StoreError;
@@ -17,8 +22,9 @@ use super::handles;
 use super::index::Index;
 use super::index_file;
 use super::metadata::known_topic;
-use super::packed::{PACKED_FILE, PackedText, Packer, pieces};
+use super::packed::{MAX_LINE_BYTES, PACKED_FILE, PackedText, Packer, pieces};
 use super::row_file::{self, DATA_FILE, RowFile, RowText};
+use super::scratch_room::free_bytes;
 use super::snapshot::extend_index;
 use super::{disk, recovery};
 use crate::error::one_line;
@@ -26,10 +32,8 @@ use crate::name::TrackName;
 
 /// Bytes written at a time.
 const WRITE_BYTES: usize = 1 << 20;
-/// Free space that is needed: this part of the rows. Packed rows take less.
+/// Free space that is needed to pack: this part of the rows. Packed rows take less.
 const NEEDED_PART: u64 = 2;
-/// Bytes read back at a time.
-const COMPARED_BYTES: usize = 256 << 10;
 
 /// What packing or unpacking an experiment's rows did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +45,8 @@ pub struct Repacked {
     pub bytes_before: u64,
     /// Their size on the disk now.
     pub bytes_after: u64,
-    /// Tracks of which damaged rows are missing in the unpacked file. The packed one is kept beside it.
+    /// Tracks whose packed file was damaged, so that rows may be missing in the unpacked one. It is kept
+    /// beside that.
     pub damaged: Vec<String>,
     /// Why tracks were left as they were, a sentence each.
     pub problems: Vec<String>,
@@ -115,14 +120,15 @@ impl ExperimentDir {
         folder: &Path,
         goes_on: &dyn Fn() -> bool,
     ) -> Result<Outcome, StoreError> {
+        // Packed, or removed since the server has them. What is repaired would get an empty file.
+        if !folder.join(DATA_FILE).exists() {
+            return Ok(Outcome::AsItWas);
+        }
         let mut lost = 0;
-        if row_file::is_packed(folder) {
-            if !folder.join(DATA_FILE).exists() {
-                return Ok(Outcome::AsItWas);
-            }
-            if let Outcome::Changed { damaged, .. } = unpack(folder)? {
-                lost = damaged;
-            }
+        if row_file::is_packed(folder)
+            && let Outcome::Changed { damaged, .. } = unpack(folder)?
+        {
+            lost = damaged;
         }
         // What a crash left unsorted would stay so. A topic that is only guessed is left alone.
         if let Ok(name) = topic.parse::<TrackName>()
@@ -159,33 +165,55 @@ fn pack(folder: &Path, goes_on: &dyn Fn() -> bool) -> Result<Outcome, StoreError
     if index.end() == 0 {
         return Ok(Outcome::AsItWas);
     }
-    refuse_without_space(folder, index.end())?;
+    if index.blocks().iter().any(|block| block.len > MAX_LINE_BYTES as u64) {
+        let reason = "it has a line that is too long to be read back in bounded memory".to_owned();
+        return Err(StoreError::Malformed { path: plain_path, reason });
+    }
+    refuse_without_space("pack rows in", folder, index.end() / NEEDED_PART)?;
     let Some((file, text)) = write_packed(&plain, &index, &packed_path, goes_on)? else {
         return Ok(Outcome::Stopped);
     };
     let packed = RowFile::packed(Arc::new(file.reader().map_err(read())?), text, &packed_path);
-    if !is_same(&packed, &plain).map_err(StoreError::io("compare", &packed_path))? {
-        let reason = "it differs from what was packed, so the plain rows stay".to_owned();
-        return Err(StoreError::Malformed { path: packed_path, reason });
+    let is_same = is_same(&packed, &plain, &index, goes_on);
+    match is_same.map_err(StoreError::io("compare", &packed_path))? {
+        Some(true) => {}
+        Some(false) => {
+            let reason = "it differs from what was packed, so the plain rows stay".to_owned();
+            return Err(StoreError::Malformed { path: packed_path, reason });
+        }
+        None => return Ok(Outcome::Stopped),
     }
-    // The SDK ignores our lock. Nothing takes long from here on.
-    if plain.text_bytes().map_err(read())? != index.end() {
-        let reason = "another program writes to it".to_owned();
-        return Err(StoreError::Malformed { path: plain_path, reason });
-    }
+    // The SDK ignores our lock.
+    let refuse_if_grown = || match plain.text_bytes().map_err(read())? == index.end() {
+        true => Ok(()),
+        false => {
+            let reason = "another program writes to it".to_owned();
+            Err(StoreError::Malformed { path: plain_path.clone(), reason })
+        }
+    };
+    refuse_if_grown()?;
     file.keep(Durable::Now).map_err(StoreError::io("replace", &packed_path))?;
+    // That waited for the disk. A plain file that begins with what is packed is read alone.
+    if let Err(grown) = refuse_if_grown() {
+        remove(&packed_path)?;
+        return Err(grown);
+    }
     remove(&plain_path)?;
     save_index(folder, &packed, &index);
     let after = packed.stored_bytes().map_err(StoreError::io("read", &packed_path))?;
     Ok(Outcome::Changed { before: index.end(), after, damaged: 0 })
 }
 
-/// Leaves the disk to those who record, if it is nearly full.
-fn refuse_without_space(folder: &Path, text_bytes: u64) -> Result<(), StoreError> {
-    let space = rustix::fs::statvfs(folder)
-        .map_err(|error| StoreError::io("look at", folder)(error.into()))?;
-    match space.f_bavail.saturating_mul(space.f_frsize) < text_bytes / NEEDED_PART {
-        true => Err(StoreError::io("pack rows in", folder)(io::ErrorKind::StorageFull.into())),
+/// Leaves the disk to those who record, if it is nearly full. Some file systems always say that nothing is
+/// free; what is written tells whether they are full.
+fn refuse_without_space(
+    action: &'static str,
+    folder: &Path,
+    needed_bytes: u64,
+) -> Result<(), StoreError> {
+    let free = free_bytes(folder).map_err(StoreError::io("look at", folder))?;
+    match (1..needed_bytes).contains(&free) {
+        true => Err(StoreError::io(action, folder)(Errno::NOSPC.into())),
         false => Ok(()),
     }
 }
@@ -245,15 +273,17 @@ fn unpack(folder: &Path) -> Result<Outcome, StoreError> {
     };
     let known = index_file::load(folder, &rows).map_err(StoreError::io("read", &packed_path))?;
     let before = rows.stored_bytes().map_err(StoreError::io("read", &packed_path))?;
+    let needed = rows.text_bytes().map_err(StoreError::io("read", &packed_path))?;
+    refuse_without_space("unpack rows in", folder, needed)?;
     let write = || StoreError::io("write", &plain_path);
     let replacement = Replacement::of(&plain_path).map_err(write())?;
     let mut out = BufWriter::with_capacity(WRITE_BYTES, replacement);
     let mut crc = crc32fast::Hasher::new();
-    let damaged = text.for_each_piece(file, |piece| {
+    let lost = text.for_each_piece(file, |piece| {
         crc.update(piece);
         out.write_all(piece).map_err(write())
     })?;
-    let is_as_packed = text.text_crc().is_none_or(|packed| packed == crc.clone().finalize());
+    let is_as_packed = text.is_all(crc.clone().finalize());
     let more_bytes = match more {
         Some(more) => copy(more, &mut out, &mut crc).map_err(write())?,
         None => 0,
@@ -265,23 +295,27 @@ fn unpack(folder: &Path) -> Result<Outcome, StoreError> {
         let reason = "it reads back other than it was written, so the packed rows stay".to_owned();
         return Err(StoreError::Malformed { path: plain_path, reason });
     }
-    if damaged == 0 && !is_as_packed {
-        let reason =
-            "its rows are not those that were packed, though each frame is intact".to_owned();
-        return Err(StoreError::Malformed { path: packed_path, reason });
-    }
-    // The SDK ignores our lock.
-    let grown =
-        more.map_or(Ok(0), RowText::text_bytes).map_err(StoreError::io("read", &plain_path))?;
-    if grown != more_bytes {
+    // The SDK ignores our lock. It may have begun a plain file, too.
+    let is_as_found = match more {
+        Some(more) => {
+            let bytes = more.text_bytes().map_err(StoreError::io("read", &plain_path))?;
+            bytes == more_bytes
+        }
+        None => !plain_path.exists(),
+    };
+    if !is_as_found {
         let reason = "another program writes to it".to_owned();
         return Err(StoreError::Malformed { path: plain_path, reason });
     }
     let after = unpacked.text_bytes().map_err(StoreError::io("read", &plain_path))?;
     replacement.keep(Durable::Now).map_err(write())?;
+    let damaged = lost.max(u64::from(!is_as_packed));
     if damaged > 0 {
-        put_aside(&packed_path, &format!("{damaged} of its frames are damaged"))
-            .map_err(StoreError::io("rename", &packed_path))?;
+        let reason = match lost {
+            0 => text.fault().unwrap_or("its checksum is not that of its rows").to_owned(),
+            lost => format!("{lost} of its frames are damaged"),
+        };
+        put_aside(&packed_path, &reason).map_err(StoreError::io("rename", &packed_path))?;
         disk::sync_folder(folder).map_err(StoreError::io("sync", folder))?;
     } else {
         remove(&packed_path)?;
@@ -321,31 +355,4 @@ fn remove(path: &Path) -> Result<(), StoreError> {
     disk::remove_file(path)
         .and_then(|()| disk::sync_folder(path.parent().unwrap_or(path)))
         .map_err(StoreError::io("remove", path))
-}
-
-fn copy(from: &File, out: &mut impl Write, crc: &mut crc32fast::Hasher) -> io::Result<u64> {
-    let mut piece = vec![0; COMPARED_BYTES];
-    let mut at = 0;
-    loop {
-        match from.read_text(&mut piece, at) {
-            Ok(0) => return Ok(at),
-            Ok(read) => {
-                crc.update(&piece[..read]);
-                out.write_all(&piece[..read])?;
-                at += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn crc_of(file: &File) -> io::Result<u32> {
-    let mut crc = crc32fast::Hasher::new();
-    copy(file, &mut io::sink(), &mut crc)?;
-    Ok(crc.finalize())
-}
-
-fn is_same(packed: &RowFile, plain: &File) -> io::Result<bool> {
-    Ok(packed.text_bytes()? == plain.text_bytes()? && packed.begins_with(plain)?)
 }

@@ -19,7 +19,7 @@ use super::disk;
 use super::error::StoreError;
 use super::file_stamp::FileStamp;
 use super::handles::{self, Identity, KeptFile};
-use super::packed::{PACKED_FILE, PackedText};
+use super::packed::{MAX_LINE_BYTES, PACKED_FILE, PackedText};
 
 /// The plain file's name in a track's folder.
 pub(super) const DATA_FILE: &str = "data.jsonl";
@@ -39,6 +39,11 @@ pub(super) trait RowText {
 
     /// When it was last modified, in nanoseconds since 1970.
     fn modified_nanos(&self) -> io::Result<i64>;
+
+    /// The most bytes that a line of it may have.
+    fn max_line_bytes(&self) -> usize {
+        usize::MAX
+    }
 
     /// Fills `text` with the text at `offset`.
     fn read_whole_text(&self, mut text: &mut [u8], mut offset: u64) -> io::Result<()> {
@@ -113,11 +118,11 @@ impl RowFile {
             let (plain, packed) = (open_if_there(&plain_path)?, open_if_there(&packed_path)?);
             // Meanwhile the one that is there may have taken the place of the other.
             let is_certain = match (&plain, &packed) {
-                (Some(plain), None) => Identity::of(plain)
+                (Some(plain), _) => Identity::of(plain)
                     .and_then(|identity| identity.is_at(&plain_path))
                     .map_err(StoreError::io("look at", &plain_path))?,
                 (None, None) => looks > 1,
-                (_, Some(_)) => true,
+                (None, Some(_)) => true,
             };
             if is_certain || looks == LOOKS {
                 break (plain, packed);
@@ -165,6 +170,20 @@ impl RowFile {
     pub(super) fn parts(&self) -> (Option<(&File, &PackedText)>, Option<&File>) {
         let packed = self.packed.as_ref().map(|(file, text)| (&**file, &**text));
         (packed, self.plain.as_deref())
+    }
+
+    /// Returns true unless what was packed is damaged, which reads the same each time. Reads it all.
+    ///
+    /// # Errors
+    /// Fails if it can't be read.
+    pub(super) fn is_whole(&self) -> Result<bool, StoreError> {
+        let Some((file, text)) = &self.packed else { return Ok(true) };
+        let mut crc = crc32fast::Hasher::new();
+        let lost = text.for_each_piece(file, |piece| {
+            crc.update(piece);
+            Ok(())
+        })?;
+        Ok(lost == 0 && text.is_all(crc.finalize()))
     }
 
     /// Bytes on the disk.
@@ -217,6 +236,10 @@ impl RowText for RowFile {
     fn modified_nanos(&self) -> io::Result<i64> {
         let packed = self.packed.as_ref().map(|(file, _)| file);
         self.plain.as_ref().or(packed).map_or(Ok(0), |file| file.modified_nanos())
+    }
+
+    fn max_line_bytes(&self) -> usize {
+        if self.packed.is_some() { MAX_LINE_BYTES } else { usize::MAX }
     }
 }
 

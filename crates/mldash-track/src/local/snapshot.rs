@@ -251,5 +251,13 @@ pub(super) fn extend_index(data: &impl RowText, index: &mut Index) -> io::Result
             lines = rest;
         }
         carry.extend_from_slice(lines);
+        if carry.len() > data.max_line_bytes() {
+            let mib = data.max_line_bytes() >> 20;
+            let reason = format!(
+                "a line of it is longer than {mib} MiB, so it was not made by `mldash_bridge pack`; if you \
+                 trust it, unpack it with `zstd -d`"
+            );
+            return Err(io::Error::other(reason));
+        }
     }
 }

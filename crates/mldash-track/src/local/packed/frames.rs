@@ -5,15 +5,19 @@
 //! table, which has none of its own. A file whose note or table is damaged or missing is gone
 //! through frame by frame.
 
+mod window;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 use zstd::zstd_safe;
 
+use self::window::Window;
+
 /// The most text in a frame. Files with larger ones are refused: a frame is held in memory whole.
 pub(super) const MAX_FRAME_BYTES: usize = 1 << 20;
-/// The most frames of a file: what is known of them takes up to 512 MiB.
+/// The most frames of a file: what is known of them takes up to 640 MiB.
 pub(super) const MAX_FRAMES: usize = 1 << 24;
 
 const FRAME: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
@@ -29,8 +33,6 @@ const ENTRY_BYTES: usize = 8;
 /// An entry with a checksum, which files of other programs may have.
 const LONG_ENTRY_BYTES: usize = 12;
 const FOOTER_BYTES: usize = 9;
-/// Bytes read at a time while a file is gone through.
-const WINDOW_BYTES: usize = 4 << 20;
 
 /// A frame of a packed file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +114,8 @@ impl Frames {
             return Err(Refused::ManyFrames);
         }
         let mut frames = Self { text_crc: Some(note.text_crc), ..Self::default() };
+        // As it is weighed; a list that grows takes twice that.
+        frames.list.reserve_exact(place.count);
         let mut at = 0;
         place.read(file, |entries| {
             for entry in entries.chunks_exact(ENTRY_BYTES) {
@@ -135,7 +139,7 @@ impl Frames {
 
     /// Goes through a file without a table that can be relied on.
     fn found(file: &File, len: u64) -> Result<Self, Refused> {
-        let mut window = Window { file, len, at: 0, bytes: Vec::new() };
+        let mut window = Window::of(file, len);
         let mut frames = Self::default();
         let (mut at, mut is_large, mut has_table, mut has_note) = (0, false, false, false);
         while at < len {
@@ -152,7 +156,9 @@ impl Frames {
                 }
                 Piece::Skippable { bytes: skipped, kind } => {
                     has_table |= kind == TABLE;
-                    has_note |= kind == NOTE;
+                    if let Some(note) = Note::of(bytes) {
+                        (has_note, frames.text_crc) = (true, Some(note.text_crc));
+                    }
                     at += skipped;
                 }
                 piece => {
@@ -256,39 +262,6 @@ fn ends_where_it_says(bytes: &[u8], packed_bytes: u64, text_bytes: usize, left: 
     packed_bytes == left || goes_on || zstd::bulk::decompress(frame, text_bytes).is_ok()
 }
 
-/// A part of a file in memory.
-struct Window<'f> {
-    file: &'f File,
-    /// How long the file is.
-    len: u64,
-    at: u64,
-    bytes: Vec<u8>,
-}
-
-impl Window<'_> {
-    /// The bytes at `offset`: at least `wanted`, unless the file ends before.
-    fn read(&mut self, offset: u64, wanted: usize) -> io::Result<&[u8]> {
-        let from = offset.checked_sub(self.at).and_then(|from| usize::try_from(from).ok());
-        let held = from.filter(|from| from + wanted <= self.bytes.len());
-        if held.is_none() {
-            let left = self.len.saturating_sub(offset).min(WINDOW_BYTES as u64) as usize;
-            self.bytes.resize(left, 0);
-            let mut read = 0;
-            while read < left {
-                match self.file.read_at(&mut self.bytes[read..], offset + read as u64) {
-                    Ok(0) => break,
-                    Ok(more) => read += more,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            self.bytes.truncate(read);
-            self.at = offset;
-        }
-        Ok(&self.bytes[held.unwrap_or(0)..])
-    }
-}
-
 /// Where the table is.
 struct TablePlace {
     /// Where its frame begins.
@@ -349,10 +322,15 @@ impl Note {
         let Some(at) = table_at.checked_sub(NOTE_BYTES as u64) else { return Ok(None) };
         let mut note = [0; NOTE_BYTES];
         file.read_exact_at(&mut note, at)?;
-        let Some(said) = note.strip_prefix(&note_header()[..]) else { return Ok(None) };
+        Ok(Self::of(&note))
+    }
+
+    /// The note that `bytes` begin with.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let said = bytes.strip_prefix(&note_header()[..])?.get(..16)?;
         let text_bytes = u64::from(number(&said[..4])) | u64::from(number(&said[4..8])) << 32;
         let (text_crc, table_crc) = (number(&said[8..12]), number(&said[12..16]));
-        Ok(Some(Self { text_bytes, text_crc, table_crc }))
+        Some(Self { text_bytes, text_crc, table_crc })
     }
 }
 

@@ -5,6 +5,8 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::error::one_line;
+use crate::local::snapshot::Snapshot;
 
 const LINES_A_FRAME: usize = 5;
 
@@ -98,6 +100,34 @@ fn files_that_claim_absurd_sizes_are_refused_before_memory_is_taken() {
     let end = end_of_file(&[(bytes.len() as u32, 10)], 10, 0);
     bytes.extend(end);
     assert_eq!(read(&file_of(&bytes), 100).unwrap(), b"\0\0\0\0\0\0\0\0\0\n");
+}
+
+#[test]
+fn a_line_without_an_end_is_refused_before_it_takes_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let spaces = vec![vec![b' '; MAX_FRAME_BYTES]; MAX_LINE_BYTES / MAX_FRAME_BYTES + 1];
+    let bytes = packed(&spaces);
+    assert!(bytes.len() < 10_000);
+    std::fs::write(folder.path().join(PACKED_FILE), bytes).unwrap();
+    let error = one_line(&Snapshot::open(folder.path()).unwrap_err());
+    assert!(error.contains("is longer than 4 MiB") && error.contains("zstd -d"), "{error}");
+}
+
+#[test]
+fn a_file_that_ends_after_a_frame_is_known_to_lack_its_end() {
+    let frames = frames(&(0..40).collect::<Vec<_>>());
+    let whole = packed(&frames);
+    let (_, end) = places(&frames)[3];
+    let cut = file_of(&whole[..end]);
+    assert!(open(&cut).unwrap().fault().is_some());
+    assert_eq!(read(&cut, 100).unwrap(), frames[..4].concat());
+    // With the table hit alone, the note still tells that nothing is missing.
+    let mut hit = whole;
+    let last = hit.len() - 1;
+    hit[last] ^= 1;
+    let text = open(&file_of(&hit)).unwrap();
+    assert!(text.fault().is_some());
+    assert_eq!(text.text_crc(), Some(crc32fast::hash(&frames.concat())));
 }
 
 #[test]
