@@ -106,9 +106,6 @@ fn select(run: &mut RosRun, globs: &[String]) -> Result<(), Failure> {
 
 /// Says what was published, and how punctually.
 fn tell(run: &RosRun, report: &ReplayReport) {
-    for (topic, reason) in &report.refused {
-        tracing::warn!("{topic} is not published: {reason}");
-    }
     ros2_account::tell(&[], &report.losses);
     let messages: u64 = report.messages.iter().sum();
     let topics = report.messages.iter().filter(|messages| **messages > 0).count();
