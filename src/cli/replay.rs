@@ -37,7 +37,7 @@ pub(crate) struct ReplayArgs {
     /// Only these topics: names or globs such as '/camera/*'. What lies below a name that matches is taken too.
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     topics: Vec<String>,
-    /// Begin paused, until `~/resume` is called. Latched messages are published at once.
+    /// Begin paused, until `~/resume` is called. Latched messages from before are published at once.
     #[arg(short, long)]
     paused: bool,
     /// Wait so long at most until somebody listens to each topic, so that no first message is missed.
@@ -106,9 +106,6 @@ fn select(run: &mut RosRun, globs: &[String]) -> Result<(), Failure> {
 
 /// Says what was published, and how punctually.
 fn tell(run: &RosRun, report: &ReplayReport) {
-    for (topic, reason) in &report.refused {
-        tracing::warn!("{topic} is not published: {reason}");
-    }
     ros2_account::tell(&[], &report.losses);
     let messages: u64 = report.messages.iter().sum();
     let topics = report.messages.iter().filter(|messages| **messages > 0).count();

@@ -4,11 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use mldash_bridge::mapping::Mapping;
+use mldash_bridge::message::{MessageType, TypeName};
+use mldash_bridge::record::{Received, Recorder, TopicPlan};
 use mldash_bridge::ros::rcl::{
     Context, Durability, GuardCondition, Node, QosProfile, Ready, Reliability, Subscription,
     TypeSupport, WaitSet,
 };
-use mldash_bridge::track::Experiment;
+use mldash_bridge::track::{Experiment, Options};
 use rustix::process::Signal;
 
 use super::import::{BAG, RUN, pictures, rows};
@@ -140,6 +143,34 @@ fn who_comes_late_gets_latched_topics_while_paused_and_the_rest_once_it_goes_on(
     assert_eq!(ended.ended.status.code(), Some(0), "{}", ended.ended.stderr);
     let goes = take(&context, &node, &mut clock, 1);
     assert!(goes.iter().any(|time| *time != stands[0]), "{goes:?}");
+}
+
+#[test]
+fn a_topic_with_another_definition_than_the_installed_one_is_left_out_and_named() {
+    let graph = Graph::new();
+    let exp = Experiment::open(RUN, Options::local(graph.path("first"))).unwrap();
+    let mut recorder = Recorder::new(exp);
+    let mapping = Mapping::parse("topics: [{topic: /**, stamp: receive}]", "test.yaml").unwrap();
+    let type_name: TypeName = "std_msgs/msg/UInt8".parse().unwrap();
+    for (topic, definition, cdr) in [
+        ("/level", "int16 data", vec![0, 1, 0, 0, 5, 0]),
+        ("/mode", "uint8 data  # with other words", vec![0, 1, 0, 0, 5]),
+    ] {
+        let message = MessageType::from_bundle(&type_name, definition).unwrap();
+        let rule = mapping.rule_for(topic, &type_name).unwrap();
+        let number = recorder.add_topic(TopicPlan::new(topic, topic, &message, &rule).unwrap());
+        recorder.record(number, cdr, Received::At(1_700_000_000_000_000_000));
+    }
+    let (_, closed) = recorder.finish(None);
+    closed.unwrap();
+    let ended = replay(&graph, "first", &[]).end().ended;
+    assert_eq!(ended.status.code(), Some(3), "{}", ended.stderr);
+    for said in [
+        "/level is not published: it was recorded with another definition of std_msgs/msg/UInt8",
+        "published 1 messages on 1 topics",
+    ] {
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+    }
 }
 
 #[test]

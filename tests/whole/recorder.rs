@@ -4,9 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mldash_bridge::mapping::{Mapping, PartAction, PartChange};
-use mldash_bridge::message::MessageType;
+use mldash_bridge::message::{MessageType, TypeName};
 use mldash_bridge::record::{
-    DropReason, Lost, PartError, QueueFill, Received, Recorder, RequiredState, TopicPlan,
+    DropReason, Lost, OfferedQos, PartError, QueueFill, Received, Recorder, RequiredState,
+    Restorer, TopicPlan,
 };
 use mldash_bridge::track::{Experiment, LabelChange, Labels, Metadata, Options, Query, RunStatus};
 
@@ -332,4 +333,33 @@ fn a_recording_that_fails_says_so_in_the_experiment() {
     let notes = Experiment::open_read_only(RUN, root.path()).unwrap().notes().unwrap();
     assert_eq!(notes.status, Some(RunStatus::Failed));
     assert_eq!(notes.metadata.unwrap()["failure"], "the ROS node failed");
+}
+
+#[test]
+fn offers_that_are_known_after_the_first_message_are_declared_with_the_rows_that_follow() {
+    let root = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::new(Experiment::open(RUN, Options::local(root.path())).unwrap());
+    let mapping = Mapping::parse("topics: [{topic: /map, stamp: receive}]", "test.yaml").unwrap();
+    let type_name: TypeName = "std_msgs/msg/String".parse().unwrap();
+    let message = MessageType::from_bundle(&type_name, "string data").unwrap();
+    let rule = mapping.rule_for("/map", &type_name).unwrap();
+    let plan = TopicPlan::new("/map", "/map", &message, &rule).unwrap();
+    let declaration = plan.declaration().clone();
+    let map = recorder.add_topic(plan);
+    let latched = OfferedQos::read("- depth: 1\n  durability: transient_local\n");
+    say(&mut recorder, map, "x", 1.0);
+    // To and fro, as publishers come and go.
+    for i in 0..10 {
+        declaration.note_offers(if i % 2 == 0 { latched.clone() } else { Vec::new() });
+        say(&mut recorder, map, "y", f64::from(i + 2));
+    }
+    let (_, closed) = recorder.finish(None);
+    closed.unwrap();
+
+    let exp = Experiment::open_read_only(RUN, root.path()).unwrap();
+    let declared = exp.tracks("map").schemas().unwrap();
+    assert_eq!(declared.len(), 2);
+    let definition = exp.definition(declared[1].noted_origin().unwrap()).unwrap();
+    let restorer = Restorer::new(&declared[1], definition).unwrap();
+    assert_eq!(restorer.offered_qos(), latched);
 }

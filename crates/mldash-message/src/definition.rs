@@ -1,8 +1,9 @@
 //! What a message type consists of: fields with their types, and nested types. Knows nothing of
 //! bytes. [`parse`] reads `.msg` texts and [`idl`] IDL, [`bundle`] splits the texts in bags,
 //! [`interface`] knows the messages of services and actions, [`texts`] finds texts, [`resolve`]
-//! combines them, and [`written`] makes one text of them again.
+//! combines them, [`written`] makes one text of them again, and [`alike`] compares them.
 
+mod alike;
 mod bundle;
 mod error;
 mod idl;

@@ -107,6 +107,13 @@ impl HowRecorded {
         }
     }
 
+    /// The same, of one half of a service's events.
+    pub(super) fn of_half(self) -> Self {
+        let lacks = "a service's event became a row of its request or of its response, and what is \
+                     in the row does not make the event again";
+        Self { lacks: Some(lacks.to_owned()), ..self }
+    }
+
     fn notes(&self) -> Map<String, Value> {
         match serde_json::to_value(self) {
             Ok(Value::Object(notes)) => notes,

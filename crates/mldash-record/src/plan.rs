@@ -89,15 +89,17 @@ impl TopicPlan {
         if let Some(conflict) = &rule.type_conflict {
             return Err(PlanError::TypeConflict(conflict.to_string()));
         }
+        let is_halved = rule.call.as_ref().is_some_and(|call| call.halves().is_some());
         let plan = |settings: &Settings| {
-            Self::with_settings((topic, mapped_topic), message_type, settings, &rule.captures)
+            let topics = (topic, mapped_topic);
+            Self::with_settings(topics, message_type, settings, &rule.captures, is_halved)
         };
         let Some(call) = &rule.call else { return plan(&rule.settings) };
         let half = |half: Half| {
             plan(&call.settings(rule.settings.clone(), half, &fields_of(message_type, half)))
         };
         let mut request = half(Half::Request)?;
-        if call.halves().is_some() {
+        if is_halved {
             request.response = Some(half(Half::Response)?.into());
         }
         Ok(request)
@@ -108,6 +110,7 @@ impl TopicPlan {
         message_type: &Arc<MessageType>,
         settings: &Settings,
         captures: &Captures,
+        is_half: bool,
     ) -> Result<Self, PlanError> {
         let type_name = message_type.name().to_string();
         let blobs = BlobPlan::new(settings.blobs, message_type, settings.each.is_some());
@@ -120,6 +123,7 @@ impl TopicPlan {
         }
         let times = TimeRule::new(settings, &decoder);
         let how = HowRecorded::new(topic, message_type, settings, &layout, &blobs);
+        let how = if is_half { how.of_half() } else { how };
         let schema = row_schema(mapped_topic, &decoder, &times, &blobs);
         let declaration = Declaration::new(how, schema, message_type);
         Ok(Self {

@@ -2,6 +2,7 @@
 //! every field was recorded. Knows neither where messages go nor how files are stored.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::blobs::BlobPlan;
 use super::how::HowRecorded;
@@ -17,6 +18,7 @@ pub struct Restorer {
     how: HowRecorded,
     type_name: TypeName,
     definition: String,
+    message: Arc<MessageType>,
     encoder: Encoder,
     arrays: Vec<ArrayColumn>,
     /// Whether `stamp_ns` is the receive time, since messages have no stamp.
@@ -73,6 +75,15 @@ pub enum RestoreError {
     /// The row names no file, and does not have the bytes either.
     #[error("the row has neither the bytes of `{column}` nor the path of their file")]
     NoBytes {
+        /// The column of the byte array.
+        column: String,
+    },
+    /// Rows of two messages were merged into one.
+    #[error(
+        "the row has the bytes of `{column}` and the path of a file for them: two messages with the \
+         same stamp were merged into it (`same_stamp: merge`)"
+    )]
+    TwoMessages {
         /// The column of the byte array.
         column: String,
     },
@@ -138,13 +149,12 @@ impl Restorer {
         });
         let arrays = arrays.collect();
         let has_received_nanos = how.stamps_are_of_messages() && !decoder.notes_stamp();
-        Ok(Self { how, type_name: name, definition, encoder, arrays, has_received_nanos })
+        Ok(Self { how, type_name: name, definition, message, encoder, arrays, has_received_nanos })
     }
 
     /// Returns true if `other` makes the same messages of the same rows.
     pub fn is_like(&self, other: &Self) -> bool {
-        self.how.is_like(&other.how)
-            && (&self.type_name, &self.definition) == (&other.type_name, &other.definition)
+        self.how.is_like(&other.how) && self.message.is_like(&other.message)
     }
 
     /// The topic on the graph.
@@ -229,6 +239,8 @@ impl Restorer {
             if row.fields.get(&array.column).is_none() {
                 let bytes = array.bytes(&row.fields, &mut file)?;
                 row.fields.insert(array.column.clone(), Value::Bytes(bytes));
+            } else if row.fields.get(&array.path).is_some() {
+                return Err(RestoreError::TwoMessages { column: array.column.to_string() });
             }
         }
         Ok(self.encoder.encode(&row.fields, stamp_nanos, cdr)?)

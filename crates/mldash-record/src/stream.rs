@@ -15,13 +15,15 @@ use super::plan::TopicPlan;
 use super::throttle::Throttle;
 use super::tracks::{Answer, Asking, GivenTime, Way};
 use crate::mapping::SameStamp;
-use mldash_track::{Appended, Column, Fields, Row, Timestamp, Track, TrackError};
+use mldash_track::{Appended, Column, Fields, Row, RowSchema, Timestamp, Track, TrackError};
 
 /// A topic's path into a track.
 #[derive(Debug)]
 pub(super) struct Stream {
     way: Way,
     sink: Sink,
+    /// What the track declares of its rows.
+    schema: Arc<RowSchema>,
     rule: SameStamp,
     /// Whether no row has been recorded this way yet.
     is_fresh: bool,
@@ -87,9 +89,12 @@ impl Stream {
     /// Takes this path from the topic of `plan`, whose clock has jumped back this many times.
     pub(super) fn new(way: Way, plan: &TopicPlan, jumps: u64) -> Self {
         let last_stored = || LastStored { row: None, times: plan.times.column_names() };
+        let schema = plan.schema();
+        let track = way.track.clone().with_schema(schema.clone());
         Self {
-            sink: Sink { track: way.track.clone(), tally: Arc::default() },
+            sink: Sink { track, tally: Arc::default() },
             way,
+            schema,
             rule: plan.same_stamp,
             is_fresh: true,
             jumps: JumpDetector::after(jumps),
@@ -106,6 +111,15 @@ impl Stream {
 
     pub(super) fn sink(&self) -> &Sink {
         &self.sink
+    }
+
+    /// Declares `schema` with the rows that follow, if it is another than before: more is known of the
+    /// topic's publishers.
+    pub(super) fn declare(&mut self, schema: Arc<RowSchema>) {
+        if !Arc::ptr_eq(&self.schema, &schema) {
+            self.sink.track = self.sink.track.clone().with_schema(schema.clone());
+            self.schema = schema;
+        }
     }
 
     /// Records a message, and counts what happened to it.

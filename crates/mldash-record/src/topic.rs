@@ -343,7 +343,11 @@ impl TopicRecorder {
     ) -> Result<&mut Stream, Refusal> {
         let is_full = self.streams.len() >= MAX_TRACKS;
         match self.streams.entry(names) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Occupied(known) => {
+                let stream = known.into_mut();
+                stream.declare(self.plan.schema());
+                Ok(stream)
+            }
             Entry::Vacant(_) if is_full => Err(Refusal {
                 reason: DropReason::TooManyTracks,
                 why: format!(

@@ -208,7 +208,8 @@ impl ExperimentState {
     /// Declares the columns of coming rows. Does not wait for a running flush.
     pub(super) fn declare(&self, track: &TrackState, schema: &Arc<RowSchema>) {
         let mut schemas = track.schemas.lock();
-        if !schemas.iter().any(|known| Arc::ptr_eq(known, schema)) {
+        // Equal ones count once: what a topic's publishers offer can change to and fro for days.
+        if !schemas.contains(schema) {
             schemas.push(schema.clone());
         }
     }

@@ -327,7 +327,7 @@ impl Discovery {
         }
         let recording = plan.as_ref().ok().map(|plan| {
             let declaration = plan.declaration().clone();
-            declaration.note_offers(offers.iter().map(Offer::noted).collect());
+            declaration.note_offers(Offer::noted(offers));
             Recording { wanted, qos, declaration, warned_of: HashSet::new() }
         });
         let known = self.known.entry(topic.clone()).or_default();
@@ -372,7 +372,7 @@ impl Discovery {
             self.note_published(topic, type_name);
         }
         let recording = self.known.get_mut(topic)?.of(type_name)?.recording.as_mut()?;
-        recording.declaration.note_offers(offers.iter().map(Offer::noted).collect());
+        recording.declaration.note_offers(Offer::noted(offers));
         let qos = ChosenQos::adapted(&recording.wanted, offers);
         if qos != recording.qos {
             recording.qos = qos;

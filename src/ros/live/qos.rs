@@ -53,11 +53,19 @@ impl Offer {
         }
     }
 
-    /// As it is noted with what is recorded.
-    pub(super) fn noted(&self) -> OfferedQos {
-        let Self { reliability, durability, depth, .. } = *self;
-        let depth = if depth == 0 { OfferedQos::default().depth } else { Some(depth) };
-        OfferedQos { reliability, durability, depth }
+    /// As offers are noted with what is recorded: in an order of their own, since the graph lists publishers now so, now so,
+    /// and each list is one more declaration.
+    pub(super) fn noted(offers: &[Self]) -> Vec<OfferedQos> {
+        let noted = |offer: &Self| {
+            let Self { reliability, durability, depth, .. } = *offer;
+            let depth = if depth == 0 { OfferedQos::default().depth } else { Some(depth) };
+            OfferedQos { reliability, durability, depth }
+        };
+        let mut noted: Vec<OfferedQos> = offers.iter().map(noted).collect();
+        noted.sort_by_key(|offer| {
+            (offer.is_latched(), offer.reliability == Reliability::Reliable, offer.depth)
+        });
+        noted
     }
 
     fn is_latched(&self) -> bool {
@@ -230,6 +238,19 @@ mod tests {
 
     fn offer(node: &str, reliability: Reliability, durability: Durability) -> Offer {
         Offer { node: node.to_owned(), reliability, durability, depth: 0 }
+    }
+
+    #[test]
+    fn offers_are_noted_alike_in_whatever_order_the_graph_lists_them() {
+        let latched = Offer { depth: 1, ..offer("/a", Reliable, TransientLocal) };
+        let deep = Offer { depth: 7, ..offer("/b", Reliable, Volatile) };
+        let offers = [latched, deep, offer("/c", BestEffort, Volatile)];
+        let mut reversed = offers.clone();
+        reversed.reverse();
+        let noted = Offer::noted(&offers);
+        assert_eq!(noted, Offer::noted(&reversed));
+        let depths: Vec<Option<u32>> = noted.iter().map(|offer| offer.depth).collect();
+        assert_eq!(depths, [Some(10), Some(7), Some(1)]);
     }
 
     #[test]

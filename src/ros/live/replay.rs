@@ -14,6 +14,7 @@ use super::services::{Answer, answer};
 use super::{RosError, RosNode, StopFlag};
 use crate::export::ros2::{RosRun, RosTopic};
 use crate::mapping::{Durability, Reliability};
+use crate::message::{Definitions, MessageType, TypeName};
 use crate::record::{OfferedQos, panic_text};
 use crate::ros::rcl::{self, Node, Publisher, QosProfile, RclError, TypeSupport};
 use crate::ros::replay::{Bus, Pause, ReplayError, ReplayReport, ReplaySettings, play};
@@ -28,8 +29,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const KEEP_ALL_DEPTH: usize = 1000;
 
 impl RosNode {
-    /// Publishes the messages of `run` until its end or until `stop` is set. Topics whose types are not installed are
-    /// left out and named.
+    /// Publishes the messages of `run` until its end or until `stop` is set. Topics whose types are not installed, or have
+    /// other definitions there, are left out and named at once.
     ///
     /// # Errors
     /// Fails if the run can't be read or the middleware fails.
@@ -41,11 +42,16 @@ impl RosNode {
     ) -> Result<ReplayReport, ReplayError> {
         let node = self.listening.first().clone();
         let has_clock = settings.clock_hz.is_some();
+        let installed = Definitions::from_environment();
         let mut refused = Vec::new();
         let publishers = run.topics().iter().map(|topic| {
             let name = self.args.remapped(&topic.name, &self.name);
             if has_clock && name == CLOCK {
                 refused.push((name, "`--clock` publishes it".to_owned()));
+                return None;
+            }
+            if let Some(reason) = differs(&installed, topic) {
+                refused.push((name, reason));
                 return None;
             }
             match publisher(&node, &name, &topic.type_name, topic.qos()) {
@@ -60,6 +66,13 @@ impl RosNode {
             }
         });
         let publishers: Vec<Option<Publisher>> = publishers.collect();
+        for (name, reason) in &refused {
+            tracing::warn!("{name} is not published: {reason}");
+        }
+        if publishers.iter().all(Option::is_none) {
+            let messages = vec![0; run.topics().len()];
+            return Ok(ReplayReport { messages, refused, ..ReplayReport::default() });
+        }
         let clock = has_clock
             .then(|| publisher(&node, CLOCK, CLOCK_TYPE, OfferedQos::default()))
             .transpose()
@@ -81,6 +94,22 @@ impl RosNode {
         });
         played.map(|report| ReplayReport { refused, ..report })
     }
+}
+
+/// Why the messages of a topic are no messages of the installed type of its name, if they are none. Subscribers would
+/// take their bytes for something else.
+fn differs(installed: &Definitions, topic: &RosTopic) -> Option<String> {
+    let name: TypeName = topic.type_name.parse().ok()?;
+    // Without an installed definition, whether there is a type shows when it is loaded.
+    let installed = installed.resolve(&name).ok()?;
+    let recorded = MessageType::from_bundle(&name, &topic.definition).ok()?;
+    let type_name = &topic.type_name;
+    (!recorded.is_like(&installed)).then(|| {
+        format!(
+            "it was recorded with another definition of {type_name} than the one that is installed; source a workspace \
+             with the recorded one, or use `export --ros2`"
+        )
+    })
 }
 
 fn publisher(

@@ -10,6 +10,8 @@ const RUN: &str = "tests/replay/run";
 const TENTH: i64 = 100_000_000;
 /// The number of the run's latched topic.
 const LATCHED: usize = 1;
+/// Plays until the run's end.
+const ALL: usize = usize::MAX;
 /// How often the clock is published until a test goes on that is paused.
 const RESUMED_AFTER: usize = 3;
 
@@ -19,11 +21,17 @@ struct Notes {
     messages: Vec<(usize, u8, Duration)>,
     times: Vec<i64>,
     pause: Pause,
+    /// Stops once there are so many messages.
+    at_most: usize,
+    stop: StopFlag,
 }
 
 impl Bus for Notes {
     fn publish(&mut self, topic: usize, cdr: &[u8]) -> Result<bool, RosError> {
         self.messages.push((topic, cdr[4], self.since.elapsed()));
+        if self.messages.len() == self.at_most {
+            self.stop.stop();
+        }
         Ok(true)
     }
 
@@ -79,12 +87,14 @@ fn settings() -> ReplaySettings {
     }
 }
 
-fn played(settings: &ReplaySettings, stop: &StopFlag) -> (Notes, ReplayReport) {
+/// Plays until the run's end, or until so many messages were published.
+fn played(settings: &ReplaySettings, at_most: usize) -> (Notes, ReplayReport) {
     let root = tempfile::tempdir().unwrap();
     let run = run(root.path());
-    let pause = settings.pause.clone();
-    let mut notes = Notes { since: Instant::now(), messages: vec![], times: vec![], pause };
-    let report = play(&run, settings, &mut notes, stop).unwrap();
+    let (pause, stop) = (settings.pause.clone(), StopFlag::default());
+    let (since, messages, times) = (Instant::now(), vec![], vec![]);
+    let mut notes = Notes { since, messages, times, pause, at_most, stop: stop.clone() };
+    let report = play(&run, settings, &mut notes, &stop).unwrap();
     (notes, report)
 }
 
@@ -94,7 +104,7 @@ fn values(notes: &Notes) -> Vec<u8> {
 
 #[test]
 fn messages_come_at_their_own_pace_after_what_is_latched() {
-    let (notes, report) = played(&settings(), &StopFlag::default());
+    let (notes, report) = played(&settings(), ALL);
     assert_eq!(values(&notes), [9, 0, 1, 2, 3, 4]);
     assert_eq!(report.messages, [5, 1]);
     assert_eq!((report.passes, report.jitter.count()), (1, 5));
@@ -106,7 +116,7 @@ fn messages_come_at_their_own_pace_after_what_is_latched() {
 #[test]
 fn a_rate_shortens_what_lies_between() {
     let fast = ReplaySettings { rate: 4.0, ..settings() };
-    let (notes, report) = played(&fast, &StopFlag::default());
+    let (notes, report) = played(&fast, ALL);
     let between = notes.messages[5].2 - notes.messages[1].2;
     let late = report.jitter.largest();
     assert!(between >= Duration::from_millis(99), "{between:?}");
@@ -116,24 +126,32 @@ fn a_rate_shortens_what_lies_between() {
 #[test]
 fn from_a_later_start_only_what_is_latched_comes_from_before() {
     let later = ReplaySettings { start_secs: 0.25, rate: 10.0, ..settings() };
-    let (notes, _) = played(&later, &StopFlag::default());
+    let (notes, _) = played(&later, ALL);
     assert_eq!(values(&notes), [9, 3, 4]);
 }
 
 #[test]
 fn a_loop_goes_on_until_it_is_stopped() {
     let looping = ReplaySettings { is_looping: true, rate: 100.0, ..settings() };
-    let stop = StopFlag::default().after(Some(Duration::from_millis(300)));
-    let (notes, report) = played(&looping, &stop);
-    assert!(report.passes >= 2, "{report:?}");
-    assert_eq!(values(&notes)[..12], [9, 0, 1, 2, 3, 4, 9, 0, 1, 2, 3, 4]);
+    let (notes, report) = played(&looping, 13);
+    assert_eq!(report.passes, 2, "{report:?}");
+    assert_eq!(values(&notes), [9, 0, 1, 2, 3, 4, 9, 0, 1, 2, 3, 4, 9]);
+}
+
+#[test]
+fn a_loop_of_latched_messages_alone_does_not_flood_the_graph() {
+    let looping = ReplaySettings { is_looping: true, start_secs: 3600.0, ..settings() };
+    let (notes, report) = played(&looping, 4);
+    assert_eq!((values(&notes), report.passes), (vec![9, 9, 9, 9], 3));
+    let between = notes.messages[3].2 - notes.messages[0].2;
+    assert!(between >= 3 * SHORTEST_PASS - Duration::from_millis(1), "{:?}", notes.messages);
 }
 
 #[test]
 fn a_pause_shifts_all_that_follows_and_stops_the_clock() {
     let paused =
         ReplaySettings { pause: Pause::new(true), clock_hz: Some(100.0), rate: 2.0, ..settings() };
-    let (notes, report) = played(&paused, &StopFlag::default());
+    let (notes, report) = played(&paused, ALL);
     assert_eq!(values(&notes), [9, 0, 1, 2, 3, 4]);
     let start = 10_000 * 10 * TENTH;
     assert!(notes.times[..RESUMED_AFTER].iter().all(|time| *time == start), "{:?}", notes.times);

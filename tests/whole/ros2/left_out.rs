@@ -4,7 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use super::{DATA, Lab, RUN};
+use crate::decode::encoder::encode;
+use crate::made_bag::{MadeBag, Type, header, with_header};
 use crate::program::program;
+
+const PACKET: Type = ("made_msgs/msg/Packet", with_header!("std_msgs/Header header\nuint8[] data"));
 
 fn sena() -> std::path::PathBuf {
     Path::new(DATA).join("sena_lab_loop.mcap")
@@ -74,6 +78,39 @@ fn pictures_that_became_jpeg_and_files_that_are_gone_are_told_by_the_row() {
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn halves_of_services_are_named_as_such() {
+    let lab = Lab::new();
+    lab.import(&Path::new(DATA).join("cases/service_action.mcap"), "services: all\n", "root");
+    let done = lab.export("root", "run.mcap");
+    assert_eq!(done.code, 3, "{}", done.stderr);
+    for half in ["request", "response"] {
+        let said = format!(
+            "track add_1/{half} is left out: it does not hold whole messages: a service's event became a row"
+        );
+        assert!(done.stderr.contains(&said), "{said}: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_row_of_two_messages_becomes_neither() {
+    let mut made = MadeBag::new();
+    // The first one's bytes stay in the row, the second one's become a file.
+    for (log_nanos, size) in [(1, 10), (2, 70_000)] {
+        let data = vec![7; size];
+        let cdr = encode(|e| header(e, 1_000_000_000).length(size).raw(&data));
+        made.add("/packet", PACKET, log_nanos, &cdr);
+    }
+    let (_folder, bag) = made.finish();
+    let lab = Lab::new();
+    lab.import(&bag, "topics: [{topic: /packet, same_stamp: merge}]\n", "root");
+    let done = lab.export("root", "run.mcap");
+    assert_eq!(done.code, 3, "{}", done.stderr);
+    let said = "track packet: 1 of 1 rows are left out; the first at 1: the row has the bytes of `data` and the path of a \
+                file for them: two messages";
+    assert!(done.stderr.contains(said), "{}", done.stderr);
 }
 
 #[test]

@@ -106,6 +106,26 @@ fn what_publishers_offered_is_said_again_in_the_words_of_today() {
 }
 
 #[test]
+fn a_player_does_not_wait_for_a_run_that_begins_long_after_its_latched_messages() {
+    let mut made = MadeBag::new();
+    made.offer("- history: 1\n  depth: 1\n  reliability: 1\n  durability: 1\n");
+    let (boot, begin) = (1_000_000_000, 3_601_000_000_000);
+    made.add("/map", TEXT, boot, &text("m"));
+    made.offer("");
+    made.add("/plain", TEXT, begin, &text("a"));
+    made.add("/plain", TEXT, begin + 1, &text("b"));
+    let (_folder, bag) = made.finish();
+    let lab = Lab::new();
+    assert_eq!(lab.import(&bag, EVERYTHING, "root").code, 0);
+    assert_eq!(lab.export("root", "run.mcap").code, 0);
+    let file = std::fs::read(lab.path("run.mcap")).unwrap();
+    let messages = mcap::MessageStream::new(&file).unwrap().map(Result::unwrap);
+    let first = messages.take(2).map(|m| (m.channel.topic.clone(), m.log_time, m.publish_time));
+    let expected = [("/map".to_owned(), begin, boot), ("/plain".to_owned(), begin, begin)];
+    assert_eq!(first.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn pixels_come_back_exactly_where_their_file_has_them() {
     let mut made = MadeBag::new();
     let image = (

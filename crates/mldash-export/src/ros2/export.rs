@@ -14,6 +14,9 @@ use crate::progress::Progress;
 
 /// The key of a channel's metadata under which rosbag2 keeps what publishers offered.
 const OFFERED_QOS: &str = "offered_qos_profiles";
+/// Latched messages from longer before the run than this are logged when it begins. Their stamps can be hours old, which a
+/// player would let pass in silence before all else.
+const LATCHED_BEFORE_NANOS: i64 = 1_000_000_000;
 
 /// Writes the messages of `recording` to `out`: CDR with `ros2msg` schemas, one channel a topic, with its QoS. What can't
 /// become messages is named in the account. Memory is bounded: one row of each track, and one message, at a time.
@@ -37,11 +40,17 @@ pub fn export_ros2(
     let mut channels: Vec<(Option<McapChannel>, u64)> = vec![(None, 0); run.topics().len()];
     let (first, last) = run.span(&options.range).unwrap_or_default();
     progress.expect((last - first).ceil() as u64);
+    let begin = run.first_nanos()?.unwrap_or(i64::MIN);
+    let latched: Vec<bool> = run.topics().iter().map(|topic| topic.qos().is_latched()).collect();
     let mut messages = run.messages();
     while let Some(message) = messages.next()? {
         progress.check()?;
         progress.reach((message.log_nanos as f64 / 1e9 - first).max(0.0) as u64);
-        let Ok(log) = u64::try_from(message.log_nanos) else {
+        let is_latched = latched.get(message.topic).copied().unwrap_or_default();
+        let is_long_before =
+            is_latched && message.log_nanos < begin.saturating_sub(LATCHED_BEFORE_NANOS);
+        let log_nanos = if is_long_before { begin } else { message.log_nanos };
+        let Ok(log) = u64::try_from(log_nanos) else {
             messages.refuse("it is from before 1970, which MCAP can't count");
             continue;
         };
@@ -55,7 +64,8 @@ pub fn export_ros2(
             None => *channel.insert(add_channel(&mut writer, topic).map_err(failed)?),
         };
         *count += 1;
-        let times = McapTimes { log, publish: log };
+        let publish = u64::try_from(message.log_nanos).unwrap_or(log);
+        let times = McapTimes { log, publish };
         writer.write(channel, times, message.cdr).map_err(failed)?;
     }
     let losses = messages.losses();

@@ -44,8 +44,11 @@ pub(super) fn restorer(
         if found.as_ref().is_some_and(|known| !known.is_like(&restorer)) {
             return Ok(Err(several(sources)));
         }
-        // What was declared last knows the most of the topic's publishers.
-        found = Some(restorer);
+        // Publishers come and go. Of two that know as many of them, the later one knows better.
+        let offers = restorer.offered_qos().len();
+        if found.as_ref().is_none_or(|known| offers >= known.offered_qos().len()) {
+            found = Some(restorer);
+        }
     }
     Ok(found.ok_or_else(|| {
         "no recording of ROS messages wrote it, or one before mldash_bridge kept their definitions"

@@ -33,7 +33,7 @@ pub struct Cloud {
     row_step: usize,
     is_bigendian: bool,
     fields: Vec<PointField>,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// Fields that share bytes, such as `rgb` and `rgba`, may make points at most this many times

@@ -38,7 +38,7 @@ pub struct Image {
     encoding: String,
     /// `None` for an unknown encoding, whose bytes are stored as they are.
     pub(super) pixels: Option<Pixels>,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 impl Quality {

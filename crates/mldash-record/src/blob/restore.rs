@@ -56,8 +56,17 @@ impl BlobKind {
     }
 }
 
+/// A row that was written by hand can say any size; an array of a message has 32 bits for its own.
+fn check_size(bytes: usize) -> Result<(), UnblobError> {
+    match u32::try_from(bytes) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(malformed("no message holds as many bytes as its row says")),
+    }
+}
+
 fn restore_image(fields: &Fields, file: Vec<u8>, extension: &str) -> Result<Vec<u8>, UnblobError> {
     let image = Image::whole(fields)?;
+    check_size(image.bytes)?;
     let Some(pixels) = image.pixels else { return Ok(file) };
     let rows = match (extension, pixels.meaning) {
         (_, Meaning::Uyvy | Meaning::Yuyv) => {
@@ -71,7 +80,7 @@ fn restore_image(fields: &Fields, file: Vec<u8>, extension: &str) -> Result<Vec<
                  keep them",
             ));
         }
-        ("png", _) => png_rows(&file, pixels, image.is_bigendian)?,
+        ("png", _) => png_rows(&file, pixels, &image)?,
         ("npy", _) => Cow::Borrowed(npy_data(&file).ok_or_else(|| malformed("not an npy"))?),
         _ => return Err(malformed(format!("`.{extension}` holds no pixels"))),
     };
@@ -92,24 +101,25 @@ fn restore_image(fields: &Fields, file: Vec<u8>, extension: &str) -> Result<Vec<
     Ok(data)
 }
 
-fn png_rows(
-    file: &[u8],
-    pixels: Pixels,
-    is_bigendian: bool,
-) -> Result<Cow<'static, [u8]>, UnblobError> {
+fn png_rows(file: &[u8], pixels: Pixels, image: &Image) -> Result<Cow<'static, [u8]>, UnblobError> {
     let mut decoder = png::Decoder::new(Cursor::new(file));
     decoder.set_transformations(png::Transformations::IDENTITY);
     let mut reader = decoder.read_info().map_err(malformed)?;
+    let (width, height) = reader.info().size();
+    if (width as usize, height as usize) != (image.width, image.height) {
+        return Err(malformed(format!("it has {width} times {height} pixels")));
+    }
     let size = reader.output_buffer_size().ok_or_else(|| malformed("it is too large"))?;
     let mut rows = vec![0; size];
     let frame = reader.next_frame(&mut rows).map_err(malformed)?;
     rows.truncate(frame.buffer_size());
     // The order of a PNG, applied once more, is that of the message.
-    Ok(in_png_order(rows.into(), pixels, is_bigendian).into_owned().into())
+    Ok(in_png_order(rows.into(), pixels, image.is_bigendian).into_owned().into())
 }
 
 fn restore_cloud(fields: &Fields, file: &[u8], extension: &str) -> Result<Vec<u8>, UnblobError> {
     let cloud = Cloud::whole(fields)?;
+    check_size(cloud.bytes)?;
     let records = match extension {
         "pcd" => pcd_data(file),
         "npy" => npy_data(file),
@@ -218,6 +228,32 @@ mod tests {
         for (extension, file) in [("png", &b"\x89PNG"[..]), ("npy", b"x"), ("gif", b"GIF8")] {
             let error = BlobKind::Image.restore(&image("mono8", 2), file.to_vec(), extension, None);
             assert!(matches!(error, Err(UnblobError::Malformed(_))), "{extension}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_says_more_bytes_than_a_message_can_have_is_refused() {
+        let padded = fields! {
+            "width": 1, "height": 1 << 20, "encoding": "mono8", "is_bigendian": 0,
+            "step": 1_i64 << 40
+        };
+        let field = |name: &str, value: i64| (name.into(), Value::Int(value));
+        let x = Value::Map(vec![
+            ("name".into(), "x".into()),
+            field("offset", 0),
+            field("datatype", 7),
+            field("count", 1),
+        ]);
+        let scattered = fields! {
+            "width": 1, "height": 2, "point_step": 4, "row_step": 1_i64 << 40,
+            "is_bigendian": false, "fields": Value::List(vec![x])
+        };
+        for (kind, fields, extension) in
+            [(BlobKind::Image, padded, "npy"), (BlobKind::Cloud, scattered, "pcd")]
+        {
+            let refused = kind.restore(&fields, Vec::new(), extension, None);
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains("no message holds as many bytes"), "{error}");
         }
     }
 
