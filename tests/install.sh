@@ -30,8 +30,8 @@ expect_ros_prefix() {
     for source in "$ROOT"/launch/*.py "$ROOT"/config/*.yaml; do
         cmp -s "$source" "$share/${source#"$ROOT"/}" || die "not as in the sources: ${share#"$scratch"/}/${source#"$ROOT"/}"
     done
-    [[ $("$program" --version) == "mldash_bridge $version" ]] ||
-        die "$program --version says '$("$program" --version)', not 'mldash_bridge $version'"
+    [[ $("$program" -V) == "mldash_bridge $version" ]] ||
+        die "$program -V says '$("$program" -V)', not 'mldash_bridge $version'"
     expect_it_runs_unsourced "$program"
     expect_overlays_win "$program"
     expect_ros2_finds_it "$prefix"

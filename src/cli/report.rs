@@ -4,8 +4,8 @@ use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use clap::Args;
-use mldash_bridge::export::report::{Report, Severity, write_page};
 use mldash_bridge::export::Recording;
+use mldash_bridge::export::report::{Report, Severity, write_page};
 
 use super::args::RootArgs;
 use super::exporting::Exporting;

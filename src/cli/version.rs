@@ -33,6 +33,8 @@ mod tests {
             text("3fa1", Some("jazzy, rmw_fastrtps_cpp")),
             format!("mldash_bridge {version}\nrevision: 3fa1\nROS 2: jazzy, rmw_fastrtps_cpp\n")
         );
-        assert!(text("", None).ends_with("revision: unknown\nROS 2: none; built without it, records bags but no live robot\n"));
+        assert!(text("", None).ends_with(
+            "revision: unknown\nROS 2: none; built without it, records bags but no live robot\n"
+        ));
     }
 }

@@ -268,7 +268,14 @@ fn every_link_in_the_docs_leads_somewhere() {
 fn anchor(line: &str) -> Option<String> {
     let heading = line.strip_prefix('#')?.trim_start_matches('#').strip_prefix(' ')?;
     let kept = |c: &char| c.is_alphanumeric() || ['-', '_', ' '].contains(c);
-    Some(heading.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect())
+    Some(
+        heading
+            .to_lowercase()
+            .chars()
+            .filter(kept)
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect(),
+    )
 }
 
 #[test]

@@ -48,8 +48,8 @@ pub use times::{clock_text, date_text, length_text};
 pub use warnings::{Severity, Warning};
 
 use crate::error::ExportError;
-use crate::progress::Progress;
 use crate::plan::Recording;
+use crate::progress::Progress;
 use summary::ExperimentSummary;
 
 /// What a page shows of one or several recordings.

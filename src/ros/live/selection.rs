@@ -54,9 +54,7 @@ pub(super) fn given(node: &r2r::Node) -> Result<TopicSelection, RosError> {
 }
 
 /// What is selected, as parameters with their descriptions.
-pub(super) fn shown(
-    selection: &TopicSelection,
-) -> [(&'static str, Shown, &'static str); 5] {
+pub(super) fn shown(selection: &TopicSelection) -> [(&'static str, Shown, &'static str); 5] {
     fn list(items: &[impl ToString]) -> Shown {
         values::texts(items.iter().map(ToString::to_string).collect())
     }

@@ -11,9 +11,9 @@ use super::track::{Opened, TrackSummary};
 use super::views::{Pictures, Scans};
 use crate::error::ExportError;
 use crate::export::threads::in_parallel;
-use crate::progress::Progress;
 use crate::files::RecordedFiles;
 use crate::plan::Recording;
+use crate::progress::Progress;
 
 /// Tracks that are shown; of more, those with the most rows.
 const MAX_TRACKS: usize = 200;

@@ -3,8 +3,8 @@
 use mldash_track::{Experiment, Row, TrackError, Value, one_line};
 
 use super::track::{TrackSummary, spread_rows};
-use crate::picture;
 use crate::files::RecordedFiles;
+use crate::picture;
 use crate::values::push_numbers;
 
 /// Scans of a track.
