@@ -109,10 +109,10 @@ expect_commands_work() {
         "$prefix/share/bash-completion/completions/mldash_bridge" "$prefix/share/zsh/site-functions/_mldash_bridge" \
         "$prefix/share/fish/vendor_completions.d/mldash_bridge.fish"
     line=$(sed -n 's/^ *\(export PATH=.*\)/\1/p' "$scratch/make.log")
-    [[ $(eval "$line" && mldash_bridge --version) == "mldash_bridge $version" ]] ||
+    [[ $(eval "$line" && mldash_bridge -V) == "mldash_bridge $version" ]] ||
         die "after '$line', mldash_bridge is not on PATH"
     if command -v ros2 >/dev/null; then
-        [[ $(eval "$line" && ros2 run mldash_bridge mldash_bridge --version) == "mldash_bridge $version" ]] ||
+        [[ $(eval "$line" && ros2 run mldash_bridge mldash_bridge -V) == "mldash_bridge $version" ]] ||
             die "after '$line', ros2 run does not find the program"
     fi
 }

@@ -29,8 +29,7 @@ function number(value) {
   return String(Number(value.toPrecision(6)));
 }
 
-const count = (n) => n.toLocaleString("en");
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const count = (n) => n.toLocaleString("en"), clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 function seconds(secs) {
   const [factor, unit] = Math.abs(secs) < 1e-3 ? [1e6, "µs"] : Math.abs(secs) < 1 ? [1e3, "ms"] : [1, "s"];
@@ -39,8 +38,11 @@ function seconds(secs) {
 
 /** A time of the shared axis: of day in UTC where there is one, else hours, minutes and seconds since the beginning. */
 function clock(time, digits) {
-  if (state.base !== null) return new Date((state.base + time) * 1000).toISOString().slice(11, digits ? 20 + digits : 19);
-  const hours = Math.floor(time / 3600), minutes = Math.floor(time / 60) % 60, rest = (time % 60).toFixed(digits);
+  // Rounded first: a tick at 12:04:05 must not read 12:04:04 for the last digit of a float. Dates end before 8.64e12 s.
+  const date = state.base !== null && state.base + time < 8e12 && new Date(Math.round((state.base + time) * 1000));
+  if (date) return date.toISOString().split("T")[1].slice(0, digits ? 9 + digits : 8);
+  const round = Number(time.toFixed(digits)), hours = Math.floor(round / 3600), minutes = Math.floor(round / 60) % 60;
+  const rest = (round % 60).toFixed(digits);
   return `${hours ? `${hours}:` : ""}${String(minutes).padStart(hours ? 2 : 1, "0")}:${rest.padStart(digits ? digits + 3 : 2, "0")}`;
 }
 
@@ -148,6 +150,9 @@ function dot(g, x, y, radius, color) {
 
 const left = (width) => (width < 480 ? 40 : GUTTER);
 const toX = (width) => (time) => left(width) + (time - state.from) / (state.to - state.from) * (width - left(width));
+// The multiples of `each` in a range; never many, also where they are so large that a float can't count them.
+const multiples = (low, high, each, first = Math.ceil(low / each)) =>
+  Array.from({ length: clamp(Math.floor(high / each) - first + 1, 0, 100) || 0 }, (_, i) => (first + i) * each);
 const toTime = (x, width) => state.from + (x - left(width)) / (width - left(width)) * (state.to - state.from);
 
 /** Round steps of which about `wanted` fit into `span`. */
@@ -161,11 +166,9 @@ function timeAxis(g, width, height) {
   const nice = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
   const x = toX(width), each = rough < 1 ? step(rough, 1) : nice.find((n) => n >= rough) || rough;
   const align = state.base === null ? 0 : state.base % each;
-  g.strokeStyle = theme.line;
-  g.fillStyle = theme.muted;
-  g.textAlign = "center";
+  Object.assign(g, { strokeStyle: theme.line, fillStyle: theme.muted, textAlign: "center" });
   g.beginPath();
-  for (let time = Math.ceil((state.from + align) / each) * each - align; time <= state.to; time += each) {
+  for (const time of multiples(state.from + align, state.to + align, each).map((tick) => tick - align)) {
     g.moveTo(x(time), 0);
     g.lineTo(x(time), height - BOTTOM);
     const digits = each >= 1 ? 0 : Math.min(3, Math.ceil(-Math.log10(each)));
@@ -178,14 +181,12 @@ function timeAxis(g, width, height) {
 function valueAxis(g, width, height, [low, high]) {
   const y = (value) => height - BOTTOM - 4 - (value - low) / (high - low) * (height - BOTTOM - 10);
   const each = step(high - low, Math.max(3, height / 40));
-  g.strokeStyle = theme.line;
-  g.fillStyle = theme.muted;
-  g.textAlign = "right";
+  Object.assign(g, { strokeStyle: theme.line, fillStyle: theme.muted, textAlign: "right" });
   g.beginPath();
-  for (let i = Math.ceil(low / each); i * each <= high; i += 1) {
-    g.moveTo(left(width), y(i * each));
-    g.lineTo(width, y(i * each));
-    g.fillText(number(Number((i * each).toPrecision(12))), left(width) - 5, y(i * each) + 4);
+  for (const value of multiples(low, high, each)) {
+    g.moveTo(left(width), y(value));
+    g.lineTo(width, y(value));
+    g.fillText(number(Number(value.toPrecision(12))), left(width) - 5, y(value) + 4);
   }
   g.stroke();
   return y;
@@ -558,8 +559,7 @@ function trackViews(track, others) {
 
 function show({ experiments, base }) {
   for (const view of views) { sizes.unobserve(view.element); seen.unobserve(view.element); }
-  views = [];
-  readers = [];
+  [views, readers] = [[], []];
   const wasWhole = state.from === 0 && state.to === state.length;
   state.base = base;
   state.length = Math.max(1e-3, ...experiments.map(({ offset, length }) => offset + length));
