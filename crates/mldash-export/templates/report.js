@@ -3,7 +3,7 @@
 // Texts only ever become text nodes, and nothing is asked of anybody.
 "use strict";
 
-const GUTTER = 54, BOTTOM = 16, PALETTE = 8;
+const GUTTER = 54, BOTTOM = 16, PALETTE = 8, DAY = 86400;
 // From, to and cursor are seconds on the axis that all plots share; `base` is the time of day at its 0, if it has one.
 const state = { from: 0, to: 1, cursor: 0, length: 1, base: null, selection: null };
 let views = [], readers = [], frame = 0, theme = null;
@@ -36,11 +36,11 @@ function seconds(secs) {
   return `${Number((secs * factor).toPrecision(3))} ${unit}`;
 }
 
-/** A time of the shared axis: of day in UTC where there is one, else hours, minutes and seconds since the beginning. */
+/** A time of the shared axis: of day in UTC where there is one (with the day, if it is of several), else since the beginning. */
 function clock(time, digits) {
-  // Rounded first: a tick at 12:04:05 must not read 12:04:04 for the last digit of a float. Dates end before 8.64e12 s.
-  const date = state.base !== null && state.base + time < 8e12 && new Date(Math.round((state.base + time) * 1000));
-  if (date) return date.toISOString().split("T")[1].slice(0, digits ? 9 + digits : 8);
+  // Rounded first: a tick at 12:04:05 must not read 12:04:04 for the last digit of a float. The year 10000 has no dates.
+  const date = state.base !== null && state.base + time < 253402300000 && new Date(Math.round((state.base + time) * 1000));
+  if (date) return date.toISOString().slice(state.length > DAY ? 5 : 11, digits ? 20 + digits : 19).replace("T", " ");
   const round = Number(time.toFixed(digits)), hours = Math.floor(round / 3600), minutes = Math.floor(round / 60) % 60;
   const rest = (round % 60).toFixed(digits);
   return `${hours ? `${hours}:` : ""}${String(minutes).padStart(hours ? 2 : 1, "0")}:${rest.padStart(digits ? digits + 3 : 2, "0")}`;
@@ -162,7 +162,7 @@ function step(span, wanted) {
 }
 
 function timeAxis(g, width, height) {
-  const rough = (state.to - state.from) / ((width - left(width)) / 100);
+  const rough = (state.to - state.from) / ((width - left(width)) / (state.length > DAY ? 140 : 100));
   const nice = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
   const x = toX(width), each = rough < 1 ? step(rough, 1) : nice.find((n) => n >= rough) || rough;
   const align = state.base === null ? 0 : state.base % each;
