@@ -20,6 +20,8 @@ const FARTHEST: f64 = 10.0;
 const NO_ECHO: u16 = u16::MAX;
 /// A larger file is no picture that anybody looks at, and several are read at once.
 const MAX_PICTURE_BYTES: u64 = 64 << 20;
+/// The files that are shown; the recorder names a picture's kind by its ending.
+const ENDINGS: [&str; 3] = [".jpg", ".jpeg", ".png"];
 /// Pictures that can't be used and are named.
 const MAX_PROBLEMS: usize = 3;
 
@@ -49,6 +51,8 @@ pub(crate) struct Pictures {
     pub(crate) problems: Vec<String>,
     /// How many were left out since they would have taken too much.
     pub(crate) left_out: u64,
+    /// How many are in files of another kind, which is no fault of theirs: arrays, video, WebP.
+    pub(crate) other_kinds: u64,
 }
 
 impl Scans {
@@ -122,6 +126,10 @@ impl Pictures {
         let mut room = max_bytes;
         for row in spread_rows(experiment, &track.topic, track.rows, span, count)? {
             let Some(Value::Text(path)) = row.fields.get(column) else { continue };
+            if !ENDINGS.iter().any(|ending| path.ends_with(ending)) {
+                found.other_kinds += 1;
+                continue;
+            }
             match thumbnail(files, path) {
                 Ok(file) if file.len() > room => found.left_out += 1,
                 Ok(file) => {

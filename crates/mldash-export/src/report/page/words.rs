@@ -251,6 +251,9 @@ impl TrackWords {
                 pictures.left_out
             ));
         }
+        if track.pictures.as_ref().is_some_and(|pictures| pictures.other_kinds > 0) {
+            left_out.push("pictures that are neither JPEG nor PNG".to_owned());
+        }
         let constants = track.constants();
         Self { index, chips, constants, left_out: left_out.join(", ") }
     }
