@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint deny soak fuzz demo install prefix-given clean
+.PHONY: help setup build test lint deny soak fuzz packages demo install prefix-given clean
 
 WITH_ROS := scripts/with-ros
 # The ROS-free half is built and tested as on a machine that has no ROS at all.
@@ -33,6 +33,8 @@ build: setup  ## the release program, target/release/mldash_bridge
 	@$(WITH_ROS) cargo build --locked --profile $(PROFILE)
 
 test: lint  ## all checks: lint, tests with and without ROS, installation
+	@# Here, since nobody sees what a test that passes has said.
+	@scripts/find-browser >/dev/null || echo "make test: tests of pages are skipped" >&2
 	@# Two minutes of fuzzing from the kept corpus, beside the other tests.
 	$(NO_ROS) MLDASH_FUZZ_SECS=120 cargo test --locked --workspace $(NO_FEATURES) --quiet
 	@# What a build with ROS can break; the crates' tests, tests/whole and the documentation's examples have run by now. Tests run the examples.
@@ -58,6 +60,9 @@ lint: setup  ## formatting, clippy and documentation in both feature sets, scrip
 
 deny:  ## what lint checks of dependencies, and known vulnerabilities (needs github.com)
 	@scripts/deny --advisories
+
+packages:  ## build the Debian package and the wheel without optimisation, install and try them; lint images and units
+	$(NO_ROS) tests/packages.sh
 
 demo:  ## play a robot's recording on a live ROS graph, record it and write a report, in under 30 s
 	@# Not optimised: that takes half the time to compile and is quick enough for one robot. What needs no ROS is compiled while

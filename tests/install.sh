@@ -30,8 +30,8 @@ expect_ros_prefix() {
     for source in "$ROOT"/launch/*.py "$ROOT"/config/*.yaml; do
         cmp -s "$source" "$share/${source#"$ROOT"/}" || die "not as in the sources: ${share#"$scratch"/}/${source#"$ROOT"/}"
     done
-    [[ $("$program" --version) == "mldash_bridge $version" ]] ||
-        die "$program --version says '$("$program" --version)', not 'mldash_bridge $version'"
+    [[ $("$program" -V) == "mldash_bridge $version" ]] ||
+        die "$program -V says '$("$program" -V)', not 'mldash_bridge $version'"
     expect_it_runs_unsourced "$program"
     expect_overlays_win "$program"
     expect_ros2_finds_it "$prefix"
@@ -109,10 +109,10 @@ expect_commands_work() {
         "$prefix/share/bash-completion/completions/mldash_bridge" "$prefix/share/zsh/site-functions/_mldash_bridge" \
         "$prefix/share/fish/vendor_completions.d/mldash_bridge.fish"
     line=$(sed -n 's/^ *\(export PATH=.*\)/\1/p' "$scratch/make.log")
-    [[ $(eval "$line" && mldash_bridge --version) == "mldash_bridge $version" ]] ||
+    [[ $(eval "$line" && mldash_bridge -V) == "mldash_bridge $version" ]] ||
         die "after '$line', mldash_bridge is not on PATH"
     if command -v ros2 >/dev/null; then
-        [[ $(eval "$line" && ros2 run mldash_bridge mldash_bridge --version) == "mldash_bridge $version" ]] ||
+        [[ $(eval "$line" && ros2 run mldash_bridge mldash_bridge -V) == "mldash_bridge $version" ]] ||
             die "after '$line', ros2 run does not find the program"
     fi
 }

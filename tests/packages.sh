@@ -14,7 +14,7 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 # sees as /work or by its own name.
 expect_it_works() {
     local store=$work_there/store rows
-    [[ $("$@" mldash_bridge --version | head -n 1) == "mldash_bridge $version" ]] || die "$* mldash_bridge --version says otherwise"
+    [[ $("$@" mldash_bridge -V) == "mldash_bridge $version" ]] || die "$* mldash_bridge -V does not say 'mldash_bridge $version'"
     "$@" mldash_bridge import "$work_there/loop.mcap" --config "$work_there/demo.yaml" --experiment a/b/loop --root "$store" \
         >"$scratch/said" 2>&1 || { cat "$scratch/said" >&2; die "$*: import failed"; }
     rows=$("$@" mldash_bridge read a/b/loop robot/pose --root "$store" --format jsonl | wc -l)
@@ -24,6 +24,9 @@ expect_it_works() {
     "$@" mldash_bridge dataset a/b/loop --recipe "$work_there/drive_a_loop.yaml" -o "$work_there/dataset" --root "$store" \
         >"$scratch/said" 2>&1 || { cat "$scratch/said" >&2; die "$*: dataset failed"; }
     [[ -f $work/dataset/meta/info.json ]] || die "$*: the dataset has no meta/info.json"
+    "$@" mldash_bridge report a/b/loop -o "$work_there/loop.html" --root "$store" \
+        >"$scratch/said" 2>&1 || { cat "$scratch/said" >&2; die "$*: report failed"; }
+    grep -q 'id="document"' "$work/loop.html" || die "$*: the report is no page"
 }
 
 # A folder with the bag, its mapping and a recipe: $work here, $work_there for the program.
@@ -35,10 +38,11 @@ set_out() {
 }
 
 debian_package() {
-    local deb root=$scratch/root
-    PROGRAM_OF_TESTS=${MLDASH_PROGRAM:-$ROOT/target/debug/mldash_bridge}
+    local deb root=$scratch/root program=${MLDASH_PROGRAM:-$ROOT/target/debug/mldash_bridge}
+    # What `cargo test --no-default-features` has compiled. After a build with ROS, which a clean Debian can't run, one of its own.
+    [[ $("$program" --version 2>/dev/null) == *"ROS 2: none"* ]] || program=
     rm -f dist/*.deb
-    MLDASH_PROGRAM=$PROGRAM_OF_TESTS scripts/package deb dev >"$scratch/deb.log" 2>&1 || { tail -n 30 "$scratch/deb.log" >&2; die "no Debian package"; }
+    MLDASH_PROGRAM=$program scripts/package deb dev >"$scratch/deb.log" 2>&1 || { tail -n 30 "$scratch/deb.log" >&2; die "no Debian package"; }
     deb=$(echo dist/mldash-bridge_"$version"-*.deb)
     dpkg-deb --info "$deb" | grep -q '^ Depends: .*libc6' || die "$deb does not say what it depends on"
     if ((EUID == 0)) && command -v debootstrap >/dev/null; then
@@ -87,5 +91,6 @@ images_and_units() {
 }
 
 images_and_units
-debian_package
+# First the wheel: what it compiles serves the Debian package too.
 wheel
+debian_package

@@ -64,6 +64,12 @@ class Page:
         asked = [url for url in self.requests if url != self.url and not url.startswith("data:")]
         assert not asked, asked
 
+    def assert_drawn(self, expected):
+        """`expected` is JSON: a list of [label of a view, colour, least number of pixels]."""
+        for label, color, least in json.loads(expected):
+            found = self.count(label, color)
+            assert found >= least, f"{label}: {found} pixels of {color}"
+
     def overflow(self):
         return self.page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
@@ -72,20 +78,23 @@ def plots(browser, path, expected):
     """Every view has pixels of what it shows, in the light and in the dark."""
     for scheme in ("light", "dark"):
         page = Page(browser, path, color_scheme=scheme)
-        for label, color, least in json.loads(expected):
-            found = page.count(label, color)
-            assert found >= least, f"{scheme}: {label}: {found} pixels of {color}"
+        page.assert_drawn(expected)
         pictures = page.page.evaluate("() => [...document.images].map((image) => image.naturalWidth)")
         assert pictures and all(pictures), pictures
         page.assert_clean()
 
 
+def drawn(browser, path, expected):
+    """The views that are named have pixels of what they show."""
+    page = Page(browser, path)
+    page.assert_drawn(expected)
+    page.assert_clean()
+
+
 def beside(browser, path, expected):
     """Two experiments share an axis that begins at 0, and stand beside each other where there is room."""
     page = Page(browser, path)
-    for label, color, least in json.loads(expected):
-        found = page.count(label, color)
-        assert found >= least, f"{label}: {found} pixels of {color}"
+    page.assert_drawn(expected)
     assert page.page.locator("#now").text_content() == "0:00.000"
     plots = page.page.get_by_role("img", name="x of odom over time", exact=True)
     page.show(plots.first)

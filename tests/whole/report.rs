@@ -188,3 +188,42 @@ fn an_experiment_without_rows_and_one_with_a_single_row_have_a_page() {
     assert_eq!(done.code, 0, "{}", done.stderr);
     assert!(done.stderr.contains("alice/lab/none: it has no rows"), "{}", done.stderr);
 }
+
+#[test]
+fn columns_that_come_late_are_shown_while_there_is_room_and_the_others_are_named() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    for i in 0..200_u32 {
+        let mut row = fields! { "x": i };
+        // Not among the rows that are looked at first.
+        if i == 101 {
+            for late in 0..10 {
+                row.insert(format!("t{late}"), "late");
+            }
+        }
+        exp.tracks("t").append(row, f64::from(i)).unwrap();
+    }
+    exp.close().unwrap();
+    let (page, done) = write_report(root.path(), &[RUN]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("Not plotted: t8 (one too many), t9 (one too many)<"), "too many texts");
+}
+
+#[test]
+fn pictures_in_files_that_a_page_does_not_show_are_no_fault_and_damaged_ones_are() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    for (track, name) in [("depth", "0.npy"), ("camera", "0.jpg")] {
+        exp.files(track).save_bytes(b"neither", name).unwrap();
+        let path = format!("{track}/{name}");
+        let row = fields! { "path": path, "frame": name, "index": 0, "width": 8, "height": 8 };
+        exp.tracks(track).append(row, START).unwrap();
+    }
+    exp.close().unwrap();
+    let (page, done) = write_report(root.path(), &[RUN]);
+    assert!(done.stderr.contains("camera: 1 of 1 pictures can't be shown"), "{}", done.stderr);
+    assert!(!done.stderr.contains("depth"), "{}", done.stderr);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("Not plotted: pictures that are neither JPEG nor PNG<"), "it is said");
+}

@@ -53,7 +53,7 @@ impl McapOptions {
 }
 
 /// Writes `recording` to `out` and returns what became of each track. A recording that is still being written is exported
-/// as far as it has come. Memory takes one row of each track, one picture at a time, and the list of files.
+/// as far as it has come. Memory takes one row of each track, one file at a time, and the list of files.
 ///
 /// A picture or cloud that can't be read costs that message, which is named in the account; its row is there.
 ///

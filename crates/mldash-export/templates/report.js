@@ -3,7 +3,7 @@
 // Texts only ever become text nodes, and nothing is asked of anybody.
 "use strict";
 
-const GUTTER = 54, BOTTOM = 16, PALETTE = 8;
+const GUTTER = 54, BOTTOM = 16, PALETTE = 8, DAY = 86400;
 // From, to and cursor are seconds on the axis that all plots share; `base` is the time of day at its 0, if it has one.
 const state = { from: 0, to: 1, cursor: 0, length: 1, base: null, selection: null };
 let views = [], readers = [], frame = 0, theme = null;
@@ -29,18 +29,20 @@ function number(value) {
   return String(Number(value.toPrecision(6)));
 }
 
-const count = (n) => n.toLocaleString("en");
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const count = (n) => n.toLocaleString("en"), clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 function seconds(secs) {
   const [factor, unit] = Math.abs(secs) < 1e-3 ? [1e6, "µs"] : Math.abs(secs) < 1 ? [1e3, "ms"] : [1, "s"];
   return `${Number((secs * factor).toPrecision(3))} ${unit}`;
 }
 
-/** A time of the shared axis: of day in UTC where there is one, else hours, minutes and seconds since the beginning. */
+/** A time of the shared axis: of day in UTC where there is one (with the day, if it is of several), else since the beginning. */
 function clock(time, digits) {
-  if (state.base !== null) return new Date((state.base + time) * 1000).toISOString().slice(11, digits ? 20 + digits : 19);
-  const hours = Math.floor(time / 3600), minutes = Math.floor(time / 60) % 60, rest = (time % 60).toFixed(digits);
+  // Rounded first: a tick at 12:04:05 must not read 12:04:04 for the last digit of a float. The year 10000 has no dates.
+  const date = state.base !== null && state.base + time < 253402300000 && new Date(Math.round((state.base + time) * 1000));
+  if (date) return date.toISOString().slice(state.length > DAY ? 5 : 11, digits ? 20 + digits : 19).replace("T", " ");
+  const round = Number(time.toFixed(digits)), hours = Math.floor(round / 3600), minutes = Math.floor(round / 60) % 60;
+  const rest = (round % 60).toFixed(digits);
   return `${hours ? `${hours}:` : ""}${String(minutes).padStart(hours ? 2 : 1, "0")}:${rest.padStart(digits ? digits + 3 : 2, "0")}`;
 }
 
@@ -148,6 +150,9 @@ function dot(g, x, y, radius, color) {
 
 const left = (width) => (width < 480 ? 40 : GUTTER);
 const toX = (width) => (time) => left(width) + (time - state.from) / (state.to - state.from) * (width - left(width));
+// The multiples of `each` in a range; never many, also where they are so large that a float can't count them.
+const multiples = (low, high, each, first = Math.ceil(low / each)) =>
+  Array.from({ length: clamp(Math.floor(high / each) - first + 1, 0, 100) || 0 }, (_, i) => (first + i) * each);
 const toTime = (x, width) => state.from + (x - left(width)) / (width - left(width)) * (state.to - state.from);
 
 /** Round steps of which about `wanted` fit into `span`. */
@@ -157,15 +162,13 @@ function step(span, wanted) {
 }
 
 function timeAxis(g, width, height) {
-  const rough = (state.to - state.from) / ((width - left(width)) / 100);
+  const rough = (state.to - state.from) / ((width - left(width)) / (state.length > DAY ? 140 : 100));
   const nice = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
   const x = toX(width), each = rough < 1 ? step(rough, 1) : nice.find((n) => n >= rough) || rough;
   const align = state.base === null ? 0 : state.base % each;
-  g.strokeStyle = theme.line;
-  g.fillStyle = theme.muted;
-  g.textAlign = "center";
+  Object.assign(g, { strokeStyle: theme.line, fillStyle: theme.muted, textAlign: "center" });
   g.beginPath();
-  for (let time = Math.ceil((state.from + align) / each) * each - align; time <= state.to; time += each) {
+  for (const time of multiples(state.from + align, state.to + align, each).map((tick) => tick - align)) {
     g.moveTo(x(time), 0);
     g.lineTo(x(time), height - BOTTOM);
     const digits = each >= 1 ? 0 : Math.min(3, Math.ceil(-Math.log10(each)));
@@ -178,14 +181,12 @@ function timeAxis(g, width, height) {
 function valueAxis(g, width, height, [low, high]) {
   const y = (value) => height - BOTTOM - 4 - (value - low) / (high - low) * (height - BOTTOM - 10);
   const each = step(high - low, Math.max(3, height / 40));
-  g.strokeStyle = theme.line;
-  g.fillStyle = theme.muted;
-  g.textAlign = "right";
+  Object.assign(g, { strokeStyle: theme.line, fillStyle: theme.muted, textAlign: "right" });
   g.beginPath();
-  for (let i = Math.ceil(low / each); i * each <= high; i += 1) {
-    g.moveTo(left(width), y(i * each));
-    g.lineTo(width, y(i * each));
-    g.fillText(number(Number((i * each).toPrecision(12))), left(width) - 5, y(i * each) + 4);
+  for (const value of multiples(low, high, each)) {
+    g.moveTo(left(width), y(value));
+    g.lineTo(width, y(value));
+    g.fillText(number(Number(value.toPrecision(12))), left(width) - 5, y(value) + 4);
   }
   g.stroke();
   return y;
@@ -558,8 +559,7 @@ function trackViews(track, others) {
 
 function show({ experiments, base }) {
   for (const view of views) { sizes.unobserve(view.element); seen.unobserve(view.element); }
-  views = [];
-  readers = [];
+  [views, readers] = [[], []];
   const wasWhole = state.from === 0 && state.to === state.length;
   state.base = base;
   state.length = Math.max(1e-3, ...experiments.map(({ offset, length }) => offset + length));

@@ -115,3 +115,24 @@ fn several_experiments_stand_side_by_side_on_one_axis_and_parts_follow_each_othe
     ]);
     look("beside", &page, &expected.to_string());
 }
+
+/// A double's largest as "no value", a counter whose steps are the last digits of a double, stamps beyond all dates.
+#[test]
+fn numbers_and_times_that_are_too_large_for_an_axis_are_drawn_and_do_not_stop_the_page() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, start, step) in [("alice/lab/near", START, 1.0), ("alice/lab/far", 1e14, 1e9)] {
+        let exp = Experiment::open(name, Options::local(root.path())).unwrap();
+        for i in 0..30_u32 {
+            let t = f64::from(i);
+            let x = if i == 7 { f64::MAX } else { t.sin() };
+            let n = 1_700_000_000_000_000_000_u64 + 256 * u64::from(i % 2);
+            exp.tracks("odd").append(fields! { "x": x, "n": n }, start + t * step).unwrap();
+        }
+        exp.close().unwrap();
+        let expected = json!([
+            ["x of odd over time", "--series-0", 20],
+            ["n of odd over time", "--series-0", 20]
+        ]);
+        look("drawn", &write_report(root.path(), &[name]).0, &expected.to_string());
+    }
+}

@@ -2,7 +2,7 @@
 //! last boot, stamps from before a clock was set) must not squeeze the others into a line. Pure.
 
 use super::summary::ExperimentSummary;
-use super::times::FIRST_DATE_SECS;
+use super::times::{FIRST_DATE_SECS, LAST_DATE_SECS};
 use super::track::TrackSummary;
 
 /// A gap this many times as long as all the rest, and longer than [`LONG_SECS`], cuts off what lies beyond it …
@@ -31,7 +31,8 @@ impl Axis {
         };
         let start = experiments.first().map(|first| first.axis.0);
         let start = start.filter(|_| experiments.windows(2).all(goes_on));
-        Self { base: start.filter(|start| *start >= FIRST_DATE_SECS), start }
+        let dates = FIRST_DATE_SECS..LAST_DATE_SECS;
+        Self { base: start.filter(|start| dates.contains(start)), start }
     }
 
     /// Where an experiment begins.
@@ -98,6 +99,15 @@ mod tests {
 
     fn minute(start: f64) -> TrackSummary {
         track((0..600).map(|i| start + f64::from(i) / 10.0))
+    }
+
+    #[test]
+    fn only_times_that_are_dates_are_shown_as_dates() {
+        let base = |start: f64| {
+            let axis = (start, start + 60.0);
+            Axis::of(&[ExperimentSummary { axis, ..Default::default() }]).base
+        };
+        assert_eq!([base(12.5), base(1e9), base(1e14)], [None, Some(1e9), None]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ pub(crate) const MAX_WIDTH: usize = 16;
 /// Curves of one track.
 pub(crate) const MAX_SERIES: usize = 40;
 /// Columns of text of one track.
-const MAX_TEXTS: usize = 8;
+pub(crate) const MAX_TEXTS: usize = 8;
 /// Columns that were left out and are named.
-const MAX_NAMED: usize = 12;
+pub(crate) const MAX_NAMED: usize = 12;
 /// Types that are a place in space. A vector is one only if it is called so: others are velocities or forces.
 const PLACES: [&str; 2] = ["geometry_msgs/msg/Point", "geometry_msgs/msg/Point32"];
 

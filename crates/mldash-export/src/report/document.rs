@@ -98,7 +98,7 @@ struct Text<'a> {
     kept: Vec<(f64, &'a str)>,
 }
 
-/// Of each point, the first position.
+/// Of each point, the first position; where 0 is, is left open.
 #[derive(Serialize)]
 struct Path {
     column: String,
@@ -237,7 +237,11 @@ fn path(track: &TrackSummary) -> Option<Path> {
         let first = finite.next();
         finite.any(|value| Some(value) != first)
     };
-    let floats = |values: &[f64]| floats(values.iter().copied());
+    // A map's coordinates can be millions of metres, of which single floats would keep half a metre; only shapes are drawn.
+    let floats = |values: &[f64]| {
+        let base = base(values, values);
+        floats(values.iter().map(|value| value - base))
+    };
     (moves(x) || moves(y)).then(|| Path { column, x: floats(x), y: floats(y) })
 }
 
@@ -248,11 +252,16 @@ fn base(low: &[f64], high: &[f64]) -> f64 {
     };
     let least = finite(low).into_iter().reduce(f64::min).unwrap_or(0.0);
     let most = finite(high).into_iter().reduce(f64::max).unwrap_or(0.0);
-    if least.abs().max(most.abs()) > LARGE { least } else { 0.0 }
+    let largest = least.abs().max(most.abs());
+    // Where the distances are as large as the values (a sentinel among small numbers), they would lose the digits of the
+    // small ones.
+    if largest > LARGE && most - least < largest / 2.0 { least } else { 0.0 }
 }
 
+/// Single floats. A value beyond them is their largest: as an infinity it would leave the plot without a scale.
 fn floats(values: impl Iterator<Item = f64>) -> String {
-    base64(values.flat_map(|value| (value as f32).to_le_bytes()))
+    let (least, most) = (f64::from(f32::MIN), f64::from(f32::MAX));
+    base64(values.flat_map(|value| (value.clamp(least, most) as f32).to_le_bytes()))
 }
 
 /// Times after `start`, exact.
@@ -262,4 +271,38 @@ fn times(times: &[f64], start: f64) -> String {
 
 fn base64(bytes: impl Iterator<Item = u8>) -> String {
     STANDARD.encode(bytes.collect::<Vec<u8>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<f32> {
+        let bytes = STANDARD.decode(text).unwrap();
+        bytes.as_chunks::<4>().0.iter().map(|float| f32::from_le_bytes(*float)).collect()
+    }
+
+    #[test]
+    fn large_numbers_that_lie_close_keep_their_digits() {
+        let northing = [5_400_000.01, 5_400_000.02, f64::NAN];
+        let base = base(&northing, &northing);
+        let found = read(&floats(northing.iter().map(|value| value - base)));
+        assert_eq!(base, northing[0]);
+        assert!((f64::from(found[1]) - 0.01).abs() < 1e-6 && found[2].is_nan(), "{found:?}");
+    }
+
+    #[test]
+    fn a_sentinel_does_not_cost_the_other_values_their_digits() {
+        let values = [f64::from(i32::MIN), 1.0, 2.0];
+        assert_eq!(base(&values, &values), 0.0);
+        assert_eq!(base(&[1.0, 1e12], &[1.0, 1e12]), 0.0);
+        assert_eq!(base(&[], &[]), 0.0);
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_single_float_stays_finite_and_nan_stays_nan() {
+        let found = read(&floats([f64::MAX, -1e300, f64::NAN].into_iter()));
+        assert_eq!(found[..2], [f32::MAX, f32::MIN]);
+        assert!(found[2].is_nan());
+    }
 }

@@ -4,6 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// A clock that shows less than this since 1970 is a simulated one: September 2001.
 pub(super) const FIRST_DATE_SECS: f64 = 1e9;
+/// The end of the year 9999: what is later has no date.
+pub(super) const LAST_DATE_SECS: f64 = 253_402_207_200.0;
 /// Shorter times are shown with tenths of a second.
 const MINUTE_SECS: f64 = 60.0;
 

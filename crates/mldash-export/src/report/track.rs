@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use mldash_track::{Experiment, Query, Row, TrackError, TrackInfo, Value};
 
-use super::columns::{self, MAX_SERIES, MAX_WIDTH, Role, Shown};
+use super::columns::{self, MAX_NAMED, MAX_SERIES, MAX_TEXTS, MAX_WIDTH, Role, Shown};
 use super::envelope::{Envelope, Points};
 use super::intervals::{IntervalMeter, Intervals};
 use super::spread::Spread;
@@ -13,7 +13,7 @@ use super::texts::Texts;
 use super::views::{Pictures, Scans};
 use crate::error::ExportError;
 use crate::progress::Progress;
-use crate::values::push_numbers;
+use crate::values::{describe, push_numbers};
 
 /// Rows that are looked at to see what columns hold.
 const SAMPLES: usize = 24;
@@ -141,6 +141,8 @@ enum Sink {
     Frame,
     Received,
     Unknown,
+    /// Not shown, as is said.
+    LeftOut,
 }
 
 /// Takes rows one by one.
@@ -305,22 +307,32 @@ impl Pass {
                     self.summary.lag.add(received - ts);
                 }
             }
-            (Sink::Text(_) | Sink::Frame | Sink::Unknown, _) => {}
+            (Sink::Text(_) | Sink::Frame | Sink::Unknown | Sink::LeftOut, _) => {}
         }
     }
 
     /// What a column is that none of the samples had, now that it has a value.
     fn sink_of(&mut self, name: &str, value: &Value) -> Sink {
         self.numbers.clear();
-        if matches!(value, Value::Text(_)) {
-            return self.add_text(name);
-        }
+        let is_text = matches!(value, Value::Text(_));
         let is_number = push_numbers(value, None, &mut self.numbers).is_ok();
         let (width, series) = (self.numbers.len(), self.summary.series.len());
-        if is_number && (1..=MAX_WIDTH).contains(&width) && series + width <= MAX_SERIES {
+        if matches!(value, Value::Null) || (is_number && width == 0) {
+            return Sink::Unknown;
+        }
+        if is_text && self.summary.texts.len() < MAX_TEXTS {
+            return self.add_text(name);
+        }
+        let is_plotted = is_number && width <= MAX_WIDTH;
+        if is_plotted && series + width <= MAX_SERIES {
             return self.add_series(name, width);
         }
-        Sink::Unknown
+        let what = if is_text || is_plotted { "one too many".to_owned() } else { describe(value) };
+        let left_out = &mut self.summary.shown.left_out;
+        if left_out.len() < MAX_NAMED {
+            left_out.push(format!("{name} ({what})"));
+        }
+        Sink::LeftOut
     }
 
     fn finish(self, problem: Option<String>) -> TrackSummary {

@@ -13,8 +13,15 @@ const MAX_SCANS: usize = 240;
 const MAX_BEAMS: usize = 360;
 /// This part of all echoes is within the usual range.
 const USUAL: f64 = 0.97;
+/// Echoes so many times as far as that are drawn at that distance, out of sight: what a driver means by them (1e30) would leave the
+/// others no digits.
+const FARTHEST: f64 = 10.0;
 /// What stands for a beam that nothing reflected.
 const NO_ECHO: u16 = u16::MAX;
+/// A larger file is no picture that anybody looks at, and several are read at once.
+const MAX_PICTURE_BYTES: u64 = 64 << 20;
+/// The files that are shown; the recorder names a picture's kind by its ending.
+const ENDINGS: [&str; 3] = [".jpg", ".jpeg", ".png"];
 /// Pictures that can't be used and are named.
 const MAX_PROBLEMS: usize = 3;
 
@@ -44,6 +51,8 @@ pub(crate) struct Pictures {
     pub(crate) problems: Vec<String>,
     /// How many were left out since they would have taken too much.
     pub(crate) left_out: u64,
+    /// How many are in files of another kind, which is no fault of theirs: arrays, video, WebP.
+    pub(crate) other_kinds: u64,
 }
 
 impl Scans {
@@ -61,13 +70,15 @@ impl Scans {
         let ranges = scans.iter().flat_map(|(.., ranges)| ranges).copied();
         let mut echoes: Vec<f64> = ranges.filter(|range| range.is_finite()).collect();
         echoes.sort_unstable_by(f64::total_cmp);
-        let max_range = echoes.last().copied().unwrap_or_default().max(0.0);
+        let last = echoes.last().copied().unwrap_or_default().max(0.0);
         let usual = (echoes.len() as f64 * USUAL) as usize;
+        let usual_range = echoes.get(usual).copied().unwrap_or(last).max(0.0);
+        let max_range = last.min(usual_range * FARTHEST);
         let mut all = Self {
             times: Vec::new(),
             angles: (*start, step * group as f64),
             max_range,
-            usual_range: echoes.get(usual).copied().unwrap_or(max_range),
+            usual_range,
             beams,
             ranges: Vec::new(),
         };
@@ -77,7 +88,8 @@ impl Scans {
                 // What is in the way is the nearest.
                 let echo = beams.iter().copied().filter(|r| r.is_finite() && *r >= 0.0);
                 echo.reduce(f64::min).map_or(NO_ECHO, |range| {
-                    (range / max_range.max(f64::MIN_POSITIVE) * f64::from(NO_ECHO - 1)) as u16
+                    let part = (range / max_range.max(f64::MIN_POSITIVE)).min(1.0);
+                    (part * f64::from(NO_ECHO - 1)) as u16
                 })
             });
             all.ranges.extend(nearest.chain(std::iter::repeat(NO_ECHO)).take(beams));
@@ -114,10 +126,11 @@ impl Pictures {
         let mut room = max_bytes;
         for row in spread_rows(experiment, &track.topic, track.rows, span, count)? {
             let Some(Value::Text(path)) = row.fields.get(column) else { continue };
-            let thumbnail = files.read(path).map_err(|error| one_line(&error)).and_then(|file| {
-                picture::thumbnail(&file).map_err(|error| format!("{path}: {}", one_line(&error)))
-            });
-            match thumbnail {
+            if !ENDINGS.iter().any(|ending| path.ends_with(ending)) {
+                found.other_kinds += 1;
+                continue;
+            }
+            match thumbnail(files, path) {
                 Ok(file) if file.len() > room => found.left_out += 1,
                 Ok(file) => {
                     room -= file.len();
@@ -133,5 +146,47 @@ impl Pictures {
             }
         }
         Ok(Some(found))
+    }
+}
+
+/// A small picture of a file, or why there is none.
+fn thumbnail(files: &RecordedFiles, path: &str) -> Result<Vec<u8>, String> {
+    let bytes = files.find(path).map_or(0, |info| info.size_bytes);
+    if bytes > MAX_PICTURE_BYTES {
+        return Err(format!("{path}: it has {bytes} bytes, more than a picture takes"));
+    }
+    let file = files.read(path).map_err(|error| one_line(&error))?;
+    picture::thumbnail(&file).map_err(|error| format!("{path}: {}", one_line(&error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use mldash_track::{Options, fields};
+
+    use super::super::columns::Shown;
+    use super::*;
+
+    #[test]
+    fn an_echo_from_very_far_costs_the_others_no_digits() {
+        let root = tempfile::tempdir().unwrap();
+        let exp = Experiment::open("a/b/c", Options::local(root.path())).unwrap();
+        let mut ranges: Vec<f64> = (0..100).map(|beam| 1.0 + f64::from(beam) / 100.0).collect();
+        ranges[7] = 1e30;
+        ranges[8] = f64::INFINITY;
+        let scan = fields! { "ranges": ranges, "angle_min": 0.0, "angle_increment": 0.01 };
+        exp.tracks("scan").append(scan, 1.0).unwrap();
+        exp.flush().unwrap();
+        let track = TrackSummary {
+            topic: "scan".to_owned(),
+            rows: 1,
+            span: Some((1.0, 1.0)),
+            shown: Shown { has_scans: true, ..Shown::default() },
+            ..TrackSummary::default()
+        };
+        let scans = Scans::of(&exp, &track).unwrap().unwrap();
+        assert!((1.9..2.0).contains(&scans.usual_range), "{}", scans.usual_range);
+        assert_eq!((scans.ranges[7], scans.ranges[8]), (NO_ECHO - 1, NO_ECHO));
+        let shown = f64::from(scans.ranges[50]) / f64::from(NO_ECHO - 1) * scans.max_range;
+        assert!((shown - 1.5).abs() < 1e-3, "{shown}");
     }
 }

@@ -1,5 +1,7 @@
 //! What a person should know or do first about a recording: rules over what was found. Pure.
 
+mod frames;
+
 use std::collections::BTreeMap;
 
 use mldash_track::RunStatus;
@@ -88,7 +90,7 @@ pub(super) fn warnings(summary: &ExperimentSummary) -> Vec<Warning> {
             found.push(Warning::of(Severity::Problem, track, text));
         }
     }
-    frames(summary, &mut found);
+    frames::frames(summary, &mut found);
     // Rules come in an order of their own within a severity.
     found.sort_by_key(|warning| warning.severity);
     found
@@ -349,35 +351,6 @@ fn values(track: &TrackSummary, found: &mut Vec<Warning>) {
         let (unusable, why) = (pictures.unusable, pictures.problems.join("; "));
         let text = format!("{}: {unusable} of {all} pictures can't be shown: {why}", name(track));
         found.push(Warning::of(Severity::Problem, track, text));
-    }
-}
-
-/// Frames that rows name and no transform connects.
-fn frames(summary: &ExperimentSummary, found: &mut Vec<Warning>) {
-    let tf: Vec<&TrackSummary> = summary.tracks.iter().filter(|track| track.shown.is_tf).collect();
-    let is_known = |frame: &str| tf.iter().any(|track| track.frames.contains(frame));
-    let mut missing: BTreeMap<&str, Vec<&TrackSummary>> = BTreeMap::new();
-    for track in summary.tracks.iter().filter(|track| !track.shown.is_tf) {
-        for frame in track.frames.iter().filter(|frame| !is_known(frame)) {
-            missing.entry(frame).or_default().push(track);
-        }
-    }
-    if missing.is_empty() {
-        return;
-    }
-    if tf.is_empty() {
-        let frames = listed(missing.keys().copied());
-        let text = format!("no /tf was recorded; rows are in the frames {frames}");
-        found.push(Warning::new(Severity::Note, text));
-        return;
-    }
-    for (frame, tracks) in missing {
-        let names: Vec<String> = tracks.iter().map(|track| name(track)).collect();
-        let text = format!(
-            "no /tf for {frame}, the frame of {}",
-            listed(names.iter().map(String::as_str))
-        );
-        found.push(Warning::new(Severity::Warning, text));
     }
 }
 

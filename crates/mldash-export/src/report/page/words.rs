@@ -251,6 +251,9 @@ impl TrackWords {
                 pictures.left_out
             ));
         }
+        if track.pictures.as_ref().is_some_and(|pictures| pictures.other_kinds > 0) {
+            left_out.push("pictures that are neither JPEG nor PNG".to_owned());
+        }
         let constants = track.constants();
         Self { index, chips, constants, left_out: left_out.join(", ") }
     }
@@ -287,6 +290,7 @@ impl<'a> AccountWords<'a> {
         for (what, topics) in [
             ("Not in the mapping (messages)", &account.not_asked_for),
             ("Came before this part, while stopped (messages)", &account.while_stopped),
+            ("Came after this save and were in none (messages)", &account.not_saved),
         ] {
             if !topics.is_empty() {
                 lines.push(format!("{what}: {}.", counts(topics.iter())));
@@ -367,5 +371,15 @@ mod tests {
             TopicLine { topic: "/a".to_owned(), received: 3, merged: 1, ..Default::default() };
         let account = AccountFile { topics: vec![line], ..Default::default() };
         assert_eq!(AccountWords::of(&account).columns, ["Received", "Stored", "Merged", "Lost"]);
+    }
+
+    #[test]
+    fn what_a_part_does_not_hold_is_said_below_its_table() {
+        let not_saved = [("/odom".to_owned(), 1200)].into();
+        let account = AccountFile { not_saved, ..Default::default() };
+        assert_eq!(
+            AccountWords::of(&account).lines,
+            ["Came after this save and were in none (messages): /odom 1,200."]
+        );
     }
 }

@@ -196,3 +196,15 @@ fn values_that_no_curve_can_show_and_pictures_that_nobody_can_see_are_told() {
 fn nothing_recorded_is_a_problem() {
     assert_eq!(texts(&of(vec![])), ["it has no rows"]);
 }
+
+#[test]
+fn of_very_many_frames_without_a_transform_some_are_told_one_by_one() {
+    let mut tf = track("tf/odom");
+    tf.shown.is_tf = true;
+    let mut scan = track("scan");
+    scan.frames = (0..50).map(|i| format!("scan_{i:02}")).collect();
+    let found = texts(&of(vec![tf, scan]));
+    assert_eq!(found.len(), 11, "{found:?}");
+    assert_eq!(found[0], "no /tf for scan_00, the frame of /scan");
+    assert_eq!(found[10], "no /tf for 40 more frames");
+}
