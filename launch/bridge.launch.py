@@ -13,6 +13,9 @@ PARAMETERS = ("experiment", "root", "remote", "task", "notes", "operator", "tags
 # Which topics, without a mapping file; likewise.
 SELECTION = ("topics", "regex", "exclude", "exclude_types")
 
+# What is recorded besides the topics, with a mapping file and without; likewise.
+CALLS = ("services", "actions")
+
 # What it takes on the command line.
 OPTIONS = ("duration", "split_every", "split_size")
 
@@ -47,6 +50,12 @@ def declare_arguments():
             "exclude", default_value="", description="Names or globs that all, regex and globs leave out."
         ),
         DeclareLaunchArgument("exclude_types", default_value="", description="Types that they leave out."),
+        DeclareLaunchArgument(
+            "services",
+            default_value="",
+            description="Also record these services: names or globs, with spaces between, or all.",
+        ),
+        DeclareLaunchArgument("actions", default_value="", description="Also record these actions; likewise."),
         DeclareLaunchArgument(
             "split_every",
             default_value="",
@@ -122,7 +131,7 @@ def bridge(context):
     # or the other.
     if not selection or value_of("config") != DEFAULT_CONFIG.perform(context):
         parameters |= texts(["config"])
-    parameters |= selection
+    parameters |= selection | texts(CALLS)
     parameters["use_sim_time"] = TRUTHS[value_of("use_sim_time")]
     if value_of("start_paused"):
         parameters["start_paused"] = TRUTHS[value_of("start_paused")]

@@ -48,7 +48,7 @@ use crate::track::LabelChange;
 pub struct RosParameters {
     /// The mapping file.
     pub config: Option<String>,
-    /// Topics to record without one.
+    /// Topics to record without one; services and actions also with one.
     pub selection: TopicSelection,
     /// The experiment.
     pub experiment: Option<String>,
@@ -80,7 +80,7 @@ pub struct NodeSettings {
 pub struct EffectiveSettings {
     /// The mapping file; empty if there is none.
     pub config: String,
-    /// Topics that are recorded without one.
+    /// Topics that are recorded without one; services and actions also with one.
     pub selection: TopicSelection,
     /// The experiment.
     pub experiment: String,

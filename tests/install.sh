@@ -12,7 +12,7 @@ trap 'rm -rf "$scratch"' EXIT
 export ROS_LOG_DIR=$scratch/log
 
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
-launch_arguments=(config topics all regex exclude exclude_types split_every split_size experiment root remote start_paused
+launch_arguments=(config topics all regex exclude exclude_types services actions split_every split_size experiment root remote start_paused
     task notes operator tags node_name namespace use_sim_time log_level duration)
 
 # expect_file FILE…: each is there.

@@ -1,41 +1,35 @@
-//! Flags that record services and actions besides what the mapping asks for.
+//! Options that record services and actions: besides what a mapping asks for, or without one.
 
 use clap::Args;
-use mldash_bridge::mapping::{CallKind, Mapping};
+use mldash_bridge::mapping::{CallSelection, TopicPattern};
 
-use super::Failure;
-
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct CallArgs {
-    /// Also record the requests and responses of these services: names or globs. Their introspection must
-    /// be on.
-    #[arg(long, value_name = "SERVICE", num_args = 1..)]
-    services: Vec<String>,
+    /// Record the requests and responses of these services, also besides a mapping: names or globs. Their
+    /// introspection must be on.
+    #[arg(long, value_name = "SERVICE", num_args = 1.., value_parser = CallSelection::pattern)]
+    services: Vec<TopicPattern>,
     /// The same of all services.
     #[arg(long, conflicts_with = "services")]
     all_services: bool,
-    /// Also record feedback and status of these actions, and goals and results where introspection is on:
-    /// names or globs.
-    #[arg(long, value_name = "ACTION", num_args = 1..)]
-    actions: Vec<String>,
+    /// Record feedback and status of these actions, and goals and results where introspection is on; likewise.
+    #[arg(long, value_name = "ACTION", num_args = 1.., value_parser = CallSelection::pattern)]
+    actions: Vec<TopicPattern>,
     /// The same of all actions.
     #[arg(long, conflicts_with = "actions")]
     all_actions: bool,
 }
 
 impl CallArgs {
-    /// The mapping with what the flags ask for.
-    pub(super) fn added_to(&self, mapping: Mapping) -> Result<Mapping, Failure> {
-        let mut mapping = mapping;
-        for (kind, flag, names, is_all) in [
-            (CallKind::Service, "--services", &self.services, self.all_services),
-            (CallKind::Action, "--actions", &self.actions, self.all_actions),
-        ] {
-            let all = ["all".to_owned()];
-            let names = if is_all { &all[..] } else { names };
-            let added = mapping.record_calls(kind, names);
-            mapping = added.map_err(|error| Failure::Usage(format!("{flag}: {error}").into()))?;
+    /// What these options ask for.
+    pub(super) fn selection(&self) -> CallSelection {
+        let chosen = |is_all: bool, named: &[TopicPattern]| match is_all {
+            true => CallSelection::all(),
+            false => named.to_vec(),
+        };
+        CallSelection {
+            services: chosen(self.all_services, &self.services),
+            actions: chosen(self.all_actions, &self.actions),
         }
-        Ok(mapping)
     }
 }

@@ -11,7 +11,6 @@ use mldash_bridge::record::Recorder;
 use mldash_bridge::ros::StopFlag;
 
 use super::args::DestinationArgs;
-use super::calls::CallArgs;
 use super::destination::Destination;
 use super::selection::{self, SelectionArgs, Source};
 use super::stop::stop_on_signals;
@@ -26,8 +25,6 @@ pub(crate) struct ImportArgs {
     #[command(flatten)]
     selection: SelectionArgs,
     #[command(flatten)]
-    calls: CallArgs,
-    #[command(flatten)]
     destination: DestinationArgs,
     /// Print the account as JSON instead of a table.
     #[arg(long)]
@@ -41,7 +38,7 @@ const BUFFER_BYTES: usize = 48 << 20;
 impl ImportArgs {
     fn mapping(&self) -> Result<Mapping, Failure> {
         match self.selection.source()? {
-            Some(Source::File(path)) => Ok(Mapping::load(path)?),
+            Some(Source::File(path, calls)) => Ok(Mapping::load(path)?.with_calls(&calls)),
             Some(Source::Options(selection)) => {
                 let split = self.selection.split();
                 let text = selection::text(&selection, split, false, &self.destination);
@@ -49,7 +46,7 @@ impl ImportArgs {
             }
             None => {
                 let reason = "no mapping: give one with `--config FILE`, or say which topics with `--all`, \
-                              `--topics` or `--regex`";
+                              `--topics` or `--regex`, or which `--services` and `--actions`";
                 Err(Failure::Usage(reason.into()))
             }
         }
@@ -61,7 +58,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     stop_on_signals(&stop)?;
     // Bags contain the definitions of their types, so the mapping is not checked against a sourced
     // workspace. The workspace is only used for bags without definitions.
-    let mapping = args.calls.added_to(args.mapping()?)?;
+    let mapping = args.mapping()?;
     if args.selection.write_config(mapping.text())? {
         return Ok(ExitCode::Done);
     }

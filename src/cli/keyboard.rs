@@ -1,5 +1,5 @@
-//! Keys on the terminal of a recording: space pauses and resumes, `s` splits, `d` discards, `q` stops. The
-//! recording does the same as for a call of the service, in order with the messages.
+//! Keys on the terminal of a recording: space pauses and resumes, `s` splits, or saves a snapshot, `d` discards,
+//! `q` stops. The recording does the same as for a call of the service, in order with the messages.
 
 use std::io::{self, IsTerminal, stdin};
 use std::sync::Arc;
@@ -18,9 +18,6 @@ use signal_hook::low_level::emulate_default_handler;
 use super::terminal::Stream;
 use super::{progress, stop, terminal};
 
-/// What the status line says of them.
-pub(super) const HELP: &str = "space: pause, resume · s: split · d: discard · q: stop";
-
 /// How often to look whether the recording is over, or this program has the terminal again.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -35,6 +32,15 @@ enum State {
     Ended,
 }
 
+/// What the keys do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// They end and begin parts.
+    OfParts,
+    /// Messages are held until a save. There is no part to discard, which the log says if it is tried.
+    OfSnapshot,
+}
+
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
@@ -42,10 +48,34 @@ enum Key {
     Stop,
 }
 
+impl Keys {
+    /// What the status line says of them.
+    pub(super) fn help(self) -> &'static str {
+        match self {
+            Self::OfParts => "space: pause, resume · s: split · d: discard · q: stop",
+            Self::OfSnapshot => "space: pause, resume · s: save · q: stop",
+        }
+    }
+
+    /// What a pressed key asks for. Several bytes at once are a pasted text or a special key, such as an
+    /// arrow.
+    fn asked_by(self, typed: &[u8]) -> Option<Key> {
+        let order = match (typed, self) {
+            (b" ", _) => Order::PauseOrResume,
+            (b"s" | b"S", Self::OfParts) => Order::Split,
+            (b"s" | b"S", Self::OfSnapshot) => Order::Save,
+            (b"d" | b"D", _) => Order::Discard,
+            (b"q" | b"Q", _) => return Some(Key::Stop),
+            _ => return None,
+        };
+        Some(Key::Order(order))
+    }
+}
+
 impl Keyboard {
     /// Takes keys, if stdin is a terminal and the status line is shown. In the background it waits until
     /// the terminal is this program's.
-    pub(super) fn start(orders: &Orders, stop: &StopFlag) -> io::Result<Option<Self>> {
+    pub(super) fn start(keys: Keys, orders: &Orders, stop: &StopFlag) -> io::Result<Option<Self>> {
         if !stdin().is_terminal() || !progress::is_shown() {
             return Ok(None);
         }
@@ -54,7 +84,7 @@ impl Keyboard {
         let state = Arc::new(Mutex::new(State::On));
         restore_when_suspended(&state)?;
         let (seen, orders, stop) = (state.clone(), orders.clone(), stop.clone());
-        let take = move || take_keys(&seen, &orders, &stop);
+        let take = move || take_keys(&seen, keys, &orders, &stop);
         thread::Builder::new().name("keyboard".into()).spawn(take)?;
         Ok(Some(Self(state)))
     }
@@ -95,7 +125,7 @@ fn restore_when_suspended(state: &Arc<Mutex<State>>) -> io::Result<()> {
     thread::Builder::new().name("suspension".into()).spawn(watch).map(drop)
 }
 
-fn take_keys(state: &Mutex<State>, orders: &Orders, stop: &StopFlag) {
+fn take_keys(state: &Mutex<State>, keys: Keys, orders: &Orders, stop: &StopFlag) {
     while let Some(is_ready) = make_ready(state) {
         if !is_ready || !has_input() || !Stream::Stdin.is_in_foreground() {
             if !is_ready {
@@ -107,7 +137,7 @@ fn take_keys(state: &Mutex<State>, orders: &Orders, stop: &StopFlag) {
         match read(stdin(), &mut typed) {
             // The terminal is gone; a signal says so too.
             Ok(0) => return,
-            Ok(count) => match Key::of(&typed[..count]) {
+            Ok(count) => match keys.asked_by(&typed[..count]) {
                 Some(Key::Order(order)) => {
                     orders.give(order);
                 }
@@ -146,31 +176,26 @@ fn has_input() -> bool {
     poll(&mut polled, timeout.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
-impl Key {
-    /// The key that was pressed. Several bytes at once are a pasted text or a special key, such as an arrow.
-    fn of(typed: &[u8]) -> Option<Self> {
-        match typed {
-            b" " => Some(Self::Order(Order::PauseOrResume)),
-            b"s" | b"S" => Some(Self::Order(Order::Split)),
-            b"d" | b"D" => Some(Self::Order(Order::Discard)),
-            b"q" | b"Q" => Some(Self::Stop),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_key_is_an_order_and_a_pasted_text_or_an_arrow_is_none() {
-        assert_eq!(Key::of(b" "), Some(Key::Order(Order::PauseOrResume)));
-        assert_eq!(Key::of(b"s"), Some(Key::Order(Order::Split)));
-        assert_eq!(Key::of(b"d"), Some(Key::Order(Order::Discard)));
-        assert_eq!(Key::of(b"q"), Some(Key::Stop));
+        let parts = |typed: &[u8]| Keys::OfParts.asked_by(typed);
+        assert_eq!(parts(b" "), Some(Key::Order(Order::PauseOrResume)));
+        assert_eq!(parts(b"s"), Some(Key::Order(Order::Split)));
+        assert_eq!(parts(b"d"), Some(Key::Order(Order::Discard)));
+        assert_eq!(parts(b"q"), Some(Key::Stop));
         for nothing in [&b"x"[..], b"", b"\x1b", b"\x1b[D", b"squid", b"\n"] {
-            assert_eq!(Key::of(nothing), None, "{nothing:?}");
+            assert_eq!(parts(nothing), None, "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn a_snapshot_is_saved_by_the_key_that_splits_a_recording() {
+        assert_eq!(Keys::OfSnapshot.asked_by(b"s"), Some(Key::Order(Order::Save)));
+        assert_eq!(Keys::OfSnapshot.asked_by(b"d"), Some(Key::Order(Order::Discard)));
+        assert!(Keys::OfSnapshot.help().contains("s: save"));
     }
 }

@@ -14,9 +14,8 @@ use mldash_bridge::ros::{
 use mldash_bridge::track::Labels;
 
 use super::args::{DestinationArgs, parse_duration};
-use super::calls::CallArgs;
 use super::destination::Destination;
-use super::keyboard::Keyboard;
+use super::keyboard::{Keyboard, Keys};
 use super::selection::{self, SelectionArgs, Source};
 use super::status_line::StatusLine;
 use super::stop::stop_on_signals;
@@ -26,8 +25,6 @@ use super::{ExitCode, Failure, NODE_NAME, account, output, run_details};
 pub(crate) struct RunArgs {
     #[command(flatten)]
     selection: SelectionArgs,
-    #[command(flatten)]
-    calls: CallArgs,
     #[command(flatten)]
     destination: DestinationArgs,
     /// Start paused: messages are counted and left out until the service ~/resume is called. Without it,
@@ -44,7 +41,8 @@ pub(crate) struct RunArgs {
     /// Print the account as JSON instead of a table.
     #[arg(long)]
     json: bool,
-    /// No keys: on a terminal, space otherwise pauses and resumes, `s` splits, `d` discards, `q` stops.
+    /// No keys: on a terminal, space otherwise pauses and resumes, `s` splits (or saves a snapshot), `d`
+    /// discards, `q` stops.
     #[arg(long)]
     disable_keyboard_controls: bool,
     /// A word without its option, most likely a mapping without `--config`.
@@ -77,10 +75,10 @@ pub(crate) fn run(
     let node = RosNode::start(NODE_NAME, ros_args)?;
     let parameters = node.parameters()?;
     let Chosen { mapping, selection } = match early {
-        Some(chosen) => chosen,
-        None => args.by_parameters(&parameters)?,
+        Some(chosen) if chosen.is_whole() => chosen,
+        _ => args.by_parameters(&parameters)?,
     };
-    let mapping = args.calls.added_to(args.selection.split_by(mapping)?)?;
+    let mapping = args.selection.split_by(mapping)?;
     let given = args.destination.or_parameters(&parameters);
     let destination = Destination::choose(&mapping, given, stop.hurry_flag())?;
     let mapping = mapping.resolve(node.name().namespace(), node.name().base_name());
@@ -110,9 +108,11 @@ pub(crate) fn run(
         recorder.hold(snapshot, WindowClock::Elapsed);
     }
     let orders = Orders::default();
-    let keyboard = (!args.disable_keyboard_controls).then(|| Keyboard::start(&orders, &stop));
+    let keys = if mapping.snapshot().is_some() { Keys::OfSnapshot } else { Keys::OfParts };
+    let keyboard = (!args.disable_keyboard_controls).then(|| Keyboard::start(keys, &orders, &stop));
     let keyboard = keyboard.transpose().map_err(failed)?.flatten();
-    let status_line = StatusLine::start(recorder.board(), keyboard.is_some()).map_err(failed)?;
+    let help = keyboard.as_ref().map(|_| keys.help());
+    let status_line = StatusLine::start(recorder.board(), help).map_err(failed)?;
     let settings = NodeSettings { shown, logs, clock_jump: mapping.clock_jump(), orders };
     let definitions = Definitions::from_environment();
     let recorded = node.record(mapping, definitions, settings, &mut recorder, &stop);
@@ -128,18 +128,28 @@ pub(crate) fn run(
     Ok(if args.strict { account::exit_code(&account) } else { ExitCode::Done })
 }
 
-/// The mapping, and the options that mean it, if it has no file.
+/// The mapping, and the options that mean it or go beside its file.
 struct Chosen {
     mapping: Mapping,
     selection: TopicSelection,
 }
 
+impl Chosen {
+    /// Whether it says which topics are recorded. If only services and actions are said, ROS parameters may
+    /// say the rest.
+    fn is_whole(&self) -> bool {
+        self.mapping.file().is_some() || self.selection.says_topics()
+    }
+}
+
 impl RunArgs {
     fn mapping(&self, source: Source) -> Result<Chosen, Failure> {
         match source {
-            Source::File(path) => {
-                let selection = TopicSelection::default();
-                Ok(Chosen { mapping: load_mapping(&path)?, selection })
+            Source::File(path, calls) => {
+                let selection = TopicSelection { calls, ..TopicSelection::default() };
+                selection.check_for_graph().map_err(usage)?;
+                let mapping = load_mapping(&path)?.with_calls(&selection.calls);
+                Ok(Chosen { mapping, selection })
             }
             Source::Options(selection) => {
                 let split = self.selection.split();
@@ -150,15 +160,18 @@ impl RunArgs {
         }
     }
 
-    /// The mapping that ROS parameters say, where the command line says none.
+    /// The mapping that ROS parameters say, where the command line says none, with the services and actions
+    /// of both.
     fn by_parameters(&self, parameters: &RosParameters) -> Result<Chosen, Failure> {
         let config = parameters.config.as_deref().map(Path::new);
-        let source = selection::source(config, parameters.selection.clone())?;
+        let mut selection = parameters.selection.clone();
+        selection.calls = selection.calls.and(self.selection.calls());
+        let source = selection::source(config, selection)?;
         let source = source.ok_or_else(|| {
             usage(
                 "no mapping: give one with `--config FILE` or the ROS parameter `config` \
                  (config/bridge.yaml suits most robots), or say which topics with `--all`, `--topics` or \
-                 `--regex`",
+                 `--regex`, or which `--services` and `--actions`",
             )
         })?;
         self.mapping(source)

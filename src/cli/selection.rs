@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mldash_bridge::mapping::{
-    Mapping, SelectionSettings, Split, SplitEvery, SplitSize, TopicPattern, TopicPatternError,
-    TopicSelection,
+    CallSelection, Mapping, SelectionSettings, Split, SplitEvery, SplitSize, TopicPattern,
+    TopicPatternError, TopicSelection,
 };
 use mldash_bridge::message::{Definitions, TypeName};
 
 use super::args::DestinationArgs;
+use super::calls::CallArgs;
 use super::target::{self, IfThere};
 use super::{Failure, is_mapping};
 
@@ -43,6 +44,8 @@ pub(super) struct SelectionArgs {
     #[arg(long, value_name = "FILE")]
     write_config: Option<PathBuf>,
     #[command(flatten)]
+    calls: CallArgs,
+    #[command(flatten)]
     split: SplitArgs,
 }
 
@@ -60,7 +63,8 @@ struct SplitArgs {
 /// Where the mapping comes from.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Source {
-    File(PathBuf),
+    /// A file, and what is recorded besides.
+    File(PathBuf, CallSelection),
     Options(TopicSelection),
 }
 
@@ -70,7 +74,8 @@ impl SelectionArgs {
         let source = source(self.config.as_deref(), self.selection())?;
         if self.write_config.is_some() && !matches!(source, Some(Source::Options(_))) {
             return Err(usage(
-                "`--write-config` writes what `--topics`, `--all` or `--regex` mean; give one of them",
+                "`--write-config` writes what options such as `--topics`, `--all` and `--services` mean, without \
+                 `--config`; give one of them",
             ));
         }
         Ok(source)
@@ -105,6 +110,11 @@ impl SelectionArgs {
         Ok(true)
     }
 
+    /// The services and actions that the command line says.
+    pub(super) fn calls(&self) -> CallSelection {
+        self.calls.selection()
+    }
+
     fn selection(&self) -> TopicSelection {
         TopicSelection {
             topics: self.topics.clone(),
@@ -112,23 +122,26 @@ impl SelectionArgs {
             regex: self.regex.clone(),
             exclude: self.exclude.iter().chain(&self.exclude_regex).cloned().collect(),
             exclude_types: self.exclude_types.clone(),
+            calls: self.calls(),
         }
     }
 }
 
-/// One of a file and options, or neither.
+/// One of a file and options, or neither. Services and actions go beside both.
 pub(super) fn source(
     config: Option<&Path>,
     selection: TopicSelection,
 ) -> Result<Option<Source>, Failure> {
-    match (config, selection.is_empty()) {
-        (None, true) => Ok(None),
-        (Some(config), true) => Ok(Some(Source::File(config.to_owned()))),
-        (None, false) => {
+    match config {
+        None if selection.is_empty() => Ok(None),
+        None => {
             selection.check().map_err(|error| Failure::Usage(error.into()))?;
             Ok(Some(Source::Options(selection)))
         }
-        (Some(config), false) => Err(usage(format!(
+        Some(config) if !selection.says_topics() => {
+            Ok(Some(Source::File(config.to_owned(), selection.calls)))
+        }
+        Some(config) => Err(usage(format!(
             "the mapping {} says which topics are recorded, and so do options or parameters such as `topics`, \
              `all` and `exclude`; give one of the two, or write `exclude:` into the mapping",
             config.display()

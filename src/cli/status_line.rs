@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use mldash_bridge::record::{Status, StatusBoard};
 
 use super::status_text::View;
-use super::{keyboard, progress, status_text, terminal};
+use super::{progress, status_text, terminal};
 
 /// How often to log the status without a terminal.
 const LOG_EVERY: Duration = Duration::from_secs(30);
@@ -22,12 +22,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct StatusLine(Receiver<()>);
 
 impl StatusLine {
-    /// `has_keys`: whether keys are taken, which are then shown.
-    pub(super) fn start(board: StatusBoard, has_keys: bool) -> io::Result<Self> {
+    /// `keys`: what keys do, if there are any.
+    pub(super) fn start(board: StatusBoard, keys: Option<&'static str>) -> io::Result<Self> {
         let (gone, is_gone) = sync_channel(1);
         let run = move || {
             if progress::is_shown() {
-                draw(&board, has_keys)
+                draw(&board, keys)
             } else {
                 log(&board)
             }
@@ -44,9 +44,8 @@ impl StatusLine {
     }
 }
 
-fn draw(board: &StatusBoard, has_keys: bool) {
+fn draw(board: &StatusBoard, keys: Option<&'static str>) {
     let is_coloured = terminal::takes_colour();
-    let keys = has_keys.then_some(keyboard::HELP);
     let mut bars: Vec<ProgressBar> = Vec::new();
     let mut seen = 0;
     while let Some((number, status)) = board.wait_newer(seen) {

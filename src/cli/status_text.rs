@@ -289,7 +289,8 @@ fn held(snapshot: &SnapshotStatus) -> Span {
     let SnapshotStatus { held_secs, held_bytes, saving_bytes, saves, .. } = snapshot;
     let mut text = format!("held {held_secs:.1} s, {}", HumanBytes(*held_bytes as u64));
     if *saves > 0 {
-        text += &format!(", saved {saves} times");
+        let plural = if *saves == 1 { "" } else { "s" };
+        text += &format!(", saved {saves} time{plural}");
     }
     if *saving_bytes > 0 {
         text += &format!(", {} to write", HumanBytes(*saving_bytes as u64));

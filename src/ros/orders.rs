@@ -15,6 +15,8 @@ pub enum Order {
     Split,
     /// `~/discard`.
     Discard,
+    /// `~/save`.
+    Save,
 }
 
 /// Passes orders to a recording. Clones share it.

@@ -125,6 +125,39 @@ fn check_says_which_services_tell_nothing_and_flags_ask_for_all_of_them() {
 }
 
 #[test]
+fn services_alone_are_recorded_and_those_of_parameters_go_beside_a_mapping() {
+    let graph = Graph::new();
+    let mut operator = graph.operator();
+    operator.ask(&json!({"serve": "/light"}));
+    operator.ask(&json!({"serve": "/lamp"}));
+    let bridge = graph.bridge_with(&["--services", "/light"]);
+    operator.ask(&json!({"request": "/light", "data": true}));
+    bridge.wait_for_rows("light/response", 2);
+    let recording = bridge.interrupt();
+    assert_eq!(recording.tracks(), ["light/request", "light/response"]);
+    let meant = recording.experiment_file("tests/ros/run")["metadata"]["mapping"].clone();
+    assert!(meant.as_str().unwrap().ends_with("services: /light\n"), "{meant}");
+
+    let graph = Graph::new();
+    let mut operator = graph.operator();
+    operator.ask(&json!({"serve": "/light"}));
+    operator.ask(&json!({"serve": "/lamp"}));
+    let mapping = graph.file("m.yaml", "services: /light\n");
+    let config = format!("config:={}", mapping.display());
+    let parameters = ["--ros-args", "-p", &config, "-p", "services:=/lamp", "-p", "actions:=all"];
+    let bridge = graph.bridge_with(&parameters);
+    operator.ask(&json!({"request": "/light", "data": true}));
+    operator.ask(&json!({"request": "/lamp", "data": true}));
+    let listed = operator.ask(&json!({"get": ["services", "actions"]}));
+    assert_eq!(listed["values"], json!([["/lamp"], ["/**"]]));
+    for track in ["light/response", "lamp/response"] {
+        bridge.wait_for_rows(track, 2);
+    }
+    let tracks = ["lamp/request", "lamp/response", "light/request", "light/response"];
+    assert_eq!(bridge.interrupt().tracks(), tracks);
+}
+
+#[test]
 fn a_remapped_service_is_recorded_by_the_mappings_name_for_it() {
     let graph = Graph::new();
     let mut operator = graph.operator();

@@ -79,6 +79,24 @@ fn keys_do_what_the_services_do_and_the_terminal_is_as_it_was() {
 }
 
 #[test]
+fn a_snapshot_is_saved_by_a_key_and_there_is_no_part_to_discard() {
+    let graph = Graph::new();
+    let mapping = "topics: [{topic: /pose}]\nsnapshot: {keep: 60s}\n";
+    let (bridge, keys) = graph.bridge_at_a_keyboard(mapping, "");
+    let mut operator = graph.operator();
+    bridge.wait_for_log("space: pause, resume · s: save · q: stop");
+    operator.publish("pose", 0..10, 0);
+    keys.type_in("d");
+    bridge.wait_for_log("~/save writes them as a part of their own");
+    keys.type_in("s");
+    bridge.wait_for_log("tests/ros/run is saved: 10 received, 10 stored, 0 dropped");
+    keys.type_in("q");
+    let recording = bridge.end();
+    assert_eq!(recording.ended.status.code(), Some(0), "{}", recording.ended.stderr);
+    assert_eq!(part(&recording, 1), (0..10).collect::<Vec<u64>>());
+}
+
+#[test]
 fn the_terminal_is_restored_while_the_bridge_is_suspended_and_at_its_end_by_a_signal() {
     let graph = Graph::new();
     let (bridge, keys) = graph.bridge_at_a_keyboard(POSE, "");

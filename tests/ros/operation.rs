@@ -227,6 +227,7 @@ fn parameters_show_what_the_run_uses_and_stay_as_they_are() {
     let (bridge, mut operator) = started(&graph, POSE);
     let listed = operator.ask(&json!({"list": true}));
     let expected = [
+        "actions",
         "all",
         "config",
         "exclude",
@@ -237,6 +238,7 @@ fn parameters_show_what_the_run_uses_and_stay_as_they_are() {
         "regex",
         "remote",
         "root",
+        "services",
         "start_paused",
         "success",
         "tags",

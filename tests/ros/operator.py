@@ -274,7 +274,8 @@ class Operator:
 
     def get_parameters(self, order):
         answer = self.service(GetParameters, "get_parameters", GetParameters.Request(names=order["get"]))
-        return {"values": [v.bool_value if v.type == 1 else v.string_value for v in answer.values]}
+        shown = {1: lambda v: v.bool_value, 9: lambda v: list(v.string_array_value)}
+        return {"values": [shown.get(v.type, lambda v: v.string_value)(v) for v in answer.values]}
 
     def describe_parameters(self, order):
         answer = self.service(DescribeParameters, "describe_parameters", DescribeParameters.Request(names=order["describe"]))

@@ -178,7 +178,8 @@ fn a_pause_leaves_messages_out_of_the_window() {
     operator.publish("pose", 0..10, 0);
     operator.call_well("pause");
     operator.publish("pose", 10..20, 0);
-    operator.call_well("resume");
+    let resumed = operator.call_well("resume");
+    assert!(resumed.contains("held until ~/save"), "{resumed}");
     operator.publish("pose", 20..30, 0);
     wait_until_held(&mut operator, 20);
     save(&bridge, &mut operator, 1);

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use mldash_bridge::mapping::{CallTopic, Mapping};
-use mldash_bridge::track::{Query, Row, Value as FieldValue};
+use mldash_bridge::track::{Experiment, Query, Row, Value as FieldValue};
 use serde_json::json;
 
 use crate::decode::encoder::encode;
@@ -218,6 +218,35 @@ fn flags_ask_for_them_as_the_mapping_does() {
     let wrong = wrong.run();
     assert_eq!(wrong.code, 2);
     assert!(wrong.stderr.contains("cannot be used with"), "{}", wrong.stderr);
+}
+
+#[test]
+fn flags_alone_are_enough_and_the_mapping_that_they_mean_records_the_same() {
+    let (folder, bag) = bag().finish();
+    let path = |name: &str| folder.path().join(name);
+    let run = "alice/lab/run";
+    let flags = ["--services", "/math/add", "--all-actions"];
+    let import = |root: &str| {
+        let import = program(["import", "--json", "--experiment", run, "--root"]);
+        import.arg(path(root)).arg(&bag)
+    };
+    let tracks = |root: &str| -> Vec<String> {
+        let exp = Experiment::open_read_only(run, path(root)).unwrap();
+        exp.list().unwrap().into_iter().map(|track| track.topic).collect()
+    };
+    let imported = import("flags").args(flags).run();
+    assert_eq!(imported.code, 0, "{}", imported.stderr);
+    assert_eq!(tracks("flags"), TRACKS, "/odom is not asked for");
+    let written = import("flags").args(flags).arg("--write-config").arg(path("m.yaml")).run();
+    assert_eq!(written.code, 0, "{}", written.stderr);
+    let meant = std::fs::read_to_string(path("m.yaml")).unwrap();
+    assert!(meant.ends_with("services: /math/add\nactions: all\n"), "{meant}");
+    let noted = std::fs::read(path("flags").join(run).join("experiment.json")).unwrap();
+    let noted: serde_json::Value = serde_json::from_slice(&noted).unwrap();
+    assert_eq!(noted["metadata"]["mapping"], meant);
+    let again = import("file").arg("--config").arg(path("m.yaml")).run();
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert_eq!(tracks("file"), TRACKS);
 }
 
 #[test]

@@ -382,7 +382,7 @@ fn what_is_wrong_with_a_snapshot_is_said_at_its_place() {
         (
             "snapshot: {keep: soon, memory: 1KiB, size: 3}\n",
             vec![
-                "m.yaml:2:18: snapshot.keep: `soon` is not a time",
+                "m.yaml:2:18: snapshot.keep: `soon` is not a span of time",
                 "snapshot.memory: expected at least 1MiB",
                 "snapshot.size: unknown key `size`",
             ],

@@ -37,7 +37,7 @@ use std::time::Duration;
 pub use blobs::{Blobs, BlobsTo};
 pub use bytes::{Bytes, BytesError};
 pub(crate) use calls::Half;
-pub use calls::{CallKind, CallTopic};
+pub use calls::{CallKind, CallSelection, CallTopic};
 pub use definitions::TypesChecked;
 pub use draft::{DraftTopic, draft};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};

@@ -11,7 +11,7 @@ use super::account::{Account, TopicAccount};
 use super::closing::{ClosedAtLast, Progress, Stage};
 use super::frames::WhenBehind;
 use crate::mapping::Bytes;
-use mldash_track::{Experiment, ExperimentName, TrackError};
+use mldash_track::{Experiment, ExperimentName, TrackError, one_line};
 
 /// The limit on parts whose store is closed at the same time. Each may hold as much memory as a
 /// failing store lets wait.
@@ -114,7 +114,12 @@ pub(super) struct Parts {
     /// Whether parts that exist are continued.
     parts_continue: bool,
     closing: Vec<Closing>,
-    closed: Vec<Ended>,
+    /// Those that are closed, but for the last of them.
+    closed: Vec<PartAccount>,
+    /// That one's whole account. Of the others it lies in their experiments: a recording can have any number.
+    last: Option<Account>,
+    /// The first failure of a close.
+    failed: Option<TrackError>,
 }
 
 /// A part that is being closed.
@@ -246,17 +251,15 @@ impl Parts {
         mut self,
     ) -> (Account, Vec<PartAccount>, Result<(), TrackError>) {
         self.join_all();
-        let (last, closed) = self.closed.pop().unwrap_or_else(|| (Account::default(), Ok(())));
-        let (earlier, others_closed) = self.finish();
-        (last, earlier, closed.and(others_closed))
+        let last = self.last.unwrap_or_default();
+        (last, self.closed, self.failed.map_or(Ok(()), Err))
     }
 
     /// Waits for the earlier parts. Returns their accounts, and the first failure.
     pub(super) fn finish(mut self) -> (Vec<PartAccount>, Result<(), TrackError>) {
         self.join_all();
-        let accounts = self.closed.iter().map(|(account, _)| PartAccount::from(account)).collect();
-        let failed = self.closed.into_iter().find_map(|(_, closed)| closed.err());
-        (accounts, failed.map_or(Ok(()), Err))
+        self.closed.extend(self.last.as_ref().map(PartAccount::from));
+        (self.closed, self.failed.map_or(Ok(()), Err))
     }
 
     /// Collects the parts that are closed by now, in their order.
@@ -274,12 +277,16 @@ impl Parts {
     }
 
     fn join(&mut self, part: Closing) {
-        match part.thread.join() {
-            Ok(ended) => self.closed.push(ended),
-            Err(_) => {
-                let failure = Some("closing it panicked; flushed rows are stored".to_owned());
-                self.closed.push((Account { failure, ..Account::default() }, Ok(())));
-            }
+        let (account, closed) = part.thread.join().unwrap_or_else(|_| {
+            let failure = Some("closing it panicked; flushed rows are stored".to_owned());
+            (Account { failure, ..Account::default() }, Ok(()))
+        });
+        let before = self.last.replace(account);
+        self.closed.extend(before.as_ref().map(PartAccount::from));
+        match closed {
+            Ok(()) => {}
+            Err(error) if self.failed.is_none() => self.failed = Some(error),
+            Err(error) => tracing::error!("{}", one_line(&error)),
         }
     }
 }
@@ -327,6 +334,25 @@ mod tests {
         second.start_run(Metadata::new()).unwrap();
         second.continue_in("alice/lab/run_7_003").unwrap();
         assert_eq!(parts.next_name(&second).1, 3);
+    }
+
+    #[test]
+    fn of_many_parts_the_last_ones_account_and_the_first_failure_are_kept() {
+        let mut parts = Parts::default();
+        for number in 1..=3 {
+            let finish = move |(), _: &Progress| {
+                let account = Account { experiment: number.to_string(), ..Account::default() };
+                let failed = std::io::Error::other(number.to_string());
+                (account, if number == 1 { Ok(()) } else { Err(TrackError::Thread(failed)) })
+            };
+            let closer = parts.closer(finish).unwrap();
+            parts.close(closer, ());
+        }
+        let (last, earlier, closed) = parts.finish_with_last();
+        assert_eq!(last.experiment, "3");
+        let earlier: Vec<&str> = earlier.iter().map(|part| part.experiment.as_str()).collect();
+        assert_eq!(earlier, ["1", "2"]);
+        assert!(one_line(&closed.unwrap_err()).contains('2'));
     }
 
     #[test]

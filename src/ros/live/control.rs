@@ -162,6 +162,10 @@ fn pause(recorder: &Recorder, paused: bool) -> Answer {
             "paused, but nothing is recorded anyway: {name} has ended, and ~/start begins the next part and \
              ends the pause"
         )),
+        // What was saved last has ended.
+        (false, false) if recorder.is_holding() => {
+            Answer::done("resumed: what comes is held until ~/save")
+        }
         (false, false) => Answer::done(format!("recording into {name}")),
         (false, true) => Answer::failure(PartError::Stopped { last: name }.to_string()),
     }

@@ -10,13 +10,15 @@ use crate::track::LabelChange;
 
 pub(super) const USE_SIM_TIME: &str = "use_sim_time";
 /// The parameters of this node.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "config",
     selection::TOPICS,
     selection::ALL,
     selection::REGEX,
     selection::EXCLUDE,
     selection::EXCLUDE_TYPES,
+    selection::SERVICES,
+    selection::ACTIONS,
     "experiment",
     "root",
     "remote",

@@ -57,6 +57,7 @@ impl From<Order> for Call {
             Order::PauseOrResume => Self::PauseOrResume,
             Order::Split => Self::ChangePart(PartAction::Split),
             Order::Discard => Self::ChangePart(PartAction::Discard),
+            Order::Save => Self::ChangePart(PartAction::Save),
         }
     }
 }

@@ -46,6 +46,15 @@ pub enum CallKind {
     Action,
 }
 
+/// Services and actions to record, as options name them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallSelection {
+    /// Names and globs of services.
+    pub services: Vec<TopicPattern>,
+    /// The same of actions.
+    pub actions: Vec<TopicPattern>,
+}
+
 /// What a hidden topic is to a service or an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallTopic {
@@ -70,6 +79,44 @@ pub(crate) enum CallPart {
 pub(crate) enum Half {
     Request,
     Response,
+}
+
+impl CallSelection {
+    /// A name, a glob, or the word `all`.
+    ///
+    /// # Errors
+    /// Fails if it is none of them.
+    pub fn pattern(text: &str) -> Result<TopicPattern, TopicPatternError> {
+        let text = if text == ALL { ALL_GLOB } else { text };
+        text.parse()
+    }
+
+    /// What asks for all of them.
+    pub fn all() -> Vec<TopicPattern> {
+        Self::pattern(ALL).into_iter().collect()
+    }
+
+    /// Returns true if nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.actions.is_empty()
+    }
+
+    /// The same, and what another one asks for.
+    pub fn and(mut self, other: Self) -> Self {
+        self.services.extend(other.services);
+        self.actions.extend(other.actions);
+        self
+    }
+
+    /// What is asked for of each kind.
+    pub(super) fn of_kinds(&self) -> [(CallKind, &[TopicPattern]); 2] {
+        [(CallKind::Service, self.services.as_slice()), (CallKind::Action, self.actions.as_slice())]
+    }
+
+    /// As a mapping writes this entry: `all`, or `None` for what is written like a topic.
+    pub(super) fn word(pattern: &TopicPattern) -> Option<&'static str> {
+        (pattern.to_string() == ALL_GLOB).then_some(ALL)
+    }
 }
 
 impl CallKind {
@@ -217,24 +264,18 @@ fn entry(item: &Item<'_>, problems: &mut Problems) -> Option<TopicPattern> {
 }
 
 impl Mapping {
-    /// Also records services or actions that the mapping's text does not name, as a command line does:
-    /// names, globs, or `all`. Their line is 0.
-    ///
-    /// # Errors
-    /// Fails with the first text that is neither a name nor a glob.
-    pub fn record_calls(
-        mut self,
-        kind: CallKind,
-        names: &[String],
-    ) -> Result<Self, TopicPatternError> {
-        for name in names {
-            let name = if name == ALL { ALL_GLOB } else { name };
-            // No two entries are at one place.
-            let place = Place { line: 0, column: self.calls.len() + 1 };
-            let spot = Spot { place, key_path: kind.key().to_owned() };
-            self.calls.push(Rule::of_calls(kind, Placed { value: name.parse()?, spot }));
+    /// The same with services and actions besides those that the mapping's text names. Their line is 0.
+    pub fn with_calls(mut self, calls: &CallSelection) -> Self {
+        for (kind, patterns) in calls.of_kinds() {
+            for pattern in patterns {
+                // No two entries are at one place.
+                let place = Place { line: 0, column: self.calls.len() + 1 };
+                let spot = Spot { place, key_path: kind.key().to_owned() };
+                let topic = Placed { value: pattern.clone(), spot };
+                self.calls.push(Rule::of_calls(kind, topic));
+            }
         }
-        Ok(self)
+        self
     }
 
     /// The entries of `services` and `actions`.

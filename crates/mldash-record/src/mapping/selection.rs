@@ -1,13 +1,14 @@
-//! What options such as `--topics` and `--all` mean: a mapping, with the defaults of
+//! What options such as `--topics`, `--all` and `--services` mean: a mapping, with the defaults of
 //! `config/bridge.yaml`. Its text is what a recording notes, and what `--write-config` writes.
 
 use std::fmt::Write;
 
+use super::calls::CallSelection;
 use super::split::Split;
 use super::topic::{NotRosName, TopicPattern};
 use mldash_message::TypeName;
 
-/// Topics to record, as the options of `ros2 bag record` select them.
+/// Topics, services and actions to record, as the options of `ros2 bag record` select them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicSelection {
     /// Names and globs.
@@ -18,8 +19,10 @@ pub struct TopicSelection {
     pub regex: Option<TopicPattern>,
     /// Names and patterns that the ones above don't take. Topics that are named are recorded.
     pub exclude: Vec<TopicPattern>,
-    /// The same by type.
+    /// The same of topics by type.
     pub exclude_types: Vec<TypeName>,
+    /// Services and actions. With a mapping's file, they are recorded besides what that says.
+    pub calls: CallSelection,
 }
 
 /// Other options that the mapping says too.
@@ -40,13 +43,13 @@ pub struct SelectionSettings {
 pub enum SelectionError {
     /// Only what is not recorded is said.
     #[error(
-        "`{0}` says what not to record; say what to record with `--all`, `--topics` or `--regex`, or write \
-         `exclude:` into the mapping"
+        "`{0}` says what not to record; say what to record with `--all`, `--topics`, `--regex`, `--services` \
+         or `--actions`, or write `exclude:` into the mapping"
     )]
     NothingSelected(&'static str),
     /// There is nothing to exclude from.
     #[error(
-        "`{0}` has no effect: the topics that `--topics` names are recorded in any case; leave it out, or name \
+        "`{0}` has no effect: what is named one by one is recorded in any case; leave it out, or name \
          topics by a glob such as `/camera/**`"
     )]
     NothingToExclude(&'static str),
@@ -74,7 +77,7 @@ types:
   std_msgs/msg/Bool: {stamp: receive}
 ";
 const HEAD: &str = "\
-# What options such as --topics and --all mean. Check and use it:
+# What options such as --topics, --all and --services mean. Check and use it:
 #
 #   mldash_bridge check FILE --graph
 #   mldash_bridge run --config FILE
@@ -89,21 +92,26 @@ impl TopicSelection {
         *self == Self::default()
     }
 
+    /// Returns true if something is said of topics. Services and actions can go beside a mapping; what is
+    /// said of topics can't.
+    pub fn says_topics(&self) -> bool {
+        *self != Self { calls: self.calls.clone(), ..Self::default() }
+    }
+
     /// Checks that the options go together.
     ///
     /// # Errors
     /// Fails with the first conflict.
     pub fn check(&self) -> Result<(), SelectionError> {
-        let excluding = match (self.exclude.as_slice(), self.exclude_types.as_slice()) {
-            ([], []) => None,
-            ([], _) => Some("--exclude-types"),
-            (_, _) => Some("--exclude"),
-        };
-        if let Some(option) = excluding {
-            if !self.all && self.regex.is_none() && self.topics.is_empty() {
+        let mut calls = self.calls.of_kinds().into_iter().flat_map(|(_, patterns)| patterns);
+        let has_names = self.has_patterns() || calls.any(TopicPattern::is_glob);
+        let names = ("--exclude", self.exclude.is_empty(), has_names);
+        let types = ("--exclude-types", self.exclude_types.is_empty(), self.has_patterns());
+        for (option, is_empty, has_effect) in [names, types] {
+            if !is_empty && !self.has_topics() && self.calls.is_empty() {
                 return Err(SelectionError::NothingSelected(option));
             }
-            if !self.has_patterns() {
+            if !is_empty && !has_effect {
                 return Err(SelectionError::NothingToExclude(option));
             }
         }
@@ -116,12 +124,13 @@ impl TopicSelection {
         }
     }
 
-    /// Checks that a graph can have these topics.
+    /// Checks that a graph can have these topics, services and actions.
     ///
     /// # Errors
     /// Fails with the first name that no graph has.
     pub fn check_for_graph(&self) -> Result<(), SelectionError> {
-        let mut named = self.topics.iter().chain(&self.exclude);
+        let calls = self.calls.services.iter().chain(&self.calls.actions);
+        let mut named = self.topics.iter().chain(&self.exclude).chain(calls);
         named.find_map(TopicPattern::not_ros).map_or(Ok(()), |error| Err(error.into()))
     }
 
@@ -133,6 +142,11 @@ impl TopicSelection {
         text
     }
 
+    fn has_topics(&self) -> bool {
+        self.all || self.regex.is_some() || !self.topics.is_empty()
+    }
+
+    /// Whether something other than a name selects topics.
     fn has_patterns(&self) -> bool {
         self.all || self.regex.is_some() || self.topics.iter().any(TopicPattern::is_glob)
     }
@@ -156,7 +170,16 @@ impl TopicSelection {
         if !limits.is_empty() {
             writeln!(text, "split: {{{}}}", limits.join(", "))?;
         }
-        writeln!(text, "{TYPES}\ntopics:")?;
+        writeln!(text, "{TYPES}")?;
+        if self.has_topics() {
+            self.write_topics(text)?;
+        }
+        self.write_calls(text)?;
+        self.write_exclude(text)
+    }
+
+    fn write_topics(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(text, "topics:")?;
         let mut before: Vec<&TopicPattern> = Vec::new();
         for topic in &self.topics {
             if !before.contains(&topic) {
@@ -171,6 +194,29 @@ impl TopicSelection {
         if self.all && !self.topics.iter().any(|topic| everything(&topic)) {
             writeln!(text, "  - topic: /**")?;
         }
+        Ok(())
+    }
+
+    fn write_calls(&self, text: &mut String) -> std::fmt::Result {
+        for (kind, patterns) in self.calls.of_kinds() {
+            let mut entries: Vec<String> = Vec::new();
+            for pattern in patterns {
+                let word = CallSelection::word(pattern).map(str::to_owned);
+                let entry = word.unwrap_or_else(|| scalar(&pattern.to_string()));
+                if !entries.contains(&entry) {
+                    entries.push(entry);
+                }
+            }
+            match entries.as_slice() {
+                [] => {}
+                [one] => writeln!(text, "{}: {one}", kind.key())?,
+                _ => writeln!(text, "{}: [{}]", kind.key(), entries.join(", "))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write_exclude(&self, text: &mut String) -> std::fmt::Result {
         let named = |name: &&str| self.topics.iter().any(|topic| topic.to_string() == **name);
         let defaults = EXCLUDED.iter().filter(|name| self.has_patterns() && !named(name));
         let given = self.exclude.iter().map(|topic| match topic.is_regex() {
@@ -202,136 +248,4 @@ fn quoted(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::mapping::Mapping;
-
-    fn selection(topics: &[&str]) -> TopicSelection {
-        let topics = topics.iter().map(|topic| topic.parse().unwrap()).collect();
-        TopicSelection { topics, ..TopicSelection::default() }
-    }
-
-    fn mapping(selection: &TopicSelection) -> Mapping {
-        selection.check().unwrap();
-        let text = selection.mapping(&SelectionSettings::default());
-        Mapping::of_options(&text, None).unwrap()
-    }
-
-    fn takes(mapping: &Mapping, topic: &str, ty: &str) -> bool {
-        mapping.rule_for(topic, &ty.parse().unwrap()).is_some()
-    }
-
-    const IMU: &str = "sensor_msgs/msg/Imu";
-
-    #[test]
-    fn named_topics_are_recorded_and_no_others() {
-        let mapping = mapping(&selection(&["/a", "/rosout", "/cam/**", "/a"]));
-        for topic in ["/a", "/rosout", "/cam/left/info"] {
-            assert!(takes(&mapping, topic, IMU), "{topic}");
-        }
-        assert!(!takes(&mapping, "/b", IMU));
-        assert_eq!(mapping.rules().len(), 3, "a topic that is named twice has one entry");
-        assert_eq!(mapping.file(), None);
-    }
-
-    #[test]
-    fn all_is_all_but_what_is_excluded_by_name_pattern_or_type() {
-        let all = TopicSelection { all: true, ..selection(&["/parameter_events"]) };
-        assert!(
-            takes(&mapping(&all), "/a/b", IMU) && takes(&mapping(&all), "/parameter_events", IMU)
-        );
-        assert!(!takes(&mapping(&all), "/rosout", IMU), "as in config/bridge.yaml");
-        assert!(!takes(&mapping(&all), "/a/_action/status", IMU), "it is hidden");
-        let exclude = vec!["/cam/*".parse().unwrap(), TopicPattern::regex("debug$").unwrap()];
-        let exclude_types = vec![IMU.parse().unwrap()];
-        let some = mapping(&TopicSelection { exclude, exclude_types, ..all });
-        for (topic, ty, is_taken) in [
-            ("/cam/left", "a/msg/B", false),
-            ("/x_debug", "a/msg/B", false),
-            ("/x", IMU, false),
-            ("/x", "a/msg/B", true),
-            ("/parameter_events", IMU, true),
-        ] {
-            assert_eq!(takes(&some, topic, ty), is_taken, "{topic} {ty}");
-        }
-    }
-
-    #[test]
-    fn a_regular_expression_selects_by_any_part_of_the_name() {
-        let regex = TopicPattern::regex("^/(a|b)_\\d").ok();
-        let mapping = mapping(&TopicSelection { regex, ..TopicSelection::default() });
-        let taken = ["/a_1/x", "/b_2", "/c_1", "/x/a_1"].map(|topic| takes(&mapping, topic, IMU));
-        assert_eq!(taken, [true, true, false, false]);
-        assert_eq!(mapping.rules()[0].label(), "regex ^/(a|b)_\\d");
-    }
-
-    #[test]
-    fn what_does_not_go_together_is_told() {
-        let told = |selection: TopicSelection| selection.check().unwrap_err().to_string();
-        let exclude = || vec!["/b".parse().unwrap()];
-        let exclude_types = vec![IMU.parse().unwrap()];
-        let regex = TopicPattern::regex("x").ok();
-        let none = told(TopicSelection { exclude: exclude(), ..TopicSelection::default() });
-        assert!(none.starts_with("`--exclude` says what not to record"), "{none}");
-        let types = told(TopicSelection { exclude_types, ..selection(&["/a"]) });
-        assert!(types.starts_with("`--exclude-types` has no effect"), "{types}");
-        let both = told(TopicSelection { exclude: exclude(), all: true, ..selection(&["/b"]) });
-        assert!(both.starts_with("`/b` is both"), "{both}");
-        told(TopicSelection { all: true, regex, ..TopicSelection::default() });
-        let wrong = selection(&["/a b"]).check_for_graph().unwrap_err().to_string();
-        assert!(wrong.contains("can't be in a topic's name"), "{wrong}");
-    }
-
-    #[test]
-    fn the_other_options_are_in_it_too() {
-        let settings = SelectionSettings {
-            experiment: Some("alice/lab/{date}".to_owned()),
-            root: Some("/data: x".to_owned()),
-            split: Split {
-                every: "1h30min".parse().ok(),
-                size: "1.5MB".parse().ok(),
-                rows: Some(7),
-            },
-            start_paused: true,
-        };
-        let mapping = Mapping::of_options(&selection(&["/a"]).mapping(&settings), None).unwrap();
-        assert_eq!(mapping.experiment().unwrap().to_string(), "alice/lab/{date}");
-        assert_eq!(mapping.root().unwrap().to_str(), Some("/data: x"));
-        assert_eq!((mapping.split(), mapping.start_paused()), (settings.split, true));
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_selected_the_mapping_says_so(
-            topics in prop::collection::vec("[ -~é]{1,12}", 1..4),
-            regex in "[ -~é]{1,12}",
-        ) {
-            let topics: Vec<TopicPattern> = topics.iter().filter_map(|t| t.parse().ok()).collect();
-            let regex = TopicPattern::regex(&regex).ok();
-            let selection = TopicSelection { topics, regex, ..TopicSelection::default() };
-            prop_assume!(!selection.is_empty());
-            let text = selection.mapping(&SelectionSettings::default());
-            // Topics may share a track, which is told; they are there all the same.
-            let told = match Mapping::of_options(&text, None) {
-                Ok(mapping) => {
-                    let rules = mapping.rules().iter().map(|rule| rule.topic().clone());
-                    let rules: Vec<TopicPattern> = rules.collect();
-                    for topic in selection.topics.iter().chain(&selection.regex) {
-                        prop_assert!(rules.contains(topic), "{topic} in {text}");
-                    }
-                    return Ok(());
-                }
-                Err(errors) => errors.problems().to_vec(),
-            };
-            for problem in told {
-                let is_about_tracks = problem.message().contains("track `")
-                    || problem.message().contains("is mapped in line")
-                    || problem.message().contains("has an entry in line")
-                    || problem.message().contains("typographic quotes");
-                prop_assert!(is_about_tracks, "{problem} in {text}");
-            }
-        }
-    }
-}
+mod tests;

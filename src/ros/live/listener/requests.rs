@@ -69,6 +69,8 @@ impl Listener<'_> {
                         self.readers.repeat_latched();
                     }
                 }
+                // What is left goes into this part: the next one would have nothing else.
+                Request::PartFull if self.stop.is_set() => {}
                 Request::PartFull => self.end_full_part(),
             }
         }
