@@ -21,7 +21,7 @@ pub struct Restorer {
     message: Arc<MessageType>,
     encoder: Encoder,
     arrays: Vec<ArrayColumn>,
-    /// Whether `stamp_ns` is the receive time, since messages have no stamp.
+    /// Whether `stamp_ns`, and the row's time, is the receive time, since messages have no stamp.
     has_received_nanos: bool,
 }
 
@@ -201,7 +201,9 @@ impl Restorer {
 
     /// The row's `_ts` without what the mapping added to it.
     fn own_nanos(&self, row: &Row) -> Result<i64, RestoreError> {
-        Ok(nanos(row.ts)?.saturating_sub(self.how.offset_nanos))
+        // The offset of a stamp that messages don't have was not added to their receive time.
+        let offset_nanos = if self.has_received_nanos { 0 } else { self.how.offset_nanos };
+        Ok(nanos(row.ts)?.saturating_sub(offset_nanos))
     }
 
     fn stamp_nanos(&self, row: &Row) -> Result<i64, RestoreError> {

@@ -126,6 +126,19 @@ fn a_player_does_not_wait_for_a_run_that_begins_long_after_its_latched_messages(
 }
 
 #[test]
+fn the_offset_of_a_stamp_that_messages_lack_moves_nothing() {
+    let mut made = MadeBag::new();
+    made.add("/text", TEXT, 100_000_000_000, &text("a"));
+    let (_folder, bag) = made.finish();
+    for mapping in [
+        "topics: [{topic: /text, stamp_offset: -0.5}]\n",
+        "topics: [{topic: /text, stamp: receive, stamp_offset: -0.5}]\n",
+    ] {
+        Lab::new().assert_round_trip(&bag, mapping);
+    }
+}
+
+#[test]
 fn pixels_come_back_exactly_where_their_file_has_them() {
     let mut made = MadeBag::new();
     let image = (
