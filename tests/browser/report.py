@@ -201,6 +201,17 @@ def phone(browser, path, label):
     page.assert_clean()
 
 
+def clocks(browser, path, expected):
+    """Times read as people expect: a minute has 60 seconds, several days have dates, and what is no date is no error."""
+    page = Page(browser, path)
+    for base, length, time, digits, text in json.loads(expected):
+        said = page.page.evaluate("""([base, length, time, digits]) => {
+            Object.assign(state, { base, length });
+            return clock(time, digits);
+        }""", [base, length, time, digits])
+        assert said == text, (said, text)
+
+
 def plain(browser, path, text):
     """Where scripts do not run, what can be said in words is there."""
     context = browser.new_context(java_script_enabled=False)

@@ -38,7 +38,7 @@ function seconds(secs) {
 
 /** A time of the shared axis: of day in UTC where there is one (with the day, if it is of several), else since the beginning. */
 function clock(time, digits) {
-  // Rounded first: a tick at 12:04:05 must not read 12:04:04 for the last digit of a float. The year 10000 has no dates.
+  // Rounded first: 59.9996 s is a minute, not 0:60.000. What is after the year 9999 has no date.
   const date = state.base !== null && state.base + time < 253402300000 && new Date(Math.round((state.base + time) * 1000));
   if (date) return date.toISOString().slice(state.length > DAY ? 5 : 11, digits ? 20 + digits : 19).replace("T", " ");
   const round = Number(time.toFixed(digits)), hours = Math.floor(round / 3600), minutes = Math.floor(round / 60) % 60;

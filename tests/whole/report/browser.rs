@@ -136,3 +136,16 @@ fn numbers_and_times_that_are_too_large_for_an_axis_are_drawn_and_do_not_stop_th
         look("drawn", &write_report(root.path(), &[name]).0, &expected.to_string());
     }
 }
+
+#[test]
+fn times_read_as_people_expect() {
+    let (hour, week) = (3600.0, 7.0 * 86_400.0);
+    let expected = json!([
+        [null, hour, 59.9996, 3, "1:00.000"],
+        [null, hour, 3661.25, 2, "1:01:01.25"],
+        [START, hour, 5.0, 0, "12:04:05"],
+        [START, week, 86_405.5, 1, "06-17 12:04:05.5"],
+        [START, week, 1e13, 0, "2777777777:46:40"],
+    ]);
+    look_at_robot("clocks", &expected.to_string());
+}
