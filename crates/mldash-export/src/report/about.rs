@@ -69,6 +69,7 @@ pub(crate) struct AccountFile {
     pub(crate) unmatched: Vec<String>,
     pub(crate) not_asked_for: BTreeMap<String, u64>,
     pub(crate) while_stopped: BTreeMap<String, u64>,
+    pub(crate) not_saved: BTreeMap<String, u64>,
     pub(crate) required: Vec<RequiredLine>,
     pub(crate) earlier_parts: Vec<PartLine>,
 }

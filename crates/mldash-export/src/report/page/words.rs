@@ -287,6 +287,7 @@ impl<'a> AccountWords<'a> {
         for (what, topics) in [
             ("Not in the mapping (messages)", &account.not_asked_for),
             ("Came before this part, while stopped (messages)", &account.while_stopped),
+            ("Came after the last save, not saved (messages)", &account.not_saved),
         ] {
             if !topics.is_empty() {
                 lines.push(format!("{what}: {}.", counts(topics.iter())));
