@@ -11,8 +11,8 @@ use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
 use super::{
-    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, calls, overlap, required, snapshot, split,
-    split_on,
+    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, calls, overlap, required, snapshot,
+    split, split_on,
 };
 use crate::yaml::{self, Item, Placed, Problems, Section};
 use mldash_message::TypeName;
