@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use mldash_bridge::mapping::Mapping;
+use mldash_bridge::mapping::{Mapping, Rule};
 use mldash_bridge::ros::{RosNode, host_name};
 use mldash_bridge::track::Metadata;
 use serde_json::{Value, json};
@@ -49,6 +49,10 @@ fn of_mapping(mapping: &Mapping) -> Metadata {
     }));
     if let Some(file) = mapping.file() {
         details.insert("mapping_file".to_owned(), json!(absolute(file).display().to_string()));
+    }
+    let beside: Vec<String> = mapping.calls_beside_text().map(Rule::label).collect();
+    if !beside.is_empty() {
+        details.insert("also_recorded".to_owned(), json!(beside));
     }
     if !REVISION.is_empty() {
         details.insert("recorder_revision".to_owned(), json!(REVISION));
@@ -114,13 +118,15 @@ fn short_output(command: &mut Command, at_most: Duration) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use mldash_bridge::mapping::RECORDERS_KEYS;
+    use mldash_bridge::mapping::{CallSelection, RECORDERS_KEYS};
 
     use super::*;
 
     #[test]
     fn no_mapping_can_give_what_is_noted_here_another_value() {
+        let calls = CallSelection { services: CallSelection::all(), ..CallSelection::default() };
         let mapping = Mapping::parse("topics: [{topic: /x}]", "m.yaml").unwrap();
+        let mapping = mapping.with_calls(&calls);
         let of_node = ["node", "ros_distro", "rmw", "ros_domain_id", "git_revision", "git_folder"];
         let of_a_checkout = ["recorder_revision"];
         let details = of_import(&mapping, &[]);

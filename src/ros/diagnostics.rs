@@ -87,6 +87,10 @@ fn recording(node: &str, status: &Status) -> Diagnostic {
     let experiment = &status.experiment;
     let (level, message) = match (status.stopped, status.paused) {
         (true, _) => (Level::Warn, format!("stopped after {experiment}; ~/start begins the next")),
+        // What was saved last has ended.
+        (false, true) if status.snapshot.is_some() => {
+            (Level::Warn, "paused; ~/resume goes on holding".to_owned())
+        }
         (false, true) => (Level::Warn, format!("paused; ~/resume goes on with {experiment}")),
         (false, false) => match &status.snapshot {
             Some(held) => {

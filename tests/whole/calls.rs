@@ -210,6 +210,11 @@ fn flags_ask_for_them_as_the_mapping_does() {
         import(&["--services", "/math/add"]),
         ["math/add/request", "math/add/response", "odom"]
     );
+    let flags = ["--services", "/math/add", "--actions", "all"];
+    let noted = bag().import_by(mapping, |import| import.args(flags)).part("").notes().unwrap();
+    let noted = noted.metadata.unwrap();
+    assert_eq!(noted["mapping"], mapping, "as the file says");
+    assert_eq!(noted["also_recorded"], json!(["service /math/add", "action /**"]));
     let all = import(&["--all-services", "--all-actions"]);
     assert_eq!(all.len(), TRACKS.len() + 1);
     assert_eq!(import(&["--actions", "/nobody", "/reach"]).len(), 5);

@@ -17,7 +17,7 @@ const MAX_MAPPING_CHARS: usize = 200_000;
 /// More metadata than that is not shown.
 const MAX_FACTS: usize = 60;
 /// What the recorder notes, in the order and words in which people read it.
-const FACTS: [(&str, &str); 14] = [
+const FACTS: [(&str, &str); 15] = [
     ("operator", "Operator"),
     ("recorder", "Recorder"),
     ("host", "Host"),
@@ -28,6 +28,7 @@ const FACTS: [(&str, &str); 14] = [
     ("git_revision", "Revision"),
     ("git_folder", "Workspace"),
     ("mapping_file", "Mapping file"),
+    ("also_recorded", "Also recorded"),
     ("bags", "Bags"),
     ("started_at", "Run began"),
     ("ended_at", "Run ended"),

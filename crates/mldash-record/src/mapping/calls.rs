@@ -283,6 +283,11 @@ impl Mapping {
         &self.calls
     }
 
+    /// Those of them that the mapping's text does not have.
+    pub fn calls_beside_text(&self) -> impl Iterator<Item = &Rule> {
+        self.calls.iter().filter(|rule| rule.place().line == 0)
+    }
+
     /// The entry that asks for this service or action: the one that names it, else the first glob, unless
     /// it is excluded.
     pub fn rule_for_call(&self, call: &CallTopic) -> Option<&Rule> {

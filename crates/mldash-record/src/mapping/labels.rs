@@ -8,7 +8,8 @@ use crate::yaml::{Item, Placed, Problems, Spot};
 use mldash_track::{LabelChange, Metadata};
 
 /// Keys under `metadata` in `experiment.json` that a recorder writes itself.
-pub const RECORDERS_KEYS: [&str; 22] = [
+pub const RECORDERS_KEYS: [&str; 23] = [
+    "also_recorded",
     "bags",
     "continued_in",
     "continues",

@@ -290,7 +290,7 @@ impl<'a> AccountWords<'a> {
         for (what, topics) in [
             ("Not in the mapping (messages)", &account.not_asked_for),
             ("Came before this part, while stopped (messages)", &account.while_stopped),
-            ("Came after this save and were in none (messages)", &account.not_saved),
+            ("Came after the last save, not saved (messages)", &account.not_saved),
         ] {
             if !topics.is_empty() {
                 lines.push(format!("{what}: {}.", counts(topics.iter())));
