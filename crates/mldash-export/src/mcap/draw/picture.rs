@@ -112,7 +112,8 @@ fn depth(file: &Bytes) -> Option<(u32, u32, Bytes)> {
     let mut shape = shape.split_once(')')?.0.split(',').map(str::trim).filter(|n| !n.is_empty());
     let (height, width) = (shape.next()?.parse().ok()?, shape.next()?.parse::<u32>().ok()?);
     let data = file.slice(NPY.len() + length.len() + header_bytes..);
-    let bytes = u64::from(width) * u64::from(height) * DEPTH_BYTES as u64;
+    let pixels = u64::from(width).checked_mul(u64::from(height))?;
+    let bytes = pixels.checked_mul(DEPTH_BYTES as u64)?;
     let is_depth = header.contains(DEPTH.1) && header.contains("'fortran_order': False");
     let fits = is_depth && shape.next().is_none() && data.len() as u64 == bytes;
     (fits && width.checked_mul(DEPTH_BYTES as u32).is_some()).then_some((width, height, data))
