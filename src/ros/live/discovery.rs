@@ -157,9 +157,12 @@ impl Discovery {
                     Mapped::As(name) => Some(name),
                     Mapped::Shadowed { .. } => None,
                 };
-                let silent = introspection::silent(&self.mapping, &services, mapped, |topic| {
+                // A topic is listed too if it has only subscribers. If nobody can say, somebody may publish it.
+                let has_events = |topic: &str| {
                     topics.contains_key(topic)
-                });
+                        && node.publishers(topic).map_or(true, |found| !found.is_empty())
+                };
+                let silent = introspection::silent(&self.mapping, &services, mapped, has_events);
                 self.introspection.note(silent, Instant::now());
             }
             Err(error) => tracing::warn!("can't list the services, trying again: {error}"),

@@ -4,17 +4,18 @@
 use super::Listener;
 use crate::mapping::{PartAction, PartChange};
 use crate::ros::live::calls::Request;
-use crate::ros::live::control::Control;
-use crate::ros::live::services::{Call, Reply};
+use crate::ros::live::control::{Control, send};
+use crate::ros::live::services::{Answer, Call, Reply};
+
+/// How many saves may wait for the recorder. Each has copies of all latched messages.
+const MAX_WAITING_SAVES: usize = 4;
 
 impl Listener<'_> {
     /// Changes the part behind all messages that are taken.
     pub(super) fn change_part(&mut self, change: PartChange, reply: Option<Reply>) {
         self.complete_part();
         if change.action == PartAction::Save {
-            let latched = self.readers.latched();
-            self.readers.queue.push_behind_messages(Control::Save { change, latched, reply });
-            return;
+            return self.save(change, reply);
         }
         let is_start = change.action == PartAction::Start;
         self.parts_under_way += usize::from(change.action != PartAction::Stop);
@@ -22,6 +23,22 @@ impl Listener<'_> {
         if is_start {
             // A part that begins is recorded.
             self.set_paused(false, None);
+        }
+    }
+
+    /// Saves what is held, with all messages that are taken, unless the recorder is far behind with saves.
+    fn save(&mut self, change: PartChange, reply: Option<Reply>) {
+        let queue = self.readers.queue;
+        let waiting = queue.waiting(|control| matches!(control, Control::Save { .. }));
+        if waiting < MAX_WAITING_SAVES {
+            let latched = self.readers.latched();
+            queue.push_behind_messages(Control::Save { change, latched, reply });
+            return;
+        }
+        let reason = format!("{waiting} saves wait already; what is held stays held");
+        match reply {
+            Some(reply) => send(reply, Answer::failure(reason)),
+            None => tracing::warn!("a message that asks for a save does nothing: {reason}"),
         }
     }
 

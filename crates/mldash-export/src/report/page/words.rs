@@ -379,7 +379,7 @@ mod tests {
         let account = AccountFile { not_saved, ..Default::default() };
         assert_eq!(
             AccountWords::of(&account).lines,
-            ["Came after this save and were in none (messages): /odom 1,200."]
+            ["Came after the last save, not saved (messages): /odom 1,200."]
         );
     }
 }
