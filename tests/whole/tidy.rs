@@ -176,7 +176,10 @@ fn options_in_the_docs_are_options_of_the_program() {
         for line in text.lines().filter(|line| line.contains("mldash_bridge ")) {
             let Some((_, call)) = line.split_once("mldash_bridge ") else { continue };
             let command = call.split([' ', '`']).next().unwrap();
-            let help = program([command, "--help"]).run();
+            let help = match command.starts_with('-') {
+                true => program(["--help"]).run(),
+                false => program([command, "--help"]).run(),
+            };
             if help.code != 0 {
                 continue;
             }
@@ -238,7 +241,7 @@ fn every_mapping_in_the_docs_is_one() {
             Mapping::parse(yaml, &file).unwrap_or_else(|errors| panic!("{errors}"));
         }
     }
-    assert!(mappings > 12, "{mappings}");
+    assert!(mappings > 11, "{mappings}");
 }
 
 #[test]

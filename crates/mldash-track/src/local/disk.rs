@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 
 #[cfg(test)]
 use super::bad_disk;
-use super::beneath::How;
+use super::beneath::{self, How};
 use super::handles;
 #[cfg(test)]
 use super::power_cut::recording::{Change, record};
@@ -217,7 +217,12 @@ pub(super) fn create_folders(path: &Path) -> io::Result<bool> {
             create_folders(path)
         }
         // Also where nothing may be written, and for `.`, which is no name in a folder.
-        Err(error) => handles::folder(path).map(|_| false).map_err(|_| error),
+        Err(error) => match handles::folder(path) {
+            Ok(_) => Ok(false),
+            // What is there is a link, which is not followed.
+            Err(why) if beneath::is_link(&why) => Err(why),
+            Err(_) => Err(error),
+        },
     }
 }
 
