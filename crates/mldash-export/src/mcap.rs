@@ -94,7 +94,7 @@ pub fn export_mcap(
     }
     let mut account = McapAccount { experiment: name.clone(), is_live, ..McapAccount::default() };
     account.tracks = tracks.into_iter().map(TrackExport::into_account).collect();
-    about::write(experiment, options, &mut account, &mut messages).map_err(failed(name))?;
+    about::write(experiment, options, &account, &mut messages).map_err(failed(name))?;
     if options.is_whole() {
         about::attach_others(&mut files, last, &mut account, &mut messages)
             .map_err(failed(name))?;

@@ -6,10 +6,13 @@ use std::ops::RangeInclusive;
 
 use mldash_track::{Row, Rows, Slice, Timestamp, TrackError};
 
+/// The time of a row of a track, by the track's number.
+type TimeOf<'k, K> = dyn Fn(usize, &Row) -> K + 'k;
+
 /// One pass over the rows of several slices.
 pub(crate) struct MergedRows<'k, K = Timestamp> {
     tracks: Vec<Source>,
-    time: Box<dyn Fn(usize, &Row) -> K + 'k>,
+    time: Box<TimeOf<'k, K>>,
     /// The time of each track's next row, and the track's number.
     next: BinaryHeap<Reverse<(K, usize)>>,
     /// A track whose next row is not known.

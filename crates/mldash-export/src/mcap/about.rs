@@ -73,7 +73,7 @@ pub(super) fn attach_others(
     account: &mut McapAccount,
     messages: &mut Messages<'_>,
 ) -> Result<(), TrackError> {
-    let last = Timestamp::new(last_secs).and_then(|last| Ok(McapTimes::of(last)));
+    let last = Timestamp::new(last_secs).map(McapTimes::of);
     let log_nanos = last.ok().and_then(Result::ok).map_or(0, |times| times.log);
     for path in files.unread() {
         match files.read(&path) {

@@ -67,10 +67,11 @@ impl<'r> RosMessages<'r> {
             losses.rows += 1;
             let secs = row.ts.as_secs();
             let RestoredTrack { restorer, topic, .. } = track;
-            let log_nanos = restorer.log_nanos(&row);
             let file = |path: &str| -> Result<Vec<u8>, TrackError> { run.files.try_read(path) };
-            let made = log_nanos
-                .and_then(|nanos| restorer.restore(row, file, &mut self.cdr).map(|()| nanos));
+            let made = match restorer.log_nanos(&row) {
+                Ok(nanos) => restorer.restore(row, file, &mut self.cdr).map(|()| nanos),
+                Err(error) => Err(error),
+            };
             match made {
                 Ok(log_nanos) => {
                     self.last = (number, secs);
