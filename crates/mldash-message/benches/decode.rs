@@ -8,6 +8,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use mldash_message::{Decoder, Layout, MessageType};
 
+#[expect(dead_code, reason = "tests write more than is measured here")]
 #[path = "../../../tests/whole/decode/encoder.rs"]
 mod encoder;
 
