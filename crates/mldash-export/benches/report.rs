@@ -22,7 +22,7 @@ const PICTURES: usize = 16;
 const RUNS: usize = 3;
 
 /// The i-th row of a topic.
-type MakeRow = dyn Fn(u32) -> Fields;
+type MakeRow<'t> = dyn Fn(u32) -> Fields + 't;
 
 fn main() {
     let root = tempfile::Builder::new().prefix("mldash-bench").tempdir_in(".").unwrap();
@@ -48,7 +48,7 @@ fn record(root: &Path) -> (u64, u64) {
     let exp = Experiment::open(NAME, Options::local(root)).unwrap();
     let wave = |i: u32, period: f64| (f64::from(i) / period).sin();
     let three = |i: u32| [wave(i, 90.0), wave(i, 70.0), wave(i, 3000.0)];
-    let topics: [(&str, u32, &MakeRow); 9] = [
+    let topics: [(&str, u32, &MakeRow<'_>); 9] = [
         ("imu", 200, &|i| {
             fields! {
                 "frame_id": "imu_link", "orientation": [0.0, 0.0, wave(i, 9000.0), 0.7], "orientation_covariance": [0.0; 9],
