@@ -36,7 +36,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
     use std::time::Duration;
 
     use tokio::time::{sleep, timeout};
@@ -56,8 +56,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_client_that_hangs_up_has_no_other_place_until_its_work_is_done() {
         let places = Shares::new(1);
-        let (begun, begins) = channel();
-        let (end, ends) = channel::<()>();
+        let (begun, begins) = sync_channel(1);
+        let (end, ends) = sync_channel::<()>(1);
         let work = move || {
             begun.send(()).unwrap();
             // Until the test drops its half.

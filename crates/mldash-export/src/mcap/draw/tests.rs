@@ -19,9 +19,8 @@ fn schema(ty: &str, columns: &[&str], messages: &[(&str, &str)]) -> RowSchema {
 
 fn held_of(sources: &[RowSchema]) -> Vec<Vec<String>> {
     let drawings = of(&Declared::of(sources));
-    let names =
-        |drawing: &Box<dyn Drawing>| drawing.holds().iter().map(ToString::to_string).collect();
-    drawings.iter().map(names).collect()
+    let names = |drawing: &dyn Drawing| drawing.holds().iter().map(ToString::to_string).collect();
+    drawings.iter().map(|drawing| names(&**drawing)).collect()
 }
 
 #[test]
@@ -82,10 +81,10 @@ fn every_picture_and_cloud_of_a_message_is_drawn_on_a_topic_of_its_own() {
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let declared = Declared::of(&[schema("arm_msgs/msg/View", &columns, &[])]);
     let drawings = of(&declared);
-    let drawn = |drawing: &Box<dyn Drawing>| {
+    let drawn = |drawing: &dyn Drawing| {
         (drawing.below().to_owned(), drawing.file().map(ToString::to_string).unwrap_or_default())
     };
-    let found: Vec<(String, String)> = drawings.iter().map(drawn).collect();
+    let found: Vec<(String, String)> = drawings.iter().map(|drawing| drawn(&**drawing)).collect();
     let expected = [("left/image", "left.image.path"), ("cloud", "cloud.path")]
         .map(|(a, b)| (a.to_owned(), b.to_owned()));
     assert_eq!(found, expected);
