@@ -17,9 +17,7 @@ PROFILE := release
 ifdef CI
 export CARGO_INCREMENTAL := 0
 endif
-# In a process group of its own, so that nothing of it is left when other tests fail.
 SOAK := cargo test --locked --test ros -- --ignored --nocapture soak
-SHORT_SOAK := setsid $(WITH_ROS) env MLDASH_SOAK_MINUTES=3 $(SOAK)
 # The ML-Dash SDK asks the Python index for newer releases at every import.
 export ML_DASH_NO_VERSION_CHECK := 1
 
@@ -39,10 +37,9 @@ test: lint  ## all checks: lint, tests with and without ROS, installation
 	$(NO_ROS) MLDASH_FUZZ_SECS=120 cargo test --locked --workspace $(NO_FEATURES) --quiet
 	@# What a build with ROS can break; the crates' tests, tests/whole and the documentation's examples have run by now. Tests run the examples.
 	$(WITH_ROS) cargo build --locked --quiet --examples
-	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros --no-run
-	@# A short soak runs beside the other live tests, in a process of its own, since it takes as long as they do together.
-	$(SHORT_SOAK) & soak=$$!; trap "kill -- -$$soak 2>/dev/null || true" EXIT; \
-		$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros; wait $$soak
+	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros
+	@# Alone: beside the others it would measure how busy the machine is.
+	$(WITH_ROS) env MLDASH_SOAK_MINUTES=3 $(SOAK)
 	tests/install.sh
 
 lint: setup  ## formatting, clippy and documentation in both feature sets, scripts
