@@ -16,6 +16,12 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FieldPath(Vec<Step>);
 
+/// The path to what lies at `path` below `field`, of which both may be elements: `points`, `[3].x`.
+pub(crate) fn below(field: &str, path: &str) -> String {
+    let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
+    format!("{field}{dot}{path}")
+}
+
 /// One name of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Step {

@@ -20,7 +20,7 @@ pub use cloud::{Cloud, CloudFormat};
 pub use compressed::CompressedImage;
 pub use error::BlobError;
 pub use image::{Image, ImageFormat, Quality};
-pub use restore::UnblobError;
+pub use restore::{UnblobError, npy_parts, pcd_parts};
 
 use mldash_track::{ColumnType, Fields, Value};
 

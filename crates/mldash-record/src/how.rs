@@ -64,6 +64,12 @@ impl Declaration {
         self.schema.lock().clone()
     }
 
+    /// The schema, if it is another one than `known`.
+    pub(super) fn newer_than(&self, known: &Arc<RowSchema>) -> Option<Arc<RowSchema>> {
+        let schema = self.schema.lock();
+        (!Arc::ptr_eq(&schema, known)).then(|| schema.clone())
+    }
+
     /// Notes what the topic's publishers offer.
     pub fn note_offers(&self, offers: Vec<OfferedQos>) {
         let notes = HowRecorded { qos: offers, ..self.how.clone() }.notes();

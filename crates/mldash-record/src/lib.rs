@@ -205,9 +205,6 @@ impl Recorder {
         receipt: impl Into<Receipt>,
     ) {
         let receipt = receipt.into();
-        if self.is_holding() {
-            return self.hold_message(topic, message.into(), receipt);
-        }
         let kept = self.take(topic, message.into(), receipt);
         self.session.limits.note(receipt.received, kept);
     }
@@ -220,14 +217,15 @@ impl Recorder {
         message: impl Into<Payload>,
         receipt: impl Into<Receipt>,
     ) {
-        let receipt = receipt.into();
-        if self.is_holding() {
-            return self.hold_message(topic, message.into(), receipt);
-        }
-        self.take(topic, message.into(), receipt);
+        self.take(topic, message.into(), receipt.into());
     }
 
+    /// What the message gives; nothing while it is only held.
     fn take(&mut self, topic: usize, message: Payload, receipt: Receipt) -> Kept {
+        if self.is_holding() {
+            self.hold_message(topic, message, receipt);
+            return Kept::default();
+        }
         let disk = self.disk();
         self.session.count(topic, 1);
         if self.is_stopped_for(topic, 1) {

@@ -9,6 +9,7 @@ use super::blobs::RawBytes;
 use super::change::same_fields;
 use super::clock::{JumpDetector, StandstillDetector};
 use super::frames::{Frame, FramePart};
+use super::how::Declaration;
 use super::ledger::Ledger;
 use super::numbers::Origin;
 use super::plan::TopicPlan;
@@ -113,10 +114,10 @@ impl Stream {
         &self.sink
     }
 
-    /// Declares `schema` with the rows that follow, if it is another than before: more is known of the
-    /// topic's publishers.
-    pub(super) fn declare(&mut self, schema: Arc<RowSchema>) {
-        if !Arc::ptr_eq(&self.schema, &schema) {
+    /// Declares what is declared now with the rows that follow, if it is another than before: more is known
+    /// of the topic's publishers.
+    pub(super) fn declare(&mut self, declaration: &Declaration) {
+        if let Some(schema) = declaration.newer_than(&self.schema) {
             self.sink.track = self.sink.track.clone().with_schema(schema.clone());
             self.schema = schema;
         }

@@ -345,7 +345,7 @@ impl TopicRecorder {
         match self.streams.entry(names) {
             Entry::Occupied(known) => {
                 let stream = known.into_mut();
-                stream.declare(self.plan.schema());
+                stream.declare(self.plan.declaration());
                 Ok(stream)
             }
             Entry::Vacant(_) if is_full => Err(Refusal {

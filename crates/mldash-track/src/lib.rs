@@ -236,7 +236,7 @@ pub use local::{
     ExperimentNotes, FileInfo, Repacked, RunStatus, RunStatusError, StoreError, TrackInfo,
     TrackNotes,
 };
-pub use local::{FileStamp, STORE_FOLDERS, WholeFile, hex};
+pub use local::{FileStamp, STORE_FOLDERS, WholeFile, free_bytes, hex};
 pub use local::{replace_file, take_noted_schema};
 #[cfg(feature = "mcap")]
 pub use mcap_writer::{McapChannel, McapSchema, McapTimes, McapWriter};

@@ -111,5 +111,6 @@ pub(crate) use schema_file::load_if_readable as load_schema_if_readable;
 pub use schema_file::take_noted as take_noted_schema;
 #[cfg(feature = "remote")]
 pub(crate) use schema_file::{load as load_schema, note as note_schema};
+pub use scratch_room::free_bytes;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use track_sync::SyncWork;

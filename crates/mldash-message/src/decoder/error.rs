@@ -1,5 +1,6 @@
 //! Why bytes are not a message.
 
+use super::super::path::below;
 use super::super::type_name::TypeName;
 
 /// Why bytes can't be decoded: the position, what was expected and what was found.
@@ -106,8 +107,7 @@ impl Fault {
 
     #[cold]
     pub(super) fn in_field(mut self: Box<Self>, field: &str) -> Box<Self> {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{field}{dot}{}", self.path);
+        self.path = below(field, &self.path);
         self
     }
 

@@ -1,5 +1,6 @@
 //! Why a row is not a message, and why rows of a layout never are.
 
+use crate::path::below;
 use crate::type_name::TypeName;
 
 /// Why the rows of a layout lack a part of their messages.
@@ -105,8 +106,7 @@ impl Fault {
 
     #[cold]
     pub(super) fn in_field(mut self: Box<Self>, field: &str) -> Box<Self> {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
-        self.path = format!("{field}{dot}{}", self.path);
+        self.path = below(field, &self.path);
         self
     }
 

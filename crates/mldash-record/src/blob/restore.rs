@@ -81,7 +81,10 @@ fn restore_image(fields: &Fields, file: Vec<u8>, extension: &str) -> Result<Vec<
             ));
         }
         ("png", _) => png_rows(&file, pixels, &image)?,
-        ("npy", _) => Cow::Borrowed(npy_data(&file).ok_or_else(|| malformed("not an npy"))?),
+        ("npy", _) => {
+            let (_, rows) = npy_parts(&file).ok_or_else(|| malformed("not an npy"))?;
+            Cow::Borrowed(rows)
+        }
         _ => return Err(malformed(format!("`.{extension}` holds no pixels"))),
     };
     let row_bytes = image.width.saturating_mul(pixels.size_bytes());
@@ -121,29 +124,36 @@ fn restore_cloud(fields: &Fields, file: &[u8], extension: &str) -> Result<Vec<u8
     let cloud = Cloud::whole(fields)?;
     check_size(cloud.bytes)?;
     let records = match extension {
-        "pcd" => pcd_data(file),
-        "npy" => npy_data(file),
+        "pcd" => pcd_parts(file),
+        "npy" => npy_parts(file),
         _ => None,
     };
+    let records = records.map(|(_, records)| records);
     let records = records.ok_or_else(|| malformed(format!("not a `.{extension}` of points")))?;
     cloud.scatter(records).ok_or_else(|| malformed("it does not have the points of the message"))
 }
 
-fn pcd_data(file: &[u8]) -> Option<&[u8]> {
+/// The header of a binary PCD file, and its points; `None` if it is no such file.
+pub fn pcd_parts(file: &[u8]) -> Option<(&str, &[u8])> {
     let mark = b"\nDATA binary\n";
     let at = memchr::memmem::find(file, mark)?;
-    file.get(at + mark.len()..)
+    parts(file, at, at + mark.len())
 }
 
-/// What follows the header of a file that [`npy`](super::npy) wrote.
-fn npy_data(file: &[u8]) -> Option<&[u8]> {
+/// The header of a file of numpy's, and its array; `None` if it is no such file.
+pub fn npy_parts(file: &[u8]) -> Option<(&str, &[u8])> {
     let rest = file.strip_prefix(super::npy::MAGIC)?;
     let (length, start) = match rest {
         [1, 0, a, b, ..] => (usize::from(u16::from_le_bytes([*a, *b])), 4),
         [2, 0, a, b, c, d, ..] => (usize::try_from(u32::from_le_bytes([*a, *b, *c, *d])).ok()?, 6),
         _ => return None,
     };
-    rest.get(length.checked_add(start)?..)
+    let header = rest.get(start..)?;
+    parts(header, length, length)
+}
+
+fn parts(file: &[u8], header_end: usize, data_start: usize) -> Option<(&str, &[u8])> {
+    Some((str::from_utf8(file.get(..header_end)?).ok()?, file.get(data_start..)?))
 }
 
 #[cfg(test)]

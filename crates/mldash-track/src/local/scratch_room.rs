@@ -53,8 +53,11 @@ impl Drop for Promise {
     }
 }
 
-/// The free space of the disk that `folder` is on.
-pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
+/// The free space of the disk that `folder` is on, for those who are not root.
+///
+/// # Errors
+/// Returns the operating system's error.
+pub fn free_bytes(folder: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(folder)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

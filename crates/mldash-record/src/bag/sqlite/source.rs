@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use mldash_track::free_bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -175,7 +176,8 @@ impl Source {
         loop {
             piece.clear();
             let read = (&mut content).take(PIECE_BYTES).read_to_end(&mut piece);
-            if free_bytes(&self.path).is_some_and(|free| free < RESERVE_BYTES + PIECE_BYTES) {
+            let folder = self.path.parent().unwrap_or(Path::new("."));
+            if free_bytes(folder).is_ok_and(|free| free < RESERVE_BYTES + PIECE_BYTES) {
                 return Err(copy_error(path, io::ErrorKind::StorageFull.into()));
             }
             copy.write_all(&piece).map_err(|source| copy_error(path, source))?;
@@ -196,12 +198,6 @@ impl Source {
 
 fn copy_error(path: &Path, source: io::Error) -> BagError {
     BagError::Copy { path: path.to_owned(), folder: std::env::temp_dir(), source }
-}
-
-/// The free space of the disk that a file is on.
-fn free_bytes(file: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(file.parent()?).ok()?;
-    Some(disk.f_bavail * disk.f_frsize)
 }
 
 /// Size and time of a database and of the files beside it.
