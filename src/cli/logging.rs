@@ -1,6 +1,6 @@
 //! Logs: to stderr, coloured on a terminal.
 
-use std::io;
+use std::io::{self, stderr};
 
 use clap::ValueEnum;
 use mldash_bridge::ros::LogQueue;
@@ -49,7 +49,7 @@ pub(crate) fn start(level: Level, more: Option<LogQueue>) -> io::Result<LogThrea
             let log = log.clone();
             move || log.clone()
         })
-        .with_ansi(takes_colour())
+        .with_ansi(takes_colour(&stderr()))
         .with_target(false);
     tracing_subscriber::registry().with(LevelFilter::from(level)).with(lines).with(more).init();
     Ok(log)

@@ -4,8 +4,7 @@ mod bins;
 mod chart;
 mod ticks;
 
-use std::env;
-use std::io::{IsTerminal, Write, stdout};
+use std::io::{Write, stdout};
 
 use clap::Args;
 use mldash_bridge::export::recipe::{Elements, Source};
@@ -16,6 +15,7 @@ use self::chart::{Frame, Series};
 use super::Failure;
 use super::args::{ExperimentArgs, parse_track};
 use super::table::width_of;
+use super::terminal::takes_colour;
 
 /// Where stdout is no terminal.
 const DEFAULT_WIDTH: usize = 100;
@@ -94,11 +94,10 @@ impl PlotArgs {
             return Err(self.no_rows());
         }
         let terminal = width_of(stdout());
-        let is_uncoloured = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Ok(Frame {
             width: self.width.map_or_else(|| terminal.unwrap_or(DEFAULT_WIDTH), usize::from),
             height: self.height.into(),
-            in_colour: stdout().is_terminal() && !is_uncoloured,
+            in_colour: takes_colour(&stdout()),
             start,
             end,
         })

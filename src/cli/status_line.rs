@@ -1,7 +1,7 @@
 //! Shows the status of a running recording: lines below the log on a terminal, otherwise a summary
 //! in the log. It has its own thread, so that a terminal that accepts no text holds up nothing.
 
-use std::io;
+use std::io::{self, stderr};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ impl StatusLine {
 }
 
 fn draw(board: &StatusBoard, keys: Option<&'static str>) {
-    let is_coloured = terminal::takes_colour();
+    let is_coloured = terminal::takes_colour(&stderr());
     let mut bars: Vec<ProgressBar> = Vec::new();
     let mut seen = 0;
     while let Some((number, status)) = board.wait_newer(seen) {

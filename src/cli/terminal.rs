@@ -101,9 +101,9 @@ pub(super) fn size() -> (usize, usize) {
     }
 }
 
-/// Whether what is written to stderr may have colour (<https://no-color.org>).
-pub(super) fn takes_colour() -> bool {
+/// Whether what is written to `stream` may have colour (<https://no-color.org>).
+pub(super) fn takes_colour(stream: &impl IsTerminal) -> bool {
     let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    stderr().is_terminal() && !is_refused && !is_dumb
+    stream.is_terminal() && !is_refused && !is_dumb
 }

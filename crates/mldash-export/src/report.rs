@@ -44,7 +44,7 @@ mod views;
 mod warnings;
 
 pub use page::write_page;
-pub use times::{clock_text, date_text, length_text};
+pub use times::{clock_text, date, date_text, length_text};
 pub use warnings::{Severity, Warning};
 
 use crate::error::ExportError;

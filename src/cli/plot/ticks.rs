@@ -1,9 +1,7 @@
 //! Where the axes have marks, and what is written there.
 
-use jiff::Timestamp;
+use mldash_bridge::export::report::date;
 
-/// Times from here on are read as UTC, since 1970. That is September 2001.
-const FIRST_UTC_SECS: f64 = 1e9;
 const DAY_SECS: f64 = 86_400.0;
 /// Steps of a time axis that people count in, from a second to a week.
 const TIME_STEPS_SECS: [f64; 20] = [
@@ -30,7 +28,7 @@ pub(super) fn of_values(min: f64, max: f64, count: usize) -> Vec<Tick> {
 /// Marks for times in seconds, at most about `count`.
 pub(super) fn of_times(start: f64, end: f64, count: usize) -> Vec<Tick> {
     let least = (end - start) / count.max(1) as f64;
-    if !is_utc(start) {
+    if date(start).is_none() {
         return of_values(start, end, count);
     }
     let step = match TIME_STEPS_SECS.iter().find(|step| **step >= least) {
@@ -43,22 +41,16 @@ pub(super) fn of_times(start: f64, end: f64, count: usize) -> Vec<Tick> {
 
 /// The range of times, in words.
 pub(super) fn range(start: f64, end: f64) -> String {
-    if !is_utc(start) {
+    if date(start).is_none() {
         return format!("{start} s to {end} s");
     }
     let in_words = |secs: f64, format: &str| {
-        let at = Timestamp::from_microsecond((secs * 1e6).round() as i64);
-        at.map_or_else(|_| format!("{secs} s"), |at| at.strftime(format).to_string())
+        date(secs).map_or_else(|| format!("{secs} s"), |at| at.strftime(format).to_string())
     };
     const WHOLE: &str = "%Y-%m-%d %H:%M:%S%.3f";
     let is_one_day = in_words(start, "%F") == in_words(end, "%F");
     let end = in_words(end, if is_one_day { "%H:%M:%S%.3f" } else { WHOLE });
     format!("{} to {end} UTC", in_words(start, WHOLE))
-}
-
-/// Returns true if a time in seconds is most likely one since 1970.
-fn is_utc(secs: f64) -> bool {
-    secs >= FIRST_UTC_SECS
 }
 
 /// The next of 1, 2 and 5 times a power of ten.
@@ -97,9 +89,7 @@ fn number(at: f64, step: f64) -> String {
 }
 
 fn time(at: f64, step: f64) -> String {
-    let Ok(time) = Timestamp::from_microsecond((at * 1e6).round() as i64) else {
-        return at.to_string();
-    };
+    let Some(time) = date(at) else { return at.to_string() };
     let format = match step {
         step if step >= DAY_SECS => "%m-%d",
         step if step >= 60.0 => "%H:%M",

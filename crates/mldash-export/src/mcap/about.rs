@@ -56,12 +56,17 @@ pub(super) fn write(
             say(&format!("account.{key}"), Some(total));
         }
     }
-    messages.write_metadata(RECORD, record)?;
+    messages.writer().write_metadata(RECORD, record)?;
     if let Some(Value::String(mapping)) = metadata.and_then(|metadata| metadata.get(MAPPING)) {
-        messages.attach(MAPPING_FILE, "application/yaml", 0, mapping.as_bytes())?;
+        messages.writer().attach(MAPPING_FILE, "application/yaml", 0, mapping.as_bytes())?;
     }
     if let Some(stored) = stored {
-        messages.attach(ACCOUNT_FILE, "application/json", 0, stored.to_string().as_bytes())?;
+        messages.writer().attach(
+            ACCOUNT_FILE,
+            "application/json",
+            0,
+            stored.to_string().as_bytes(),
+        )?;
     }
     Ok(())
 }
@@ -79,7 +84,7 @@ pub(super) fn attach_others(
         match files.read(&path) {
             Ok(bytes) => {
                 let media_type = files.find(&path).map_or("", |info| &info.content_type);
-                messages.attach(&path, media_type, log_nanos, &bytes)?;
+                messages.writer().attach(&path, media_type, log_nanos, &bytes)?;
                 account.attached += 1;
             }
             Err(error) => account.missing.add(&path, &one_line(&error)),

@@ -15,12 +15,14 @@ mod scan;
 mod transform;
 
 use foxglove::Encode;
+use foxglove::bytes::Bytes;
 use foxglove::messages::Timestamp;
-use mldash_track::{Column, Fields, McapTimes, Slice, TrackError};
+use mldash_track::{Column, Fields, McapTimes, Slice, TrackError, one_line};
 
 use super::files::RunFiles;
 use super::messages::{Messages, Topic};
 pub(super) use declared::Declared;
+use declared::FileColumns;
 
 /// What rows of a track are drawn as.
 pub(super) trait Drawing {
@@ -72,10 +74,52 @@ pub(super) struct Canvas<'a, 'o> {
 }
 
 impl Canvas<'_, '_> {
+    /// The file that a row names; else what became of the row.
+    fn read(&mut self, path: &str) -> Result<Bytes, Drawn> {
+        self.files.read(path).map(Bytes::from).map_err(|error| no_file(path, one_line(&error)))
+    }
+
     /// Writes the message.
     fn put<T: Encode>(&mut self, message: &T) -> Result<Drawn, TrackError> {
         self.messages.draw(self.topic, self.times, message)?;
         Ok(Drawn::Yes)
+    }
+}
+
+fn no_file(path: &str, reason: impl Into<String>) -> Drawn {
+    Drawn::NoFile { path: path.to_owned(), reason: reason.into() }
+}
+
+/// Draws the file that each row names.
+struct DrawnFile {
+    columns: FileColumns,
+    holds: Vec<Column>,
+    draw: fn(&FileColumns, &Fields, &mut Canvas<'_, '_>) -> Result<Drawn, TrackError>,
+}
+
+impl DrawnFile {
+    fn new(columns: FileColumns) -> Self {
+        let holds = columns.frame_id.iter().cloned().collect();
+        let draw = if columns.is_cloud { pcd::draw } else { picture::draw };
+        Self { columns, holds, draw }
+    }
+}
+
+impl Drawing for DrawnFile {
+    fn holds(&self) -> &[Column] {
+        &self.holds
+    }
+
+    fn file(&self) -> Option<&Column> {
+        Some(&self.columns.path)
+    }
+
+    fn below(&self) -> &str {
+        &self.columns.below
+    }
+
+    fn draw(&self, row: &Fields, to: &mut Canvas<'_, '_>) -> Result<Drawn, TrackError> {
+        (self.draw)(&self.columns, row, to)
     }
 }
 
@@ -110,10 +154,8 @@ fn of(declared: &Declared) -> Vec<Box<dyn Drawing>> {
         "rcl_interfaces/msg/Log" => boxed(log::Log::find(declared)),
         _ => None,
     };
-    let files = declared.files().into_iter().map(|file| match file.is_cloud {
-        true => Box::new(pcd::Cloud::new(file)) as Box<dyn Drawing>,
-        false => Box::new(picture::Picture::new(file)),
-    });
+    let files = declared.files().into_iter();
+    let files = files.map(|file| Box::new(DrawnFile::new(file)) as Box<dyn Drawing>);
     whole.into_iter().chain(files).collect()
 }
 

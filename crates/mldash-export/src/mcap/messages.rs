@@ -82,24 +82,9 @@ impl<'o> Messages<'o> {
         Ok(())
     }
 
-    /// See [`McapWriter::attach`].
-    pub(super) fn attach(
-        &mut self,
-        name: &str,
-        media_type: &str,
-        log_nanos: u64,
-        data: &[u8],
-    ) -> Result<(), TrackError> {
-        self.writer.attach(name, media_type, log_nanos, data)
-    }
-
-    /// See [`McapWriter::write_metadata`].
-    pub(super) fn write_metadata(
-        &mut self,
-        name: &str,
-        metadata: BTreeMap<String, String>,
-    ) -> Result<(), TrackError> {
-        self.writer.write_metadata(name, metadata)
+    /// For what is no message.
+    pub(super) fn writer(&mut self) -> &mut McapWriter<&'o mut (dyn Write + Send)> {
+        &mut self.writer
     }
 
     /// Ends the file, and says what it holds.

@@ -185,7 +185,7 @@ impl TrackExport {
                 Ok(bytes) => {
                     let info = files.find(path);
                     let media_type = info.map_or("", |info| &info.content_type);
-                    messages.attach(path, media_type, times.log, &bytes)?;
+                    messages.writer().attach(path, media_type, times.log, &bytes)?;
                     self.account.attached += 1;
                 }
                 Err(error) => self.account.missing.add(path, &one_line(&error)),

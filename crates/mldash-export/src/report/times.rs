@@ -19,12 +19,14 @@ pub fn clock_text(secs: f64) -> String {
     text(secs, "%H:%M:%S")
 }
 
+/// The date of a time in seconds since 1970, to the microsecond; none for that of a simulated clock.
+pub fn date(secs: f64) -> Option<Timestamp> {
+    let micros = (secs >= FIRST_DATE_SECS).then(|| (secs * 1e6).round() as i64)?;
+    Timestamp::from_microsecond(micros).ok()
+}
+
 fn text(secs: f64, format: &str) -> String {
-    let date = (secs >= FIRST_DATE_SECS)
-        .then(|| SignedDuration::try_from_secs_f64(secs).ok())
-        .flatten()
-        .and_then(|since_1970| Timestamp::from_duration(since_1970).ok());
-    match date {
+    match date(secs) {
         Some(date) => date.strftime(format).to_string(),
         None => format!("{secs:.3} s"),
     }

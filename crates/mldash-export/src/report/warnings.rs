@@ -289,23 +289,14 @@ fn pauses(
     }
     let (start, end) = summary.axis;
     let allowed = intervals.gap_secs.max(EDGE_SECS);
-    if first - start > allowed {
-        let text = format!(
-            "{} begins {} late, at {}",
-            name(track),
-            short(first - start),
-            clock_text(first)
-        );
-        found.push(Warning { at: Some(first), ..Warning::of(Severity::Warning, track, text) });
-    }
-    if end - last > allowed {
-        let text = format!(
-            "{} stops {} before the end, at {}",
-            name(track),
-            short(end - last),
-            clock_text(last)
-        );
-        found.push(Warning { at: Some(last), ..Warning::of(Severity::Warning, track, text) });
+    for (secs, at, does, than) in
+        [(first - start, first, "begins", "late"), (end - last, last, "stops", "before the end")]
+    {
+        if secs > allowed {
+            let text =
+                format!("{} {does} {} {than}, at {}", name(track), short(secs), clock_text(at));
+            found.push(Warning { at: Some(at), ..Warning::of(Severity::Warning, track, text) });
+        }
     }
 }
 

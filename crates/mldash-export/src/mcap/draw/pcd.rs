@@ -3,21 +3,12 @@
 use foxglove::bytes::Bytes;
 use foxglove::messages::packed_element_field::NumericType;
 use foxglove::messages::{PackedElementField, PointCloud};
-use mldash_track::{Column, Fields, TrackError, one_line};
+use mldash_record::blob::pcd_parts;
+use mldash_track::{Fields, TrackError};
 
 use super::declared::FileColumns;
 use super::fields::{identity, text, text_in};
-use super::{Canvas, Drawing, Drawn};
-
-/// The line after which the points follow.
-const DATA: &[u8] = b"\nDATA binary\n";
-const MAX_HEADER_BYTES: usize = 64 << 10;
-
-/// A cloud a row.
-pub(super) struct Cloud {
-    columns: FileColumns,
-    holds: Vec<Column>,
-}
+use super::{Canvas, Drawn, no_file};
 
 /// The points of a file.
 #[derive(Debug, PartialEq)]
@@ -27,54 +18,36 @@ struct Points {
     data: Bytes,
 }
 
-impl Cloud {
-    pub(super) fn new(columns: FileColumns) -> Self {
-        let holds = columns.frame_id.iter().cloned().collect();
-        Self { columns, holds }
-    }
-}
-
-impl Drawing for Cloud {
-    fn holds(&self) -> &[Column] {
-        &self.holds
-    }
-
-    fn file(&self) -> Option<&Column> {
-        Some(&self.columns.path)
-    }
-
-    fn below(&self) -> &str {
-        &self.columns.below
-    }
-
-    fn draw(&self, row: &Fields, to: &mut Canvas<'_, '_>) -> Result<Drawn, TrackError> {
-        let path = row.get(&self.columns.path).and_then(text);
-        let Some(path) = path.filter(|path| path.ends_with(".pcd")) else { return Ok(Drawn::No) };
-        let missing = |reason| Ok(Drawn::NoFile { path: path.to_owned(), reason });
-        let file = match to.files.read(path) {
-            Ok(file) => Bytes::from(file),
-            Err(error) => return missing(one_line(&error)),
-        };
-        let Some(Points { fields, stride, data }) = points(&file) else {
-            return missing("it is not a binary PCD file as the recorder writes them".to_owned());
-        };
-        to.put(&PointCloud {
-            timestamp: Some(to.stamp),
-            frame_id: text_in(row, self.columns.frame_id.as_ref()),
-            pose: Some(identity()),
-            point_stride: stride,
-            fields,
-            data,
-        })
-    }
+/// Draws a cloud a row.
+pub(super) fn draw(
+    columns: &FileColumns,
+    row: &Fields,
+    to: &mut Canvas<'_, '_>,
+) -> Result<Drawn, TrackError> {
+    let path = row.get(&columns.path).and_then(text);
+    let Some(path) = path.filter(|path| path.ends_with(".pcd")) else { return Ok(Drawn::No) };
+    let file = match to.read(path) {
+        Ok(file) => file,
+        Err(missing) => return Ok(missing),
+    };
+    let Some(Points { fields, stride, data }) = points(&file) else {
+        return Ok(no_file(path, "it is not a binary PCD file as the recorder writes them"));
+    };
+    to.put(&PointCloud {
+        timestamp: Some(to.stamp),
+        frame_id: text_in(row, columns.frame_id.as_ref()),
+        pose: Some(identity()),
+        point_stride: stride,
+        fields,
+        data,
+    })
 }
 
 /// The points of a binary PCD file. A field of several numbers becomes one for each. 64-bit integers, which the schema has
 /// no type for, stay in the points without a name.
 fn points(file: &Bytes) -> Option<Points> {
-    let header = file.get(..file.len().min(MAX_HEADER_BYTES))?;
-    let at = header.windows(DATA.len()).position(|window| window == DATA)?;
-    let header = str::from_utf8(header.get(..at)?).ok()?;
+    let (header, data) = pcd_parts(file)?;
+    let data = file.slice_ref(data);
     let line = |name: &str| {
         let mut lines = header.lines();
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
@@ -93,7 +66,6 @@ fn points(file: &Bytes) -> Option<Points> {
         }
     }
     let count: u64 = line("POINTS")?.parse().ok()?;
-    let data = file.slice(at + DATA.len()..);
     let fits = count.checked_mul(u64::from(offset)) == Some(data.len() as u64);
     fits.then_some(Points { fields, stride: offset, data })
 }

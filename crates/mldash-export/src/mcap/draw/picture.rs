@@ -3,23 +3,16 @@
 
 use foxglove::bytes::Bytes;
 use foxglove::messages::{CameraCalibration, CompressedImage, CompressedVideo, RawImage};
-use mldash_track::{Column, Fields, TrackError, one_line};
+use mldash_record::blob::npy_parts;
+use mldash_track::{Column, Fields, TrackError};
 
 use super::declared::{Declared, FileColumns};
 use super::fields::{numbers, text, text_in, whole};
-use super::{Canvas, Drawing, Drawn};
+use super::{Canvas, Drawing, Drawn, no_file};
 
-/// How npy files of version 1 begin.
-const NPY: &[u8] = b"\x93NUMPY\x01\x00";
 /// The encoding of depth in floats, and numpy's word for it.
 const DEPTH: (&str, &str) = ("32FC1", "'descr': '<f4'");
 const DEPTH_BYTES: usize = 4;
-
-/// A picture a row.
-pub(super) struct Picture {
-    columns: FileColumns,
-    holds: Vec<Column>,
-}
 
 /// How a file is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,61 +22,40 @@ enum Kind {
     Npy,
 }
 
-impl Picture {
-    pub(super) fn new(columns: FileColumns) -> Self {
-        let holds = columns.frame_id.iter().cloned().collect();
-        Self { columns, holds }
+/// Draws a picture a row.
+pub(super) fn draw(
+    columns: &FileColumns,
+    row: &Fields,
+    to: &mut Canvas<'_, '_>,
+) -> Result<Drawn, TrackError> {
+    let Some(path) = row.get(&columns.path).and_then(text) else { return Ok(Drawn::No) };
+    let Some(kind) = kind(path) else { return Ok(Drawn::No) };
+    let encoding = text_in(row, Some(&columns.encoding));
+    if kind == Kind::Npy && encoding != DEPTH.0 {
+        return Ok(Drawn::No);
     }
-}
-
-impl Drawing for Picture {
-    fn holds(&self) -> &[Column] {
-        &self.holds
-    }
-
-    fn file(&self) -> Option<&Column> {
-        Some(&self.columns.path)
-    }
-
-    fn below(&self) -> &str {
-        &self.columns.below
-    }
-
-    fn draw(&self, row: &Fields, to: &mut Canvas<'_, '_>) -> Result<Drawn, TrackError> {
-        let Some(path) = row.get(&self.columns.path).and_then(text) else { return Ok(Drawn::No) };
-        let Some(kind) = kind(path) else { return Ok(Drawn::No) };
-        let encoding = text_in(row, Some(&self.columns.encoding));
-        if kind == Kind::Npy && encoding != DEPTH.0 {
-            return Ok(Drawn::No);
+    let file = match to.read(path) {
+        Ok(file) => file,
+        Err(missing) => return Ok(missing),
+    };
+    let frame_id = text_in(row, columns.frame_id.as_ref());
+    let timestamp = Some(to.stamp);
+    match kind {
+        Kind::Image(format) => {
+            let format = format.to_owned();
+            to.put(&CompressedImage { timestamp, frame_id, data: file, format })
         }
-        let file = match to.files.read(path) {
-            Ok(file) => Bytes::from(file),
-            Err(error) => {
-                return Ok(Drawn::NoFile { path: path.to_owned(), reason: one_line(&error) });
-            }
-        };
-        let frame_id = text_in(row, self.columns.frame_id.as_ref());
-        let timestamp = Some(to.stamp);
-        match kind {
-            Kind::Image(format) => {
-                let format = format.to_owned();
-                to.put(&CompressedImage { timestamp, frame_id, data: file, format })
-            }
-            Kind::Video(format) => {
-                let format = format.to_owned();
-                to.put(&CompressedVideo { timestamp, frame_id, data: file, format })
-            }
-            Kind::Npy => match depth(&file) {
-                Some((width, height, data)) => {
-                    let step = width * DEPTH_BYTES as u32;
-                    to.put(&RawImage { timestamp, frame_id, width, height, encoding, step, data })
-                }
-                None => {
-                    let reason = "it is not the array of float32 that its row says".to_owned();
-                    Ok(Drawn::NoFile { path: path.to_owned(), reason })
-                }
-            },
+        Kind::Video(format) => {
+            let format = format.to_owned();
+            to.put(&CompressedVideo { timestamp, frame_id, data: file, format })
         }
+        Kind::Npy => match depth(&file) {
+            Some((width, height, data)) => {
+                let step = width * DEPTH_BYTES as u32;
+                to.put(&RawImage { timestamp, frame_id, width, height, encoding, step, data })
+            }
+            None => Ok(no_file(path, "it is not the array of float32 that its row says")),
+        },
     }
 }
 
@@ -104,14 +76,11 @@ fn kind(path: &str) -> Option<Kind> {
 
 /// Width, height and samples of a picture in a file of numpy's.
 fn depth(file: &Bytes) -> Option<(u32, u32, Bytes)> {
-    let rest = file.strip_prefix(NPY)?;
-    let (length, rest) = rest.split_first_chunk::<2>()?;
-    let header_bytes = usize::from(u16::from_le_bytes(*length));
-    let header = str::from_utf8(rest.get(..header_bytes)?).ok()?;
+    let (header, data) = npy_parts(file)?;
+    let data = file.slice_ref(data);
     let (_, shape) = header.split_once("'shape': (")?;
     let mut shape = shape.split_once(')')?.0.split(',').map(str::trim).filter(|n| !n.is_empty());
     let (height, width) = (shape.next()?.parse().ok()?, shape.next()?.parse::<u32>().ok()?);
-    let data = file.slice(NPY.len() + length.len() + header_bytes..);
     let pixels = u64::from(width).checked_mul(u64::from(height))?;
     let bytes = pixels.checked_mul(DEPTH_BYTES as u64)?;
     let is_depth = header.contains(DEPTH.1) && header.contains("'fortran_order': False");
@@ -172,6 +141,9 @@ impl Drawing for Calibration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// How files of version 1 begin.
+    const NPY: &[u8] = b"\x93NUMPY\x01\x00";
 
     #[test]
     fn depth_in_floats_is_found_in_a_file_of_numpys_and_nothing_else_is() {
