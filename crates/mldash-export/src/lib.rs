@@ -43,6 +43,8 @@ mod picture;
 mod pictures;
 mod plan;
 mod progress;
+#[cfg(feature = "publish")]
+pub mod publish;
 pub mod recipe;
 pub mod report;
 pub mod ros2;
