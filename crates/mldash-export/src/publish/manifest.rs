@@ -41,6 +41,9 @@ pub struct Manifest {
 pub struct PublishedFile {
     /// Its name below the prefix.
     pub name: String,
+    /// The merged file in which its rows lie since a compaction, beside those of others. It has no file of its own then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compacted: Option<String>,
     /// The track.
     pub topic: String,
     /// Number of rows.
@@ -57,6 +60,13 @@ pub struct PublishedFile {
     /// Whether rows carry URLs of files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_files: bool,
+}
+
+impl PublishedFile {
+    /// The file in which its rows lie.
+    pub fn place(&self) -> &str {
+        self.compacted.as_deref().unwrap_or(&self.name)
+    }
 }
 
 impl Manifest {
