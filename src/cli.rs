@@ -7,6 +7,7 @@ mod append;
 mod args;
 mod calls;
 mod check;
+mod compact;
 mod completions;
 mod dataset;
 mod destination;
@@ -172,6 +173,11 @@ enum Command {
     /// Exit codes: 1, some of it could not be unpacked, or is being recorded, and is left as it was; 3, rows are
     /// missing since the packed file is damaged, which is kept.
     Unpack(pack::PackArgs),
+    /// Merge small files of a store that `publish` writes to into large ones, by day or by project.
+    ///
+    /// Each row counts once at every moment, also if this is killed, or runs beside publishers and other compactions; the
+    /// next call finishes what was begun. Credentials come from the environment, as for `publish`.
+    Compact(compact::CompactArgs),
     /// Serve a local root to ML-Dash clients: experiments, tracks, files; for a lab without an account.
     Serve(serve::ServeArgs),
     /// Print the completions of commands and options for a shell.
@@ -228,6 +234,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Sync(args) => done(sync::run(&args)),
         Command::Pack(args) => pack::pack(&args),
         Command::Unpack(args) => pack::unpack(&args),
+        Command::Compact(args) => compact::run(&args),
         Command::Serve(args) => done(serve::run(&args)),
         Command::Completions(args) => done(completions::completions(&args, Cli::command())),
         Command::Man(args) => done(completions::man(&args, Cli::command())),

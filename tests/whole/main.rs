@@ -37,6 +37,7 @@ mod parquet_table;
 mod plot;
 mod promises;
 mod proxy;
+mod publish_s3;
 mod recorder;
 mod report;
 mod ros2;
@@ -73,6 +74,10 @@ mod opened;
 mod program;
 #[path = "../support/python.rs"]
 mod python;
+#[path = "../support/request_proxy.rs"]
+mod request_proxy;
+#[path = "../support/s3.rs"]
+mod s3;
 #[path = "../support/server.rs"]
 mod server;
 #[path = "../support/small_disk.rs"]

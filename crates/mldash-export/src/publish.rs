@@ -1,5 +1,6 @@
 //! Recordings on an object store.
 
+pub mod compact;
 pub mod layout;
 mod error;
 mod manifest;
