@@ -37,6 +37,7 @@ mod parquet_table;
 mod plot;
 mod promises;
 mod proxy;
+mod publish;
 mod recorder;
 mod report;
 mod ros2;
