@@ -26,6 +26,8 @@ mod pack;
 mod pattern;
 mod plot;
 mod progress;
+mod publish;
+mod publishing;
 mod read;
 mod replay;
 mod report;
@@ -143,6 +145,14 @@ enum Command {
     ///
     /// Exit code 3: pictures or clouds that rows name can't be read; stderr says which and why.
     Export(export::ExportArgs),
+    /// Put recordings on an object store as Parquet, for DuckDB, Spark, Trino, Polars, Ray.
+    ///
+    /// Each row once, whatever was interrupted or runs twice: calling it again puts only what is new. Experiments that are
+    /// being recorded are left out. The mapping's `publish: {to: URL}` does it for each part once it is closed.
+    ///
+    /// Exit code 3: experiments were left out, pictures can't be read, or this copy of a recording has fewer rows than
+    /// are published; stderr says which.
+    Publish(publish::PublishArgs),
     /// Publish the messages of a recording on the live graph, at their own pace and with their QoS.
     ///
     /// Takes `--ros-args …` like every ROS 2 node: remaps, node name. `~/pause` and `~/resume` (std_srvs/Trigger) pause
@@ -229,6 +239,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Dataset(args) => dataset::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Publish(args) => publish::run(&args),
         Command::Replay(args) => replay::run(&args, &ros_args),
         Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),

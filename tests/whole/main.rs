@@ -37,6 +37,7 @@ mod parquet_table;
 mod plot;
 mod promises;
 mod proxy;
+mod publish;
 mod publish_s3;
 mod recorder;
 mod report;

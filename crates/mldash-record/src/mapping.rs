@@ -13,6 +13,7 @@ mod experiment;
 mod fields;
 mod labels;
 mod overlap;
+mod publish;
 mod qos;
 mod read;
 mod required;
@@ -42,6 +43,7 @@ pub use definitions::TypesChecked;
 pub use draft::{DraftTopic, draft};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use labels::{LabelsError, RECORDERS_KEYS};
+pub use publish::Publish;
 pub use qos::{Durability, Qos, Reliability};
 pub use read::COMPRESSIONS;
 pub use required::Required;
@@ -100,6 +102,7 @@ pub struct Mapping {
     root: Option<PathBuf>,
     remote: Option<Remote>,
     flush: Flush,
+    publish: Option<Publish>,
     compression: Compression,
     min_free: Option<Bytes>,
     rules: Vec<Rule>,
@@ -245,6 +248,11 @@ impl Mapping {
     /// The server to upload to.
     pub fn remote(&self) -> Option<&Remote> {
         self.remote.as_ref()
+    }
+
+    /// Where closed parts are published, if that is asked.
+    pub fn publish(&self) -> Option<&Publish> {
+        self.publish.as_ref()
     }
 
     /// When rows are written.

@@ -28,7 +28,7 @@ use super::json::{JsonWriter, NonFinite};
 use super::mcap_writer;
 use super::row::{Row, TIMESTAMP_COLUMN};
 #[cfg(feature = "parquet")]
-pub use batches::{StoredColumn, SurveyedColumn, SurveyedRows, parquet_properties};
+pub use batches::{StoredColumn, SurveyedColumn, SurveyedRows, arrow_field, parquet_properties};
 pub(super) use table::{Place, RowSink, Table, TypedColumns};
 
 /// A file format for reading a track. The shapes are those of ML-Dash's own reads.

@@ -32,8 +32,8 @@ pub const MANIFESTS: &str = "manifests";
 /// The folder of the topics' columns.
 pub const SCHEMAS: &str = "schemas";
 
-/// Columns that Hive partitions give, whatever the file holds.
-pub const PARTITIONS: [&str; 3] = ["owner", "project", "experiment"];
+/// Columns that Hive partitions give, or that merged files add, whatever the file holds.
+pub const PARTITIONS: [&str; 5] = ["owner", "project", "experiment", "day", "chunk"];
 
 /// The places of a store below a prefix. Those that it returns are from the store's root.
 #[derive(Clone, Debug)]

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::PublishError;
+
 /// The layout's version. A publisher leaves what a newer one wrote alone.
 pub const FORMAT: u32 = 1;
 
@@ -34,6 +36,12 @@ pub struct Manifest {
     /// The hash of the experiment's row in the table of experiments, once it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row: Option<String>,
+}
+
+/// What every format has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 /// A file of rows.
@@ -70,6 +78,32 @@ impl PublishedFile {
 }
 
 impl Manifest {
+    /// Reads a manifest. `url` and `name` are for messages.
+    ///
+    /// # Errors
+    /// Fails if it is damaged or was written by a newer program.
+    pub fn parse(json: &[u8], url: &str, name: &str) -> Result<Self, PublishError> {
+        let (url, name) = (url.to_owned(), name.to_owned());
+        // What a newer format means is not known, so that its number comes first.
+        let Format { format } = match serde_json::from_slice(json) {
+            Ok(format) => format,
+            Err(source) => return Err(PublishError::Damaged { url, name, source }),
+        };
+        if format > FORMAT {
+            return Err(PublishError::Newer { url, name, format });
+        }
+        serde_json::from_slice(json)
+            .map_err(|source| PublishError::Damaged { url, name, source })
+    }
+
+    /// Its text.
+    pub fn to_json(&self) -> Vec<u8> {
+        // A struct of texts and numbers always has a JSON.
+        let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
+        json.push(b'\n');
+        json
+    }
+
     /// A manifest without files.
     pub fn new(experiment: &str) -> Self {
         Self { format: FORMAT, experiment: experiment.to_owned(), ..Self::default() }

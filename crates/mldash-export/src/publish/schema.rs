@@ -5,8 +5,6 @@
 //! `position__string`. So does a column whose name is taken otherwise: by the time, by a partition, or by one that differs
 //! in case only, which SQL takes for the same.
 
-use std::collections::HashMap;
-
 use mldash_track::{Column, ColumnType, StoredColumn, SurveyedRows, TIMESTAMP_COLUMN};
 use serde::{Deserialize, Serialize};
 
@@ -137,10 +135,6 @@ impl TopicSchema {
             || self.columns.iter().any(|column| column.name.to_lowercase() == name)
     }
 
-    /// The places of the columns by name.
-    pub(super) fn by_name(&self) -> HashMap<&str, &TopicColumn> {
-        self.columns.iter().map(|column| (column.name.as_str(), column)).collect()
-    }
 }
 
 impl Holds {

@@ -6,6 +6,7 @@
 //! holds among the programs that publish there. A store that takes conditions and ignores them is noticed by
 //! [`Store::check`].
 
+mod download;
 mod open;
 mod paced;
 mod upload;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::Field;
 use ::parquet::file::properties::WriterPropertiesBuilder;
 
 use super::kind::Kind;
@@ -16,7 +17,7 @@ use crate::row::{Column, ColumnType};
 use crate::slice::Slice;
 
 /// What a look through rows found of their columns.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SurveyedRows {
     text: RowText,
     rows: u64,
@@ -147,6 +148,11 @@ impl Slice {
 /// How columns of these types are best stored as Parquet: zstd, floats split by bytes.
 pub fn parquet_properties(columns: &[(Column, ColumnType)]) -> WriterPropertiesBuilder {
     parquet::properties(columns).into_builder()
+}
+
+/// A column of this type as Arrow has it.
+pub fn arrow_field(name: &str, ty: &ColumnType) -> Field {
+    Field::new(name, parquet::data_type(ty), true)
 }
 
 #[cfg(test)]

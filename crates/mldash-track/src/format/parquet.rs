@@ -181,7 +181,7 @@ pub(super) fn schema(columns: &[(Column, ColumnType)]) -> Schema {
 }
 
 /// The types and names that pyarrow gives the same rows. Everything is nullable.
-fn data_type(ty: &ColumnType) -> DataType {
+pub(super) fn data_type(ty: &ColumnType) -> DataType {
     match ty {
         ColumnType::Null => DataType::Null,
         ColumnType::Bool => DataType::Boolean,

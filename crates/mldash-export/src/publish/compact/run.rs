@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use mldash_track::ExperimentName;
-use object_store::Error as StoreError;
 use tempfile::TempDir;
 
 use super::super::error::PublishError;
 use super::super::layout::{Layout, MANIFESTS, within_project};
-use super::super::manifest::{FORMAT, Manifest};
+use super::super::manifest::{Manifest, PublishedFile};
 use super::super::store::{Source, Store, Version};
 use super::error::CompactError;
 use super::merge::{Sources, merge};
@@ -27,8 +25,6 @@ const ROUNDS: usize = 20;
 const TRIES: usize = 20;
 /// Requests at once: each is small and waits for the store's answer.
 const WORKERS: usize = 8;
-/// Read at once of a large file.
-const RANGE_BYTES: u64 = 8 << 20;
 
 /// A merged file.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,34 +214,12 @@ fn fetch(store: &Store, plan: &Merge, folder: &Path) -> Result<Sources, CompactE
         let Some(path) = sources.get(&piece.place) else { return Ok(()) };
         let mut file = File::create_new(path).map_err(PublishError::io("create", path))?;
         let known = (!is_merged(&piece.place) && piece.bytes > 0).then_some(piece.bytes);
-        let bytes = match known {
-            Some(bytes) => bytes,
-            None => store.size_of(&piece.place)?.ok_or_else(|| gone(piece))?,
-        };
-        let mut at = 0;
-        while at < bytes {
-            let end = bytes.min(at + RANGE_BYTES);
-            let part = store.read_range(&piece.place, at..end);
-            let part = part.map_err(|error| gone_or(error, piece))?;
-            file.write_all(&part).map_err(PublishError::io("write", path))?;
-            at = end;
+        match store.download(&piece.place, known, &mut file, path)? {
+            true => Ok(()),
+            false => Err(CompactError::Gone(piece.place.clone())),
         }
-        Ok(())
     })?;
     Ok(sources)
-}
-
-fn gone(piece: &Piece) -> CompactError {
-    CompactError::Gone(piece.place.clone())
-}
-
-fn gone_or(error: PublishError, piece: &Piece) -> CompactError {
-    match error {
-        PublishError::Store { source, .. } if matches!(*source, StoreError::NotFound { .. }) => {
-            gone(piece)
-        }
-        other => other.into(),
-    }
 }
 
 /// Changes the manifests, and removes the files that chunks have left. Returns how many chunks are no longer where they were planned to be.
@@ -312,7 +286,7 @@ fn move_experiment<'p>(
             return Ok(lost);
         }
         manifest.revision += 1;
-        let bytes = Bytes::from(serde_json::to_vec(&manifest).unwrap_or_default());
+        let bytes = Bytes::from(manifest.to_json());
         if store.update(&name, &bytes, Some(&version))?.is_some() {
             return Ok(lost);
         }
@@ -322,15 +296,7 @@ fn move_experiment<'p>(
 
 fn read_manifest(store: &Store, name: &str) -> Result<Option<(Manifest, Version)>, PublishError> {
     let Some((bytes, version)) = store.read(name)? else { return Ok(None) };
-    let (url, name) = (store.url().to_owned(), name.to_owned());
-    let manifest: Manifest = match serde_json::from_slice(&bytes) {
-        Ok(manifest) => manifest,
-        Err(source) => return Err(PublishError::Damaged { url, name, source }),
-    };
-    match manifest.format > FORMAT {
-        true => Err(PublishError::Newer { url, name, format: manifest.format }),
-        false => Ok(Some((manifest, version))),
-    }
+    Ok(Some((Manifest::parse(&bytes, store.url(), name)?, version)))
 }
 
 fn read_manifests(store: &Store, names: &[String]) -> Result<Manifests, CompactError> {
@@ -349,7 +315,7 @@ fn read_manifests(store: &Store, names: &[String]) -> Result<Manifests, CompactE
 fn chunks(manifests: &Manifests) -> Vec<Chunk> {
     let of = |manifest: &Manifest| {
         let experiment = manifest.experiment.clone();
-        let chunk = move |file: &super::super::manifest::PublishedFile| Chunk {
+        let chunk = move |file: &PublishedFile| Chunk {
             experiment: experiment.clone(),
             topic: file.topic.clone(),
             name: file.name.clone(),

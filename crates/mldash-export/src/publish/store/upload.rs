@@ -49,6 +49,7 @@ impl Store {
         if source.bytes > PART_BYTES {
             return self.put_in_parts(name, source, sent).map(|()| Created::New);
         }
+        source.file.rewind().map_err(PublishError::io("read", source.path))?;
         let bytes = source.whole()?;
         let created = self.create(name, bytes)?;
         sent(source.bytes);
