@@ -22,7 +22,7 @@ use parquet::arrow::arrow_reader::{
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::super::error::PublishError;
@@ -34,7 +34,9 @@ pub const EXPERIMENT: &str = "experiment";
 /// The column that says which file of the track held the row: its name without folders and ending.
 pub const CHUNK: &str = "chunk";
 
-/// A group of rows is written out when it takes so much memory…
+/// A group has no more rows than those of tracks' own files…
+const MAX_GROUP_ROWS: usize = 122_880;
+/// …is written out when it takes so much memory…
 const GROUP_BYTES: usize = 32 << 20;
 /// …and at the end of an experiment that has so many, so that a query of an experiment reads no others.
 const GROUP_ROWS: usize = 32 << 10;
@@ -56,7 +58,7 @@ struct Source {
     runs: Option<Runs>,
 }
 
-/// Writes the rows of `merge` into `target`. `folder_of` gives what the `experiment` column says.
+/// Writes the rows of `merge` into `target`. `within_project` makes of an experiment what its column says.
 pub(super) fn merge(
     merge: &Merge,
     sources: &Sources,
@@ -283,14 +285,23 @@ fn repeated(text: &str, rows: usize) -> ArrayRef {
     Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(vec![text]))))
 }
 
-/// As tracks are written: byte stream split for floats, page statistics and no bloom filters, which are the writer's defaults.
+/// As tracks are written.
 fn properties(schema: &Schema) -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_max_row_group_row_count(None);
+        .set_max_row_group_row_count(Some(MAX_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Page);
     let mut floats = Vec::new();
     for field in schema.fields() {
+        if field.data_type() == &DataType::Binary {
+            // Pictures are compressed already, and there is nothing to compare.
+            let path = ColumnPath::new(vec![field.name().clone()]);
+            properties = properties
+                .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
         push_float_paths(field, Vec::new(), &mut floats);
     }
     for path in floats {
