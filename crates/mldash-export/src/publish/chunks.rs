@@ -244,7 +244,7 @@ mod tests {
         for Chunk { first, last, rows, hash, .. } in plan.new.clone() {
             *number += 1;
             let (name, topic) = (format!("{number}"), "t".to_owned());
-            there.push(PublishedFile { name, topic, rows, first, last, hash, bytes: 1, has_files: false });
+            there.push(PublishedFile { name, topic, rows, first, last, hash, bytes: 1, replaces: None, has_files: false });
         }
         there.sort_by(|a, b| a.first.total_cmp(&b.first));
     }

@@ -58,11 +58,6 @@ impl RunFiles {
         self.columns.clear();
     }
 
-    /// Returns true if a row of the track so far names a file in this column.
-    pub(super) fn is_file_column(&self, column: &str) -> bool {
-        self.columns.contains(column)
-    }
-
     /// The columns of the track that name files.
     pub(super) fn columns(&self) -> Vec<String> {
         let mut columns: Vec<String> = self.columns.iter().cloned().collect();

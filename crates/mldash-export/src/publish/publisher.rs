@@ -98,14 +98,32 @@ struct Round {
     /// As it was read, with what this call claims.
     manifest: Manifest,
     version: Option<Version>,
-    /// Files that are to be put: the track's number, the file, and the one that it replaces.
-    puts: Vec<(usize, PublishedFile, Option<String>)>,
+    /// Files that are to be put: the track's number, and the file.
+    puts: Vec<(usize, PublishedFile)>,
     /// Files that were pending before: they may be there.
     resumed: HashSet<String>,
     /// Names in `files` that stop to count at the commit.
     replaced: Vec<String>,
     /// Whether the claim differs from what was read.
     has_news: bool,
+}
+
+impl Round {
+    /// What a file replaces stops to count with the commit.
+    fn note_replaced(&mut self, file: &PublishedFile) {
+        let Some(replaced) = &file.replaces else { return };
+        if !self.replaced.contains(replaced) {
+            self.replaced.push(replaced.clone());
+        }
+    }
+
+    /// A file that was pending is not put any more.
+    fn abandon(&mut self, name: &str) {
+        self.manifest.pending.retain(|file| file.name != name);
+        if !self.manifest.replaced.iter().any(|known| known == name) {
+            self.manifest.replaced.push(name.to_owned());
+        }
+    }
 }
 
 /// How a round ended.
@@ -236,33 +254,37 @@ impl<'p> Work<'p> {
         let planned = planned.map_err(PublishError::track(name))?;
         let TrackPlan { kept, lacking, rows, new } = planned;
         self.done.rows += rows;
-        self.done.lacking.extend(lacking.into_iter().map(|(_, rows)| (info.topic.clone(), rows)));
-        let is_pending = |name: &String| before.pending.iter().find(|file| file.name == *name);
-        for file in kept.iter().filter_map(is_pending) {
-            round.puts.push((track, file.clone(), None));
+        self.done.lacking.extend(lacking.iter().map(|(_, rows)| (info.topic.clone(), *rows)));
+        let pending = |name: &str| before.pending.iter().find(|file| file.name == name);
+        // A file is replaced by all that others claimed for it, or not yet: without all rows here, that is theirs to do.
+        let foreign: HashSet<&str> =
+            lacking.iter().filter_map(|(name, _)| pending(name)?.replaces.as_deref()).collect();
+        let is_foreign = |file: &PublishedFile| {
+            file.replaces.as_deref().is_some_and(|replaces| foreign.contains(replaces))
+        };
+        for file in kept.iter().filter_map(|name| pending(name)).filter(|file| !is_foreign(file)) {
+            round.puts.push((track, file.clone()));
             round.resumed.insert(file.name.clone());
+            round.note_replaced(file);
         }
         let kept_rows = before.files.iter().filter(|file| kept.contains(&file.name));
         self.progress.add(kept_rows.map(|file| file.rows).sum());
-        let mut gone = HashSet::new();
-        for chunk in new {
-            let file = self.claim(&info.topic, &chunk, round);
-            if let Some(replaced) = &chunk.replaces
-                && gone.insert(replaced.clone())
-            {
-                // One that never counted goes at once, one that counts with the commit.
-                if round.manifest.pending.iter().any(|file| file.name == *replaced) {
-                    round.manifest.pending.retain(|file| file.name != *replaced);
-                    round.manifest.replaced.push(replaced.clone());
-                } else {
-                    round.replaced.push(replaced.clone());
-                }
+        for mut chunk in new {
+            // What is replaced and never counted goes at once, what counts goes with the commit.
+            let abandoned = chunk.replaces.as_deref().and_then(pending);
+            if abandoned.is_some_and(is_foreign) {
+                continue;
             }
-            let replaces = chunk.replaces.filter(|name| round.replaced.contains(name));
+            if let Some(abandoned) = abandoned {
+                round.abandon(&abandoned.name);
+                chunk.replaces.clone_from(&abandoned.replaces);
+            }
+            let file = self.claim(&info.topic, &chunk, round);
+            round.note_replaced(&file);
             round.manifest.pending.push(file.clone());
-            round.puts.push((track, file, replaces));
+            round.puts.push((track, file));
         }
-        let needs_writing = round.puts.iter().any(|(number, ..)| *number == track);
+        let needs_writing = round.puts.iter().any(|(number, _)| *number == track);
         let survey = match needs_writing {
             true => slice.survey().map_err(PublishError::track(name))?,
             // It is not asked.
@@ -279,7 +301,7 @@ impl<'p> Work<'p> {
         let number = *next;
         *next += 1;
         let experiment = self.recording.experiment.name();
-        let Chunk { first, last, rows, hash, .. } = chunk.clone();
+        let Chunk { first, last, rows, hash, replaces } = chunk.clone();
         PublishedFile {
             name: Layout::rows(experiment, topic, number, &hash),
             topic: topic.to_owned(),
@@ -288,6 +310,7 @@ impl<'p> Work<'p> {
             last,
             hash,
             bytes: 0,
+            replaces,
             has_files: false,
         }
     }
@@ -338,8 +361,8 @@ impl<'p> Work<'p> {
             self.files.list_there(self.store)?;
         }
         let mut puts = std::mem::take(&mut round.puts);
-        puts.sort_by_key(|(_, _, replaces)| replaces.is_some());
-        for (track, file, _) in &mut puts {
+        puts.sort_by_key(|(_, file)| file.replaces.is_some());
+        for (track, file) in &mut puts {
             self.store.check_stop()?;
             let is_resumed = round.resumed.contains(&file.name);
             self.put_file(*track, file, is_resumed)?;
@@ -411,9 +434,9 @@ impl<'p> Work<'p> {
     /// What was put counts from now on, and what it replaces does not.
     fn commit(&self, round: &mut Round) {
         let Round { manifest, puts, replaced, .. } = round;
-        for (_, file, _) in puts.iter() {
+        for (_, file) in puts.iter() {
             manifest.pending.retain(|pending| pending.name != file.name);
-            manifest.files.push(file.clone());
+            manifest.files.push(PublishedFile { replaces: None, ..file.clone() });
         }
         manifest.files.retain(|file| !replaced.contains(&file.name));
         manifest.replaced.append(replaced);
@@ -433,7 +456,7 @@ impl<'p> Work<'p> {
     }
 
     fn tell_what_was_done(&mut self, round: &Round) {
-        let new = round.puts.iter().map(|(_, file, _)| file);
+        let new = round.puts.iter().map(|(_, file)| file);
         self.done.rows_put = new.clone().map(|file| file.rows).sum();
         self.done.files_of_rows = new.count() as u64;
         self.done.replaced = round.manifest.replaced.len() as u64;
