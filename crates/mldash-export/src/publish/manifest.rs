@@ -85,8 +85,7 @@ impl Manifest {
         if format > FORMAT {
             return Err(PublishError::Newer { url, name, format });
         }
-        serde_json::from_slice(json)
-            .map_err(|source| PublishError::Damaged { url, name, source })
+        serde_json::from_slice(json).map_err(|source| PublishError::Damaged { url, name, source })
     }
 
     /// Its text.

@@ -2,10 +2,10 @@
 //! could remove them; rows of experiments without a manifest; pictures that no row names any more.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::time::{Duration, SystemTime};
 
 use arrow_array::cast::AsArray;
-use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -105,11 +105,15 @@ fn name_files(
     }
     for file in &manifest.files {
         store.check_stop()?;
-        let Some((bytes, _)) = store.read(&file.name)? else { continue };
+        let Some(rows) = store.fetch(&file.name)? else { continue };
         let prefix = store.url_of("");
-        for url in urls(store, &file.topic, &file.name, bytes)? {
+        for url in urls(store, &file.topic, &file.name, rows)? {
             if let Some(name) = url.strip_prefix(&prefix) {
-                let name = if prefix.starts_with("file:") { name.replace("%25", "%") } else { name.to_owned() };
+                let name = if prefix.starts_with("file:") {
+                    name.replace("%25", "%")
+                } else {
+                    name.to_owned()
+                };
                 named.insert(hash_of(&name));
             }
         }
@@ -118,7 +122,7 @@ fn name_files(
 }
 
 /// The URLs in a file of rows.
-fn urls(store: &Store, topic: &str, name: &str, file: Bytes) -> Result<Vec<String>, PublishError> {
+fn urls(store: &Store, topic: &str, name: &str, file: File) -> Result<Vec<String>, PublishError> {
     let schema_name = super::layout::Layout::schema(topic);
     let Some((json, _)) = store.read(&schema_name)? else { return Ok(Vec::new()) };
     let schema: TopicSchema = serde_json::from_slice(&json).map_err(|source| {

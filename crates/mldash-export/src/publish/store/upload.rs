@@ -1,7 +1,7 @@
 //! Large objects: put in parts, read from the disk as they go.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path as LocalPath;
 
 use bytes::Bytes;
@@ -56,6 +56,33 @@ impl Store {
         Ok(created)
     }
 
+    /// Puts a small file over what is there.
+    pub(in crate::publish) fn put_over(
+        &self,
+        name: &str,
+        source: &mut Source<'_>,
+    ) -> Result<(), PublishError> {
+        source.file.rewind().map_err(PublishError::io("read", source.path))?;
+        self.put(name, source.whole()?)
+    }
+
+    /// Copies an object into a temporary file, a piece at a time.
+    pub(in crate::publish) fn fetch(&self, name: &str) -> Result<Option<File>, PublishError> {
+        let Some(bytes) = self.size_of(name)? else { return Ok(None) };
+        let folder = std::env::temp_dir();
+        let mut file =
+            tempfile::tempfile().map_err(PublishError::io("create a file in", &folder))?;
+        let mut at = 0;
+        while at < bytes {
+            self.check_stop()?;
+            let end = bytes.min(at + PART_BYTES);
+            let piece = self.read_range(name, at..end)?;
+            file.write_all(&piece).map_err(PublishError::io("write a file in", &folder))?;
+            at = end;
+        }
+        Ok(Some(file))
+    }
+
     fn put_in_parts(
         &self,
         name: &str,
@@ -82,9 +109,8 @@ impl Store {
         let place = self.layout.place(name);
         let mut upload = self.asked(self.objects.put_multipart(&place)).map_err(Failure::Store)?;
         let put = self.put_parts(name, upload.as_mut(), source, sent);
-        let put = put.and_then(|()| {
-            self.asked(upload.complete()).map(drop).map_err(Failure::Store)
-        });
+        let put =
+            put.and_then(|()| self.asked(upload.complete()).map(drop).map_err(Failure::Store));
         if put.is_err() {
             // Parts that stay are removed by the store's own rule, if it has one.
             let _ = self.asked(upload.abort());
@@ -143,7 +169,8 @@ impl Source<'_> {
     }
 
     fn check(&self, hash: Sha256) -> Result<(), PublishError> {
-        let is_whole = self.sha256.is_none_or(|sha256| mldash_track::hex(&hash.finalize()) == sha256);
+        let is_whole =
+            self.sha256.is_none_or(|sha256| mldash_track::hex(&hash.finalize()) == sha256);
         if is_whole {
             return Ok(());
         }
