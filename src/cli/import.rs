@@ -12,8 +12,8 @@ use mldash_bridge::ros::StopFlag;
 
 use super::args::DestinationArgs;
 use super::destination::Destination;
-use super::selection::{self, SelectionArgs, Source};
 use super::publishing::Publishing;
+use super::selection::{self, SelectionArgs, Source};
 use super::stop::stop_on_signals;
 use super::{ExitCode, Failure, NODE_NAME, account, output, progress, run_details};
 

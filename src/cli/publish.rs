@@ -105,10 +105,8 @@ pub(crate) fn run(args: &PublishArgs) -> Result<ExitCode, Failure> {
     for published in &all.done {
         tell(published);
     }
-    let mut report = Report {
-        experiments: all.done.iter().map(Entry::from).collect(),
-        ..Report::default()
-    };
+    let mut report =
+        Report { experiments: all.done.iter().map(Entry::from).collect(), ..Report::default() };
     let is_whole = all.done.iter().all(Published::is_whole) && all.left_out == 0;
     if let Some(error) = all.failure {
         return Err(error.into());
@@ -212,7 +210,8 @@ fn publish(
 }
 
 fn tell(published: &Published) {
-    let Published { experiment, rows, rows_put, files_of_rows, replaced, files, bytes, .. } = published;
+    let Published { experiment, rows, rows_put, files_of_rows, replaced, files, bytes, .. } =
+        published;
     match published.is_up_to_date {
         true => tracing::info!("{experiment}: all {rows} rows were there"),
         false => {
@@ -220,7 +219,8 @@ fn tell(published: &Published) {
                 0 => String::new(),
                 replaced => format!(", which replace {replaced}"),
             };
-            let files = if *files > 0 { format!(" and {files} pictures or clouds") } else { String::new() };
+            let files =
+                if *files > 0 { format!(" and {files} pictures or clouds") } else { String::new() };
             tracing::info!(
                 "{experiment}: put {rows_put} of {rows} rows in {files_of_rows} files{replaced}{files} ({})",
                 Bytes::new(*bytes)
@@ -234,7 +234,10 @@ fn tell(published: &Published) {
 
 fn tell_removed(removed: Vacuumed, url: &str) {
     let Vacuumed { objects, bytes, young } = removed;
-    tracing::info!("removed {objects} objects ({}) that nothing names from {url}", Bytes::new(bytes));
+    tracing::info!(
+        "removed {objects} objects ({}) that nothing names from {url}",
+        Bytes::new(bytes)
+    );
     if young > 0 {
         tracing::info!("{young} more are younger than the grace period, and left");
     }
@@ -242,7 +245,11 @@ fn tell_removed(removed: Vacuumed, url: &str) {
 
 fn parse_rate(text: &str) -> Result<Bytes, String> {
     let rate: Bytes = text.parse().map_err(|error| format!("{error}"))?;
-    if rate.get() == 0 { Err("nothing can be sent at 0 bytes a second".to_owned()) } else { Ok(rate) }
+    if rate.get() == 0 {
+        Err("nothing can be sent at 0 bytes a second".to_owned())
+    } else {
+        Ok(rate)
+    }
 }
 
 impl From<&Published> for Entry {

@@ -22,7 +22,11 @@ pub(super) struct Publishing {
 
 impl Publishing {
     /// Starts to publish what the recorder closes, and what earlier recordings under `root` left.
-    pub(super) fn start(mapping: &Mapping, root: &Path, recorder: &mut Recorder) -> Result<Self, Failure> {
+    pub(super) fn start(
+        mapping: &Mapping,
+        root: &Path,
+        recorder: &mut Recorder,
+    ) -> Result<Self, Failure> {
         let to = mapping.publish().cloned();
         let Some(publish) = &to else { return Ok(Self { publisher: None, to }) };
         let settings = StoreSettings {

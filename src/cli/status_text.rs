@@ -325,7 +325,9 @@ fn publication(publish: &PublishStatus) -> Span {
     match &publish.state {
         PublishState::UpToDate => Span::plain("published"),
         PublishState::Publishing => Span::plain(format!("to publish: {waiting} parts")),
-        PublishState::Failing { .. } => Span::red(format!("PUBLISHING FAILS, {waiting} parts wait")),
+        PublishState::Failing { .. } => {
+            Span::red(format!("PUBLISHING FAILS, {waiting} parts wait"))
+        }
     }
 }
 

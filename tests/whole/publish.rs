@@ -41,7 +41,12 @@ impl Place {
     }
 
     fn publish(&self, args: &[&str]) -> Done {
-        program(["publish"]).args(args).arg("--root").arg(self.root()).args(["--to", &self.url()]).run()
+        program(["publish"])
+            .args(args)
+            .arg("--root")
+            .arg(self.root())
+            .args(["--to", &self.url()])
+            .run()
     }
 
     /// Publishes, and returns what the program says it did.
@@ -60,7 +65,9 @@ impl Place {
                 let path = entry.unwrap().path();
                 match path.is_dir() {
                     true => folders.push(path),
-                    false => files.push(path.strip_prefix(self.store()).unwrap().display().to_string()),
+                    false => {
+                        files.push(path.strip_prefix(self.store()).unwrap().display().to_string())
+                    }
                 }
             }
         }
@@ -107,10 +114,19 @@ fn a_recording_becomes_files_that_any_reader_of_hive_partitions_takes() {
 
     let partition = "owner=alice/project=lab/experiment=monday%2Frun%201";
     let tracks = place.files("tracks");
-    let expected = [format!("tracks/camera/{partition}/00000-"), format!("tracks/robot%2Fpose/{partition}/00000-")];
-    assert!(tracks.iter().zip(&expected).all(|(file, begin)| file.starts_with(begin)), "{tracks:?}");
+    let expected = [
+        format!("tracks/camera/{partition}/00000-"),
+        format!("tracks/robot%2Fpose/{partition}/00000-"),
+    ];
+    assert!(
+        tracks.iter().zip(&expected).all(|(file, begin)| file.starts_with(begin)),
+        "{tracks:?}"
+    );
     assert_eq!(tracks.len(), 2);
-    assert_eq!(place.files("experiments"), ["experiments/owner=alice/project=lab/monday%2Frun%201.parquet"]);
+    assert_eq!(
+        place.files("experiments"),
+        ["experiments/owner=alice/project=lab/monday%2Frun%201.parquet"]
+    );
     assert_eq!(place.files("schemas"), ["schemas/camera.json", "schemas/robot%2Fpose.json"]);
 
     let (poses, about) = place.batches(&tracks[1]);
@@ -122,7 +138,8 @@ fn a_recording_becomes_files_that_any_reader_of_hive_partitions_takes() {
     assert!(group.columns().iter().all(|column| column.statistics().is_some()), "{group:?}");
     assert!(group.columns().iter().all(|column| column.column_index_offset().is_some()));
     assert!(group.columns().iter().all(|column| column.bloom_filter_offset().is_none()));
-    let mode = group.columns().iter().find(|column| column.column_path().string() == "mode").unwrap();
+    let mode =
+        group.columns().iter().find(|column| column.column_path().string() == "mode").unwrap();
     assert!(mode.dictionary_page_offset().is_some());
 
     let (pictures, _) = place.batches(&tracks[0]);
@@ -133,9 +150,12 @@ fn a_recording_becomes_files_that_any_reader_of_hive_partitions_takes() {
         assert!(files.contains(&name), "{url} {files:?}");
     }
     let (experiments, _) = place.batches(&place.files("experiments")[0]);
-    let text = |column: &str| experiments[0].column_by_name(column).unwrap().as_string::<i32>().value(0).to_owned();
+    let text = |column: &str| {
+        experiments[0].column_by_name(column).unwrap().as_string::<i32>().value(0).to_owned()
+    };
     assert_eq!((text("experiment"), text("name")), ("monday/run 1".to_owned(), RUN.to_owned()));
-    let secs = experiments[0].column_by_name("duration_secs").unwrap().as_primitive::<Float64Type>();
+    let secs =
+        experiments[0].column_by_name("duration_secs").unwrap().as_primitive::<Float64Type>();
     assert_eq!(secs.value(0), 9.0);
 }
 
@@ -156,7 +176,9 @@ fn published_again_nothing_is_put_and_later_rows_are_added() {
     assert_eq!(told["experiments"][0]["rows_put"], 1);
     let after = place.files("tracks");
     assert_eq!(after.len(), 3);
-    assert!(before.iter().filter(|file| file.starts_with("tracks")).all(|file| after.contains(file)));
+    assert!(
+        before.iter().filter(|file| file.starts_with("tracks")).all(|file| after.contains(file))
+    );
     let (later, _) = place.batches(after.last().unwrap());
     assert_eq!(names(&later[0]), ["timestamp", "stamp", "q", "mode", "speed"]);
 }
@@ -184,7 +206,10 @@ fn what_no_manifest_names_is_removed_when_it_is_old_enough() {
     fs::create_dir_all(&stray).unwrap();
     fs::write(stray.join("00000-aa.parquet"), "x").unwrap();
     let young = place.published(&["--vacuum"]);
-    assert_eq!((&young["removed"]["objects"], &young["removed"]["left_as_too_young"]), (&0.into(), &1.into()));
+    assert_eq!(
+        (&young["removed"]["objects"], &young["removed"]["left_as_too_young"]),
+        (&0.into(), &1.into())
+    );
     std::thread::sleep(std::time::Duration::from_millis(20));
     let removed = place.published(&["--vacuum", "--grace", "0.001"]);
     assert_eq!(removed["removed"]["objects"], 1);
@@ -203,7 +228,11 @@ fn a_copy_with_fewer_rows_takes_none_away_and_says_so() {
     exp.close().unwrap();
     let done = place.publish(&[RUN]);
     assert_eq!(done.code, 3, "{}", done.stderr);
-    assert!(done.stderr.contains("track `robot/pose`: 9 rows are published that are not here"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("track `robot/pose`: 9 rows are published that are not here"),
+        "{}",
+        done.stderr
+    );
     assert_eq!(place.files("tracks"), before);
 }
 
@@ -211,9 +240,7 @@ fn a_copy_with_fewer_rows_takes_none_away_and_says_so() {
 fn wrong_urls_are_wrong_usage_and_secrets_in_them_are_not_repeated() {
     let place = Place::new();
     recorded(&place);
-    let to = |url: &str| {
-        program(["publish", RUN, "--to", url, "--root"]).arg(place.root()).run()
-    };
+    let to = |url: &str| program(["publish", RUN, "--to", url, "--root"]).arg(place.root()).run();
     let done = to("ftp://x/y");
     assert_eq!(done.code, 2);
     assert!(done.stderr.contains("there is no store for `ftp://`"), "{}", done.stderr);
@@ -221,7 +248,10 @@ fn wrong_urls_are_wrong_usage_and_secrets_in_them_are_not_repeated() {
     assert_eq!(done.code, 2);
     assert!(!done.stderr.contains("hunter2"), "{}", done.stderr);
     // A folder that can't be made.
-    let done = to(&format!("file://{}/dash/alice/lab/monday/run 1/experiment.json/x", place.root.path().display()));
+    let done = to(&format!(
+        "file://{}/dash/alice/lab/monday/run 1/experiment.json/x",
+        place.root.path().display()
+    ));
     assert_eq!(done.code, 1);
     assert!(done.stderr.contains("can't create"), "{}", done.stderr);
 }
@@ -231,7 +261,7 @@ fn parts_of_a_recording_are_published_when_they_are_closed() {
     let place = Place::new();
     let config = place.root.path().join("m.yaml");
     let mapping = format!(
-        "experiment: alice/lab/run\nroot: {}\npublish: {{to: \"{}\"}}\nsplit: {{rows: 20}}\ntopics: [{{topic: /**}}]\n",
+        "experiment: alice/lab/run\nroot: {}\npublish: {{to: \"{}\"}}\nsplit: {{rows: 300}}\ntopics: [{{topic: /**}}]\n",
         place.root().display(),
         place.url()
     );
@@ -254,9 +284,11 @@ fn parts_of_a_recording_are_published_when_they_are_closed() {
     }
     let mut there: BTreeMap<String, u64> = BTreeMap::new();
     for file in place.files("manifests") {
-        let manifest: Json = serde_json::from_slice(&fs::read(place.store().join(file)).unwrap()).unwrap();
+        let manifest: Json =
+            serde_json::from_slice(&fs::read(place.store().join(file)).unwrap()).unwrap();
         for file in manifest["files"].as_array().unwrap() {
-            *there.entry(file["topic"].as_str().unwrap().to_owned()).or_default() += file["rows"].as_u64().unwrap();
+            *there.entry(file["topic"].as_str().unwrap().to_owned()).or_default() +=
+                file["rows"].as_u64().unwrap();
         }
     }
     here.retain(|_, rows| *rows > 0);
@@ -310,6 +342,9 @@ fn a_wrong_publish_in_a_mapping_is_told() {
     assert!(told("{}").contains("`to` is missing"));
     assert!(told("{to: 'http://x'}").contains("m.yaml:1:"));
     let secret = told("{to: 's3://key:hunter2@bucket/x'}");
-    assert!(secret.contains("credentials come from the environment") && !secret.contains("hunter2"), "{secret}");
+    assert!(
+        secret.contains("credentials come from the environment") && !secret.contains("hunter2"),
+        "{secret}"
+    );
     assert!(told("{to: 's3://b', limit_rate: 0}").contains("nothing can be sent"));
 }

@@ -6,9 +6,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::watcher::PublishStatus;
 use super::parts::PartAccount;
 use super::required::RequiredAccount;
+use super::watcher::PublishStatus;
 use mldash_track::SyncStatus;
 
 /// Why a message (or an element, under `each`) is in no track.

@@ -114,7 +114,9 @@ impl BackgroundPublisher {
         if let Some(thread) = self.thread.lock().take()
             && thread.join().is_err()
         {
-            tracing::error!("the publisher panicked, which is a bug; what is not published waits on the disk");
+            tracing::error!(
+                "the publisher panicked, which is a bug; what is not published waits on the disk"
+            );
         }
         self.status()
     }
@@ -185,12 +187,15 @@ impl Shared {
     fn look_for_waiting(&self) {
         let found = find_experiment_names(&self.root, |name| {
             let folder = self.root.join(name);
-            let now = LocalState::now(&folder, &self.options);
-            LocalState::load(&folder)
-                .is_some_and(|state| state.is_waiting(&now, &self.settings.url))
+            LocalState::load(&folder).is_some_and(|state| {
+                state.is_waiting(&LocalState::now(&folder, &self.options), &self.settings.url)
+            })
         });
         let names = found.unwrap_or_else(|error| {
-            tracing::warn!("can't look for recordings that are to be published: {}", one_line(&error));
+            tracing::warn!(
+                "can't look for recordings that are to be published: {}",
+                one_line(&error)
+            );
             Vec::new()
         });
         let is_closed = |name: &String| {
@@ -251,7 +256,10 @@ impl Shared {
         }
         let mut state = self.state.lock();
         state.waiting.retain(|waiting| waiting != name);
-        state.status.state = PublishState::Publishing;
+        state.status.state = match state.is_done() {
+            true => PublishState::UpToDate,
+            false => PublishState::Publishing,
+        };
         state.status.parts_waiting = state.waiting.len() as u64;
         state.status.parts_published += 1;
         state.status.rows_put += published.rows_put;

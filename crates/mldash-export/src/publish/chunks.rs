@@ -39,7 +39,7 @@ pub(super) struct Chunk {
     pub(super) last: f64,
     pub(super) rows: u64,
     pub(super) hash: String,
-    /// Files that it replaces, by name. Those that hold rows of one file have the same.
+    /// The file that it replaces, by name. Several may replace one.
     pub(super) replaces: Option<String>,
 }
 
@@ -54,13 +54,6 @@ pub(super) struct TrackPlan {
     pub(super) new: Vec<Chunk>,
     /// All rows that are here.
     pub(super) rows: u64,
-}
-
-impl TrackPlan {
-    /// The names of files that are replaced.
-    pub(super) fn replaced(&self) -> impl Iterator<Item = &str> {
-        self.new.iter().filter_map(|chunk| chunk.replaces.as_deref())
-    }
 }
 
 /// What a row adds to its file's hash and size besides its text: what the files that it names hold.
@@ -244,9 +237,27 @@ mod tests {
         for Chunk { first, last, rows, hash, .. } in plan.new.clone() {
             *number += 1;
             let (name, topic) = (format!("{number}"), "t".to_owned());
-            there.push(PublishedFile { name, compacted: None, topic, rows, first, last, hash, bytes: 1, has_files: false });
+            there.push(PublishedFile {
+                name,
+                compacted: None,
+                topic,
+                rows,
+                first,
+                last,
+                hash,
+                bytes: 1,
+                replaces: None,
+                has_files: false,
+            });
         }
         there.sort_by(|a, b| a.first.total_cmp(&b.first));
+    }
+
+    impl TrackPlan {
+        /// The names of files that are replaced.
+        fn replaced(&self) -> impl Iterator<Item = &str> {
+            self.new.iter().filter_map(|chunk| chunk.replaces.as_deref())
+        }
     }
 
     fn rows(pairs: &[(u32, u32)]) -> BTreeMap<u32, u32> {
@@ -279,7 +290,10 @@ mod tests {
         publish(&mut there, &first, &mut number);
         let changed = plan_of(&there, &rows(&[(1, 0), (3, 9), (5, 0), (7, 0)]), 2);
         assert_eq!(spans(&changed), [(1.0, 3.0, 2)]);
-        assert_eq!((changed.kept.as_slice(), changed.replaced().collect::<Vec<_>>()), (&["2".to_owned()][..], vec!["1"]));
+        assert_eq!(
+            (changed.kept.as_slice(), changed.replaced().collect::<Vec<_>>()),
+            (&["2".to_owned()][..], vec!["1"])
+        );
         let between = plan_of(&there, &rows(&[(1, 0), (2, 0), (3, 0), (5, 0), (7, 0)]), 2);
         assert_eq!(spans(&between), [(1.0, 2.0, 2), (3.0, 3.0, 1)]);
         let part = plan_of(&there, &rows(&[(5, 0), (8, 0)]), 2);

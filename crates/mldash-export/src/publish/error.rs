@@ -13,7 +13,9 @@ use crate::error::ExportError;
 #[non_exhaustive]
 pub enum PublishError {
     /// The URL is not one that this program publishes to.
-    #[error("`{url}` can't be published to: {reason}; write s3://BUCKET/PREFIX, gs://…, az://CONTAINER/PREFIX or file:///FOLDER")]
+    #[error(
+        "`{url}` can't be published to: {reason}; write s3://BUCKET/PREFIX, gs://…, az://CONTAINER/PREFIX or file:///FOLDER"
+    )]
     Url {
         /// As it was given, without what follows a `?`.
         url: String,
@@ -21,7 +23,9 @@ pub enum PublishError {
         reason: String,
     },
     /// The store can't be set up.
-    #[error("can't set up the store {url}; its settings and credentials come from the environment ({variables})")]
+    #[error(
+        "can't set up the store {url}; its settings and credentials come from the environment ({variables})"
+    )]
     Setup {
         /// The store.
         url: String,
@@ -54,7 +58,9 @@ pub enum PublishError {
         url: String,
     },
     /// An object that only publishers write is not what they write.
-    #[error("{url}: {name} is damaged; restore it, or remove it and publish its experiment again after `publish --vacuum`")]
+    #[error(
+        "{url}: {name} is damaged; restore it, or remove it and publish its experiment again after `publish --vacuum`"
+    )]
     Damaged {
         /// The store.
         url: String,
@@ -74,7 +80,9 @@ pub enum PublishError {
         format: u32,
     },
     /// Others changed the same experiment again and again.
-    #[error("{experiment} is published from elsewhere at the same time, with other rows; try again once that has ended")]
+    #[error(
+        "{experiment} is published from elsewhere at the same time, with other rows; try again once that has ended"
+    )]
     Contended {
         /// The experiment.
         experiment: String,
@@ -88,7 +96,9 @@ pub enum PublishError {
         source: TrackError,
     },
     /// Rows were added or merged while they were read.
-    #[error("{experiment} has changed since its publication began; publish it again once nobody writes it")]
+    #[error(
+        "{experiment} has changed since its publication began; publish it again once nobody writes it"
+    )]
     Changed {
         /// The experiment.
         experiment: String,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use arrow_array::builder::{ListBuilder, StringBuilder};
 use arrow_array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
+    ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampNanosecondArray,
 };
 use arrow_schema::ArrowError;
 use bytes::Bytes;
@@ -49,7 +50,8 @@ impl ExperimentRow {
         let place = Layout::experiment(experiment.name());
         let sums = about.account.as_ref().map(Sums::of).unwrap_or_default();
         let batch = batch(experiment, tracks, &notes, &sums);
-        let batch = batch.map_err(|error| PublishError::parquet(&place)(ParquetError::from(error)))?;
+        let batch =
+            batch.map_err(|error| PublishError::parquet(&place)(ParquetError::from(error)))?;
         let file = written(&batch).map_err(PublishError::parquet(&place))?;
         let mut hash = Sha256::new();
         hash.update(FORMAT.to_le_bytes());
@@ -63,7 +65,8 @@ impl ExperimentRow {
 impl Sums {
     fn of(account: &AccountFile) -> Self {
         let sum = |count: fn(&TopicLine) -> u64| {
-            let sum = account.topics.iter().fold(0_u64, |sum, topic| sum.saturating_add(count(topic)));
+            let sum =
+                account.topics.iter().fold(0_u64, |sum, topic| sum.saturating_add(count(topic)));
             i64::try_from(sum).ok()
         };
         // Where a middleware does not count its losses, the sum is not known.

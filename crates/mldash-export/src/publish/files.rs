@@ -8,11 +8,11 @@ use std::thread;
 use mldash_track::{Experiment, ExperimentName, FileInfo, Row, Value, one_line};
 use parking_lot::Mutex;
 
+use super::Transfer;
 use super::chunks::Beside;
 use super::error::PublishError;
 use super::layout::Layout;
-use super::store::{Source, Store};
-use super::Transfer;
+use super::store::{Created, Source, Store};
 use crate::files::RecordedFiles;
 use crate::mcap::MissingFiles;
 
@@ -58,11 +58,6 @@ impl RunFiles {
         self.columns.clear();
     }
 
-    /// Returns true if a row of the track so far names a file in this column.
-    pub(super) fn is_file_column(&self, column: &str) -> bool {
-        self.columns.contains(column)
-    }
-
     /// The columns of the track that name files.
     pub(super) fn columns(&self) -> Vec<String> {
         let mut columns: Vec<String> = self.columns.iter().cloned().collect();
@@ -83,7 +78,8 @@ impl RunFiles {
     /// The name of a file's object; `None` if its content is not known.
     pub(super) fn name_of(&self, file: &FileInfo) -> Option<String> {
         let checksum = &file.checksum;
-        let is_known = checksum.len() == CHECKSUM_CHARS && checksum.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_known =
+            checksum.len() == CHECKSUM_CHARS && checksum.bytes().all(|b| b.is_ascii_hexdigit());
         let extension = file.filename.rsplit_once('.').map(|(_, extension)| extension);
         let is_word = |text: &&str| {
             text.len() <= 8 && text.bytes().all(|b| b.is_ascii_alphanumeric()) && !text.is_empty()
@@ -195,7 +191,11 @@ impl RunFiles {
         let bytes = file.metadata().map_err(PublishError::io("read", &path))?.len();
         let sha256 = Some(info.checksum.as_str());
         let mut source = Source { file, path: &path, bytes, sha256 };
-        store.put_file(name, &mut source, &mut |bytes| transfer.add(bytes))?;
+        let created = store.put_file(name, &mut source, &mut |bytes| transfer.add(bytes))?;
+        if created == Created::Existed && store.size_of(name)? != Some(bytes) {
+            // Its name says that it holds this content, and it does not: somebody else put it.
+            store.put_over(name, &mut source)?;
+        }
         transfer.count_file();
         Ok(())
     }

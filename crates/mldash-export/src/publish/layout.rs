@@ -152,11 +152,17 @@ mod tests {
             Layout::rows(&name, "camera/image", 0, "ab"),
             "tracks/camera%2Fimage/owner=alice/project=lab/experiment=monday%2Frun%201/00000-ab.parquet"
         );
-        assert_eq!(Layout::manifest(&name), "manifests/owner=alice/project=lab/monday%2Frun%201.json");
+        assert_eq!(
+            Layout::manifest(&name),
+            "manifests/owner=alice/project=lab/monday%2Frun%201.json"
+        );
         assert_eq!(encoded("_x=ü?"), "%5Fx%3Dü%3F");
         let layout = Layout::below(Path::parse("my/robots").unwrap());
         let place = layout.place(&Layout::manifest(&name));
-        assert_eq!(place.as_ref(), "my/robots/manifests/owner=alice/project=lab/monday%2Frun%201.json");
+        assert_eq!(
+            place.as_ref(),
+            "my/robots/manifests/owner=alice/project=lab/monday%2Frun%201.json"
+        );
         assert_eq!(layout.name_of(&place), Some(Layout::manifest(&name)));
     }
 

@@ -65,6 +65,9 @@ pub struct PublishedFile {
     /// Its size; 0 as long as it is pending.
     #[serde(default)]
     pub bytes: u64,
+    /// While it is pending: the file that counts until it does, and holds rows of the same times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
     /// Whether rows carry URLs of files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_files: bool,
@@ -92,8 +95,7 @@ impl Manifest {
         if format > FORMAT {
             return Err(PublishError::Newer { url, name, format });
         }
-        serde_json::from_slice(json)
-            .map_err(|source| PublishError::Damaged { url, name, source })
+        serde_json::from_slice(json).map_err(|source| PublishError::Damaged { url, name, source })
     }
 
     /// Its text.
@@ -109,9 +111,12 @@ impl Manifest {
         Self { format: FORMAT, experiment: experiment.to_owned(), ..Self::default() }
     }
 
-    /// The files of a topic, those that count and those that are being put, by time.
+    /// The files of a topic as they will count once those that are being put do, by time.
     pub fn chunks_of(&self, topic: &str) -> Vec<&PublishedFile> {
-        let all = self.files.iter().chain(&self.pending);
+        let is_replaced = |file: &&PublishedFile| {
+            self.pending.iter().any(|pending| pending.replaces.as_ref() == Some(&file.name))
+        };
+        let all = self.files.iter().filter(|file| !is_replaced(file)).chain(&self.pending);
         let mut chunks: Vec<&PublishedFile> = all.filter(|file| file.topic == topic).collect();
         chunks.sort_by(|a, b| a.first.total_cmp(&b.first).then(a.last.total_cmp(&b.last)));
         chunks

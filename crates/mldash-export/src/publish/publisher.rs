@@ -1,12 +1,14 @@
 //! Publishes one experiment: plans, claims, puts, commits, cleans up. The protocol is in the module above.
 
+mod round;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use mldash_track::{SurveyedRows, TrackInfo};
 
-use super::chunks::{Chunk, ChunkLimits, TrackPlan, plan};
+use super::chunks::ChunkLimits;
 use super::error::PublishError;
 use super::experiment_row::ExperimentRow;
 use super::files::RunFiles;
@@ -20,6 +22,7 @@ use super::store::{Created, Source, Store, Version};
 use super::{Published, Transfer};
 use crate::plan::Recording;
 use crate::progress::Progress;
+use round::Round;
 
 /// How often a publisher begins anew because others changed the same experiment meanwhile.
 const ROUNDS: u32 = 12;
@@ -93,21 +96,6 @@ struct Survey {
     settled: Option<(TopicSchema, Settled)>,
 }
 
-/// What a round is about.
-struct Round {
-    /// As it was read, with what this call claims.
-    manifest: Manifest,
-    version: Option<Version>,
-    /// Files that are to be put: the track's number, the file, and the one that it replaces.
-    puts: Vec<(usize, PublishedFile, Option<String>)>,
-    /// Files that were pending before: they may be there.
-    resumed: HashSet<String>,
-    /// Names in `files` that stop to count at the commit.
-    replaced: Vec<String>,
-    /// Whether the claim differs from what was read.
-    has_news: bool,
-}
-
 /// How a round ended.
 enum Ended {
     Done,
@@ -151,7 +139,9 @@ impl<'p> Work<'p> {
             self.remove_unnamed(&manifest)?;
             if rounds == 0 && manifest.pending.is_empty() && manifest.replaced.is_empty() {
                 let before = LocalState::load(self.recording.experiment.folder());
-                if before.is_some_and(|before| before.is_published(&local, self.store.url(), &manifest)) {
+                if before
+                    .is_some_and(|before| before.is_published(&local, self.store.url(), &manifest))
+                {
                     self.done.is_up_to_date = true;
                     self.done.rows = manifest.files.iter().map(|file| file.rows).sum();
                     break manifest.revision;
@@ -190,107 +180,6 @@ impl<'p> Work<'p> {
             self.put.remove(&name);
         }
         Ok(())
-    }
-
-    /// What is to be done, given what is there.
-    fn plan(&mut self, manifest: Manifest, version: Option<Version>) -> Result<Round, PublishError> {
-        let before = manifest.clone();
-        let mut round = Round {
-            manifest,
-            version,
-            puts: Vec::new(),
-            resumed: HashSet::new(),
-            replaced: Vec::new(),
-            has_news: false,
-        };
-        self.progress.expect(self.tracks.iter().map(|track| track.total_entries).sum());
-        self.progress.reach(0);
-        self.surveys.clear();
-        self.done.lacking.clear();
-        self.done.rows = 0;
-        for track in 0..self.tracks.len() {
-            self.plan_track(track, &before, &mut round)?;
-        }
-        let here: HashSet<&str> = self.tracks.iter().map(|track| track.topic.as_str()).collect();
-        for file in before.files.iter().filter(|file| !here.contains(file.topic.as_str())) {
-            self.done.lacking.push((file.topic.clone(), file.rows));
-        }
-        round.manifest.sort();
-        round.has_news = round.manifest != before;
-        Ok(round)
-    }
-
-    fn plan_track(
-        &mut self,
-        track: usize,
-        before: &Manifest,
-        round: &mut Round,
-    ) -> Result<(), PublishError> {
-        self.store.check_stop()?;
-        let Recording { name, experiment } = self.recording;
-        let Some(info) = self.tracks.get(track) else { return Ok(()) };
-        let slice = experiment.tracks(&info.topic).slice(..).map_err(PublishError::track(name))?;
-        self.files.begin_track();
-        let there = before.chunks_of(&info.topic);
-        let planned = plan(&there, slice.rows(), &mut self.files, self.publisher.options.limits);
-        let planned = planned.map_err(PublishError::track(name))?;
-        let TrackPlan { kept, lacking, rows, new } = planned;
-        self.done.rows += rows;
-        self.done.lacking.extend(lacking.into_iter().map(|(_, rows)| (info.topic.clone(), rows)));
-        let is_pending = |name: &String| before.pending.iter().find(|file| file.name == *name);
-        for file in kept.iter().filter_map(is_pending) {
-            round.puts.push((track, file.clone(), None));
-            round.resumed.insert(file.name.clone());
-        }
-        let kept_rows = before.files.iter().filter(|file| kept.contains(&file.name));
-        self.progress.add(kept_rows.map(|file| file.rows).sum());
-        let mut gone = HashSet::new();
-        for chunk in new {
-            let file = self.claim(&info.topic, &chunk, round);
-            if let Some(replaced) = &chunk.replaces
-                && gone.insert(replaced.clone())
-            {
-                // One that never counted goes at once, one that counts with the commit.
-                if round.manifest.pending.iter().any(|file| file.name == *replaced) {
-                    round.manifest.pending.retain(|file| file.name != *replaced);
-                    round.manifest.replaced.push(replaced.clone());
-                } else {
-                    round.replaced.push(replaced.clone());
-                }
-            }
-            let replaces = chunk.replaces.filter(|name| round.replaced.contains(name));
-            round.manifest.pending.push(file.clone());
-            round.puts.push((track, file, replaces));
-        }
-        let needs_writing = round.puts.iter().any(|(number, ..)| *number == track);
-        let survey = match needs_writing {
-            true => slice.survey().map_err(PublishError::track(name))?,
-            // It is not asked.
-            false => SurveyedRows::default(),
-        };
-        let file_columns = self.files.columns();
-        self.surveys.push(Survey { survey, file_columns, settled: None });
-        Ok(())
-    }
-
-    /// The name of a new file, which nobody else gets.
-    fn claim(&self, topic: &str, chunk: &Chunk, round: &mut Round) -> PublishedFile {
-        let next = round.manifest.next.entry(topic.to_owned()).or_default();
-        let number = *next;
-        *next += 1;
-        let experiment = self.recording.experiment.name();
-        let Chunk { first, last, rows, hash, .. } = chunk.clone();
-        PublishedFile {
-            name: Layout::rows(experiment, topic, number, &hash),
-            compacted: None,
-            topic: topic.to_owned(),
-            rows,
-            first,
-            last,
-            hash,
-            bytes: 0,
-            has_files: false,
-        }
     }
 
     fn carry_out(&mut self, round: &mut Round) -> Result<Ended, PublishError> {
@@ -339,8 +228,8 @@ impl<'p> Work<'p> {
             self.files.list_there(self.store)?;
         }
         let mut puts = std::mem::take(&mut round.puts);
-        puts.sort_by_key(|(_, _, replaces)| replaces.is_some());
-        for (track, file, _) in &mut puts {
+        puts.sort_by_key(|(_, file)| file.replaces.is_some());
+        for (track, file) in &mut puts {
             self.store.check_stop()?;
             let is_resumed = round.resumed.contains(&file.name);
             self.put_file(*track, file, is_resumed)?;
@@ -369,7 +258,8 @@ impl<'p> Work<'p> {
         };
         if survey.settled.is_none() {
             let is_file = |column: &str| survey.file_columns.iter().any(|known| known == column);
-            let settle = |schema: &mut TopicSchema| schema.settle(&survey.survey, is_file, files_as);
+            let settle =
+                |schema: &mut TopicSchema| schema.settle(&survey.survey, is_file, files_as);
             let settled = self.publisher.schemas.settle(self.store, &file.topic, settle)?;
             self.done.renamed.extend(settled.1.renamed.iter().cloned());
             survey.settled = Some(settled);
@@ -395,7 +285,8 @@ impl<'p> Work<'p> {
         self.put.insert(file.name.clone());
         let mut source = Source { file: source, path: &scratch, bytes, sha256: None };
         let transfer = &self.transfer;
-        let created = self.store.put_file(&file.name, &mut source, &mut |bytes| transfer.add(bytes))?;
+        let created =
+            self.store.put_file(&file.name, &mut source, &mut |bytes| transfer.add(bytes))?;
         file.bytes = match created {
             Created::New => bytes,
             // Another version of this program, which compresses otherwise.
@@ -412,9 +303,9 @@ impl<'p> Work<'p> {
     /// What was put counts from now on, and what it replaces does not.
     fn commit(&self, round: &mut Round) {
         let Round { manifest, puts, replaced, .. } = round;
-        for (_, file, _) in puts.iter() {
+        for (_, file) in puts.iter() {
             manifest.pending.retain(|pending| pending.name != file.name);
-            manifest.files.push(file.clone());
+            manifest.files.push(PublishedFile { replaces: None, ..file.clone() });
         }
         manifest.files.retain(|file| !replaced.contains(&file.name));
         manifest.replaced.append(replaced);
@@ -434,7 +325,7 @@ impl<'p> Work<'p> {
     }
 
     fn tell_what_was_done(&mut self, round: &Round) {
-        let new = round.puts.iter().map(|(_, file, _)| file);
+        let new = round.puts.iter().map(|(_, file)| file);
         self.done.rows_put = new.clone().map(|file| file.rows).sum();
         self.done.files_of_rows = new.count() as u64;
         self.done.replaced = round.manifest.replaced.len() as u64;

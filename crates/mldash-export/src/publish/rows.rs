@@ -9,7 +9,9 @@ use std::sync::Arc;
 use arrow_array::builder::{BinaryBuilder, StringBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
-use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, TimestampNanosecondArray, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, RecordBatch, StringArray, TimestampNanosecondArray, new_null_array,
+};
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use mldash_track::{
     Column, ColumnType, Slice, StoredColumn, SurveyedRows, TIMESTAMP_COLUMN, Timestamp, TrackError,
@@ -81,10 +83,12 @@ impl RowsFile<'_> {
         transfer: &Transfer,
     ) -> Result<Written, PublishError> {
         let wrong = || PublishError::parquet(self.name);
-        let out = tempfile::tempfile_in(scratch).map_err(PublishError::io("create a file in", scratch))?;
+        let out = tempfile::tempfile_in(scratch)
+            .map_err(PublishError::io("create a file in", scratch))?;
         let columns = Columns::new(self.schema, self.stored);
         let properties = self.properties();
-        let writer = ArrowWriter::try_new(BufWriter::new(out), columns.schema.clone(), Some(properties));
+        let writer =
+            ArrowWriter::try_new(BufWriter::new(out), columns.schema.clone(), Some(properties));
         let mut writer = writer.map_err(wrong())?;
         let mut rows = 0;
         let mut has_files = false;
@@ -95,7 +99,9 @@ impl RowsFile<'_> {
                 let wanted = columns.files_of(&part, files);
                 has_files |= !wanted.is_empty();
                 files.put(store, &wanted, transfer)?;
-                let part = columns.assemble(&part, files, store).map_err(PublishError::parquet(self.name))?;
+                let part = columns
+                    .assemble(&part, files, store)
+                    .map_err(PublishError::parquet(self.name))?;
                 writer.write(&part).map_err(PublishError::parquet(self.name))?;
                 if writer.memory_size() >= GROUP_BYTES {
                     writer.flush().map_err(PublishError::parquet(self.name))?;
@@ -192,7 +198,8 @@ impl<'a> Columns<'a> {
         for row in 0..batch.num_rows() {
             let named = texts.iter().filter(|text| text.is_valid(row));
             let named = named.filter_map(|text| files.find(text.value(row)));
-            bytes += named.filter(|file| files.is_inline(file)).map(|file| file.size_bytes).sum::<u64>();
+            bytes +=
+                named.filter(|file| files.is_inline(file)).map(|file| file.size_bytes).sum::<u64>();
             if bytes >= INLINE_BATCH_BYTES {
                 parts.push(batch.slice(begin, row + 1 - begin));
                 (begin, bytes) = (row + 1, 0);
@@ -208,7 +215,8 @@ impl<'a> Columns<'a> {
     fn files_of(&self, batch: &RecordBatch, files: &RunFiles) -> HashSet<String> {
         let texts = self.naming(Holds::Url).filter_map(|own| self.texts(batch, own));
         let values = texts.flat_map(|texts| texts.iter().flatten());
-        let wanted = values.filter(|value| files.find(value).is_some_and(|file| !files.is_inline(file)));
+        let wanted =
+            values.filter(|value| files.find(value).is_some_and(|file| !files.is_inline(file)));
         wanted.map(str::to_owned).collect()
     }
 

@@ -108,7 +108,8 @@ impl TopicSchema {
             settled.stored.push(StoredColumn { own: own.clone(), name: name.into(), ty });
             if is_file(own) {
                 for holds in files_as {
-                    let is_known = |known: &TopicColumn| *known.own == **own && known.holds == *holds;
+                    let is_known =
+                        |known: &TopicColumn| *known.own == **own && known.holds == *holds;
                     if !self.columns.iter().any(is_known) {
                         self.add(own, &holds.name_for(own), ColumnType::Text, *holds);
                     }
@@ -134,7 +135,6 @@ impl TopicSchema {
         fixed.into_iter().any(|taken| taken == name)
             || self.columns.iter().any(|column| column.name.to_lowercase() == name)
     }
-
 }
 
 impl Holds {
@@ -178,7 +178,11 @@ mod tests {
         }
         let survey = exp.tracks("t").slice(..).unwrap().survey().unwrap();
         let settled = schema.settle(&survey, |name| name == "path", &[Holds::Url]);
-        settled.stored.iter().map(|column| (column.own.to_string(), column.name.to_string())).collect()
+        settled
+            .stored
+            .iter()
+            .map(|column| (column.own.to_string(), column.name.to_string()))
+            .collect()
     }
 
     fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
@@ -201,7 +205,9 @@ mod tests {
     #[test]
     fn names_that_engines_take_for_others_are_not_given_twice() {
         let mut schema = TopicSchema::new("t");
-        let rows = [fields! { "stamp": 1, "owner": "a", "Path": "x", "path": "y", "n": Option::<f64>::None }];
+        let rows = [
+            fields! { "stamp": 1, "owner": "a", "Path": "x", "path": "y", "n": Option::<f64>::None },
+        ];
         let settled = settle(&mut schema, &rows);
         let expected = [
             ("stamp", "stamp__int64"),

@@ -67,7 +67,8 @@ fn read(store: &Store, topic: &str) -> Result<Known, PublishError> {
     let Some((bytes, version)) = store.read(&name)? else {
         return Ok(Known { schema: TopicSchema::new(topic), version: None });
     };
-    let damaged = |source| PublishError::Damaged { url: store.url().to_owned(), name: name.clone(), source };
+    let damaged =
+        |source| PublishError::Damaged { url: store.url().to_owned(), name: name.clone(), source };
     let schema: TopicSchema = serde_json::from_slice(&bytes).map_err(damaged)?;
     if schema.format > FORMAT {
         let (url, format) = (store.url().to_owned(), schema.format);

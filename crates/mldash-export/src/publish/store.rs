@@ -9,48 +9,30 @@
 mod download;
 mod open;
 mod paced;
+mod tries;
 mod upload;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use object_store::path::Path;
 use object_store::{
-    Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
+    Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    UpdateVersion,
 };
 use tokio::runtime::Runtime;
 
 use super::error::PublishError;
 use super::layout::Layout;
 pub use open::StoreSettings;
+pub use tries::Retries;
+use tries::Tries;
 pub(super) use upload::Source;
-
-/// How often and how patiently a request is tried that failed for no fault of its own.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Retries {
-    /// Tries in all, at least one.
-    pub tries: u32,
-    /// The wait after the first one; it doubles each time.
-    pub first_wait: Duration,
-    /// The longest wait.
-    pub longest_wait: Duration,
-}
-
-impl Default for Retries {
-    /// About two minutes.
-    fn default() -> Self {
-        Self {
-            tries: 8,
-            first_wait: Duration::from_millis(500),
-            longest_wait: Duration::from_secs(30),
-        }
-    }
-}
 
 /// A store and the prefix that is published to.
 #[derive(Debug)]
@@ -177,10 +159,8 @@ impl Store {
         let place = self.layout.place(name);
         self.absent_or(self.retried("read", name, || async {
             let got = self.objects.get(&place).await?;
-            let version = UpdateVersion {
-                e_tag: got.meta.e_tag.clone(),
-                version: got.meta.version.clone(),
-            };
+            let version =
+                UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
             Ok((got.bytes().await?, Version(version)))
         }))
     }
@@ -189,7 +169,11 @@ impl Store {
     ///
     /// # Errors
     /// Fails if it is not there or the store does not answer.
-    pub fn read_range(&self, name: &str, range: std::ops::Range<u64>) -> Result<Bytes, PublishError> {
+    pub fn read_range(
+        &self,
+        name: &str,
+        range: std::ops::Range<u64>,
+    ) -> Result<Bytes, PublishError> {
         let place = self.layout.place(name);
         self.retried("read", name, || self.objects.get_range(&place, range.clone()))
     }
@@ -200,9 +184,9 @@ impl Store {
     /// Fails if the store does not answer.
     pub fn size_of(&self, name: &str) -> Result<Option<u64>, PublishError> {
         let place = self.layout.place(name);
-        self.absent_or(self.retried("look at", name, || async {
-            Ok(self.objects.head(&place).await?.size)
-        }))
+        self.absent_or(
+            self.retried("look at", name, || async { Ok(self.objects.head(&place).await?.size) }),
+        )
     }
 
     /// Puts an object, whatever is there.
@@ -402,66 +386,4 @@ fn created(put: Result<(), PublishError>) -> Result<Created, PublishError> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// The tries of one request.
-struct Tries<'s> {
-    store: &'s Store,
-    tries: u32,
-    wait: Duration,
-}
-
-impl<'s> Tries<'s> {
-    fn new(store: &'s Store) -> Self {
-        Self { store, tries: 0, wait: store.retries.first_wait }
-    }
-
-    /// Waits before the next try, or gives up.
-    fn wait(
-        &mut self,
-        action: &'static str,
-        name: &str,
-        error: StoreError,
-    ) -> Result<(), PublishError> {
-        /// How soon a stop is seen.
-        const STEP: Duration = Duration::from_millis(50);
-        self.tries += 1;
-        if !may_pass(&error) || self.tries >= self.store.retries.tries {
-            return Err(PublishError::Store {
-                url: self.store.url.clone(),
-                action,
-                name: name.to_owned(),
-                tries: self.tries,
-                source: Box::new(error),
-            });
-        }
-        tracing::debug!("{}: can't {action} {name}, trying again: {error}", self.store.url);
-        // So that those that failed together don't come back together.
-        let mut left = self.wait.mul_f64(0.5 + fastrand::f64() / 2.0);
-        while left > Duration::ZERO {
-            self.store.check_stop()?;
-            std::thread::sleep(left.min(STEP));
-            left = left.saturating_sub(STEP);
-        }
-        self.wait = (self.wait * 2).min(self.store.retries.longest_wait);
-        self.store.check_stop()
-    }
-}
-
-/// Returns true for failures of the network, and of a store that is busy.
-fn may_pass(error: &StoreError) -> bool {
-    match error {
-        StoreError::Generic { source, .. } => !is_refusal(&**source),
-        StoreError::JoinError { .. } => true,
-        _ => false,
-    }
-}
-
-/// Returns true for answers that the next try gets too: the request is wrong. `object_store` tells the status in words only.
-fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
-    const REFUSALS: [&str; 5] = ["400", "404", "405", "411", "501"];
-    let words = error.to_string();
-    let status = words.split("status code: ").nth(1).unwrap_or_default();
-    REFUSALS.iter().any(|refusal| status.starts_with(refusal))
-        || words.contains("without LOCATION")
 }

@@ -47,7 +47,8 @@ fn rows(pairs: &[(u32, i64)]) -> Rows {
 
 /// One program, which publishes a recording once.
 fn publish(root: &Folder, objects: Arc<dyn ObjectStore>) -> Result<Published, PublishError> {
-    let store = Store::over(objects, Path::from("robots"), "s3://bucket/robots", Updates::Conditional)?;
+    let store =
+        Store::over(objects, Path::from("robots"), "s3://bucket/robots", Updates::Conditional)?;
     let retries = Retries { tries: 4, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
     let limits = ChunkLimits { rows: 3, ..ChunkLimits::default() };
     let options = PublishOptions { limits, ..PublishOptions::default() };
@@ -158,10 +159,16 @@ fn with_each_fault(root: &Folder, before: &Arc<InMemory>, all: &Rows, is_replaci
         let (all, was, look) = (once(all), was.clone(), objects.clone());
         let faulty = Faulty::new(&objects, vec![(request, fault)]).after(move |at| {
             let follower = follower(&look);
-            assert!(follower == was || follower == all, "{fault:?} at {request}, after {at}: {follower:?}");
+            assert!(
+                follower == was || follower == all,
+                "{fault:?} at {request}, after {at}: {follower:?}"
+            );
             let lister = lister(&look);
             let most = if is_replacing { 2 } else { 1 };
-            assert!(lister.values().all(|seen| seen.len() <= most), "{fault:?} at {request}, after {at}");
+            assert!(
+                lister.values().all(|seen| seen.len() <= most),
+                "{fault:?} at {request}, after {at}"
+            );
         });
         let published = publish(root, Arc::new(faulty));
         let is_kill = matches!(fault, Fault::KilledBefore | Fault::KilledAfter);

@@ -113,15 +113,15 @@ fn name_files(
         if !looked_at.insert(hash_of(place)) {
             continue;
         }
-        let folder = std::env::temp_dir();
-        let mut local = tempfile::tempfile().map_err(PublishError::io("create", &folder))?;
-        if !store.download(place, None, &mut local, &folder)? {
-            continue;
-        }
+        let Some(rows) = store.fetch(place)? else { continue };
         let prefix = store.url_of("");
-        for url in urls(store, &file.topic, place, local)? {
+        for url in urls(store, &file.topic, place, rows)? {
             if let Some(name) = url.strip_prefix(&prefix) {
-                let name = if prefix.starts_with("file:") { name.replace("%25", "%") } else { name.to_owned() };
+                let name = if prefix.starts_with("file:") {
+                    name.replace("%25", "%")
+                } else {
+                    name.to_owned()
+                };
                 named.insert(hash_of(&name));
             }
         }

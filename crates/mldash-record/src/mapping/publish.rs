@@ -8,7 +8,8 @@ use crate::yaml::{Item, Problems};
 pub(super) const PUBLISH: &str = "publish";
 const KEYS: [&str; 4] = ["to", "endpoint", "inline_files", "limit_rate"];
 const SCHEMES: [&str; 4] = ["s3", "gs", "az", "file"];
-const TO: &str = "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER";
+const TO: &str =
+    "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER";
 const ENDPOINT: &str = "an address such as https://minio.example.org:9000";
 
 /// Where closed parts go.
@@ -38,7 +39,11 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Publish> 
         let rate: Bytes = item.parse(SIZE, problems)?;
         if rate.get() == 0 {
             let hint = "write bytes a second, such as 500kB";
-            problems.add(&item.spot, "nothing can be sent at 0 bytes a second", Some(hint.to_owned()));
+            problems.add(
+                &item.spot,
+                "nothing can be sent at 0 bytes a second",
+                Some(hint.to_owned()),
+            );
         }
         Some(rate)
     });
@@ -60,7 +65,11 @@ fn to(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
     let is_secret = text.contains('?') || text.contains('#') || text.contains('@');
     if is_secret {
         let hint = "credentials come from the environment, such as AWS_ACCESS_KEY_ID";
-        problems.add(&item.spot, "an address with credentials or parameters", Some(hint.to_owned()));
+        problems.add(
+            &item.spot,
+            "an address with credentials or parameters",
+            Some(hint.to_owned()),
+        );
         return None;
     }
     if !fits || text.contains(|c: char| c.is_whitespace() || c.is_control()) {

@@ -11,8 +11,8 @@ use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
 use super::{
-    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, calls, overlap, publish, required, snapshot,
-    split, split_on,
+    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, calls, overlap, publish, required,
+    snapshot, split, split_on,
 };
 use crate::yaml::{self, Item, Placed, Problems, Section};
 use mldash_message::TypeName;
@@ -71,9 +71,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
         experiment: section.get("experiment").and_then(|item| experiment(item, problems)),
         root: section.get("root").and_then(|item| root_folder(item, problems)),
         remote: section.get("remote").and_then(|item| remote(item, problems)),
-        publish: section
-            .get(publish::PUBLISH)
-            .and_then(|item| publish::read(item, problems)),
+        publish: section.get(publish::PUBLISH).and_then(|item| publish::read(item, problems)),
         flush: section.get("flush").and_then(|item| flush(item, problems)).unwrap_or_default(),
         compression: section
             .get("compress")

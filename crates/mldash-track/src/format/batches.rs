@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
+use ::parquet::file::properties::WriterPropertiesBuilder;
 use arrow_array::RecordBatch;
 use arrow_schema::Field;
-use ::parquet::file::properties::WriterPropertiesBuilder;
 
 use super::kind::Kind;
 use super::parquet::{self, RecordBatchBuilder};
@@ -123,9 +123,9 @@ impl Slice {
         let leaves = columns.iter().map(|column| column.ty.leaves()).sum();
         parquet::check_width(self.topic(), leaves, survey.rows)?;
         let mut table = Table { rows: survey.rows, ..Table::default() };
-        let stored = columns.iter().map(|StoredColumn { own, name, ty }| {
-            (own.clone(), (name.clone(), ty.clone()))
-        });
+        let stored = columns
+            .iter()
+            .map(|StoredColumn { own, name, ty }| (own.clone(), (name.clone(), ty.clone())));
         table.push_section(survey.text, &self.selection, Some(Place::Time), stored);
         let schema = Arc::new(parquet::schema(&table.columns));
         let mut rows = self.selection.rows();
@@ -177,7 +177,8 @@ mod tests {
         assert!(mode.fits(&ColumnType::Float) && mode.fits(&ColumnType::Json));
         assert!(!mode.fits(&ColumnType::Text));
 
-        let stored = |own: &str, name: &str, ty| StoredColumn { own: own.into(), name: name.into(), ty };
+        let stored =
+            |own: &str, name: &str, ty| StoredColumn { own: own.into(), name: name.into(), ty };
         let columns = [
             stored("mode", "mode__float64", ColumnType::Float),
             stored("q", "q", ColumnType::list(ColumnType::Float)),

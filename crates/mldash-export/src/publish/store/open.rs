@@ -66,11 +66,15 @@ impl StoreSettings {
     /// # Errors
     /// Fails if it can't.
     pub fn checked(&self) -> Result<Url, PublishError> {
-        let wrong = |reason: &str| PublishError::Url { url: self.shown(), reason: reason.to_owned() };
-        let url = Url::parse(&self.url).map_err(|error| wrong(&format!("it is no URL ({error})")))?;
+        let wrong =
+            |reason: &str| PublishError::Url { url: self.shown(), reason: reason.to_owned() };
+        let url =
+            Url::parse(&self.url).map_err(|error| wrong(&format!("it is no URL ({error})")))?;
         if url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
             // They would end up in logs and files.
-            return Err(wrong("credentials and parameters come from the environment, not with the URL"));
+            return Err(wrong(
+                "credentials and parameters come from the environment, not with the URL",
+            ));
         }
         let has_host = url.host_str().is_some_and(|host| !host.is_empty());
         match url.scheme() {
@@ -95,7 +99,9 @@ impl StoreSettings {
         let end = self.url.find(['?', '#']).unwrap_or(self.url.len());
         let shown = &self.url[..end];
         match (shown.split_once("://"), shown.split_once('@')) {
-            (Some((scheme, rest)), Some(_)) if rest.split('/').next().is_some_and(|host| host.contains(':')) => {
+            (Some((scheme, rest)), Some(_))
+                if rest.split('/').next().is_some_and(|host| host.contains(':')) =>
+            {
                 let rest = rest.split_once('@').map_or(rest, |(_, rest)| rest);
                 format!("{scheme}://…@{rest}")
             }
@@ -118,7 +124,8 @@ impl StoreSettings {
             .with_retry(retry())
             .with_conditional_put(S3ConditionalPut::ETagMatch);
         if let Some(endpoint) = &self.endpoint {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
+            builder =
+                builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
         }
         if let Some(rate) = self.limit_rate {
             builder = builder.with_http_connector(PacedConnector(Pace::new(rate)));
@@ -201,7 +208,10 @@ fn prefix(url: &Url, shown: &str) -> Result<Path, PublishError> {
 /// Short: the publisher itself waits longer, and can be stopped meanwhile.
 fn retry() -> RetryConfig {
     RetryConfig {
-        backoff: BackoffConfig { init_backoff: Duration::from_millis(100), ..BackoffConfig::default() },
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            ..BackoffConfig::default()
+        },
         max_retries: 2,
         retry_timeout: Duration::from_secs(30),
     }

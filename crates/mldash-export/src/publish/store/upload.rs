@@ -56,6 +56,25 @@ impl Store {
         Ok(created)
     }
 
+    /// Puts a small file over what is there.
+    pub(in crate::publish) fn put_over(
+        &self,
+        name: &str,
+        source: &mut Source<'_>,
+    ) -> Result<(), PublishError> {
+        source.file.rewind().map_err(PublishError::io("read", source.path))?;
+        self.put(name, source.whole()?)
+    }
+
+    /// Copies an object into a temporary file, a piece at a time.
+    pub(in crate::publish) fn fetch(&self, name: &str) -> Result<Option<File>, PublishError> {
+        let folder = std::env::temp_dir();
+        let mut file =
+            tempfile::tempfile().map_err(PublishError::io("create a file in", &folder))?;
+        let is_there = self.download(name, None, &mut file, &folder)?;
+        Ok(is_there.then_some(file))
+    }
+
     fn put_in_parts(
         &self,
         name: &str,
@@ -82,9 +101,8 @@ impl Store {
         let place = self.layout.place(name);
         let mut upload = self.asked(self.objects.put_multipart(&place)).map_err(Failure::Store)?;
         let put = self.put_parts(name, upload.as_mut(), source, sent);
-        let put = put.and_then(|()| {
-            self.asked(upload.complete()).map(drop).map_err(Failure::Store)
-        });
+        let put =
+            put.and_then(|()| self.asked(upload.complete()).map(drop).map_err(Failure::Store));
         if put.is_err() {
             // Parts that stay are removed by the store's own rule, if it has one.
             let _ = self.asked(upload.abort());
@@ -143,7 +161,8 @@ impl Source<'_> {
     }
 
     fn check(&self, hash: Sha256) -> Result<(), PublishError> {
-        let is_whole = self.sha256.is_none_or(|sha256| mldash_track::hex(&hash.finalize()) == sha256);
+        let is_whole =
+            self.sha256.is_none_or(|sha256| mldash_track::hex(&hash.finalize()) == sha256);
         if is_whole {
             return Ok(());
         }

@@ -98,6 +98,7 @@ impl World {
                 last: rows[rows.len() - 1].millis as f64 / 1e3,
                 hash: String::new(),
                 bytes: bytes.len() as u64,
+                replaces: None,
                 has_files: false,
             });
             manifest.revision += 1;
