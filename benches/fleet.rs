@@ -61,7 +61,10 @@ fn main() {
 
     let begun = Instant::now();
     record(&root, &load);
-    println!("recorded {experiments} experiments x {tracks} tracks x {rows} rows in {:.0} s", begun.elapsed().as_secs_f64());
+    println!(
+        "recorded {experiments} experiments x {tracks} tracks x {rows} rows in {:.0} s",
+        begun.elapsed().as_secs_f64()
+    );
 
     let publish = |names: &str| {
         let program = program(["publish", names, "--to", &url, "--root"]).arg(&root);
@@ -74,7 +77,12 @@ fn main() {
     println!("on the store: {} objects, {} bytes", size.0, size.1);
     let rows_on_store = on_disk(&s3.bucket().join("fleet/tracks"));
     let all_rows = (experiments * tracks * rows) as f64;
-    println!("files of rows: {}, {} bytes, {:.1} bytes a row", rows_on_store.0, rows_on_store.1, rows_on_store.1 as f64 / all_rows);
+    println!(
+        "files of rows: {}, {} bytes, {:.1} bytes a row",
+        rows_on_store.0,
+        rows_on_store.1,
+        rows_on_store.1 as f64 / all_rows
+    );
 
     let before = ask_all(&s3, folder.path(), "tracks", &load);
     let compact = cost(&s3, || {
@@ -83,7 +91,13 @@ fn main() {
     });
     tell("compact", &compact);
     let merged = on_disk(&s3.bucket().join("fleet/compacted"));
-    println!("merged files: {}, {} bytes, {:.1} bytes a row; files left in tracks: {}", merged.0, merged.1, merged.1 as f64 / all_rows, on_disk(&s3.bucket().join("fleet/tracks")).0);
+    println!(
+        "merged files: {}, {} bytes, {:.1} bytes a row; files left in tracks: {}",
+        merged.0,
+        merged.1,
+        merged.1 as f64 / all_rows,
+        on_disk(&s3.bucket().join("fleet/tracks")).0
+    );
     let after = ask_all(&s3, folder.path(), "compacted", &load);
     assert_eq!(before, after, "the same questions have the same answers");
 
@@ -112,7 +126,10 @@ fn load() -> Load {
             "--bench" => continue,
             other => panic!("unknown option {other}"),
         };
-        *into = args.next().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{arg} needs a number"));
+        *into = args
+            .next()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| panic!("{arg} needs a number"));
     }
     load
 }
@@ -161,14 +178,19 @@ fn record_large(root: &Path, rows: usize) {
 /// Three questions, and how often the store was asked for each. Returns the answers.
 fn ask_all(s3: &S3, folder: &Path, kind: &str, load: &Load) -> Vec<Json> {
     let from = |topic: &str| {
-        format!("read_parquet('{{url}}/{kind}/{topic}/**/*.parquet', hive_partitioning = true, hive_types_autocast = false)")
+        format!(
+            "read_parquet('{{url}}/{kind}/{topic}/**/*.parquet', hive_partitioning = true, hive_types_autocast = false)"
+        )
     };
     let (a, b) = (from("topic_0"), from("topic_1"));
     let hundred = load.experiments.min(100);
     let one = load.experiments / 2;
     let start = START + one as f64 * 36.0;
     let queries = [
-        ("all rows of a topic, by mode", format!("SELECT mode, count(*), round(avg(x), 9) FROM {a} GROUP BY mode ORDER BY mode")),
+        (
+            "all rows of a topic, by mode",
+            format!("SELECT mode, count(*), round(avg(x), 9) FROM {a} GROUP BY mode ORDER BY mode"),
+        ),
         (
             "as-of join of two tracks over 100 experiments",
             format!(
@@ -178,7 +200,10 @@ fn ask_all(s3: &S3, folder: &Path, kind: &str, load: &Load) -> Vec<Json> {
         ),
         (
             "ten seconds of one experiment",
-            format!("SELECT count(*), round(max(x), 9) FROM {a} WHERE experiment = 'run-{one:04}' AND timestamp BETWEEN {start} AND {}", start + 9.5),
+            format!(
+                "SELECT count(*), round(max(x), 9) FROM {a} WHERE experiment = 'run-{one:04}' AND timestamp BETWEEN {start} AND {}",
+                start + 9.5
+            ),
         ),
     ];
     let mut answers = Vec::new();
@@ -232,8 +257,16 @@ fn cost(s3: &S3, what: impl FnOnce()) -> Cost {
 
 fn tell(what: &str, cost: &Cost) {
     let requests: u64 = cost.requests.values().sum();
-    let kinds: Vec<String> = cost.requests.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-    println!("{what}: {:.1} s, {requests} requests ({}), {} bytes up, {} down, of {} files", cost.secs, kinds.join(", "), cost.up_bytes, cost.down_bytes, cost.files);
+    let kinds: Vec<String> =
+        cost.requests.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    println!(
+        "{what}: {:.1} s, {requests} requests ({}), {} bytes up, {} down, of {} files",
+        cost.secs,
+        kinds.join(", "),
+        cost.up_bytes,
+        cost.down_bytes,
+        cost.files
+    );
 }
 
 /// Files below a folder, and their bytes.

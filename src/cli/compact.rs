@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use mldash_bridge::export::publish::StoreSettings;
-use mldash_bridge::export::publish::compact::{By, CompactError, Compaction, Merged, Rule, compact};
+use mldash_bridge::export::publish::compact::{
+    By, CompactError, Compaction, Merged, Rule, compact,
+};
 use mldash_bridge::mapping::Bytes;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -137,7 +139,10 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{files_before} files {would} {files_after}; {requests} requests")?;
     if report.overtaken > 0 {
         let overtaken = report.overtaken;
-        writeln!(out, "{overtaken} files were replaced by their publishers meanwhile and left out")?;
+        writeln!(
+            out,
+            "{overtaken} files were replaced by their publishers meanwhile and left out"
+        )?;
     }
     Ok(())
 }

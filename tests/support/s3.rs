@@ -68,7 +68,9 @@ impl S3 {
     /// The program, with credentials and the endpoint.
     pub fn client(&self, program: Program) -> Program {
         let program = program.args(["--endpoint", &self.endpoint()]);
-        self.credentials().into_iter().fold(program, |program, (name, value)| program.env(name, value))
+        self.credentials()
+            .into_iter()
+            .fold(program, |program, (name, value)| program.env(name, value))
     }
 }
 

@@ -82,7 +82,8 @@ impl Lake {
         let mut expected: BTreeMap<&str, BTreeMap<&str, Vec<PathBuf>>> = BTreeMap::new();
         for topic in ["robot/odom", "joints"] {
             for (at, name) in EXPERIMENTS.iter().enumerate() {
-                let file = self.folder.path().join(format!("{}-{at}.jsonl", topic.replace('/', "_")));
+                let file =
+                    self.folder.path().join(format!("{}-{at}.jsonl", topic.replace('/', "_")));
                 let read = program(["read", name, topic, "--format", "jsonl", "--root"]);
                 let read = read.arg(self.root()).run();
                 assert_eq!(read.code, 0, "{}", read.stderr);
@@ -156,7 +157,11 @@ fn duckdb_pyarrow_and_polars_see_the_local_rows_before_and_after_compact() {
     assert_done(&compacted);
     let report: Json = serde_json::from_slice(&compacted.stdout).unwrap();
     // Three of alice/lab become one a topic; what alice/yard has is left alone.
-    assert_eq!((&report["files_before"], &report["files_after"]), (&json!(6), &json!(2)), "{report}");
+    assert_eq!(
+        (&report["files_before"], &report["files_after"]),
+        (&json!(6), &json!(2)),
+        "{report}"
+    );
     assert_eq!((lake.files("compacted").len(), lake.files("tracks").len()), (2, 2));
     lake.assert_same_rows();
     assert_eq!(lake.ask(&joined), before);
@@ -194,7 +199,14 @@ fn a_filter_on_partitions_reads_no_other_files() {
 #[test]
 fn whatever_request_fails_each_row_is_there_once() {
     let lake = Lake::new();
-    let faults = [SLOW_DOWN, Fault::Swallow, Fault::CutBody, INTERNAL_ERROR, Fault::CutAnswer, Fault::CutBefore];
+    let faults = [
+        SLOW_DOWN,
+        Fault::Swallow,
+        Fault::CutBody,
+        INTERNAL_ERROR,
+        Fault::CutAnswer,
+        Fault::CutBefore,
+    ];
     let every = faults.clone();
     lake.s3.proxy.set(move |_, nth| match nth % 3 {
         2 => every[(nth / 3) % every.len()].clone(),
@@ -208,13 +220,17 @@ fn whatever_request_fails_each_row_is_there_once() {
     lake.assert_same_rows();
     // Nothing is left of what was put twice or in vain.
     assert_eq!((lake.files("compacted").len(), lake.files("tracks").len()), (2, 2));
-    assert!(conditional_puts(&seen) > 0, "without conditions, nothing of this would have been tried");
+    assert!(
+        conditional_puts(&seen) > 0,
+        "without conditions, nothing of this would have been tried"
+    );
 }
 
 fn conditional_puts(seen: &[Seen]) -> usize {
     let conditional = |seen: &&Seen| {
         seen.head.method == "PUT"
-            && (seen.head.header("if-match").is_some() || seen.head.header("if-none-match").is_some())
+            && (seen.head.header("if-match").is_some()
+                || seen.head.header("if-none-match").is_some())
     };
     seen.iter().filter(conditional).count()
 }
@@ -235,7 +251,8 @@ fn two_publishers_and_two_compactors_at_once_agree() {
 #[test]
 fn wrong_credentials_are_told_and_not_repeated() {
     let lake = Lake::new();
-    let program = program(["publish", EXPERIMENTS[0], "--to", &lake.url(), "--root"]).arg(lake.root());
+    let program =
+        program(["publish", EXPERIMENTS[0], "--to", &lake.url(), "--root"]).arg(lake.root());
     let done = lake.s3.client(program).env("AWS_SECRET_ACCESS_KEY", "not-the-s3cret").run();
     assert_eq!(done.code, 1, "{}", done.stderr);
     assert!(!done.stderr.contains("not-the-s3cret"), "{}", done.stderr);
@@ -246,10 +263,14 @@ fn wrong_credentials_are_told_and_not_repeated() {
 #[test]
 fn the_documented_view_is_the_one_that_is_tried() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+    let words =
+        |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
     let script = fs::read_to_string(sources.join("tests/oracles/open_lake.py")).unwrap();
     let view = script.split("VIEW = \"\"\"").nth(1).unwrap().split("\"\"\"").next().unwrap();
     let docs = fs::read_to_string(sources.join("docs/fleet.md")).unwrap();
-    let text = view.replace("{view}", "odom").replace("{url}", "s3://lake/fleet").replace("{topic}", "odom");
+    let text = view
+        .replace("{view}", "odom")
+        .replace("{url}", "s3://lake/fleet")
+        .replace("{topic}", "odom");
     assert!(words(&docs).contains(&words(&text)), "docs/fleet.md lacks:\n{text}");
 }

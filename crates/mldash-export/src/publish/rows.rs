@@ -18,7 +18,7 @@ use mldash_track::{
     arrow_field, parquet_properties,
 };
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Encoding};
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -137,7 +137,10 @@ impl RowsFile<'_> {
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_bloom_filter_enabled(false)
             .set_sorting_columns(Some(vec![by_time]))
-            .set_key_value_metadata(Some(notes));
+            .set_key_value_metadata(Some(notes))
+            // Times of a rate differ by nearly the same: a dictionary of them takes 8 bytes a row, their differences 0 to 4.
+            .set_column_encoding(ColumnPath::from(STAMP), Encoding::DELTA_BINARY_PACKED)
+            .set_column_dictionary_enabled(ColumnPath::from(STAMP), false);
         for column in self.schema.columns.iter().filter(|column| column.holds == Holds::Data) {
             // They are compressed already, and there is nothing to compare.
             let path = ColumnPath::new(vec![column.name.clone()]);

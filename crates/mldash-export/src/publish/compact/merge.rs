@@ -5,7 +5,7 @@
 //! follow each other in time still give groups of rows with narrow times. By time alone, the rows of robots that run at once would alternate, and a
 //! query of one robot would read all groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
-use arrow_array::{ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, new_null_array};
+use arrow_array::{
+    ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, new_null_array,
+};
 use arrow_schema::{DataType, Field, FieldRef, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -160,6 +162,13 @@ impl Source {
         Ok(builder.build().map_err(PublishError::parquet(place))?)
     }
 
+    /// The columns of a file.
+    fn open_schema(place: &str, sources: &Sources) -> Result<SchemaRef, CompactError> {
+        let path = sources.get(place).ok_or_else(|| CompactError::Gone(place.to_owned()))?;
+        let metadata = ArrowReaderMetadata::load(&open(path)?, ArrowReaderOptions::new());
+        Ok(metadata.map_err(PublishError::parquet(place))?.schema().clone())
+    }
+
     /// So few that wide rows, such as pictures, fit memory.
     fn batch_rows(&self) -> usize {
         let groups = self.metadata.metadata().row_groups().iter();
@@ -218,7 +227,7 @@ fn open(path: &Path) -> Result<File, PublishError> {
 fn union(merge: &Merge, sources: &Sources) -> Result<SchemaRef, CompactError> {
     let mut fields: Vec<(FieldRef, &str)> = Vec::new();
     let mut at: BTreeMap<String, usize> = BTreeMap::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for piece in &merge.pieces {
         if !seen.insert(&piece.place) {
             continue;
@@ -251,14 +260,6 @@ fn union(merge: &Merge, sources: &Sources) -> Result<SchemaRef, CompactError> {
     let own = [EXPERIMENT, CHUNK].map(|name| Arc::new(Field::new(name, text.clone(), false)));
     let fields: Vec<FieldRef> = fields.into_iter().map(|(field, _)| field).chain(own).collect();
     Ok(Arc::new(Schema::new(fields)))
-}
-
-impl Source {
-    fn open_schema(place: &str, sources: &Sources) -> Result<SchemaRef, CompactError> {
-        let path = sources.get(place).ok_or_else(|| CompactError::Gone(place.to_owned()))?;
-        let metadata = ArrowReaderMetadata::load(&open(path)?, ArrowReaderOptions::new());
-        Ok(metadata.map_err(PublishError::parquet(place))?.schema().clone())
-    }
 }
 
 /// The batch with all columns of `schema`.
@@ -301,6 +302,12 @@ fn properties(schema: &Schema) -> Result<WriterProperties, ParquetError> {
                 .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
                 .set_column_dictionary_enabled(path.clone(), false)
                 .set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
+        if matches!(field.data_type(), DataType::Timestamp(..)) {
+            let path = ColumnPath::new(vec![field.name().clone()]);
+            properties = properties
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
+                .set_column_dictionary_enabled(path, false);
         }
         push_float_paths(field, Vec::new(), &mut floats);
     }

@@ -124,7 +124,8 @@ impl Plan {
                 plan.merges.push(merge);
             }
         }
-        let is_empty = |(place, left): (String, usize)| (left == 0 && is_merged(&place)).then_some(place);
+        let is_empty =
+            |(place, left): (String, usize)| (left == 0 && is_merged(&place)).then_some(place);
         plan.retired = live.into_iter().filter_map(is_empty).collect();
         (plan, is_cut)
     }
@@ -153,7 +154,8 @@ impl Merge {
                 hash.update([0]);
             }
         }
-        let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let hash: String =
+            hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let topic = chunks.first().map(|chunk| chunk.topic.clone()).unwrap_or_default();
         let piece = |chunk: Chunk| {
             let Chunk { experiment, name, place, rows, bytes, .. } = chunk;
@@ -273,8 +275,12 @@ mod tests {
 
     #[test]
     fn small_files_of_a_day_go_into_one_sorted_by_experiment_and_those_by_their_start() {
-        let chunks =
-            vec![own("b", 5, 86_400.0), own("a", 1, 86_500.0), own("b", 2, 86_600.0), own("c", 1, 0.0)];
+        let chunks = vec![
+            own("b", 5, 86_400.0),
+            own("a", 1, 86_500.0),
+            own("b", 2, 86_600.0),
+            own("c", 1, 0.0),
+        ];
         let plan = plan(chunks, &rule(1000));
         assert_eq!(plan.merges.len(), 1, "a file alone is left alone");
         let merge = &plan.merges[0];
@@ -315,11 +321,16 @@ mod tests {
         let by_project = Rule { by: By::Project, ..rule(1000) };
         let moved = plan(merged, &by_project);
         assert_eq!(moved.retired, [place]);
-        assert!(moved.merges[0].target.starts_with("compacted/odom/owner=alice/project=lab/00007-20-"));
+        assert!(
+            moved.merges[0].target.starts_with("compacted/odom/owner=alice/project=lab/00007-20-")
+        );
     }
 
     #[test]
     fn no_day_is_made_up_for_a_time_beyond_calendars() {
-        assert_eq!([day(-1.0), day(1e300), day(1_764_400_000.5)], ["1969-12-31", NO_DAY, "2025-11-29"]);
+        assert_eq!(
+            [day(-1.0), day(1e300), day(1_764_400_000.5)],
+            ["1969-12-31", NO_DAY, "2025-11-29"]
+        );
     }
 }

@@ -53,7 +53,9 @@ type Manifests = BTreeMap<String, (Manifest, Version)>;
 
 /// What became of a plan.
 enum Done {
-    All { overtaken: u64 },
+    All {
+        overtaken: u64,
+    },
     /// Somebody else finished it, or it could not be done and is given up.
     Otherwise,
 }

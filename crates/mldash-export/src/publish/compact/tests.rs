@@ -54,7 +54,11 @@ fn small_files_become_one_a_topic_and_day_with_the_same_rows() {
     let merged = world.list(COMPACTED);
     assert_eq!(merged.len(), done.merged.len());
     assert!(merged.len() + world.list(TRACKS).len() <= 8, "{merged:?}");
-    assert!(merged.iter().any(|name| name.contains("camera%2Finfo/owner=alice/project=lab0/day=1970-01-0")));
+    assert!(
+        merged
+            .iter()
+            .any(|name| name.contains("camera%2Finfo/owner=alice/project=lab0/day=1970-01-0"))
+    );
     let again = world.compact(By::Day, |_| Fault::None).unwrap();
     assert_eq!(again.merged, [], "there is nothing left to do");
 }
@@ -66,7 +70,11 @@ fn later_rows_join_and_rows_that_were_replaced_leave() {
     world.publish(&experiment(1), "odom", None, &[(70_000, 7), (70_001, 8)]);
     world.publish(&experiment(2), "odom", Some(0), &[(120_000, -1), (120_500, -2)]);
     assert_eq!(world.by_manifests(), world.rows());
-    assert_ne!(world.by_view(), world.rows(), "a lister sees what was replaced after it was merged");
+    assert_ne!(
+        world.by_view(),
+        world.rows(),
+        "a lister sees what was replaced after it was merged"
+    );
     world.compact(By::Day, |_| Fault::None).unwrap();
     assert_is_tidy(&world);
 }

@@ -160,7 +160,8 @@ impl World {
         let merged = self.all_below(COMPACTED);
         let known: BTreeSet<_> = merged.iter().map(key).collect();
         let own = self.all_below(TRACKS).into_iter().filter(|read| !known.contains(&key(read)));
-        let mut rows: Vec<Row> = merged.clone().into_iter().chain(own).map(|(row, _)| row).collect();
+        let mut rows: Vec<Row> =
+            merged.clone().into_iter().chain(own).map(|(row, _)| row).collect();
         rows.sort();
         rows
     }
@@ -215,7 +216,8 @@ impl World {
                     millis: millis as i64,
                     value: values.as_primitive::<Int64Type>().value(row),
                     extra: extra.and_then(|extra| {
-                        arrow_array::Array::is_valid(extra, row).then(|| extra.value(row).to_owned())
+                        arrow_array::Array::is_valid(extra, row)
+                            .then(|| extra.value(row).to_owned())
                     }),
                 };
                 out.push((read, text("chunk").unwrap_or_else(|| stem(name).to_owned())));
@@ -246,8 +248,7 @@ pub(super) fn client(
     plan: impl Fn(usize) -> Fault + Send + Sync + 'static,
 ) -> Store {
     let objects = Arc::new(Faulty::new(objects.clone(), asked, plan));
-    let retries =
-        Retries { tries: 4, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
+    let retries = Retries { tries: 4, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
     let prefix = Path::from("fleet");
     Store::over(objects, prefix, "memory:///fleet", Updates::Conditional).unwrap().retries(retries)
 }
