@@ -45,7 +45,7 @@ mod views;
 mod warnings;
 
 pub use limits::ReportLimits;
-pub use page::{SCRIPT, STYLE, Site, hash, write_page, write_page_of_site};
+pub use page::{SCRIPT, STYLE, Site, hash, size_text, write_page, write_page_of_site};
 pub use times::{clock_text, date, date_text, length_text};
 pub use warnings::{Severity, Warning};
 
@@ -53,6 +53,9 @@ use crate::error::ExportError;
 use crate::plan::Recording;
 use crate::progress::Progress;
 use summary::ExperimentSummary;
+
+/// The files beside the tracks that a page shows, for [`Experiment::stamp`](mldash_track::Experiment::stamp).
+pub const BESIDE: [&str; 1] = [mldash_record::ACCOUNT_FILE];
 
 /// What a page shows of one or several recordings.
 #[derive(Debug)]

@@ -28,6 +28,7 @@ mod incoming;
 mod linger;
 mod memory;
 mod nodes;
+mod pages;
 mod routes;
 mod shape;
 mod shares;
@@ -49,6 +50,7 @@ use tokio::sync::Semaphore;
 use app::App;
 use experiments::Experiments;
 use incoming::Incoming;
+use pages::Pages;
 use mldash_track::{LinksRefused, open_to_append, refuse_links};
 use shares::Shares;
 use token::Tokens;
@@ -211,6 +213,7 @@ impl Server {
             experiments: Experiments::new(root, limits.max_experiments),
             incoming,
             tokens,
+            pages: Pages::default(),
             requests: Shares::new(limits.max_requests),
             // At least one body always fits.
             memory: Shares::new(
@@ -242,6 +245,7 @@ impl Server {
             let upkeep = tokio::spawn(upkeep(app.clone()));
             connections::serve(listener, routes::router(&app), &app.limits, stop).await;
             upkeep.abort();
+            app.pages.stop();
             app.experiments.close_all().await;
             Ok(())
         })

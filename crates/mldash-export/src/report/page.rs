@@ -16,6 +16,7 @@ use super::axis::Axis;
 use super::document::Document;
 use super::limits::MAX_PAGE_BYTES;
 use crate::error::ExportError;
+pub use words::size_text;
 use words::{ExperimentWords, TopicWords};
 
 /// The style of a page.
