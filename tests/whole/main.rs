@@ -33,6 +33,7 @@ mod mapping;
 mod memory;
 mod output;
 mod packed;
+mod pages;
 mod parquet_table;
 mod plot;
 mod promises;

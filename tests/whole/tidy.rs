@@ -166,6 +166,19 @@ fn the_description_of_the_servers_calls_has_those_that_it_routes_and_no_other() 
 }
 
 #[test]
+fn the_servers_docs_have_every_page() {
+    let source = fs::read_to_string(root().join("crates/mldash-server/src/pages.rs")).unwrap();
+    let docs = fs::read_to_string(root().join("docs/server.md")).unwrap();
+    let routes = source.split(".route(\"/").skip(1).filter_map(|route| route.split('"').next());
+    // What lies below a page is a part of it.
+    let pages: BTreeSet<&str> = routes.filter_map(|route| route.split('/').next()).collect();
+    assert!(pages.len() > 4, "{pages:?}");
+    for page in pages.iter().filter(|page| **page != "favicon.ico") {
+        assert!(docs.contains(&format!("`/{page}")), "docs/server.md lacks /{page}");
+    }
+}
+
+#[test]
 fn options_in_the_docs_are_options_of_the_program() {
     let mut docs = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
     docs.extend(fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()));

@@ -114,4 +114,3 @@ async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
     response.extensions_mut().insert(namespace);
     response
 }
-

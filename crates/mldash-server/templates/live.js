@@ -5,7 +5,7 @@
 {
   const LIVE_MS = 2000, OVER_MS = 20000;
   const nav = document.querySelector("nav.site"), note = document.getElementById("live");
-  let held = 0;
+  let isHeld = false;
 
   /** What is open on a page, by the names of what opens. */
   const key = (details, i) => details.closest("section").id || `${i}`;
@@ -44,9 +44,9 @@
       note.textContent = isLive ? "being recorded" : "";
       wait = isLive ? LIVE_MS : OVER_MS;
       // Whoever drags over a plot is not interrupted.
-      if (found !== nav.dataset.state && held === 0) {
+      if (found !== nav.dataset.state && !isHeld) {
         const page = await (await fetch(location.href, { headers: { Accept: "text/html" } })).text();
-        if (held === 0) take(new DOMParser().parseFromString(page, "text/html"));
+        if (!isHeld) take(new DOMParser().parseFromString(page, "text/html"));
         // No more often than it takes.
         wait = Math.max(LIVE_MS, 2 * (performance.now() - began));
       }
@@ -62,7 +62,8 @@
     else document.addEventListener("visibilitychange", next, { once: true });
   }
 
-  document.addEventListener("pointerdown", () => { held += 1; }, true);
-  for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { held = Math.max(0, held - 1); }, true);
+  for (const type of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
+    document.addEventListener(type, (event) => { isHeld = event.buttons !== 0; }, true);
+  }
   setTimeout(next, LIVE_MS);
 }

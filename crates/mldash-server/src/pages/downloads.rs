@@ -77,7 +77,8 @@ pub(super) async fn page(
 ) -> Result<Response, ApiError> {
     let asked = Asked::of(&uri);
     let name = namespace.own_experiment(asked.get("e")?)?;
-    let number = asked.get("page").ok().and_then(|page| page.parse().ok()).unwrap_or(1_usize).max(1);
+    let number =
+        asked.get("page").ok().and_then(|page| page.parse().ok()).unwrap_or(1_usize).max(1);
     let of = name.clone();
     let listed = app.experiments.read(&name, move |experiment| {
         // What is listed, and the page.
@@ -128,6 +129,13 @@ pub(super) async fn parquet(
     let asked = Asked::of(&uri);
     let name = namespace.own_experiment(asked.get("e")?)?;
     let topic: TrackName = asked.get("t")?.parse()?;
+    let wanted = topic.clone();
+    let is_there = app.experiments.read(&name, move |experiment| {
+        let columns = experiment.tracks(wanted.as_str()).columns()?;
+        let missing = || ApiError::not_found(format!("there is no track `{wanted}`"));
+        columns.map(drop).ok_or_else(missing)
+    });
+    is_there.await?;
     let called = format!("{}-{topic}.parquet", name.name());
     let (query, format) = (Query::all(), Format::Parquet);
     let sent = export::stream(&app, &namespace, memory, name, topic, query, format).await?;
@@ -162,7 +170,11 @@ pub(super) async fn mcap(
             error => Failure::Refused(error.into()),
         })?;
         if account.missing() > 0 {
-            tracing::warn!("{}: {} files can't be read and are not in the MCAP file", recording.name, account.missing());
+            tracing::warn!(
+                "{}: {} files can't be read and are not in the MCAP file",
+                recording.name,
+                account.missing()
+            );
         }
         Ok(())
     })

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use mldash_track::{Experiment, ExperimentInfo, ExperimentName, ExperimentStamp, RunStatus, one_line};
+use mldash_track::{
+    Experiment, ExperimentInfo, ExperimentName, ExperimentStamp, RunStatus, one_line,
+};
 use parking_lot::Mutex;
 
 use crate::error::ApiError;
@@ -100,9 +102,8 @@ impl Known {
         let listed = names.iter().map(|name| self.one(root, name, memory));
         let listed = listed.collect::<Result<_, _>>()?;
         let there: HashSet<&ExperimentName> = names.iter().collect();
-        let is_gone = |name: &ExperimentName| {
-            name.owner() == namespace.as_str() && !there.contains(name)
-        };
+        let is_gone =
+            |name: &ExperimentName| name.owner() == namespace.as_str() && !there.contains(name);
         self.by_name.lock().retain(|name, _| !is_gone(name));
         Ok(listed)
     }

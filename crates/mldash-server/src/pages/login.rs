@@ -199,7 +199,14 @@ mod tests {
     fn after_the_login_a_browser_stays_here() {
         let next = |next: &str| next_of(format!("next={}", in_query(next)).as_bytes());
         assert_eq!(next("/report?e=experiment~~a~~b~~c"), "/report?e=experiment~~a~~b~~c");
-        for elsewhere in ["", "//evil.example", "/\\evil.example", "https://evil.example", "/\r\nSet-Cookie: x=1", "x"] {
+        for elsewhere in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/\r\nSet-Cookie: x=1",
+            "x",
+        ] {
             assert_eq!(next(elsewhere), "/", "{elsewhere}");
         }
     }
@@ -207,7 +214,8 @@ mod tests {
     #[test]
     fn of_one_address_few_attempts_are_looked_at_and_others_have_theirs() {
         let attempts = Attempts::default();
-        let [here, there] = ["2001:db8::1", "2001:db8:1::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        let [here, there] =
+            ["2001:db8::1", "2001:db8:1::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
         let neighbour = "2001:db8::2".parse().unwrap();
         let held: Vec<_> = std::iter::from_fn(|| attempts.begin(here)).collect();
         assert_eq!(held.len(), MAX_OF_ADDRESS);

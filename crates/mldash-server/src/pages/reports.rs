@@ -175,7 +175,13 @@ mod tests {
     }
 
     /// Counts how often it is called; a page of so many bytes, after a while.
-    async fn get(reports: &Reports, run: usize, state: &str, made: &AtomicUsize, bytes: usize) -> usize {
+    async fn get(
+        reports: &Reports,
+        run: usize,
+        state: &str,
+        made: &AtomicUsize,
+        bytes: usize,
+    ) -> usize {
         let make = async || {
             made.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -207,7 +213,8 @@ mod tests {
         for run in 0..5 {
             get(&reports, run, "a", &made, MAX_KEPT_BYTES / 3).await;
         }
-        let kept: Vec<usize> = reports.slots.lock().values().map(|slot| *slot.bytes.lock()).collect();
+        let kept: Vec<usize> =
+            reports.slots.lock().values().map(|slot| *slot.bytes.lock()).collect();
         assert_eq!(kept, [MAX_KEPT_BYTES / 3; 3]);
         get(&reports, 4, "a", &made, 1).await;
         assert_eq!(made.load(Ordering::Relaxed), 5, "the last one is kept");

@@ -98,7 +98,8 @@ fn names(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// The cookie that holds a session's name until the browser is closed.
 pub(super) fn cookie(name: &str, is_encrypted: bool) -> Option<HeaderValue> {
     let secure = if is_encrypted { "; Secure" } else { "" };
-    HeaderValue::from_str(&format!("{COOKIE}={name}; Path=/; HttpOnly; SameSite=Strict{secure}")).ok()
+    HeaderValue::from_str(&format!("{COOKIE}={name}; Path=/; HttpOnly; SameSite=Strict{secure}"))
+        .ok()
 }
 
 /// Takes the cookie back.
@@ -146,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_session_is_found_beside_cookies_of_others() {
-        let headers = with("mldash_session_2=no; mldash_session=a;mldash_session=b; z=mldash_session=c");
+        let headers =
+            with("mldash_session_2=no; mldash_session=a;mldash_session=b; z=mldash_session=c");
         assert_eq!(names(&headers).collect::<Vec<_>>(), ["a", "b"]);
     }
 

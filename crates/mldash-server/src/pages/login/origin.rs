@@ -86,7 +86,10 @@ mod tests {
     fn the_cookie_is_for_tls_alone_where_the_browser_or_a_proxy_speaks_it() {
         assert!(is_encrypted(&headers(&[("origin", "https://dash.lab")])));
         assert!(is_encrypted(&headers(&[("x-forwarded-proto", "https"), ("origin", "http://x")])));
-        assert!(!is_encrypted(&headers(&[("origin", "http://dash.lab"), ("x-forwarded-proto", "http")])));
+        assert!(!is_encrypted(&headers(&[
+            ("origin", "http://dash.lab"),
+            ("x-forwarded-proto", "http")
+        ])));
         assert!(!is_encrypted(&headers(&[])));
     }
 }
