@@ -18,9 +18,10 @@ pub(crate) fn account_text(experiment: &Experiment) -> Result<Option<Vec<u8>>, T
 }
 
 /// Bytes of memory that the account takes, at most.
-pub(crate) fn account_weight(experiment: &Experiment) -> Result<usize, TrackError> {
-    let bytes = experiment.bytes_beside(ACCOUNT_FILE)?.min(MAX_ACCOUNT_BYTES);
-    Ok(usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(ACCOUNT_FACTOR))
+pub(crate) fn account_weight(experiment: &Experiment) -> usize {
+    // One that can't be looked at can't be read either, which is told then.
+    let bytes = experiment.bytes_beside(ACCOUNT_FILE).unwrap_or_default().min(MAX_ACCOUNT_BYTES);
+    usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(ACCOUNT_FACTOR)
 }
 
 /// The files of a recording, by folder and name.

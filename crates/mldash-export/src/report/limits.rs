@@ -1,5 +1,7 @@
 //! How much a report takes: of memory where it is made for others, and of room on a page.
 
+use std::path::PathBuf;
+
 use mldash_track::{Experiment, TrackError};
 
 use crate::files::account_weight;
@@ -29,13 +31,15 @@ pub struct ReportLimits {
     pub max_pixels: u64,
     /// How many tracks are read at once.
     pub threads: usize,
+    /// A folder whose path no text shows: the store's, where it is served. What can't be read is logged with it.
+    pub hidden: Option<PathBuf>,
 }
 
 impl Default for ReportLimits {
     /// All that a picture or a row can be, on all cores.
     fn default() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { max_row_bytes: usize::MAX, max_pixels: MAX_PIXELS, threads }
+        Self { max_row_bytes: usize::MAX, max_pixels: MAX_PIXELS, threads, hidden: None }
     }
 }
 
@@ -65,6 +69,6 @@ impl ReportLimits {
 fn noted_weight(experiment: &Experiment) -> Result<usize, TrackError> {
     let notes = experiment.notes_weight()?.saturating_add(experiment.list_weight()?);
     let files = experiment.files("").list_weight()?;
-    let account = account_weight(experiment)?;
-    Ok(notes.saturating_add(files).saturating_mul(COPIES).saturating_add(account))
+    let sum = notes.saturating_add(files).saturating_mul(COPIES);
+    Ok(sum.saturating_add(account_weight(experiment)))
 }

@@ -1,5 +1,7 @@
 //! A recording in numbers: one pass over each track, on several threads, in bounded memory.
 
+use std::path::Path;
+
 use mldash_track::{Experiment, TrackInfo, one_line};
 
 use super::about::{About, TopicLine};
@@ -85,7 +87,23 @@ impl ExperimentSummary {
         summary.tracks.sort_by(|a, b| a.topic.cmp(&b.topic));
         summary.add_views(recording, experiments, limits, progress)?;
         summary.axis = axis(&summary.tracks);
+        if let Some(folder) = &limits.hidden {
+            summary.hide(folder);
+        }
         Ok(summary)
+    }
+
+    /// Takes the path of a folder out of all texts about what could not be read.
+    fn hide(&mut self, folder: &Path) {
+        let folder = format!("{}/", folder.display());
+        let of_tracks = self.tracks.iter_mut().flat_map(|track| {
+            let pictures = track.pictures.iter_mut().flat_map(|pictures| &mut pictures.problems);
+            track.problem.iter_mut().chain(pictures)
+        });
+        for text in self.problems.iter_mut().chain(&mut self.about.problems).chain(of_tracks) {
+            tracing::warn!("{}: {text}", self.name);
+            *text = text.replace(&folder, "");
+        }
     }
 
     /// The lines of the account that are about a track.

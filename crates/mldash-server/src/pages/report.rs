@@ -143,6 +143,7 @@ async fn make(
         let mut limits = ReportLimits::default();
         // On one thread: the others are for robots.
         (limits.max_row_bytes, limits.max_pixels, limits.threads) = (MAX_ROW_BYTES, MAX_PIXELS, 1);
+        limits.hidden = Some(app.experiments.root().to_owned());
         memory.hold(limits.weight(&recordings)?).map_err(ApiError::for_report)?;
         let report = Report::within(&recordings, &limits, &progress)?;
         let ids: Vec<String> = names.iter().map(id_of).collect();
