@@ -33,9 +33,16 @@ class Visitor:
         self.go(path)
         assert self.page.url.startswith(f"{self.url}/login"), self.page.url
         assert self.page.evaluate("() => document.activeElement.name") == "token", "whoever types, types the token"
+        self.type_token(token)
+
+    def type_token(self, token):
         self.page.keyboard.type(token)
-        self.page.keyboard.press("Enter")
-        self.page.wait_for_load_state()
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
+
+    def follow(self, role, name):
+        with self.page.expect_navigation():
+            self.page.get_by_role(role, name=name, exact=True).click()
 
     def path(self):
         return self.page.url.removeprefix(self.url)
@@ -47,7 +54,7 @@ class Visitor:
         return self.page.locator(".list tbody a").all_inner_texts()
 
     def open_report(self, name):
-        self.page.get_by_role("link", name=name, exact=True).click()
+        self.follow("link", name)
         self.page.wait_for_function(DRAWN)
 
     def canvas(self, label):
@@ -81,25 +88,23 @@ def visit(browser, url, told):
     visitor.log_in("no-such-token", told["report"])
     assert "This token is not known" in visitor.text()
     assert not visitor.context.cookies()
-    page.keyboard.type(told["token"])
-    page.keyboard.press("Enter")
-    page.wait_for_load_state()
+    visitor.type_token(told["token"])
     assert visitor.path() == told["report"], "where the link led"
     [cookie] = visitor.context.cookies()
     assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and not cookie["secure"], cookie
     assert told["token"] not in cookie["value"]
 
-    page.get_by_role("link", name="Experiments").click()
+    visitor.follow("link", "Experiments")
     names = visitor.names()
     assert names[0] == told["live"] and len(names) == 100, names[:3]
     assert page.locator(".list tbody tr").first.locator(".chip.live").inner_text() == "being recorded"
-    page.get_by_role("link", name="Older").click()
+    visitor.follow("link", "Older")
     assert 0 < len(visitor.names()) < 100 and told["live"] not in visitor.names()
     assert "secret" not in visitor.text()
 
     page.get_by_role("searchbox").fill("KITCHEN loop")
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/?q=*")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     assert visitor.names() == [told["robot"]], visitor.names()
     visitor.open_report(told["robot"])
     for label, color, least in told["plots"]:
@@ -111,22 +116,22 @@ def visit(browser, url, told):
     after = [visitor.canvas(told["plots"][0][0]).evaluate(PIXELS), page.locator("#now").text_content()]
     assert before[0] != after[0] and before[1] != after[1]
 
-    page.get_by_role("link", name="Download rows and files").click()
+    visitor.follow("link", "Download rows and files")
     for name in told["downloads"]:
         visitor.download(name, told["folder"])
 
     visitor.go("/")
     for box in page.locator(".list tbody input").all()[:2]:
         box.check()
-    page.get_by_role("button", name="Show those chosen side by side").click()
+    visitor.follow("button", "Show those chosen side by side")
     assert page.locator("main h1").count() == 2
     page.wait_for_function(DRAWN)
 
     visitor.go("/")
-    page.get_by_role("button", name="Log out").click()
-    page.wait_for_url("**/login")
+    visitor.follow("button", "Log out")
     assert not visitor.context.cookies()
     page.go_back()
+    page.wait_for_url("**/login*")
     assert told["live"] not in visitor.text() and visitor.path().startswith("/login"), "nothing is kept to be seen again"
     visitor.assert_clean(["status of 403"])
 

@@ -268,7 +268,10 @@ fn nobody_sees_another_namespace_or_leaves_the_root() {
         !report.contains("told-by-nobody") && report.contains("account.json can&#39;t be read"),
         "{report}"
     );
-    assert!(!report.contains(root.to_str().unwrap()), "nor does it tell where the server keeps them");
+    assert!(
+        !report.contains(root.to_str().unwrap()),
+        "nor does it tell where the server keeps them"
+    );
     assert!(lab.get("/", &lab.log_in(BOBS_TOKEN)).text().contains("lab/secret"));
 }
 

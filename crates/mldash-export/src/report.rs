@@ -36,6 +36,7 @@ mod envelope;
 mod intervals;
 mod limits;
 mod page;
+mod samples;
 mod spread;
 mod summary;
 mod texts;

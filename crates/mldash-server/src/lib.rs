@@ -243,9 +243,13 @@ impl Server {
             let listener = tokio::net::TcpListener::from_std(self.listener);
             let listener = listener.map_err(ServeError::Runtime)?;
             let upkeep = tokio::spawn(upkeep(app.clone()));
+            // Nobody waits for a report then.
+            let stop = async {
+                stop.await;
+                app.pages.stop();
+            };
             connections::serve(listener, routes::router(&app), &app.limits, stop).await;
             upkeep.abort();
-            app.pages.stop();
             app.experiments.close_all().await;
             Ok(())
         })

@@ -8,7 +8,8 @@ use mldash_track::{Experiment, Query, Row, TrackError, TrackInfo, Value, one_lin
 use super::columns::{self, MAX_NAMED, MAX_SERIES, MAX_TEXTS, MAX_WIDTH, Role, Shown};
 use super::envelope::{Envelope, Points};
 use super::intervals::{IntervalMeter, Intervals};
-use super::limits::{ReportLimits, SAMPLED_BYTES};
+use super::limits::ReportLimits;
+use super::samples::samples;
 use super::spread::Spread;
 use super::texts::{Texts, cut};
 use super::views::{Pictures, Scans};
@@ -16,8 +17,6 @@ use crate::error::ExportError;
 use crate::progress::Progress;
 use crate::values::{describe, push_numbers};
 
-/// Rows that are looked at to see what columns hold.
-const SAMPLES: usize = 24;
 /// Rows between looks at whether the report is to stop.
 const CHECK_ROWS: u64 = 4096;
 /// The elements of points and rotations.
@@ -125,73 +124,6 @@ impl Opened {
         };
         self.shown.columns.iter().map(|(_, role)| width(role)).sum()
     }
-}
-
-/// Rows from the beginning, and from all over the track.
-fn samples(experiment: &Experiment, info: &TrackInfo) -> Result<Vec<Row>, TrackError> {
-    let mut rows = first_rows(experiment, &info.topic, SAMPLES as u64 / 3)?;
-    if let Some((first, last)) = info.first_timestamp.zip(info.last_timestamp)
-        && info.total_entries > rows.len() as u64
-    {
-        let span = (first, last);
-        rows.extend(spread_rows(experiment, &info.topic, info.total_entries, span, SAMPLES)?);
-    }
-    Ok(rows)
-}
-
-/// Rows that are held together, up to [`SAMPLED_BYTES`] and one more.
-#[derive(Default)]
-struct Held {
-    rows: Vec<Row>,
-    bytes: usize,
-}
-
-impl Held {
-    /// Takes a row. Returns false if no more can be held.
-    fn take(&mut self, row: Row) -> bool {
-        self.bytes += row.size_bytes();
-        self.rows.push(row);
-        self.bytes < SAMPLED_BYTES
-    }
-}
-
-/// The first `count` rows of a track, or fewer if they are very large.
-fn first_rows(experiment: &Experiment, topic: &str, count: u64) -> Result<Vec<Row>, TrackError> {
-    let mut held = Held::default();
-    for row in experiment.tracks(topic).rows(&Query::all().limit(count))? {
-        if !held.take(row?) {
-            break;
-        }
-    }
-    Ok(held.rows)
-}
-
-/// Up to `count` of a track's `rows`: all, or those at times that are evenly spread over `span`, each once. Fewer if they are
-/// very large.
-pub(crate) fn spread_rows(
-    experiment: &Experiment,
-    topic: &str,
-    rows: u64,
-    (first, last): (f64, f64),
-    count: usize,
-) -> Result<Vec<Row>, TrackError> {
-    if rows <= count as u64 {
-        return first_rows(experiment, topic, count as u64);
-    }
-    let slice = experiment.tracks(topic).slice(..)?;
-    let steps = count.saturating_sub(1).max(1) as f64;
-    let mut held = Held::default();
-    for step in 0..count {
-        // Exactly the last row, whatever rounding says.
-        let secs =
-            if step + 1 == count { last } else { first + (last - first) * step as f64 / steps };
-        // Nothing before it, or another process took the rows away: there is nothing to show.
-        let Ok(row) = slice.find_by_time(secs) else { continue };
-        if held.rows.last().is_none_or(|before| before.ts < row.ts) && !held.take(row) {
-            break;
-        }
-    }
-    Ok(held.rows)
 }
 
 /// What to do with a column of a row.

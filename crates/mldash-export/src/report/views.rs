@@ -3,7 +3,8 @@
 use mldash_track::{Experiment, Row, TrackError, Value, one_line};
 
 use super::limits::ReportLimits;
-use super::track::{TrackSummary, spread_rows};
+use super::samples::spread_rows;
+use super::track::TrackSummary;
 use crate::files::RecordedFiles;
 use crate::picture;
 use crate::values::push_numbers;

@@ -119,11 +119,11 @@ impl Known {
         };
         let experiment = match Experiment::open_read_only(name.as_str(), root) {
             Ok(experiment) => experiment,
-            Err(error) => return Ok(unreadable(refusal(error.into()))),
+            Err(error) => return Ok(unreadable(refusal(error))),
         };
         let stamp = match experiment.stamp(&[]) {
             Ok(stamp) => stamp,
-            Err(error) => return Ok(unreadable(refusal(error.into()))),
+            Err(error) => return Ok(unreadable(refusal(error))),
         };
         let known = self.by_name.lock().get(name).cloned();
         if let Some((_, listed)) = known.filter(|(known, _)| *known == stamp) {
