@@ -19,7 +19,7 @@ const PAGE_WEIGHT: usize = 64 << 20;
 /// What a pixel takes while a thumbnail is made, with its file.
 const PIXEL_WEIGHT: u64 = 10;
 /// What is parsed of notes and lists, and shown.
-const COPIES: usize = 3;
+const COPIES: usize = 6;
 
 /// What a report may take where it is made for others, who choose what is read.
 #[derive(Clone, Debug)]

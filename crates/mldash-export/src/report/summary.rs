@@ -26,6 +26,8 @@ const VALUE_BYTES: usize = 8;
 /// More points than that a screen does not show, fewer hide too much.
 const MAX_POINTS: usize = 4096;
 const MIN_POINTS: usize = 128;
+/// Names of frames of all tracks.
+const FRAMES_BYTES: usize = 4_000_000;
 /// Pictures of all tracks, and what they may take.
 const PICTURES: usize = 360;
 const PICTURES_BYTES: usize = 2_500_000;
@@ -168,8 +170,9 @@ fn room(opened: &[Opened], experiments: usize) -> Room {
     let max_points = POINTS_BYTES / experiments / bytes.max(1);
     let texts: usize = opened.iter().map(Opened::texts).sum();
     Room {
-        max_points: max_points.clamp(MIN_POINTS, MAX_POINTS),
+        max_points: max_points.clamp((MIN_POINTS / experiments).max(4), MAX_POINTS),
         max_changes: max_changes(texts * experiments),
+        frames_bytes: FRAMES_BYTES / (opened.len() * experiments).max(1),
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Room {
     pub(crate) max_points: usize,
     /// Of a column of text.
     pub(crate) max_changes: usize,
+    /// For names of frames.
+    pub(crate) frames_bytes: usize,
 }
 
 /// What a pass over a track's rows has found. Times are in seconds.
@@ -144,7 +146,7 @@ struct Pass {
     sinks: Vec<(String, Sink)>,
     by_name: HashMap<String, usize>,
     intervals: IntervalMeter,
-    max_changes: usize,
+    room: Room,
     envelope: Envelope,
     summary: TrackSummary,
     numbers: Vec<f64>,
@@ -191,7 +193,7 @@ impl Pass {
             sinks: Vec::new(),
             by_name: HashMap::new(),
             intervals: IntervalMeter::default(),
-            max_changes: room.max_changes,
+            room,
             envelope: Envelope::new(room.max_points),
             summary: TrackSummary {
                 topic: info.topic.clone(),
@@ -236,7 +238,7 @@ impl Pass {
     }
 
     fn add_text(&mut self, name: &str) -> Sink {
-        self.summary.texts.push((name.to_owned(), Texts::new(self.max_changes)));
+        self.summary.texts.push((name.to_owned(), Texts::new(self.room.max_changes)));
         Sink::Text(self.summary.texts.len() - 1)
     }
 
@@ -291,7 +293,11 @@ impl Pass {
                 let frames = &mut self.summary.frames;
                 let name = text.trim_start_matches('/');
                 if frames.len() < MAX_FRAMES && !frames.contains(name) && !name.is_empty() {
-                    frames.insert(cut(name));
+                    let name = cut(name);
+                    if let Some(left) = self.room.frames_bytes.checked_sub(name.len()) {
+                        self.room.frames_bytes = left;
+                        frames.insert(name);
+                    }
                 }
             }
             (Sink::Received, value) => {

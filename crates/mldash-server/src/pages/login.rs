@@ -113,11 +113,12 @@ pub(super) async fn log_in(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     origin::check(&parts.headers)?;
+    // Before it counts as an attempt: whoever sends slowly takes nobody's place.
+    let form = form(&app, body).await?;
     let peer = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
     let attempt = app.pages.attempts.begin(peer.unwrap_or(Ipv6Addr::UNSPECIFIED.into()));
     let attempt = attempt
         .ok_or_else(|| ApiError::busy("too many attempts to log in at the same time; try again"))?;
-    let form = form(&app, body).await?;
     let next = next_of(&form);
     let token = form_urlencoded::parse(&form).find(|(key, _)| key == "token");
     let token = token.map(|(_, token)| token.trim().to_owned()).unwrap_or_default();
