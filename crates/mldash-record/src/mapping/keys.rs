@@ -77,7 +77,7 @@ const TOP_KEYS: [Key; 24] = [
     Key::new(
         "required",
         Shape::ListOrNone(&Shape::AnyOf(&[Shape::Text, Shape::Section(&REQUIRED)])),
-        "[/odom, {topic: /odom, min_rate: 100}]",
+        "[{topic: /odom, min_rate: 100}]",
         "Topics that a complete recording must have. The bridge warns when one falls short; `/diagnostics` and the account \
          show it.",
     ),
