@@ -156,8 +156,9 @@ expect_types_beside_it() {
     local install=$1 program=$1/mldash_bridge/lib/mldash_bridge/mldash_bridge mapping=$scratch/arm.yaml said status=0
     printf 'topics:\n  - {topic: /reach/_action/feedback, type: arm_msgs/action/Reach_FeedbackMessage, fields: [feedbak]}\n' >"$mapping"
     # What colcon writes reads variables that may not be set.
+    # shellcheck disable=SC1091  # made above
     said=$(set +u && source "$install/setup.bash" && "$program" check "$mapping" 2>&1) || status=$?
-    [[ $status == 2 && $said == *'did you mean `feedback`'* ]] || die "check in the workspace ended with $status and said: $said"
+    [[ $status == 2 && $said == *"did you mean \`feedback\`"* ]] || die "check in the workspace ended with $status and said: $said"
 }
 
 expect_one_version
