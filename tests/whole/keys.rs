@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use mldash_bridge::export::recipe::Recipe;
 use mldash_bridge::mapping::Mapping;
+use mldash_bridge::record::yaml::Place;
 
 use crate::program::program;
 use editor::Editor;
@@ -130,4 +131,53 @@ fn the_keys_of_a_recipe_are_what_its_reader_takes() {
         let read = Recipe::parse(&sample.text, "r.yaml");
         read.map(drop).map_err(|errors| errors.to_string())
     });
+}
+
+/// Where a default is what the reader leaves to others: to the store, the middleware, the recorder.
+const LEFT_TO_OTHERS: [&str; 7] = [
+    "mapping.root",
+    "flush.interval",
+    "flush.batch",
+    "flush.fsync",
+    "qos.depth",
+    "blobs.max_inline",
+    "split_on.do",
+];
+
+/// What a mapping means, without the places of its keys.
+fn meaning_of_mapping(text: &str) -> String {
+    let mapping = Mapping::parse(text, "m.yaml").unwrap_or_else(|errors| panic!("{errors}"));
+    let settings = mapping.rules().first().map(|rule| {
+        let topic = rule.topic().to_string().replace('*', "left");
+        let found = mapping.rule_for(&topic, &"sensor_msgs/msg/Imu".parse().unwrap());
+        found.map(|found| found.settings)
+    });
+    let whole = (mapping.compression(), mapping.start_paused(), mapping.clock_jump());
+    let rest = (mapping.gather(), mapping.remote(), mapping.snapshot());
+    format!("{settings:?} {whole:?} {rest:?}")
+}
+
+/// What a recipe means, likewise.
+fn meaning_of_recipe(text: &str) -> String {
+    let mut recipe = Recipe::parse(text, "r.yaml").unwrap_or_else(|errors| panic!("{errors}"));
+    for feature in &mut recipe.features {
+        feature.spot.place = Place::START;
+    }
+    format!("{recipe:?}")
+}
+
+#[test]
+fn what_the_tables_call_a_default_is_what_holds_without_the_key() {
+    let of_mapping = samples::defaults("mapping").into_iter();
+    let of_recipe = samples::defaults("recipe").into_iter();
+    let of_mapping = of_mapping.map(|texts| (texts, meaning_of_mapping as fn(&str) -> String));
+    let of_recipe = of_recipe.map(|texts| (texts, meaning_of_recipe as fn(&str) -> String));
+    let mut held = 0;
+    for ((key, with, without), meaning) in of_mapping.chain(of_recipe) {
+        if !LEFT_TO_OTHERS.contains(&key.as_str()) {
+            assert_eq!(meaning(&with), meaning(&without), "{key}");
+            held += 1;
+        }
+    }
+    assert!(held > 25, "{held}");
 }

@@ -30,14 +30,17 @@ const ANYTHING: [&str; 12] = [
     "{no_such_key: 1}",
 ];
 
-/// For each key of each table of files of this kind.
-pub fn of(kind: &str) -> Vec<Sample> {
-    let table: &'static KeyTable = match kind {
+fn table_of(kind: &str) -> &'static KeyTable {
+    match kind {
         "mapping" => &MAPPING,
         _ => &RECIPE,
-    };
+    }
+}
+
+/// For each key of each table of files of this kind.
+pub fn of(kind: &str) -> Vec<Sample> {
     let mut samples = Vec::new();
-    for table in table.with_inner() {
+    for table in table_of(kind).with_inner() {
         for key in table.keys {
             let sample = |value: &str, fits| Sample { text: text(table, key, value), fits };
             samples.push(sample(key.example, Some(true)));
@@ -78,6 +81,7 @@ fn companions(table: &KeyTable, key: &Key) -> &'static [(&'static str, &'static 
     match (table.name, key.name) {
         ("mapping", "save_on") => &[("snapshot", "{keep: 30s}")],
         ("remote", "when_full") => &[("max_local", "20GiB")],
+        ("qos", "depth") => &[("reliability", "reliable")],
         ("split_on" | "save_on", "field") => &[("becomes", "1")],
         ("split_on" | "save_on", "becomes" | "equals") => &[("field", "data")],
         ("feature", "window") => &[("method", "window")],
@@ -87,8 +91,33 @@ fn companions(table: &KeyTable, key: &Key) -> &'static [(&'static str, &'static 
     }
 }
 
+/// For each key with a default: its name with its table's, a text that says the default, and the same without the key.
+pub fn defaults(kind: &str) -> Vec<(String, String, String)> {
+    let mut texts = Vec::new();
+    for table in table_of(kind).with_inner() {
+        for key in table.keys {
+            let Some(default) = key.default else { continue };
+            let with = lines(table, key, default);
+            let mut without = with[1..].to_vec();
+            if without.is_empty() {
+                // No section is empty.
+                let other = table.keys.iter().find(|other| other.name != key.name).unwrap();
+                without.push((other.name, other.default.unwrap_or(other.example)));
+            }
+            let name = format!("{}.{}", table.name, key.name);
+            texts.push((name, framed(table, &with), framed(table, &without)));
+        }
+    }
+    texts
+}
+
 /// A whole text in which `key` has this value, and besides it only what must be there.
 fn text(table: &'static KeyTable, key: &Key, value: &str) -> String {
+    framed(table, &lines(table, key, value))
+}
+
+/// The lines of a section in which `key`, the first one, has this value.
+fn lines<'a>(table: &'static KeyTable, key: &'a Key, value: &'a str) -> Vec<(&'a str, &'a str)> {
     let mut lines: Vec<(&str, &str)> = vec![(key.name, value)];
     let mut add = |name: &'static str, value: &'static str| {
         if !lines.iter().any(|(there, _)| *there == name) {
@@ -102,6 +131,11 @@ fn text(table: &'static KeyTable, key: &Key, value: &str) -> String {
             add(needed.name, needed.example);
         }
     }
+    lines
+}
+
+/// A section with these lines, where it stands in a whole text.
+fn framed(table: &KeyTable, lines: &[(&str, &str)]) -> String {
     let frame = frame(table);
     let at = frame.find("KEYS").unwrap();
     let column = at - frame[..at].rfind('\n').map_or(0, |end| end + 1);
