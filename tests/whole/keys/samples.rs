@@ -101,8 +101,9 @@ pub fn defaults(kind: &str) -> Vec<(String, String, String)> {
             let mut without = with[1..].to_vec();
             if without.is_empty() {
                 // No section is empty.
-                let other = table.keys.iter().find(|other| other.name != key.name).unwrap();
-                without.push((other.name, other.default.unwrap_or(other.example)));
+                let has_default = |other: &&Key| other.name != key.name && other.default.is_some();
+                let other = table.keys.iter().find(has_default).unwrap();
+                without.push((other.name, other.default.unwrap()));
             }
             let name = format!("{}.{}", table.name, key.name);
             texts.push((name, framed(table, &with), framed(table, &without)));
