@@ -2,6 +2,7 @@
 //! a recipe, or from both.
 
 mod how;
+mod keys;
 mod per_track;
 mod recipe;
 
@@ -14,6 +15,7 @@ use super::Failure;
 use super::args::{ExperimentArgs, RangeArgs, parse_track};
 use super::output::{RowsArgs, formats};
 use how::How;
+pub(crate) use keys::JOINS;
 use per_track::{ForTrack, OfTrack, Rename, method, missing};
 
 /// The first one is the default.

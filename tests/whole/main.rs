@@ -26,9 +26,11 @@ mod fuzzed;
 mod handles;
 mod import;
 mod interop;
+mod keys;
 mod killed;
 mod list;
 mod made_bag;
+mod manual;
 mod mapping;
 mod memory;
 mod output;
@@ -68,6 +70,8 @@ mod fault_proxy;
 mod http;
 #[path = "../support/kills.rs"]
 mod kills;
+#[path = "../support/markdown.rs"]
+mod markdown;
 #[path = "../support/opened.rs"]
 mod opened;
 #[path = "../support/program.rs"]
