@@ -27,7 +27,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod about;
+pub(crate) mod about;
 mod axis;
 mod columns;
 mod constants;

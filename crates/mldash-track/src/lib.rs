@@ -224,6 +224,8 @@ pub use error::one_line;
 pub use experiment::{CloseError, Closed, ClosedTrack, Experiment, LostRows};
 pub use files::Files;
 pub use format::{Export, Format, FormatError};
+#[cfg(feature = "parquet")]
+pub use format::{StoredColumn, SurveyedColumn, SurveyedRows, arrow_field, parquet_properties};
 pub use found::{Found, read_the_same};
 pub use labels::{LabelChange, LabelError, Labels};
 pub use lines::{AppendedLines, BadLine};
