@@ -11,6 +11,8 @@ mod compact;
 mod completions;
 mod dataset;
 mod destination;
+#[cfg(test)]
+mod documented;
 mod exit;
 mod experiments;
 mod export;
@@ -34,6 +36,7 @@ mod report;
 mod ros2_account;
 mod run;
 mod run_details;
+mod schema;
 mod selection;
 mod serve;
 mod status_line;
@@ -190,6 +193,11 @@ enum Command {
     Compact(compact::CompactArgs),
     /// Serve a local root to ML-Dash clients: experiments, tracks, files; for a lab without an account.
     Serve(serve::ServeArgs),
+    /// Print all keys of a mapping or a recipe: a JSON Schema for editors, or a page for people.
+    ///
+    /// With the line `# yaml-language-server: $schema=FILE` at the top of a mapping, editors that speak to
+    /// yaml-language-server complete keys, explain them and mark mistakes.
+    Schema(schema::SchemaArgs),
     /// Print the completions of commands and options for a shell.
     ///
     /// `make install` installs those for bash, zsh and fish. By hand, for bash:
@@ -247,6 +255,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Unpack(args) => pack::unpack(&args),
         Command::Compact(args) => compact::run(&args),
         Command::Serve(args) => done(serve::run(&args)),
+        Command::Schema(args) => done(schema::run(&args)),
         Command::Completions(args) => done(completions::completions(&args, Cli::command())),
         Command::Man(args) => done(completions::man(&args, Cli::command())),
     };
