@@ -5,6 +5,7 @@
 //! follow each other in time still give groups of rows with narrow times. By time alone, the rows of robots that run at once would alternate, and a
 //! query of one robot would read all groups.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufWriter;
@@ -85,11 +86,10 @@ pub(super) fn merge(
         last = Some(&piece.experiment);
         let keys = (within_project(&piece.experiment), stem(&piece.chunk).to_owned());
         let rows = if is_merged(&piece.place) {
-            if !merged.contains_key(&*piece.place) {
-                merged.insert(&piece.place, Source::open(&piece.place, sources)?);
-            }
-            // Just inserted.
-            let Some(source) = merged.get(&*piece.place) else { continue };
+            let source = match merged.entry(&piece.place) {
+                Entry::Occupied(there) => there.into_mut(),
+                Entry::Vacant(free) => free.insert(Source::open(&piece.place, sources)?),
+            };
             source.read(&piece.place, Some(&keys))?
         } else {
             Source::open(&piece.place, sources)?.read(&piece.place, None)?
