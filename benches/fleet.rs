@@ -110,6 +110,19 @@ fn main() {
         let spent = cost(&s3, || peak = peak_kb(s3.client(program).start()));
         tell("publish the large one", &spent);
         println!("peak memory {:.0} MB", peak as f64 / 1024.0);
+        let (files, bytes) =
+            on_disk(&s3.bucket().join("fleet/tracks/odom/owner=fleet/project=large"));
+        let sql = format!(
+            "SELECT count(*), round(sum(speed), 9) FROM read_parquet('{{url}}/tracks/odom/*/*/*/*.parquet', hive_partitioning = \
+             true) WHERE project = 'large' AND timestamp BETWEEN {START} AND {}",
+            START + 1.0
+        );
+        let query = json!([{"name": "a second", "sql": sql}]);
+        let spent = cost(&s3, || {
+            let answer = ask(&s3, folder.path(), &query);
+            assert_eq!(answer[0]["answer"][0][0], 1001, "{answer}");
+        });
+        tell(&format!("a second of it, of {files} files with {bytes} bytes"), &spent);
     }
 }
 

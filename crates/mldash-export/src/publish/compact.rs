@@ -31,7 +31,7 @@ mod slot;
 #[cfg(test)]
 mod tests;
 
-pub use error::CompactError;
+pub use error::{CompactError, TypesDiffer};
 pub use merge::{CHUNK, EXPERIMENT};
 pub use plan::{By, COMPACTED, Rule};
 pub use run::{Compaction, Merged, compact};

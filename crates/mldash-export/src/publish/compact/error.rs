@@ -10,24 +10,8 @@ pub enum CompactError {
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// A column has two types, which publishers don't do.
-    #[error(
-        "{topic}: column `{column}` is {is} in {name}, and {was} in {other}; one of the two was not written by `publish`; remove \
-         it, or publish its experiment again"
-    )]
-    Types {
-        /// The topic.
-        topic: String,
-        /// The column.
-        column: String,
-        /// The file.
-        name: String,
-        /// Its type there.
-        is: String,
-        /// The file that was looked at first.
-        other: String,
-        /// Its type there.
-        was: String,
-    },
+    #[error(transparent)]
+    Types(Box<TypesDiffer>),
     /// A file does not hold what its manifest says.
     #[error(
         "{name} has {found} rows of {chunk}, and {expected} by its manifest; nothing was merged with it; publish its experiment \
@@ -59,4 +43,25 @@ impl CompactError {
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Publish(error) if error.is_usage())
     }
+}
+
+/// Of a topic, a column has one type in one file, and another in another.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{topic}: column `{column}` is {is} in {name}, and {was} in {other}; one of the two was not written by `publish`; remove \
+     it, or publish its experiment again"
+)]
+pub struct TypesDiffer {
+    /// The topic.
+    pub topic: String,
+    /// The column.
+    pub column: String,
+    /// The file.
+    pub name: String,
+    /// Its type there.
+    pub is: String,
+    /// The file that was looked at first.
+    pub other: String,
+    /// Its type there.
+    pub was: String,
 }

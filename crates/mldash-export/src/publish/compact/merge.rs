@@ -29,7 +29,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::super::error::PublishError;
-use super::error::CompactError;
+use super::error::{CompactError, TypesDiffer};
 use super::plan::{Merge, Piece, is_merged};
 
 /// The column that says whose rows these are: the experiment's name without its owner and its project, as Hive partitions have it.
@@ -245,14 +245,14 @@ fn union(merge: &Merge, sources: &Sources) -> Result<SchemaRef, CompactError> {
             };
             let (known, other) = &fields[index];
             if known.data_type() != field.data_type() {
-                return Err(CompactError::Types {
+                return Err(CompactError::Types(Box::new(TypesDiffer {
                     topic: merge.topic.clone(),
                     column: field.name().clone(),
                     name: piece.place.clone(),
                     is: field.data_type().to_string(),
                     other: (*other).to_owned(),
                     was: known.data_type().to_string(),
-                });
+                })));
             }
         }
     }
