@@ -30,16 +30,20 @@ setup:  ## install what is missing: Debian packages, ROS 2 (unless there is one)
 build: setup  ## the release program, target/release/mldash_bridge
 	@$(WITH_ROS) cargo build --locked --profile $(PROFILE)
 
-test: lint  ## all checks: lint, tests with and without ROS, installation
+test: setup  ## all checks: lint, tests with and without ROS, installation
 	@# Here, since nobody sees what a test that passes has said.
 	@scripts/find-browser >/dev/null || echo "make test: tests of pages are skipped" >&2
+	$(WITH_ROS) cargo build --locked --quiet --examples
+	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros --no-run
+	@# Live tests mostly wait for one another's processes: lint fills the time, and gives way to them, or the soak would
+	@# measure how busy the machine is. With ROS they are what a build with it can break, the rest is tested without. Tests run
+	@# the examples.
+	@nice -n 15 make --no-print-directory lint & lint=$$!; trap "kill $$lint 2>/dev/null || true" EXIT; \
+		$(WITH_ROS) env MLDASH_SOAK_MINUTES=3 $(SOAK); \
+		$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros; \
+		wait $$lint
 	@# Two minutes of fuzzing from the kept corpus, beside the other tests.
 	$(NO_ROS) MLDASH_FUZZ_SECS=120 cargo test --locked --workspace $(NO_FEATURES) --quiet
-	@# What a build with ROS can break; the crates' tests, tests/whole and the documentation's examples have run by now. Tests run the examples.
-	$(WITH_ROS) cargo build --locked --quiet --examples
-	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros
-	@# Alone: beside the others it would measure how busy the machine is.
-	$(WITH_ROS) env MLDASH_SOAK_MINUTES=3 $(SOAK)
 	tests/install.sh
 
 lint: setup  ## formatting, clippy and documentation in both feature sets, scripts

@@ -10,6 +10,8 @@ mod check;
 mod completions;
 mod dataset;
 mod destination;
+#[cfg(test)]
+mod documented;
 mod exit;
 mod experiments;
 mod export;
@@ -33,6 +35,7 @@ mod report;
 mod ros2_account;
 mod run;
 mod run_details;
+mod schema;
 mod selection;
 mod serve;
 mod status_line;
@@ -184,6 +187,11 @@ enum Command {
     Unpack(pack::PackArgs),
     /// Serve a local root to ML-Dash clients: experiments, tracks, files; for a lab without an account.
     Serve(serve::ServeArgs),
+    /// Print all keys of a mapping or a recipe: a JSON Schema for editors, or a page for people.
+    ///
+    /// With the line `# yaml-language-server: $schema=FILE` at the top of a mapping, editors that speak to
+    /// yaml-language-server complete keys, explain them and mark mistakes.
+    Schema(schema::SchemaArgs),
     /// Print the completions of commands and options for a shell.
     ///
     /// `make install` installs those for bash, zsh and fish. By hand, for bash:
@@ -240,6 +248,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Pack(args) => pack::pack(&args),
         Command::Unpack(args) => pack::unpack(&args),
         Command::Serve(args) => done(serve::run(&args)),
+        Command::Schema(args) => done(schema::run(&args)),
         Command::Completions(args) => done(completions::completions(&args, Cli::command())),
         Command::Man(args) => done(completions::man(&args, Cli::command())),
     };

@@ -27,7 +27,7 @@ expect_file() {
 expect_ros_prefix() {
     local prefix=$1 share=$1/share/mldash_bridge program=$1/lib/mldash_bridge/mldash_bridge source
     expect_file "$prefix/share/ament_index/resource_index/packages/mldash_bridge" "$share/package.xml" "$program"
-    for source in "$ROOT"/launch/*.py "$ROOT"/config/*.yaml; do
+    for source in "$ROOT"/launch/*.py "$ROOT"/config/*.*; do
         cmp -s "$source" "$share/${source#"$ROOT"/}" || die "not as in the sources: ${share#"$scratch"/}/${source#"$ROOT"/}"
     done
     [[ $("$program" -V) == "mldash_bridge $version" ]] ||
@@ -132,17 +132,33 @@ colcon_venv() {
 }
 
 colcon_builds_it() {
-    local workspace=$scratch/workspace venv
+    local workspace=$scratch/workspace venv python
     venv=$(colcon_venv)
     mkdir -p "$workspace/src" "$workspace/build/mldash_bridge"
     ln -s "$ROOT" "$workspace/src/mldash_bridge"
     # What cargo compiled serves colcon too: r2r alone would take minutes.
     ln -s "$ROOT/target/debug" "$workspace/build/mldash_bridge/debug"
+    # A message package beside it, as robots have them.
+    "$ROOT/scripts/build-interfaces" "$ROOT/tests/interfaces/arm_msgs" --sources-into "$workspace/src/arm_msgs"
+    python=$(command -v python3)
     # Behind all else on PATH: colcon starts cargo, which looks for ament-build there.
-    (cd "$workspace" && PATH=$PATH:$venv/bin "$venv/bin/colcon" --log-level error build --cargo-args --locked) \
+    (cd "$workspace" && PATH=$PATH:$venv/bin CMAKE_PREFIX_PATH=$AMENT_PREFIX_PATH:${CMAKE_PREFIX_PATH:-} \
+        "$venv/bin/colcon" --log-level error build --cargo-args --locked \
+        --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$python" -DPYTHON_EXECUTABLE="$python") \
         >"$scratch/colcon.log" 2>&1 || { tail -n 30 "$scratch/colcon.log" >&2; die "colcon build failed"; }
     expect_ros_prefix "$workspace/install/mldash_bridge"
     expect_file "$workspace/install/mldash_bridge/share/mldash_bridge/package.sh"
+    expect_types_beside_it "$workspace/install"
+}
+
+# Once the workspace is sourced, the program knows the types of the package beside it.
+expect_types_beside_it() {
+    local install=$1 program=$1/mldash_bridge/lib/mldash_bridge/mldash_bridge mapping=$scratch/arm.yaml said status=0
+    printf 'topics:\n  - {topic: /reach/_action/feedback, type: arm_msgs/action/Reach_FeedbackMessage, fields: [feedbak]}\n' >"$mapping"
+    # What colcon writes reads variables that may not be set.
+    # shellcheck disable=SC1091  # made above
+    said=$(set +u && source "$install/setup.bash" && "$program" check "$mapping" 2>&1) || status=$?
+    [[ $status == 2 && $said == *"did you mean \`feedback\`"* ]] || die "check in the workspace ended with $status and said: $said"
 }
 
 expect_one_version

@@ -29,6 +29,16 @@ expect_it_works() {
     grep -q 'id="document"' "$work/loop.html" || die "$*: the report is no page"
 }
 
+# expect_editors_find_keys PREFIX RUN…: a recipe that the program writes names the schema that is installed in PREFIX.
+expect_editors_find_keys() {
+    local schema=$1/share/mldash_bridge/config/recipe.schema.json line
+    shift
+    line=$("$@" mldash_bridge dataset --init a/b/loop --root "$work_there/store")
+    line=${line%%$'\n'*}
+    [[ $line == "# yaml-language-server: \$schema=$schema" ]] || die "$*: a recipe begins with '$line'"
+    "$@" /bin/sh -c "test -f '$schema'" || die "not installed: $schema"
+}
+
 # A folder with the bag, its mapping and a recipe: $work here, $work_there for the program.
 set_out() {
     work=$1 work_there=$2
@@ -44,7 +54,7 @@ debian_package() {
     rm -f dist/*.deb
     MLDASH_PROGRAM=$program scripts/package deb dev >"$scratch/deb.log" 2>&1 || { tail -n 30 "$scratch/deb.log" >&2; die "no Debian package"; }
     deb=$(echo dist/mldash-bridge_"$version"-*.deb)
-    dpkg-deb --info "$deb" | grep -q '^ Depends: .*libc6' || die "$deb does not say what it depends on"
+    [[ $(dpkg-deb --field "$deb" Depends) == *libc6* ]] || die "$deb does not say what it depends on"
     if ((EUID == 0)) && command -v debootstrap >/dev/null; then
         debootstrap --variant=minbase "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" >"$scratch/debootstrap.log" 2>&1 ||
             { tail "$scratch/debootstrap.log" >&2; die "debootstrap failed"; }
@@ -53,12 +63,14 @@ debian_package() {
             { tail "$scratch/apt.log" >&2; die "apt-get does not install $deb"; }
         set_out "$root/work" /work
         expect_it_works chroot "$root" env -i PATH=/usr/bin
+        expect_editors_find_keys /usr chroot "$root" env -i PATH=/usr/bin
         chroot "$root" test -f /usr/lib/systemd/system/mldash-serve.service
     else
         say "the Debian package is unpacked, not installed: that takes root rights and debootstrap"
         dpkg-deb -x "$deb" "$root"
         set_out "$scratch/work" "$scratch/work"
         expect_it_works env -i PATH="$root/usr/bin"
+        expect_editors_find_keys "$root/usr" env -i PATH="$root/usr/bin"
     fi
     [[ -f $root/usr/share/man/man1/mldash_bridge-import.1.gz ]] || die "$deb has no man pages"
 }

@@ -10,6 +10,7 @@ use mldash_bridge::export::{Account, Recording, Target, draft, export};
 
 use super::args::RootArgs;
 use super::exporting::Exporting;
+use super::schema::Kind;
 use super::target::{self, IfThere};
 use super::{ExitCode, Failure, output, pattern};
 
@@ -104,7 +105,7 @@ fn init(args: &DatasetArgs) -> Result<(), Failure> {
     if !rest.is_empty() {
         tracing::info!("the recipe is for {}, the first of {}", recording.name, recordings.len());
     }
-    let text = draft(&recording.experiment)?;
+    let text = Kind::Recipe.editor_lines() + &draft(&recording.experiment)?;
     match Recipe::parse(&text, "init") {
         Ok(_) => {}
         // It has no feature that could be guessed, and its comments name what there is.

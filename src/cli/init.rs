@@ -10,6 +10,7 @@ use mldash_bridge::message::Definitions;
 use mldash_bridge::ros::{GraphReport, GraphTopic, Mapped, RosArguments, StopFlag};
 
 use super::args::parse_duration;
+use super::schema::Kind;
 use super::stop::stop_on_signals;
 use super::target::{self, IfThere, is_stdout};
 use super::{Failure, check, output};
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &InitArgs, ros_args: &RosArguments) -> Result<(), Failur
                       ROS_DOMAIN_ID?";
         return Err(Failure::Failed(reason.into()));
     }
-    let text = draft(&topics, &definitions());
+    let text = Kind::Mapping.editor_lines() + &draft(&topics, &definitions());
     if is_off {
         tracing::warn!(
             "no topic on the graph can be recorded now; the mapping says why, topic by topic"

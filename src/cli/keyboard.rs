@@ -1,5 +1,6 @@
 //! Keys on the terminal of a recording: space pauses and resumes, `s` splits, or saves a snapshot, `d` discards,
-//! `q` stops. The recording does the same as for a call of the service, in order with the messages.
+//! `q` stops. The recording does the same as for a call of the service, in order with the messages. A replay has
+//! space and `q`.
 
 use std::io::{self, IsTerminal, stdin};
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(super) enum Keys {
     OfParts,
     /// Messages are held until a save. There is no part to discard, which the log says if it is tried.
     OfSnapshot,
+    /// There is nothing but messages that go out.
+    OfReplay,
 }
 
 /// What a key asks for.
@@ -54,6 +57,7 @@ impl Keys {
         match self {
             Self::OfParts => "space: pause, resume · s: split · d: discard · q: stop",
             Self::OfSnapshot => "space: pause, resume · s: save · q: stop",
+            Self::OfReplay => "space: pause, resume · q: stop",
         }
     }
 
@@ -64,11 +68,19 @@ impl Keys {
             (b" ", _) => Order::PauseOrResume,
             (b"s" | b"S", Self::OfParts) => Order::Split,
             (b"s" | b"S", Self::OfSnapshot) => Order::Save,
-            (b"d" | b"D", _) => Order::Discard,
+            (b"d" | b"D", Self::OfParts | Self::OfSnapshot) => Order::Discard,
             (b"q" | b"Q", _) => return Some(Key::Stop),
             _ => return None,
         };
         Some(Key::Order(order))
+    }
+
+    /// Ends what they belong to.
+    fn stop(self, stop: &StopFlag) {
+        match self {
+            Self::OfParts | Self::OfSnapshot => stop::stop_recording(stop),
+            Self::OfReplay => stop::stop_replay(stop),
+        }
     }
 }
 
@@ -141,7 +153,7 @@ fn take_keys(state: &Mutex<State>, keys: Keys, orders: &Orders, stop: &StopFlag)
                 Some(Key::Order(order)) => {
                     orders.give(order);
                 }
-                Some(Key::Stop) => stop::stop_recording(stop),
+                Some(Key::Stop) => keys.stop(stop),
                 None => {}
             },
             Err(Errno::INTR) => {}
@@ -197,5 +209,12 @@ mod tests {
         assert_eq!(Keys::OfSnapshot.asked_by(b"s"), Some(Key::Order(Order::Save)));
         assert_eq!(Keys::OfSnapshot.asked_by(b"d"), Some(Key::Order(Order::Discard)));
         assert!(Keys::OfSnapshot.help().contains("s: save"));
+    }
+
+    #[test]
+    fn a_replay_can_be_paused_and_stopped_and_nothing_else() {
+        assert_eq!(Keys::OfReplay.asked_by(b" "), Some(Key::Order(Order::PauseOrResume)));
+        assert_eq!(Keys::OfReplay.asked_by(b"q"), Some(Key::Stop));
+        assert!([b"s", b"d"].iter().all(|key| Keys::OfReplay.asked_by(*key).is_none()));
     }
 }

@@ -7,10 +7,12 @@ use mldash_bridge::export::Recording;
 use mldash_bridge::export::mcap::McapOptions;
 use mldash_bridge::export::ros2::RosRun;
 use mldash_bridge::ros::{
-    Jitter, Pause, ReplayError, ReplayReport, ReplaySettings, RosArguments, RosNode, StopFlag,
+    Jitter, Orders, Pause, ReplayError, ReplayReport, ReplaySettings, RosArguments, RosNode,
+    StopFlag,
 };
 
 use super::args::{ExperimentArgs, parse_duration};
+use super::keyboard::{Keyboard, Keys};
 use super::pattern::Glob;
 use super::stop::stop_replay_on_signals;
 use super::{ExitCode, Failure, ros2_account};
@@ -37,12 +39,16 @@ pub(crate) struct ReplayArgs {
     /// Only these topics: names or globs such as '/camera/*'. What lies below a name that matches is taken too.
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     topics: Vec<String>,
-    /// Begin paused, until `~/resume` is called. Latched messages from before are published at once.
+    /// Begin paused, until `~/resume` is called or space is pressed. Latched messages from before are published at
+    /// once.
     #[arg(short, long)]
     paused: bool,
     /// Wait so long at most until somebody listens to each topic, so that no first message is missed.
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
     wait_for_subscribers: Option<Duration>,
+    /// No keys: on a terminal, space otherwise pauses and resumes, `q` stops.
+    #[arg(long)]
+    disable_keyboard_controls: bool,
 }
 
 impl From<ReplayError> for Failure {
@@ -78,7 +84,23 @@ pub(crate) fn run(args: &ReplayArgs, ros_args: &RosArguments) -> Result<ExitCode
         pause: Pause::new(args.paused),
     };
     let node = RosNode::start(NODE_NAME, ros_args)?;
-    let report = node.replay(&run, &settings, &stop)?;
+    let keyboard = if args.disable_keyboard_controls {
+        None
+    } else {
+        let orders = Orders::default();
+        let pause = settings.pause.clone();
+        orders.connect(move |_| {
+            tracing::info!("{}", if pause.toggle() { "paused" } else { "resumed" });
+            true
+        });
+        Keyboard::start(Keys::OfReplay, &orders, &stop)?
+    };
+    if keyboard.is_some() {
+        tracing::info!("{}", Keys::OfReplay.help());
+    }
+    let report = node.replay(&run, &settings, &stop);
+    drop(keyboard);
+    let report = report?;
     tell(&run, &report);
     let is_incomplete =
         !run.left_out().is_empty() || !report.losses.is_empty() || !report.refused.is_empty();

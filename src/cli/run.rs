@@ -76,7 +76,7 @@ pub(crate) fn run(
     let node = RosNode::start(NODE_NAME, ros_args)?;
     let parameters = node.parameters()?;
     let Chosen { mapping, selection } = match early {
-        Some(chosen) if chosen.is_whole() => chosen,
+        Some(chosen) if chosen.is_whole() => chosen.beside(&parameters)?,
         _ => args.by_parameters(&parameters)?,
     };
     let mapping = args.selection.split_by(mapping)?;
@@ -143,6 +143,24 @@ impl Chosen {
     /// say the rest.
     fn is_whole(&self) -> bool {
         self.mapping.file().is_some() || self.selection.says_topics()
+    }
+
+    /// Adds the services and actions of ROS parameters. Topics that they say give way to the command line's.
+    fn beside(self, parameters: &RosParameters) -> Result<Self, Failure> {
+        let said = &parameters.selection;
+        if parameters.config.is_some() || said.says_topics() {
+            tracing::warn!(
+                "the command line says which topics are recorded; the ROS parameters that say it too (`config`, \
+                 `topics`, `all`, `regex`, `exclude`, `exclude_types`) are not used"
+            );
+        }
+        if said.calls.is_empty() {
+            return Ok(self);
+        }
+        let Self { mapping, mut selection } = self;
+        selection.calls = selection.calls.and(said.calls.clone());
+        selection.check_for_graph().map_err(usage)?;
+        Ok(Self { mapping: mapping.with_calls(&selection.calls), selection })
     }
 }
 

@@ -11,6 +11,7 @@ use mldash_bridge::message::{Definitions, TypeName};
 
 use super::args::DestinationArgs;
 use super::calls::CallArgs;
+use super::schema::Kind;
 use super::target::{self, IfThere};
 use super::{Failure, is_mapping};
 
@@ -103,6 +104,7 @@ impl SelectionArgs {
     pub(super) fn write_config(&self, text: &str) -> Result<bool, Failure> {
         let Some(file) = &self.write_config else { return Ok(false) };
         let file = Some(file.as_path()).filter(|file| !target::is_stdout(Some(file)));
+        let text = Kind::Mapping.editor_lines() + text;
         target::write_to(file, IfThere::Refuse, |out| Ok(out.write_all(text.as_bytes())?))?;
         if let Some(file) = file {
             tracing::info!("{} is written; record by it with `--config`", file.display());

@@ -50,8 +50,17 @@ pub(super) fn stop_on_signals(stop: &StopFlag) -> io::Result<()> {
 
 /// Ends the recording as the first signal does.
 pub(super) fn stop_recording(stop: &StopFlag) {
+    stop_saying(stop, &RECORDING);
+}
+
+/// Ends the replay as the first signal does.
+pub(super) fn stop_replay(stop: &StopFlag) {
+    stop_saying(stop, &REPLAY);
+}
+
+fn stop_saying(stop: &StopFlag, words: &Words) {
     if !stop.is_set() {
-        tracing::info!("{}", RECORDING.first);
+        tracing::info!("{}", words.first);
         stop.stop();
     }
 }

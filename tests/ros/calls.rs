@@ -158,6 +158,24 @@ fn services_alone_are_recorded_and_those_of_parameters_go_beside_a_mapping() {
 }
 
 #[test]
+fn services_of_parameters_go_beside_the_command_lines_mapping_to_which_their_topics_give_way() {
+    let graph = Graph::new();
+    let mut operator = graph.operator();
+    operator.ask(&json!({"serve": "/lamp"}));
+    let mapping = graph.file("m.yaml", "topics: [{topic: /pose}]\n");
+    let (config, parameters) =
+        (mapping.to_str().unwrap(), ["-p", "services:=/lamp", "-p", "topics:=/odom"]);
+    let bridge =
+        graph.bridge_with(&[&["--config", config, "--ros-args"][..], &parameters].concat());
+    bridge.wait_for_log("the command line says which topics are recorded");
+    operator.ask(&json!({"request": "/lamp", "data": true}));
+    bridge.wait_for_rows("lamp/response", 2);
+    operator.publish("pose", 0..5, 0);
+    bridge.wait_for_rows("pose", 5);
+    assert_eq!(bridge.interrupt().tracks(), ["lamp/request", "lamp/response", "pose"]);
+}
+
+#[test]
 fn a_remapped_service_is_recorded_by_the_mappings_name_for_it() {
     let graph = Graph::new();
     let mut operator = graph.operator();

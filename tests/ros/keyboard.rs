@@ -97,6 +97,39 @@ fn a_snapshot_is_saved_by_a_key_and_there_is_no_part_to_discard() {
 }
 
 #[test]
+fn a_replay_is_paused_and_resumed_by_a_key_and_stopped_by_another() {
+    let graph = Graph::new();
+    let bridge = graph.bridge(POSE);
+    let mut operator = graph.operator();
+    bridge.wait_for_log("is on the graph");
+    operator.publish("pose", 0..10, 0);
+    bridge.wait_for_rows("pose", 10);
+    bridge.interrupt();
+
+    let root = graph.path("root");
+    let (replay, keys) = graph.at_a_keyboard(
+        &["replay", "tests/ros/run", "--root", root.to_str().unwrap(), "--paused", "--loop"],
+        "",
+    );
+    replay.wait_for_log("space: pause, resume · q: stop");
+    // A replay has no parts.
+    keys.type_in("s");
+    keys.type_in(" ");
+    replay.wait_for_log("resumed");
+    keys.type_in(" ");
+    replay.wait_for_log("paused");
+    keys.type_in("q");
+    let ended = replay.end().ended;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("stopping: the last messages are on their way"),
+        "{}",
+        ended.stderr
+    );
+    assert!(keys.local_modes().contains(MODES), "{:?}", keys.local_modes());
+}
+
+#[test]
 fn the_terminal_is_restored_while_the_bridge_is_suspended_and_at_its_end_by_a_signal() {
     let graph = Graph::new();
     let (bridge, keys) = graph.bridge_at_a_keyboard(POSE, "");

@@ -146,7 +146,12 @@ impl Graph {
         let (config, root) = (config.to_str().unwrap(), self.path("root"));
         let mut args = vec!["run", "--json", "--experiment", bridge::EXPERIMENT];
         args.extend(["--config", config, "--root", root.to_str().unwrap()]);
-        Bridge::start_at_a_keyboard(self.domain.id(), root.clone(), &args, script)
+        self.at_a_keyboard(&args, script)
+    }
+
+    /// Starts the program with these arguments at a terminal of its own.
+    pub fn at_a_keyboard(&self, args: &[&str], script: &str) -> (Bridge, User) {
+        Bridge::start_at_a_keyboard(self.domain.id(), self.path("root"), args, script)
     }
 
     /// Starts an operator: somebody on the graph who publishes, calls services, listens.

@@ -17,6 +17,11 @@ pub fn oracle_python() -> PathBuf {
     up_to_date("oracles")
 }
 
+/// Python with what editors use of JSON Schemas (`requirements/schema.txt`).
+pub fn schema_python() -> PathBuf {
+    up_to_date("schema")
+}
+
 /// Python that drives a browser (`requirements/browser.txt`), and the browser; `None` if there is none.
 pub fn browser() -> Option<(PathBuf, PathBuf)> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));

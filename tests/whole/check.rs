@@ -40,30 +40,14 @@ fn a_slip_in_a_common_packages_name_is_told_without_a_workspace() {
 fn every_shipped_mapping_is_in_order() {
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let entries = config.read_dir().unwrap().map(|entry| entry.unwrap().path());
-    let files: Vec<_> = entries.filter(|path| path.is_file()).collect();
+    let files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == "yaml")).collect();
     assert!(files.len() >= 2, "{files:?}");
     for file in files {
         let done = check(&file);
         assert_eq!(done.code, 0, "{}", done.stderr);
         assert!(done.stderr.contains(": ok, "), "{}", done.stderr);
         assert!(done.stdout.is_empty());
-    }
-}
-
-#[test]
-fn mappings_in_the_docs_are_in_order() {
-    let dir = tempfile::tempdir().unwrap();
-    for doc in ["README.md", "docs/custom-messages.md"] {
-        let text = std::fs::read_to_string(doc).unwrap();
-        let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-        let mappings: Vec<&str> = blocks.filter(|block| block.contains("topics:")).collect();
-        assert!(!mappings.is_empty(), "{doc}");
-        for mapping in mappings {
-            let file = dir.path().join("doc.yaml");
-            std::fs::write(&file, mapping).unwrap();
-            let done = check(&file);
-            assert_eq!(done.code, 0, "{doc}: {}", done.stderr);
-        }
     }
 }
 

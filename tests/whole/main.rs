@@ -26,13 +26,16 @@ mod fuzzed;
 mod handles;
 mod import;
 mod interop;
+mod keys;
 mod killed;
 mod list;
 mod made_bag;
+mod manual;
 mod mapping;
 mod memory;
 mod output;
 mod packed;
+mod pages;
 mod parquet_table;
 mod plot;
 mod promises;
@@ -68,6 +71,8 @@ mod fault_proxy;
 mod http;
 #[path = "../support/kills.rs"]
 mod kills;
+#[path = "../support/markdown.rs"]
+mod markdown;
 #[path = "../support/opened.rs"]
 mod opened;
 #[path = "../support/program.rs"]

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mldash_bridge::mapping::Mapping;
-
+use super::markdown::{Page, pages};
 use super::program::program;
 
 fn root() -> &'static Path {
@@ -166,31 +165,15 @@ fn the_description_of_the_servers_calls_has_those_that_it_routes_and_no_other() 
 }
 
 #[test]
-fn options_in_the_docs_are_options_of_the_program() {
-    let mut docs = vec![root().join("README.md"), root().join("CONTRIBUTING.md")];
-    docs.extend(fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
-    docs.retain(|file| file.extension().is_some_and(|extension| extension == "md"));
-    assert!(docs.len() > 10, "{docs:?}");
-    for file in docs {
-        let text = fs::read_to_string(&file).unwrap();
-        for line in text.lines().filter(|line| line.contains("mldash_bridge ")) {
-            let Some((_, call)) = line.split_once("mldash_bridge ") else { continue };
-            let command = call.split([' ', '`']).next().unwrap();
-            let help = match command.starts_with('-') {
-                true => program(["--help"]).run(),
-                false => program([command, "--help"]).run(),
-            };
-            if help.code != 0 {
-                continue;
-            }
-            let help = help.text().to_owned();
-            let words = line.split([' ', '`', '=', ',']).filter(|word| word.starts_with("--"));
-            for option in
-                words.filter(|option| !option.starts_with("--ros-args") && option.len() > 2)
-            {
-                assert!(help.contains(option), "{}: `{command}` has no {option}", file.display());
-            }
-        }
+fn the_servers_docs_have_every_page() {
+    let source = fs::read_to_string(root().join("crates/mldash-server/src/pages.rs")).unwrap();
+    let docs = fs::read_to_string(root().join("docs/server.md")).unwrap();
+    let routes = source.split(".route(\"/").skip(1).filter_map(|route| route.split('"').next());
+    // What lies below a page is a part of it.
+    let pages: BTreeSet<&str> = routes.filter_map(|route| route.split('/').next()).collect();
+    assert!(pages.len() > 4, "{pages:?}");
+    for page in pages.iter().filter(|page| **page != "favicon.ico") {
+        assert!(docs.contains(&format!("`/{page}")), "docs/server.md lacks /{page}");
     }
 }
 
@@ -231,23 +214,9 @@ fn every_check_that_the_promises_name_is_there() {
 }
 
 #[test]
-fn every_mapping_in_the_docs_is_one() {
-    let mut mappings = 0;
-    for (file, text) in docs() {
-        let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-        let is_mapping = |yaml: &&str| yaml.contains("topics:\n") || yaml.contains("services:");
-        for yaml in blocks.filter(is_mapping) {
-            mappings += 1;
-            Mapping::parse(yaml, &file).unwrap_or_else(|errors| panic!("{errors}"));
-        }
-    }
-    assert!(mappings > 11, "{mappings}");
-}
-
-#[test]
 fn every_link_in_the_docs_leads_somewhere() {
     let mut links = 0;
-    for (file, text) in docs() {
+    for Page { name: file, text } in pages() {
         let folder = root().join(&file);
         let folder = folder.parent().unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -285,26 +254,11 @@ fn anchor(line: &str) -> Option<String> {
 #[test]
 fn the_book_has_every_page_of_the_docs() {
     let summary = fs::read_to_string(root().join("docs/SUMMARY.md")).unwrap();
-    for (file, _) in docs() {
+    for Page { name: file, .. } in pages() {
         let page = file.strip_prefix("docs/").filter(|page| *page != "SUMMARY.md");
         let Some(page) = page else { continue };
         assert!(summary.contains(&format!("]({page})")), "docs/SUMMARY.md lacks {page}");
     }
-}
-
-/// README and the pages in docs, by their path from the root.
-fn docs() -> Vec<(String, String)> {
-    let pages = fs::read_dir(root().join("docs")).unwrap();
-    let names = pages.map(|page| page.unwrap().file_name().into_string().unwrap());
-    let pages = names.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}"));
-    let others = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(str::to_owned);
-    pages
-        .chain(others)
-        .map(|file| {
-            let text = fs::read_to_string(root().join(&file)).unwrap();
-            (file, text)
-        })
-        .collect()
 }
 
 #[test]

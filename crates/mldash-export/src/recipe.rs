@@ -1,6 +1,7 @@
 //! What a dataset is made of: a YAML file that names its features and where their values come
 //! from. Read with all problems at once; knows no recording.
 
+mod keys;
 mod read;
 mod source;
 
@@ -9,6 +10,7 @@ use std::path::Path;
 use mldash_record::yaml::{self, Problems, Spot, YamlErrors};
 
 use crate::error::ExportError;
+pub use keys::RECIPE;
 pub use source::{Elements, Source, SourceError};
 
 /// What messages call the file.

@@ -1,14 +1,18 @@
 //! YAML that people write, such as mappings and recipes: parsed into a tree whose nodes know their places, read with types,
 //! and everything that is wrong is told at once, with line, column and a hint. Knows nothing of what keys mean.
 
+mod key;
 mod problem;
 mod reader;
+mod reference;
+mod schema;
 mod tree;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+pub use key::{Key, KeyTable, Range, Shape, joined, words};
 pub use problem::{Place, Placed, Problem, Problems, Spot, YamlErrors};
 pub use reader::{Entry, Item, Section};
 pub use tree::{Node, parse, texts_at};

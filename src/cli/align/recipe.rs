@@ -7,12 +7,9 @@ use mldash_bridge::track::{Align, Join, Missing};
 
 use super::super::args::track_of;
 use super::how::{How, METHODS, MISSING};
+use super::keys::{self, JOINS};
 
 const WHAT: &str = "recipe";
-const TOP_KEYS: [&str; 10] =
-    ["on", "rate", "start", "end", "columns", "rename", "method", "tolerance", "missing", "join"];
-const JOIN_KEYS: [&str; 8] =
-    ["track", "method", "tolerance", "missing", "columns", "rename", "age", "quaternions"];
 const ON_OR_RATE: &str = "write `on: camera/front` for its rows, or `rate: 20` for ticks a second";
 const JOIN: &str = "write `join:` and below it lines such as `  - track: arm/joints`";
 const SECONDS: &str = "a number of seconds from 0 up";
@@ -31,7 +28,7 @@ pub(super) fn load(path: &Path) -> Result<Align, YamlErrors> {
 /// The recipe in `text`; `None` only with a problem.
 fn read(text: &str, problems: &mut Problems) -> Option<Align> {
     let root = yaml::parse(WHAT, text, ON_OR_RATE, problems)?;
-    let section = Item::root(&root).section(&TOP_KEYS, problems)?;
+    let section = Item::root(&root).section(&JOINS, problems)?;
     let align = base(&section, problems);
     let start = seconds("start", &section, problems);
     let end = seconds("end", &section, problems);
@@ -122,7 +119,7 @@ fn join(item: &Item<'_>, problems: &mut Problems) -> Option<Join> {
     if item.is_scalar() {
         return track(item, problems).map(Join::track);
     }
-    let section = item.section(&JOIN_KEYS, problems)?;
+    let section = item.section(&keys::JOIN, problems)?;
     let how = how(&section, problems);
     let columns = section.get("columns").and_then(|item| texts(item, problems));
     let renames = section.get("rename").and_then(|item| renames(item, problems));

@@ -9,39 +9,26 @@ use mldash_bridge::fields;
 use mldash_bridge::track::Experiment;
 
 use super::{START, png, record, record_picture, source, try_export};
+use crate::markdown::pages;
 use crate::program::program;
 use crate::python::oracle_python;
 
-/// The blocks of a page: the word after the fence, and the text.
-fn blocks(page: &str) -> Vec<(String, String)> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(String, String)> = None;
-    for line in page.lines() {
-        match (line.strip_prefix("```"), &mut open) {
-            (Some(_), Some(_)) => blocks.extend(open.take()),
-            (Some(kind), None) => open = Some((kind.to_owned(), String::new())),
-            (None, Some((_, text))) => *text += &format!("{line}\n"),
-            (None, None) => {}
-        }
-    }
-    blocks
-}
-
 #[test]
 fn the_page_on_learning_runs_from_top_to_bottom() {
-    let page = fs::read_to_string(source("docs/learning.md")).unwrap();
+    let page = pages().into_iter().find(|page| page.name == "docs/learning.md").unwrap();
     let folder = tempfile::tempdir().unwrap();
     for name in ["config", "tests"] {
         std::os::unix::fs::symlink(source(name), folder.path().join(name)).unwrap();
     }
     let (mut commands, mut programs) = (0, 0);
-    for (kind, text) in blocks(&page) {
-        match kind.as_str() {
+    let blocks = page.blocks();
+    for block in blocks.iter().filter(|block| block.not_run().is_none()) {
+        let text = &block.text;
+        match block.kind.as_str() {
             "yaml" => fs::write(folder.path().join("recipe.yaml"), text).unwrap(),
             "sh" => {
                 for line in text.lines() {
-                    // ROS and LeRobot are not here.
-                    let Some(args) = line.strip_prefix("mldash_bridge ") else { continue };
+                    let args = line.strip_prefix("mldash_bridge ").unwrap();
                     let done = program(args.split(' ')).current_dir(folder.path()).run();
                     assert_eq!(done.code, 0, "{line}: {}", done.stderr);
                     commands += 1;
@@ -49,7 +36,7 @@ fn the_page_on_learning_runs_from_top_to_bottom() {
             }
             "python" => {
                 let done = Command::new(oracle_python())
-                    .args(["-c", &text])
+                    .args(["-c", text.as_str()])
                     .current_dir(folder.path())
                     .output()
                     .unwrap();

@@ -16,7 +16,11 @@ const TASK_INDEX: &str = "task_index";
 /// What pandas calls an index without a name.
 const TASK: &str = "__index_level_0__";
 /// How pandas finds the index again.
-const PANDAS: &str = r#"{"index_columns": ["__index_level_0__"], "column_indexes": [{"name": null, "field_name": null, "pandas_type": "unicode", "numpy_type": "str", "metadata": {"encoding": "UTF-8"}}], "columns": [{"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64", "metadata": null}, {"name": null, "field_name": "__index_level_0__", "pandas_type": "object", "numpy_type": "str", "metadata": null}], "attributes": {}, "creator": {"library": "mldash_bridge", "version": "0.1.0"}, "pandas_version": "3.1.1"}"#;
+const PANDAS: &str = concat!(
+    r#"{"index_columns": ["__index_level_0__"], "column_indexes": [{"name": null, "field_name": null, "pandas_type": "unicode", "numpy_type": "str", "metadata": {"encoding": "UTF-8"}}], "columns": [{"name": "task_index", "field_name": "task_index", "pandas_type": "int64", "numpy_type": "int64", "metadata": null}, {"name": null, "field_name": "__index_level_0__", "pandas_type": "object", "numpy_type": "str", "metadata": null}], "attributes": {}, "creator": {"library": "mldash_bridge", "version": ""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}, "pandas_version": "3.1.1"}"#,
+);
 
 /// Writes the tasks, by number.
 pub(super) fn write(path: &Path, tasks: &[String]) -> Result<(), ExportError> {

@@ -4,43 +4,28 @@ use mldash_record::yaml::{self, Entry, Item, Problems, Section};
 
 use crate::layout::{TABLE_EXPERIMENT, TABLE_TIME};
 
+use super::keys::{self, RECIPE};
 use super::{
     Content, Dtype, Feature, Format, Method, Missing, Numbers, Picture, Recipe, Source, Store,
     VideoSettings, WHAT, WindowValue,
 };
 
-const TOP_KEYS: [&str; 9] =
-    ["format", "fps", "robot_type", "task", "missing", "min_frames", "stamps", "video", "features"];
-const FEATURE_KEYS: [&str; 12] = [
-    "from",
-    "names",
-    "units",
-    "dtype",
-    "joints",
-    "method",
-    "window",
-    "tolerance",
-    "missing",
-    "as",
-    "size",
-    "unit",
-];
-const VIDEO_KEYS: [&str; 5] = ["codec", "crf", "g", "pix_fmt", "preset"];
-const FORMATS: [(&str, Format); 2] = [("lerobot", Format::LeRobot), ("parquet", Format::Parquet)];
-const MISSING: [(&str, Missing); 4] = [
+pub(super) const FORMATS: [(&str, Format); 2] =
+    [("lerobot", Format::LeRobot), ("parquet", Format::Parquet)];
+pub(super) const MISSING: [(&str, Missing); 4] = [
     ("drop", Missing::Drop),
     ("hold", Missing::Hold),
     ("end_episode", Missing::EndEpisode),
     ("error", Missing::Error),
 ];
-const DTYPES: [(&str, Dtype); 4] = [
+pub(super) const DTYPES: [(&str, Dtype); 4] = [
     ("float32", Dtype::Float32),
     ("float64", Dtype::Float64),
     ("int64", Dtype::Int64),
     ("bool", Dtype::Bool),
 ];
-const STORES: [(&str, Store); 2] = [("image", Store::Image), ("video", Store::Video)];
-const WINDOWS: [(&str, WindowValue); 5] = [
+pub(super) const STORES: [(&str, Store); 2] = [("image", Store::Image), ("video", Store::Video)];
+pub(super) const WINDOWS: [(&str, WindowValue); 5] = [
     ("mean", WindowValue::Mean),
     ("min", WindowValue::Min),
     ("max", WindowValue::Max),
@@ -48,7 +33,7 @@ const WINDOWS: [(&str, WindowValue); 5] = [
     ("count", WindowValue::Count),
 ];
 /// A window takes its value from `window`.
-const METHODS: [(&str, Method); 5] = [
+pub(super) const METHODS: [(&str, Method); 5] = [
     ("floor", Method::Floor),
     ("nearest", Method::Nearest),
     ("linear", Method::Linear),
@@ -63,13 +48,15 @@ const RESERVED_IN_TABLE: [&str; 2] = [TABLE_TIME, TABLE_EXPERIMENT];
 const NO_FEATURES: &str =
     "write `features:` and below it lines such as `  action: {from: \"cmd_vel:linear[0]\"}`";
 const SOURCE: &str = "write `track:column`, `track:column[0:6]` or, for pictures, a track";
-const MAX_FPS: u32 = 10_000;
-const MAX_SIDE: u32 = 16_384;
+pub(super) const MAX_FPS: u32 = 10_000;
+/// Of ffmpeg's numbers; beyond any that means something.
+pub(super) const MAX_OF_VIDEO: u32 = 10_000;
+pub(super) const MAX_SIDE: u32 = 16_384;
 
 /// The recipe in `text`; `None` only with a problem.
 pub(super) fn recipe(text: &str, problems: &mut Problems) -> Option<Recipe> {
     let root = yaml::parse(WHAT, text, NO_FEATURES, problems)?;
-    let section = Item::root(&root).section(&TOP_KEYS, problems)?;
+    let section = Item::root(&root).section(&RECIPE, problems)?;
     let format = section.get("format").and_then(|item| item.choice(&FORMATS, problems));
     let missing = section.get("missing").and_then(|item| item.choice(&MISSING, problems));
     let stamps = section.get("stamps").and_then(|item| item.truth(problems));
@@ -132,7 +119,7 @@ fn text_at(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<
 }
 
 fn video(item: &Item<'_>, problems: &mut Problems) -> Option<VideoSettings> {
-    let section = item.section(&VIDEO_KEYS, problems)?;
+    let section = item.section(&keys::VIDEO, problems)?;
     let mut settings = VideoSettings::default();
     if let Some(codec) = word_at(&section, "codec", problems) {
         // The preset is libsvtav1's own.
@@ -146,7 +133,7 @@ fn video(item: &Item<'_>, problems: &mut Problems) -> Option<VideoSettings> {
         settings.pix_fmt = pix_fmt;
     }
     let mut number = |key: &str, least: u32| {
-        let accept = |n: u32| (least..=10_000).contains(&n).then_some(n);
+        let accept = |n: u32| (least..=MAX_OF_VIDEO).contains(&n).then_some(n);
         section.get(key)?.number(&format!("a whole number from {least} up"), accept, problems)
     };
     settings.crf = number("crf", 0).unwrap_or(settings.crf);
@@ -192,7 +179,7 @@ fn feature(entry: &Entry<'_>, missing: Missing, problems: &mut Problems) -> Opti
     if RESERVED.contains(&name) {
         problems.add(&entry.key.spot, own_column(name), Some("give it another name".to_owned()));
     }
-    let section = entry.value.section(&FEATURE_KEYS, problems)?;
+    let section = entry.value.section(&keys::FEATURE, problems)?;
     let own = section.get("missing").and_then(|item| item.choice(&MISSING, problems));
     let tolerance = section.get("tolerance").and_then(|item| {
         let accept = |secs: f64| (secs >= 0.0 && secs.is_finite()).then_some(secs);

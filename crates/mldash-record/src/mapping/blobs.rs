@@ -1,9 +1,16 @@
 //! What happens to byte arrays, images and clouds.
 
 use super::bytes::Bytes;
+use super::keys;
 use crate::blob::{CloudFormat, FileFormats, ImageFormat, Quality};
 use crate::yaml::{Item, Problems};
 
+pub(super) const TO: [(&str, BlobsTo); 3] =
+    [("file", BlobsTo::File), ("inline", BlobsTo::Inline), ("drop", BlobsTo::Drop)];
+pub(super) const IMAGES: [(&str, ImageFormat); 3] =
+    [("auto", ImageFormat::Auto), ("png", ImageFormat::Png), ("jpeg", ImageFormat::Jpeg)];
+pub(super) const CLOUDS: [(&str, CloudFormat); 2] =
+    [("pcd", CloudFormat::Pcd), ("npy", CloudFormat::Npy)];
 const SIZE: &str = "write a size such as `64KiB`";
 
 /// What happens to byte arrays, images and clouds.
@@ -36,16 +43,12 @@ impl Blobs {
         if item.is_scalar() {
             return to(item, problems).map(|to| Self { to, ..Self::default() });
         }
-        let known = ["to", "image", "quality", "cloud", "max_inline"];
-        let section = item.section(&known, problems)?;
-        let images =
-            [("auto", ImageFormat::Auto), ("png", ImageFormat::Png), ("jpeg", ImageFormat::Jpeg)];
-        let clouds = [("pcd", CloudFormat::Pcd), ("npy", CloudFormat::Npy)];
-        let image = section.get("image").and_then(|item| item.choice(&images, problems));
+        let section = item.section(&keys::BLOBS, problems)?;
+        let image = section.get("image").and_then(|item| item.choice(&IMAGES, problems));
         let quality = section
             .get("quality")
             .and_then(|item| item.number("a quality of JPEG, 1 to 100", Quality::new, problems));
-        let cloud = section.get("cloud").and_then(|item| item.choice(&clouds, problems));
+        let cloud = section.get("cloud").and_then(|item| item.choice(&CLOUDS, problems));
         let formats = FileFormats {
             image: image.unwrap_or_default(),
             quality: quality.unwrap_or_default(),
@@ -58,6 +61,5 @@ impl Blobs {
 }
 
 fn to(item: &Item<'_>, problems: &mut Problems) -> Option<BlobsTo> {
-    let choices = [("file", BlobsTo::File), ("inline", BlobsTo::Inline), ("drop", BlobsTo::Drop)];
-    item.choice(&choices, problems)
+    item.choice(&TO, problems)
 }

@@ -1,12 +1,12 @@
 //! `publish`: where closed parts go, as Parquet on an object store.
 
 use super::bytes::Bytes;
+use super::keys;
 use super::read::SIZE;
 use crate::yaml::{Item, Problems};
 
 /// The key.
 pub(super) const PUBLISH: &str = "publish";
-const KEYS: [&str; 4] = ["to", "endpoint", "inline_files", "limit_rate"];
 const SCHEMES: [&str; 4] = ["s3", "gs", "az", "file"];
 const TO: &str =
     "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER";
@@ -32,7 +32,7 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Publish> 
         item.mismatch("a mapping", Some(&hint), problems);
         return None;
     }
-    let section = item.section(&KEYS, problems)?;
+    let section = item.section(&keys::PUBLISHED, problems)?;
     let endpoint = section.get("endpoint").and_then(|item| endpoint(item, problems));
     let inline_files = section.get("inline_files").and_then(|item| item.parse(SIZE, problems));
     let limit_rate: Option<Bytes> = section.get("limit_rate").and_then(|item| {

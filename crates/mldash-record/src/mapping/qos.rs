@@ -4,7 +4,13 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use super::keys;
 use crate::yaml::{Item, Problems};
+
+pub(super) const RELIABILITIES: [(&str, Reliability); 2] =
+    [("reliable", Reliability::Reliable), ("best_effort", Reliability::BestEffort)];
+pub(super) const DURABILITIES: [(&str, Durability); 2] =
+    [("volatile", Durability::Volatile), ("transient_local", Durability::TransientLocal)];
 
 /// How a topic is subscribed to; `None` follows the publishers' offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,14 +54,12 @@ impl Qos {
             item.mismatch("`auto` or a mapping", Some(hint), problems);
             return None;
         }
-        let section = item.section(&["reliability", "durability", "depth"], problems)?;
-        let reliability =
-            [("reliable", Reliability::Reliable), ("best_effort", Reliability::BestEffort)];
-        let durability =
-            [("volatile", Durability::Volatile), ("transient_local", Durability::TransientLocal)];
+        let section = item.section(&keys::QOS, problems)?;
         Some(Self {
-            reliability: section.get("reliability").and_then(|i| i.choice(&reliability, problems)),
-            durability: section.get("durability").and_then(|i| i.choice(&durability, problems)),
+            reliability: section
+                .get("reliability")
+                .and_then(|i| i.choice(&RELIABILITIES, problems)),
+            durability: section.get("durability").and_then(|i| i.choice(&DURABILITIES, problems)),
             depth: section.get("depth").and_then(|i| {
                 i.number("a number of messages, at least 1", NonZeroU32::new, problems)
             }),

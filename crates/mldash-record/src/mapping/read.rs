@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::experiment::{ExperimentTemplate, is_variable};
+use super::keys::{self, MAPPING};
 use super::labels::{self, LabelKeys};
 use super::rule::Rule;
 use super::settings::{self, Keys};
@@ -18,41 +19,13 @@ use crate::yaml::{self, Item, Placed, Problems, Section};
 use mldash_message::TypeName;
 use mldash_track::{Compression, Keep, Options, WhenLocalFull};
 
-const TOP_KEYS: [&str; 25] = [
-    "experiment",
-    "root",
-    "remote",
-    publish::PUBLISH,
-    "flush",
-    "compress",
-    "min_free",
-    "topics",
-    "services",
-    "actions",
-    "types",
-    "exclude",
-    "exclude_types",
-    "required",
-    "split",
-    "start_paused",
-    "clock_jump",
-    "split_on",
-    snapshot::SNAPSHOT,
-    snapshot::SAVE_ON,
-    "tags",
-    "metadata",
-    "gather",
-    settings::SAME_STAMP,
-    settings::ON_TYPE_CHANGE,
-];
 /// What a mapping and the command line call each [`Compression`].
 pub const COMPRESSIONS: [(&str, Compression); 2] =
     [("zstd", Compression::Zstd), ("none", Compression::None)];
-const CLOCK_JUMPS: [(&str, ClockJump); 2] =
+pub(super) const CLOCK_JUMPS: [(&str, ClockJump); 2] =
     [("sort", ClockJump::Sort), ("split", ClockJump::Split)];
-const REMOTE_KEYS: [&str; 5] = ["url", "token_env", "keep", "max_local", "when_full"];
-const KEEPS: [(&str, Keep); 2] = [("all", Keep::All), ("unsynced", Keep::Unsynced)];
-const WHEN_FULL: [(&str, WhenLocalFull); 2] =
+pub(super) const KEEPS: [(&str, Keep); 2] = [("all", Keep::All), ("unsynced", Keep::Unsynced)];
+pub(super) const WHEN_FULL: [(&str, WhenLocalFull); 2] =
     [("stop", WhenLocalFull::Stop), ("drop_synced", WhenLocalFull::DropSynced)];
 const NO_TOPICS: &str = "write `topics:` and below it lines such as `  - topic: /robot/pose`";
 const EXPERIMENT: &str =
@@ -66,7 +39,7 @@ const TYPE: &str = "write a type such as `geometry_msgs/msg/PoseStamped`";
 /// The mapping in `text`; `None` only with a problem.
 pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
     let root = yaml::parse(WHAT, text, NO_TOPICS, problems)?;
-    let section = Item::root(&root).section(&TOP_KEYS, problems)?;
+    let section = Item::root(&root).section(&MAPPING, problems)?;
     let mapping = Mapping {
         experiment: section.get("experiment").and_then(|item| experiment(item, problems)),
         root: section.get("root").and_then(|item| root_folder(item, problems)),
@@ -154,7 +127,7 @@ fn remote(item: &Item<'_>, problems: &mut Problems) -> Option<Remote> {
         item.mismatch("a mapping", Some(&hint), problems);
         return None;
     }
-    let section = item.section(&REMOTE_KEYS, problems)?;
+    let section = item.section(&keys::REMOTE, problems)?;
     let token_env = section.get("token_env").and_then(|item| variable(item, problems));
     let keep = section.get("keep").and_then(|item| item.choice(&KEEPS, problems));
     let max_local = section.get("max_local").and_then(|item| item.parse(SIZE, problems));
@@ -203,7 +176,7 @@ fn variable(item: &Item<'_>, problems: &mut Problems) -> Option<String> {
 }
 
 fn flush(item: &Item<'_>, problems: &mut Problems) -> Option<Flush> {
-    let section = item.section(&["interval", "batch", "fsync"], problems)?;
+    let section = item.section(&keys::FLUSH, problems)?;
     let mut seconds =
         |key: &str| section.get(key)?.number(Options::INTERVALS, Options::interval, problems);
     let (interval, fsync) = (seconds("interval"), seconds("fsync"));
@@ -214,7 +187,7 @@ fn flush(item: &Item<'_>, problems: &mut Problems) -> Option<Flush> {
 }
 
 /// With longer times, a subscription of small depth could overflow before its messages are taken.
-const LONGEST_GATHER_SECS: f64 = 0.005;
+pub(super) const LONGEST_GATHER_SECS: f64 = 0.005;
 
 fn gather(item: &Item<'_>, problems: &mut Problems) -> Option<Duration> {
     let accept = |secs: f64| {
@@ -245,8 +218,7 @@ fn rule(item: &Item<'_>, problems: &mut Problems) -> Option<Rule> {
         item.mismatch("an entry of `topics`", Some(hint), problems);
         return None;
     }
-    let known: Vec<&str> = ["topic", "regex", "type"].into_iter().chain(Keys::NAMES).collect();
-    let section = item.section(&known, problems)?;
+    let section = item.section(&keys::ENTRY, problems)?;
     let keys = Keys::read(&section, problems);
     let message_type = section
         .get("type")
@@ -286,7 +258,7 @@ fn regex(item: &Item<'_>, problems: &mut Problems) -> Option<Placed<TopicPattern
 fn types(item: &Item<'_>, problems: &mut Problems) -> Option<TypeDefaults> {
     let mut types: TypeDefaults = BTreeMap::new();
     for entry in item.entries(problems)? {
-        let keys = entry.value.section(&Keys::NAMES, problems).map(|section| {
+        let keys = entry.value.section(&keys::SETTINGS, problems).map(|section| {
             let keys = Keys::read(&section, problems);
             check_track(&keys, 0, problems);
             check_shared_track(&keys, problems);
@@ -331,7 +303,7 @@ fn exclude(item: &Item<'_>, problems: &mut Problems) -> Option<Vec<Placed<TopicP
         if item.is_scalar() {
             return item.parse(TOPIC, problems).map(|pattern| item.place(pattern));
         }
-        let section = item.section(&["regex"], problems)?;
+        let section = item.section(&keys::EXCLUDED, problems)?;
         let Some(item) = section.get("regex") else {
             item.mismatch("a topic", Some(TOPIC), problems);
             return None;

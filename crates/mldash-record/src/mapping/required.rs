@@ -1,6 +1,7 @@
 //! `required`: the topics that a complete recording must have, and their least rates.
 
 use super::Mapping;
+use super::keys;
 use super::settings::Hz;
 use super::topic::TopicPattern;
 use crate::yaml::{Item, Placed, Problems};
@@ -49,7 +50,7 @@ fn entry(item: &Item<'_>, problems: &mut Problems) -> Option<Required> {
     let (topic, min_rate) = if item.is_scalar() {
         (item.clone(), None)
     } else {
-        let section = item.section(&["topic", "min_rate"], problems)?;
+        let section = item.section(&keys::REQUIRED, problems)?;
         let min_rate = section
             .get("min_rate")
             .and_then(|item| item.number("a rate in Hz above 0", Hz::new, problems));

@@ -16,11 +16,11 @@ pub(super) const PATH: &str =
     "write names joined by dots, such as `pose.position` or `ranges[::4]`";
 /// The key of [`SameStamp`], of an entry and of the whole mapping.
 pub(super) const SAME_STAMP: &str = "same_stamp";
-const SAME_STAMPS: [(&str, SameStamp); 3] =
+pub(super) const SAME_STAMPS: [(&str, SameStamp); 3] =
     [("keep", SameStamp::Keep), ("merge", SameStamp::Merge), ("drop", SameStamp::Drop)];
 /// The key of [`OnTypeChange`], likewise.
 pub(super) const ON_TYPE_CHANGE: &str = "on_type_change";
-const ON_TYPE_CHANGES: [(&str, OnTypeChange); 2] =
+pub(super) const ON_TYPE_CHANGES: [(&str, OnTypeChange); 2] =
     [("refuse", OnTypeChange::Refuse), ("split_track", OnTypeChange::SplitTrack)];
 const STAMP: &str =
     "write `header`, `receive`, `source` or a field such as `transforms.header.stamp`";
@@ -233,23 +233,6 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// The keys that are read here.
-    pub(super) const NAMES: [&str; 13] = [
-        "track",
-        "stamp",
-        "stamp_offset",
-        "receive_ts",
-        "stamp_ns",
-        "fields",
-        "max_rate",
-        "on_change",
-        SAME_STAMP,
-        "qos",
-        ON_TYPE_CHANGE,
-        "blobs",
-        "each",
-    ];
-
     pub(super) fn read(section: &Section<'_>, problems: &mut Problems) -> Self {
         let mut read = Reading { section, problems };
         Self {

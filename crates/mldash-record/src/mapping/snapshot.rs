@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::keys;
 use super::span::Span;
 use super::{Bytes, ClockJump, Mapping, PartAction, Split};
 use crate::yaml::{Item, Placed, Problems};
@@ -34,7 +35,7 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Placed<Sn
         item.mismatch("a mapping", Some("write `snapshot: {keep: 30s, memory: 1GiB}`"), problems);
         return None;
     }
-    let section = item.section(&["keep", "memory"], problems)?;
+    let section = item.section(&keys::SNAPSHOT_KEYS, problems)?;
     let memory = section.get("memory").map(|item| {
         let memory: Bytes = item.parse(MEMORY, problems)?;
         let fits = memory >= LEAST_MEMORY && usize::try_from(memory.get()).is_ok();

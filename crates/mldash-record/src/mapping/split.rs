@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::bytes::Bytes;
+use super::keys;
 use super::span::Span;
 use crate::yaml::{Item, Problems, Section};
 
@@ -87,7 +88,7 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Split> {
         item.mismatch("a mapping", Some(HINT), problems);
         return None;
     }
-    let section = item.section(&["every", "size", "rows"], problems)?;
+    let section = item.section(&keys::SPLIT, problems)?;
     let split = Split {
         every: limit(&section, "every", "write a span of time, such as `10min` or `2h`", problems),
         size: limit(&section, "size", "write a size, such as `4GiB`", problems),

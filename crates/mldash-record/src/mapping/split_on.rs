@@ -8,22 +8,22 @@ use std::str::FromStr;
 
 pub use trigger::{Trigger, TriggerFault};
 
+use super::keys;
 use super::snapshot::SAVE_ON;
 use super::template::{self, LoneBrace, Part};
 use super::topic::TopicPattern;
-use crate::yaml::{Item, Place, Placed, Problems, Section};
+use crate::yaml::{Item, KeyTable, Place, Placed, Problems, Section};
 use mldash_message::{FieldPath, PathError, TypeName};
 use mldash_track::LabelChange;
 
-const SPLIT_ON: &str = "split_on";
+pub(super) const SPLIT_ON: &str = "split_on";
 const ENTRY: &str = "write `{topic: /episode}`, or `{topic: /joy, field: buttons[3], becomes: 1}`";
 const VALUE: &str = "write `becomes: 1` for the message with which it turns to that value, or `equals: 1` for each one that has it";
 const FIELD: &str =
     "write the field that is compared, such as `field: buttons[3]` or `field: data`";
 const PATTERN: &str = "write a text; fields of the message such as `{data}` fill in";
 const TYPE: &str = "write a type such as `sensor_msgs/msg/Joy`";
-const KEYS: [&str; 8] = ["topic", "type", "field", "becomes", "equals", "task", "success", "do"];
-const ACTIONS: [(&str, PartAction); 4] = [
+pub(super) const ACTIONS: [(&str, PartAction); 4] = [
     ("split", PartAction::Split),
     ("discard", PartAction::Discard),
     ("stop", PartAction::Stop),
@@ -212,8 +212,7 @@ impl fmt::Display for FieldText {
 /// The entries of `split_on` and of `save_on`: one of each, or lists.
 pub(super) fn read(mapping: &Section<'_>, problems: &mut Problems) -> Vec<SplitOn> {
     let mut all = Vec::new();
-    // What a message of `save_on` does is no question.
-    for (key, keys) in [(SPLIT_ON, &KEYS[..]), (SAVE_ON, &KEYS[..KEYS.len() - 1])] {
+    for (key, keys) in [(SPLIT_ON, &keys::SPLITTER), (SAVE_ON, &keys::SAVER)] {
         let entries = mapping.get(key).and_then(|item| item.one_or_list(problems));
         let default = if key == SAVE_ON { PartAction::Save } else { PartAction::Split };
         let entries = entries.into_iter().flatten();
@@ -224,7 +223,7 @@ pub(super) fn read(mapping: &Section<'_>, problems: &mut Problems) -> Vec<SplitO
 
 fn entry(
     item: &Item<'_>,
-    keys: &[&str],
+    keys: &'static KeyTable,
     default: PartAction,
     problems: &mut Problems,
 ) -> Option<SplitOn> {
@@ -236,7 +235,9 @@ fn entry(
     let message_type =
         section.get("type").and_then(|item| Some(item.place(item.parse(TYPE, problems)?)));
     let condition = condition(&section, problems);
-    let action = match section.get("do") {
+    // What a message of `save_on` does is no question.
+    let asked = (default != PartAction::Save).then(|| section.get("do")).flatten();
+    let action = match asked {
         None => Some(item.place(ActionPattern::Always(default))),
         Some(item) => action(item, problems).map(|action| item.place(action)),
     };

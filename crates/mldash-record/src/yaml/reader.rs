@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use super::key::KeyTable;
 use super::problem::{Placed, Problems, Spot};
 use super::tree::{Kind, Node};
 use mldash_message::nearest;
@@ -25,6 +26,7 @@ pub struct Item<'n> {
 pub struct Section<'n> {
     /// Where it starts.
     pub spot: Spot,
+    table: &'static KeyTable,
     entries: Vec<Entry<'n>>,
 }
 
@@ -71,19 +73,24 @@ impl<'n> Item<'n> {
         Some(entries)
     }
 
-    /// A mapping that has only `known` keys.
-    pub fn section(&self, known: &[&str], problems: &mut Problems) -> Option<Section<'n>> {
+    /// A mapping that has only the keys of `table`.
+    pub fn section(
+        &self,
+        table: &'static KeyTable,
+        problems: &mut Problems,
+    ) -> Option<Section<'n>> {
         let mut entries = self.entries(problems)?;
+        let known = table.names();
         entries.retain(|entry| {
             let name = entry.key.value;
             let is_known = known.contains(&name);
             if !is_known {
                 let message = format!("unknown key `{}`", shorten(name));
-                problems.add(&entry.key.spot, message, Some(suggest(name, known)));
+                problems.add(&entry.key.spot, message, Some(suggest(name, &known)));
             }
             is_known
         });
-        Some(Section { spot: self.spot.clone(), entries })
+        Some(Section { spot: self.spot.clone(), table, entries })
     }
 
     /// The items of a list.
@@ -253,8 +260,13 @@ impl<'n> Item<'n> {
 }
 
 impl<'n> Section<'n> {
-    /// The value of a key.
+    /// The value of a key of its table.
     pub fn get(&self, key: &str) -> Option<&Item<'n>> {
+        debug_assert!(
+            self.table.keys.iter().any(|known| known.name == key),
+            "`{key}` is read, and the table `{}` lacks it",
+            self.table.name
+        );
         self.entries.iter().find(|entry| entry.key.value == key).map(|entry| &entry.value)
     }
 }
