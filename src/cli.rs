@@ -7,6 +7,7 @@ mod append;
 mod args;
 mod calls;
 mod check;
+mod compact;
 mod completions;
 mod dataset;
 mod destination;
@@ -27,6 +28,8 @@ mod pack;
 mod pattern;
 mod plot;
 mod progress;
+mod publish;
+mod publishing;
 mod read;
 mod replay;
 mod report;
@@ -145,6 +148,14 @@ enum Command {
     ///
     /// Exit code 3: pictures or clouds that rows name can't be read; stderr says which and why.
     Export(export::ExportArgs),
+    /// Put recordings on an object store as Parquet, for DuckDB, Spark, Trino, Polars, Ray.
+    ///
+    /// Each row once, whatever was interrupted or runs twice: calling it again puts only what is new. Experiments that are
+    /// being recorded are left out. The mapping's `publish: {to: URL}` does it for each part once it is closed.
+    ///
+    /// Exit code 3: experiments were left out, pictures can't be read, or this copy of a recording has fewer rows than
+    /// are published; stderr says which.
+    Publish(publish::PublishArgs),
     /// Publish the messages of a recording on the live graph, at their own pace and with their QoS.
     ///
     /// Takes `--ros-args …` like every ROS 2 node: remaps, node name. `~/pause` and `~/resume` (std_srvs/Trigger) pause
@@ -175,6 +186,11 @@ enum Command {
     /// Exit codes: 1, some of it could not be unpacked, or is being recorded, and is left as it was; 3, rows are
     /// missing since the packed file is damaged, which is kept.
     Unpack(pack::PackArgs),
+    /// Merge small files of a store that `publish` writes to into large ones, by day or by project.
+    ///
+    /// Each row counts once at every moment, also if this is killed, or runs beside publishers and other compactions; the
+    /// next call finishes what was begun. Credentials come from the environment, as for `publish`.
+    Compact(compact::CompactArgs),
     /// Serve a local root to ML-Dash clients: experiments, tracks, files; for a lab without an account.
     Serve(serve::ServeArgs),
     /// Print all keys of a mapping or a recipe: a JSON Schema for editors, or a page for people.
@@ -231,11 +247,13 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Dataset(args) => dataset::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Publish(args) => publish::run(&args),
         Command::Replay(args) => replay::run(&args, &ros_args),
         Command::Append(args) => append::run(&args),
         Command::Sync(args) => done(sync::run(&args)),
         Command::Pack(args) => pack::pack(&args),
         Command::Unpack(args) => pack::unpack(&args),
+        Command::Compact(args) => compact::run(&args),
         Command::Serve(args) => done(serve::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Completions(args) => done(completions::completions(&args, Cli::command())),

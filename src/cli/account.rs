@@ -82,6 +82,9 @@ fn print(account: &Account, out: &mut dyn Write, width: Option<usize>) -> io::Re
     if let Some(sync) = &account.sync {
         writeln!(out, "{sync}")?;
     }
+    if let Some(publish) = &account.publish {
+        writeln!(out, "{publish}")?;
+    }
     let received: u64 = account.topics.iter().map(|topic| topic.received).sum();
     let stored: u64 = account.topics.iter().map(|topic| topic.stored).sum();
     let dropped: u64 = account.topics.iter().map(TopicAccount::dropped_total).sum();

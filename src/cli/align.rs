@@ -12,7 +12,7 @@ use clap::Args;
 use mldash_bridge::track::{Align, Format, Join};
 
 use super::Failure;
-use super::args::{ExperimentArgs, parse_track};
+use super::args::{ExperimentArgs, RangeArgs, parse_track};
 use super::output::{RowsArgs, formats};
 use how::How;
 pub(crate) use keys::JOINS;
@@ -28,7 +28,8 @@ pub(crate) struct AlignArgs {
     /// The track whose rows the others are joined to.
     #[arg(long, value_name = "TRACK", value_parser = parse_track, required_unless_present_any = ["rate", "recipe"])]
     on: Option<String>,
-    /// Join at this many times a second instead: at START + i / HZ.
+    /// Join at this many times a second instead: at START + i / HZ. Without --start, from the first time at
+    /// which all tracks have a row; without --end, to the last row of any track.
     #[arg(long, value_name = "HZ", conflicts_with = "on")]
     rate: Option<f64>,
     /// The tracks to join, comma-separated; their columns become TRACK.COLUMN.
@@ -39,13 +40,8 @@ pub(crate) struct AlignArgs {
     recipe: Option<PathBuf>,
     #[command(flatten)]
     how: HowArgs,
-    /// First time, in seconds, inclusive. Default: the first row of TRACK; with --rate, the first time at
-    /// which all tracks have a row.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    start: Option<f64>,
-    /// Last time, in seconds, inclusive. Default: the last row of TRACK; with --rate, of any track.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    end: Option<f64>,
+    #[command(flatten)]
+    range: RangeArgs,
     /// The format to write. Default: by the output file's extension, else jsonl.
     #[arg(long, value_parser = formats(&FORMATS))]
     format: Option<Format>,
@@ -86,10 +82,11 @@ struct HowArgs {
 pub(crate) fn run(args: &AlignArgs) -> Result<(), Failure> {
     let format = args.rows.format(args.format, &FORMATS)?;
     let mut align = align(args)?;
-    if let Some(secs) = args.start {
+    let (start, end) = args.range.ends()?;
+    if let Some(secs) = start {
         align = align.since(secs);
     }
-    if let Some(secs) = args.end {
+    if let Some(secs) = end {
         align = align.until(secs);
     }
     let aligned = args.experiment.open()?.align(&align)?;

@@ -33,6 +33,17 @@ pub(super) struct ExperimentArgs {
     pub(super) root: RootArgs,
 }
 
+/// A range of times of a recording.
+#[derive(Debug, Args)]
+pub(super) struct RangeArgs {
+    /// First _ts to take, in seconds, inclusive. Default: the first that there is.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_time)]
+    start: Option<f64>,
+    /// Last _ts to take, in seconds, inclusive. Default: the last that there is.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = parse_time)]
+    end: Option<f64>,
+}
+
 /// A server to read from.
 #[derive(Debug, Args)]
 pub(super) struct RemoteArgs {
@@ -142,6 +153,26 @@ impl ExperimentArgs {
     }
 }
 
+impl RangeArgs {
+    /// The first and the last time, as far as they are given.
+    pub(super) fn ends(&self) -> Result<(Option<f64>, Option<f64>), Failure> {
+        if let (Some(start), Some(end)) = (self.start, self.end)
+            && start > end
+        {
+            let reason =
+                format!("`--start {start}` is after `--end {end}`; no row can lie between them");
+            return Err(Failure::Usage(reason.into()));
+        }
+        Ok((self.start, self.end))
+    }
+
+    /// The range, from and to infinity where nothing is said.
+    pub(super) fn range(&self) -> Result<RangeInclusive<f64>, Failure> {
+        let (start, end) = self.ends()?;
+        Ok(start.unwrap_or(f64::NEG_INFINITY)..=end.unwrap_or(f64::INFINITY))
+    }
+}
+
 impl RemoteArgs {
     /// The server, if one was given.
     pub(super) fn remote(&self) -> Option<Remote> {
@@ -215,6 +246,12 @@ pub(super) fn parse_tag(tag: &str) -> Result<LabelChange, LabelError> {
 fn parse_compression(text: &str) -> Result<Compression, String> {
     let known = COMPRESSIONS.iter().find(|(name, _)| *name == text);
     known.map(|(_, compression)| *compression).ok_or_else(|| "expected zstd or none".to_owned())
+}
+
+/// A time in seconds.
+fn parse_time(text: &str) -> Result<f64, String> {
+    let secs = text.parse::<f64>().ok().filter(|secs| !secs.is_nan());
+    secs.ok_or_else(|| "expected a number of seconds".to_owned())
 }
 
 /// A number of seconds: at least a millisecond, at most a year.

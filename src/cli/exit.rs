@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io;
 
 use mldash_bridge::export::ExportError;
+use mldash_bridge::export::publish::PublishError;
+use mldash_bridge::export::publish::compact::CompactError;
 use mldash_bridge::record::yaml::YamlErrors;
 use mldash_bridge::ros::RosError;
 use mldash_bridge::track::{AlignError, CloseError, RemoteError, TrackError};
@@ -66,6 +68,24 @@ impl From<ExportError> for Failure {
             ExportError::Output(error) => error.into(),
             error if error.is_usage() => Self::Usage(error.into()),
             error => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<CompactError> for Failure {
+    fn from(error: CompactError) -> Self {
+        match error.is_usage() {
+            true => Self::Usage(error.into()),
+            false => Self::Failed(error.into()),
+        }
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        match error.is_usage() {
+            true => Self::Usage(error.into()),
+            false => Self::Failed(error.into()),
         }
     }
 }

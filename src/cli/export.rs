@@ -9,7 +9,7 @@ use mldash_bridge::export::mcap::{McapAccount, McapOptions, MissingFiles, export
 use mldash_bridge::export::ros2::{Ros2Account, export_ros2};
 use mldash_bridge::track::Experiment;
 
-use super::args::{ExperimentArgs, track_of};
+use super::args::{ExperimentArgs, RangeArgs, track_of};
 use super::exporting::Exporting;
 use super::pattern::Glob;
 use super::target::{IfThere, is_stdout, write_to};
@@ -25,12 +25,8 @@ pub(crate) struct ExportArgs {
     /// Only these tracks: names or globs such as 'camera/*'. What lies below a name that matches is taken too.
     #[arg(long, value_name = "GLOB", num_args = 1..)]
     tracks: Vec<String>,
-    /// First _ts to export, in seconds, inclusive.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    start: Option<f64>,
-    /// Last _ts to export, in seconds, inclusive.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    end: Option<f64>,
+    #[command(flatten)]
+    range: RangeArgs,
     /// Replace FILE if it is there.
     #[arg(long)]
     force: bool,
@@ -86,9 +82,7 @@ fn ros2(
 }
 
 fn options(args: &ExportArgs, experiment: &Experiment) -> Result<McapOptions, Failure> {
-    let mut options = McapOptions::default();
-    let (start, end) = (args.start, args.end);
-    options.range = start.unwrap_or(f64::NEG_INFINITY)..=end.unwrap_or(f64::INFINITY);
+    let mut options = McapOptions { range: args.range.range()?, ..McapOptions::default() };
     if args.tracks.is_empty() {
         return Ok(options);
     }

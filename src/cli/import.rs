@@ -12,6 +12,7 @@ use mldash_bridge::ros::StopFlag;
 
 use super::args::DestinationArgs;
 use super::destination::Destination;
+use super::publishing::Publishing;
 use super::selection::{self, SelectionArgs, Source};
 use super::stop::stop_on_signals;
 use super::{ExitCode, Failure, NODE_NAME, account, output, progress, run_details};
@@ -68,7 +69,9 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     let details = run_details::of_import(&mapping, &args.bags);
     let destination = Destination::choose(&mapping, args.destination.clone(), stop.hurry_flag())?
         .buffer_bytes(BUFFER_BYTES);
+    let root = destination.root.clone();
     let mut recorder = Recorder::new(destination.open(details)?);
+    let publishing = Publishing::start(&mapping, &root, &mut recorder)?;
     recorder.guard_disk(mapping.min_free());
     recorder.hurry_when(stop.hurry_flag());
     recorder.require(mapping.required());
@@ -82,7 +85,8 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     });
     progress::remove(&bar);
     let failure = imported.as_ref().err().map(ToString::to_string);
-    let (account, closed) = recorder.finish(failure);
+    let (mut account, closed) = recorder.finish(failure);
+    publishing.finish(&mut account, &root, &stop.hurry_flag());
     // A reader that has gone hides neither a failure nor what is missing.
     let written = account::write(&account, args.json, data);
     imported.map_err(|error| Failure::Failed(error.into()))?;

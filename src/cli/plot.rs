@@ -13,7 +13,7 @@ use mldash_bridge::track::{Experiment, Query, Row, TopicFilter, Value};
 use self::bins::Bins;
 use self::chart::{Frame, Series};
 use super::Failure;
-use super::args::{ExperimentArgs, parse_track};
+use super::args::{ExperimentArgs, RangeArgs, parse_track};
 use super::table::width_of;
 use super::terminal::takes_colour;
 
@@ -34,12 +34,8 @@ pub(crate) struct PlotArgs {
     /// 'position[0:3]'. A list without brackets is drawn whole.
     #[arg(required = true, value_name = "COLUMN")]
     columns: Vec<String>,
-    /// First _ts to draw, in seconds, inclusive.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    start: Option<f64>,
-    /// Last _ts to draw, in seconds, inclusive.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    end: Option<f64>,
+    #[command(flatten)]
+    range: RangeArgs,
     /// Characters across. Default: the terminal's width, else 100.
     #[arg(long, value_name = "CHARACTERS", value_parser = clap::value_parser!(u16).range(24..=2000))]
     width: Option<u16>,
@@ -55,7 +51,7 @@ pub(crate) fn run(args: &PlotArgs) -> Result<(), Failure> {
     let exp = args.experiment.open()?;
     let track = exp.tracks(&args.track);
     check_columns(&wanted, &args.track, track.columns()?)?;
-    let range = args.start.unwrap_or(f64::NEG_INFINITY)..=args.end.unwrap_or(f64::INFINITY);
+    let range = args.range.range()?;
     let columns: Vec<String> = wanted.iter().map(|wanted| wanted.column.clone()).collect();
     let query = Query::range(range).columns(&columns);
     let frame = args.frame(&exp)?;
@@ -89,7 +85,8 @@ impl PlotArgs {
         let listed = exp.list_matching(&TopicFilter::from(self.track.as_str()))?;
         let span = listed.first().and_then(|track| track.first_timestamp.zip(track.last_timestamp));
         let (first, last) = span.ok_or_else(|| self.no_rows())?;
-        let (start, end) = (self.start.unwrap_or(first), self.end.unwrap_or(last));
+        let (start, end) = self.range.ends()?;
+        let (start, end) = (start.unwrap_or(first), end.unwrap_or(last));
         if start > last || end < first || start > end {
             return Err(self.no_rows());
         }

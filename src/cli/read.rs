@@ -7,7 +7,7 @@ use mldash_bridge::track::{
 };
 
 use super::Failure;
-use super::args::{ExperimentArgs, RemoteArgs, parse_track};
+use super::args::{ExperimentArgs, RangeArgs, RemoteArgs, parse_track};
 use super::output::{RowsArgs, formats};
 
 #[derive(Debug, Args)]
@@ -17,12 +17,8 @@ pub(crate) struct ReadArgs {
     /// The track, for example robot/pose.
     #[arg(value_parser = parse_track)]
     track: String,
-    /// First _ts to read, in seconds, inclusive.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    start: Option<f64>,
-    /// Last _ts to read, in seconds, inclusive.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    end: Option<f64>,
+    #[command(flatten)]
+    range: RangeArgs,
     /// Columns to read, comma-separated. Default: all.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     columns: Vec<String>,
@@ -40,8 +36,9 @@ pub(crate) struct ReadArgs {
 
 pub(crate) fn run(args: &ReadArgs) -> Result<(), Failure> {
     let format = args.rows.format(args.format, Format::ALL)?;
+    let query = query(args)?;
     if let Some(remote) = args.remote.remote() {
-        return read_remote(args, &remote, format);
+        return read_remote(args, &query, &remote, format);
     }
     let exp = args.experiment.open()?;
     let track = exp.tracks(&args.track);
@@ -49,10 +46,15 @@ pub(crate) fn run(args: &ReadArgs) -> Result<(), Failure> {
         Some(columns) => check_columns(args, &columns)?,
         None => return Err(nothing_here(args, &exp)?),
     }
-    args.rows.write(format, |export, out| track.export_to(&query(args), export, out))
+    args.rows.write(format, |export, out| track.export_to(&query, export, out))
 }
 
-fn read_remote(args: &ReadArgs, remote: &Remote, format: Format) -> Result<(), Failure> {
+fn read_remote(
+    args: &ReadArgs,
+    query: &Query,
+    remote: &Remote,
+    format: Format,
+) -> Result<(), Failure> {
     if args.limit.is_some() {
         return Err(Failure::Usage("`--limit` does not work with `--remote`; use `--end`".into()));
     }
@@ -65,7 +67,7 @@ fn read_remote(args: &ReadArgs, remote: &Remote, format: Format) -> Result<(), F
         None => return Err(no_track(args, &tracks)),
     }
     // JSON from a server is always strict.
-    args.rows.write(format, |_, out| exp.export_to(&args.track, &query(args), format, out))
+    args.rows.write(format, |_, out| exp.export_to(&args.track, query, format, out))
 }
 
 /// A mistyped name must not look like a column without values.
@@ -112,14 +114,13 @@ fn no_track(args: &ReadArgs, tracks: &[TrackInfo]) -> Failure {
     Failure::Failed(reason.into())
 }
 
-fn query(args: &ReadArgs) -> Query {
-    let start = args.start.unwrap_or(f64::NEG_INFINITY);
-    let mut query = Query::range(start..=args.end.unwrap_or(f64::INFINITY));
+fn query(args: &ReadArgs) -> Result<Query, Failure> {
+    let mut query = Query::range(args.range.range()?);
     if !args.columns.is_empty() {
         query = query.columns(&args.columns);
     }
-    match args.limit {
+    Ok(match args.limit {
         Some(rows) => query.limit(rows),
         None => query,
-    }
+    })
 }

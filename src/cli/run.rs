@@ -16,6 +16,7 @@ use mldash_bridge::track::Labels;
 use super::args::{DestinationArgs, parse_duration};
 use super::destination::Destination;
 use super::keyboard::{Keyboard, Keys};
+use super::publishing::Publishing;
 use super::selection::{self, SelectionArgs, Source};
 use super::status_line::StatusLine;
 use super::stop::stop_on_signals;
@@ -96,11 +97,13 @@ pub(crate) fn run(
         tags,
     };
 
+    let root = destination.root.clone();
     let exp = destination.open(run_details::of_node(&node, &mapping))?;
     tracing::info!("{} is on the graph", node.name().full_name());
     let stop = stop.after(args.duration);
 
     let mut recorder = Recorder::new(exp);
+    let publishing = Publishing::start(&mapping, &root, &mut recorder)?;
     recorder.guard_disk(mapping.min_free());
     recorder.require(mapping.required());
     recorder.limit_parts(mapping.split());
@@ -118,7 +121,8 @@ pub(crate) fn run(
     let recorded = node.record(mapping, definitions, settings, &mut recorder, &stop);
     drop(keyboard);
     let failure = recorded.as_ref().err().map(ToString::to_string);
-    let (account, closed) = recorder.finish(failure);
+    let (mut account, closed) = recorder.finish(failure);
+    publishing.finish(&mut account, &root, &stop.hurry_flag());
     status_line.finish();
     // A reader that has gone hides neither a failure nor what is missing.
     let written = account::write(&account, args.json, data);

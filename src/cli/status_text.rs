@@ -4,7 +4,8 @@ mod spans;
 
 use indicatif::{HumanBytes, HumanCount};
 use mldash_bridge::record::{
-    DiskLevel, DiskStatus, RequiredState, SnapshotStatus, Status, TopicAccount, TopicStatus,
+    DiskLevel, DiskStatus, PublishState, PublishStatus, RequiredState, SnapshotStatus, Status,
+    TopicAccount, TopicStatus,
 };
 use mldash_bridge::track::{SyncState, SyncStatus};
 use unicode_width::UnicodeWidthStr;
@@ -103,6 +104,7 @@ fn parts(status: &Status) -> Vec<Span> {
     parts.extend(status.snapshot.as_ref().map(held));
     parts.extend(status.disk.as_ref().map(disk));
     parts.extend(status.sync.as_ref().map(upload));
+    parts.extend(status.publish.as_ref().map(publication));
     parts
 }
 
@@ -314,6 +316,18 @@ fn upload(sync: &SyncStatus) -> Span {
         SyncState::Sending => Span::plain(format!("to upload: {backlog}")),
         SyncState::Failing { .. } => Span::red(format!("UPLOAD FAILS, {backlog} wait")),
         SyncState::TokenRefused { .. } => Span::red("UPLOAD REFUSED: token"),
+    }
+}
+
+/// What is not published yet.
+fn publication(publish: &PublishStatus) -> Span {
+    let waiting = publish.parts_waiting;
+    match &publish.state {
+        PublishState::UpToDate => Span::plain("published"),
+        PublishState::Publishing => Span::plain(format!("to publish: {waiting} parts")),
+        PublishState::Failing { .. } => {
+            Span::red(format!("PUBLISHING FAILS, {waiting} parts wait"))
+        }
     }
 }
 

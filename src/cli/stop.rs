@@ -3,11 +3,14 @@
 use std::ffi::c_int;
 use std::fs;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mldash_bridge::ros::StopFlag;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 /// A second signal within this time is ignored: Ctrl-C on `ros2 launch` sends SIGINT from the
@@ -70,6 +73,17 @@ pub(super) fn stop_export_on_signals(stop: &StopFlag) -> io::Result<()> {
 /// The same for a replay.
 pub(super) fn stop_replay_on_signals(stop: &StopFlag) -> io::Result<()> {
     watch(stop, &REPLAY)
+}
+
+/// Set at the first SIGINT or SIGTERM. The second one ends the program at once; the shell then
+/// restores the terminal.
+pub(super) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_default(signal, stopped.clone())?;
+        flag::register(signal, stopped.clone())?;
+    }
+    Ok(stopped)
 }
 
 fn watch(stop: &StopFlag, words: &'static Words) -> io::Result<()> {

@@ -2,16 +2,13 @@
 
 use std::io::stdout;
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::Args;
 use mldash_bridge::track::{Keep, SyncStatus, Synced};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 
 use super::args::{ExperimentArgs, UploadArgs};
-use super::{Failure, output, progress};
+use super::{Failure, output, progress, stop};
 
 /// The SDK's variable.
 const URL_VARIABLE: &str = "ML_DASH_API_URL";
@@ -38,7 +35,7 @@ pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
         )
     })?;
     let exp = args.experiment.open()?;
-    let is_stopped = stop_flag()?;
+    let is_stopped = stop::stop_flag()?;
     let bar = progress::upload();
     let keep = if args.drop_synced { Keep::Unsynced } else { Keep::All };
     let synced = exp.sync(&args.upload.token.at(&url).keep(keep), |status| {
@@ -68,17 +65,6 @@ pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
         }
         None => Ok(()),
     }
-}
-
-/// Set at the first SIGINT or SIGTERM. The second one ends the program at once; the shell then
-/// restores the terminal.
-fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
-    let stopped = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_default(signal, stopped.clone())?;
-        flag::register(signal, stopped.clone())?;
-    }
-    Ok(stopped)
 }
 
 fn remaining(status: &SyncStatus) -> String {

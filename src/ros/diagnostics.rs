@@ -5,8 +5,8 @@ use std::fmt::Display;
 
 use crate::mapping::Bytes;
 use crate::record::{
-    DiskLevel, DiskStatus, QueueFill, RequiredAccount, RequiredState, SnapshotStatus, Status,
-    TopicAccount, TopicStatus,
+    DiskLevel, DiskStatus, PublishState, PublishStatus, QueueFill, RequiredAccount, RequiredState,
+    SnapshotStatus, Status, TopicAccount, TopicStatus,
 };
 use crate::track::{SyncState, SyncStatus};
 
@@ -57,6 +57,7 @@ pub fn diagnostics(node: &str, status: &Status) -> Vec<Diagnostic> {
     let mut all = vec![recording(node, status), queue(node, &status.queue)];
     all.extend(status.disk.as_ref().map(|status| disk(node, status)));
     all.extend(status.sync.as_ref().map(|status| sync(node, status)));
+    all.extend(status.publish.as_ref().map(|status| publish(node, status)));
     let required = |topic: &TopicStatus| {
         status.required.iter().find(|required| required.topic == topic.mapped_topic)
     };
@@ -182,6 +183,22 @@ fn sync(node: &str, status: &SyncStatus) -> Diagnostic {
         .value("rows sent", status.rows_sent)
         .value("files sent", status.files_sent)
         .value("set aside", set_aside)
+}
+
+fn publish(node: &str, status: &PublishStatus) -> Diagnostic {
+    let (level, message) = match &status.state {
+        PublishState::Failing { reason } => (Level::Warn, format!("failing: {reason}")),
+        PublishState::UpToDate => (Level::Ok, "up to date".to_owned()),
+        PublishState::Publishing => {
+            (Level::Ok, format!("publishing, {} parts wait", status.parts_waiting))
+        }
+    };
+    Diagnostic::new(node, "publish", level, message)
+        .value("url", &status.to)
+        .value("parts waiting", status.parts_waiting)
+        .value("parts published", status.parts_published)
+        .value("rows put", status.rows_put)
+        .value("bytes put", status.bytes_put)
 }
 
 fn topic(node: &str, status: &TopicStatus, required: Option<&RequiredAccount>) -> Diagnostic {

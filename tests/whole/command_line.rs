@@ -55,6 +55,27 @@ fn an_experiment_can_be_named_by_its_folder() {
 }
 
 #[test]
+fn a_range_that_ends_before_it_begins_is_refused_by_every_command_that_takes_one() {
+    let root = tempfile::tempdir().unwrap();
+    record(root.path());
+    let commands: [&[&str]; 4] = [
+        &["read", RUN, "odom"],
+        &["align", RUN, "--on", "odom", "--with", "odom"],
+        &["plot", RUN, "odom", "x"],
+        &["export", RUN, "-o", "never.mcap"],
+    ];
+    for command in commands {
+        let run = |start: &str, end: &str| {
+            let range = ["--start", start, "--end", end, "--root"];
+            program(command).args(range).arg(root.path()).current_dir(root.path()).run()
+        };
+        assert_is_usage(&run("2", "1"), "`--start 2` is after `--end 1`");
+        assert_is_usage(&run("nan", "1"), "expected a number of seconds");
+    }
+    assert!(!root.path().join("never.mcap").exists());
+}
+
+#[test]
 fn a_track_can_be_named_by_its_topic() {
     let root = tempfile::tempdir().unwrap();
     record(root.path());

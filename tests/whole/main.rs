@@ -35,10 +35,13 @@ mod mapping;
 mod memory;
 mod output;
 mod packed;
+mod pages;
 mod parquet_table;
 mod plot;
 mod promises;
 mod proxy;
+mod publish;
+mod publish_s3;
 mod recorder;
 mod report;
 mod ros2;
@@ -77,6 +80,10 @@ mod opened;
 mod program;
 #[path = "../support/python.rs"]
 mod python;
+#[path = "../support/request_proxy.rs"]
+mod request_proxy;
+#[path = "../support/s3.rs"]
+mod s3;
 #[path = "../support/server.rs"]
 mod server;
 #[path = "../support/small_disk.rs"]

@@ -190,6 +190,22 @@ fn an_experiment_without_rows_and_one_with_a_single_row_have_a_page() {
 }
 
 #[test]
+fn more_experiments_than_a_page_shows_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    for run in 0..33 {
+        let name = format!("alice/lab/run-{run}");
+        let exp = Experiment::open(&name, Options::local(root.path())).unwrap();
+        exp.tracks("t").append(fields! { "x": 1 }, 5.0).unwrap();
+        exp.close().unwrap();
+    }
+    let (page, done) = write_report(root.path(), &["alice/lab/*"]);
+    assert_eq!(done.code, 2, "{}", done.stderr);
+    let reason = "a page shows up to 32 experiments side by side, and these are 33; choose fewer";
+    assert!(done.stderr.contains(reason), "{}", done.stderr);
+    assert!(!page.exists());
+}
+
+#[test]
 fn columns_that_come_late_are_shown_while_there_is_room_and_the_others_are_named() {
     let root = tempfile::tempdir().unwrap();
     let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();

@@ -165,6 +165,19 @@ fn the_description_of_the_servers_calls_has_those_that_it_routes_and_no_other() 
 }
 
 #[test]
+fn the_servers_docs_have_every_page() {
+    let source = fs::read_to_string(root().join("crates/mldash-server/src/pages.rs")).unwrap();
+    let docs = fs::read_to_string(root().join("docs/server.md")).unwrap();
+    let routes = source.split(".route(\"/").skip(1).filter_map(|route| route.split('"').next());
+    // What lies below a page is a part of it.
+    let pages: BTreeSet<&str> = routes.filter_map(|route| route.split('/').next()).collect();
+    assert!(pages.len() > 4, "{pages:?}");
+    for page in pages.iter().filter(|page| **page != "favicon.ico") {
+        assert!(docs.contains(&format!("`/{page}")), "docs/server.md lacks /{page}");
+    }
+}
+
+#[test]
 fn every_check_that_the_promises_name_is_there() {
     let docs = fs::read_to_string(root().join("docs/RELIABILITY.md")).unwrap();
     let makefile = fs::read_to_string(root().join("Makefile")).unwrap();

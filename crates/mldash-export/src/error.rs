@@ -166,6 +166,22 @@ pub enum ExportError {
         /// Why.
         source: serde_json::Error,
     },
+    /// A page shows fewer experiments.
+    #[error(
+        "a page shows up to {most} experiments side by side, and these are {found}; choose fewer"
+    )]
+    TooManyExperiments {
+        /// How many were chosen.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// The page of a report would be too large to be opened.
+    #[error("the page would have more than {} MiB; choose fewer experiments", most >> 20)]
+    PageTooLarge {
+        /// The largest page, in bytes.
+        most: usize,
+    },
     /// What is exported can't be written.
     #[error("{0}")]
     Output(io::Error),
@@ -207,6 +223,8 @@ impl ExportError {
                 | Self::Recipe { .. }
                 | Self::NoEncoder(_)
                 | Self::NoTask { .. }
+                | Self::TooManyExperiments { .. }
+                | Self::PageTooLarge { .. }
         )
     }
 }

@@ -1,10 +1,32 @@
 //! The files of a recording, as its rows name them.
 
 use std::collections::HashMap;
+#[cfg(feature = "publish")]
+use std::fs::File;
+#[cfg(feature = "publish")]
+use std::path::PathBuf;
 
+use mldash_record::ACCOUNT_FILE;
 use mldash_track::{Experiment, FileInfo, Files, TrackError};
 
 use crate::error::ExportError;
+
+/// A larger account is not ours.
+const MAX_ACCOUNT_BYTES: u64 = 32 << 20;
+/// What a byte of an account takes once it is parsed and shown.
+const ACCOUNT_FACTOR: usize = 16;
+
+/// The account of a recording, as it lies there; there is none while it is recorded.
+pub(crate) fn account_text(experiment: &Experiment) -> Result<Option<Vec<u8>>, TrackError> {
+    experiment.read_beside(ACCOUNT_FILE, MAX_ACCOUNT_BYTES)
+}
+
+/// Bytes of memory that the account takes, at most.
+pub(crate) fn account_weight(experiment: &Experiment) -> usize {
+    // One that can't be looked at can't be read either, which is told then.
+    let bytes = experiment.bytes_beside(ACCOUNT_FILE).unwrap_or_default().min(MAX_ACCOUNT_BYTES);
+    usize::try_from(bytes).unwrap_or(usize::MAX).saturating_mul(ACCOUNT_FACTOR)
+}
 
 /// The files of a recording, by folder and name.
 pub(crate) struct RecordedFiles {
@@ -38,6 +60,12 @@ impl RecordedFiles {
     /// The names of all files.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.listed.keys().map(String::as_str)
+    }
+
+    /// Opens a listed file. Returns its path too, for messages.
+    #[cfg(feature = "publish")]
+    pub(crate) fn open(&self, file: &FileInfo) -> Result<(File, PathBuf), TrackError> {
+        self.files.open(file)
     }
 
     /// Reads a file, whole and as it was saved.

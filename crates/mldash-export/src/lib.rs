@@ -1,5 +1,5 @@
-//! What others read of recordings: datasets to train on, runs as MCAP ([`mcap`]), pages to look at ([`report`]). It knows no graph and no
-//! terminal.
+//! What others read of recordings: datasets to train on, runs as MCAP ([`mcap`]), pages to look at ([`report`]), Parquet on
+//! object stores (`publish`, a feature). It knows no graph and no terminal.
 //!
 //! A [`recipe`] says which features a dataset has and where their values come from; [`export()`] writes it from recordings, as
 //! a dataset of LeRobot's (version 3.0) or as a plain table of Parquet. Recordings are put on an exact grid; what a
@@ -43,6 +43,8 @@ mod picture;
 mod pictures;
 mod plan;
 mod progress;
+#[cfg(feature = "publish")]
+pub mod publish;
 pub mod recipe;
 pub mod report;
 pub mod ros2;

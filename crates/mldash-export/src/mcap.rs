@@ -18,6 +18,7 @@ use std::ops::RangeInclusive;
 use mldash_track::{Experiment, FindError, Timestamp, TrackError, TrackInfo};
 
 use crate::error::ExportError;
+use crate::files::account_weight;
 use crate::plan::Recording;
 use crate::progress::Progress;
 use crate::rows::{self, MergedRows};
@@ -50,6 +51,34 @@ impl McapOptions {
     pub(crate) fn takes(&self, track: &TrackInfo) -> bool {
         self.tracks.as_ref().is_none_or(|tracks| tracks.contains(&track.topic))
     }
+}
+
+/// What is written at once, and packed.
+const CHUNKS_BYTES: usize = 16 << 20;
+/// A file as it was read, as a message and as bytes of the chunk.
+const FILE_COPIES: u64 = 3;
+/// What is parsed of notes and lists, and kept.
+const NOTES_COPIES: usize = 3;
+
+/// Bytes of memory that [`export_mcap`] takes for the whole recording, at most. To find out takes that of the
+/// [list of files](mldash_track::Files::list_weight).
+///
+/// # Errors
+/// Fails if the recording can't be read.
+pub fn mcap_weight(recording: &Recording) -> Result<usize, ExportError> {
+    let Recording { name, experiment } = recording;
+    let weigh = || -> Result<usize, TrackError> {
+        let files = experiment.files("");
+        let notes = experiment.notes_weight()?.saturating_add(experiment.list_weight()?);
+        let notes = notes.saturating_add(files.list_weight()?).saturating_mul(NOTES_COPIES);
+        let largest = files.list()?.iter().map(|file| file.size_bytes).max().unwrap_or(0);
+        let file = usize::try_from(largest.saturating_mul(FILE_COPIES)).unwrap_or(usize::MAX);
+        let beside = notes.saturating_add(file).saturating_add(account_weight(experiment));
+        experiment.list()?.iter().try_fold(beside.saturating_add(CHUNKS_BYTES), |sum, track| {
+            Ok(sum.saturating_add(experiment.tracks(&track.topic).rows_weight()?))
+        })
+    };
+    weigh().map_err(failed(name))
 }
 
 /// Writes `recording` to `out` and returns what became of each track. A recording that is still being written is exported

@@ -14,7 +14,7 @@ pub(crate) use resize::resized;
 pub(crate) use thumbnail::thumbnail;
 
 /// The largest picture that is read, in pixels: room for every camera, and a limit on what a damaged header can claim.
-const MAX_PIXELS: u64 = 1 << 27;
+pub(crate) const MAX_PIXELS: u64 = 1 << 27;
 
 /// The format of a picture's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

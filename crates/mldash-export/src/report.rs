@@ -27,14 +27,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod about;
+pub(crate) mod about;
 mod axis;
 mod columns;
 mod constants;
 mod document;
 mod envelope;
 mod intervals;
+mod limits;
 mod page;
+mod samples;
 mod spread;
 mod summary;
 mod texts;
@@ -43,7 +45,8 @@ mod track;
 mod views;
 mod warnings;
 
-pub use page::write_page;
+pub use limits::ReportLimits;
+pub use page::{SCRIPT, STYLE, Site, hash, size_text, write_page, write_page_of_site};
 pub use times::{clock_text, date, date_text, length_text};
 pub use warnings::{Severity, Warning};
 
@@ -51,6 +54,9 @@ use crate::error::ExportError;
 use crate::plan::Recording;
 use crate::progress::Progress;
 use summary::ExperimentSummary;
+
+/// The files beside the tracks that a page shows, for [`Experiment::stamp`](mldash_track::Experiment::stamp).
+pub const BESIDE: [&str; 1] = [mldash_record::ACCOUNT_FILE];
 
 /// What a page shows of one or several recordings.
 #[derive(Debug)]
@@ -64,11 +70,28 @@ impl Report {
     /// Reads the recordings, which may be under way.
     ///
     /// # Errors
-    /// Fails if a recording can't be read at all, or the report is stopped. What can't be read of a recording is among
+    /// Fails if there are too many recordings for a page, one can't be read at all, or the report is stopped. What can't be read of a recording is among
     /// its [`warnings`](Self::warnings).
     pub fn of(recordings: &[Recording], progress: &Progress) -> Result<Self, ExportError> {
+        Self::within(recordings, &ReportLimits::default(), progress)
+    }
+
+    /// As [`of`](Self::of), for others, who choose what is read: in memory that is
+    /// [known](ReportLimits::weight) before.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of). What is too large to be shown is among the [`warnings`](Self::warnings).
+    pub fn within(
+        recordings: &[Recording],
+        limits: &ReportLimits,
+        progress: &Progress,
+    ) -> Result<Self, ExportError> {
+        let (found, most) = (recordings.len(), limits::MAX_EXPERIMENTS);
+        if found > most {
+            return Err(ExportError::TooManyExperiments { found, most });
+        }
         progress.expect(summary::rows(recordings));
-        let read = |recording| ExperimentSummary::of(recording, recordings.len(), progress);
+        let read = |recording| ExperimentSummary::of(recording, found, limits, progress);
         let experiments: Vec<_> = recordings.iter().map(read).collect::<Result<_, _>>()?;
         let warnings = experiments.iter().map(warnings::warnings).collect();
         Ok(Self { experiments, warnings })

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::PartAccount;
 use super::required::RequiredAccount;
+use super::watcher::PublishStatus;
 use mldash_track::SyncStatus;
 
 /// Why a message (or an element, under `each`) is in no track.
@@ -282,6 +283,10 @@ pub struct Account {
     /// The progress of the upload, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
+    /// How far the publication of closed parts is, if there is one. It begins once this account lies in the experiment, so it
+    /// is only in what the program prints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish: Option<PublishStatus>,
 }
 
 impl Account {

@@ -228,6 +228,9 @@ impl Recorder {
         let (name, number) = self.session.parts.next_name(&self.exp);
         let next = self.exp.continue_in(&name).map_err(PartError::Open)?;
         tracing::info!("continuing in {name}, {}", next.folder().display());
+        if let Some(watcher) = &self.session.watcher {
+            watcher.begun(&next);
+        }
         Ok((next, number))
     }
 

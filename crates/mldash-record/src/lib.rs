@@ -41,6 +41,7 @@ mod throttle;
 mod time;
 mod topic;
 mod tracks;
+mod watcher;
 mod window;
 mod workers;
 pub mod yaml;
@@ -62,6 +63,7 @@ pub use restore::{NotRestorable, RestoreError, Restorer};
 pub use snapshot::{LatchedMessage, Saved, SnapshotStatus, WindowClock};
 pub use status::{QueueFill, Status, StatusBoard, TopicStatus};
 pub use time::{Receipt, Received};
+pub use watcher::{PartWatcher, PublishState, PublishStatus};
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -322,6 +324,12 @@ impl Recorder {
         self.unmatched = entries;
     }
 
+    /// Tells `watcher` of this part and of those after it.
+    pub fn watch_parts(&mut self, watcher: Arc<dyn PartWatcher>) {
+        watcher.begun(&self.exp);
+        self.session.watcher = Some(watcher);
+    }
+
     /// Checks from now on that these topics come, and how often.
     pub fn require(&mut self, required: &[Required]) {
         self.session.require(required);
@@ -361,6 +369,7 @@ impl Recorder {
             queue: QueueFill { file_bytes, file_limit_bytes, ..queue },
             disk: self.disk(),
             sync: self.exp.sync_status(),
+            publish: self.session.watcher.as_ref().map(|watcher| watcher.status()),
             topics,
             while_stopped: self.while_stopped.clone(),
             required: self.session.required(),
@@ -395,6 +404,7 @@ impl Recorder {
             required: self.session.required(),
             earlier_parts: Vec::new(),
             sync: self.exp.sync_status(),
+            publish: None,
         }
     }
 
@@ -455,6 +465,9 @@ impl Recorder {
             written = written.and_then(|()| write_account(&account, &account_file));
         }
         self.exp.pack_if_asked();
+        if let Some(watcher) = &self.session.watcher {
+            watcher.closed(&self.exp);
+        }
         self.session.board.close();
         (account, first_error([failed.map_or(Ok(()), Err), parts_closed, written]))
     }

@@ -14,6 +14,7 @@ mod fields;
 mod keys;
 mod labels;
 mod overlap;
+mod publish;
 mod qos;
 mod read;
 mod required;
@@ -44,6 +45,7 @@ pub use draft::{DraftTopic, draft};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use keys::MAPPING;
 pub use labels::{LabelsError, RECORDERS_KEYS};
+pub use publish::Publish;
 pub use qos::{Durability, Qos, Reliability};
 pub use read::COMPRESSIONS;
 pub use required::Required;
@@ -102,6 +104,7 @@ pub struct Mapping {
     root: Option<PathBuf>,
     remote: Option<Remote>,
     flush: Flush,
+    publish: Option<Publish>,
     compression: Compression,
     min_free: Option<Bytes>,
     rules: Vec<Rule>,
@@ -247,6 +250,11 @@ impl Mapping {
     /// The server to upload to.
     pub fn remote(&self) -> Option<&Remote> {
         self.remote.as_ref()
+    }
+
+    /// Where closed parts are published, if that is asked.
+    pub fn publish(&self) -> Option<&Publish> {
+        self.publish.as_ref()
     }
 
     /// When rows are written.

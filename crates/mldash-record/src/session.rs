@@ -1,6 +1,7 @@
 //! What lasts longer than one part of a recording: how topics arrive, which are required, and the
 //! status board.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::clock::SaidOfClocks;
@@ -10,6 +11,7 @@ use super::parts::Parts;
 use super::required::{RequiredAccount, RequiredMonitor, Turn};
 use super::status::{StatusBoard, TopicStatus};
 use super::topic::TopicRecorder;
+use super::watcher::PartWatcher;
 use crate::mapping::Required;
 
 /// A recording, over all its parts.
@@ -21,6 +23,7 @@ pub(super) struct Session {
     pub(super) parts: Parts,
     pub(super) clocks: SaidOfClocks,
     pub(super) limits: Limits,
+    pub(super) watcher: Option<Arc<dyn PartWatcher>>,
     /// By topic number.
     arrivals: Vec<Arrivals>,
     monitors: Vec<RequiredMonitor>,
@@ -46,6 +49,7 @@ impl Session {
             parts: Parts::default(),
             clocks: SaidOfClocks::default(),
             limits: Limits::default(),
+            watcher: None,
             arrivals: Vec::new(),
             monitors: Vec::new(),
         }
@@ -122,7 +126,11 @@ impl Session {
     /// returned.
     pub(super) fn start_part(&mut self, topics: &[TopicRecorder]) -> Self {
         let next = self.monitors.iter().map(RequiredMonitor::next_part).collect();
-        let ended = Self { monitors: std::mem::replace(&mut self.monitors, next), ..Self::new() };
+        let ended = Self {
+            monitors: std::mem::replace(&mut self.monitors, next),
+            watcher: self.watcher.clone(),
+            ..Self::new()
+        };
         self.limits.start_part();
         for (arrivals, topic) in self.arrivals.iter_mut().zip(topics) {
             arrivals.lost_before += topic.account().missing_total();

@@ -11,6 +11,7 @@ use super::account::TopicAccount;
 use super::disk::DiskStatus;
 use super::required::RequiredAccount;
 use super::snapshot::SnapshotStatus;
+use super::watcher::PublishStatus;
 use mldash_track::SyncStatus;
 
 /// A recording at one moment.
@@ -35,6 +36,9 @@ pub struct Status {
     /// The upload, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync: Option<SyncStatus>,
+    /// The publication, if the mapping says `publish`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish: Option<PublishStatus>,
     /// By topic, in the order in which the topics appeared; after a stop, with the accounts of the part that
     /// has ended.
     pub topics: Vec<TopicStatus>,

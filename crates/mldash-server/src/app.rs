@@ -10,6 +10,7 @@ use super::error::ApiError;
 use super::experiments::Experiments;
 use super::id::{FolderPath, Id, IdError};
 use super::incoming::Incoming;
+use super::pages::Pages;
 use super::shares::{Share, Shares};
 use super::token::{Namespace, Tokens};
 use mldash_track::ExperimentName;
@@ -20,6 +21,7 @@ pub(super) struct App {
     pub(super) experiments: Experiments,
     pub(super) incoming: Incoming,
     pub(super) tokens: Tokens,
+    pub(super) pages: Pages,
     pub(super) limits: Limits,
     /// Running requests.
     pub(super) requests: Arc<Shares>,

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use mldash_export::ExportError;
 use mldash_track::{NameError, StoreError, TrackError, TrackName, one_line};
 
 /// How long a client should wait if the server is busy, in seconds.
@@ -25,6 +26,10 @@ pub(super) struct ApiError {
     message: String,
     retry_after_secs: Option<u32>,
 }
+
+/// What an answer refuses with, for those who make a page of it.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal(pub(super) String);
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -91,6 +96,35 @@ impl ApiError {
             retry_after_secs: Some(BUSY_RETRY_SECS),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message)
         }
+    }
+
+    /// What it says to people.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Says what to do where the memory does not do for a report.
+    pub(super) fn for_report(self) -> Self {
+        self.for_lack_of_memory(
+            "a report of this takes more memory than the server has for one request (`--max-memory`; of several namespaces, \
+             one gets half). `mldash_bridge report` makes it on the server's computer; what is recorded can be downloaded here",
+        )
+    }
+
+    /// Says what to do where the memory does not do for a whole run.
+    pub(super) fn for_mcap(self) -> Self {
+        self.for_lack_of_memory(
+            "the run as one MCAP file takes more memory than the server has for one request (`--max-memory`; of several \
+             namespaces, one gets half). `mldash_bridge export` makes it on the server's computer; tracks can be downloaded one \
+             by one",
+        )
+    }
+
+    fn for_lack_of_memory(mut self, message: &str) -> Self {
+        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
+            self.message = message.to_owned();
+        }
+        self
     }
 
     /// Adds the track that it is about.
@@ -190,6 +224,19 @@ impl From<TrackError> for ApiError {
     }
 }
 
+impl From<ExportError> for ApiError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Track { source, .. } => source.into(),
+            ExportError::TooManyExperiments { .. } | ExportError::PageTooLarge { .. } => {
+                Self::too_large(error.to_string())
+            }
+            ExportError::Stopped => Self::busy("the server is stopping; try again later"),
+            error => Self::internal(&error),
+        }
+    }
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         TrackError::from(error).into()
@@ -200,6 +247,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = Json(Body { code: self.code, message: &self.message });
         let mut response = (self.status, body).into_response();
+        response.extensions_mut().insert(Refusal(self.message));
         if let Some(secs) = self.retry_after_secs {
             response.headers_mut().insert(header::RETRY_AFTER, secs.into());
         }

@@ -61,16 +61,26 @@ pub(super) async fn download(
     Segments(id): Segments<String>,
     memory: Memory,
 ) -> Result<Response, ApiError> {
-    let Id::File(name, path) = namespace.own(&id)? else {
+    send(&app, &namespace, &id, memory).await
+}
+
+/// The content of the file with this id.
+pub(super) async fn send(
+    app: &App,
+    namespace: &Namespace,
+    id: &str,
+    memory: Memory,
+) -> Result<Response, ApiError> {
+    let Id::File(name, path) = namespace.own(id)? else {
         return Err(ApiError::not_found(format!("`{id}` is not a file's id")));
     };
-    let (info, _memory) = find(&app, &name, &path, memory).await?;
+    let (info, _memory) = find(app, &name, &path, memory).await?;
     let listed = info.clone();
     let open =
         app.experiments.read(&name, move |experiment| Ok(experiment.files("").open(&listed)?));
     let (mut file, path) = open.await?;
     let mut response =
-        export::stream_from(&app, &namespace, move |out| Ok(copy(&mut file, &path, out)?)).await?;
+        export::stream_from(app, namespace, move |out| Ok(copy(&mut file, &path, out)?)).await?;
     let content_type = HeaderValue::from_str(&info.content_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
     let headers = response.headers_mut();

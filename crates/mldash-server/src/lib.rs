@@ -28,6 +28,7 @@ mod incoming;
 mod linger;
 mod memory;
 mod nodes;
+mod pages;
 mod routes;
 mod shape;
 mod shares;
@@ -50,6 +51,7 @@ use app::App;
 use experiments::Experiments;
 use incoming::Incoming;
 use mldash_track::{LinksRefused, open_to_append, refuse_links};
+use pages::Pages;
 use shares::Shares;
 use token::Tokens;
 pub use token::{TokenFileError, TokenLineProblem};
@@ -211,6 +213,7 @@ impl Server {
             experiments: Experiments::new(root, limits.max_experiments),
             incoming,
             tokens,
+            pages: Pages::default(),
             requests: Shares::new(limits.max_requests),
             // At least one body always fits.
             memory: Shares::new(
@@ -240,6 +243,11 @@ impl Server {
             let listener = tokio::net::TcpListener::from_std(self.listener);
             let listener = listener.map_err(ServeError::Runtime)?;
             let upkeep = tokio::spawn(upkeep(app.clone()));
+            // Nobody waits for a report then.
+            let stop = async {
+                stop.await;
+                app.pages.stop();
+            };
             connections::serve(listener, routes::router(&app), &app.limits, stop).await;
             upkeep.abort();
             app.experiments.close_all().await;

@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::linger::linger;
 use super::token::Namespace;
 use super::work::holding;
-use super::{files, graphql, nodes, tracks};
+use super::{files, graphql, nodes, pages, tracks};
 
 /// Smaller answers are not worth compressing.
 const COMPRESS_ABOVE_BYTES: u16 = 1024;
@@ -50,28 +50,30 @@ pub(super) fn router(app: &Arc<App>) -> Router {
                 .layer(from_fn_with_state(app.clone(), authenticate))
                 .layer(from_fn_with_state(app.clone(), within_bounds))
                 .layer(from_fn(explain_encoding))
-                .layer(
-                    CompressionLayer::new()
-                        .compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES).and(is_text)),
-                )
+                .layer(compression())
                 .layer(RequestDecompressionLayer::new()),
-        )
-        .with_state(app.clone());
-    Router::new().route("/healthz", get(healthy)).merge(api).layer(from_fn(log))
+        );
+    let all = api.merge(pages::router(app)).with_state(app.clone());
+    Router::new().route("/healthz", get(healthy)).merge(all).layer(from_fn(log))
+}
+
+/// Compresses answers of text for those who take them so.
+pub(super) fn compression() -> CompressionLayer<impl Predicate> {
+    CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_ABOVE_BYTES).and(is_text))
 }
 
 async fn healthy() -> &'static str {
     "ok\n"
 }
 
-async fn no_such_endpoint(method: Method, uri: Uri) -> ApiError {
+pub(super) async fn no_such_endpoint(method: Method, uri: Uri) -> ApiError {
     ApiError::not_found(format!(
         "there is no {method} {}; this server serves experiments, tracks and files",
         uri.path()
     ))
 }
 
-async fn no_such_method(method: Method, uri: Uri) -> ApiError {
+pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
     ApiError::method_not_allowed(format!("there is no {method} for {}", uri.path()))
 }
 
@@ -104,7 +106,7 @@ async fn log(request: Request, next: Next) -> Response {
 
 /// Turns requests away when the limit on simultaneous requests is reached, or their namespace's
 /// share of it. What a request began on another thread counts until it is done.
-async fn within_bounds(
+pub(super) async fn within_bounds(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     request: Request,
@@ -143,7 +145,8 @@ async fn explain_encoding(request: Request, next: Next) -> Result<Response, ApiE
     }
 }
 
-fn namespace_of(app: &App, headers: &HeaderMap) -> Result<Namespace, ApiError> {
+/// The namespace of the token in the headers.
+pub(super) fn namespace_of(app: &App, headers: &HeaderMap) -> Result<Namespace, ApiError> {
     let given = headers.get(header::AUTHORIZATION).ok_or_else(|| {
         ApiError::unauthorized("no token; send the header `Authorization: Bearer <token>`")
     })?;

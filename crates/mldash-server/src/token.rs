@@ -104,7 +104,8 @@ struct Loaded {
     stamp: FileStamp,
 }
 
-type TokenHash = [u8; 32];
+/// What is kept of a token.
+pub(super) type TokenHash = [u8; 32];
 
 impl Tokens {
     /// Loads the file at `path`.
@@ -117,11 +118,17 @@ impl Tokens {
 
     /// The namespace of a token. For an unknown token, checks first whether the file has changed.
     pub(super) fn namespace_of(&self, token: &str) -> Option<Namespace> {
+        self.admit(token).map(|(_, namespace)| namespace)
+    }
+
+    /// As [`namespace_of`](Self::namespace_of), with what [`find`](Self::find) takes.
+    pub(super) fn admit(&self, token: &str) -> Option<(TokenHash, Namespace)> {
         let hash: TokenHash = Sha256::digest(token).into();
-        self.find(&hash).or_else(|| {
+        let namespace = self.find(&hash).or_else(|| {
             self.reload_if_changed();
             self.find(&hash)
-        })
+        });
+        Some((hash, namespace?))
     }
 
     /// Returns true if all tokens are of one namespace.
@@ -130,8 +137,8 @@ impl Tokens {
         loaded.known.windows(2).all(|pair| pair[0].1 == pair[1].1)
     }
 
-    /// Compares with every token, so that the time taken reveals nothing.
-    fn find(&self, hash: &TokenHash) -> Option<Namespace> {
+    /// The namespace of a token, by its hash. Compares with every token, so that the time taken reveals nothing.
+    pub(super) fn find(&self, hash: &TokenHash) -> Option<Namespace> {
         let loaded = self.loaded.read();
         let matches = loaded.known.iter().filter(|(known, _)| bool::from(known.ct_eq(hash)));
         matches.fold(None, |_, (_, namespace)| Some(namespace.clone()))

@@ -224,6 +224,23 @@ impl Experiment {
         Ok(self.shared.dir.notes()?)
     }
 
+    /// The content of a file that lies in the [folder](Self::folder) beside the tracks, such as an account of the
+    /// recording; `None` if there is none. Links are followed only where those of tracks are.
+    ///
+    /// # Errors
+    /// Fails if it can't be read, or has more than `max_bytes`.
+    pub fn read_beside(&self, file: &str, max_bytes: u64) -> Result<Option<Vec<u8>>, TrackError> {
+        Ok(self.shared.dir.read_beside(file, max_bytes)?)
+    }
+
+    /// The size of such a file in bytes; 0 if there is none.
+    ///
+    /// # Errors
+    /// Fails if it can't be looked at.
+    pub fn bytes_beside(&self, file: &str) -> Result<u64, TrackError> {
+        Ok(self.shared.dir.bytes_beside(file)?)
+    }
+
     /// Returns true if somebody has it open for writing: this process or another.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Writes rows as files for other programs. Each format has its own file behind [`write()`], which
 //! takes any [`RowSource`]: the rows of a track, or rows joined from several tracks.
 
+#[cfg(feature = "parquet")]
+mod batches;
 mod csv;
 mod json;
 mod kind;
@@ -25,6 +27,8 @@ use super::json::{JsonWriter, NonFinite};
 #[cfg(feature = "mcap")]
 use super::mcap_writer;
 use super::row::{Row, TIMESTAMP_COLUMN};
+#[cfg(feature = "parquet")]
+pub use batches::{StoredColumn, SurveyedColumn, SurveyedRows, arrow_field, parquet_properties};
 pub(super) use table::{Place, RowSink, Table, TypedColumns};
 
 /// A file format for reading a track. The shapes are those of ML-Dash's own reads.

@@ -224,10 +224,14 @@ pub use error::one_line;
 pub use experiment::{CloseError, Closed, ClosedTrack, Experiment, LostRows};
 pub use files::Files;
 pub use format::{Export, Format, FormatError};
+#[cfg(feature = "parquet")]
+pub use format::{StoredColumn, SurveyedColumn, SurveyedRows, arrow_field, parquet_properties};
 pub use found::{Found, read_the_same};
 pub use labels::{LabelChange, LabelError, Labels};
 pub use lines::{AppendedLines, BadLine};
-pub use listing::{ExperimentInfo, StoredRows, find_experiment_names, list_experiments};
+pub use listing::{
+    ExperimentInfo, StoredRows, experiments_of, find_experiment_names, list_experiments,
+};
 pub use local::{
     Entry, LinksRefused, create_file, create_folders, list_folder, open_to_append, refuse_links,
     remove_tree,
@@ -236,7 +240,7 @@ pub use local::{
     ExperimentNotes, FileInfo, Repacked, RunStatus, RunStatusError, StoreError, TrackInfo,
     TrackNotes,
 };
-pub use local::{FileStamp, STORE_FOLDERS, WholeFile, free_bytes, hex};
+pub use local::{ExperimentStamp, FileStamp, STORE_FOLDERS, WholeFile, free_bytes, hex};
 pub use local::{replace_file, take_noted_schema};
 #[cfg(feature = "mcap")]
 pub use mcap_writer::{McapChannel, McapSchema, McapTimes, McapWriter};

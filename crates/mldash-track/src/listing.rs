@@ -7,7 +7,10 @@ use serde::Serialize;
 use super::error::{TrackError, one_line};
 use super::experiment::Experiment;
 use super::labels::Labels;
-use super::local::{Brief, ExperimentDir, ExperimentNotes, FileStore, RunStatus, find_experiments};
+use super::local::{
+    Brief, ExperimentDir, ExperimentNotes, ExperimentStamp, FileStore, FoundFolder, RunStatus,
+    find_experiments, find_experiments_below,
+};
 use super::name::ExperimentName;
 use super::run;
 
@@ -119,7 +122,7 @@ pub fn list_experiments(
     let root = root.as_ref();
     let found = find_experiments(root)?.into_iter().filter(|folder| wanted(&folder.name));
     let info = |name, experiment| match experiment {
-        Ok(experiment) => describe(root, &experiment),
+        Ok(experiment) => describe(&ExperimentDir::new(root, &experiment), &experiment),
         Err(problem) => ExperimentInfo { name, problems: vec![problem], ..Default::default() },
     };
     Ok(found.map(|folder| info(folder.name, folder.experiment)).collect())
@@ -138,6 +141,27 @@ pub fn find_experiment_names(
     Ok(usable.map(|folder| folder.name).collect())
 }
 
+/// The experiments of an owner under `root`, by name: none if there is no such owner. Reads none of them. Folders
+/// that can't be searched, or whose names are not valid, are left out and logged.
+///
+/// # Errors
+/// Fails if the owner's folder can't be listed.
+pub fn experiments_of(
+    root: impl AsRef<Path>,
+    owner: &str,
+) -> Result<Vec<ExperimentName>, TrackError> {
+    let found = match find_experiments_below(root.as_ref(), Path::new(owner)) {
+        Ok(found) => found,
+        Err(error) if error.is_absent() => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let or_log = |folder: FoundFolder| {
+        let logged = |problem: &String| tracing::error!("{} is not listed: {problem}", folder.name);
+        folder.experiment.inspect_err(logged).ok()
+    };
+    Ok(found.into_iter().filter_map(or_log).collect())
+}
+
 /// How much an experiment holds already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -151,6 +175,20 @@ pub struct StoredRows {
 }
 
 impl Experiment {
+    /// What a list tells of the experiment, as [`list_experiments`] does.
+    pub fn info(&self) -> ExperimentInfo {
+        describe(&self.shared.dir, self.name())
+    }
+
+    /// Tells, later, whether anything of the experiment has changed: its rows, files and notes, and those of the
+    /// `others` among the files in its [folder](Self::folder). Cheap: nothing is read.
+    ///
+    /// # Errors
+    /// Fails if the store can't be looked at.
+    pub fn stamp(&self, others: &[&str]) -> Result<ExperimentStamp, TrackError> {
+        Ok(self.shared.dir.stamp(others)?)
+    }
+
     /// How much the experiment holds in the store, without reading its rows, however many there are.
     pub fn stored_rows(&self) -> StoredRows {
         let brief = self.shared.dir.brief();
@@ -158,8 +196,7 @@ impl Experiment {
     }
 }
 
-fn describe(root: &Path, name: &ExperimentName) -> ExperimentInfo {
-    let dir = ExperimentDir::new(root, name);
+fn describe(dir: &ExperimentDir, name: &ExperimentName) -> ExperimentInfo {
     let mut problems = Vec::new();
     let mut or_problem = |error: &dyn std::error::Error| problems.push(one_line(error));
     let notes = dir.usable_notes().unwrap_or_else(|error| {

@@ -51,6 +51,7 @@ mod disk;
 mod error;
 mod experiment_dir;
 mod experiment_file;
+mod experiment_stamp;
 mod file_id;
 mod file_stamp;
 mod file_store;
@@ -92,6 +93,7 @@ pub(crate) use cursor::Cursor;
 pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
 pub use experiment_file::{ExperimentNotes, RunStatus, RunStatusError};
+pub use experiment_stamp::ExperimentStamp;
 pub use file_stamp::FileStamp;
 pub(crate) use file_store::{FileDescription, FileStore, checksum};
 #[cfg(feature = "remote")]
@@ -106,7 +108,7 @@ pub(crate) use metadata::{TrackMetadata, utc_now};
 pub use packing::Repacked;
 pub use place::Entry;
 pub use root_dir::STORE_FOLDERS;
-pub(crate) use root_dir::find_experiments;
+pub(crate) use root_dir::{FoundFolder, find_experiments, find_experiments_below};
 pub(crate) use schema_file::load_if_readable as load_schema_if_readable;
 pub use schema_file::take_noted as take_noted_schema;
 #[cfg(feature = "remote")]

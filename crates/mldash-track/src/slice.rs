@@ -34,7 +34,7 @@ use super::track::Track;
 /// ```
 #[derive(Debug)]
 pub struct Slice {
-    selection: SelectedRows,
+    pub(super) selection: SelectedRows,
     /// Keeps what the last lookup read.
     lookup: Mutex<Option<Lookup>>,
 }

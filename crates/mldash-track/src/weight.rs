@@ -40,6 +40,20 @@ impl Files {
 }
 
 impl Track {
+    /// Bytes of memory that [`rows`](Self::rows) takes for all rows, at most: what is opened, the blocks that are loaded
+    /// together, and one row once it is parsed. Rows that are kept come on top.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read.
+    pub fn rows_weight(&self) -> Result<usize, TrackError> {
+        let opened = self.opened_weight()?;
+        let rows = self.select(&Query::all())?;
+        let Some((snapshot, start, end)) = rows.snapshot_between() else { return Ok(opened) };
+        let loaded = snapshot.loaded_bytes(start, end, 1);
+        let rows = loaded.saturating_add(snapshot.parsed_bytes(start, end)?);
+        Ok(opened.saturating_add(usize::try_from(rows).unwrap_or(usize::MAX)))
+    }
+
     /// Like [`export_to`](Self::export_to), but asks `has_room` for memory before it takes it, in
     /// bytes. Everything is asked for before the first byte is written.
     ///

@@ -1,7 +1,6 @@
 //! What is known of the run: a record of metadata, and the mapping, the account and other files as attachments.
 
 use std::collections::BTreeMap;
-use std::{fs, io};
 
 use mldash_record::ACCOUNT_FILE;
 use mldash_track::{Experiment, McapTimes, Timestamp, TrackError, one_line};
@@ -11,6 +10,7 @@ use super::McapOptions;
 use super::account::McapAccount;
 use super::files::RunFiles;
 use super::messages::Messages;
+use crate::files::account_text;
 
 /// The name of the metadata record.
 const RECORD: &str = "mldash";
@@ -103,16 +103,17 @@ fn text_of(value: &Value) -> String {
 
 /// The account of the recording, as it lies there; there is none while it is recorded.
 fn stored_account(experiment: &Experiment) -> Option<Value> {
-    let path = experiment.folder().join(ACCOUNT_FILE);
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
-        read => read,
+    let warn = |error: &dyn std::error::Error| {
+        let path = experiment.folder().join(ACCOUNT_FILE);
+        tracing::warn!(
+            "can't read {}; the file goes without it: {}",
+            path.display(),
+            one_line(error)
+        );
     };
-    let parsed = text.and_then(|text| Ok(serde_json::from_slice(&text)?));
-    let warn = |error: &io::Error| {
-        tracing::warn!(%error, "can't read {}; the file goes without it", path.display());
-    };
-    parsed.inspect_err(warn).ok()
+    let text = account_text(experiment);
+    let text = text.inspect_err(|error| warn(error)).ok()??;
+    serde_json::from_slice(&text).inspect_err(|error| warn(error)).ok()
 }
 
 /// Whether it is complete, and its sums over all topics.

@@ -77,7 +77,7 @@ impl McapAccount {
 }
 
 impl MissingFiles {
-    pub(super) fn add(&mut self, path: &str, reason: &str) {
+    pub(crate) fn add(&mut self, path: &str, reason: &str) {
         self.count += 1;
         if self.first.len() < MAX_NAMED {
             self.first.push(MissingFile { path: path.to_owned(), reason: reason.to_owned() });

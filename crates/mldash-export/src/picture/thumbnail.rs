@@ -1,7 +1,7 @@
 //! Small pictures for people to look at.
 
 use super::encode::encode_jpeg;
-use super::{Depth, PictureError, decode, resized};
+use super::{Depth, PictureError, decode, probe, resized};
 use super::{Pixels, Samples, Shape};
 
 /// The longest side, in pixels.
@@ -13,8 +13,13 @@ const DEPTHS: (f64, f64) = (0.01, 0.99);
 /// A small JPEG of the picture in this file; of depth, near is dark.
 ///
 /// # Errors
-/// Fails if the picture can't be decoded.
-pub(crate) fn thumbnail(file: &[u8]) -> Result<Vec<u8>, PictureError> {
+/// Fails if the picture can't be decoded, or has more than `max_pixels`.
+pub(crate) fn thumbnail(file: &[u8], max_pixels: u64) -> Result<Vec<u8>, PictureError> {
+    let Shape { height, width, .. } = probe(file)?;
+    let (width, height) = (u64::from(width), u64::from(height));
+    if width * height > max_pixels {
+        return Err(PictureError::TooLarge { width, height });
+    }
     let pixels = decode(file)?.pixels;
     let Shape { height, width, .. } = pixels.shape;
     let longest = height.max(width).max(1);
@@ -49,7 +54,7 @@ fn in_grays(pixels: Pixels) -> Pixels {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FileFormat, encode, probe};
+    use super::super::{FileFormat, MAX_PIXELS, encode};
     use super::*;
 
     fn png(shape: Shape, samples: Samples) -> Vec<u8> {
@@ -59,7 +64,8 @@ mod tests {
     #[test]
     fn a_large_picture_becomes_small_and_keeps_its_shape() {
         let shape = Shape { height: 300, width: 1200, channels: 3, depth: Depth::Eight };
-        let small = thumbnail(&png(shape, Samples::Eight(vec![90; 300 * 1200 * 3]))).unwrap();
+        let small =
+            thumbnail(&png(shape, Samples::Eight(vec![90; 300 * 1200 * 3])), MAX_PIXELS).unwrap();
         assert_eq!(probe(&small).unwrap(), shape.with_size((64, 256)));
         let pixels = decode(&small).unwrap().pixels;
         let Samples::Eight(bytes) = pixels.samples else { panic!() };
@@ -74,11 +80,20 @@ mod tests {
         let Samples::Eight(grays) = grays.samples else { panic!() };
         assert_eq!((grays[0], grays[1]), (0, 32));
         assert!(grays.is_sorted() && grays[7] > 200, "{grays:?}");
-        assert!(thumbnail(&png(shape, Samples::Sixteen(depths))).is_ok());
+        assert!(thumbnail(&png(shape, Samples::Sixteen(depths)), MAX_PIXELS).is_ok());
     }
 
     #[test]
     fn what_is_no_picture_is_told() {
-        assert!(thumbnail(b"npy").is_err());
+        assert!(thumbnail(b"npy", MAX_PIXELS).is_err());
+    }
+
+    #[test]
+    fn what_has_more_pixels_than_may_be_decoded_is_refused_by_its_header() {
+        let shape = Shape { height: 10, width: 11, channels: 1, depth: Depth::Eight };
+        let file = png(shape, Samples::Eight(vec![7; 110]));
+        assert!(thumbnail(&file, 110).is_ok());
+        let refused = thumbnail(&file, 109).unwrap_err();
+        assert!(matches!(refused, PictureError::TooLarge { width: 11, height: 10 }), "{refused}");
     }
 }

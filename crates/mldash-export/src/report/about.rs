@@ -1,7 +1,6 @@
 //! What is noted of a recording beside its rows: who made it, how, what for, and the account of every message.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use mldash_record::{ACCOUNT_FILE, DropReason};
 use mldash_track::{Experiment, ExperimentNotes, Labels, RunStatus, TrackError, one_line};
@@ -9,9 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::texts::cut;
+use crate::files::account_text;
 
-/// A larger account is not ours.
-const MAX_ACCOUNT_BYTES: u64 = 32 << 20;
 /// A longer mapping is cut.
 const MAX_MAPPING_CHARS: usize = 200_000;
 /// More metadata than that is not shown.
@@ -133,7 +131,7 @@ impl About {
         let notes = experiment.notes()?;
         let mut about = Self::from_notes(&notes);
         about.is_being_written = experiment.is_being_written()?;
-        match account(experiment.folder()) {
+        match account(experiment) {
             Ok(account) => about.account = account,
             Err(problem) => about.problems.push(problem),
         }
@@ -180,23 +178,20 @@ fn shown(value: &Value) -> Option<String> {
 }
 
 /// The account, if there is one; or why it can't be read.
-fn account(folder: &Path) -> Result<Option<AccountFile>, String> {
-    let path = folder.join(ACCOUNT_FILE);
-    let wrong = |reason: &dyn std::fmt::Display| format!("{ACCOUNT_FILE} can't be read: {reason}");
-    let size = match std::fs::metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(wrong(&error)),
-        Ok(metadata) => metadata.len(),
+fn account(experiment: &Experiment) -> Result<Option<AccountFile>, String> {
+    let wrong = |error: &dyn std::error::Error| {
+        format!("{ACCOUNT_FILE} can't be read: {}", one_line(error))
     };
-    if size > MAX_ACCOUNT_BYTES {
-        return Err(wrong(&format!("it has {size} bytes, more than an account takes")));
-    }
-    let text = std::fs::read(&path).map_err(|error| wrong(&error))?;
-    serde_json::from_slice(&text).map(Some).map_err(|error| wrong(&one_line(&error)))
+    let Some(text) = account_text(experiment).map_err(|error| wrong(&error))? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| wrong(&error))
 }
 
 #[cfg(test)]
 mod tests {
+    use mldash_track::Options;
+
     use super::*;
 
     #[test]
@@ -224,15 +219,16 @@ mod tests {
 
     #[test]
     fn an_account_of_another_version_is_read_and_a_damaged_one_told() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(account(folder.path()).unwrap().is_none());
+        let root = tempfile::tempdir().unwrap();
+        let exp = Experiment::open("a/b/c", Options::local(root.path())).unwrap();
+        assert!(account(&exp).unwrap().is_none());
         let text = r#"{"complete": false, "topics": [{"topic": "/a", "lost": "unknown", "new_key": 1,
             "dropped": {"paused": 3, "queue_full": 2, "some_new_reason": 1}}]}"#;
-        std::fs::write(folder.path().join(ACCOUNT_FILE), text).unwrap();
-        let read = account(folder.path()).unwrap().unwrap();
+        std::fs::write(exp.folder().join(ACCOUNT_FILE), text).unwrap();
+        let read = account(&exp).unwrap().unwrap();
         let losses: Vec<_> = read.topics[0].losses().collect();
         assert_eq!(losses, [("queue_full", 2), ("some_new_reason", 1)]);
-        std::fs::write(folder.path().join(ACCOUNT_FILE), "{").unwrap();
-        assert!(account(folder.path()).unwrap_err().contains("account.json can't be read"));
+        std::fs::write(exp.folder().join(ACCOUNT_FILE), "{").unwrap();
+        assert!(account(&exp).unwrap_err().contains("account.json can't be read"));
     }
 }

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_column_that_never_changes_is_one_value() {
         let mut still = track(&[[1.0, 0.1 + 0.2, 7.0], [2.0, 0.1 + 0.2, 7.0]]);
-        let mut texts = Texts::default();
+        let mut texts = Texts::new(8);
         texts.put(0.0, "jpeg");
         still.texts = vec![("format".to_owned(), texts)];
         let of = |column: &str, text: &str| Constant {

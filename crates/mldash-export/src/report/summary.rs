@@ -1,14 +1,15 @@
 //! A recording in numbers: one pass over each track, on several threads, in bounded memory.
 
-use std::num::NonZero;
-use std::thread;
+use std::path::Path;
 
 use mldash_track::{Experiment, TrackInfo, one_line};
 
 use super::about::{About, TopicLine};
 use super::axis::axis;
-use super::track::{Opened, TrackSummary};
-use super::views::{Pictures, Scans};
+use super::limits::ReportLimits;
+use super::texts::max_changes;
+use super::track::{Opened, Room, TrackSummary};
+use super::views::{Pictures, Scans, max_scans};
 use crate::error::ExportError;
 use crate::export::threads::in_parallel;
 use crate::files::RecordedFiles;
@@ -25,6 +26,8 @@ const VALUE_BYTES: usize = 8;
 /// More points than that a screen does not show, fewer hide too much.
 const MAX_POINTS: usize = 4096;
 const MIN_POINTS: usize = 128;
+/// Names of frames of all tracks.
+const FRAMES_BYTES: usize = 4_000_000;
 /// Pictures of all tracks, and what they may take.
 const PICTURES: usize = 360;
 const PICTURES_BYTES: usize = 2_500_000;
@@ -53,6 +56,7 @@ impl ExperimentSummary {
     pub(super) fn of(
         recording: &Recording,
         experiments: usize,
+        limits: &ReportLimits,
         progress: &Progress,
     ) -> Result<Self, ExportError> {
         let Recording { name, experiment } = recording;
@@ -70,25 +74,38 @@ impl ExperimentSummary {
         let mut opened = Vec::new();
         for info in infos {
             let topic = info.topic.clone();
-            match Opened::new(experiment, info) {
+            match Opened::new(experiment, info, limits) {
                 Ok(track) => opened.push(track),
-                Err(error) => {
-                    summary.problems.push(format!("{topic} can't be read: {}", one_line(&error)))
-                }
+                Err(reason) => summary.problems.push(format!("{topic} can't be read: {reason}")),
             }
         }
-        let max_points = max_points(&opened, experiments);
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let room = room(&opened, experiments);
         // The largest first, so that no thread is left with it at the end.
         let mut jobs: Vec<&Opened> = opened.iter().collect();
         jobs.sort_by_key(|opened| std::cmp::Reverse(opened.info.size_bytes));
-        summary.tracks = in_parallel(&jobs, threads, |opened| {
-            TrackSummary::of(experiment, opened, max_points, progress)
+        summary.tracks = in_parallel(&jobs, limits.threads, |opened| {
+            TrackSummary::of(experiment, opened, room, progress)
         })?;
         summary.tracks.sort_by(|a, b| a.topic.cmp(&b.topic));
-        summary.add_views(recording, experiments, threads, progress)?;
+        summary.add_views(recording, experiments, limits, progress)?;
         summary.axis = axis(&summary.tracks);
+        if let Some(folder) = &limits.hidden {
+            summary.hide(folder);
+        }
         Ok(summary)
+    }
+
+    /// Takes the path of a folder out of all texts about what could not be read.
+    fn hide(&mut self, folder: &Path) {
+        let folder = format!("{}/", folder.display());
+        let of_tracks = self.tracks.iter_mut().flat_map(|track| {
+            let pictures = track.pictures.iter_mut().flat_map(|pictures| &mut pictures.problems);
+            track.problem.iter_mut().chain(pictures)
+        });
+        for text in self.problems.iter_mut().chain(&mut self.about.problems).chain(of_tracks) {
+            tracing::warn!("{}: {text}", self.name);
+            *text = text.replace(&folder, "");
+        }
     }
 
     /// The lines of the account that are about a track.
@@ -105,7 +122,7 @@ impl ExperimentSummary {
         &mut self,
         recording: &Recording,
         experiments: usize,
-        threads: usize,
+        limits: &ReportLimits,
         progress: &Progress,
     ) -> Result<(), ExportError> {
         let Recording { name, experiment } = recording;
@@ -114,12 +131,15 @@ impl ExperimentSummary {
         let files = (cameras > 0).then(|| RecordedFiles::new(name, experiment)).transpose()?;
         let shares = cameras.max(1) * experiments;
         let count = (PICTURES / shares).clamp(MIN_PICTURES, MAX_PICTURES);
-        let views = in_parallel(&self.tracks, threads, |track| {
+        let pictures = (count, PICTURES_BYTES / shares);
+        let scans = self.tracks.iter().filter(|track| track.shown.has_scans).count();
+        let scans = max_scans(scans * experiments);
+        let views = in_parallel(&self.tracks, limits.threads, |track| {
             progress.check()?;
-            let pictures = files.as_ref().map(|files| {
-                Pictures::of(experiment, files, track, count, PICTURES_BYTES / shares)
-            });
-            Ok((Scans::of(experiment, track), pictures.transpose()))
+            let pictures = files
+                .as_ref()
+                .map(|files| Pictures::of(experiment, files, track, pictures, limits));
+            Ok((Scans::of(experiment, track, scans), pictures.transpose()))
         })?;
         for (track, (scans, pictures)) in self.tracks.iter_mut().zip(views) {
             let mut problem = |error| {
@@ -144,10 +164,16 @@ fn keep_largest(infos: &mut Vec<TrackInfo>) {
     infos.truncate(MAX_TRACKS);
 }
 
-/// How many points each track may have, so that all of them fit on the page.
-fn max_points(opened: &[Opened], experiments: usize) -> usize {
+/// How much each track may keep, so that all of them fit on the page.
+fn room(opened: &[Opened], experiments: usize) -> Room {
     let bytes: usize = opened.iter().map(|track| POINT_BYTES + VALUE_BYTES * track.width()).sum();
-    (POINTS_BYTES / experiments / bytes.max(1)).clamp(MIN_POINTS, MAX_POINTS)
+    let max_points = POINTS_BYTES / experiments / bytes.max(1);
+    let texts: usize = opened.iter().map(Opened::texts).sum();
+    Room {
+        max_points: max_points.clamp((MIN_POINTS / experiments).max(4), MAX_POINTS),
+        max_changes: max_changes(texts * experiments),
+        frames_bytes: FRAMES_BYTES / (opened.len() * experiments).max(1),
+    }
 }
 
 /// How many rows a report of these reads.

@@ -2,12 +2,17 @@
 
 /// Changes that are kept of a column; at least half as many if there are so many.
 const MAX_CHANGES: usize = 400;
+/// Of very many columns, fewer are kept of each …
+const MIN_CHANGES: usize = 2;
+/// … so that those of a page take about so much.
+const TEXTS_BYTES: usize = 3_000_000;
 /// Longer texts are cut.
 const MAX_CHARS: usize = 160;
 
 /// The changes of a text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Texts {
+    max_changes: usize,
     last: Option<String>,
     changes: u64,
     /// Of how many changes one is kept.
@@ -16,16 +21,30 @@ pub(crate) struct Texts {
     pub(crate) kept: Vec<(f64, String)>,
 }
 
+/// How many changes may be kept of each of so many columns.
+pub(crate) fn max_changes(columns: usize) -> usize {
+    (TEXTS_BYTES / MAX_CHARS / columns.max(1)).clamp(MIN_CHANGES, MAX_CHANGES)
+}
+
 impl Texts {
+    /// No text yet.
+    pub(crate) fn new(max_changes: usize) -> Self {
+        Self { max_changes, last: None, changes: 0, every: 1, kept: Vec::new() }
+    }
+
+    /// After the last row: what it was compared with is no longer needed.
+    pub(crate) fn finish(&mut self) {
+        self.last = None;
+    }
+
     /// Takes the text of the next row.
     pub(crate) fn put(&mut self, ts: f64, text: &str) {
         if self.last.as_deref() == Some(text) {
             return;
         }
         self.last = Some(text.to_owned());
-        self.every = self.every.max(1);
         if self.changes.is_multiple_of(self.every) {
-            if self.kept.len() == MAX_CHANGES {
+            if self.kept.len() == self.max_changes {
                 let mut is_kept = false;
                 self.kept.retain(|_| {
                     is_kept = !is_kept;
@@ -60,7 +79,7 @@ mod tests {
 
     #[test]
     fn only_changes_are_kept() {
-        let mut texts = Texts::default();
+        let mut texts = Texts::new(MAX_CHANGES);
         for (ts, text) in [(0.0, "idle"), (1.0, "idle"), (2.0, "move"), (3.0, "idle")] {
             texts.put(ts, text);
         }
@@ -70,7 +89,7 @@ mod tests {
 
     #[test]
     fn of_very_many_changes_some_are_kept_evenly() {
-        let mut texts = Texts::default();
+        let mut texts = Texts::new(MAX_CHANGES);
         for i in 0..100_000 {
             texts.put(f64::from(i), &i.to_string());
         }
@@ -78,6 +97,12 @@ mod tests {
         assert!((MAX_CHANGES / 2..=MAX_CHANGES).contains(&texts.kept.len()));
         let step = texts.kept[1].0;
         assert!(texts.kept.iter().zip(0_u32..).all(|((ts, _), i)| *ts == step * f64::from(i)));
+    }
+
+    #[test]
+    fn of_very_many_columns_fewer_changes_are_kept() {
+        assert_eq!([1, 8, 50_000].map(max_changes), [400, 400, MIN_CHANGES]);
+        assert!(100 * max_changes(100) * MAX_CHARS <= TEXTS_BYTES);
     }
 
     #[test]

@@ -3,20 +3,20 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use mldash_track::{Experiment, Query, Row, TrackError, TrackInfo, Value};
+use mldash_track::{Experiment, Query, Row, TrackError, TrackInfo, Value, one_line};
 
 use super::columns::{self, MAX_NAMED, MAX_SERIES, MAX_TEXTS, MAX_WIDTH, Role, Shown};
 use super::envelope::{Envelope, Points};
 use super::intervals::{IntervalMeter, Intervals};
+use super::limits::ReportLimits;
+use super::samples::samples;
 use super::spread::Spread;
-use super::texts::Texts;
+use super::texts::{Texts, cut};
 use super::views::{Pictures, Scans};
 use crate::error::ExportError;
 use crate::progress::Progress;
 use crate::values::{describe, push_numbers};
 
-/// Rows that are looked at to see what columns hold.
-const SAMPLES: usize = 24;
 /// Rows between looks at whether the report is to stop.
 const CHECK_ROWS: u64 = 4096;
 /// The elements of points and rotations.
@@ -30,6 +30,16 @@ pub(crate) struct Opened {
     /// Topics that it is recorded from, with their types.
     pub(crate) sources: Vec<(String, Option<String>)>,
     pub(crate) shown: Shown,
+}
+
+/// How much may be kept of each track, so that all of them fit on the page.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    pub(crate) max_points: usize,
+    /// Of a column of text.
+    pub(crate) max_changes: usize,
+    /// For names of frames.
+    pub(crate) frames_bytes: usize,
 }
 
 /// What a pass over a track's rows has found. Times are in seconds.
@@ -67,7 +77,27 @@ pub(crate) struct SeriesName {
 
 impl Opened {
     /// Looks at some rows of a track.
-    pub(crate) fn new(experiment: &Experiment, info: TrackInfo) -> Result<Self, TrackError> {
+    pub(crate) fn new(
+        experiment: &Experiment,
+        info: TrackInfo,
+        limits: &ReportLimits,
+    ) -> Result<Self, String> {
+        let track = experiment.tracks(&info.topic);
+        // To find out takes a look at the rows, which is spared where all may be taken.
+        if limits.max_row_bytes < usize::MAX {
+            let bytes = track.rows_weight().map_err(|error| one_line(&error))?;
+            if bytes > limits.max_row_bytes {
+                return Err(format!(
+                    "its rows take up to {} MiB of memory, and {} MiB are allowed here",
+                    bytes.div_ceil(1 << 20),
+                    limits.max_row_bytes >> 20
+                ));
+            }
+        }
+        Self::look(experiment, info).map_err(|error| one_line(&error))
+    }
+
+    fn look(experiment: &Experiment, info: TrackInfo) -> Result<Self, TrackError> {
         let track = experiment.tracks(&info.topic);
         let schemas = track.schemas()?;
         let samples = samples(experiment, &info)?;
@@ -82,6 +112,12 @@ impl Opened {
         Ok(Self { info, sources, shown })
     }
 
+    /// How many columns of text it has.
+    pub(crate) fn texts(&self) -> usize {
+        let is_text = |(_, role): &&(String, Role)| *role == Role::Text;
+        self.shown.columns.iter().filter(is_text).count()
+    }
+
     /// How many curves it has.
     pub(crate) fn width(&self) -> usize {
         let width = |role: &Role| match role {
@@ -90,46 +126,6 @@ impl Opened {
         };
         self.shown.columns.iter().map(|(_, role)| width(role)).sum()
     }
-}
-
-/// Rows from the beginning, and from all over the track.
-fn samples(experiment: &Experiment, info: &TrackInfo) -> Result<Vec<Row>, TrackError> {
-    let track = experiment.tracks(&info.topic);
-    let mut rows = track.read(&Query::all().limit(SAMPLES as u64 / 3))?;
-    if let Some((first, last)) = info.first_timestamp.zip(info.last_timestamp)
-        && info.total_entries > rows.len() as u64
-    {
-        let span = (first, last);
-        rows.extend(spread_rows(experiment, &info.topic, info.total_entries, span, SAMPLES)?);
-    }
-    Ok(rows)
-}
-
-/// Up to `count` of a track's `rows`: all, or those at times that are evenly spread over `span`, each once.
-pub(crate) fn spread_rows(
-    experiment: &Experiment,
-    topic: &str,
-    rows: u64,
-    (first, last): (f64, f64),
-    count: usize,
-) -> Result<Vec<Row>, TrackError> {
-    if rows <= count as u64 {
-        return experiment.tracks(topic).read(&Query::all().limit(count as u64));
-    }
-    let slice = experiment.tracks(topic).slice(..)?;
-    let steps = count.saturating_sub(1).max(1) as f64;
-    let mut rows: Vec<Row> = Vec::new();
-    for step in 0..count {
-        // Exactly the last row, whatever rounding says.
-        let secs =
-            if step + 1 == count { last } else { first + (last - first) * step as f64 / steps };
-        // Nothing before it, or another process took the rows away: there is nothing to show.
-        let Ok(row) = slice.find_by_time(secs) else { continue };
-        if rows.last().is_none_or(|before| before.ts < row.ts) {
-            rows.push(row);
-        }
-    }
-    Ok(rows)
 }
 
 /// What to do with a column of a row.
@@ -150,6 +146,7 @@ struct Pass {
     sinks: Vec<(String, Sink)>,
     by_name: HashMap<String, usize>,
     intervals: IntervalMeter,
+    room: Room,
     envelope: Envelope,
     summary: TrackSummary,
     numbers: Vec<f64>,
@@ -160,21 +157,21 @@ impl TrackSummary {
     pub(crate) fn of(
         experiment: &Experiment,
         opened: &Opened,
-        max_points: usize,
+        room: Room,
         progress: &Progress,
     ) -> Result<Self, ExportError> {
-        let mut pass = Pass::new(opened, max_points);
+        let mut pass = Pass::new(opened, room);
         let names = opened.shown.columns.iter().map(|(name, _)| name.clone());
         let rows = experiment.tracks(&opened.info.topic).rows(&Query::all().columns(names));
         let mut rows = match rows {
             Ok(rows) => rows,
-            Err(error) => return Ok(pass.finish(Some(mldash_track::one_line(&error)))),
+            Err(error) => return Ok(pass.finish(Some(one_line(&error)))),
         };
         let mut since_check = 0;
         let problem = loop {
             match rows.next() {
                 None => break None,
-                Some(Err(error)) => break Some(mldash_track::one_line(&error)),
+                Some(Err(error)) => break Some(one_line(&error)),
                 Some(Ok(row)) => pass.take(&row),
             }
             since_check += 1;
@@ -190,13 +187,14 @@ impl TrackSummary {
 }
 
 impl Pass {
-    fn new(opened: &Opened, max_points: usize) -> Self {
+    fn new(opened: &Opened, room: Room) -> Self {
         let Opened { info, sources, shown } = opened;
         let mut pass = Self {
             sinks: Vec::new(),
             by_name: HashMap::new(),
             intervals: IntervalMeter::default(),
-            envelope: Envelope::new(max_points),
+            room,
+            envelope: Envelope::new(room.max_points),
             summary: TrackSummary {
                 topic: info.topic.clone(),
                 sources: sources.clone(),
@@ -240,7 +238,7 @@ impl Pass {
     }
 
     fn add_text(&mut self, name: &str) -> Sink {
-        self.summary.texts.push((name.to_owned(), Texts::default()));
+        self.summary.texts.push((name.to_owned(), Texts::new(self.room.max_changes)));
         Sink::Text(self.summary.texts.len() - 1)
     }
 
@@ -295,7 +293,11 @@ impl Pass {
                 let frames = &mut self.summary.frames;
                 let name = text.trim_start_matches('/');
                 if frames.len() < MAX_FRAMES && !frames.contains(name) && !name.is_empty() {
-                    frames.insert(name.to_owned());
+                    let name = cut(name);
+                    if let Some(left) = self.room.frames_bytes.checked_sub(name.len()) {
+                        self.room.frames_bytes = left;
+                        frames.insert(name);
+                    }
                 }
             }
             (Sink::Received, value) => {
@@ -340,6 +342,7 @@ impl Pass {
         summary.intervals = intervals.finish();
         summary.points = envelope.finish();
         summary.problem = problem;
+        summary.texts.iter_mut().for_each(|(_, texts)| texts.finish());
         summary
     }
 }

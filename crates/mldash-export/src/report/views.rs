@@ -2,13 +2,17 @@
 
 use mldash_track::{Experiment, Row, TrackError, Value, one_line};
 
-use super::track::{TrackSummary, spread_rows};
+use super::limits::ReportLimits;
+use super::samples::spread_rows;
+use super::track::TrackSummary;
 use crate::files::RecordedFiles;
 use crate::picture;
 use crate::values::push_numbers;
 
-/// Scans of a track.
+/// Scans of a track; of very many tracks, fewer of each, so that those of a page take about so much.
 const MAX_SCANS: usize = 240;
+const MIN_SCANS: usize = 8;
+const SCANS_BYTES: usize = 4_000_000;
 /// Beams of a scan; of more, the nearest of each few.
 const MAX_BEAMS: usize = 360;
 /// This part of all echoes is within the usual range.
@@ -19,7 +23,7 @@ const FARTHEST: f64 = 10.0;
 /// What stands for a beam that nothing reflected.
 const NO_ECHO: u16 = u16::MAX;
 /// A larger file is no picture that anybody looks at, and several are read at once.
-const MAX_PICTURE_BYTES: u64 = 64 << 20;
+const MAX_FILE_BYTES: u64 = 64 << 20;
 /// The files that are shown; the recorder names a picture's kind by its ending.
 const ENDINGS: [&str; 3] = [".jpg", ".jpeg", ".png"];
 /// Pictures that can't be used and are named.
@@ -55,14 +59,20 @@ pub(crate) struct Pictures {
     pub(crate) other_kinds: u64,
 }
 
+/// How many scans each of so many tracks may have.
+pub(crate) fn max_scans(tracks: usize) -> usize {
+    (SCANS_BYTES / (MAX_BEAMS * size_of::<u16>()) / tracks.max(1)).clamp(MIN_SCANS, MAX_SCANS)
+}
+
 impl Scans {
     /// Some of a track's scans; `None` if its rows are none after all.
     pub(crate) fn of(
         experiment: &Experiment,
         track: &TrackSummary,
+        count: usize,
     ) -> Result<Option<Self>, TrackError> {
         let (true, Some(span)) = (track.shown.has_scans, track.span) else { return Ok(None) };
-        let rows = spread_rows(experiment, &track.topic, track.rows, span, MAX_SCANS)?;
+        let rows = spread_rows(experiment, &track.topic, track.rows, span, count)?;
         let scans: Vec<(f64, f64, f64, Vec<f64>)> = rows.iter().filter_map(scan).collect();
         let Some((_, start, step, first)) = scans.first() else { return Ok(None) };
         let group = first.len().div_ceil(MAX_BEAMS).max(1);
@@ -116,8 +126,8 @@ impl Pictures {
         experiment: &Experiment,
         files: &RecordedFiles,
         track: &TrackSummary,
-        count: usize,
-        max_bytes: usize,
+        (count, max_bytes): (usize, usize),
+        limits: &ReportLimits,
     ) -> Result<Option<Self>, TrackError> {
         let (Some(column), Some(span)) = (&track.shown.pictures, track.span) else {
             return Ok(None);
@@ -130,7 +140,7 @@ impl Pictures {
                 found.other_kinds += 1;
                 continue;
             }
-            match thumbnail(files, path) {
+            match thumbnail(files, path, limits) {
                 Ok(file) if file.len() > room => found.left_out += 1,
                 Ok(file) => {
                     room -= file.len();
@@ -150,13 +160,14 @@ impl Pictures {
 }
 
 /// A small picture of a file, or why there is none.
-fn thumbnail(files: &RecordedFiles, path: &str) -> Result<Vec<u8>, String> {
+fn thumbnail(files: &RecordedFiles, path: &str, limits: &ReportLimits) -> Result<Vec<u8>, String> {
     let bytes = files.find(path).map_or(0, |info| info.size_bytes);
-    if bytes > MAX_PICTURE_BYTES {
+    if bytes > MAX_FILE_BYTES.min(limits.max_picture_bytes()) {
         return Err(format!("{path}: it has {bytes} bytes, more than a picture takes"));
     }
     let file = files.read(path).map_err(|error| one_line(&error))?;
-    picture::thumbnail(&file).map_err(|error| format!("{path}: {}", one_line(&error)))
+    let small = picture::thumbnail(&file, limits.max_pixels);
+    small.map_err(|error| format!("{path}: {}", one_line(&error)))
 }
 
 #[cfg(test)]
@@ -183,7 +194,7 @@ mod tests {
             shown: Shown { has_scans: true, ..Shown::default() },
             ..TrackSummary::default()
         };
-        let scans = Scans::of(&exp, &track).unwrap().unwrap();
+        let scans = Scans::of(&exp, &track, 1).unwrap().unwrap();
         assert!((1.9..2.0).contains(&scans.usual_range), "{}", scans.usual_range);
         assert_eq!((scans.ranges[7], scans.ranges[8]), (NO_ECHO - 1, NO_ECHO));
         let shown = f64::from(scans.ranges[50]) / f64::from(NO_ECHO - 1) * scans.max_range;

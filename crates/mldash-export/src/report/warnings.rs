@@ -8,7 +8,7 @@ use mldash_track::RunStatus;
 
 use super::about::{AccountFile, TopicLine};
 use super::summary::ExperimentSummary;
-use super::times::{clock_text, length_text};
+use super::times::{clock_text, date_text, length_text};
 use super::track::TrackSummary;
 
 /// Stamps this far behind the receive time, in the median, are worth a look.
@@ -82,7 +82,11 @@ pub(super) fn warnings(summary: &ExperimentSummary) -> Vec<Warning> {
         found.push(Warning { at, wide_secs, ..Warning::new(Severity::Warning, text) });
     }
     for track in &summary.tracks {
-        pauses(summary, track, &common, &mut found);
+        pauses(track, &common, &mut found);
+        match beside_axis(summary, track) {
+            Some(warning) => found.push(warning),
+            None => edges(summary, track, &mut found),
+        }
         lag(track, &mut found);
         values(track, &mut found);
         if let Some(problem) = &track.problem {
@@ -254,16 +258,9 @@ fn common_pauses(tracks: &[TrackSummary]) -> Vec<(f64, f64)> {
     gaps.iter().filter_map(|gap| in_all(*gap)).collect()
 }
 
-fn pauses(
-    summary: &ExperimentSummary,
-    track: &TrackSummary,
-    common: &[(f64, f64)],
-    found: &mut Vec<Warning>,
-) {
-    let (Some(intervals), Some((first, last))) = (&track.intervals, track.span) else { return };
-    if !intervals.is_regular {
-        return;
-    }
+fn pauses(track: &TrackSummary, common: &[(f64, f64)], found: &mut Vec<Warning>) {
+    let regular = track.intervals.as_ref().filter(|intervals| intervals.is_regular);
+    let Some(intervals) = regular else { return };
     let length = |gap: &&(f64, f64)| gap.1 - gap.0;
     let is_own = |gap: &&(f64, f64)| !common.iter().any(|all| gap.0 < all.1 && all.0 < gap.1);
     let gaps = || intervals.gaps.iter().filter(|gap| length(gap) > PAUSE_SECS).filter(is_own);
@@ -287,6 +284,34 @@ fn pauses(
             ..Warning::of(Severity::Warning, track, text)
         });
     }
+}
+
+/// A track without a row on the axis that all others share.
+fn beside_axis(summary: &ExperimentSummary, track: &TrackSummary) -> Option<Warning> {
+    let ((first, last), (start, end)) = (track.span?, summary.axis);
+    if first <= end && last >= start {
+        return None;
+    }
+    let times = format!("{}, and the others at {}", date_text(first), date_text(start));
+    Some(match &track.intervals {
+        Some(intervals) if intervals.is_regular => {
+            let text =
+                format!("{}: its stamps are of another clock: they begin at {times}", name(track));
+            Warning::of(Severity::Warning, track, text)
+        }
+        // Latched long before, perhaps.
+        _ => {
+            let text =
+                format!("{} is not on the time axis: its rows begin at {times}", name(track));
+            Warning::of(Severity::Note, track, text)
+        }
+    })
+}
+
+/// A topic with a rhythm that begins late or stops early.
+fn edges(summary: &ExperimentSummary, track: &TrackSummary, found: &mut Vec<Warning>) {
+    let regular = track.intervals.as_ref().filter(|intervals| intervals.is_regular);
+    let (Some(intervals), Some((first, last))) = (regular, track.span) else { return };
     let (start, end) = summary.axis;
     let allowed = intervals.gap_secs.max(EDGE_SECS);
     for (secs, at, does, than) in

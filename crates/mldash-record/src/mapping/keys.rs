@@ -2,6 +2,7 @@
 
 mod entry;
 
+use super::publish::PUBLISH;
 use super::read::{CLOCK_JUMPS, COMPRESSIONS, KEEPS, LONGEST_GATHER_SECS, WHEN_FULL};
 use super::settings::{ON_TYPE_CHANGE, ON_TYPE_CHANGES, SAME_STAMP, SAME_STAMPS};
 use super::snapshot::{SAVE_ON, SNAPSHOT};
@@ -21,7 +22,7 @@ const COUNT: Shape = Shape::Whole(Range::from(1.0));
 /// As [`Options::interval`](mldash_track::Options::interval) takes them.
 const INTERVAL: Shape = Shape::Number(Range::from(0.01).to(86_400.0));
 
-const TOP_KEYS: [Key; 24] = [
+const TOP_KEYS: [Key; 25] = [
     Key::new(
         "experiment",
         Shape::Text,
@@ -98,6 +99,12 @@ const TOP_KEYS: [Key; 24] = [
         Shape::Section(&REMOTE),
         "{url: \"https://api.example.org\"}",
         "A server to upload to as well. The option `--remote` goes before its `url`.",
+    ),
+    Key::new(
+        PUBLISH,
+        Shape::Section(&PUBLISH_KEYS),
+        "{to: \"s3://lab-recordings/fleet\"}",
+        "An object store on which each part is published as Parquet once it is closed.",
     ),
     Key::new("flush", Shape::Section(&FLUSH), "{interval: 0.5}", "When rows are written."),
     Key::new(
@@ -176,6 +183,39 @@ const TOP_KEYS: [Key; 24] = [
     )
     .or("0.005"),
 ];
+
+/// What `publish` has.
+pub(super) const PUBLISH_KEYS: KeyTable = KeyTable::new(
+    PUBLISH,
+    "An object store for closed parts. Credentials come from the environment, such as `AWS_ACCESS_KEY_ID`.",
+    &[
+        Key::new(
+            "to",
+            Shape::Pattern("^((s3|gs|az)://[^/?#@\\s]|file:///)[^?#@\\s]*$", "an object store's address"),
+            "\"s3://lab-recordings/fleet\"",
+            "Where: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `file:///FOLDER`.",
+        )
+        .required(),
+        Key::new(
+            "endpoint",
+            Shape::Pattern("^https?://", "an address, http or https"),
+            "\"https://minio.example.org:9000\"",
+            "Where a store listens that speaks S3 and is not Amazon's.",
+        ),
+        Key::new(
+            "inline_files",
+            Shape::Size,
+            "64kB",
+            "Pictures and clouds up to this size go into the rows. Without this key all are objects of their own.",
+        ),
+        Key::new(
+            "limit_rate",
+            Shape::Size,
+            "500kB",
+            "Bytes a second to send, at most; not 0. Without this key there is no limit.",
+        ),
+    ],
+);
 
 /// What `remote` has.
 pub(super) const REMOTE: KeyTable = KeyTable::new(

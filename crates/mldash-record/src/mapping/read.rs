@@ -12,8 +12,8 @@ use super::rule::Rule;
 use super::settings::{self, Keys};
 use super::topic::TopicPattern;
 use super::{
-    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, calls, overlap, required, snapshot,
-    split, split_on,
+    ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, calls, overlap, publish, required,
+    snapshot, split, split_on,
 };
 use crate::yaml::{self, Item, Placed, Problems, Section};
 use mldash_message::TypeName;
@@ -33,7 +33,7 @@ const EXPERIMENT: &str =
 const TOPIC: &str =
     "write a name such as `/robot/pose` or a glob such as `/camera/*/camera_info` or `/**/imu`";
 const REGEX: &str = "write one such as `^/camera/`; it is looked for anywhere in a topic's name";
-const SIZE: &str = "write a number and a unit: B, kB, KiB, MB, MiB, GB, GiB, TB or TiB";
+pub(super) const SIZE: &str = "write a number and a unit: B, kB, KiB, MB, MiB, GB, GiB, TB or TiB";
 const TYPE: &str = "write a type such as `geometry_msgs/msg/PoseStamped`";
 
 /// The mapping in `text`; `None` only with a problem.
@@ -44,6 +44,7 @@ pub(super) fn mapping(text: &str, problems: &mut Problems) -> Option<Mapping> {
         experiment: section.get("experiment").and_then(|item| experiment(item, problems)),
         root: section.get("root").and_then(|item| root_folder(item, problems)),
         remote: section.get("remote").and_then(|item| remote(item, problems)),
+        publish: section.get(publish::PUBLISH).and_then(|item| publish::read(item, problems)),
         flush: section.get("flush").and_then(|item| flush(item, problems)).unwrap_or_default(),
         compression: section
             .get("compress")

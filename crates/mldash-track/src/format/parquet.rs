@@ -18,7 +18,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::schema::types::ColumnPath;
 
-use self::record_batch::RecordBatchBuilder;
+pub(super) use self::record_batch::RecordBatchBuilder;
 use super::{RowSource, RowStream, Table};
 use crate::error::TrackError;
 use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN};
@@ -138,7 +138,7 @@ fn max_columns(rows: u64) -> usize {
 }
 
 /// Byte stream split for floats: smaller and faster to write than any other encoding.
-fn properties(columns: &[(Column, ColumnType)]) -> WriterProperties {
+pub(super) fn properties(columns: &[(Column, ColumnType)]) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("mldash_bridge ", env!("CARGO_PKG_VERSION")).to_owned());
@@ -174,14 +174,14 @@ fn push_float_paths(ty: &ColumnType, path: Vec<String>, floats: &mut Vec<Vec<Str
     }
 }
 
-fn schema(columns: &[(Column, ColumnType)]) -> Schema {
+pub(super) fn schema(columns: &[(Column, ColumnType)]) -> Schema {
     let timestamp = Field::new(TIMESTAMP_COLUMN, DataType::Float64, true);
     let columns = columns.iter().map(|(name, ty)| Field::new(&**name, data_type(ty), true));
     Schema::new([timestamp].into_iter().chain(columns).collect::<Fields>())
 }
 
 /// The types and names that pyarrow gives the same rows. Everything is nullable.
-fn data_type(ty: &ColumnType) -> DataType {
+pub(super) fn data_type(ty: &ColumnType) -> DataType {
     match ty {
         ColumnType::Null => DataType::Null,
         ColumnType::Bool => DataType::Boolean,

@@ -41,6 +41,13 @@ pub(super) fn of_values(survey: &Survey) -> impl Iterator<Item = (Column, Column
     })
 }
 
+/// The type, or JSON text for what would be too many columns.
+#[cfg(feature = "parquet")]
+pub(super) fn bounded(mut ty: ColumnType) -> ColumnType {
+    bound(&mut ty);
+    ty
+}
+
 /// Makes JSON text of what would be too many columns: dicts in dicts multiply, and each dict in a list has
 /// a cell in all of them.
 fn bound(ty: &mut ColumnType) {
@@ -51,7 +58,7 @@ fn bound(ty: &mut ColumnType) {
 
 /// The declared type if it holds all values of `kind`, else one that does; `None` if only JSON text
 /// holds them all.
-fn fitting_type(kind: &Kind, declared: &ColumnType) -> Option<ColumnType> {
+pub(super) fn fitting_type(kind: &Kind, declared: &ColumnType) -> Option<ColumnType> {
     Some(match (kind, declared) {
         (Kind::Mixed, _) | (_, ColumnType::Json) => return None,
         (Kind::Nothing, declared) => declared.clone(),

@@ -177,6 +177,11 @@ pub(super) fn is_link(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
+/// Returns true if no link is followed at `path`.
+pub(super) fn refuses_links(path: &Path) -> bool {
+    root_of(path).is_some()
+}
+
 /// The root that `path` is under, if links are refused there, and the path below it.
 fn root_of(path: &Path) -> Option<(Arc<OwnedFd>, PathBuf)> {
     if !ANY.load(Ordering::Acquire) {

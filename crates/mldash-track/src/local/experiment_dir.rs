@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::atomic::remove_leftovers;
+use super::beneath::How;
 use super::damage;
 use super::definition_files;
 use super::disk;
@@ -172,6 +173,30 @@ impl ExperimentDir {
         WriterLock::is_held(&self.path)
     }
 
+    /// The content of a file in the folder; `None` if there is none.
+    pub(crate) fn read_beside(
+        &self,
+        file: &str,
+        max_bytes: u64,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.path.join(file);
+        match handles::read_up_to(&path, max_bytes) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::io("read", &path)(error)),
+        }
+    }
+
+    /// The size of a file in the folder; 0 if there is none.
+    pub(crate) fn bytes_beside(&self, file: &str) -> Result<u64, StoreError> {
+        let path = self.path.join(file);
+        match handles::open(&path, How::Read).and_then(|file| file.metadata()) {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(StoreError::io("look at", &path)(error)),
+        }
+    }
+
     /// The experiment's notes.
     pub(crate) fn notes(&self) -> Result<ExperimentNotes, StoreError> {
         experiment_file::load(&self.path)
@@ -295,7 +320,7 @@ impl ExperimentDir {
     }
 
     /// The folders that may hold a track; other files are left alone.
-    fn track_folders(&self) -> Result<Vec<PathBuf>, StoreError> {
+    pub(super) fn track_folders(&self) -> Result<Vec<PathBuf>, StoreError> {
         let folder = self.tracks_folder();
         let list = || StoreError::io("list", &folder);
         let entries = match handles::list(&folder) {

@@ -14,7 +14,7 @@ use super::metadata::{Extra, json_weight, load_json, load_json_if_usable, save_j
 use crate::labels::Labels;
 use crate::name::ExperimentName;
 
-const EXPERIMENT_FILE: &str = "experiment.json";
+pub(super) const EXPERIMENT_FILE: &str = "experiment.json";
 /// The Python SDK holds this lock while it changes the file.
 const LOCK_FILE: &str = ".experiment.lock";
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// A file's inode, size and time of change, or that there is none. Take it before reading the file:
 /// then a change meanwhile shows the next time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FileStamp(Option<(u64, u64, i64, i64)>);
 
 impl FileStamp {

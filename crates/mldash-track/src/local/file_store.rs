@@ -51,6 +51,8 @@ use journal::Journal;
 use listing::KeptListing;
 
 const COPY_BYTES: usize = 256 << 10;
+/// Where an experiment's files lie.
+const FILES_FOLDER: &str = "files";
 /// A journal this large is folded, whatever the size of the list: folding holds it in memory.
 const MAX_JOURNAL_BYTES: u64 = 32 << 20;
 
@@ -120,6 +122,12 @@ pub struct WholeFile {
     pub checksum: String,
 }
 
+/// The lists of an experiment's files, whether they are there or not.
+pub(crate) fn lists(experiment: &Path) -> [PathBuf; 3] {
+    [journal::JOURNAL_FILE, journal::ASIDE_FILE, folding::METADATA_FILE]
+        .map(|list| experiment.join(FILES_FOLDER).join(list))
+}
+
 /// The files of one experiment.
 #[derive(Debug)]
 pub(crate) struct FileStore {
@@ -139,7 +147,7 @@ pub(crate) struct FileStore {
 impl FileStore {
     /// The files of the experiment in `experiment`, whether it has any or not.
     pub(crate) fn new(experiment: &Path, name: &ExperimentName) -> Self {
-        let folder = experiment.join("files");
+        let folder = experiment.join(FILES_FOLDER);
         Self {
             journal: Mutex::new(Journal::new(&folder)),
             metadata_bytes: FileStamp::of(&folder.join(folding::METADATA_FILE)).bytes().into(),

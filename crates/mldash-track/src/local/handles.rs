@@ -3,7 +3,7 @@
 //! system allows open files is slower but loses nothing.
 
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -226,6 +226,17 @@ pub(super) fn open(path: &Path, how: How) -> io::Result<File> {
 /// Reads a whole file, with room for it.
 pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     with_room(|| beneath::read(path))
+}
+
+/// As [`read`], but no more than `max_bytes`: a longer file is an error.
+pub(super) fn read_up_to(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let file = open(path, How::Read)?;
+    let mut bytes = Vec::new();
+    file.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(io::Error::other(format!("it has more than {max_bytes} bytes")));
+    }
+    Ok(bytes)
 }
 
 /// Lists a folder, with room for it.

@@ -1,12 +1,12 @@
-//! Finds the experiments under a root. Follows links to folders, as opening an experiment does.
+//! Finds the experiments under a root. Follows links to folders where opening an experiment does.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::beneath;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
 use super::experiment_file;
-use super::handles::Identity;
+use super::handles::{self, Identity};
 use crate::error::one_line;
 use crate::name::{ExperimentName, NameError};
 
@@ -28,8 +28,20 @@ pub(crate) struct FoundFolder {
 /// # Errors
 /// Fails if the root itself can't be listed.
 pub(crate) fn find_experiments(root: &Path) -> Result<Vec<FoundFolder>, StoreError> {
-    let mut search = Search { root, found: Vec::new(), above: vec![Identity::at(root).ok()] };
-    search.below(Path::new(""), false)?;
+    find_experiments_below(root, Path::new(""))
+}
+
+/// As [`find_experiments`], of those below a folder of `root`.
+///
+/// # Errors
+/// Fails if that folder can't be listed.
+pub(crate) fn find_experiments_below(
+    root: &Path,
+    folder: &Path,
+) -> Result<Vec<FoundFolder>, StoreError> {
+    let above = vec![Identity::at(&root.join(folder)).ok()];
+    let mut search = Search { root, found: Vec::new(), above };
+    search.below(folder, false)?;
     search.found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(search.found)
 }
@@ -44,9 +56,13 @@ struct Search<'a> {
 impl Search<'_> {
     fn below(&mut self, path: &Path, is_experiment: bool) -> Result<(), StoreError> {
         let folder = self.root.join(path);
-        let entries = fs::read_dir(&folder).map_err(StoreError::io("list", &folder))?;
+        let entries = handles::list(&folder).map_err(StoreError::io("list", &folder))?;
         for entry in entries {
-            let name = entry.map_err(StoreError::io("list", &folder))?.file_name();
+            let entry = entry.map_err(StoreError::io("list", &folder))?;
+            if !entry.is_folder() && beneath::refuses_links(&folder) {
+                continue;
+            }
+            let name = entry.name;
             let is_of_the_store = is_experiment
                 && STORE_FOLDERS.iter().any(|own| name.as_encoded_bytes() == own.as_bytes());
             if !name.as_encoded_bytes().starts_with(b".") && !is_of_the_store {

@@ -133,7 +133,7 @@ impl<'a> ExperimentWords<'a> {
                 (length_text(end - start), "long"),
                 (tracks.to_string(), "tracks"),
                 (grouped(summary.rows), "rows"),
-                (Bytes::new(summary.size_bytes).to_string(), "of rows"),
+                (size_text(summary.size_bytes), "of rows"),
             ],
             warnings: warnings.iter().map(warning).collect(),
             facts: &about.facts,
@@ -142,6 +142,11 @@ impl<'a> ExperimentWords<'a> {
             account: about.account.as_ref().map(AccountWords::of),
         }
     }
+}
+
+/// A number of bytes as people read it: `1.5 MiB`.
+pub fn size_text(bytes: u64) -> String {
+    Bytes::new(bytes).to_string()
 }
 
 fn kind(severity: Severity) -> &'static str {

@@ -82,6 +82,27 @@ fn a_topic_that_begins_late_or_stops_early_is_told() {
 }
 
 #[test]
+fn a_track_beside_the_axis_is_of_another_clock_and_neither_late_nor_early() {
+    let mut chatter = track("chatter");
+    chatter.span = Some((12.5, 72.5));
+    let texts_of = |chatter: &TrackSummary| texts(&of(vec![track("imu"), chatter.clone()]));
+    assert_eq!(
+        texts_of(&chatter),
+        [
+            "/chatter: its stamps are of another clock: they begin at 12.500 s, and the others at 2025-06-16 12:04:00Z"
+        ]
+    );
+    chatter.intervals.as_mut().unwrap().is_regular = false;
+    assert_eq!(
+        texts_of(&chatter),
+        [
+            "/chatter is not on the time axis: its rows begin at 12.500 s, and the others at 2025-06-16 12:04:00Z"
+        ],
+        "latched, perhaps"
+    );
+}
+
+#[test]
 fn a_lag_is_told_and_a_stamp_from_the_future_too() {
     let with = |lag: f64| {
         let mut camera = track("camera");

@@ -24,7 +24,7 @@ const MAX_ROW_BYTES: usize = 1 << 28;
 const MAX_ROW_CELLS: usize = 2 << 20;
 
 /// Columns that fill up row by row.
-pub(super) struct RecordBatchBuilder<'t> {
+pub(in crate::format) struct RecordBatchBuilder<'t> {
     schema: Arc<Schema>,
     table: &'t Table,
     /// One for each section.
@@ -40,7 +40,7 @@ pub(super) struct RecordBatchBuilder<'t> {
 
 impl<'t> RecordBatchBuilder<'t> {
     /// Creates a batch with the columns of `table`, which `schema` describes.
-    pub(super) fn new(schema: Arc<Schema>, table: &'t Table) -> Self {
+    pub(in crate::format) fn new(schema: Arc<Schema>, table: &'t Table) -> Self {
         Self {
             schema,
             table,
@@ -76,13 +76,13 @@ impl<'t> RecordBatchBuilder<'t> {
     }
 
     /// Returns true when it is time to [`take`](Self::take).
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::format) fn is_full(&self) -> bool {
         let cells = self.rows * self.columns.len() + self.cells.taken;
         self.rows >= BATCH_ROWS || self.bytes >= BATCH_BYTES || cells >= BATCH_CELLS
     }
 
     /// Returns the collected rows.
-    pub(super) fn take(&mut self) -> Result<RecordBatch, TrackError> {
+    pub(in crate::format) fn take(&mut self) -> Result<RecordBatch, TrackError> {
         (self.rows, self.bytes, self.cells) = (0, 0, Cells::default());
         let times: ArrayRef = Arc::new(Float64Array::from(std::mem::take(&mut self.times)));
         let columns = self.columns.iter_mut().map(Builder::finish);

@@ -12,9 +12,9 @@ use crate::local::error::StoreError;
 use crate::local::handles::{self, KeptFile};
 use crate::local::metadata::to_json;
 
-const JOURNAL_FILE: &str = ".files_journal.jsonl";
+pub(super) const JOURNAL_FILE: &str = ".files_journal.jsonl";
 /// The journal while it is being folded.
-const ASIDE_FILE: &str = ".files_journal.aside.jsonl";
+pub(super) const ASIDE_FILE: &str = ".files_journal.aside.jsonl";
 
 /// The write half.
 #[derive(Debug)]

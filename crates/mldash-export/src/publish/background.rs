@@ -1,0 +1,296 @@
+//! Publishes the parts of a recording while it goes on: each once it is closed, from what lies on the disk, on a thread of its own
+//! that gives way to everything else. It shares nothing with the recording: what waits is noted in the parts' folders, so a
+//! day without network costs disk only, and the next program goes on after a kill.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use mldash_record::{PartWatcher, PublishState, PublishStatus};
+use mldash_track::{Experiment, find_experiment_names, one_line};
+use parking_lot::{Condvar, Mutex};
+
+use super::error::PublishError;
+use super::local_state::LocalState;
+use super::publisher::{PublishOptions, Publisher};
+use super::store::{Retries, StoreSettings};
+use crate::plan::Recording;
+use crate::progress::Progress;
+
+/// The wait after a failure, which doubles.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// How soon a stop is seen.
+const STEP: Duration = Duration::from_millis(50);
+/// Names in memory. More wait on the disk.
+const MAX_WAITING: usize = 1024;
+/// How much less the thread gets of a busy processor: as little as there is.
+const NICE: i32 = 19;
+
+/// A publisher in the background. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct BackgroundPublisher {
+    shared: Arc<Shared>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: PathBuf,
+    settings: StoreSettings,
+    options: PublishOptions,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Ends what is under way.
+    stop: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct State {
+    waiting: VecDeque<String>,
+    /// Names that found no room.
+    is_overfull: bool,
+    /// Nothing is added any more.
+    is_ending: bool,
+    /// Earlier parts were looked for.
+    is_begun: bool,
+    status: PublishStatus,
+}
+
+impl BackgroundPublisher {
+    /// Starts to publish the experiments under `root` that wait for it, and those that are closed from now on.
+    ///
+    /// # Errors
+    /// Fails if the URL is none that can be published to, or there is no thread.
+    pub fn start(
+        root: impl Into<PathBuf>,
+        settings: StoreSettings,
+        options: PublishOptions,
+    ) -> Result<Self, PublishError> {
+        settings.checked()?;
+        let status = PublishStatus { to: settings.url.clone(), ..PublishStatus::default() };
+        let state = State {
+            waiting: VecDeque::new(),
+            is_overfull: false,
+            is_ending: false,
+            is_begun: false,
+            status,
+        };
+        let shared = Arc::new(Shared {
+            root: root.into(),
+            settings,
+            options,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            stop: Arc::default(),
+        });
+        let work = shared.clone();
+        let thread = thread::Builder::new().name("publish".into()).spawn(move || work.run());
+        let thread = Arc::new(Mutex::new(Some(thread.map_err(PublishError::Start)?)));
+        Ok(Self { shared, thread })
+    }
+
+    /// Waits until everything that is closed is published, but no longer than `timeout`, nor once `hurry` is set; then ends. What
+    /// is not published then waits on the disk.
+    pub fn finish(&self, timeout: Duration, hurry: &AtomicBool) -> PublishStatus {
+        let deadline = Instant::now() + timeout;
+        {
+            let mut state = self.shared.state.lock();
+            state.is_ending = true;
+            self.shared.changed.notify_all();
+            // Whoever fails already is not waited for.
+            while !state.is_done() && !state.is_failing() {
+                if hurry.load(Ordering::Relaxed) || Instant::now() >= deadline {
+                    break;
+                }
+                self.shared.changed.wait_for(&mut state, STEP);
+            }
+        }
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!(
+                "the publisher panicked, which is a bug; what is not published waits on the disk"
+            );
+        }
+        self.status()
+    }
+}
+
+impl PartWatcher for BackgroundPublisher {
+    fn begun(&self, part: &Experiment) {
+        LocalState::note_waiting(part.folder(), &self.shared.settings.url);
+    }
+
+    fn closed(&self, part: &Experiment) {
+        let mut state = self.shared.state.lock();
+        state.add(part.name().to_string());
+        self.shared.changed.notify_all();
+    }
+
+    fn status(&self) -> PublishStatus {
+        self.shared.state.lock().status.clone()
+    }
+}
+
+impl State {
+    fn add(&mut self, name: String) {
+        if self.waiting.contains(&name) {
+            return;
+        }
+        match self.waiting.len() < MAX_WAITING {
+            true => self.waiting.push_back(name),
+            false => self.is_overfull = true,
+        }
+        self.status.parts_waiting = self.waiting.len() as u64;
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_begun && self.waiting.is_empty() && !self.is_overfull
+    }
+
+    fn is_failing(&self) -> bool {
+        matches!(self.status.state, PublishState::Failing { .. })
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        // Only this thread and those that it starts. A system that does not let it goes on without.
+        let _ = rustix::process::setpriority_process(None, NICE);
+        self.look_for_waiting();
+        let mut publisher = None;
+        let mut wait = FIRST_WAIT;
+        while let Some(name) = self.next() {
+            let published = self.publish(&mut publisher, &name);
+            match published {
+                Ok(()) => wait = FIRST_WAIT,
+                Err(PublishError::Stopped) => return,
+                Err(error) => {
+                    let reason = one_line(&error);
+                    self.note_failure(&name, &reason);
+                    if !self.sleep(wait) {
+                        return;
+                    }
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+            }
+        }
+    }
+
+    /// Finds what an earlier program left, and what found no room in memory.
+    fn look_for_waiting(&self) {
+        let found = find_experiment_names(&self.root, |name| {
+            let folder = self.root.join(name);
+            LocalState::load(&folder).is_some_and(|state| {
+                state.is_waiting(&LocalState::now(&folder, &self.options), &self.settings.url)
+            })
+        });
+        let names = found.unwrap_or_else(|error| {
+            tracing::warn!(
+                "can't look for recordings that are to be published: {}",
+                one_line(&error)
+            );
+            Vec::new()
+        });
+        let is_closed = |name: &String| {
+            let experiment = Experiment::open_read_only(name, &self.root);
+            experiment.is_ok_and(|experiment| experiment.is_being_written().is_ok_and(|is| !is))
+        };
+        let names: Vec<String> = names.into_iter().filter(is_closed).collect();
+        let mut state = self.state.lock();
+        state.is_begun = true;
+        state.is_overfull = false;
+        names.into_iter().for_each(|name| state.add(name));
+        self.changed.notify_all();
+    }
+
+    /// The next part; `None` at the end.
+    fn next(&self) -> Option<String> {
+        loop {
+            let mut state = self.state.lock();
+            if self.stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            if let Some(name) = state.waiting.front().cloned() {
+                if !state.is_failing() {
+                    state.status.state = PublishState::Publishing;
+                }
+                return Some(name);
+            }
+            if state.is_overfull {
+                drop(state);
+                self.look_for_waiting();
+                continue;
+            }
+            state.status.state = PublishState::UpToDate;
+            self.changed.notify_all();
+            if state.is_ending {
+                return None;
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+
+    fn publish(&self, publisher: &mut Option<Publisher>, name: &str) -> Result<(), PublishError> {
+        let publisher = match publisher {
+            Some(publisher) => publisher,
+            None => {
+                // The next part is tried soon enough.
+                let retries = Retries { tries: 4, ..Retries::default() };
+                let store = self.settings.open()?.retries(retries).stop_when(self.stop.clone());
+                publisher.insert(Publisher::new(store, self.options.clone())?)
+            }
+        };
+        let experiment = Experiment::open_read_only(name, &self.root);
+        let experiment = experiment.map_err(PublishError::track(name))?;
+        let recording = Recording { name: name.to_owned(), experiment };
+        let published = publisher.publish(&recording, &Progress::default())?;
+        for line in published.remarks() {
+            tracing::warn!("{name}: {line}");
+        }
+        let mut state = self.state.lock();
+        state.waiting.retain(|waiting| waiting != name);
+        state.status.state = match state.is_done() {
+            true => PublishState::UpToDate,
+            false => PublishState::Publishing,
+        };
+        state.status.parts_waiting = state.waiting.len() as u64;
+        state.status.parts_published += 1;
+        state.status.rows_put += published.rows_put;
+        state.status.bytes_put += published.bytes;
+        self.changed.notify_all();
+        drop(state);
+        tracing::info!("{name} is published to {}: {} rows", self.settings.url, published.rows_put);
+        Ok(())
+    }
+
+    /// Notes that a part could not be published. The others go first the next time.
+    fn note_failure(&self, name: &str, reason: &str) {
+        let mut state = self.state.lock();
+        if !state.is_failing() {
+            tracing::warn!("{name} is not published yet and waits on the disk: {reason}");
+        }
+        state.status.state = PublishState::Failing { reason: reason.to_owned() };
+        state.waiting.rotate_left(1);
+        self.changed.notify_all();
+    }
+
+    /// Returns false if it is to end.
+    fn sleep(&self, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
+        let mut state = self.state.lock();
+        while Instant::now() < deadline {
+            if self.stop.load(Ordering::Relaxed) {
+                return false;
+            }
+            self.changed.wait_for(&mut state, STEP.min(wait));
+        }
+        true
+    }
+}

@@ -1,0 +1,166 @@
+//! Why recordings can't be published.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mldash_track::TrackError;
+use parquet::errors::ParquetError;
+
+use crate::error::ExportError;
+
+/// Why a recording can't be published. What counts on the store then still counts.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The URL is not one that this program publishes to.
+    #[error(
+        "`{url}` can't be published to: {reason}; write s3://BUCKET/PREFIX, gs://…, az://CONTAINER/PREFIX or file:///FOLDER"
+    )]
+    Url {
+        /// As it was given, without what follows a `?`.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The store can't be set up.
+    #[error(
+        "can't set up the store {url}; its settings and credentials come from the environment ({variables})"
+    )]
+    Setup {
+        /// The store.
+        url: String,
+        /// Which variables.
+        variables: &'static str,
+        /// Why.
+        source: Box<object_store::Error>,
+    },
+    /// The store did not do what it was asked.
+    #[error("{url}: can't {action} {name}{}", after(*tries))]
+    Store {
+        /// The store.
+        url: String,
+        /// What was asked.
+        action: &'static str,
+        /// The object, below the prefix.
+        name: String,
+        /// How often.
+        tries: u32,
+        /// What it answered.
+        source: Box<object_store::Error>,
+    },
+    /// The store ignores conditions, or has none.
+    #[error(
+        "{url} does not take conditional puts, so that two publishers at once could lose each other's rows; if only one \
+         program publishes there at a time, say so with `--single-writer`"
+    )]
+    Unconditional {
+        /// The store.
+        url: String,
+    },
+    /// An object that only publishers write is not what they write.
+    #[error(
+        "{url}: {name} is damaged; restore it, or remove it and publish its experiment again after `publish --vacuum`"
+    )]
+    Damaged {
+        /// The store.
+        url: String,
+        /// The object.
+        name: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A newer program publishes there.
+    #[error("{url}: {name} has format {format}, which is newer than this program; update it")]
+    Newer {
+        /// The store.
+        url: String,
+        /// The object.
+        name: String,
+        /// Its format.
+        format: u32,
+    },
+    /// Others changed the same experiment again and again.
+    #[error(
+        "{experiment} is published from elsewhere at the same time, with other rows; try again once that has ended"
+    )]
+    Contended {
+        /// The experiment.
+        experiment: String,
+    },
+    /// The recording can't be read.
+    #[error("{experiment} can't be read")]
+    Track {
+        /// The experiment.
+        experiment: String,
+        /// Why.
+        source: TrackError,
+    },
+    /// Rows were added or merged while they were read.
+    #[error(
+        "{experiment} has changed since its publication began; publish it again once nobody writes it"
+    )]
+    Changed {
+        /// The experiment.
+        experiment: String,
+    },
+    /// A local file can't be read or written.
+    #[error("can't {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Parquet can't be written, or not be read back.
+    #[error("can't read or write the rows of {name} as Parquet")]
+    Parquet {
+        /// The object.
+        name: String,
+        /// Why.
+        source: ParquetError,
+    },
+    /// What is common to exports.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// There is no thread or runtime to work on.
+    #[error("can't start the publisher")]
+    Start(#[source] io::Error),
+    /// Somebody stopped it.
+    #[error("stopped; what is published stays, and the next call goes on from there")]
+    Stopped,
+}
+
+fn after(tries: u32) -> String {
+    if tries > 1 { format!(" after {tries} tries") } else { String::new() }
+}
+
+impl PublishError {
+    /// Returns true if the command line is wrong rather than a recording, the store or the network.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Url { .. } => true,
+            Self::Export(error) => error.is_usage(),
+            _ => false,
+        }
+    }
+
+    /// For `map_err` of reading a recording.
+    pub(super) fn track(experiment: &str) -> impl FnOnce(TrackError) -> Self {
+        let experiment = experiment.to_owned();
+        move |source| Self::Track { experiment, source }
+    }
+
+    /// For `map_err` of file operations.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// For `map_err` of Parquet's functions.
+    pub(super) fn parquet<E: Into<ParquetError>>(name: &str) -> impl FnOnce(E) -> Self {
+        let name = name.to_owned();
+        move |source| Self::Parquet { name, source: source.into() }
+    }
+}

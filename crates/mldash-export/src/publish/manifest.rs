@@ -1,0 +1,138 @@
+//! What counts of an experiment on the store: one JSON an experiment, replaced only under the condition that nobody else did.
+//!
+//! A file is `pending` before it is put, in `files` once it counts, and `replaced` from the moment on that it does not: so whoever
+//! comes after a publisher that was killed knows every file that there may be. Names are never used twice: the number in
+//! them grows with each file of a track.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::PublishError;
+
+/// The layout's version. A publisher leaves what a newer one wrote alone.
+pub const FORMAT: u32 = 1;
+
+/// The manifest of an experiment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The experiment: owner/project/…/name.
+    pub experiment: String,
+    /// Grows with every change.
+    pub revision: u64,
+    /// The files that hold the experiment's rows, each row once: by topic, then by time.
+    pub files: Vec<PublishedFile>,
+    /// Files that somebody is putting. They do not count yet; they may be there or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<PublishedFile>,
+    /// Names of files that no longer count and may still be there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<String>,
+    /// The number of each topic's next file.
+    #[serde(default)]
+    pub next: BTreeMap<String, u64>,
+    /// The hash of the experiment's row in the table of experiments, once it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<String>,
+}
+
+/// What every format has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// A file of rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PublishedFile {
+    /// Its name below the prefix.
+    pub name: String,
+    /// The merged file in which its rows lie since a compaction, beside those of others. It has no file of its own then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compacted: Option<String>,
+    /// The track.
+    pub topic: String,
+    /// Number of rows.
+    pub rows: u64,
+    /// The first `_ts`.
+    pub first: f64,
+    /// The last `_ts`.
+    pub last: f64,
+    /// What of its rows decides its name.
+    pub hash: String,
+    /// Its size; 0 as long as it is pending.
+    #[serde(default)]
+    pub bytes: u64,
+    /// While it is pending: the file that counts until it does, and holds rows of the same times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// Whether rows carry URLs of files.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_files: bool,
+}
+
+impl PublishedFile {
+    /// The file in which its rows lie.
+    pub fn place(&self) -> &str {
+        self.compacted.as_deref().unwrap_or(&self.name)
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest. `url` and `name` are for messages.
+    ///
+    /// # Errors
+    /// Fails if it is damaged or was written by a newer program.
+    pub fn parse(json: &[u8], url: &str, name: &str) -> Result<Self, PublishError> {
+        let (url, name) = (url.to_owned(), name.to_owned());
+        // What a newer format means is not known, so that its number comes first.
+        let Format { format } = match serde_json::from_slice(json) {
+            Ok(format) => format,
+            Err(source) => return Err(PublishError::Damaged { url, name, source }),
+        };
+        if format > FORMAT {
+            return Err(PublishError::Newer { url, name, format });
+        }
+        serde_json::from_slice(json).map_err(|source| PublishError::Damaged { url, name, source })
+    }
+
+    /// Its text.
+    pub fn to_json(&self) -> Vec<u8> {
+        // A struct of texts and numbers always has a JSON.
+        let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
+        json.push(b'\n');
+        json
+    }
+
+    /// A manifest without files.
+    pub fn new(experiment: &str) -> Self {
+        Self { format: FORMAT, experiment: experiment.to_owned(), ..Self::default() }
+    }
+
+    /// The files of a topic as they will count once those that are being put do, by time.
+    pub fn chunks_of(&self, topic: &str) -> Vec<&PublishedFile> {
+        let is_replaced = |file: &&PublishedFile| {
+            self.pending.iter().any(|pending| pending.replaces.as_ref() == Some(&file.name))
+        };
+        let all = self.files.iter().filter(|file| !is_replaced(file)).chain(&self.pending);
+        let mut chunks: Vec<&PublishedFile> = all.filter(|file| file.topic == topic).collect();
+        chunks.sort_by(|a, b| a.first.total_cmp(&b.first).then(a.last.total_cmp(&b.last)));
+        chunks
+    }
+
+    /// Returns true if a file of this name counts or is being put.
+    pub fn names(&self, name: &str) -> bool {
+        self.files.iter().chain(&self.pending).any(|file| file.name == name)
+    }
+
+    /// Sorts the files as they are documented.
+    pub fn sort(&mut self) {
+        let by_time = |a: &PublishedFile, b: &PublishedFile| {
+            a.topic.cmp(&b.topic).then(a.first.total_cmp(&b.first)).then(a.name.cmp(&b.name))
+        };
+        self.files.sort_by(by_time);
+        self.pending.sort_by(by_time);
+    }
+}

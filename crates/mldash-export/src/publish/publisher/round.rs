@@ -1,0 +1,158 @@
+//! What is to be done of an experiment, given its manifest: which files stay, which are taken over, which are claimed.
+
+use std::collections::HashSet;
+
+use mldash_track::SurveyedRows;
+
+use super::{Survey, Work};
+use crate::plan::Recording;
+use crate::publish::chunks::{Chunk, TrackPlan, plan};
+use crate::publish::error::PublishError;
+use crate::publish::layout::Layout;
+use crate::publish::manifest::{Manifest, PublishedFile};
+use crate::publish::store::Version;
+
+/// What a round is about.
+pub(super) struct Round {
+    /// As it was read, with what this call claims.
+    pub(super) manifest: Manifest,
+    pub(super) version: Option<Version>,
+    /// Files that are to be put: the track's number, and the file.
+    pub(super) puts: Vec<(usize, PublishedFile)>,
+    /// Files that were pending before: they may be there.
+    pub(super) resumed: HashSet<String>,
+    /// Names in `files` that stop to count at the commit.
+    pub(super) replaced: Vec<String>,
+    /// Whether the claim differs from what was read.
+    pub(super) has_news: bool,
+}
+
+impl Round {
+    /// What a file replaces stops to count with the commit.
+    fn note_replaced(&mut self, file: &PublishedFile) {
+        let Some(replaced) = &file.replaces else { return };
+        if !self.replaced.contains(replaced) {
+            self.replaced.push(replaced.clone());
+        }
+    }
+
+    /// A file that was pending is not put any more.
+    fn abandon(&mut self, name: &str) {
+        self.manifest.pending.retain(|file| file.name != name);
+        if !self.manifest.replaced.iter().any(|known| known == name) {
+            self.manifest.replaced.push(name.to_owned());
+        }
+    }
+}
+
+impl Work<'_> {
+    /// What is to be done, given what is there.
+    pub(super) fn plan(
+        &mut self,
+        manifest: Manifest,
+        version: Option<Version>,
+    ) -> Result<Round, PublishError> {
+        let before = manifest.clone();
+        let mut round = Round {
+            manifest,
+            version,
+            puts: Vec::new(),
+            resumed: HashSet::new(),
+            replaced: Vec::new(),
+            has_news: false,
+        };
+        self.progress.expect(self.tracks.iter().map(|track| track.total_entries).sum());
+        self.progress.reach(0);
+        self.surveys.clear();
+        self.done.lacking.clear();
+        self.done.rows = 0;
+        for track in 0..self.tracks.len() {
+            self.plan_track(track, &before, &mut round)?;
+        }
+        let here: HashSet<&str> = self.tracks.iter().map(|track| track.topic.as_str()).collect();
+        for file in before.files.iter().filter(|file| !here.contains(file.topic.as_str())) {
+            self.done.lacking.push((file.topic.clone(), file.rows));
+        }
+        round.manifest.sort();
+        round.has_news = round.manifest != before;
+        Ok(round)
+    }
+
+    fn plan_track(
+        &mut self,
+        track: usize,
+        before: &Manifest,
+        round: &mut Round,
+    ) -> Result<(), PublishError> {
+        self.store.check_stop()?;
+        let Recording { name, experiment } = self.recording;
+        let Some(info) = self.tracks.get(track) else { return Ok(()) };
+        let slice = experiment.tracks(&info.topic).slice(..).map_err(PublishError::track(name))?;
+        self.files.begin_track();
+        let there = before.chunks_of(&info.topic);
+        let planned = plan(&there, slice.rows(), &mut self.files, self.publisher.options.limits);
+        let planned = planned.map_err(PublishError::track(name))?;
+        let TrackPlan { kept, lacking, rows, new } = planned;
+        self.done.rows += rows;
+        self.done.lacking.extend(lacking.iter().map(|(_, rows)| (info.topic.clone(), *rows)));
+        let pending = |name: &str| before.pending.iter().find(|file| file.name == name);
+        // A file is replaced by all that others claimed for it, or not yet: without all rows here, that is theirs to do.
+        let foreign: HashSet<&str> =
+            lacking.iter().filter_map(|(name, _)| pending(name)?.replaces.as_deref()).collect();
+        let is_foreign = |file: &PublishedFile| {
+            file.replaces.as_deref().is_some_and(|replaces| foreign.contains(replaces))
+        };
+        for file in kept.iter().filter_map(|name| pending(name)).filter(|file| !is_foreign(file)) {
+            round.puts.push((track, file.clone()));
+            round.resumed.insert(file.name.clone());
+            round.note_replaced(file);
+        }
+        let kept_rows = before.files.iter().filter(|file| kept.contains(&file.name));
+        self.progress.add(kept_rows.map(|file| file.rows).sum());
+        for mut chunk in new {
+            // What is replaced and never counted goes at once, what counts goes with the commit.
+            let abandoned = chunk.replaces.as_deref().and_then(pending);
+            if abandoned.is_some_and(is_foreign) {
+                continue;
+            }
+            if let Some(abandoned) = abandoned {
+                round.abandon(&abandoned.name);
+                chunk.replaces.clone_from(&abandoned.replaces);
+            }
+            let file = self.claim(&info.topic, &chunk, round);
+            round.note_replaced(&file);
+            round.manifest.pending.push(file.clone());
+            round.puts.push((track, file));
+        }
+        let needs_writing = round.puts.iter().any(|(number, _)| *number == track);
+        let survey = match needs_writing {
+            true => slice.survey().map_err(PublishError::track(name))?,
+            // It is not asked.
+            false => SurveyedRows::default(),
+        };
+        let file_columns = self.files.columns();
+        self.surveys.push(Survey { survey, file_columns, settled: None });
+        Ok(())
+    }
+
+    /// The name of a new file, which nobody else gets.
+    fn claim(&self, topic: &str, chunk: &Chunk, round: &mut Round) -> PublishedFile {
+        let next = round.manifest.next.entry(topic.to_owned()).or_default();
+        let number = *next;
+        *next += 1;
+        let experiment = self.recording.experiment.name();
+        let Chunk { first, last, rows, hash, replaces } = chunk.clone();
+        PublishedFile {
+            name: Layout::rows(experiment, topic, number, &hash),
+            compacted: None,
+            topic: topic.to_owned(),
+            rows,
+            first,
+            last,
+            hash,
+            bytes: 0,
+            replaces,
+            has_files: false,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Objects as local files, however large.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path as LocalPath;
+
+use object_store::Error as StoreError;
+
+use super::Store;
+use crate::publish::error::PublishError;
+
+/// What is held in memory of an object.
+const RANGE_BYTES: u64 = 8 << 20;
+
+impl Store {
+    /// Appends an object to `file`, which `path` is for messages. Its size is asked for if it is not known. Returns false if there is no such object.
+    pub(in crate::publish) fn download(
+        &self,
+        name: &str,
+        bytes: Option<u64>,
+        file: &mut File,
+        path: &LocalPath,
+    ) -> Result<bool, PublishError> {
+        let bytes = match bytes {
+            Some(bytes) => bytes,
+            None => match self.size_of(name)? {
+                Some(bytes) => bytes,
+                None => return Ok(false),
+            },
+        };
+        let mut at = 0;
+        while at < bytes {
+            self.check_stop()?;
+            let end = bytes.min(at + RANGE_BYTES);
+            let part = match self.read_range(name, at..end) {
+                Ok(part) => part,
+                Err(PublishError::Store { source, .. })
+                    if matches!(*source, StoreError::NotFound { .. }) =>
+                {
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            };
+            file.write_all(&part).map_err(PublishError::io("write", path))?;
+            at = end;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,264 @@
+//! Opens the store that a URL names, with the credentials and settings of the environment.
+
+use std::fs::{self, File};
+use std::path::Path as LocalPath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{BackoffConfig, Error as StoreError, ObjectStore, RetryConfig};
+use reqwest::Url;
+
+use super::paced::{Pace, PacedConnector};
+use super::{Created, Store, Updates};
+use crate::publish::error::PublishError;
+use crate::publish::manifest::FORMAT;
+
+/// Says which layout is there; also what conditions are tried on.
+const MARKER: &str = "_mldash.json";
+/// The lock that replaces conditional puts in a folder.
+const LOCK: &str = "_mldash.lock";
+
+/// Which store, and how to reach it.
+#[derive(Clone, Debug, Default)]
+pub struct StoreSettings {
+    /// `s3://`, `gs://`, `az://` or `file://`.
+    pub url: String,
+    /// Where an S3-compatible store, or an emulator of Azure's, listens.
+    pub endpoint: Option<String>,
+    /// Bytes a second to send, at most.
+    pub limit_rate: Option<u64>,
+    /// Nobody else publishes there, so that conditional puts are not needed.
+    pub single_writer: bool,
+}
+
+impl StoreSettings {
+    /// The store at `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
+    }
+
+    /// Opens the store, without asking it anything yet.
+    ///
+    /// # Errors
+    /// Fails if the URL is none that can be published to, or the environment's settings don't fit.
+    pub fn open(&self) -> Result<Store, PublishError> {
+        // An earlier caller has set the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let url = self.checked()?;
+        let (objects, prefix, updates) = match url.scheme() {
+            "file" => self.folder(&url)?,
+            "s3" | "s3a" => (self.s3(&url)?, prefix(&url, &self.shown())?, Updates::Conditional),
+            "gs" => (self.gcs(&url)?, prefix(&url, &self.shown())?, Updates::Conditional),
+            _ => (self.azure(&url)?, prefix(&url, &self.shown())?, Updates::Conditional),
+        };
+        let updates = if self.single_writer { Updates::Unconditional } else { updates };
+        Store::over(objects, prefix, self.url.clone(), updates)
+    }
+
+    /// The URL, if it can be published to. Whether somebody answers there is not known then.
+    ///
+    /// # Errors
+    /// Fails if it can't.
+    pub fn checked(&self) -> Result<Url, PublishError> {
+        let wrong =
+            |reason: &str| PublishError::Url { url: self.shown(), reason: reason.to_owned() };
+        let url =
+            Url::parse(&self.url).map_err(|error| wrong(&format!("it is no URL ({error})")))?;
+        if url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+            // They would end up in logs and files.
+            return Err(wrong(
+                "credentials and parameters come from the environment, not with the URL",
+            ));
+        }
+        let has_host = url.host_str().is_some_and(|host| !host.is_empty());
+        match url.scheme() {
+            "s3" | "s3a" | "gs" | "az" | "azure" | "abfs" | "abfss" if !has_host => {
+                Err(wrong("it names no bucket"))
+            }
+            "s3" | "s3a" | "az" | "azure" | "abfs" | "abfss" => Ok(url),
+            "gs" | "file" if self.endpoint.is_some() => {
+                Err(wrong("an endpoint is for s3:// and az:// only"))
+            }
+            "gs" => Ok(url),
+            "file" if has_host || url.to_file_path().is_err() => {
+                Err(wrong("after `file://` comes a path that begins with `/`"))
+            }
+            "file" => Ok(url),
+            scheme => Err(wrong(&format!("there is no store for `{scheme}://`"))),
+        }
+    }
+
+    /// The URL without what may be secret.
+    fn shown(&self) -> String {
+        let end = self.url.find(['?', '#']).unwrap_or(self.url.len());
+        let shown = &self.url[..end];
+        match (shown.split_once("://"), shown.split_once('@')) {
+            (Some((scheme, rest)), Some(_))
+                if rest.split('/').next().is_some_and(|host| host.contains(':')) =>
+            {
+                let rest = rest.split_once('@').map_or(rest, |(_, rest)| rest);
+                format!("{scheme}://…@{rest}")
+            }
+            _ => shown.to_owned(),
+        }
+    }
+
+    fn folder(&self, url: &Url) -> Result<(Arc<dyn ObjectStore>, Path, Updates), PublishError> {
+        let folder = url.to_file_path().unwrap_or_default();
+        fs::create_dir_all(&folder).map_err(PublishError::io("create", &folder))?;
+        let objects = LocalFileSystem::new_with_prefix(&folder).map_err(self.setup("none"))?;
+        // Names are gone after a power cut as little as rows of the local store are.
+        let objects = objects.with_fsync(true);
+        Ok((Arc::new(objects), Path::default(), Updates::Locked(folder.join(LOCK))))
+    }
+
+    fn s3(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, PublishError> {
+        let mut builder = AmazonS3Builder::from_env()
+            .with_url(url.to_string())
+            .with_retry(retry())
+            .with_conditional_put(S3ConditionalPut::ETagMatch);
+        if let Some(endpoint) = &self.endpoint {
+            builder =
+                builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
+        }
+        if let Some(rate) = self.limit_rate {
+            builder = builder.with_http_connector(PacedConnector(Pace::new(rate)));
+        }
+        Ok(Arc::new(builder.build().map_err(self.setup("AWS_…"))?))
+    }
+
+    fn gcs(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, PublishError> {
+        let mut builder =
+            GoogleCloudStorageBuilder::from_env().with_url(url.to_string()).with_retry(retry());
+        if let Some(rate) = self.limit_rate {
+            builder = builder.with_http_connector(PacedConnector(Pace::new(rate)));
+        }
+        Ok(Arc::new(builder.build().map_err(self.setup("GOOGLE_…"))?))
+    }
+
+    fn azure(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, PublishError> {
+        let mut builder =
+            MicrosoftAzureBuilder::from_env().with_url(url.to_string()).with_retry(retry());
+        if let Some(endpoint) = &self.endpoint {
+            builder = builder
+                .with_endpoint(endpoint.clone())
+                .with_allow_http(endpoint.starts_with("http:"));
+        }
+        if let Some(rate) = self.limit_rate {
+            builder = builder.with_http_connector(PacedConnector(Pace::new(rate)));
+        }
+        Ok(Arc::new(builder.build().map_err(self.setup("AZURE_…"))?))
+    }
+
+    fn setup(&self, variables: &'static str) -> impl FnOnce(StoreError) -> PublishError {
+        let url = self.shown();
+        move |source| PublishError::Setup { url, variables, source: Box::new(source) }
+    }
+}
+
+impl Store {
+    /// Finds out whether the store can be published to: whether it answers, whether it holds the layout that this program
+    /// knows, and whether it keeps to conditions.
+    ///
+    /// # Errors
+    /// Fails if one of these is not so.
+    pub fn check(&self) -> Result<(), PublishError> {
+        let marker = Bytes::from(format!("{{\"format\":{FORMAT}}}\n"));
+        if let Some((there, _)) = self.read(MARKER)? {
+            return self.check_format(&there);
+        }
+        // One of several that come first puts it. A store that lets a second one pass does not look at conditions.
+        self.create(MARKER, marker.clone())?;
+        match self.create(MARKER, marker)? {
+            Created::New if self.updates != Updates::Unconditional => {
+                self.delete(MARKER)?;
+                Err(PublishError::Unconditional { url: self.url.clone() })
+            }
+            Created::New | Created::Existed => Ok(()),
+        }
+    }
+
+    fn check_format(&self, marker: &[u8]) -> Result<(), PublishError> {
+        #[derive(serde::Deserialize)]
+        struct Marker {
+            format: u32,
+        }
+        let Marker { format } = serde_json::from_slice(marker).map_err(|source| {
+            PublishError::Damaged { url: self.url.clone(), name: MARKER.to_owned(), source }
+        })?;
+        if format <= FORMAT {
+            return Ok(());
+        }
+        Err(PublishError::Newer { url: self.url.clone(), name: MARKER.to_owned(), format })
+    }
+}
+
+/// The path of a URL as keys have it: nothing of it is decoded but what a URL can't hold.
+fn prefix(url: &Url, shown: &str) -> Result<Path, PublishError> {
+    Path::from_url_path(url.path())
+        .map_err(|error| PublishError::Url { url: shown.to_owned(), reason: error.to_string() })
+}
+
+/// Short: the publisher itself waits longer, and can be stopped meanwhile.
+fn retry() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            ..BackoffConfig::default()
+        },
+        max_retries: 2,
+        retry_timeout: Duration::from_secs(30),
+    }
+}
+
+/// Takes the lock of a folder until it is dropped.
+pub(super) fn lock(path: &LocalPath) -> Result<File, StoreError> {
+    let failed = |source| StoreError::Generic { store: "folder", source: Box::new(source) };
+    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+    file.lock().map_err(failed)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        StoreSettings::new(url).open().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_and_secrets_are_not() {
+        assert!(refused("bucket/x").contains("it is no URL"));
+        assert!(refused("http://bucket/x").contains("no store for `http://`"));
+        assert!(refused("s3:///x").contains("names no bucket"));
+        assert!(refused("file://x/y").contains("begins with `/`"));
+        let secret = refused("s3://key:hunter2@bucket/x?secret=hunter3");
+        assert!(secret.contains("environment") && !secret.contains("hunter"), "{secret}");
+    }
+
+    #[test]
+    fn a_folder_is_made_and_keeps_to_conditions() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a b/c");
+        let url = Url::from_file_path(&folder).unwrap();
+        let store = StoreSettings::new(url.as_str()).open().unwrap();
+        store.check().unwrap();
+        store.check().unwrap();
+        let bytes = |text: &str| Bytes::from(text.to_owned());
+        let first = store.update("x/y%2Fz.json", &bytes("1"), None).unwrap().unwrap();
+        assert!(folder.join("x/y%2Fz.json").exists());
+        assert_eq!(store.update("x/y%2Fz.json", &bytes("2"), None).unwrap(), None);
+        let second = store.update("x/y%2Fz.json", &bytes("22"), Some(&first)).unwrap();
+        assert!(second.is_some());
+        assert_eq!(store.update("x/y%2Fz.json", &bytes("3"), Some(&first)).unwrap(), None);
+        assert_eq!(store.read("x/y%2Fz.json").unwrap().unwrap().0, "22");
+        assert_eq!(store.read("x/none").unwrap(), None);
+    }
+}

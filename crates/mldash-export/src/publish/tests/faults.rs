@@ -1,0 +1,199 @@
+//! An object store in memory that fails as it is told, and looks after each request whether readers see what they may.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use parking_lot::Mutex;
+
+/// How a request fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The connection is cut before the store hears of it.
+    CutBefore,
+    /// The store does it, and the connection is cut before it answers.
+    CutAfter,
+    Status500,
+    SlowDown,
+    /// The program is killed before the request, or right after it.
+    KilledBefore,
+    KilledAfter,
+}
+
+pub(super) const FAULTS: [Fault; 6] = [
+    Fault::CutBefore,
+    Fault::CutAfter,
+    Fault::Status500,
+    Fault::SlowDown,
+    Fault::KilledBefore,
+    Fault::KilledAfter,
+];
+
+type Hook = Box<dyn FnMut(u64) + Send>;
+
+/// One program's way to the store.
+pub(super) struct Faulty {
+    pub(super) inner: Arc<InMemory>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    requests: u64,
+    faults: Vec<(u64, Fault)>,
+    is_dead: bool,
+    before: Option<Hook>,
+    after: Option<Hook>,
+}
+
+impl Faulty {
+    pub(super) fn new(inner: &Arc<InMemory>, faults: Vec<(u64, Fault)>) -> Self {
+        let state = Mutex::new(State { faults, ..State::default() });
+        Self { inner: inner.clone(), state }
+    }
+
+    /// Calls this with the number of each request, before it is made.
+    pub(super) fn before(self, hook: impl FnMut(u64) + Send + 'static) -> Self {
+        self.state.lock().before = Some(Box::new(hook));
+        self
+    }
+
+    /// Calls this after each request.
+    pub(super) fn after(self, hook: impl FnMut(u64) + Send + 'static) -> Self {
+        self.state.lock().after = Some(Box::new(hook));
+        self
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.state.lock().requests
+    }
+
+    /// The fault of the next request.
+    fn begin(&self) -> Result<(u64, Option<Fault>)> {
+        let mut state = self.state.lock();
+        if state.is_dead {
+            return Err(killed());
+        }
+        let number = state.requests;
+        state.requests += 1;
+        let fault = state.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        state.is_dead |= matches!(fault, Some(Fault::KilledBefore | Fault::KilledAfter));
+        let hook = state.before.take();
+        drop(state);
+        if let Some(mut hook) = hook {
+            hook(number);
+            self.state.lock().before = Some(hook);
+        }
+        match fault {
+            Some(Fault::CutBefore) => Err(generic("connection reset")),
+            Some(Fault::Status500) => Err(generic("status code: 500 Internal Server Error")),
+            Some(Fault::SlowDown) => Err(generic("status code: 503 SlowDown")),
+            Some(Fault::KilledBefore) => Err(killed()),
+            Some(Fault::CutAfter | Fault::KilledAfter) | None => Ok((number, fault)),
+        }
+    }
+
+    /// What is known of a request that was made.
+    fn end<T>(&self, (number, fault): (u64, Option<Fault>), answer: Result<T>) -> Result<T> {
+        let hook = self.state.lock().after.take();
+        if let Some(mut hook) = hook {
+            hook(number);
+            self.state.lock().after = Some(hook);
+        }
+        match fault {
+            Some(Fault::CutAfter) => Err(generic("timeout")),
+            Some(_) => Err(killed()),
+            None => answer,
+        }
+    }
+}
+
+fn generic(words: &str) -> Error {
+    Error::Generic { store: "faulty", source: words.to_owned().into() }
+}
+
+/// No program goes on after that.
+fn killed() -> Error {
+    Error::NotSupported { source: "killed".into() }
+}
+
+impl fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faulty")
+    }
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faulty")
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Faulty {
+    async fn put_opts(&self, at: &Path, payload: PutPayload, how: PutOptions) -> Result<PutResult> {
+        let begun = self.begin()?;
+        let answer = self.inner.put_opts(at, payload, how).await;
+        self.end(begun, answer)
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        how: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(at, how).await
+    }
+
+    async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
+        let begun = self.begin()?;
+        let answer = self.inner.get_opts(at, how).await;
+        self.end(begun, answer)
+    }
+
+    async fn get_ranges(&self, at: &Path, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
+        self.inner.get_ranges(at, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        places: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        match self.begin() {
+            Err(error) => futures_util::stream::once(async { Err(error) }).boxed(),
+            Ok(begun) => {
+                let deleted = self.inner.delete_stream(places);
+                // In memory nothing is waited for.
+                let done = futures_util::FutureExt::now_or_never(deleted.collect::<Vec<_>>());
+                let done: Result<Vec<Path>> = done.unwrap().into_iter().collect();
+                match self.end(begun, done) {
+                    Ok(paths) => futures_util::stream::iter(paths.into_iter().map(Ok)).boxed(),
+                    Err(error) => futures_util::stream::once(async { Err(error) }).boxed(),
+                }
+            }
+        }
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        match self.begin() {
+            Err(error) => futures_util::stream::once(async { Err(error) }).boxed(),
+            Ok(_) => self.inner.list(prefix),
+        }
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, how: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, how).await
+    }
+}

@@ -1,0 +1,158 @@
+//! Removes what no manifest names: files of rows that a publisher put that was told to stop counting, and was killed before it
+//! could remove them; rows of experiments without a manifest; pictures that no row names any more.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
+use arrow_array::cast::AsArray;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use super::compact::COMPACTED;
+use super::error::PublishError;
+use super::layout::{EXPERIMENTS, FILES, MANIFESTS, TRACKS};
+use super::manifest::Manifest;
+use super::schema::{Holds, TopicSchema};
+use super::store::{Listed, Store};
+
+/// How young an object may be: a publisher may be about to name it.
+pub const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vacuumed {
+    /// Objects.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that nobody names and that are too young.
+    pub young: u64,
+}
+
+/// Names as they are compared: 16 bytes each, however many there are. Two that are taken for one keep an object too many.
+type NameHash = u128;
+
+/// Removes what nobody names and what is older than `grace`.
+///
+/// # Errors
+/// Fails if the store does not answer, or a manifest can't be read: then it is not known what it names, and nothing is removed.
+pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> {
+    let now = SystemTime::now();
+    let mut named: HashSet<NameHash> = HashSet::new();
+    // Those whose rows name pictures, by folder: the files of one experiment lie together.
+    let mut with_files: Vec<Manifest> = Vec::new();
+    let mut manifests = Vec::new();
+    store.list(MANIFESTS, |object| {
+        manifests.push(object.name);
+        Ok(())
+    })?;
+    for name in manifests.iter().filter(|name| name.ends_with(".json")) {
+        store.check_stop()?;
+        let Some((json, _)) = store.read(name)? else { continue };
+        let mut manifest = Manifest::parse(&json, store.url(), name)?;
+        let all = manifest.files.iter().chain(&manifest.pending);
+        named.extend(all.map(|file| hash_of(file.place())));
+        // The experiment's row has the place of its manifest, under another folder.
+        let place = name.strip_prefix(MANIFESTS).and_then(|name| name.strip_suffix(".json"));
+        named.extend(place.map(|place| hash_of(&format!("{EXPERIMENTS}{place}.parquet"))));
+        manifest.files.retain(|file| file.has_files);
+        if !manifest.files.is_empty() || !manifest.pending.is_empty() {
+            with_files.push(manifest);
+        }
+    }
+    let mut done = Vacuumed::default();
+    // A merged file has rows of many experiments.
+    let mut looked_at = HashSet::new();
+    for manifest in with_files {
+        // What is being put is not known yet: its pictures may be there without it.
+        let keeps_all = !manifest.pending.is_empty();
+        name_files(store, &manifest, keeps_all, &mut looked_at, &mut named)?;
+    }
+    for folder in [TRACKS, COMPACTED, EXPERIMENTS, FILES] {
+        let mut rubbish: Vec<Listed> = Vec::new();
+        store.list(folder, |object| {
+            if named.contains(&hash_of(&object.name)) {
+                return Ok(());
+            }
+            let age = now.duration_since(object.modified).unwrap_or_default();
+            match age >= grace {
+                true => rubbish.push(object),
+                false => done.young += 1,
+            }
+            Ok(())
+        })?;
+        for object in rubbish {
+            store.check_stop()?;
+            store.delete(&object.name)?;
+            done.objects += 1;
+            done.bytes += object.bytes;
+        }
+    }
+    Ok(done)
+}
+
+/// Adds the names of pictures and clouds that rows name.
+fn name_files(
+    store: &Store,
+    manifest: &Manifest,
+    keeps_all: bool,
+    looked_at: &mut HashSet<NameHash>,
+    named: &mut HashSet<NameHash>,
+) -> Result<(), PublishError> {
+    if keeps_all {
+        let Ok(experiment) = manifest.experiment.parse() else { return Ok(()) };
+        return store.list(&super::layout::Layout::files(&experiment), |object| {
+            named.insert(hash_of(&object.name));
+            Ok(())
+        });
+    }
+    for file in &manifest.files {
+        store.check_stop()?;
+        let place = file.place();
+        if !looked_at.insert(hash_of(place)) {
+            continue;
+        }
+        let Some(rows) = store.fetch(place)? else { continue };
+        let prefix = store.url_of("");
+        for url in urls(store, &file.topic, place, rows)? {
+            if let Some(name) = url.strip_prefix(&prefix) {
+                let name = if prefix.starts_with("file:") {
+                    name.replace("%25", "%")
+                } else {
+                    name.to_owned()
+                };
+                named.insert(hash_of(&name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The URLs in a file of rows.
+fn urls(store: &Store, topic: &str, name: &str, file: File) -> Result<Vec<String>, PublishError> {
+    let schema_name = super::layout::Layout::schema(topic);
+    let Some((json, _)) = store.read(&schema_name)? else { return Ok(Vec::new()) };
+    let schema: TopicSchema = serde_json::from_slice(&json).map_err(|source| {
+        PublishError::Damaged { url: store.url().to_owned(), name: schema_name, source }
+    })?;
+    let holds_urls = schema.columns.iter().filter(|column| column.holds == Holds::Url);
+    let columns: Vec<&str> = holds_urls.map(|column| column.name.as_str()).collect();
+    let wrong = || PublishError::parquet(name);
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(wrong())?;
+    let there = columns.iter().filter_map(|column| builder.schema().index_of(column).ok());
+    let mask = ProjectionMask::roots(builder.parquet_schema(), there);
+    let mut urls = HashSet::new();
+    for batch in builder.with_projection(mask).build().map_err(wrong())? {
+        let batch = batch.map_err(PublishError::parquet(name))?;
+        let texts = batch.columns().iter().filter_map(|column| column.as_string_opt::<i32>());
+        urls.extend(texts.flat_map(|texts| texts.iter().flatten()).map(str::to_owned));
+    }
+    Ok(urls.into_iter().collect())
+}
+
+fn hash_of(name: &str) -> NameHash {
+    use sha2::{Digest, Sha256};
+    let hash = Sha256::digest(name.as_bytes());
+    hash.iter().take(16).fold(0, |all, byte| (all << 8) | NameHash::from(*byte))
+}

@@ -1,0 +1,61 @@
+//! Publishes the parts of a recording in the background, as the mapping's `publish` says.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use mldash_bridge::export::publish::{BackgroundPublisher, PublishOptions, StoreSettings};
+use mldash_bridge::mapping::{Bytes, Mapping, Publish};
+use mldash_bridge::record::{Account, Recorder};
+
+use super::Failure;
+
+/// How long the program waits at its end for what is closed to be published; as long as for a server.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The publication of a recording, if there is one.
+pub(super) struct Publishing {
+    publisher: Option<BackgroundPublisher>,
+    to: Option<Publish>,
+}
+
+impl Publishing {
+    /// Starts to publish what the recorder closes, and what earlier recordings under `root` left.
+    pub(super) fn start(
+        mapping: &Mapping,
+        root: &Path,
+        recorder: &mut Recorder,
+    ) -> Result<Self, Failure> {
+        let to = mapping.publish().cloned();
+        let Some(publish) = &to else { return Ok(Self { publisher: None, to }) };
+        let settings = StoreSettings {
+            endpoint: publish.endpoint.clone(),
+            limit_rate: publish.limit_rate.map(Bytes::get),
+            ..StoreSettings::new(&publish.to)
+        };
+        let inline_files = publish.inline_files.map(Bytes::get);
+        let options = PublishOptions { inline_files, ..PublishOptions::default() };
+        let publisher = BackgroundPublisher::start(root, settings, options)?;
+        recorder.watch_parts(Arc::new(publisher.clone()));
+        tracing::info!("publishing each part to {} once it is closed", publish.to);
+        Ok(Self { publisher: Some(publisher), to })
+    }
+
+    /// Waits for what is closed, notes in the account how far it is, and says how to publish the rest.
+    pub(super) fn finish(self, account: &mut Account, root: &Path, hurry: &AtomicBool) {
+        let (Some(publisher), Some(to)) = (self.publisher, self.to) else { return };
+        let status = publisher.finish(TIMEOUT, hurry);
+        if !status.is_complete() {
+            tracing::warn!(
+                "{} parts are not published yet; the next recording into {} goes on, and so does `mldash_bridge publish \
+                 '**' --root {} --to {}`",
+                status.parts_waiting,
+                root.display(),
+                root.display(),
+                to.to
+            );
+        }
+        account.publish = Some(status);
+    }
+}
