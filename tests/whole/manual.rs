@@ -141,7 +141,7 @@ fn targets_and_scripts_that_the_docs_name_are_there() {
     let makefile = fs::read_to_string(source("Makefile")).unwrap();
     let mut named = 0;
     for page in pages() {
-        let spans = page.code_spans().into_iter().map(|(line, span)| (line, span));
+        let spans = page.code_spans().into_iter();
         let blocks = page.blocks();
         let commands = blocks
             .iter()
