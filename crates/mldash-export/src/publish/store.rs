@@ -9,6 +9,7 @@
 mod download;
 mod open;
 mod paced;
+mod removal;
 mod tries;
 mod upload;
 
