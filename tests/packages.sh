@@ -47,6 +47,12 @@ set_out() {
     cp config/demo.yaml tests/data/drive_a_loop.yaml "$work/"
 }
 
+# in_debian CMD…: in the Debian at $root, with a /proc, as machines have one, for the time of the call.
+in_debian() {
+    # shellcheck disable=SC2016  # for the inner shell
+    unshare --mount sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" env -i PATH=/usr/bin "$@"' "$root" "$@"
+}
+
 debian_package() {
     local deb root=$scratch/root program=${MLDASH_PROGRAM:-$ROOT/target/debug/mldash_bridge}
     # What `cargo test --no-default-features` has compiled. After a build with ROS, which a clean Debian can't run, one of its own.
@@ -62,8 +68,8 @@ debian_package() {
         chroot "$root" apt-get install -y --no-install-recommends /tmp/package.deb >"$scratch/apt.log" 2>&1 ||
             { tail "$scratch/apt.log" >&2; die "apt-get does not install $deb"; }
         set_out "$root/work" /work
-        expect_it_works chroot "$root" env -i PATH=/usr/bin
-        expect_editors_find_keys /usr chroot "$root" env -i PATH=/usr/bin
+        expect_it_works in_debian
+        expect_editors_find_keys /usr in_debian
         chroot "$root" test -f /usr/lib/systemd/system/mldash-serve.service
     else
         say "the Debian package is unpacked, not installed: that takes root rights and debootstrap"
