@@ -20,7 +20,9 @@ use super::args::{RootArgs, parse_duration};
 use super::{ExitCode, Failure, output, pattern, progress, stop};
 
 /// Experiments that are published at the same time: a small one waits for the store most of the time.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 4;
+/// An experiment whose tracks take more than this on the disk is the only such one at a time, so that memory stays flat.
+const LARGE_BYTES: u64 = 16 << 20;
 /// How often the progress bar moves.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -143,6 +145,7 @@ fn publish_all(
     let next = AtomicUsize::new(0);
     let running: Vec<Mutex<Arc<Progress>>> = (0..AT_ONCE).map(|_| Mutex::default()).collect();
     let finished = Mutex::new((0, 0));
+    let one_large = Mutex::new(());
     let bar = progress::count("rows");
     let work = |slot: &Mutex<Arc<Progress>>| {
         while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -152,7 +155,7 @@ fn publish_all(
             }
             let progress = Arc::new(Progress::default());
             *slot.lock() = progress.clone();
-            match publish(publisher, name, args, &progress) {
+            match publish(publisher, name, args, &one_large, &progress) {
                 Ok(Some(published)) => all.lock().done.push(published),
                 Ok(None) => all.lock().left_out += 1,
                 Err(error) => note_failure(&mut all.lock(), name, error),
@@ -197,6 +200,7 @@ fn publish(
     publisher: &Publisher,
     name: &str,
     args: &PublishArgs,
+    one_large: &Mutex<()>,
     progress: &Progress,
 ) -> Result<Option<Published>, PublishError> {
     let read = |source| PublishError::Track { experiment: name.to_owned(), source };
@@ -206,6 +210,8 @@ fn publish(
         tracing::warn!("{name} is being recorded and is left out; publish it once that has ended");
         return Ok(None);
     }
+    let bytes: u64 = experiment.list().map_err(read)?.iter().map(|track| track.size_bytes).sum();
+    let _alone = (bytes > LARGE_BYTES).then(|| one_large.lock());
     publisher.publish(&Recording { name: name.to_owned(), experiment }, progress).map(Some)
 }
 

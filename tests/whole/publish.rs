@@ -222,6 +222,8 @@ fn a_copy_with_fewer_rows_takes_none_away_and_says_so() {
     recorded(&place);
     place.published(&[RUN]);
     let before = place.files("tracks");
+    let row = place.store().join(&place.files("experiments")[0]);
+    let about = fs::read(&row).unwrap();
     fs::remove_dir_all(place.root()).unwrap();
     let exp = record(&place.root(), RUN);
     exp.tracks("robot/pose").append(fields! { "q": [0.0], "mode": "hold" }, 1.7e9).unwrap();
@@ -234,6 +236,7 @@ fn a_copy_with_fewer_rows_takes_none_away_and_says_so() {
         done.stderr
     );
     assert_eq!(place.files("tracks"), before);
+    assert_eq!(fs::read(&row).unwrap(), about);
 }
 
 #[test]

@@ -9,6 +9,7 @@
 mod download;
 mod open;
 mod paced;
+mod removal;
 mod tries;
 mod upload;
 
@@ -34,6 +35,9 @@ pub use tries::Retries;
 use tries::Tries;
 pub(super) use upload::Source;
 
+/// What is put in one request.
+const PART_BYTES: u64 = 8 << 20;
+
 /// A store and the prefix that is published to.
 #[derive(Debug)]
 pub struct Store {
@@ -41,6 +45,7 @@ pub struct Store {
     layout: Layout,
     url: String,
     updates: Updates,
+    part_bytes: u64,
     retries: Retries,
     /// Once this is set, nothing is waited for.
     stop: Arc<AtomicBool>,
@@ -105,6 +110,7 @@ impl Store {
             layout: Layout::below(prefix),
             url: url.into().trim_end_matches('/').to_owned(),
             updates,
+            part_bytes: PART_BYTES,
             retries: Retries::default(),
             stop: Arc::default(),
             requests: AtomicU64::new(0),
@@ -115,6 +121,12 @@ impl Store {
     /// How it tries again.
     pub fn retries(mut self, retries: Retries) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// What is put and read in one request, and the size of a part of what is larger. S3 takes none below 5 MiB but the last.
+    pub fn part_bytes(mut self, bytes: u64) -> Self {
+        self.part_bytes = bytes.max(1);
         self
     }
 

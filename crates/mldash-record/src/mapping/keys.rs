@@ -102,9 +102,9 @@ const TOP_KEYS: [Key; 25] = [
     ),
     Key::new(
         PUBLISH,
-        Shape::Section(&PUBLISH_KEYS),
-        "{to: \"s3://lab-recordings/fleet\"}",
-        "An object store on which each part is published as Parquet once it is closed.",
+        Shape::Section(&PUBLISHED),
+        "{to: \"s3://fleet/robots\"}",
+        "An object store that each part is put on once it is closed, as Parquet for DuckDB, Spark and Polars.",
     ),
     Key::new("flush", Shape::Section(&FLUSH), "{interval: 0.5}", "When rows are written."),
     Key::new(
@@ -184,39 +184,6 @@ const TOP_KEYS: [Key; 25] = [
     .or("0.005"),
 ];
 
-/// What `publish` has.
-pub(super) const PUBLISH_KEYS: KeyTable = KeyTable::new(
-    PUBLISH,
-    "An object store for closed parts. Credentials come from the environment, such as `AWS_ACCESS_KEY_ID`.",
-    &[
-        Key::new(
-            "to",
-            Shape::Pattern("^((s3|gs|az)://[^/?#@\\s]|file:///)[^?#@\\s]*$", "an object store's address"),
-            "\"s3://lab-recordings/fleet\"",
-            "Where: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `az://CONTAINER/PREFIX` or `file:///FOLDER`.",
-        )
-        .required(),
-        Key::new(
-            "endpoint",
-            Shape::Pattern("^https?://", "an address, http or https"),
-            "\"https://minio.example.org:9000\"",
-            "Where a store listens that speaks S3 and is not Amazon's.",
-        ),
-        Key::new(
-            "inline_files",
-            Shape::Size,
-            "64kB",
-            "Pictures and clouds up to this size go into the rows. Without this key all are objects of their own.",
-        ),
-        Key::new(
-            "limit_rate",
-            Shape::Size,
-            "500kB",
-            "Bytes a second to send, at most; not 0. Without this key there is no limit.",
-        ),
-    ],
-);
-
 /// What `remote` has.
 pub(super) const REMOTE: KeyTable = KeyTable::new(
     "remote",
@@ -256,6 +223,39 @@ pub(super) const REMOTE: KeyTable = KeyTable::new(
              that is not uploaded is never deleted.",
         )
         .or("stop"),
+    ],
+);
+
+/// What `publish` has.
+pub(super) const PUBLISHED: KeyTable = KeyTable::new(
+    "publish",
+    "An object store for closed parts. It is done in the background; credentials come from the environment.",
+    &[
+        Key::new(
+            "to",
+            Shape::Pattern("^(s3|gs|az|file)://", "an address, s3, gs, az or file"),
+            "\"s3://fleet/robots\"",
+            "The place: `s3://BUCKET/PREFIX`, `gs://…`, `az://CONTAINER/PREFIX` or `file:///FOLDER`.",
+        )
+        .required(),
+        Key::new(
+            "endpoint",
+            Shape::Pattern("^https?://", "an address, http or https"),
+            "\"https://minio.example.org:9000\"",
+            "Where an S3-compatible store listens.",
+        ),
+        Key::new(
+            "inline_files",
+            Shape::Size,
+            "64KiB",
+            "Pictures and clouds up to this size go into the rows. Without this key all are objects that the rows name by URL.",
+        ),
+        Key::new(
+            "limit_rate",
+            Shape::Size,
+            "500kB",
+            "The most bytes to send in a second. Without this key there is no limit.",
+        ),
     ],
 );
 

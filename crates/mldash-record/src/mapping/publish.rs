@@ -1,7 +1,7 @@
 //! `publish`: where closed parts go, as Parquet on an object store.
 
 use super::bytes::Bytes;
-use super::keys::PUBLISH_KEYS;
+use super::keys;
 use super::read::SIZE;
 use crate::yaml::{Item, Problems};
 
@@ -32,7 +32,7 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Publish> 
         item.mismatch("a mapping", Some(&hint), problems);
         return None;
     }
-    let section = item.section(&PUBLISH_KEYS, problems)?;
+    let section = item.section(&keys::PUBLISHED, problems)?;
     let endpoint = section.get("endpoint").and_then(|item| endpoint(item, problems));
     let inline_files = section.get("inline_files").and_then(|item| item.parse(SIZE, problems));
     let limit_rate: Option<Bytes> = section.get("limit_rate").and_then(|item| {

@@ -158,9 +158,7 @@ fn carry_out(
         }
     }
     let overtaken = move_chunks(store, &plan, known)?;
-    for place in &plan.retired {
-        store.delete(place)?;
-    }
+    store.delete_all(&plan.retired)?;
     // If this fails to change the slot, another compactor has finished the same.
     held.clear(store)?;
     Ok(Done::All { overtaken })
@@ -235,18 +233,20 @@ fn move_chunks(store: &Store, plan: &Plan, mut known: Manifests) -> Result<u64, 
     let known: BTreeMap<&str, Mutex<Option<(Manifest, Version)>>> =
         moves.keys().map(|name| (*name, Mutex::new(known.remove(*name)))).collect();
     let overtaken = AtomicUsize::new(0);
+    let left = Mutex::new(Vec::new());
     let moves: Vec<_> = moves.into_iter().collect();
     at_once(&moves, |(experiment, pieces)| {
         let known = known.get(experiment).and_then(|known| known.lock().ok()?.take());
         let lost = move_experiment(store, experiment, pieces, known)?;
         overtaken.fetch_add(lost.len(), Ordering::Relaxed);
-        for (piece, _) in pieces {
-            if !is_merged(&piece.place) && !lost.contains(&*piece.chunk) {
-                store.delete(&piece.place)?;
-            }
+        let has_left = |piece: &&Piece| !is_merged(&piece.place) && !lost.contains(&*piece.chunk);
+        let places = pieces.iter().map(|(piece, _)| *piece).filter(has_left);
+        if let Ok(mut left) = left.lock() {
+            left.extend(places.map(|piece| piece.place.clone()));
         }
         Ok(())
     })?;
+    store.delete_all(&left.into_inner().unwrap_or_default())?;
     Ok(overtaken.into_inner() as u64)
 }
 

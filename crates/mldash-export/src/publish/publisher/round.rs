@@ -23,6 +23,8 @@ pub(super) struct Round {
     pub(super) resumed: HashSet<String>,
     /// Names in `files` that stop to count at the commit.
     pub(super) replaced: Vec<String>,
+    /// Whether there was a manifest: pictures may be there too.
+    pub(super) is_later: bool,
     /// Whether the claim differs from what was read.
     pub(super) has_news: bool,
 }
@@ -53,12 +55,14 @@ impl Work<'_> {
         version: Option<Version>,
     ) -> Result<Round, PublishError> {
         let before = manifest.clone();
+        let is_later = version.is_some();
         let mut round = Round {
             manifest,
             version,
             puts: Vec::new(),
             resumed: HashSet::new(),
             replaced: Vec::new(),
+            is_later,
             has_news: false,
         };
         self.progress.expect(self.tracks.iter().map(|track| track.total_entries).sum());

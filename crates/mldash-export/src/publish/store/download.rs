@@ -9,9 +9,6 @@ use object_store::Error as StoreError;
 use super::Store;
 use crate::publish::error::PublishError;
 
-/// What is held in memory of an object.
-const RANGE_BYTES: u64 = 8 << 20;
-
 impl Store {
     /// Appends an object to `file`, which `path` is for messages. Its size is asked for if it is not known. Returns false if there is no such object.
     pub(in crate::publish) fn download(
@@ -31,7 +28,7 @@ impl Store {
         let mut at = 0;
         while at < bytes {
             self.check_stop()?;
-            let end = bytes.min(at + RANGE_BYTES);
+            let end = bytes.min(at + self.part_bytes);
             let part = match self.read_range(name, at..end) {
                 Ok(part) => part,
                 Err(PublishError::Store { source, .. })

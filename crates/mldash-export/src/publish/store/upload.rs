@@ -11,8 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{Created, Store, Tries};
 use crate::publish::error::PublishError;
 
-/// What is put in one request, and the size of a part of what is larger. S3 takes 10,000 parts, so parts of large files grow.
-const PART_BYTES: u64 = 8 << 20;
+/// S3 takes 10,000 parts, so those of large files grow.
 const MAX_PARTS: u64 = 9_000;
 
 /// A local file to put.
@@ -46,7 +45,7 @@ impl Store {
         source: &mut Source<'_>,
         sent: &mut dyn FnMut(u64),
     ) -> Result<Created, PublishError> {
-        if source.bytes > PART_BYTES {
+        if source.bytes > self.part_bytes {
             return self.put_in_parts(name, source, sent).map(|()| Created::New);
         }
         source.file.rewind().map_err(PublishError::io("read", source.path))?;
@@ -118,7 +117,7 @@ impl Store {
         source: &mut Source<'_>,
         sent: &mut dyn FnMut(u64),
     ) -> Result<(), Failure> {
-        let part_bytes = PART_BYTES.max(source.bytes.div_ceil(MAX_PARTS));
+        let part_bytes = self.part_bytes.max(source.bytes.div_ceil(MAX_PARTS));
         let mut hash = Sha256::new();
         let mut left = source.bytes;
         while left > 0 {

@@ -10,7 +10,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 use parking_lot::Mutex;
 
@@ -40,9 +40,40 @@ pub(super) const FAULTS: [Fault; 6] = [
 type Hook = Box<dyn FnMut(u64) + Send>;
 
 /// One program's way to the store.
+#[derive(Clone)]
 pub(super) struct Faulty {
     pub(super) inner: Arc<InMemory>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
+}
+
+/// An upload in parts.
+#[derive(Debug)]
+struct FaultyUpload {
+    inner: Box<dyn MultipartUpload>,
+    store: Faulty,
+}
+
+#[async_trait::async_trait]
+impl MultipartUpload for FaultyUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let begun = self.store.begin();
+        let part = self.inner.put_part(data);
+        let store = self.store.clone();
+        Box::pin(async move {
+            let begun = begun?;
+            store.end(begun, part.await)
+        })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let begun = self.store.begin()?;
+        let answer = self.inner.complete().await;
+        self.store.end(begun, answer)
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.inner.abort().await
+    }
 }
 
 #[derive(Default)]
@@ -56,7 +87,7 @@ struct State {
 
 impl Faulty {
     pub(super) fn new(inner: &Arc<InMemory>, faults: Vec<(u64, Fault)>) -> Self {
-        let state = Mutex::new(State { faults, ..State::default() });
+        let state = Arc::new(Mutex::new(State { faults, ..State::default() }));
         Self { inner: inner.clone(), state }
     }
 
@@ -150,7 +181,10 @@ impl ObjectStore for Faulty {
         at: &Path,
         how: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(at, how).await
+        let begun = self.begin()?;
+        let upload = self.inner.put_multipart_opts(at, how).await;
+        let inner = self.end(begun, upload)?;
+        Ok(Box::new(FaultyUpload { inner, store: self.clone() }))
     }
 
     async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
