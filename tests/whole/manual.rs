@@ -16,7 +16,7 @@ use crate::program::program;
 use crate::server::{Server, TOKEN};
 
 /// What stands behind a fence; what is in others could be a command that nobody checks.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "sh",
     "console",
     "yaml",
@@ -28,6 +28,7 @@ const KINDS: [&str; 11] = [
     "rust",
     "toml",
     "caddy",
+    "sql",
 ];
 /// `dataset::docs` runs these pages whole, with their Python.
 const RUN_ELSEWHERE: [&str; 1] = ["docs/learning.md"];
