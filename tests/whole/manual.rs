@@ -26,14 +26,16 @@ const KINDS: [&str; 12] = [
     "python",
     "python lerobot",
     "rust",
+    "sql",
     "toml",
     "caddy",
-    "sql",
 ];
 /// `dataset::docs` runs these pages whole, with their Python.
 const RUN_ELSEWHERE: [&str; 1] = ["docs/learning.md"];
 /// A server that the docs upload to.
 const ELSEWHERE: &str = "https://api.example.org";
+/// An object store that the docs publish to; here a folder.
+const STORE: &str = "s3://lake/fleet";
 
 #[test]
 fn every_block_says_what_it_is_and_why_it_is_not_run() {
@@ -70,10 +72,11 @@ fn every_command_in_the_docs_does_what_it_says() {
 /// Runs a page's commands from top to bottom in a folder where there is what the page speaks of. Returns how many.
 fn run(page: &Page, blocks: &[Block]) -> usize {
     let folder = tempfile::tempdir().unwrap();
-    let server = set_out(page, folder.path());
+    let store = format!("file://{}/store", folder.path().display());
+    let server = set_out(page, folder.path(), &store);
     let mut commands = 0;
     for block in blocks {
-        let mut script = block.commands().join("\n");
+        let mut script = block.commands().join("\n").replace(STORE, &store);
         if let Some((server, _)) = &server {
             script = script.replace(ELSEWHERE, &format!("http://{}", server.address));
         }
@@ -93,7 +96,7 @@ fn run(page: &Page, blocks: &[Block]) -> usize {
 }
 
 /// The program on PATH, and the recordings and files that a page speaks of; a server, if it uploads.
-fn set_out(page: &Page, folder: &Path) -> Option<(Server, TempDir)> {
+fn set_out(page: &Page, folder: &Path, store: &str) -> Option<(Server, TempDir)> {
     fs::create_dir(folder.join(".bin")).unwrap();
     symlink(env!("CARGO_BIN_EXE_mldash_bridge"), folder.join(".bin/mldash_bridge")).unwrap();
     let copy = |from: &str, to: &str| {
@@ -117,7 +120,13 @@ fn set_out(page: &Page, folder: &Path) -> Option<(Server, TempDir)> {
             let recipe = lines.collect::<Vec<_>>().join("\n");
             fs::write(folder.join("recipe.yaml"), recipe).unwrap();
         }
-        "docs/export.md" => import(folder, "alice/warehouse/run-1"),
+        "docs/fleet.md" => {
+            import(folder, "alice/warehouse/run-1");
+            let publish = program(["publish", "alice/warehouse/run-1", "--to", store]);
+            let done = publish.current_dir(folder).run();
+            assert_eq!(done.code, 0, "{}", done.stderr);
+        }
+        "docs/export.md" | "docs/publish.md" => import(folder, "alice/warehouse/run-1"),
         "docs/operation.md" | "docs/replay.md" => import(folder, "alice/lab/run-1"),
         "docs/report.md" => import(folder, "demo/sena-lab/loop"),
         "docs/upload.md" => {
