@@ -65,6 +65,7 @@ fn frame(table: &KeyTable) -> &'static str {
         "excluded" => "topics: [{topic: /a}]\nexclude:\n  - KEYS",
         "required" => "topics: [{topic: /odom}]\nrequired:\n  - KEYS",
         "remote" => "topics: [{topic: /a}]\nremote:\n  KEYS",
+        "publish" => "topics: [{topic: /a}]\npublish:\n  KEYS",
         "flush" => "topics: [{topic: /a}]\nflush:\n  KEYS",
         "split" => "topics: [{topic: /a}]\nsplit:\n  KEYS",
         "split_on" => "topics: [{topic: /a}]\nsplit_on:\n  - KEYS",

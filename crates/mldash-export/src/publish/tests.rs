@@ -315,6 +315,25 @@ fn large_and_small_pictures_survive_each_fault_and_are_put_once() {
     }
 }
 
+#[test]
+fn a_store_that_does_not_look_at_conditions_is_refused_unless_one_writer_is_promised() {
+    let root = tempfile::tempdir().unwrap();
+    let all = rows(&[(1, 1)]);
+    record(root.path(), &all);
+    let inner = Arc::new(InMemory::new());
+    let careless = Arc::new(Faulty::new(&inner, Vec::new()).careless());
+    let refused = publish(root.path(), careless.clone()).unwrap_err();
+    assert!(matches!(refused, PublishError::Unconditional { .. }), "{refused}");
+    assert_eq!(listed(&inner, "tracks").len(), 0);
+    let store =
+        Store::over(careless, Path::from("robots"), "s3://b/robots", Updates::Unconditional);
+    let publisher = Publisher::new(store.unwrap(), PublishOptions::default()).unwrap();
+    let experiment = Experiment::open_read_only(RUN, root.path()).unwrap();
+    let recording = Recording { name: RUN.to_owned(), experiment };
+    publisher.publish(&recording, &Progress::default()).unwrap();
+    assert_eq!(lister(&inner), once(&all));
+}
+
 /// What happens to a recording.
 #[derive(Clone, Debug)]
 enum Step {
