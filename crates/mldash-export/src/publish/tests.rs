@@ -77,9 +77,11 @@ fn read(objects: &InMemory, place: &Path) -> bytes::Bytes {
     got.bytes().now_or_never().unwrap().unwrap()
 }
 
+/// Times and values.
+type FileRows = Vec<(u32, i64)>;
+
 /// The rows of files that were read before, by content.
-static READ: LazyLock<Mutex<HashMap<bytes::Bytes, Vec<(u32, i64)>>>> =
-    LazyLock::new(Mutex::default);
+static READ: LazyLock<Mutex<HashMap<bytes::Bytes, FileRows>>> = LazyLock::new(Mutex::default);
 
 /// Adds the rows of a file.
 fn see(objects: &InMemory, place: &Path, seen: &mut Seen) {
@@ -93,7 +95,7 @@ fn see(objects: &InMemory, place: &Path, seen: &mut Seen) {
     READ.lock().insert(file, rows);
 }
 
-fn rows_of(file: &bytes::Bytes) -> Vec<(u32, i64)> {
+fn rows_of(file: &bytes::Bytes) -> FileRows {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
     let mut rows = Vec::new();
     for batch in reader.build().unwrap() {
