@@ -36,3 +36,4 @@ pub use merge::{CHUNK, EXPERIMENT};
 pub use plan::{By, COMPACTED, Rule};
 pub use run::{Compaction, Merged, compact};
 pub use slot::COMPACTIONS;
+pub(super) use slot::each_planned_file;

@@ -86,6 +86,20 @@ impl Layout {
         format!("{FILES}/{}", partition(experiment))
     }
 
+    /// The manifest of the experiment that a picture or cloud of this name is of; `None` if it is no such name.
+    pub fn manifest_of_file(name: &str) -> Option<String> {
+        let (partition, _) = name.strip_prefix(FILES)?.strip_prefix('/')?.rsplit_once('/')?;
+        let (project, experiment) = partition.rsplit_once("/experiment=")?;
+        Some(format!("{MANIFESTS}/{project}/{experiment}.json"))
+    }
+
+    /// The name of the picture or cloud that a URL leads to, wherever the store was when the URL was written: it may be read by another
+    /// address now, or be a copy.
+    pub fn file_of_url(url: &str) -> Option<&str> {
+        let at = url.rfind(&format!("/{FILES}/owner="))?;
+        url.get(at + 1..)
+    }
+
     /// The manifest of an experiment.
     pub fn manifest(experiment: &ExperimentName) -> String {
         let name = encoded(&within_project(experiment));
@@ -164,6 +178,18 @@ mod tests {
             "my/robots/manifests/owner=alice/project=lab/monday%2Frun%201.json"
         );
         assert_eq!(layout.name_of(&place), Some(Layout::manifest(&name)));
+    }
+
+    #[test]
+    fn a_picture_leads_to_its_experiments_manifest_by_any_address_of_the_store() {
+        let name = run("alice/lab/monday/run 1");
+        let picture = format!("{}/ab.png", Layout::files(&name));
+        assert_eq!(Layout::manifest_of_file(&picture), Some(Layout::manifest(&name)));
+        for address in ["s3://bucket/robots", "gs://copy", "file:///mnt/files/owner=x/lake"] {
+            assert_eq!(Layout::file_of_url(&format!("{address}/{picture}")), Some(&*picture));
+        }
+        assert_eq!(Layout::file_of_url("https://example.org/cat.png"), None);
+        assert_eq!(Layout::manifest_of_file("tracks/odom/owner=a"), None);
     }
 
     proptest! {

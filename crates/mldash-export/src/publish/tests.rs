@@ -60,8 +60,12 @@ fn publish(root: &Folder, objects: Arc<dyn ObjectStore>) -> Result<Published, Pu
 }
 
 fn clean(objects: &Arc<InMemory>) -> Vacuumed {
+    clean_at(objects, "s3://bucket/robots")
+}
+
+fn clean_at(objects: &Arc<InMemory>, url: &str) -> Vacuumed {
     let updates = Updates::Conditional;
-    let store = Store::over(objects.clone(), Path::from("robots"), "s3://bucket/robots", updates);
+    let store = Store::over(objects.clone(), Path::from("robots"), url, updates);
     vacuum(&store.unwrap(), Duration::ZERO).unwrap()
 }
 
@@ -315,6 +319,25 @@ fn large_and_small_pictures_survive_each_fault_and_are_put_once() {
             assert_eq!(clean(&objects).objects, 0);
         }
     }
+}
+
+#[test]
+fn pictures_stay_under_another_address_and_where_it_is_not_known_what_rows_name() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    exp.files("camera").save_bytes(vec![1; 10], "a.pcd").unwrap();
+    exp.tracks("arm").append(fields! { "x": 1, "path": "camera/a.pcd" }, 1.0).unwrap();
+    exp.close().unwrap();
+    let objects = Arc::new(InMemory::new());
+    publish(root.path(), objects.clone()).unwrap();
+    let nobodys = format!("robots/{}/ab.pcd", layout::Layout::files(&RUN.parse().unwrap()));
+    objects.put(&Path::parse(&nobodys).unwrap(), "x".into()).now_or_never().unwrap().unwrap();
+    assert_eq!(clean_at(&objects, "s3://a-copy-of-the-bucket/robots").objects, 1, "nobody's alone");
+    let schemas = listed(&objects, "schemas");
+    assert_eq!(schemas.len(), 1, "of one topic");
+    objects.delete(&schemas[0]).now_or_never().unwrap().unwrap();
+    assert_eq!(clean(&objects).objects, 0);
+    assert_eq!(listed(&objects, "files").len(), 1);
 }
 
 #[test]

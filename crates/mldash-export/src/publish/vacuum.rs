@@ -1,7 +1,7 @@
 //! Removes what no manifest names: files of rows that a publisher put that was told to stop counting, and was killed before it
 //! could remove them; rows of experiments without a manifest; pictures that no row names any more.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
@@ -9,9 +9,9 @@ use arrow_array::cast::AsArray;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::compact::COMPACTED;
+use super::compact::{COMPACTED, each_planned_file};
 use super::error::PublishError;
-use super::layout::{EXPERIMENTS, FILES, MANIFESTS, TRACKS};
+use super::layout::{EXPERIMENTS, FILES, Layout, MANIFESTS, TRACKS};
 use super::manifest::Manifest;
 use super::schema::{Holds, TopicSchema};
 use super::store::{Listed, Store};
@@ -35,6 +35,10 @@ type NameHash = u128;
 
 /// Removes what nobody names and what is older than `grace`.
 ///
+/// Rows and rows of experiments get names that nobody else gets, so that what is old and not named is never named again. Pictures have
+/// their content's name, which a publisher may take up at any time: before those of an experiment go, its manifest is read once more, and
+/// they stay if it has changed.
+///
 /// # Errors
 /// Fails if the store does not answer, or a manifest can't be read: then it is not known what it names, and nothing is removed.
 pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> {
@@ -43,6 +47,8 @@ pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> 
     // Those whose rows name pictures, by folder: the files of one experiment lie together.
     let mut with_files: Vec<Manifest> = Vec::new();
     let mut manifests = Vec::new();
+    let mut revisions = HashMap::new();
+    each_planned_file(store, |name| named.extend([hash_of(name)]))?;
     store.list(MANIFESTS, |object| {
         manifests.push(object.name);
         Ok(())
@@ -51,6 +57,7 @@ pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> 
         store.check_stop()?;
         let Some((json, _)) = store.read(name)? else { continue };
         let mut manifest = Manifest::parse(&json, store.url(), name)?;
+        revisions.insert(hash_of(name), manifest.revision);
         let all = manifest.files.iter().chain(&manifest.pending);
         named.extend(all.map(|file| hash_of(file.place())));
         // The experiment's row has the place of its manifest, under another folder.
@@ -82,8 +89,13 @@ pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> 
             }
             Ok(())
         })?;
+        let mut unchanged = Unchanged { store, revisions: &revisions, last: None };
         for object in rubbish {
             store.check_stop()?;
+            if folder == FILES && !unchanged.since(&object.name)? {
+                done.young += 1;
+                continue;
+            }
             store.delete(&object.name)?;
             done.objects += 1;
             done.bytes += object.bytes;
@@ -92,7 +104,33 @@ pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> 
     Ok(done)
 }
 
-/// Adds the names of pictures and clouds that rows name.
+/// Whether experiments are as they were when it was looked what their rows name.
+struct Unchanged<'a> {
+    store: &'a Store,
+    revisions: &'a HashMap<NameHash, u64>,
+    /// The last manifest that was asked for. An experiment's files lie together.
+    last: Option<(String, bool)>,
+}
+
+impl Unchanged<'_> {
+    /// Whether the experiment of this picture is.
+    fn since(&mut self, picture: &str) -> Result<bool, PublishError> {
+        // Whose it is can't be said.
+        let Some(manifest) = Layout::manifest_of_file(picture) else { return Ok(false) };
+        if let Some((_, is_so)) = self.last.as_ref().filter(|(last, _)| *last == manifest) {
+            return Ok(*is_so);
+        }
+        let now = match self.store.read(&manifest)? {
+            Some((json, _)) => Some(Manifest::parse(&json, self.store.url(), &manifest)?.revision),
+            None => None,
+        };
+        let is_so = now == self.revisions.get(&hash_of(&manifest)).copied();
+        self.last = Some((manifest, is_so));
+        Ok(is_so)
+    }
+}
+
+/// Adds the names of pictures and clouds that rows name. Those of experiments of which that can't be said are all named.
 fn name_files(
     store: &Store,
     manifest: &Manifest,
@@ -100,39 +138,50 @@ fn name_files(
     looked_at: &mut HashSet<NameHash>,
     named: &mut HashSet<NameHash>,
 ) -> Result<(), PublishError> {
-    if keeps_all {
-        let Ok(experiment) = manifest.experiment.parse() else { return Ok(()) };
-        return store.list(&super::layout::Layout::files(&experiment), |object| {
-            named.insert(hash_of(&object.name));
-            Ok(())
-        });
+    if !keeps_all && add_urls(store, manifest, looked_at, named)? {
+        return Ok(());
     }
+    let Ok(experiment) = manifest.experiment.parse() else { return Ok(()) };
+    store.list(&Layout::files(&experiment), |object| {
+        named.insert(hash_of(&object.name));
+        Ok(())
+    })
+}
+
+/// Adds what the URLs in the rows name. Returns false if a file of rows, or what its columns are, is not there.
+fn add_urls(
+    store: &Store,
+    manifest: &Manifest,
+    looked_at: &mut HashSet<NameHash>,
+    named: &mut HashSet<NameHash>,
+) -> Result<bool, PublishError> {
     for file in &manifest.files {
         store.check_stop()?;
         let place = file.place();
-        if !looked_at.insert(hash_of(place)) {
+        if looked_at.contains(&hash_of(place)) {
             continue;
         }
-        let Some(rows) = store.fetch(place)? else { continue };
-        let prefix = store.url_of("");
-        for url in urls(store, &file.topic, place, rows)? {
-            if let Some(name) = url.strip_prefix(&prefix) {
-                let name = if prefix.starts_with("file:") {
-                    name.replace("%25", "%")
-                } else {
-                    name.to_owned()
-                };
-                named.insert(hash_of(&name));
-            }
+        let Some(rows) = store.fetch(place)? else { return Ok(false) };
+        let Some(urls) = urls(store, &file.topic, place, rows)? else { return Ok(false) };
+        for name in urls.iter().filter_map(|url| Layout::file_of_url(url)) {
+            named.insert(hash_of(name));
+            // In URLs of files a percent sign of the name is encoded.
+            named.insert(hash_of(&name.replace("%25", "%")));
         }
+        looked_at.insert(hash_of(place));
     }
-    Ok(())
+    Ok(true)
 }
 
-/// The URLs in a file of rows.
-fn urls(store: &Store, topic: &str, name: &str, file: File) -> Result<Vec<String>, PublishError> {
-    let schema_name = super::layout::Layout::schema(topic);
-    let Some((json, _)) = store.read(&schema_name)? else { return Ok(Vec::new()) };
+/// The URLs in a file of rows; `None` if it is not known which columns hold them.
+fn urls(
+    store: &Store,
+    topic: &str,
+    name: &str,
+    file: File,
+) -> Result<Option<HashSet<String>>, PublishError> {
+    let schema_name = Layout::schema(topic);
+    let Some((json, _)) = store.read(&schema_name)? else { return Ok(None) };
     let schema: TopicSchema = serde_json::from_slice(&json).map_err(|source| {
         PublishError::Damaged { url: store.url().to_owned(), name: schema_name, source }
     })?;
@@ -148,7 +197,7 @@ fn urls(store: &Store, topic: &str, name: &str, file: File) -> Result<Vec<String
         let texts = batch.columns().iter().filter_map(|column| column.as_string_opt::<i32>());
         urls.extend(texts.flat_map(|texts| texts.iter().flatten()).map(str::to_owned));
     }
-    Ok(urls.into_iter().collect())
+    Ok(Some(urls))
 }
 
 fn hash_of(name: &str) -> NameHash {

@@ -30,6 +30,23 @@ pub(super) struct Slot {
     given_up: u64,
 }
 
+/// Calls `tell` with each merged file that somebody is putting, or that manifests are about to name.
+pub(in super::super) fn each_planned_file(
+    store: &Store,
+    mut tell: impl FnMut(&str),
+) -> Result<(), PublishError> {
+    let mut slots = Vec::new();
+    store.list(COMPACTIONS, |object| {
+        slots.push(object.name);
+        Ok(())
+    })?;
+    for name in slots {
+        let plan = Held::read_named(store, name)?.slot.plan;
+        plan.iter().flat_map(|plan| &plan.merges).for_each(|merge| tell(&merge.target));
+    }
+    Ok(())
+}
+
 /// A slot as it was read.
 #[derive(Debug)]
 pub(super) struct Held {

@@ -18,6 +18,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::super::super::layout::{Layout, MANIFESTS, TRACKS, decoded, within_project};
 use super::super::super::manifest::{Manifest, PublishedFile};
 use super::super::super::store::{Retries, Store, Updates};
+use super::super::super::vacuum;
 use super::super::{By, COMPACTED, Compaction, Rule, compact};
 use super::faulty::{Fault, Faulty};
 
@@ -46,6 +47,11 @@ impl World {
         let objects = Arc::new(InMemory::new());
         let store = client(&objects, Arc::default(), |_| Fault::None);
         Self { objects, store, chunks: BTreeMap::new() }
+    }
+
+    /// Without grace.
+    pub(super) fn vacuum(&self) {
+        vacuum(&self.store, Duration::ZERO).unwrap();
     }
 
     /// As a publisher does it: the file, then the manifest. The chunk of a number that is there is replaced by one with the next.
