@@ -37,11 +37,11 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keys {
     /// They end and begin parts.
-    OfParts,
+    Parts,
     /// Messages are held until a save. There is no part to discard, which the log says if it is tried.
-    OfSnapshot,
+    Snapshot,
     /// There is nothing but messages that go out.
-    OfReplay,
+    Replay,
 }
 
 /// What a key asks for.
@@ -55,9 +55,9 @@ impl Keys {
     /// What the status line says of them.
     pub(super) fn help(self) -> &'static str {
         match self {
-            Self::OfParts => "space: pause, resume · s: split · d: discard · q: stop",
-            Self::OfSnapshot => "space: pause, resume · s: save · q: stop",
-            Self::OfReplay => "space: pause, resume · q: stop",
+            Self::Parts => "space: pause, resume · s: split · d: discard · q: stop",
+            Self::Snapshot => "space: pause, resume · s: save · q: stop",
+            Self::Replay => "space: pause, resume · q: stop",
         }
     }
 
@@ -66,9 +66,9 @@ impl Keys {
     fn asked_by(self, typed: &[u8]) -> Option<Key> {
         let order = match (typed, self) {
             (b" ", _) => Order::PauseOrResume,
-            (b"s" | b"S", Self::OfParts) => Order::Split,
-            (b"s" | b"S", Self::OfSnapshot) => Order::Save,
-            (b"d" | b"D", Self::OfParts | Self::OfSnapshot) => Order::Discard,
+            (b"s" | b"S", Self::Parts) => Order::Split,
+            (b"s" | b"S", Self::Snapshot) => Order::Save,
+            (b"d" | b"D", Self::Parts | Self::Snapshot) => Order::Discard,
             (b"q" | b"Q", _) => return Some(Key::Stop),
             _ => return None,
         };
@@ -78,8 +78,8 @@ impl Keys {
     /// Ends what they belong to.
     fn stop(self, stop: &StopFlag) {
         match self {
-            Self::OfParts | Self::OfSnapshot => stop::stop_recording(stop),
-            Self::OfReplay => stop::stop_replay(stop),
+            Self::Parts | Self::Snapshot => stop::stop_recording(stop),
+            Self::Replay => stop::stop_replay(stop),
         }
     }
 }
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_key_is_an_order_and_a_pasted_text_or_an_arrow_is_none() {
-        let parts = |typed: &[u8]| Keys::OfParts.asked_by(typed);
+        let parts = |typed: &[u8]| Keys::Parts.asked_by(typed);
         assert_eq!(parts(b" "), Some(Key::Order(Order::PauseOrResume)));
         assert_eq!(parts(b"s"), Some(Key::Order(Order::Split)));
         assert_eq!(parts(b"d"), Some(Key::Order(Order::Discard)));
@@ -206,15 +206,15 @@ mod tests {
 
     #[test]
     fn a_snapshot_is_saved_by_the_key_that_splits_a_recording() {
-        assert_eq!(Keys::OfSnapshot.asked_by(b"s"), Some(Key::Order(Order::Save)));
-        assert_eq!(Keys::OfSnapshot.asked_by(b"d"), Some(Key::Order(Order::Discard)));
-        assert!(Keys::OfSnapshot.help().contains("s: save"));
+        assert_eq!(Keys::Snapshot.asked_by(b"s"), Some(Key::Order(Order::Save)));
+        assert_eq!(Keys::Snapshot.asked_by(b"d"), Some(Key::Order(Order::Discard)));
+        assert!(Keys::Snapshot.help().contains("s: save"));
     }
 
     #[test]
     fn a_replay_can_be_paused_and_stopped_and_nothing_else() {
-        assert_eq!(Keys::OfReplay.asked_by(b" "), Some(Key::Order(Order::PauseOrResume)));
-        assert_eq!(Keys::OfReplay.asked_by(b"q"), Some(Key::Stop));
-        assert!([b"s", b"d"].iter().all(|key| Keys::OfReplay.asked_by(*key).is_none()));
+        assert_eq!(Keys::Replay.asked_by(b" "), Some(Key::Order(Order::PauseOrResume)));
+        assert_eq!(Keys::Replay.asked_by(b"q"), Some(Key::Stop));
+        assert!([b"s", b"d"].iter().all(|key| Keys::Replay.asked_by(*key).is_none()));
     }
 }

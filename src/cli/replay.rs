@@ -93,10 +93,10 @@ pub(crate) fn run(args: &ReplayArgs, ros_args: &RosArguments) -> Result<ExitCode
             tracing::info!("{}", if pause.toggle() { "paused" } else { "resumed" });
             true
         });
-        Keyboard::start(Keys::OfReplay, &orders, &stop)?
+        Keyboard::start(Keys::Replay, &orders, &stop)?
     };
     if keyboard.is_some() {
-        tracing::info!("{}", Keys::OfReplay.help());
+        tracing::info!("{}", Keys::Replay.help());
     }
     let report = node.replay(&run, &settings, &stop);
     drop(keyboard);

@@ -111,7 +111,7 @@ pub(crate) fn run(
         recorder.hold(snapshot, WindowClock::Elapsed);
     }
     let orders = Orders::default();
-    let keys = if mapping.snapshot().is_some() { Keys::OfSnapshot } else { Keys::OfParts };
+    let keys = if mapping.snapshot().is_some() { Keys::Snapshot } else { Keys::Parts };
     let keyboard = (!args.disable_keyboard_controls).then(|| Keyboard::start(keys, &orders, &stop));
     let keyboard = keyboard.transpose().map_err(failed)?.flatten();
     let help = keyboard.as_ref().map(|_| keys.help());

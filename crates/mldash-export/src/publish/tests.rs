@@ -77,9 +77,11 @@ fn read(objects: &InMemory, place: &Path) -> bytes::Bytes {
     got.bytes().now_or_never().unwrap().unwrap()
 }
 
+/// Times and values.
+type FileRows = Vec<(u32, i64)>;
+
 /// The rows of files that were read before, by content.
-static READ: LazyLock<Mutex<HashMap<bytes::Bytes, Vec<(u32, i64)>>>> =
-    LazyLock::new(Mutex::default);
+static READ: LazyLock<Mutex<HashMap<bytes::Bytes, FileRows>>> = LazyLock::new(Mutex::default);
 
 /// Adds the rows of a file.
 fn see(objects: &InMemory, place: &Path, seen: &mut Seen) {
@@ -93,7 +95,7 @@ fn see(objects: &InMemory, place: &Path, seen: &mut Seen) {
     READ.lock().insert(file, rows);
 }
 
-fn rows_of(file: &bytes::Bytes) -> Vec<(u32, i64)> {
+fn rows_of(file: &bytes::Bytes) -> FileRows {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file.clone()).unwrap();
     let mut rows = Vec::new();
     for batch in reader.build().unwrap() {
@@ -313,6 +315,25 @@ fn large_and_small_pictures_survive_each_fault_and_are_put_once() {
             assert_eq!(clean(&objects).objects, 0);
         }
     }
+}
+
+#[test]
+fn a_store_that_does_not_look_at_conditions_is_refused_unless_one_writer_is_promised() {
+    let root = tempfile::tempdir().unwrap();
+    let all = rows(&[(1, 1)]);
+    record(root.path(), &all);
+    let inner = Arc::new(InMemory::new());
+    let careless = Arc::new(Faulty::new(&inner, Vec::new()).careless());
+    let refused = publish(root.path(), careless.clone()).unwrap_err();
+    assert!(matches!(refused, PublishError::Unconditional { .. }), "{refused}");
+    assert_eq!(listed(&inner, "tracks").len(), 0);
+    let store =
+        Store::over(careless, Path::from("robots"), "s3://b/robots", Updates::Unconditional);
+    let publisher = Publisher::new(store.unwrap(), PublishOptions::default()).unwrap();
+    let experiment = Experiment::open_read_only(RUN, root.path()).unwrap();
+    let recording = Recording { name: RUN.to_owned(), experiment };
+    publisher.publish(&recording, &Progress::default()).unwrap();
+    assert_eq!(lister(&inner), once(&all));
 }
 
 /// What happens to a recording.

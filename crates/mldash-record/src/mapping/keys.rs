@@ -233,7 +233,7 @@ pub(super) const PUBLISHED: KeyTable = KeyTable::new(
     &[
         Key::new(
             "to",
-            Shape::Pattern("^(s3|gs|az|file)://", "an address, s3, gs, az or file"),
+            Shape::Pattern("^((s3|gs|az)://[^/?#@ ][^?#@ ]*|file:///[^?#@ ]*)$", "an address, s3, gs, az or file"),
             "\"s3://fleet/robots\"",
             "The place: `s3://BUCKET/PREFIX`, `gs://…`, `az://CONTAINER/PREFIX` or `file:///FOLDER`.",
         )

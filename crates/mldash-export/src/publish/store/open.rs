@@ -174,11 +174,18 @@ impl Store {
             return self.check_format(&there);
         }
         // One of several that come first puts it. A store that lets a second one pass does not look at conditions.
-        self.create(MARKER, marker.clone())?;
+        let unconditional = || PublishError::Unconditional { url: self.url.clone() };
+        match self.create(MARKER, marker.clone()) {
+            // It says itself that it knows no conditions.
+            Err(PublishError::Store { source, .. }) if is_unknown(&source) => {
+                return Err(unconditional());
+            }
+            created => created?,
+        };
         match self.create(MARKER, marker)? {
             Created::New if self.updates != Updates::Unconditional => {
                 self.delete(MARKER)?;
-                Err(PublishError::Unconditional { url: self.url.clone() })
+                Err(unconditional())
             }
             Created::New | Created::Existed => Ok(()),
         }
@@ -215,6 +222,13 @@ fn retry() -> RetryConfig {
         max_retries: 2,
         retry_timeout: Duration::from_secs(30),
     }
+}
+
+/// Returns true if a store answers that it does not know what it was asked.
+fn is_unknown(error: &StoreError) -> bool {
+    let is_status = || error.to_string().contains("status code: 501");
+    matches!(error, StoreError::NotImplemented { .. } | StoreError::NotSupported { .. })
+        || is_status()
 }
 
 /// Takes the lock of a folder until it is dropped.

@@ -81,6 +81,7 @@ struct State {
     requests: u64,
     faults: Vec<(u64, Fault)>,
     is_dead: bool,
+    is_careless: bool,
     before: Option<Hook>,
     after: Option<Hook>,
 }
@@ -89,6 +90,12 @@ impl Faulty {
     pub(super) fn new(inner: &Arc<InMemory>, faults: Vec<(u64, Fault)>) -> Self {
         let state = Arc::new(Mutex::new(State { faults, ..State::default() }));
         Self { inner: inner.clone(), state }
+    }
+
+    /// It puts whatever the condition.
+    pub(super) fn careless(self) -> Self {
+        self.state.lock().is_careless = true;
+        self
     }
 
     /// Calls this with the number of each request, before it is made.
@@ -172,6 +179,8 @@ impl fmt::Display for Faulty {
 impl ObjectStore for Faulty {
     async fn put_opts(&self, at: &Path, payload: PutPayload, how: PutOptions) -> Result<PutResult> {
         let begun = self.begin()?;
+        let is_careless = self.state.lock().is_careless;
+        let how = if is_careless { PutOptions::default() } else { how };
         let answer = self.inner.put_opts(at, payload, how).await;
         self.end(begun, answer)
     }
