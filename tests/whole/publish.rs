@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampNanosecondType};
 use mldash_bridge::fields;
-use mldash_bridge::track::{ColumnType, Experiment, RowSchema};
+use mldash_bridge::track::{ColumnType, Experiment, Options, RowSchema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::ParquetMetaData;
 use serde_json::Value as Json;
@@ -237,6 +237,34 @@ fn a_copy_with_fewer_rows_takes_none_away_and_says_so() {
     );
     assert_eq!(place.files("tracks"), before);
     assert_eq!(fs::read(&row).unwrap(), about);
+}
+
+#[test]
+fn rows_that_changed_after_they_were_merged_are_said_to_wait_for_the_next_compaction() {
+    let place = Place::new();
+    let runs = ["alice/lab/one", "alice/lab/two"];
+    let append = |run: &str, x: i64| {
+        let exp = Experiment::open(run, Options::local(place.root())).unwrap();
+        exp.tracks("arm").append(fields! { "x": x }, 1.0).unwrap();
+        exp.close().unwrap();
+    };
+    let compact = || {
+        let done = program(["compact", &place.url()]).run();
+        assert_eq!(done.code, 0, "{}", done.stderr);
+    };
+    runs.iter().for_each(|run| append(run, 1));
+    place.published(&runs);
+    compact();
+    assert_eq!((place.files("compacted").len(), place.files("tracks").len()), (1, 0));
+    append(runs[0], 2);
+    let done = place.publish(&runs);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let said = "1 files that were replaced lie in merged ones";
+    assert!(done.stderr.contains(said), "{}", done.stderr);
+    compact();
+    assert_eq!((place.files("compacted").len(), place.files("tracks").len()), (1, 0));
+    let again = place.publish(&runs);
+    assert!(!again.stderr.contains(said), "{}", again.stderr);
 }
 
 #[test]

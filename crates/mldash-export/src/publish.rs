@@ -89,6 +89,8 @@ pub struct Published {
     pub files_of_rows: u64,
     /// Files of rows that they replaced.
     pub replaced: u64,
+    /// Of these, those that `compact` had merged: it has to take them out.
+    pub replaced_in_merged: u64,
     /// Pictures and clouds that were put.
     pub files: u64,
     /// Bytes that were put.
@@ -117,6 +119,14 @@ impl Published {
         });
         let more = self.missing.count.saturating_sub(self.missing.first.len() as u64);
         let more = (more > 0).then(|| format!("{more} more files are not published"));
+        let merged = (self.replaced_in_merged > 0).then(|| {
+            format!(
+                "{} files that were replaced lie in merged ones: who lists sees both versions of their rows until \
+                 `mldash_bridge compact` has run",
+                self.replaced_in_merged
+            )
+        });
+        let more = more.into_iter().chain(merged);
         lacking.chain(missing).chain(more).chain(self.renamed.iter().cloned()).collect()
     }
 

@@ -311,7 +311,10 @@ impl<'p> Work<'p> {
             manifest.pending.retain(|pending| pending.name != file.name);
             manifest.files.push(PublishedFile { replaces: None, ..file.clone() });
         }
-        manifest.files.retain(|file| !replaced.contains(&file.name));
+        let goes = |file: &PublishedFile| replaced.contains(&file.name);
+        let merged = manifest.files.iter().filter(|file| goes(file) && file.compacted.is_some());
+        round.replaced_in_merged = merged.count() as u64;
+        manifest.files.retain(|file| !goes(file));
         manifest.replaced.append(replaced);
         manifest.sort();
     }
@@ -333,6 +336,7 @@ impl<'p> Work<'p> {
         self.done.rows_put += new.clone().map(|file| file.rows).sum::<u64>();
         self.done.files_of_rows += new.count() as u64;
         self.done.replaced += round.manifest.replaced.len() as u64;
+        self.done.replaced_in_merged += round.replaced_in_merged;
         self.done.is_up_to_date = self.done.files_of_rows == 0;
     }
 }

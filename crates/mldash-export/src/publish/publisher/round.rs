@@ -23,6 +23,8 @@ pub(super) struct Round {
     pub(super) resumed: HashSet<String>,
     /// Names in `files` that stop to count at the commit.
     pub(super) replaced: Vec<String>,
+    /// How many of them lie in merged files.
+    pub(super) replaced_in_merged: u64,
     /// Whether there was a manifest: pictures may be there too.
     pub(super) is_later: bool,
     /// Whether the claim differs from what was read.
@@ -62,6 +64,7 @@ impl Work<'_> {
             puts: Vec::new(),
             resumed: HashSet::new(),
             replaced: Vec::new(),
+            replaced_in_merged: 0,
             is_later,
             has_news: false,
         };
