@@ -35,7 +35,7 @@ pub enum PublishError {
         source: Box<object_store::Error>,
     },
     /// The store did not do what it was asked.
-    #[error("{url}: can't {action} {name}{}", after(*tries))]
+    #[error("{url}: can't {action} {name}{}{}", after(*tries), advice(source))]
     Store {
         /// The store.
         url: String,
@@ -136,6 +136,27 @@ fn after(tries: u32) -> String {
     if tries > 1 { format!(" after {tries} tries") } else { String::new() }
 }
 
+/// Where clients of the clouds ask for a machine's own credentials when the environment has none.
+const OF_THE_MACHINE: [&str; 3] = ["169.254.169.254", "169.254.170.2", "metadata.google.internal"];
+
+/// What to do about an answer, where more is known than the answer says.
+fn advice(answer: &object_store::Error) -> &'static str {
+    use object_store::Error;
+    match answer {
+        Error::Unauthenticated { .. } => {
+            "; the credentials in the environment are not accepted: check them, and the region"
+        }
+        Error::PermissionDenied { .. } => {
+            "; the credentials in the environment may not do that: publishing lists, reads, puts and deletes"
+        }
+        _ if OF_THE_MACHINE.iter().any(|place| answer.to_string().contains(place)) => {
+            "; there are no credentials in the environment, and this machine has none of its own: set them, such as \
+             AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS or AZURE_STORAGE_ACCOUNT_KEY"
+        }
+        _ => "",
+    }
+}
+
 impl PublishError {
     /// Returns true if the command line is wrong rather than a recording, the store or the network.
     pub fn is_usage(&self) -> bool {
@@ -162,5 +183,26 @@ impl PublishError {
     pub(super) fn parquet<E: Into<ParquetError>>(name: &str) -> impl FnOnce(E) -> Self {
         let name = name.to_owned();
         move |source| Self::Parquet { name, source: source.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_credentials_it_is_said_which_to_set() {
+        let told = |source: &str| {
+            let source = object_store::Error::Generic { store: "S3", source: source.into() };
+            let (url, name) = ("s3://lake/fleet".to_owned(), "_mldash.json".to_owned());
+            PublishError::Store { url, action: "read", name, tries: 8, source: source.into() }
+                .to_string()
+        };
+        let nobody = told("Error performing PUT http://169.254.169.254/latest/api/token in 1s");
+        assert!(nobody.starts_with(
+            "s3://lake/fleet: can't read _mldash.json after 8 tries; there are no credentials"
+        ));
+        assert!(nobody.contains("AWS_ACCESS_KEY_ID"));
+        assert_eq!(told("reset"), "s3://lake/fleet: can't read _mldash.json after 8 tries");
     }
 }
