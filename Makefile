@@ -90,4 +90,4 @@ prefix-given:
 
 clean:  ## remove what was built; .ros, the environment, stays
 	@cargo clean --quiet
-	@rm -rf build install log
+	@rm -rf build install log dist

@@ -27,7 +27,7 @@ expect_file() {
 expect_ros_prefix() {
     local prefix=$1 share=$1/share/mldash_bridge program=$1/lib/mldash_bridge/mldash_bridge source
     expect_file "$prefix/share/ament_index/resource_index/packages/mldash_bridge" "$share/package.xml" "$program"
-    for source in "$ROOT"/launch/*.py "$ROOT"/config/*.*; do
+    for source in "$ROOT"/launch/*.py "$ROOT"/config/*.{yaml,json} "$ROOT"/config/recipes/*.yaml; do
         cmp -s "$source" "$share/${source#"$ROOT"/}" || die "not as in the sources: ${share#"$scratch"/}/${source#"$ROOT"/}"
     done
     [[ $("$program" -V) == "mldash_bridge $version" ]] ||

@@ -259,7 +259,7 @@ fn wrong_credentials_are_told_and_not_repeated() {
     assert!(lake.s3.proxy.take_seen().len() < 10, "what is refused is not tried for minutes");
 }
 
-/// The view that docs/publish.md gives is the one that is tried here.
+/// The view that docs/fleet.md gives is the one that is tried here.
 #[test]
 fn the_documented_view_is_the_one_that_is_tried() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));

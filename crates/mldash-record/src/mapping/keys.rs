@@ -376,7 +376,12 @@ const TRIGGER: [Key; 7] = [
         "task",
         Shape::Text,
         "\"{data}\"",
-        "The task of the part that begins. Fields of the message fill in.",
+        "The task of the part that begins; with `save_on`, of the part that is saved. Fields of the message fill in.",
     ),
-    Key::new("success", Shape::Truth, "true", "Whether the part that ends succeeded."),
+    Key::new(
+        "success",
+        Shape::Truth,
+        "true",
+        "Whether the part that ends succeeded; with `save_on`, the part that is saved.",
+    ),
 ];
