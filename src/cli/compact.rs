@@ -91,6 +91,7 @@ pub(crate) fn run(args: &CompactArgs) -> Result<ExitCode, Failure> {
         topics: args.topic.iter().map(|topic| topic.trim_start_matches('/').to_owned()).collect(),
     };
     let mut tell = |merged: &Merged| tracing::info!("{}", in_words(merged, "merged"));
+    store.check_what_is_there().map_err(CompactError::from)?;
     let done = compact(&store, &rule, args.dry_run, &mut tell)?;
     let report = Report::of(done, store.requests(), args.dry_run);
     output::write_report(&report, args.json, stdout(), |out| print(&report, out))?;

@@ -49,13 +49,23 @@ impl Publishing {
         if !status.is_complete() {
             tracing::warn!(
                 "{} parts are not published yet; the next recording into {} goes on, and so does `mldash_bridge publish \
-                 '**' --root {} --to {}`",
+                 '**' --root '{}' {}`",
                 status.parts_waiting,
                 root.display(),
                 root.display(),
-                to.to
+                options(&to)
             );
         }
         account.publish = Some(status);
     }
+}
+
+/// What the mapping says, as the command line says it: with other settings, what is published would be replaced.
+fn options(publish: &Publish) -> String {
+    let mut text = format!("--to {}", publish.to);
+    let endpoint = publish.endpoint.as_ref().map(|endpoint| format!(" --endpoint {endpoint}"));
+    let inline = publish.inline_files.map(|size| format!(" --inline-files {}", size.get()));
+    let rate = publish.limit_rate.map(|rate| format!(" --limit-rate {}", rate.get()));
+    [endpoint, inline, rate].into_iter().flatten().for_each(|option| text += &option);
+    text
 }

@@ -68,7 +68,9 @@ impl Publisher {
         recording: &Recording,
         progress: &Progress,
     ) -> Result<Published, PublishError> {
-        Work::new(self, recording, progress)?.run()
+        // What changes from here on is not taken for published.
+        let local = LocalState::now(recording.experiment.folder(), &self.options);
+        Work::new(self, recording, progress)?.run(&local)
     }
 }
 
@@ -130,8 +132,7 @@ impl<'p> Work<'p> {
         })
     }
 
-    fn run(mut self) -> Result<Published, PublishError> {
-        let local = LocalState::now(self.recording.experiment.folder(), &self.publisher.options);
+    fn run(mut self, local: &LocalState) -> Result<Published, PublishError> {
         let mut rounds = 0;
         let revision = loop {
             self.store.check_stop()?;
@@ -140,7 +141,7 @@ impl<'p> Work<'p> {
             if rounds == 0 && manifest.pending.is_empty() && manifest.replaced.is_empty() {
                 let before = LocalState::load(self.recording.experiment.folder());
                 if before
-                    .is_some_and(|before| before.is_published(&local, self.store.url(), &manifest))
+                    .is_some_and(|before| before.is_published(local, self.store.url(), &manifest))
                 {
                     self.done.is_up_to_date = true;
                     self.done.rows = manifest.files.iter().map(|file| file.rows).sum();
@@ -157,9 +158,12 @@ impl<'p> Work<'p> {
                 break round.manifest.revision;
             }
         };
-        local.save(self.recording.experiment.folder(), self.store.url(), revision);
         (self.done.bytes, self.done.files) = self.transfer.so_far();
         self.done.missing = std::mem::take(&mut self.files.missing);
+        // What is not whole is looked at again, and told again.
+        if self.done.is_whole() {
+            local.save(self.recording.experiment.folder(), self.store.url(), revision);
+        }
         Ok(self.done)
     }
 

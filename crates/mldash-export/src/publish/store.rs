@@ -17,7 +17,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -27,6 +27,7 @@ use object_store::{
     UpdateVersion,
 };
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
 use super::error::PublishError;
 use super::layout::Layout;
@@ -35,6 +36,8 @@ pub use tries::Retries;
 use tries::Tries;
 pub(super) use upload::Source;
 
+/// How soon a request notices that it is told to stop.
+const LOOK_FOR_STOP: Duration = Duration::from_millis(50);
 /// What is put in one request.
 const PART_BYTES: u64 = 8 << 20;
 
@@ -301,7 +304,9 @@ impl Store {
         let place = self.layout.place(folder);
         let mut last: Option<Path> = None;
         let mut tries = Tries::new(self);
-        // A list that breaks off goes on after the last object.
+        // A list that breaks off goes on after the last object. A folder's has no order, so that it can't go on.
+        let is_sorted =
+            !matches!(self.updates, Updates::Locked(_)) && !self.url.starts_with("file:");
         'again: loop {
             self.count();
             let mut objects = match &last {
@@ -318,11 +323,12 @@ impl Store {
                             take(Listed { name, bytes, modified })?;
                         }
                     }
-                    Err(StoreError::NotFound { .. }) => return Ok(()),
-                    Err(error) => {
+                    Err(StoreError::NotFound { .. }) if last.is_none() => return Ok(()),
+                    Err(error) if last.is_none() || is_sorted => {
                         tries.wait("list", folder, error)?;
                         continue 'again;
                     }
+                    Err(error) => return Err(tries.give_up("list", folder, error)),
                 }
             }
             return Ok(());
@@ -366,7 +372,20 @@ impl Store {
     /// Asks once.
     fn asked<T>(&self, ask: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         self.count();
-        self.runtime.block_on(ask)
+        self.runtime.block_on(async {
+            let mut ask = std::pin::pin!(ask);
+            // To the store, a stop is what a kill is.
+            loop {
+                match timeout(LOOK_FOR_STOP, ask.as_mut()).await {
+                    Ok(answer) => return answer,
+                    Err(_) if self.stop.load(Ordering::Relaxed) => {
+                        let source = "stopped".into();
+                        return Err(StoreError::Generic { store: "publisher", source });
+                    }
+                    Err(_) => {}
+                }
+            }
+        })
     }
 
     fn count(&self) {

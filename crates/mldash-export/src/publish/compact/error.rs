@@ -28,7 +28,10 @@ pub enum CompactError {
         found: usize,
     },
     /// A manifest names a file that is not there.
-    #[error("{0} is not there, though a manifest names it; publish its experiment again")]
+    #[error(
+        "{0} is not there, though a manifest names it; restore it, or remove its experiment's manifest and publish the experiment \
+         again"
+    )]
     Gone(String),
     /// Publishers and compactors change the same manifests again and again.
     #[error("{name} is changed by others all the time; try again once they have ended")]

@@ -174,6 +174,12 @@ pub(super) fn is_merged(place: &str) -> bool {
     place.strip_prefix(COMPACTED).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// The plan that a merged file is of: its name says so.
+pub(super) fn generation_in(place: &str) -> Option<u64> {
+    let (_, name) = place.rsplit_once('/')?;
+    name.split_once('-')?.0.parse().ok()
+}
+
 /// How many rows a merged file has, those that no longer count too: its name says so.
 fn rows_in(place: &str) -> Option<u64> {
     place.rsplit('/').next()?.split('-').nth(1)?.parse().ok()

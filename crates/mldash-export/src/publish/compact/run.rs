@@ -16,7 +16,7 @@ use super::super::manifest::{Manifest, PublishedFile};
 use super::super::store::{Source, Store, Version};
 use super::error::CompactError;
 use super::merge::{Sources, merge};
-use super::plan::{Chunk, Merge, Piece, Plan, Rule, is_merged};
+use super::plan::{COMPACTED, Chunk, Merge, Piece, Plan, Rule, generation_in, is_merged};
 use super::slot::Held;
 
 /// Plans of a project at most, if others change it all the time.
@@ -56,6 +56,8 @@ enum Done {
     All {
         overtaken: u64,
     },
+    /// A file is not there, and the plan is given up.
+    Gone(String),
     /// Somebody else finished it, or it could not be done and is given up.
     Otherwise,
 }
@@ -71,46 +73,110 @@ pub fn compact(
     tell: &mut dyn FnMut(&Merged),
 ) -> Result<Compaction, CompactError> {
     let mut projects: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    store.list(MANIFESTS, |object| {
-        let within = object.name.strip_prefix(MANIFESTS).map(|name| name.trim_start_matches('/'));
-        if let Some((project, file)) = within.and_then(|name| name.rsplit_once('/'))
-            && file.ends_with(".json")
-        {
-            projects.entry(project.to_owned()).or_default().push(object.name.clone());
+    for name in names_of_manifests(store, MANIFESTS)? {
+        let within = name.strip_prefix(MANIFESTS).map(|name| name.trim_start_matches('/'));
+        if let Some((project, _)) = within.and_then(|name| name.rsplit_once('/')) {
+            projects.entry(project.to_owned()).or_default().push(name.clone());
         }
-        Ok(())
-    })?;
+    }
+    let mut merged = Vec::new();
+    if !dry_run {
+        store.list(COMPACTED, |object| {
+            merged.push(object.name);
+            Ok(())
+        })?;
+    }
     let mut all = Compaction::default();
+    let mut failed = None;
     for (project, names) in projects {
         if dry_run {
             let manifests = read_manifests(store, &names)?;
             let (plan, _) = Plan::of(chunks(&manifests), rule, &project, 0);
             all.merged.extend(plan.merges.iter().map(Merged::of));
         } else {
-            compact_project(store, rule, &project, &names, &mut all, tell)?;
+            let folders = format!("/{project}/");
+            let merged: Vec<&str> =
+                merged.iter().filter(|name| name.contains(&folders)).map(String::as_str).collect();
+            let project = Project { name: &project, manifests: &names, merged: &merged };
+            let done = compact_project(store, rule, &project, &mut all, tell);
+            match done {
+                Err(error) if !matches!(error, CompactError::Publish(PublishError::Stopped)) => {
+                    // Other projects have nothing to do with it.
+                    failed = failed.or(Some(error));
+                }
+                done => done?,
+            }
         }
     }
-    Ok(all)
+    failed.map_or(Ok(all), Err)
+}
+
+/// What there is of a project, as it was listed.
+struct Project<'a> {
+    /// `owner=…/project=…`.
+    name: &'a str,
+    manifests: &'a [String],
+    /// Merged files.
+    merged: &'a [&'a str],
+}
+
+fn names_of_manifests(store: &Store, folder: &str) -> Result<Vec<String>, PublishError> {
+    let mut names = Vec::new();
+    store.list(folder, |object| {
+        if object.name.ends_with(".json") {
+            names.push(object.name);
+        }
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+/// Removes merged files that no manifest names, since all their rows were replaced: nobody would write them again without these.
+/// There was no plan when the slot had this generation. So manifests that are read after that name all that will ever be named of
+/// this generation and of those before.
+fn remove_unnamed(
+    store: &Store,
+    project: &Project<'_>,
+    generation: u64,
+    manifests: &Manifests,
+) -> Result<(), CompactError> {
+    let unnamed = |manifests: &Manifests| -> Vec<String> {
+        let all = manifests.values().flat_map(|(manifest, _)| &manifest.files);
+        let named: BTreeSet<&str> = all.map(PublishedFile::place).collect();
+        let is_over = |name: &&&str| generation_in(name).is_some_and(|of| of <= generation);
+        let merged = project.merged.iter().filter(is_over);
+        merged.filter(|name| !named.contains(**name)).map(|name| (*name).to_owned()).collect()
+    };
+    if unnamed(manifests).is_empty() {
+        return Ok(());
+    }
+    // An experiment may have come since the manifests were listed.
+    let names = names_of_manifests(store, &format!("{MANIFESTS}/{}", project.name))?;
+    store.delete_all(&unnamed(&read_manifests(store, &names)?))?;
+    Ok(())
 }
 
 fn compact_project(
     store: &Store,
     rule: &Rule,
-    project: &str,
-    names: &[String],
+    project: &Project<'_>,
     all: &mut Compaction,
     tell: &mut dyn FnMut(&Merged),
 ) -> Result<(), CompactError> {
-    for _ in 0..ROUNDS {
+    let mut rounds = 0;
+    let mut gone = None;
+    while rounds < ROUNDS {
+        rounds += 1;
         store.check_stop()?;
-        let mut held = Held::read(store, project)?;
+        let mut held = Held::read(store, project.name)?;
         if held.slot.plan.is_some() {
             carry_out(store, &mut held, Manifests::new(), all, tell)?;
             continue;
         }
-        let manifests = read_manifests(store, names)?;
+        let manifests = read_manifests(store, project.manifests)?;
+        remove_unnamed(store, project, held.slot.generation, &manifests)?;
         let generation = held.slot.generation + 1;
-        let (plan, is_cut) = Plan::of(chunks(&manifests), rule, project, generation);
+        let (plan, is_cut) = Plan::of(chunks(&manifests), rule, project.name, generation);
         if plan.merges.is_empty() {
             return Ok(());
         }
@@ -119,11 +185,18 @@ fn compact_project(
         }
         match carry_out(store, &mut held, manifests, all, tell)? {
             Done::All { overtaken: 0 } if !is_cut => return Ok(()),
+            // There is more than one plan takes.
+            Done::All { overtaken: 0 } => rounds = 0,
             Done::All { overtaken } => all.overtaken += overtaken,
+            // Its publisher has replaced it meanwhile, or the manifest still names it.
+            Done::Gone(name) if gone.as_ref() == Some(&name) => {
+                return Err(CompactError::Gone(name));
+            }
+            Done::Gone(name) => gone = Some(name),
             Done::Otherwise => {}
         }
     }
-    Err(CompactError::Contended { name: project.to_owned() })
+    Err(CompactError::Contended { name: project.name.to_owned() })
 }
 
 /// Does what the slot says.
@@ -146,7 +219,10 @@ fn carry_out(
                 }
                 Ok(false) => {}
                 // Its publisher has replaced it, or another compactor is done with all of this.
-                Err(CompactError::Gone(_)) => return give_up(store, held, &plan),
+                Err(CompactError::Gone(name)) => {
+                    give_up(store, held, &plan)?;
+                    return Ok(Done::Gone(name));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -165,11 +241,11 @@ fn carry_out(
 }
 
 /// No manifest names a file of a plan that does not stand.
-fn give_up(store: &Store, held: &mut Held, plan: &Plan) -> Result<Done, CompactError> {
+fn give_up(store: &Store, held: &mut Held, plan: &Plan) -> Result<(), CompactError> {
     if held.give_up(store)? {
         remove_targets(store, plan)?;
     }
-    Ok(Done::Otherwise)
+    Ok(())
 }
 
 fn remove_targets(store: &Store, plan: &Plan) -> Result<(), PublishError> {
@@ -213,8 +289,8 @@ fn fetch(store: &Store, plan: &Merge, folder: &Path) -> Result<Sources, CompactE
     at_once(&files, |piece| {
         let Some(path) = sources.get(&piece.place) else { return Ok(()) };
         let mut file = File::create_new(path).map_err(PublishError::io("create", path))?;
-        let known = (!is_merged(&piece.place) && piece.bytes > 0).then_some(piece.bytes);
-        match store.download(&piece.place, known, &mut file, path)? {
+        // Another version of this program may have put the same rows in other bytes: the store knows how many.
+        match store.download(&piece.place, None, &mut file, path)? {
             true => Ok(()),
             false => Err(CompactError::Gone(piece.place.clone())),
         }

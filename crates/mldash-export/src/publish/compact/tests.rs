@@ -80,6 +80,18 @@ fn later_rows_join_and_rows_that_were_replaced_leave() {
 }
 
 #[test]
+fn a_merged_file_all_of_whose_rows_were_replaced_goes() {
+    let mut world = published();
+    world.compact(By::Day, |_| Fault::None).unwrap();
+    for (experiment, topic, number) in world.numbers() {
+        world.publish(&experiment, &topic, Some(number), &[(7, 1), (8, 2)]);
+    }
+    world.compact(By::Project, |_| Fault::None).unwrap();
+    assert_eq!(world.by_manifests(), world.rows());
+    assert_eq!(world.by_view(), world.rows());
+}
+
+#[test]
 fn by_project_after_by_day_moves_everything() {
     let world = published();
     world.compact(By::Day, |_| Fault::None).unwrap();

@@ -1,21 +1,24 @@
 //! Opens the store that a URL names, with the credentials and settings of the environment.
 
+use std::env;
 use std::fs::{self, File};
 use std::path::Path as LocalPath;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{BackoffConfig, Error as StoreError, ObjectStore, RetryConfig};
+use object_store::{
+    BackoffConfig, ClientConfigKey, Error as StoreError, ObjectStore, RetryConfig, UpdateVersion,
+};
 use reqwest::Url;
 
 use super::paced::{Pace, PacedConnector};
-use super::{Created, Store, Updates};
+use super::{Created, Store, Updates, Version};
 use crate::publish::error::PublishError;
 use crate::publish::manifest::FORMAT;
 
@@ -23,6 +26,8 @@ use crate::publish::manifest::FORMAT;
 const MARKER: &str = "_mldash.json";
 /// The lock that replaces conditional puts in a folder.
 const LOCK: &str = "_mldash.lock";
+/// How long a request may take: 8 MiB at 14 kB/s. The default is 30 s, in which slow links never send a part.
+const REQUEST_TIMEOUT: &str = "600s";
 
 /// Which store, and how to reach it.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +128,10 @@ impl StoreSettings {
             .with_url(url.to_string())
             .with_retry(retry())
             .with_conditional_put(S3ConditionalPut::ETagMatch);
+        if env::var_os("AWS_TIMEOUT").is_none() {
+            let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+            builder = builder.with_config(timeout, REQUEST_TIMEOUT);
+        }
         if let Some(endpoint) = &self.endpoint {
             builder =
                 builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
@@ -136,6 +145,10 @@ impl StoreSettings {
     fn gcs(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, PublishError> {
         let mut builder =
             GoogleCloudStorageBuilder::from_env().with_url(url.to_string()).with_retry(retry());
+        if env::var_os("GOOGLE_TIMEOUT").is_none() {
+            let timeout = GoogleConfigKey::Client(ClientConfigKey::Timeout);
+            builder = builder.with_config(timeout, REQUEST_TIMEOUT);
+        }
         if let Some(rate) = self.limit_rate {
             builder = builder.with_http_connector(PacedConnector(Pace::new(rate)));
         }
@@ -145,6 +158,10 @@ impl StoreSettings {
     fn azure(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, PublishError> {
         let mut builder =
             MicrosoftAzureBuilder::from_env().with_url(url.to_string()).with_retry(retry());
+        if env::var_os("AZURE_TIMEOUT").is_none() {
+            let timeout = AzureConfigKey::Client(ClientConfigKey::Timeout);
+            builder = builder.with_config(timeout, REQUEST_TIMEOUT);
+        }
         if let Some(endpoint) = &self.endpoint {
             builder = builder
                 .with_endpoint(endpoint.clone())
@@ -169,10 +186,10 @@ impl Store {
     /// # Errors
     /// Fails if one of these is not so.
     pub fn check(&self) -> Result<(), PublishError> {
-        let marker = Bytes::from(format!("{{\"format\":{FORMAT}}}\n"));
-        if let Some((there, _)) = self.read(MARKER)? {
-            return self.check_format(&there);
+        if self.check_what_is_there()? {
+            return Ok(());
         }
+        let marker = Bytes::from(format!("{{\"format\":{FORMAT}}}\n"));
         // One of several that come first puts it. A store that lets a second one pass does not look at conditions.
         let unconditional = || PublishError::Unconditional { url: self.url.clone() };
         match self.create(MARKER, marker.clone()) {
@@ -187,8 +204,37 @@ impl Store {
                 self.delete(MARKER)?;
                 Err(unconditional())
             }
-            Created::New | Created::Existed => Ok(()),
+            Created::New | Created::Existed => self.check_what_is_there().map(drop),
         }
+    }
+
+    /// As [`check`](Self::check), where something was published before; else returns false and puts nothing. Who
+    /// promised to be the only writer before may not be it now, and a copy may lie on another kind of store: so
+    /// conditions are tried each time.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_what_is_there(&self) -> Result<bool, PublishError> {
+        let Some((there, _)) = self.read(MARKER)? else { return Ok(false) };
+        self.check_format(&there)?;
+        if self.updates == Updates::Conditional {
+            let nobodys = UpdateVersion {
+                e_tag: Some("\"00000000000000000000000000000000\"".to_owned()),
+                version: Some("1".to_owned()),
+            };
+            // Another text than the marker's: `update` takes the same one for its own success.
+            let probe = Bytes::from(format!("{{\"format\": {FORMAT}}}\n"));
+            let unconditional = || PublishError::Unconditional { url: self.url.clone() };
+            match self.update(MARKER, &probe, Some(&Version(nobodys))) {
+                Ok(None) => {}
+                Ok(Some(_)) => return Err(unconditional()),
+                Err(PublishError::Store { source, .. }) if is_unknown(&source) => {
+                    return Err(unconditional());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     fn check_format(&self, marker: &[u8]) -> Result<(), PublishError> {

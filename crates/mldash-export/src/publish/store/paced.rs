@@ -23,8 +23,13 @@ use tokio::time::{Instant, sleep_until};
 const PIECE_BYTES: usize = 16 << 10;
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long an answer may take once everything is sent.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may stay without an acknowledgement, and an answer may take besides what sending takes.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// What of the rate a request has at least: several experiments are published at once, with several pictures each.
+const LEAST_SHARE: u64 = 16;
+
+/// Objects are read in parts of this size, which the rate does not bound: it is about what a link sends.
+const LARGEST_ANSWER: u64 = 8 << 20;
 
 /// A rate that all requests share.
 #[derive(Clone, Debug)]
@@ -37,6 +42,12 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(bytes_per_sec: u64) -> Self {
         Self { bytes_per_sec: bytes_per_sec.max(1), next: Arc::default() }
+    }
+
+    /// How long a request may take that sends so many bytes, and receives no more than a part of an object.
+    fn longest(&self, bytes: u64) -> Duration {
+        let share = (self.bytes_per_sec / LEAST_SHARE).max(1 << 10);
+        ANSWER_TIMEOUT + Duration::from_secs(bytes.max(LARGEST_ANSWER) / share)
     }
 
     /// When so many bytes may go, given `now`.
@@ -73,7 +84,7 @@ impl HttpConnector for PacedConnector {
         let client = reqwest::Client::builder()
             .user_agent(concat!("mldash_bridge/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
+            .tcp_user_timeout(ANSWER_TIMEOUT)
             .build();
         let client = client.map_err(|error| object_store::Error::Generic {
             store: "HTTP client",
@@ -108,6 +119,7 @@ impl PacedClient {
             .map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
+        *request.timeout_mut() = Some(self.pace.longest(body.content_length() as u64));
         if body.content_length() > 0 {
             // The length is among the headers, so that it is not sent in chunks, which S3 refuses.
             *request.body_mut() = Some(reqwest::Body::wrap_stream(self.pace.clone().pieces(body)));

@@ -50,16 +50,12 @@ impl<'s> Tries<'s> {
     ) -> Result<(), PublishError> {
         /// How soon a stop is seen.
         const STEP: Duration = Duration::from_millis(50);
-        self.tries += 1;
-        if !may_pass(&error) || self.tries >= self.store.retries.tries {
-            return Err(PublishError::Store {
-                url: self.store.url.clone(),
-                action,
-                name: name.to_owned(),
-                tries: self.tries,
-                source: Box::new(error),
-            });
+        // What a stop broke off is no failure of the store.
+        self.store.check_stop()?;
+        if !may_pass(&error) || self.tries + 1 >= self.store.retries.tries {
+            return Err(self.give_up(action, name, error));
         }
+        self.tries += 1;
         tracing::debug!("{}: can't {action} {name}, trying again: {error}", self.store.url);
         // So that those that failed together don't come back together.
         let mut left = self.wait.mul_f64(0.5 + fastrand::f64() / 2.0);
@@ -70,6 +66,22 @@ impl<'s> Tries<'s> {
         }
         self.wait = (self.wait * 2).min(self.store.retries.longest_wait);
         self.store.check_stop()
+    }
+
+    /// Why it is not tried again.
+    pub(super) fn give_up(
+        &self,
+        action: &'static str,
+        name: &str,
+        error: StoreError,
+    ) -> PublishError {
+        PublishError::Store {
+            url: self.store.url.clone(),
+            action,
+            name: name.to_owned(),
+            tries: self.tries + 1,
+            source: Box::new(error),
+        }
     }
 }
 
