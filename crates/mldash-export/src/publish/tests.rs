@@ -354,13 +354,22 @@ fn a_store_that_does_not_look_at_conditions_is_refused_unless_one_writer_is_prom
     let refused = publish(root.path(), careless.clone()).unwrap_err();
     assert!(matches!(refused, PublishError::Unconditional { .. }), "{refused}");
     assert_eq!(listed(&inner, "tracks").len(), 0);
-    let store =
-        Store::over(careless, Path::from("robots"), "s3://b/robots", Updates::Unconditional);
+    let store = Store::over(
+        careless.clone(),
+        Path::from("robots"),
+        "s3://b/robots",
+        Updates::Unconditional,
+    );
     let publisher = Publisher::new(store.unwrap(), PublishOptions::default()).unwrap();
     let experiment = Experiment::open_read_only(RUN, root.path()).unwrap();
     let recording = Recording { name: RUN.to_owned(), experiment };
     publisher.publish(&recording, &Progress::default()).unwrap();
     assert_eq!(lister(&inner), once(&all));
+    let refused = publish(root.path(), careless).unwrap_err();
+    assert!(
+        matches!(refused, PublishError::Unconditional { .. }),
+        "by who promised nothing: {refused}"
+    );
 }
 
 /// What happens to a recording.
