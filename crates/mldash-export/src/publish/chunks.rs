@@ -5,6 +5,8 @@
 //! more of them, or others, new files replace it. What lies between, before and after the files that are there goes into
 //! new ones, which hold nothing else.
 //!
+//! A file that was put without pictures that its rows name is replaced once they can be read.
+//!
 //! A file whose rows are not all here stays too: rows of a track merge, but never get fewer, so this is no later state of the
 //! recording but a part of it, such as one whose rows were removed after an upload.
 
@@ -60,6 +62,11 @@ pub(super) struct TrackPlan {
 pub(super) trait Beside {
     /// Adds what decides to `text`, and returns how many bytes it puts into the row.
     fn note(&mut self, row: &Row, text: &mut Vec<u8>) -> u64;
+
+    /// Whether all files can be read that rows named since the last call, as far as that is looked at.
+    fn can_be_read(&mut self) -> bool {
+        true
+    }
 }
 
 /// Makes the plan. `there` are the track's files by time.
@@ -80,15 +87,15 @@ pub(super) fn plan(
         // Leaves files behind until the row lies before one, or in it.
         while let Some(file) = next.filter(|file| file.last < secs) {
             if !is_within {
-                planner.end(None);
+                planner.end(None, beside);
             }
-            planner.end(Some(file));
+            planner.end(Some(file), beside);
             is_within = false;
             next = there.next();
         }
         let begins = next.is_some_and(|file| file.first <= secs);
         if begins && !is_within {
-            planner.end(None);
+            planner.end(None, beside);
         }
         is_within = begins;
         text.clear();
@@ -96,10 +103,10 @@ pub(super) fn plan(
         planner.take(row.ts, &text, bytes);
     }
     if !is_within {
-        planner.end(None);
+        planner.end(None, beside);
     }
     for file in next.into_iter().chain(there) {
-        planner.end(Some(file));
+        planner.end(Some(file), beside);
     }
     Ok(planner.plan)
 }
@@ -146,7 +153,8 @@ impl Planner {
     }
 
     /// The rows so far are those of `file`, or belong to none.
-    fn end(&mut self, file: Option<&PublishedFile>) {
+    fn end(&mut self, file: Option<&PublishedFile>, beside: &mut impl Beside) {
+        let can_be_read = beside.can_be_read();
         let Run { whole, full, open } = std::mem::take(&mut self.run);
         let chunks = full.into_iter().chain(open.map(Digests::chunk));
         let Some(file) = file else {
@@ -154,7 +162,9 @@ impl Planner {
             return;
         };
         let (rows, hash) = whole.map_or((0, None), |whole| (whole.rows, Some(whole.chunk().hash)));
-        if hash.as_ref() == Some(&file.hash) {
+        // What was put without its pictures is put once more when they are here.
+        let is_as_it_was = hash.as_ref() == Some(&file.hash);
+        if is_as_it_was && !(file.lacks_files && can_be_read) {
             self.plan.kept.push(file.name.clone());
         } else if rows < file.rows {
             self.plan.lacking.push((file.name.clone(), file.rows - rows));
@@ -248,6 +258,7 @@ mod tests {
                 bytes: 1,
                 replaces: None,
                 has_files: false,
+                lacks_files: false,
             });
         }
         there.sort_by(|a, b| a.first.total_cmp(&b.first));

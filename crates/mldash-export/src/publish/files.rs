@@ -27,6 +27,9 @@ pub(super) struct RunFiles {
     experiment: ExperimentName,
     /// Files up to this size are in the rows.
     inline_bytes: Option<u64>,
+    /// Whether it is looked at if files can be read, and whether all could since that was asked.
+    is_checked: bool,
+    can_be_read: bool,
     /// Columns that name files, by topic's order of appearance.
     columns: HashSet<String>,
     /// Names of objects that are on the store.
@@ -46,6 +49,8 @@ impl RunFiles {
             recorded: RecordedFiles::new(name, experiment)?,
             experiment: experiment.name().clone(),
             inline_bytes,
+            is_checked: false,
+            can_be_read: true,
             columns: HashSet::new(),
             there: HashSet::new(),
             is_listed: false,
@@ -53,8 +58,9 @@ impl RunFiles {
         })
     }
 
-    /// Begins another track.
-    pub(super) fn begin_track(&mut self) {
+    /// Begins another track. `is_checked` if it is to be looked at whether the files can be read that it names.
+    pub(super) fn begin_track(&mut self, is_checked: bool) {
+        (self.is_checked, self.can_be_read) = (is_checked, true);
         self.columns.clear();
     }
 
@@ -212,10 +218,20 @@ impl Beside for RunFiles {
             inline += if is_inline { file.size_bytes } else { 0 };
             text.push(u8::from(is_inline));
             text.extend_from_slice(file.checksum.as_bytes());
+            if self.is_checked
+                && let Err(error) = self.recorded.open(file)
+            {
+                self.can_be_read = false;
+                self.missing.add(value, &one_line(&error));
+            }
             if !self.columns.contains(&**name) {
                 self.columns.insert(name.to_string());
             }
         }
         inline
+    }
+
+    fn can_be_read(&mut self) -> bool {
+        std::mem::replace(&mut self.can_be_read, true)
     }
 }

@@ -71,6 +71,9 @@ pub struct PublishedFile {
     /// Whether rows carry URLs of files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_files: bool,
+    /// Whether rows lack the URLs or contents of files that could not be read when they were put.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lacks_files: bool,
 }
 
 impl PublishedFile {

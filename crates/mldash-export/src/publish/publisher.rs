@@ -285,6 +285,7 @@ impl<'p> Work<'p> {
             schema,
         };
         let scratch = scratch(experiment.folder());
+        let missing = self.files.missing.count;
         let written = rows.write(&scratch, &mut self.files, self.store, &self.transfer)?;
         let Written { file: source, bytes, rows, has_files } = written;
         if rows != file.rows {
@@ -301,6 +302,7 @@ impl<'p> Work<'p> {
             Created::Existed => self.store.size_of(&file.name)?.unwrap_or(bytes),
         };
         file.has_files = has_files;
+        file.lacks_files = self.files.missing.count > missing;
         Ok(())
     }
 

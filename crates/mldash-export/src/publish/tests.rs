@@ -345,6 +345,32 @@ fn pictures_stay_under_another_address_and_where_it_is_not_known_what_rows_name(
 }
 
 #[test]
+fn pictures_that_could_not_be_read_are_published_once_they_can() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    let picture = exp.files("camera").save_bytes(vec![1; 10], "a.pcd").unwrap();
+    exp.tracks("arm").append(fields! { "x": 1, "path": "camera/a.pcd" }, 1.0).unwrap();
+    exp.tracks("arm").append(fields! { "x": 2 }, 2.0).unwrap();
+    exp.close().unwrap();
+    let place = std::fs::canonicalize(root.path().join(RUN).join("files")).unwrap();
+    let place = std::fs::read_dir(place.join("camera")).unwrap().next().unwrap().unwrap().path();
+    let away = root.path().join("away");
+    std::fs::rename(&place, &away).unwrap();
+    let objects = Arc::new(InMemory::new());
+    for _ in 0..2 {
+        let done = publish(root.path(), objects.clone()).unwrap();
+        assert_eq!((done.is_whole(), done.missing.count), (false, 1), "{picture:?}");
+    }
+    assert_eq!((listed(&objects, "files").len(), listed(&objects, "tracks").len()), (0, 1));
+    std::fs::rename(&away, &place).unwrap();
+    let done = publish(root.path(), objects.clone()).unwrap();
+    assert!(done.is_whole() && done.rows_put == 2, "{done:?}");
+    assert_eq!((listed(&objects, "files").len(), listed(&objects, "tracks").len()), (1, 1));
+    assert_eq!(lister(&objects).len(), 2);
+    assert!(publish(root.path(), objects.clone()).unwrap().is_up_to_date);
+}
+
+#[test]
 fn a_store_that_does_not_look_at_conditions_is_refused_unless_one_writer_is_promised() {
     let root = tempfile::tempdir().unwrap();
     let all = rows(&[(1, 1)]);

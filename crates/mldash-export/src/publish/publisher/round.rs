@@ -95,8 +95,8 @@ impl Work<'_> {
         let Recording { name, experiment } = self.recording;
         let Some(info) = self.tracks.get(track) else { return Ok(()) };
         let slice = experiment.tracks(&info.topic).slice(..).map_err(PublishError::track(name))?;
-        self.files.begin_track();
         let there = before.chunks_of(&info.topic);
+        self.files.begin_track(there.iter().any(|file| file.lacks_files));
         let planned = plan(&there, slice.rows(), &mut self.files, self.publisher.options.limits);
         let planned = planned.map_err(PublishError::track(name))?;
         let TrackPlan { kept, lacking, rows, new } = planned;
@@ -160,6 +160,7 @@ impl Work<'_> {
             bytes: 0,
             replaces,
             has_files: false,
+            lacks_files: false,
         }
     }
 }

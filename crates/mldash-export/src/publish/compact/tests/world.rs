@@ -106,6 +106,7 @@ impl World {
                 bytes: bytes.len() as u64,
                 replaces: None,
                 has_files: false,
+                lacks_files: false,
             });
             manifest.revision += 1;
             self.store.put(&file, bytes).unwrap();
