@@ -166,14 +166,19 @@ impl Shared {
         self.look_for_waiting();
         let mut publisher = None;
         let mut wait = FIRST_WAIT;
+        // Parts one after the other that could not be read, for which the store can do nothing.
+        let mut unreadable = 0;
         while let Some(name) = self.next() {
             let published = self.publish(&mut publisher, &name);
             match published {
-                Ok(()) => wait = FIRST_WAIT,
+                Ok(()) => (wait, unreadable) = (FIRST_WAIT, 0),
                 Err(PublishError::Stopped) => return,
                 Err(error) => {
-                    let reason = one_line(&error);
-                    self.note_failure(&name, &reason);
+                    unreadable = if is_of_part(&error) { unreadable + 1 } else { 0 };
+                    let others_wait = self.note_failure(&name, &one_line(&error), unreadable);
+                    if others_wait {
+                        continue;
+                    }
                     if !self.sleep(wait) {
                         return;
                     }
@@ -270,15 +275,19 @@ impl Shared {
         Ok(())
     }
 
-    /// Notes that a part could not be published. The others go first the next time.
-    fn note_failure(&self, name: &str, reason: &str) {
+    /// Notes that a part could not be published. The others go first the next time; returns true if that is at once.
+    fn note_failure(&self, name: &str, reason: &str, unreadable: usize) -> bool {
         let mut state = self.state.lock();
+        let others_wait = unreadable > 0 && unreadable < state.waiting.len();
         if !state.is_failing() {
             tracing::warn!("{name} is not published yet and waits on the disk: {reason}");
         }
-        state.status.state = PublishState::Failing { reason: reason.to_owned() };
+        if !others_wait {
+            state.status.state = PublishState::Failing { reason: reason.to_owned() };
+        }
         state.waiting.rotate_left(1);
         self.changed.notify_all();
+        others_wait
     }
 
     /// Returns false if it is to end.
@@ -292,5 +301,41 @@ impl Shared {
             self.changed.wait_for(&mut state, STEP.min(wait));
         }
         true
+    }
+}
+
+/// Whether a part is at fault rather than the store.
+fn is_of_part(error: &PublishError) -> bool {
+    use PublishError::{Changed, Export, Io, Track};
+    matches!(error, Track { .. } | Io { .. } | Changed { .. } | Export(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use mldash_track::{Options, fields};
+
+    use super::*;
+
+    #[test]
+    fn a_part_that_can_not_be_read_keeps_no_other_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("dash");
+        let part = |name: &str| {
+            let part = Experiment::open(name, Options::local(&root)).unwrap();
+            part.tracks("arm").append(fields! { "x": 1 }, 1.0).unwrap();
+            part.close().unwrap();
+            Experiment::open_read_only(name, &root).unwrap()
+        };
+        let (gone, there) = (part("alice/lab/gone"), part("alice/lab/there"));
+        std::fs::remove_dir_all(gone.folder()).unwrap();
+        let store = format!("file://{}", folder.path().join("store").display());
+        let options = PublishOptions::default();
+        let publisher =
+            BackgroundPublisher::start(&root, StoreSettings::new(store), options).unwrap();
+        publisher.closed(&gone);
+        publisher.closed(&there);
+        let status = publisher.finish(Duration::from_secs(60), &AtomicBool::new(false));
+        assert_eq!((status.parts_published, status.parts_waiting), (1, 1), "{status:?}");
+        assert!(matches!(status.state, PublishState::Failing { .. }), "{status:?}");
     }
 }
