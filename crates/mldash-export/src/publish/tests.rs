@@ -1,6 +1,6 @@
 //! Both kinds of readers see each row once, whatever fails when.
 
-mod faults;
+pub(super) mod faults;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path as Folder;

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 /// How a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::publish) enum Fault {
     /// The connection is cut before the store hears of it.
     CutBefore,
     /// The store does it, and the connection is cut before it answers.
@@ -28,7 +28,7 @@ pub(super) enum Fault {
     KilledAfter,
 }
 
-pub(super) const FAULTS: [Fault; 6] = [
+pub(in crate::publish) const FAULTS: [Fault; 6] = [
     Fault::CutBefore,
     Fault::CutAfter,
     Fault::Status500,
@@ -37,12 +37,15 @@ pub(super) const FAULTS: [Fault; 6] = [
     Fault::KilledAfter,
 ];
 
+/// What happens to the request of this number.
+type Plan = dyn Fn(u64) -> Option<Fault> + Send + Sync;
 type Hook = Box<dyn FnMut(u64) + Send>;
 
 /// One program's way to the store.
 #[derive(Clone)]
-pub(super) struct Faulty {
-    pub(super) inner: Arc<InMemory>,
+pub(in crate::publish) struct Faulty {
+    pub(in crate::publish) inner: Arc<InMemory>,
+    plan: Arc<Plan>,
     state: Arc<Mutex<State>>,
 }
 
@@ -79,7 +82,6 @@ impl MultipartUpload for FaultyUpload {
 #[derive(Default)]
 struct State {
     requests: u64,
-    faults: Vec<(u64, Fault)>,
     is_dead: bool,
     is_careless: bool,
     before: Option<Hook>,
@@ -87,30 +89,39 @@ struct State {
 }
 
 impl Faulty {
-    pub(super) fn new(inner: &Arc<InMemory>, faults: Vec<(u64, Fault)>) -> Self {
-        let state = Arc::new(Mutex::new(State { faults, ..State::default() }));
-        Self { inner: inner.clone(), state }
+    pub(in crate::publish) fn new(inner: &Arc<InMemory>, faults: Vec<(u64, Fault)>) -> Self {
+        Self::planned(inner, move |number| {
+            faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault)
+        })
+    }
+
+    /// With a plan that may also wait.
+    pub(in crate::publish) fn planned(
+        inner: &Arc<InMemory>,
+        plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static,
+    ) -> Self {
+        Self { inner: inner.clone(), plan: Arc::new(plan), state: Arc::default() }
     }
 
     /// It puts whatever the condition.
-    pub(super) fn careless(self) -> Self {
+    pub(in crate::publish) fn careless(self) -> Self {
         self.state.lock().is_careless = true;
         self
     }
 
     /// Calls this with the number of each request, before it is made.
-    pub(super) fn before(self, hook: impl FnMut(u64) + Send + 'static) -> Self {
+    pub(in crate::publish) fn before(self, hook: impl FnMut(u64) + Send + 'static) -> Self {
         self.state.lock().before = Some(Box::new(hook));
         self
     }
 
     /// Calls this after each request.
-    pub(super) fn after(self, hook: impl FnMut(u64) + Send + 'static) -> Self {
+    pub(in crate::publish) fn after(self, hook: impl FnMut(u64) + Send + 'static) -> Self {
         self.state.lock().after = Some(Box::new(hook));
         self
     }
 
-    pub(super) fn requests(&self) -> u64 {
+    pub(in crate::publish) fn requests(&self) -> u64 {
         self.state.lock().requests
     }
 
@@ -122,7 +133,9 @@ impl Faulty {
         }
         let number = state.requests;
         state.requests += 1;
-        let fault = state.faults.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        drop(state);
+        let fault = (self.plan)(number);
+        let mut state = self.state.lock();
         state.is_dead |= matches!(fault, Some(Fault::KilledBefore | Fault::KilledAfter));
         let hook = state.before.take();
         drop(state);

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use arrow_array::cast::AsArray;
@@ -18,9 +17,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::super::super::layout::{Layout, MANIFESTS, TRACKS, decoded, within_project};
 use super::super::super::manifest::{Manifest, PublishedFile};
 use super::super::super::store::{Retries, Store, Updates};
+use super::super::super::tests::faults::{Fault, Faulty};
 use super::super::super::vacuum;
 use super::super::{By, COMPACTED, Compaction, Rule, compact};
-use super::faulty::{Fault, Faulty};
 
 /// A row: of which experiment and topic, when, and its value. `extra` is a column that some files lack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +44,7 @@ type Read = Vec<(Row, String)>;
 impl World {
     pub(super) fn new() -> Self {
         let objects = Arc::new(InMemory::new());
-        let store = client(&objects, Arc::default(), |_| Fault::None);
+        let store = client(&objects, |_| None);
         Self { objects, store, chunks: BTreeMap::new() }
     }
 
@@ -237,9 +236,9 @@ impl World {
     pub(super) fn compact(
         &self,
         by: By,
-        plan: impl Fn(usize) -> Fault + Send + Sync + 'static,
+        plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static,
     ) -> Result<Compaction, super::super::CompactError> {
-        let store = client(&self.objects, Arc::default(), plan);
+        let store = client(&self.objects, plan);
         compact(&store, &rule(by), false, &mut |_| ())
     }
 }
@@ -251,10 +250,9 @@ pub(super) fn rule(by: By) -> Rule {
 /// One that does not wait before it tries again.
 pub(super) fn client(
     objects: &Arc<InMemory>,
-    asked: Arc<AtomicUsize>,
-    plan: impl Fn(usize) -> Fault + Send + Sync + 'static,
+    plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static,
 ) -> Store {
-    let objects = Arc::new(Faulty::new(objects.clone(), asked, plan));
+    let objects = Arc::new(Faulty::planned(objects, plan));
     let retries = Retries { tries: 4, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
     let prefix = Path::from("fleet");
     Store::over(objects, prefix, "memory:///fleet", Updates::Conditional).unwrap().retries(retries)
