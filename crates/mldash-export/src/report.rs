@@ -47,6 +47,7 @@ mod warnings;
 
 pub use limits::ReportLimits;
 pub use page::{SCRIPT, STYLE, Site, hash, size_text, write_page, write_page_of_site};
+pub use texts::cut;
 pub use times::{clock_text, date, date_text, length_text};
 pub use warnings::{Severity, Warning};
 

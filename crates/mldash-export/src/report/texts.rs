@@ -65,8 +65,8 @@ impl Texts {
     }
 }
 
-/// The beginning of a text.
-pub(crate) fn cut(text: &str) -> String {
+/// The beginning of a text: at most 160 characters of it.
+pub fn cut(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use mldash_export::report::cut;
 use mldash_track::{
     Experiment, ExperimentInfo, ExperimentName, ExperimentStamp, RunStatus, one_line,
 };
@@ -16,8 +17,7 @@ use crate::token::Namespace;
 
 /// Experiments that are remembered; those beyond are read whenever they are listed.
 const MAX_KNOWN: usize = 20_000;
-/// What is shown of a text, and of how many tags.
-const MAX_CHARS: usize = 160;
+/// How many tags are shown.
 const MAX_TAGS: usize = 12;
 
 /// What the list shows of an experiment.
@@ -190,14 +190,6 @@ impl Listed {
         let said = said.into_iter().chain(self.tags.iter().map(String::as_str));
         let said = said.map(str::to_lowercase).collect::<Vec<_>>();
         words.iter().all(|word| said.iter().any(|text| text.contains(word)))
-    }
-}
-
-/// The beginning of a text.
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 
