@@ -32,7 +32,8 @@ class Visitor:
     def log_in(self, token, path="/"):
         self.go(path)
         assert self.page.url.startswith(f"{self.url}/login"), self.page.url
-        assert self.page.evaluate("() => document.activeElement.name") == "token", "whoever types, types the token"
+        # Whoever types, types the token. A browser moves the focus when it gets to it.
+        self.page.wait_for_function("() => document.activeElement.name === 'token'")
         self.type_token(token)
 
     def type_token(self, token):
