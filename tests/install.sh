@@ -155,9 +155,10 @@ colcon_builds_it() {
 expect_types_beside_it() {
     local install=$1 program=$1/mldash_bridge/lib/mldash_bridge/mldash_bridge mapping=$scratch/arm.yaml said status=0
     printf 'topics:\n  - {topic: /reach/_action/feedback, type: arm_msgs/action/Reach_FeedbackMessage, fields: [feedbak]}\n' >"$mapping"
-    # What colcon writes reads variables that may not be set.
+    # What colcon writes reads variables that may not be set. Without colcon-bash there is a script for sh alone, which can't know
+    # where it lies.
     # shellcheck disable=SC1091  # made above
-    said=$(set +u && source "$install/setup.bash" && "$program" check "$mapping" 2>&1) || status=$?
+    said=$(set +u && COLCON_CURRENT_PREFIX=$install && source "$install/local_setup.sh" && "$program" check "$mapping" 2>&1) || status=$?
     [[ $status == 2 && $said == *"did you mean \`feedback\`"* ]] || die "check in the workspace ended with $status and said: $said"
 }
 
