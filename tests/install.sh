@@ -143,9 +143,9 @@ colcon_builds_it() {
     python=$(command -v python3)
     # Behind all else on PATH: colcon starts cargo, which looks for ament-build there. Each with the environment that it needs: if r2r
     # sees another one than before, it is compiled again, and once more without what it found the first time.
-    (cd "$workspace" && PATH=$PATH:$venv/bin "$venv/bin/colcon" --log-level error build --packages-select mldash_bridge --cargo-args --locked &&
+    (cd "$workspace" && PATH=$PATH:$venv/bin "$venv/bin/colcon" --log-level error build --base-paths src/mldash_bridge --cargo-args --locked &&
         PATH=$PATH:$venv/bin CMAKE_PREFIX_PATH=$AMENT_PREFIX_PATH:${CMAKE_PREFIX_PATH:-} \
-            "$venv/bin/colcon" --log-level error build --packages-select arm_msgs \
+            "$venv/bin/colcon" --log-level error build --base-paths src/arm_msgs \
             --cmake-args -DBUILD_TESTING=OFF -DPython3_EXECUTABLE="$python" -DPYTHON_EXECUTABLE="$python") \
         >"$scratch/colcon.log" 2>&1 || { tail -n 30 "$scratch/colcon.log" >&2; die "colcon build failed"; }
     expect_ros_prefix "$workspace/install/mldash_bridge"
