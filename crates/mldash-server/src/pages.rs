@@ -9,6 +9,7 @@
 //!    asks no other host.
 //! 4. What a page takes is asked for as by calls: a place among the requests, memory, a place among the downloads.
 
+mod asked;
 mod downloads;
 mod html;
 mod known;

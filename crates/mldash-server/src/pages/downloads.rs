@@ -11,6 +11,7 @@ use mldash_export::report::size_text;
 use mldash_export::{ExportError, Progress, Recording};
 use mldash_track::{ExperimentName, Format, Query, TrackError, TrackName};
 
+use super::asked::Asked;
 use super::html::{Styles, id_of, in_query, page as page_of};
 use crate::app::App;
 use crate::error::ApiError;
@@ -52,22 +53,6 @@ struct File {
     size: String,
 }
 
-/// What follows the `?`.
-struct Asked(Vec<(String, String)>);
-
-impl Asked {
-    fn of(uri: &Uri) -> Self {
-        let query = uri.query().unwrap_or_default().as_bytes();
-        Self(form_urlencoded::parse(query).into_owned().collect())
-    }
-
-    fn get(&self, key: &str) -> Result<&str, ApiError> {
-        let found = self.0.iter().find(|(known, _)| known == key);
-        let missing = || ApiError::bad_request(format!("`{key}` is missing in the link"));
-        found.map(|(_, value)| value.as_str()).ok_or_else(missing)
-    }
-}
-
 /// GET `/downloads`: everything there is of an experiment.
 pub(super) async fn page(
     State(app): State<Arc<App>>,
@@ -76,9 +61,8 @@ pub(super) async fn page(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let asked = Asked::of(&uri);
-    let name = namespace.own_experiment(asked.get("e")?)?;
-    let number =
-        asked.get("page").ok().and_then(|page| page.parse().ok()).unwrap_or(1_usize).max(1);
+    let name = namespace.own_experiment(asked.needed("e")?)?;
+    let number = asked.page();
     let of = name.clone();
     let listed = app.experiments.read(&name, move |experiment| {
         // What is listed, and the page.
@@ -127,8 +111,8 @@ pub(super) async fn parquet(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let asked = Asked::of(&uri);
-    let name = namespace.own_experiment(asked.get("e")?)?;
-    let topic: TrackName = asked.get("t")?.parse()?;
+    let name = namespace.own_experiment(asked.needed("e")?)?;
+    let topic: TrackName = asked.needed("t")?.parse()?;
     let wanted = topic.clone();
     let is_there = app.experiments.read(&name, move |experiment| {
         let columns = experiment.tracks(wanted.as_str()).columns()?;
@@ -150,7 +134,7 @@ pub(super) async fn mcap(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let asked = Asked::of(&uri);
-    let name = namespace.own_experiment(asked.get("e")?)?;
+    let name = namespace.own_experiment(asked.needed("e")?)?;
     let called = format!("{}.mcap", name.name());
     let of: ExperimentName = name.clone();
     // The status depends on whether there is such an experiment, and memory for it.
@@ -192,7 +176,7 @@ pub(super) async fn file(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let asked = Asked::of(&uri);
-    let id = asked.get("f")?;
+    let id = asked.needed("f")?;
     let called = match namespace.own(id)? {
         Id::File(_, path) => path.filename().to_owned(),
         _ => return Err(ApiError::not_found(format!("`{id}` is not a file's id"))),

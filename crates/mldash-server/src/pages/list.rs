@@ -9,6 +9,7 @@ use axum::response::Response;
 use mldash_export::report::{date_text, length_text, size_text};
 use mldash_track::{ExperimentName, experiments_of};
 
+use super::asked::Asked;
 use super::html::{Styles, id_of, in_query, page as page_of};
 use super::known::{self, Listed};
 use crate::app::App;
@@ -49,23 +50,16 @@ struct Row<'a> {
     size: String,
 }
 
-/// What was asked for.
-struct Asked {
+/// What is searched for.
+struct Search {
     query: String,
     page: usize,
 }
 
-impl Asked {
+impl Search {
     fn of(uri: &Uri) -> Self {
-        let mut asked = Self { query: String::new(), page: 1 };
-        for (key, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-            match &*key {
-                "q" => asked.query = value.trim().to_owned(),
-                "page" => asked.page = value.parse().unwrap_or(1).max(1),
-                _ => {}
-            }
-        }
-        asked
+        let asked = Asked::of(uri);
+        Self { query: asked.get("q").unwrap_or_default().trim().to_owned(), page: asked.page() }
     }
 
     fn words(&self) -> Vec<String> {
@@ -84,7 +78,7 @@ pub(super) async fn page(
     mut memory: Memory,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::of(&uri);
+    let search = Search::of(&uri);
     let owner = namespace.clone();
     let listed = blocking(move || {
         let root = app.experiments.root();
@@ -93,22 +87,22 @@ pub(super) async fn page(
     });
     let mut listed = listed.await?;
     let all = listed.len();
-    let words = asked.words();
+    let words = search.words();
     listed.retain(|listed| listed.has(&words));
     listed.sort_by(|a, b| order(a, b));
     let found = listed.len();
     let pages = found.div_ceil(PER_PAGE).max(1);
-    let number = asked.page.min(pages);
+    let number = search.page.min(pages);
     let shown = listed.iter().skip((number - 1) * PER_PAGE).take(PER_PAGE);
     page_of(&ListPage {
         styles: Styles,
         namespace: namespace.as_str(),
-        query: &asked.query,
+        query: &search.query,
         found,
         all,
         rows: shown.filter_map(|listed| Row::of(listed)).collect(),
-        before: (number > 1).then(|| asked.link(number - 1)),
-        after: (number < pages).then(|| asked.link(number + 1)),
+        before: (number > 1).then(|| search.link(number - 1)),
+        after: (number < pages).then(|| search.link(number + 1)),
     })
 }
 
@@ -165,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_page_that_is_no_number_is_the_first() {
-        let asked = |query: &str| Asked::of(&format!("/?{query}").parse().unwrap());
+        let asked = |query: &str| Search::of(&format!("/?{query}").parse().unwrap());
         assert_eq!((asked("q=+a%20B+&page=3").query.as_str(), asked("page=3").page), ("a B", 3));
         for odd in ["page=0", "page=-1", "page=x", ""] {
             assert_eq!(asked(odd).page, 1, "{odd}");

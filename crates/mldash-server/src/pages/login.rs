@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, Limited};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
+use super::asked::Asked;
 use super::html::{Styles, in_query, page as page_of, wants_page};
 use super::session;
 use crate::app::App;
@@ -99,7 +100,7 @@ pub(super) async fn page(
     headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, ApiError> {
-    let next = next_of(uri.query().unwrap_or_default().as_bytes());
+    let next = next_of(&Asked::of(&uri));
     if session::of(&app, &headers).is_some() {
         return Ok(go_to(&next));
     }
@@ -114,15 +115,14 @@ pub(super) async fn log_in(
     let (parts, body) = request.into_parts();
     origin::check(&parts.headers)?;
     // Before it counts as an attempt: whoever sends slowly takes nobody's place.
-    let form = form(&app, body).await?;
+    let form = Asked::of_form(&form(&app, body).await?);
     let peer = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
     let attempt = app.pages.attempts.begin(peer.unwrap_or(Ipv6Addr::UNSPECIFIED.into()));
     let attempt = attempt
         .ok_or_else(|| ApiError::busy("too many attempts to log in at the same time; try again"))?;
     let next = next_of(&form);
-    let token = form_urlencoded::parse(&form).find(|(key, _)| key == "token");
-    let token = token.map(|(_, token)| token.trim().to_owned()).unwrap_or_default();
-    let Some((hash, namespace)) = app.tokens.admit(&token) else {
+    let token = form.get("token").unwrap_or_default().trim();
+    let Some((hash, namespace)) = app.tokens.admit(token) else {
         sleep(AFTER_WRONG).await;
         drop(attempt);
         let problem = Some("This token is not known, or no longer valid.");
@@ -170,14 +170,13 @@ pub(super) fn way_in(headers: &HeaderMap, uri: &Uri) -> Response {
 }
 
 /// Where to go once logged in: a place on this server.
-fn next_of(form: &[u8]) -> String {
-    let next = form_urlencoded::parse(form).find(|(key, _)| key == "next");
-    let next = next.map(|(_, next)| next.into_owned()).unwrap_or_default();
+fn next_of(asked: &Asked) -> String {
+    let next = asked.get("next").unwrap_or_default();
     // `//host` and `/\host` are other hosts to a browser.
     let is_here = next.starts_with('/')
         && !next.starts_with("//")
         && next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if is_here { next } else { "/".to_owned() }
+    (if is_here { next } else { "/" }).to_owned()
 }
 
 fn go_to(place: &str) -> Response {
@@ -198,7 +197,8 @@ mod tests {
 
     #[test]
     fn after_the_login_a_browser_stays_here() {
-        let next = |next: &str| next_of(format!("next={}", in_query(next)).as_bytes());
+        let next =
+            |next: &str| next_of(&Asked::of_form(format!("next={}", in_query(next)).as_bytes()));
         assert_eq!(next("/report?e=experiment~~a~~b~~c"), "/report?e=experiment~~a~~b~~c");
         for elsewhere in [
             "",

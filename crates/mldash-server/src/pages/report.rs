@@ -13,6 +13,7 @@ use mldash_export::report::{BESIDE, Report, ReportLimits, Site, write_page_of_si
 use mldash_track::{Experiment, ExperimentName, TrackError};
 use serde::Serialize;
 
+use super::asked::Asked;
 use super::html::{LIVE_SCRIPT, SITE_STYLE, id_of, in_query};
 use crate::app::App;
 use crate::error::ApiError;
@@ -51,12 +52,10 @@ pub(super) struct Look {
 /// The experiments that a query names, each once.
 fn chosen(namespace: &Namespace, uri: &Uri) -> Result<Vec<ExperimentName>, ApiError> {
     let mut names: Vec<ExperimentName> = Vec::new();
-    for (key, id) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
-        if key == "e" {
-            let name = namespace.own_experiment(&id)?;
-            if !names.contains(&name) {
-                names.push(name);
-            }
+    for id in Asked::of(uri).all("e") {
+        let name = namespace.own_experiment(id)?;
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     match names.len() {
