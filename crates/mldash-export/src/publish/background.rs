@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mldash_record::{PartWatcher, PublishState, PublishStatus};
-use mldash_track::{Experiment, find_experiment_names, one_line};
+use mldash_track::{Experiment, TrackError, find_experiment_names, one_line};
 use parking_lot::{Condvar, Mutex};
 
 use super::error::PublishError;
@@ -190,12 +190,8 @@ impl Shared {
 
     /// Finds what an earlier program left, and what found no room in memory.
     fn look_for_waiting(&self) {
-        let found = find_experiment_names(&self.root, |name| {
-            let folder = self.root.join(name);
-            LocalState::load(&folder).is_some_and(|state| {
-                state.is_waiting(&LocalState::now(&folder, &self.options), &self.settings.url)
-            })
-        });
+        let found =
+            find_experiment_names(&self.root, |name| self.is_waiting(name).unwrap_or_default());
         let names = found.unwrap_or_else(|error| {
             tracing::warn!(
                 "can't look for recordings that are to be published: {}",
@@ -203,16 +199,19 @@ impl Shared {
             );
             Vec::new()
         });
-        let is_closed = |name: &String| {
-            let experiment = Experiment::open_read_only(name, &self.root);
-            experiment.is_ok_and(|experiment| experiment.is_being_written().is_ok_and(|is| !is))
-        };
-        let names: Vec<String> = names.into_iter().filter(is_closed).collect();
         let mut state = self.state.lock();
         state.is_begun = true;
         state.is_overfull = false;
         names.into_iter().for_each(|name| state.add(name));
         self.changed.notify_all();
+    }
+
+    /// Whether a part is closed and was to be published, or has changed since.
+    fn is_waiting(&self, name: &str) -> Result<bool, TrackError> {
+        let Some(state) = LocalState::load(&self.root.join(name)) else { return Ok(false) };
+        let experiment = Experiment::open_read_only(name, &self.root)?;
+        let now = LocalState::now(&experiment, &self.options)?;
+        Ok(state.is_waiting(&now, &self.settings.url) && !experiment.is_being_written()?)
     }
 
     /// The next part; `None` at the end.
@@ -306,8 +305,7 @@ impl Shared {
 
 /// Whether a part is at fault rather than the store.
 fn is_of_part(error: &PublishError) -> bool {
-    use PublishError::{Changed, Export, Io, Track};
-    matches!(error, Track { .. } | Io { .. } | Changed { .. } | Export(_))
+    matches!(error, PublishError::Export(_) | PublishError::Changed { .. })
 }
 
 #[cfg(test)]

@@ -2,56 +2,36 @@
 //! a cache: without it everything is looked at again.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use mldash_track::{hex, replace_file};
+use mldash_track::{Experiment, TrackError, replace_file};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::PublishOptions;
 use super::manifest::Manifest;
+use crate::report::BESIDE;
 
 const STATE_FILE: &str = ".publish.json";
-/// Whose change means that there is something to publish.
-const WATCHED: [&str; 2] = ["experiment.json", "account.json"];
-const WATCHED_FOLDERS: [&str; 2] = ["tracks", "files"];
-
 /// A folder's state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct LocalState {
     /// The URL it goes to.
     pub(super) to: String,
-    /// What was there when it was published: sizes and times of all files; empty while it waits.
+    /// What the experiment looked like when it was published, and how that was done; empty while it waits.
     pub(super) stamp: String,
     /// The manifest's revision then.
     pub(super) revision: u64,
 }
 
 impl LocalState {
-    /// The state of the files as they are now, published in this way.
-    pub(super) fn now(folder: &Path, options: &PublishOptions) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(format!("{options:?}"));
-        for name in WATCHED {
-            stamp(&folder.join(name), &mut hash);
-        }
-        for name in WATCHED_FOLDERS {
-            let mut below: Vec<_> = fs::read_dir(folder.join(name))
-                .into_iter()
-                .flatten()
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .collect();
-            below.sort();
-            for path in below {
-                stamp(&path, &mut hash);
-                for rows in ["data.jsonl", "data.jsonl.zst"] {
-                    stamp(&path.join(rows), &mut hash);
-                }
-            }
-        }
-        Self { stamp: hex(&hash.finalize()), ..Self::default() }
+    /// The state of the experiment as it is now, published in this way.
+    pub(super) fn now(
+        experiment: &Experiment,
+        options: &PublishOptions,
+    ) -> Result<Self, TrackError> {
+        let stamp = format!("{} {options:?}", experiment.stamp(&BESIDE)?);
+        Ok(Self { stamp, ..Self::default() })
     }
 
     /// The state that was noted; `None` if there is none that can be used.
@@ -88,11 +68,4 @@ impl LocalState {
             tracing::debug!("{}: {error}", path.display());
         }
     }
-}
-
-/// Adds a file's name, size and time.
-fn stamp(path: &Path, hash: &mut Sha256) {
-    let Ok(metadata) = fs::metadata(path) else { return };
-    let times = (metadata.mtime(), metadata.mtime_nsec());
-    hash.update(format!("{}|{}|{times:?}\n", path.display(), metadata.len()));
 }

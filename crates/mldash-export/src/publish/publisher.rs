@@ -69,7 +69,8 @@ impl Publisher {
         progress: &Progress,
     ) -> Result<Published, PublishError> {
         // What changes from here on is not taken for published.
-        let local = LocalState::now(recording.experiment.folder(), &self.options);
+        let local = LocalState::now(&recording.experiment, &self.options);
+        let local = local.map_err(PublishError::track(&recording.name))?;
         Work::new(self, recording, progress)?.run(&local)
     }
 }

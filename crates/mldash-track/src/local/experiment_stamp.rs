@@ -14,7 +14,7 @@ use super::packed::PACKED_FILE;
 use super::row_file::DATA_FILE;
 
 /// What an experiment's rows, files and notes look like from outside: sizes and times of change, and whether somebody
-/// writes it. While two stamps are equal, so is what is read, within the process that took them.
+/// writes it. While two stamps are equal, so is what is read. Another build of this program may have another stamp of the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ExperimentStamp(u64);
 
