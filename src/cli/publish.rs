@@ -10,7 +10,7 @@ use clap::Args;
 use mldash_bridge::export::publish::{
     GRACE, PublishError, PublishOptions, Published, Publisher, StoreSettings, Vacuumed, vacuum,
 };
-use mldash_bridge::export::{Progress, Recording};
+use mldash_bridge::export::{ExportError, Progress, Recording};
 use mldash_bridge::mapping::Bytes;
 use mldash_bridge::track::{Experiment, RunStatus, one_line};
 use parking_lot::Mutex;
@@ -203,7 +203,7 @@ fn publish(
     one_large: &Mutex<()>,
     progress: &Progress,
 ) -> Result<Option<Published>, PublishError> {
-    let read = |source| PublishError::Track { experiment: name.to_owned(), source };
+    let read = |source| ExportError::Track { experiment: name.to_owned(), source };
     let experiment = Experiment::open_read_only(name, args.root.path()).map_err(read)?;
     let is_over = experiment.notes().map_err(read)?.status.is_some_and(RunStatus::is_final);
     if !is_over && experiment.is_being_written().map_err(read)? {

@@ -1,7 +1,7 @@
 //! Why recordings can't be published.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mldash_track::TrackError;
 use parquet::errors::ParquetError;
@@ -87,14 +87,6 @@ pub enum PublishError {
         /// The experiment.
         experiment: String,
     },
-    /// The recording can't be read.
-    #[error("{experiment} can't be read")]
-    Track {
-        /// The experiment.
-        experiment: String,
-        /// Why.
-        source: TrackError,
-    },
     /// Rows were added or merged while they were read.
     #[error(
         "{experiment} has changed since its publication began; publish it again once nobody writes it"
@@ -102,16 +94,6 @@ pub enum PublishError {
     Changed {
         /// The experiment.
         experiment: String,
-    },
-    /// A local file can't be read or written.
-    #[error("can't {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
     },
     /// Parquet can't be written, or not be read back.
     #[error("can't read or write the rows of {name} as Parquet")]
@@ -121,7 +103,7 @@ pub enum PublishError {
         /// Why.
         source: ParquetError,
     },
-    /// What is common to exports.
+    /// What is common to exports: the recording, or a local file, can't be read or written.
     #[error(transparent)]
     Export(#[from] ExportError),
     /// There is no thread or runtime to work on.
@@ -169,14 +151,14 @@ impl PublishError {
 
     /// For `map_err` of reading a recording.
     pub(super) fn track(experiment: &str) -> impl FnOnce(TrackError) -> Self {
-        let experiment = experiment.to_owned();
-        move |source| Self::Track { experiment, source }
+        let error = ExportError::track(experiment);
+        move |source| error(source).into()
     }
 
     /// For `map_err` of file operations.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        let error = ExportError::io(action, path);
+        move |source| error(source).into()
     }
 
     /// For `map_err` of Parquet's functions.

@@ -13,6 +13,7 @@ use super::chunks::Beside;
 use super::error::PublishError;
 use super::layout::Layout;
 use super::store::{Created, Source, Store};
+use crate::error::ExportError;
 use crate::files::RecordedFiles;
 use crate::mcap::MissingFiles;
 
@@ -133,8 +134,10 @@ impl RunFiles {
                 let put = self.put_one(store, name, file, transfer);
                 let failed = match put {
                     Ok(()) => None,
-                    Err(error @ PublishError::Io { .. }) => Some(one_line(&error)),
-                    Err(PublishError::Track { source, .. }) => Some(one_line(&source)),
+                    Err(PublishError::Export(ExportError::Track { source, .. })) => {
+                        Some(one_line(&source))
+                    }
+                    Err(PublishError::Export(error)) => Some(one_line(&error)),
                     Err(error) => {
                         // The others end too.
                         next.store(work.len(), Ordering::Relaxed);
