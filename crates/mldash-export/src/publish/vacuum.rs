@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use arrow_array::cast::AsArray;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
 
 use super::compact::{COMPACTED, each_planned_file};
 use super::error::PublishError;
@@ -69,12 +70,11 @@ pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> 
         }
     }
     let mut done = Vacuumed::default();
-    // A merged file has rows of many experiments.
-    let mut looked_at = HashSet::new();
+    let mut urls = Urls { store, looked_at: HashSet::new(), columns: HashMap::new() };
     for manifest in with_files {
         // What is being put is not known yet: its pictures may be there without it.
         let keeps_all = !manifest.pending.is_empty();
-        name_files(store, &manifest, keeps_all, &mut looked_at, &mut named)?;
+        name_files(&mut urls, &manifest, keeps_all, &mut named)?;
     }
     for folder in [TRACKS, COMPACTED, EXPERIMENTS, FILES] {
         let mut rubbish: Vec<Listed> = Vec::new();
@@ -132,72 +132,83 @@ impl Unchanged<'_> {
 
 /// Adds the names of pictures and clouds that rows name. Those of experiments of which that can't be said are all named.
 fn name_files(
-    store: &Store,
+    urls: &mut Urls<'_>,
     manifest: &Manifest,
     keeps_all: bool,
-    looked_at: &mut HashSet<NameHash>,
     named: &mut HashSet<NameHash>,
 ) -> Result<(), PublishError> {
-    if !keeps_all && add_urls(store, manifest, looked_at, named)? {
+    if !keeps_all && urls.name(manifest, named)? {
         return Ok(());
     }
     let Ok(experiment) = manifest.experiment.parse() else { return Ok(()) };
-    store.list(&Layout::files(&experiment), |object| {
+    urls.store.list(&Layout::files(&experiment), |object| {
         named.insert(hash_of(&object.name));
         Ok(())
     })
 }
 
-/// Adds what the URLs in the rows name. Returns false if a file of rows, or what its columns are, is not there.
-fn add_urls(
-    store: &Store,
-    manifest: &Manifest,
-    looked_at: &mut HashSet<NameHash>,
-    named: &mut HashSet<NameHash>,
-) -> Result<bool, PublishError> {
-    for file in &manifest.files {
-        store.check_stop()?;
-        let place = file.place();
-        if looked_at.contains(&hash_of(place)) {
-            continue;
-        }
-        let Some(rows) = store.fetch(place)? else { return Ok(false) };
-        let Some(urls) = urls(store, &file.topic, place, rows)? else { return Ok(false) };
-        for name in urls.iter().filter_map(|url| Layout::file_of_url(url)) {
-            named.insert(hash_of(name));
-            // In URLs of files a percent sign of the name is encoded.
-            named.insert(hash_of(&name.replace("%25", "%")));
-        }
-        looked_at.insert(hash_of(place));
-    }
-    Ok(true)
+/// Looks for URLs in files of rows.
+struct Urls<'a> {
+    store: &'a Store,
+    /// Files that were read: a merged one has rows of many experiments.
+    looked_at: HashSet<NameHash>,
+    /// The columns that hold URLs, by topic; `None` if that is not known.
+    columns: HashMap<String, Option<Vec<String>>>,
 }
 
-/// The URLs in a file of rows; `None` if it is not known which columns hold them.
-fn urls(
-    store: &Store,
-    topic: &str,
-    name: &str,
-    file: File,
-) -> Result<Option<HashSet<String>>, PublishError> {
-    let schema_name = Layout::schema(topic);
-    let Some((json, _)) = store.read(&schema_name)? else { return Ok(None) };
-    let schema: TopicSchema = serde_json::from_slice(&json).map_err(|source| {
-        PublishError::Damaged { url: store.url().to_owned(), name: schema_name, source }
-    })?;
-    let holds_urls = schema.columns.iter().filter(|column| column.holds == Holds::Url);
-    let columns: Vec<&str> = holds_urls.map(|column| column.name.as_str()).collect();
-    let wrong = || PublishError::parquet(name);
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(wrong())?;
+impl Urls<'_> {
+    /// Adds what the URLs in an experiment's rows name. Returns false if a file of rows, or what its columns are, is not there.
+    fn name(
+        &mut self,
+        manifest: &Manifest,
+        named: &mut HashSet<NameHash>,
+    ) -> Result<bool, PublishError> {
+        for file in &manifest.files {
+            self.store.check_stop()?;
+            let place = file.place();
+            if self.looked_at.contains(&hash_of(place)) {
+                continue;
+            }
+            if !self.columns.contains_key(&file.topic) {
+                let columns = url_columns(self.store, &file.topic)?;
+                self.columns.insert(file.topic.clone(), columns);
+            }
+            let Some(Some(columns)) = self.columns.get(&file.topic) else { return Ok(false) };
+            let Some(rows) = self.store.fetch(place)? else { return Ok(false) };
+            let urls = urls(columns, rows).map_err(PublishError::parquet(place))?;
+            for name in urls.iter().filter_map(|url| Layout::file_of_url(url)) {
+                named.insert(hash_of(name));
+                // In URLs of files a percent sign of the name is encoded.
+                named.insert(hash_of(&name.replace("%25", "%")));
+            }
+            self.looked_at.insert(hash_of(place));
+        }
+        Ok(true)
+    }
+}
+
+/// The columns of a topic that hold URLs; `None` if its schema is not there.
+fn url_columns(store: &Store, topic: &str) -> Result<Option<Vec<String>>, PublishError> {
+    let name = Layout::schema(topic);
+    let Some((json, _)) = store.read(&name)? else { return Ok(None) };
+    let damaged = |source| PublishError::Damaged { url: store.url().to_owned(), name, source };
+    let schema: TopicSchema = serde_json::from_slice(&json).map_err(damaged)?;
+    let holds_urls = schema.columns.into_iter().filter(|column| column.holds == Holds::Url);
+    Ok(Some(holds_urls.map(|column| column.name).collect()))
+}
+
+/// The URLs in a file of rows.
+fn urls(columns: &[String], file: File) -> Result<HashSet<String>, ParquetError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let there = columns.iter().filter_map(|column| builder.schema().index_of(column).ok());
     let mask = ProjectionMask::roots(builder.parquet_schema(), there);
     let mut urls = HashSet::new();
-    for batch in builder.with_projection(mask).build().map_err(wrong())? {
-        let batch = batch.map_err(PublishError::parquet(name))?;
+    for batch in builder.with_projection(mask).build()? {
+        let batch = batch?;
         let texts = batch.columns().iter().filter_map(|column| column.as_string_opt::<i32>());
         urls.extend(texts.flat_map(|texts| texts.iter().flatten()).map(str::to_owned));
     }
-    Ok(Some(urls))
+    Ok(urls)
 }
 
 fn hash_of(name: &str) -> NameHash {
