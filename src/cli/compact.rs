@@ -1,8 +1,6 @@
 //! `mldash_bridge compact`: merges small files of a store into large ones.
 
 use std::io::{self, Write, stdout};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use clap::{Args, ValueEnum};
 use mldash_bridge::export::publish::StoreSettings;
@@ -11,9 +9,8 @@ use mldash_bridge::export::publish::compact::{
 };
 use mldash_bridge::mapping::Bytes;
 use serde::Serialize;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::{ExitCode, Failure, output};
+use super::{ExitCode, Failure, output, stop};
 
 #[derive(Debug, Args)]
 pub(crate) struct CompactArgs {
@@ -73,10 +70,7 @@ struct MergedReport {
 
 pub(crate) fn run(args: &CompactArgs) -> Result<ExitCode, Failure> {
     // What a signal leaves half done on the store, the next call finishes; this is for the files in the temporary folder.
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, stop.clone())?;
-    }
+    let stop = stop::stop_flag()?;
     let mut settings = StoreSettings::new(&args.url);
     settings.endpoint.clone_from(&args.endpoint);
     settings.single_writer = args.single_writer;

@@ -41,6 +41,12 @@ pub(crate) enum Failure {
     OutputClosed,
 }
 
+impl Failure {
+    fn by(is_usage: bool, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        if is_usage { Self::Usage(error.into()) } else { Self::Failed(error.into()) }
+    }
+}
+
 impl From<TrackError> for Failure {
     fn from(error: TrackError) -> Self {
         match error {
@@ -66,27 +72,20 @@ impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Output(error) => error.into(),
-            error if error.is_usage() => Self::Usage(error.into()),
-            error => Self::Failed(error.into()),
+            error => Self::by(error.is_usage(), error),
         }
     }
 }
 
 impl From<CompactError> for Failure {
     fn from(error: CompactError) -> Self {
-        match error.is_usage() {
-            true => Self::Usage(error.into()),
-            false => Self::Failed(error.into()),
-        }
+        Self::by(error.is_usage(), error)
     }
 }
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
-        match error.is_usage() {
-            true => Self::Usage(error.into()),
-            false => Self::Failed(error.into()),
-        }
+        Self::by(error.is_usage(), error)
     }
 }
 

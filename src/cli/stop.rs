@@ -75,23 +75,26 @@ pub(super) fn stop_replay_on_signals(stop: &StopFlag) -> io::Result<()> {
     watch(stop, &REPLAY)
 }
 
-/// Set at the first SIGINT or SIGTERM. The second one ends the program at once; the shell then
+/// Set at the first SIGINT, SIGTERM or SIGHUP. The second one ends the program at once; the shell then
 /// restores the terminal.
 pub(super) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     let stopped = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in ends() {
         flag::register_conditional_default(signal, stopped.clone())?;
         flag::register(signal, stopped.clone())?;
     }
     Ok(stopped)
 }
 
+/// The signals that ask for an end. `nohup` means that the program should continue.
+fn ends() -> impl Iterator<Item = c_int> {
+    [SIGINT, SIGTERM, SIGHUP]
+        .into_iter()
+        .filter(|signal| *signal != SIGHUP || !is_ignored_here(SIGHUP))
+}
+
 fn watch(stop: &StopFlag, words: &'static Words) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    // `nohup` means that the program should continue.
-    if !is_ignored_here(SIGHUP) {
-        signals.add_signal(SIGHUP)?;
-    }
+    let mut signals = Signals::new(ends())?;
     let mut requests = Requests { stop: stop.clone(), words, first_at: None };
     let watch = move || signals.forever().for_each(|_| requests.take(Instant::now()));
     thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
