@@ -144,9 +144,13 @@ impl Store {
         &self.url
     }
 
+    fn is_folder(&self) -> bool {
+        self.url.starts_with("file:")
+    }
+
     /// The URL of an object, by its name below the prefix.
     pub fn url_of(&self, name: &str) -> String {
-        match self.url.starts_with("file:") {
+        match self.is_folder() {
             // There a percent sign of the name would be taken for one of the URL.
             true => format!("{}/{}", self.url, name.replace('%', "%25")),
             false => format!("{}/{name}", self.url),
@@ -305,8 +309,7 @@ impl Store {
         let mut last: Option<Path> = None;
         let mut tries = Tries::new(self);
         // A list that breaks off goes on after the last object. A folder's has no order, so that it can't go on.
-        let is_sorted =
-            !matches!(self.updates, Updates::Locked(_)) && !self.url.starts_with("file:");
+        let is_sorted = !self.is_folder();
         'again: loop {
             self.count();
             let mut objects = match &last {

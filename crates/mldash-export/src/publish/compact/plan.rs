@@ -174,6 +174,12 @@ pub(super) fn is_merged(place: &str) -> bool {
     place.strip_prefix(COMPACTED).is_some_and(|rest| rest.starts_with('/'))
 }
 
+/// The project that a merged file is of: `owner=…/project=…`.
+pub(super) fn project_of(place: &str) -> Option<String> {
+    let mut folders = place.split('/').skip(2);
+    Some(format!("{}/{}", folders.next()?, folders.next()?))
+}
+
 /// The plan that a merged file is of: its name says so.
 pub(super) fn generation_in(place: &str) -> Option<u64> {
     let (_, name) = place.rsplit_once('/')?;

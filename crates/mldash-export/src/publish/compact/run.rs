@@ -16,7 +16,9 @@ use super::super::manifest::{Manifest, PublishedFile};
 use super::super::store::{Source, Store, Version};
 use super::error::CompactError;
 use super::merge::{Sources, merge};
-use super::plan::{COMPACTED, Chunk, Merge, Piece, Plan, Rule, generation_in, is_merged};
+use super::plan::{
+    COMPACTED, Chunk, Merge, Piece, Plan, Rule, generation_in, is_merged, project_of,
+};
 use super::slot::Held;
 
 /// Plans of a project at most, if others change it all the time.
@@ -79,10 +81,12 @@ pub fn compact(
             projects.entry(project.to_owned()).or_default().push(name.clone());
         }
     }
-    let mut merged = Vec::new();
+    let mut merged: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if !dry_run {
         store.list(COMPACTED, |object| {
-            merged.push(object.name);
+            if let Some(project) = project_of(&object.name) {
+                merged.entry(project).or_default().push(object.name);
+            }
             Ok(())
         })?;
     }
@@ -94,10 +98,8 @@ pub fn compact(
             let (plan, _) = Plan::of(chunks(&manifests), rule, &project, 0);
             all.merged.extend(plan.merges.iter().map(Merged::of));
         } else {
-            let folders = format!("/{project}/");
-            let merged: Vec<&str> =
-                merged.iter().filter(|name| name.contains(&folders)).map(String::as_str).collect();
-            let project = Project { name: &project, manifests: &names, merged: &merged };
+            let merged = merged.get(&project).map_or(&[][..], Vec::as_slice);
+            let project = Project { name: &project, manifests: &names, merged };
             let done = compact_project(store, rule, &project, &mut all, tell);
             match done {
                 Err(error) if !matches!(error, CompactError::Publish(PublishError::Stopped)) => {
@@ -117,7 +119,7 @@ struct Project<'a> {
     name: &'a str,
     manifests: &'a [String],
     /// Merged files.
-    merged: &'a [&'a str],
+    merged: &'a [String],
 }
 
 fn names_of_manifests(store: &Store, folder: &str) -> Result<Vec<String>, PublishError> {
@@ -143,9 +145,9 @@ fn remove_unnamed(
     let unnamed = |manifests: &Manifests| -> Vec<String> {
         let all = manifests.values().flat_map(|(manifest, _)| &manifest.files);
         let named: BTreeSet<&str> = all.map(PublishedFile::place).collect();
-        let is_over = |name: &&&str| generation_in(name).is_some_and(|of| of <= generation);
+        let is_over = |name: &&String| generation_in(name).is_some_and(|of| of <= generation);
         let merged = project.merged.iter().filter(is_over);
-        merged.filter(|name| !named.contains(**name)).map(|name| (*name).to_owned()).collect()
+        merged.filter(|name| !named.contains(name.as_str())).cloned().collect()
     };
     if unnamed(manifests).is_empty() {
         return Ok(());
@@ -289,8 +291,7 @@ fn fetch(store: &Store, plan: &Merge, folder: &Path) -> Result<Sources, CompactE
     at_once(&files, |piece| {
         let Some(path) = sources.get(&piece.place) else { return Ok(()) };
         let mut file = File::create_new(path).map_err(PublishError::io("create", path))?;
-        // Another version of this program may have put the same rows in other bytes: the store knows how many.
-        match store.download(&piece.place, None, &mut file, path)? {
+        match store.download(&piece.place, &mut file, path)? {
             true => Ok(()),
             false => Err(CompactError::Gone(piece.place.clone())),
         }

@@ -10,21 +10,14 @@ use super::Store;
 use crate::publish::error::PublishError;
 
 impl Store {
-    /// Appends an object to `file`, which `path` is for messages. Its size is asked for if it is not known. Returns false if there is no such object.
+    /// Appends an object to `file`, which `path` is for messages. Returns false if there is no such object.
     pub(in crate::publish) fn download(
         &self,
         name: &str,
-        bytes: Option<u64>,
         file: &mut File,
         path: &LocalPath,
     ) -> Result<bool, PublishError> {
-        let bytes = match bytes {
-            Some(bytes) => bytes,
-            None => match self.size_of(name)? {
-                Some(bytes) => bytes,
-                None => return Ok(false),
-            },
-        };
+        let Some(bytes) = self.size_of(name)? else { return Ok(false) };
         let mut at = 0;
         while at < bytes {
             self.check_stop()?;

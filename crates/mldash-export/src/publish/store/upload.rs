@@ -70,7 +70,7 @@ impl Store {
         let folder = std::env::temp_dir();
         let mut file =
             tempfile::tempfile().map_err(PublishError::io("create a file in", &folder))?;
-        let is_there = self.download(name, None, &mut file, &folder)?;
+        let is_there = self.download(name, &mut file, &folder)?;
         Ok(is_there.then_some(file))
     }
 
