@@ -2,7 +2,7 @@
 //! Rerun draw. What no such schema holds of a row goes beside it as JSON, so that nothing is left out. It knows no graph
 //! and no terminal.
 //!
-//! `rows` merges the tracks by time, `track` makes messages of one track's rows (by way of `draw`, which knows the
+//! the crate's `rows` merges the tracks by time, `track` makes messages of one track's rows (by way of `draw`, which knows the
 //! schemas), `messages` has the channels of the file, `about` writes what is known of the run.
 
 mod about;
