@@ -212,7 +212,7 @@ enum Command {
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let (args, ros_args) = match RosArguments::split(args) {
         Ok(split) => split,
-        Err(error) => return exit::report(Failure::Usage(error.into())),
+        Err(error) => return exit::report(Failure::usage(error)),
     };
     let asks_for_all = args.iter().any(|arg| arg == "--version");
     let cli = match Cli::try_parse_from(with_subcommand(args)) {

@@ -171,7 +171,7 @@ impl HowArgs {
                 let reason = format!(
                     "`{option}` names the track `{track}`, which `--with` does not: {known}"
                 );
-                return Err(Failure::Usage(reason.into()));
+                return Err(Failure::usage(reason));
             }
         }
         Ok(())
@@ -183,7 +183,7 @@ impl HowArgs {
             Some(option) => {
                 let reason =
                     format!("`{option}` of a track belongs into the recipe, beside its `track:`");
-                Err(Failure::Usage(reason.into()))
+                Err(Failure::usage(reason))
             }
             None => Ok(()),
         }

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &AppendArgs) -> Result<ExitCode, Failure> {
     if lines.bad > 0 {
         let all = lines.bad + lines.appended;
         let text = format!("{} of {all} lines are not rows; the others are stored", lines.bad);
-        return Err(Failure::Failed(text.into()));
+        return Err(Failure::failed(text));
     }
     // What to do about it was logged.
     match closed.sync {

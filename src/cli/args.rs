@@ -132,22 +132,16 @@ impl ExperimentArgs {
         let is_elsewhere = name.is_none() && given.is_dir();
         let name = name.unwrap_or_else(|| self.name.clone());
         Experiment::open_read_only(&name, root).map_err(|error| match error {
-            _ if is_elsewhere => Failure::Failed(
-                format!(
+            _ if is_elsewhere => Failure::failed(format!(
                     "{} is not a folder below `--root {}`; give OWNER/PROJECT/NAME, and with `--root` the \
                      folder that contains OWNER",
                     given.display(),
                     root.display()
-                )
-                .into(),
-            ),
-            TrackError::NoExperiment { .. } => Failure::Failed(
-                format!(
+                )),
+            TrackError::NoExperiment { .. } => Failure::failed(format!(
                     "{error}; `--root` says which folder it was recorded into, and `mldash_bridge \
                      experiments` lists what is there"
-                )
-                .into(),
-            ),
+                )),
             error => error.into(),
         })
     }
@@ -161,7 +155,7 @@ impl RangeArgs {
         {
             let reason =
                 format!("`--start {start}` is after `--end {end}`; no row can lie between them");
-            return Err(Failure::Usage(reason.into()));
+            return Err(Failure::usage(reason));
         }
         Ok((self.start, self.end))
     }

@@ -54,10 +54,8 @@ pub(crate) fn run(args: &CheckArgs, ros_args: &RosArguments) -> Result<(), Failu
     output::write_report(&report, args.json, data, |out| print(&report, out, width))?;
     match report.shortcomings() {
         0 => Ok(()),
-        1 => Err(Failure::Failed("one topic that the mapping names is not recorded".into())),
-        n => Err(Failure::Failed(
-            format!("{n} topics that the mapping names are not recorded").into(),
-        )),
+        1 => Err(Failure::failed("one topic that the mapping names is not recorded")),
+        n => Err(Failure::failed(format!("{n} topics that the mapping names are not recorded"))),
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) fn completions(args: &CompletionsArgs, mut command: Command) -> Resul
 pub(crate) fn man(args: &ManArgs, command: Command) -> Result<(), Failure> {
     let folder = &args.folder;
     let cant = |error: io::Error| {
-        Failure::Failed(format!("can't write man pages into {}: {error}", folder.display()).into())
+        Failure::failed(format!("can't write man pages into {}: {error}", folder.display()))
     };
     clap_mangen::generate_to(command.disable_help_subcommand(true), folder).map_err(cant)
 }

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &DatasetArgs) -> Result<ExitCode, Failure> {
         return init(args).map(|()| ExitCode::Done);
     }
     let (Some(recipe), Some(output)) = (&args.recipe, &args.output) else {
-        return Err(Failure::Usage("`--recipe` and `--output` are needed".into()));
+        return Err(Failure::usage("`--recipe` and `--output` are needed"));
     };
     let mut recipe = Recipe::load(recipe)?;
     if let Some(format) = args.format {

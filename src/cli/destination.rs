@@ -37,13 +37,13 @@ impl Destination {
                 let now = jiff::ZonedDateTime::now().datetime();
                 let env = |name: &str| std::env::var(name).ok();
                 let name = template.expand(now, &host_name(), env);
-                name.map_err(|error| Failure::Usage(error.into()))?.to_string()
+                name.map_err(Failure::usage)?.to_string()
             }
             (None, None) => {
                 let reason = "no experiment: name it with `--experiment OWNER/PROJECT/NAME`, with \
                               the ROS parameter `experiment` of `run`, or with `experiment:` in \
                               the mapping";
-                return Err(Failure::Usage(reason.into()));
+                return Err(Failure::usage(reason));
             }
         };
         let root = given.root.or_else(|| mapping.root().map(PathBuf::from));
@@ -56,9 +56,8 @@ impl Destination {
         }
         let remote = remote.map(|remote| remote.url().to_owned());
         let labels = mapping.labels(|name: &str| std::env::var(name).ok());
-        let (labels, metadata) = labels.map_err(|error| {
-            Failure::Usage(format!("{}:{error}", mapping.path().display()).into())
-        })?;
+        let (labels, metadata) = labels
+            .map_err(|error| Failure::usage(format!("{}:{error}", mapping.path().display())))?;
         let labels = given.labels.change().or(labels);
         Ok(Self { experiment, root, remote, labels, metadata, options })
     }

@@ -42,8 +42,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    pub(crate) fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(error.into())
+    }
+
+    pub(crate) fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Usage(error.into())
+    }
+
     fn by(is_usage: bool, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        if is_usage { Self::Usage(error.into()) } else { Self::Failed(error.into()) }
+        if is_usage { Self::usage(error) } else { Self::failed(error) }
     }
 }
 

@@ -95,7 +95,7 @@ fn list_some(
                 "there is no folder {}; `--root` says which folder experiments are recorded into",
                 root.display()
             );
-            return Err(Failure::Failed(reason.into()));
+            return Err(Failure::failed(reason));
         }
         None => (list_experiments(root, wanted)?, root.display().to_string()),
     };

@@ -39,7 +39,7 @@ pub(crate) struct ExportArgs {
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode, Failure> {
     if is_stdout(Some(&args.output)) && stdout().is_terminal() {
         let reason = "MCAP is not for a terminal; name a file with -o or use a pipe";
-        return Err(Failure::Usage(reason.into()));
+        return Err(Failure::usage(reason));
     }
     let experiment = args.experiment.open()?;
     let options = options(args, &experiment)?;
@@ -96,7 +96,7 @@ fn options(args: &ExportArgs, experiment: &Experiment) -> Result<McapOptions, Fa
             let (experiment, names) = (&args.experiment.name, names.join(", "));
             let reason =
                 format!("experiment {experiment} has no track `{text}`; there are: {names}");
-            return Err(Failure::Failed(reason.into()));
+            return Err(Failure::failed(reason));
         }
     }
     taken.sort();

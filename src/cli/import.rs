@@ -48,7 +48,7 @@ impl ImportArgs {
             None => {
                 let reason = "no mapping: give one with `--config FILE`, or say which topics with `--all`, \
                               `--topics` or `--regex`, or which `--services` and `--actions`";
-                Err(Failure::Usage(reason.into()))
+                Err(Failure::usage(reason))
             }
         }
     }
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     }
     let data = output::reserve_stdout()?;
     let mapping = args.selection.split_by(mapping)?.resolve("", NODE_NAME);
-    let bags = Bags::open(&args.bags).map_err(|error| Failure::Usage(error.into()))?;
+    let bags = Bags::open(&args.bags).map_err(Failure::usage)?;
     let details = run_details::of_import(&mapping, &args.bags);
     let destination = Destination::choose(&mapping, args.destination.clone(), stop.hurry_flag())?
         .buffer_bytes(BUFFER_BYTES);
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode, Failure> {
     publishing.finish(&mut account, &root, &stop.hurry_flag());
     // A reader that has gone hides neither a failure nor what is missing.
     let written = account::write(&account, args.json, data);
-    imported.map_err(|error| Failure::Failed(error.into()))?;
+    imported.map_err(Failure::failed)?;
     closed?;
     account::written(written)?;
     Ok(account::exit_code(&account))

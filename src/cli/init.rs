@@ -44,7 +44,7 @@ pub(crate) fn run(args: &InitArgs, ros_args: &RosArguments) -> Result<(), Failur
     if is_off && topics.iter().all(|topic| topic.obstacle.is_none()) {
         let reason = "no topic on the graph that can be recorded: is the robot running, and in this \
                       ROS_DOMAIN_ID?";
-        return Err(Failure::Failed(reason.into()));
+        return Err(Failure::failed(reason));
     }
     let text = Kind::Mapping.editor_lines() + &draft(&topics, &definitions());
     if is_off {

@@ -34,12 +34,12 @@ impl RowsArgs {
     ) -> Result<Format, Failure> {
         let file = self.output.as_deref().filter(|file| !is_stdout(Some(file)));
         let by_name = file.map_or(Ok(None), |file| format_of(file, asked, known));
-        let format = asked.or(by_name.map_err(|reason| Failure::Usage(reason.into()))?);
+        let format = asked.or(by_name.map_err(|reason| Failure::usage(reason))?);
         let format = format.or(known.first().copied()).unwrap_or(Format::Json);
         if self.is_for_a_terminal() && !format.is_text() {
             let reason =
                 format!("{format} is not for a terminal; name a file with -o or use a pipe");
-            return Err(Failure::Usage(reason.into()));
+            return Err(Failure::usage(reason));
         }
         Ok(format)
     }

@@ -28,7 +28,7 @@ pub(super) fn names(patterns: &[String], root: &RootArgs) -> Result<Vec<String>,
                 "no experiment under {} matches `{text}`; `mldash_bridge experiments` lists what is there",
                 root.path().display()
             );
-            return Err(Failure::Failed(reason.into()));
+            return Err(Failure::failed(reason));
         }
         found.sort();
         found.retain(|name| !names.contains(name));
@@ -65,7 +65,7 @@ impl Pattern {
 impl Glob {
     pub(super) fn new(glob: &str) -> Result<Self, Failure> {
         let glob = GlobBuilder::new(glob).literal_separator(true).build();
-        Ok(Self(glob.map_err(|error| Failure::Usage(error.into()))?.compile_matcher()))
+        Ok(Self(glob.map_err(Failure::usage)?.compile_matcher()))
     }
 
     /// Returns true if the glob matches the name, or a folder that it is in.

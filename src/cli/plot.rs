@@ -74,7 +74,7 @@ pub(crate) fn run(args: &PlotArgs) -> Result<(), Failure> {
             "these are {} lines, and {MAX_SERIES} can be told apart; choose elements: 'COLUMN[0:{MAX_SERIES}]'",
             series.len()
         );
-        return Err(Failure::Usage(reason.into()));
+        return Err(Failure::usage(reason));
     }
     stdout().write_all(chart::draw(&series, frame).as_bytes())?;
     Ok(())
@@ -101,7 +101,7 @@ impl PlotArgs {
     }
 
     fn no_rows(&self) -> Failure {
-        Failure::Failed(format!("track `{}` has no rows in this range", self.track).into())
+        Failure::failed(format!("track `{}` has no rows in this range", self.track))
     }
 }
 
@@ -114,8 +114,7 @@ struct Wanted {
 
 impl Wanted {
     fn new(track: &str, text: &str) -> Result<Self, Failure> {
-        let source: Source =
-            format!("{track}:{text}").parse().map_err(|error| Failure::Usage(Box::new(error)))?;
+        let source: Source = format!("{track}:{text}").parse().map_err(Failure::usage)?;
         Ok(Self { column: source.column.unwrap_or_default(), elements: source.elements })
     }
 }
@@ -147,7 +146,7 @@ impl Lines {
 
     fn numbers(&self, value: &Value, ts: f64) -> Result<Vec<f64>, Failure> {
         let Wanted { column, elements } = &self.wanted;
-        let failed = |reason| Failure::Failed(format!("`{column}` at {ts}: {reason}").into());
+        let failed = |reason| Failure::failed(format!("`{column}` at {ts}: {reason}"));
         mldash_bridge::export::numbers(value, *elements).map_err(failed)
     }
 
@@ -172,7 +171,7 @@ fn check_columns(
         Some(Wanted { column, .. }) => {
             let known = known.join(", ");
             let reason = format!("track `{track}` has no column `{column}`; there are: {known}");
-            Err(Failure::Failed(reason.into()))
+            Err(Failure::failed(reason))
         }
         None => Ok(()),
     }

@@ -56,7 +56,7 @@ fn read_remote(
     format: Format,
 ) -> Result<(), Failure> {
     if args.limit.is_some() {
-        return Err(Failure::Usage("`--limit` does not work with `--remote`; use `--end`".into()));
+        return Err(Failure::usage("`--limit` does not work with `--remote`; use `--end`"));
     }
     let exp = RemoteExperiment::open(&args.experiment.name, remote)?;
     let tracks = exp.list_matching(&TopicFilter::All)?;
@@ -86,7 +86,7 @@ fn check_columns(args: &ReadArgs, columns: &[String]) -> Result<(), Failure> {
     }
     let (unknown, known) = (unknown.join(", "), columns.join(", "));
     let reason = format!("track `{}` has no column {unknown}; there are: {known}", args.track);
-    Err(Failure::Failed(reason.into()))
+    Err(Failure::failed(reason))
 }
 
 /// Why a track has no rows: it was never recorded, so its name is probably mistyped, or its rows
@@ -99,7 +99,7 @@ fn nothing_here(args: &ReadArgs, exp: &Experiment) -> Result<Failure, Failure> {
              them with `--remote URL`",
             args.track
         );
-        return Ok(Failure::Failed(reason.into()));
+        return Ok(Failure::failed(reason));
     }
     let with_rows: Vec<TrackInfo> =
         tracks.into_iter().filter(|track| track.total_entries > 0).collect();
@@ -111,7 +111,7 @@ fn no_track(args: &ReadArgs, tracks: &[TrackInfo]) -> Failure {
     let (experiment, topics) = (&args.experiment.name, topics.join(", "));
     let reason =
         format!("experiment {experiment} has no track `{}`; there are: {topics}", args.track);
-    Failure::Failed(reason.into())
+    Failure::failed(reason)
 }
 
 fn query(args: &ReadArgs) -> Result<Query, Failure> {

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &ReplayArgs, ros_args: &RosArguments) -> Result<ExitCode
     ros2_account::tell(run.left_out(), &[]);
     if run.topics().is_empty() {
         let reason = format!("{}: no track has messages that can be published", recording.name);
-        return Err(Failure::Failed(reason.into()));
+        return Err(Failure::failed(reason));
     }
     let settings = ReplaySettings {
         rate: args.rate,
@@ -116,10 +116,9 @@ fn select(run: &mut RosRun, globs: &[String]) -> Result<(), Failure> {
     for (glob, text) in wanted.iter().zip(globs) {
         if !names.iter().any(|name| glob.takes(name)) {
             let names = names.join(", ");
-            return Err(Failure::Failed(
-                format!("no topic that can be published is called `{text}`; there are: {names}")
-                    .into(),
-            ));
+            return Err(Failure::failed(format!(
+                "no topic that can be published is called `{text}`; there are: {names}"
+            )));
         }
     }
     run.retain_topics(|topic| wanted.iter().any(|glob| glob.takes(topic)));

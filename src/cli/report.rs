@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let is_for_stdout = is_stdout(args.output.as_deref());
     if is_for_stdout && stdout().is_terminal() {
         let reason = "a page is not for a terminal; name a file with -o or use a pipe";
-        return Err(Failure::Usage(reason.into()));
+        return Err(Failure::usage(reason));
     }
     let exporting = Exporting::start()?;
     let names = pattern::names(&args.experiments, &args.root)?;

@@ -61,7 +61,7 @@ pub(crate) fn run(
     }
     // From here on a signal ends the run in order, even during startup.
     let stop = StopFlag::default();
-    stop_on_signals(&stop).map_err(failed)?;
+    stop_on_signals(&stop).map_err(Failure::failed)?;
     // A mapping from the command line is checked before anything is started.
     let early = match args.selection.source()? {
         Some(source) => Some(args.mapping(source)?),
@@ -113,9 +113,9 @@ pub(crate) fn run(
     let orders = Orders::default();
     let keys = if mapping.snapshot().is_some() { Keys::Snapshot } else { Keys::Parts };
     let keyboard = (!args.disable_keyboard_controls).then(|| Keyboard::start(keys, &orders, &stop));
-    let keyboard = keyboard.transpose().map_err(failed)?.flatten();
+    let keyboard = keyboard.transpose().map_err(Failure::failed)?.flatten();
     let help = keyboard.as_ref().map(|_| keys.help());
-    let status_line = StatusLine::start(recorder.board(), help).map_err(failed)?;
+    let status_line = StatusLine::start(recorder.board(), help).map_err(Failure::failed)?;
     let settings = NodeSettings { shown, logs, clock_jump: mapping.clock_jump(), orders };
     let definitions = Definitions::from_environment();
     let recorded = node.record(mapping, definitions, settings, &mut recorder, &stop);
@@ -159,7 +159,7 @@ impl Chosen {
         }
         let Self { mapping, mut selection } = self;
         selection.calls = selection.calls.and(said.calls.clone());
-        selection.check_for_graph().map_err(usage)?;
+        selection.check_for_graph().map_err(Failure::usage)?;
         Ok(Self { mapping: mapping.with_calls(&selection.calls), selection })
     }
 }
@@ -169,7 +169,7 @@ impl RunArgs {
         match source {
             Source::File(path, calls) => {
                 let selection = TopicSelection { calls, ..TopicSelection::default() };
-                selection.check_for_graph().map_err(usage)?;
+                selection.check_for_graph().map_err(Failure::usage)?;
                 let mapping = load_mapping(&path)?.with_calls(&selection.calls);
                 Ok(Chosen { mapping, selection })
             }
@@ -190,7 +190,7 @@ impl RunArgs {
         selection.calls = selection.calls.and(self.selection.calls());
         let source = selection::source(config, selection)?;
         let source = source.ok_or_else(|| {
-            usage(
+            Failure::usage(
                 "no mapping: give one with `--config FILE` or the ROS parameter `config` \
                  (config/bridge.yaml suits most robots), or say which topics with `--all`, `--topics` or \
                  `--regex`, or which `--services` and `--actions`",
@@ -204,12 +204,4 @@ fn load_mapping(path: &Path) -> Result<Mapping, Failure> {
     let (mapping, checked) = Mapping::load_checked(path, &Definitions::from_environment())?;
     tracing::debug!("{}: {checked}", path.display());
     Ok(mapping)
-}
-
-fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::Failed(error.into())
-}
-
-fn usage(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::Usage(error.into())
 }

@@ -74,7 +74,7 @@ impl SelectionArgs {
     pub(super) fn source(&self) -> Result<Option<Source>, Failure> {
         let source = source(self.config.as_deref(), self.selection())?;
         if self.write_config.is_some() && !matches!(source, Some(Source::Options(_))) {
-            return Err(usage(
+            return Err(Failure::usage(
                 "`--write-config` writes what options such as `--topics`, `--all` and `--services` mean, without \
                  `--config`; give one of them",
             ));
@@ -92,7 +92,7 @@ impl SelectionArgs {
     pub(super) fn split_by(&self, mapping: Mapping) -> Result<Mapping, Failure> {
         let split = self.split();
         if mapping.snapshot().is_some() && split != Split::default() {
-            return Err(usage(
+            return Err(Failure::usage(
                 "a snapshot has no parts to split: leave `--split-every` and `--split-size` out, or `snapshot` of \
                  the mapping",
             ));
@@ -137,13 +137,13 @@ pub(super) fn source(
     match config {
         None if selection.is_empty() => Ok(None),
         None => {
-            selection.check().map_err(|error| Failure::Usage(error.into()))?;
+            selection.check().map_err(Failure::usage)?;
             Ok(Some(Source::Options(selection)))
         }
         Some(config) if !selection.says_topics() => {
             Ok(Some(Source::File(config.to_owned(), selection.calls)))
         }
-        Some(config) => Err(usage(format!(
+        Some(config) => Err(Failure::usage(format!(
             "the mapping {} says which topics are recorded, and so do options or parameters such as `topics`, \
              `all` and `exclude`; give one of the two, or write `exclude:` into the mapping",
             config.display()
@@ -165,14 +165,14 @@ pub(super) fn text(
 
 /// The mapping that options mean, for topics of a graph.
 pub(super) fn for_graph(selection: &TopicSelection, text: &str) -> Result<Mapping, Failure> {
-    selection.check_for_graph().map_err(|error| Failure::Usage(error.into()))?;
+    selection.check_for_graph().map_err(Failure::usage)?;
     Ok(Mapping::of_options(text, Some(&Definitions::from_environment()))?)
 }
 
 /// What to write instead of a word without its option.
 pub(super) fn misplaced(word: &str) -> Failure {
     let is_topic = word.starts_with('/') && !is_mapping(Path::new(word));
-    usage(match is_topic {
+    Failure::usage(match is_topic {
         true => format!("`{word}` has no option before it; write `--topics {word}` for topics"),
         false => format!(
             "`{word}` has no option before it; write `--config {word}` for a mapping, and use `import` for bags"
@@ -182,8 +182,4 @@ pub(super) fn misplaced(word: &str) -> Failure {
 
 fn regex(text: &str) -> Result<TopicPattern, TopicPatternError> {
     TopicPattern::regex(text)
-}
-
-fn usage(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::Usage(error.into())
 }

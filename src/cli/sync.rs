@@ -30,9 +30,7 @@ pub(crate) struct SyncArgs {
 pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
     let url = args.upload.remote.clone().or_else(|| std::env::var(URL_VARIABLE).ok());
     let url = url.ok_or_else(|| {
-        Failure::Usage(
-            format!("no server: name it with `--remote URL` or in {URL_VARIABLE}").into(),
-        )
+        Failure::usage(format!("no server: name it with `--remote URL` or in {URL_VARIABLE}"))
     })?;
     let exp = args.experiment.open()?;
     let is_stopped = stop::stop_flag()?;
@@ -55,13 +53,13 @@ pub(crate) fn run(args: &SyncArgs) -> Result<(), Failure> {
         output::write_report(&status, true, stdout(), |_| Ok(()))?;
     }
     match failure {
-        Some(failure) => Err(Failure::Failed(failure.into())),
+        Some(failure) => Err(Failure::failed(failure)),
         None if !status.is_complete() => {
             let reason = format!(
                 "not everything is on the server; its answers are in {}",
                 exp.folder().join(".sync").display()
             );
-            Err(Failure::Failed(reason.into()))
+            Err(Failure::failed(reason))
         }
         None => Ok(()),
     }

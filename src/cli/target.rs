@@ -64,7 +64,7 @@ pub(crate) fn write_to(
         }
         Place::New(file) => write_file(path, file, None, if_there, write),
         Place::There(_, kind) if kind.is_dir() => {
-            Err(Failure::Usage(format!("{} is a folder; name a file", path.display()).into()))
+            Err(Failure::usage(format!("{} is a folder; name a file", path.display())))
         }
         Place::There(_, kind) if kind.is_file() && if_there == IfThere::Refuse => {
             Err(is_there(path))
@@ -74,7 +74,7 @@ pub(crate) fn write_to(
             let reason = format!(
                 "{path} is there already; choose another name, or replace it with `--force`"
             );
-            Err(Failure::Usage(reason.into()))
+            Err(Failure::usage(reason))
         }
         Place::There(file, kind) if kind.is_file() => {
             // A user who may not write to it may not replace it either.
@@ -94,11 +94,11 @@ pub(crate) fn write_to(
 
 /// The error for a file that may not be replaced.
 pub(crate) fn is_there(path: &Path) -> Failure {
-    Failure::Usage(format!("{} is there already; choose another name", path.display()).into())
+    Failure::usage(format!("{} is there already; choose another name", path.display()))
 }
 
 fn cant(action: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::Failed(format!("can't {action} {}: {error}", path.display()).into())
+    Failure::failed(format!("can't {action} {}: {error}", path.display()))
 }
 
 fn write_into(

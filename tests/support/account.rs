@@ -12,3 +12,27 @@ pub fn assert_adds_up(account: &Value) {
         assert_eq!(count("received"), known + dropped, "{topic:#}");
     }
 }
+
+/// The messages of tests/data/sena_lab_loop.mcap by topic; of `/tf` each transform is one.
+const ROBOTS_BAG: [(&str, u64); 10] = [
+    ("/scan", 225),
+    ("/odom", 225),
+    ("/pose", 225),
+    ("/points", 225),
+    ("/tf", 450),
+    ("/tf_static", 2),
+    ("/camera/camera_info", 225),
+    ("/camera/image_raw/compressed", 5),
+    ("/chatter", 23),
+    ("/robot_description", 1),
+];
+
+/// The whole of the robot's bag was received.
+pub fn assert_received_robots_bag(account: &Value) {
+    let topics = account["topics"].as_array().unwrap();
+    for (name, messages) in ROBOTS_BAG {
+        let topic = topics.iter().find(|topic| topic["topic"] == name);
+        let topic = topic.unwrap_or_else(|| panic!("no {name} in {account:#}"));
+        assert_eq!(topic["received"], messages, "{name}");
+    }
+}
