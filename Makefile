@@ -33,6 +33,7 @@ build: setup  ## the release program, target/release/mldash_bridge
 test: setup  ## all checks: lint, tests with and without ROS, installation
 	@# Here, since nobody sees what a test that passes has said.
 	@scripts/find-browser >/dev/null || echo "make test: tests of pages are skipped" >&2
+	@scripts/azure-server >/dev/null || echo "make test: the test of Azure's store is skipped" >&2
 	$(WITH_ROS) cargo build --locked --quiet --examples
 	$(WITH_ROS) cargo test --locked --quiet --lib --bins --test ros --no-run
 	@# Live tests mostly wait for one another's processes: lint fills the time, and gives way to them, or the soak would

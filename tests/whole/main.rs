@@ -41,6 +41,7 @@ mod plot;
 mod promises;
 mod proxy;
 mod publish;
+mod publish_azure;
 mod publish_s3;
 mod recorder;
 mod report;
@@ -64,6 +65,8 @@ mod tidy;
 
 #[path = "../support/account.rs"]
 mod account;
+#[path = "../support/azure.rs"]
+mod azure;
 #[path = "../support/failing_calls.rs"]
 mod failing_calls;
 #[path = "../support/proxy.rs"]

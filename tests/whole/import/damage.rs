@@ -12,7 +12,8 @@ use mldash_bridge::track::{Experiment, Options};
 use proptest::prelude::*;
 use rusqlite::Connection;
 
-use super::{BAG, CONFIG, RUN, account, import, received, rows, tracks, tracks_of_the_bag};
+use super::{BAG, CONFIG, RUN, account, import, rows, tracks, tracks_of_the_bag};
+use crate::account::received;
 
 #[test]
 fn a_cut_off_bag_is_imported_up_to_the_cut_which_is_said() {
