@@ -75,6 +75,8 @@ mod fault_proxy;
 mod http;
 #[path = "../support/kills.rs"]
 mod kills;
+#[path = "../support/liar.rs"]
+mod liar;
 #[path = "../support/markdown.rs"]
 mod markdown;
 #[path = "../support/opened.rs"]

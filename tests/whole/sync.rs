@@ -6,7 +6,6 @@ mod faults;
 mod files;
 mod kills;
 pub mod lab;
-mod liar;
 mod lies;
 mod refusals;
 mod room;

@@ -1,14 +1,21 @@
 //! Servers that say they have what they do not have. Nothing is removed on their word.
 
 use std::fs;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
 use std::time::Duration;
 
 use mldash_bridge::track::{
-    Experiment, Keep, Remote, RemoteError, SyncState, SyncStatus, Synced, TrackError,
+    Experiment, Keep, Remote, RemoteError, SyncState, SyncStatus, Synced, TrackError, one_line,
 };
 
-use super::lab::{Lab, RUN, append, await_status, is_failing};
-use super::liar::{Answer, Liar, first_hundred_lines, right_count};
+use super::lab::{Lab, PATIENCE, RUN, append, await_status, is_failing};
+use crate::liar::{
+    Answer, Liar, Raw, drip, endless, first_hundred_lines, gzipped_refusal, long_refusal,
+    right_count,
+};
 
 /// A lab whose robot knows the server by a liar's address.
 struct LyingLab {
@@ -34,6 +41,14 @@ impl LyingLab {
 
     fn record(&self) -> Experiment {
         Experiment::open(RUN, self.lab.options().remote(self.remote())).unwrap()
+    }
+
+    /// Records and uploads 300 rows, of which none is removed here.
+    fn record_to_keep(&self) {
+        let remote = self.remote().keep(Keep::All);
+        let exp = Experiment::open(RUN, self.lab.options().remote(remote)).unwrap();
+        append(&exp, "arm", 0..300);
+        exp.close().unwrap();
     }
 
     fn sync(&self) -> Synced {
@@ -181,4 +196,62 @@ fn a_file_that_the_server_does_not_confirm_or_list_is_never_removed_and_sent_aga
         let there = Experiment::open_read_only(RUN, lying.lab.server_root()).unwrap();
         assert_eq!(there.files("frames").read("frame.bin").unwrap(), b"left");
     }
+}
+
+#[test]
+fn a_refusal_without_end_is_read_as_far_as_it_says_why() {
+    let refusals: [(Raw, &str); 2] = [(long_refusal, "500"), (gzipped_refusal, "429")];
+    for (refusal, status_code) in refusals {
+        let lying = LyingLab::new();
+        lying.liar.write("/append_batch ", refusal);
+        // Whoever wants all of it waits for as long.
+        let remote = lying.remote().request_timeout(Duration::from_secs(3600));
+        let exp = Experiment::open(RUN, lying.lab.options().remote(remote)).unwrap();
+        append(&exp, "arm", 0..300);
+        let status = await_status(&exp, is_failing);
+        let said = reason(&status);
+        assert!(said.contains(status_code) && said.contains("xxx"), "{said}");
+        assert!(said.len() < 1000, "{said}");
+        lying.liar.tell_the_truth();
+        exp.flush().unwrap();
+        assert_eq!(lying.lab.on_server("arm").len(), 300);
+    }
+}
+
+#[test]
+fn rows_that_drip_or_never_end_prove_nothing_and_hold_up_nobody() {
+    let reads: [(Raw, &str); 2] =
+        [(drip, "less than 1024 bytes/s"), (endless, "does not return 300 of 300 rows")];
+    for (read, said) in reads {
+        let lying = LyingLab::new();
+        lying.record_to_keep();
+        lying.liar.write("/data?", read);
+        let remote = lying.remote().request_timeout(Duration::from_secs(2));
+        let error = one_line(&lying.lab.sync(&remote).failure.unwrap());
+        assert!(error.contains(said), "{error}");
+        assert_eq!(lying.lab.here("arm").len(), 300);
+        lying.liar.tell_the_truth();
+        lying.assert_moved(300, said);
+    }
+}
+
+#[test]
+fn who_is_shown_the_progress_can_end_the_comparison_with_the_server() {
+    let lying = Arc::new(LyingLab::new());
+    lying.record_to_keep();
+    lying.liar.write("/data?", drip);
+    let (ended, end) = sync_channel(1);
+    let asking = lying.clone();
+    thread::spawn(move || {
+        let remote = asking.remote().request_timeout(Duration::from_secs(3600));
+        let synced = asking.lab.recorded().sync(&remote, |_| match asking.liar.answered() {
+            0 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        });
+        ended.send(synced.unwrap()).unwrap();
+    });
+    let synced = end.recv_timeout(PATIENCE).unwrap();
+    assert!(matches!(synced.failure, Some(RemoteError::Stopped { .. })), "{:?}", synced.failure);
+    assert!(synced.status.is_complete(), "{}", synced.status);
+    assert_eq!(lying.lab.here("arm").len(), 300);
 }

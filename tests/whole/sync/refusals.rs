@@ -9,7 +9,7 @@ use mldash_bridge::fields;
 use mldash_bridge::track::{Experiment, Remote, RemoteError, SyncState, SyncStatus, TrackError};
 
 use super::lab::{Lab, RUN, append, await_status, is_failing};
-use super::liar::Liar;
+use crate::liar::Liar;
 
 /// A lab whose robot knows the server by the address of one that refuses.
 struct PickyLab {

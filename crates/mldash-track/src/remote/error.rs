@@ -120,6 +120,14 @@ pub enum RemoteError {
         #[source]
         source: Box<crate::error::TrackError>,
     },
+    /// Stopped while the server was asked for what it has.
+    #[error(
+        "stopped before {url} was asked for everything; what was not asked for is not removed here"
+    )]
+    Stopped {
+        /// The server.
+        url: String,
+    },
     /// The upload thread or its connections could not be set up.
     #[error("can't set up the upload")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use serde_json::Value as Json;
@@ -100,14 +101,28 @@ impl RemoteExperiment {
         format: Format,
         out: &mut dyn Write,
     ) -> Result<(), TrackError> {
+        self.each_part(topic, query, format, |part| {
+            out.write_all(part).map_err(TrackError::Export)?;
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// Like [`export_to`](Self::export_to), but hands on part by part, as long as `take` wants more.
+    pub(super) fn each_part(
+        &self,
+        topic: &str,
+        query: &Query,
+        format: Format,
+        mut take: impl FnMut(&[u8]) -> Result<ControlFlow<()>, TrackError>,
+    ) -> Result<(), TrackError> {
         let path = data_path(&self.id, topic);
         let asked = asked(query, format);
-        let mut response = self.patiently(|| self.api.get(&path, &asked))?;
+        let mut body = self.patiently(|| self.api.get(&path, &asked))?;
         loop {
-            let part = self.runtime.block_on(self.api.next_part(&mut response));
-            match part.map_err(|error| self.for_user(error))? {
-                Some(part) => out.write_all(&part).map_err(TrackError::Export)?,
-                None => return Ok(()),
+            let part = self.runtime.block_on(body.next_part());
+            let Some(part) = part.map_err(|error| self.for_user(error))? else { return Ok(()) };
+            if take(&part)?.is_break() {
+                return Ok(());
             }
         }
     }

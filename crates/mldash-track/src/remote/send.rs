@@ -1,6 +1,7 @@
 //! Sending: HTTP, the protocol's calls, and the rows and files that they carry.
 
 mod answer;
+mod body;
 mod file_sender;
 mod http;
 mod session;

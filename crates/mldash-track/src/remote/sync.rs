@@ -1,5 +1,6 @@
 //! An experiment's uploads: one while it is recorded, and one on request.
 
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -117,7 +118,8 @@ impl Experiment {
     }
 
     /// Uploads what the server lacks and retries what it refused before. Also works while the
-    /// experiment is being recorded. Calls `show` now and then; `show` can end the upload.
+    /// experiment is being recorded. Calls `show` now and then; `show` can end the upload, and the
+    /// removal of what the server has.
     ///
     /// # Errors
     /// Fails if the upload can't be started. The returned value holds the upload's own result.
@@ -136,11 +138,18 @@ impl Experiment {
             None => RunStatus::Completed,
         };
         let upload = Upload::start(&self.shared.name, dir, remote, status, Purpose::Request)?;
-        let ended = upload.end(status, None, show);
+        let show = RefCell::new(show);
+        let ended = upload.end(status, None, |status| (*show.borrow_mut())(status));
         upload.stop();
         let mut status = upload.status();
-        let mut unconfirmed = self.drop_synced(remote, &mut status, &|| true).into_iter();
-        let failure = ended.err().or_else(|| unconfirmed.next());
+        let (shown, is_stopped) = (status.clone(), Cell::new(false));
+        let goes_on = || {
+            is_stopped.set(is_stopped.get() || (*show.borrow_mut())(&shown).is_break());
+            !is_stopped.get()
+        };
+        let mut unconfirmed = self.drop_synced(remote, &mut status, &goes_on).into_iter();
+        let stopped = || is_stopped.get().then(|| RemoteError::Stopped { url: status.url.clone() });
+        let failure = ended.err().or_else(|| unconfirmed.next()).or_else(stopped);
         unconfirmed.for_each(|failure| tracing::error!("{}", one_line(&failure)));
         Ok(Synced { status, failure })
     }

@@ -2,7 +2,7 @@
 //! accepted is its word; rows that it returns are proof.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::error::TrackError;
@@ -21,13 +21,16 @@ use crate::rows::SelectedRows;
 const ROWS_PER_REQUEST: usize = 50_000;
 /// Longer lines do not count as rows.
 const MAX_LINE_BYTES: usize = 64 << 20;
+/// What a server may send of others before it sends something that was asked for. One that sends more sends without end.
+const MAX_STRANGE_BYTES: usize = 256 << 20;
+const MAX_STRANGE_FILES: usize = 10_000_000;
 
 /// When to give up a comparison.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience<'a> {
     /// Whether failed calls are retried.
     pub(crate) retries: bool,
-    /// Asked between calls; `false` ends the comparison.
+    /// Asked again and again, also while an answer comes; `false` ends the comparison.
     pub(crate) goes_on: &'a dyn Fn() -> bool,
 }
 
@@ -93,13 +96,23 @@ impl<'a> ServerCopy<'a> {
             while let Some((from, to)) = times.span()
                 && times.awaited.len() < awaited
             {
-                if !(self.patience.goes_on)() {
+                if !self.goes_on() {
                     return Ok(Compared::Interrupted);
                 }
                 awaited = times.awaited.len();
                 let query = Query::range(from.as_secs()..=to.as_secs()).columns([TIMESTAMP_COLUMN]);
-                self.experiment.export_to(topic, &query, Format::Jsonl, &mut times)?;
-                times.end_line();
+                self.experiment.each_part(topic, &query, Format::Jsonl, |part| {
+                    times.take(part);
+                    let is_enough = times.awaited.is_empty() || times.is_astray();
+                    Ok(match is_enough || !self.goes_on() {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    })
+                })?;
+                times.end_answer();
+            }
+            if !self.goes_on() {
+                return Ok(Compared::Interrupted);
             }
             missing += times.awaited.len() as u64;
             first = first.or(times.span().map(|(first, _)| first));
@@ -122,32 +135,39 @@ impl<'a> ServerCopy<'a> {
             let key = (file.filename.clone(), file.checksum.to_ascii_lowercase());
             awaited.entry(key).or_default().push(id);
         }
-        let mut offset = 0;
+        let (mut offset, mut strange) = (0, 0);
         while !awaited.is_empty() {
-            if !(self.patience.goes_on)() {
+            if !self.goes_on() {
                 return Ok(Compared::Interrupted);
             }
             let (page, has_more) = self.experiment.files_page(offset)?;
             offset += page.len();
             for file in page {
-                awaited.remove(&(file.name, file.checksum.to_ascii_lowercase()));
+                let found = awaited.remove(&(file.name, file.checksum.to_ascii_lowercase()));
+                strange = if found.is_some() { 0 } else { strange + 1 };
             }
-            if !has_more {
+            if !has_more || strange > MAX_STRANGE_FILES {
                 break;
             }
         }
         let missing: HashSet<FileId> = awaited.into_values().flatten().collect();
         Ok(if missing.is_empty() { Compared::Same } else { Compared::Missing(missing) })
     }
+
+    fn goes_on(&self) -> bool {
+        (self.patience.goes_on)()
+    }
 }
 
-/// Times of rows that the server has not returned yet. Written to as the server's JSON lines come.
+/// Times of rows that the server has not returned yet, while its JSON lines come.
 #[derive(Debug, Default)]
 struct AwaitedTimes {
     awaited: HashSet<Timestamp>,
     /// The beginning of the current line.
     line: Vec<u8>,
     is_overlong: bool,
+    /// Bytes since the last row that was awaited, or since the answer began.
+    strange_bytes: usize,
 }
 
 impl AwaitedTimes {
@@ -159,17 +179,29 @@ impl AwaitedTimes {
     fn end_line(&mut self) {
         if !self.is_overlong
             && let Ok(ts) = scan_row(&self.line, |_| {})
+            && self.awaited.remove(&ts)
         {
-            self.awaited.remove(&ts);
+            self.strange_bytes = 0;
         }
         self.line.clear();
         self.is_overlong = false;
     }
-}
 
-impl Write for AwaitedTimes {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+    /// The last line may have no end.
+    fn end_answer(&mut self) {
+        self.end_line();
+        self.strange_bytes = 0;
+    }
+
+    /// Returns true if the server sends only what was not asked for.
+    fn is_astray(&self) -> bool {
+        self.strange_bytes > MAX_STRANGE_BYTES
+    }
+
+    /// Takes what comes next.
+    fn take(&mut self, text: &[u8]) {
         for part in text.split_inclusive(|byte| *byte == b'\n') {
+            self.strange_bytes = self.strange_bytes.saturating_add(part.len());
             self.is_overlong |= self.line.len() + part.len() > MAX_LINE_BYTES;
             if self.is_overlong {
                 self.line.clear();
@@ -180,11 +212,6 @@ impl Write for AwaitedTimes {
                 self.end_line();
             }
         }
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
@@ -201,11 +228,25 @@ mod tests {
         for piece in
             ["{\"timestamp\": 2", ".5}\n{\"timestamp\":1.7000000", "00033e9, \"q\": 1}\nno row\n"]
         {
-            times.write_all(piece.as_bytes()).unwrap();
+            times.take(piece.as_bytes());
         }
-        times.write_all(b"{\"timestamp\":1}").unwrap();
-        times.end_line();
+        times.take(b"{\"timestamp\":1}");
+        times.end_answer();
         assert_eq!(times.awaited, HashSet::from([ts(3.0)]));
         assert_eq!(times.span(), Some((ts(3.0), ts(3.0))));
+    }
+
+    #[test]
+    fn a_server_is_astray_once_it_has_sent_much_and_nothing_of_it_was_asked_for() {
+        let mut times = AwaitedTimes::default();
+        times.awaited.extend([1.0, 2.0].map(|secs| Timestamp::new(secs).unwrap()));
+        let junk = [&[b'x'; MAX_STRANGE_BYTES / 2][..], b"\n"].concat();
+        for row in ["{\"timestamp\":1}\n", "{\"timestamp\":2}\n", "{\"timestamp\":1}\n"] {
+            times.take(&junk);
+            times.take(row.as_bytes());
+            assert!(!times.is_astray(), "{row}");
+        }
+        times.take(&junk);
+        assert!(times.is_astray());
     }
 }

@@ -66,13 +66,13 @@ pub(super) fn unexpected(lacking: &str) -> CallError {
     CallError::new(Fault::Server, format!("the answer lacks `{}`", lacking.trim_matches('/')))
 }
 
-/// The server's error text: the message in its JSON, else the whole body.
+/// The server's error text, as long as it is: the message in its JSON, else the whole body.
 pub(super) fn words_of(body: &str) -> String {
     let json: Option<Json> = serde_json::from_str(body).ok();
     let message = json.as_ref().and_then(|json| {
         ["message", "detail", "error"].iter().find_map(|key| json.get(key)?.as_str())
     });
-    shorten(message.unwrap_or(body))
+    message.unwrap_or(body).to_owned()
 }
 
 /// The start of a text, on one line.
@@ -94,11 +94,11 @@ mod tests {
     #[test]
     fn a_server_s_words_are_short_and_on_one_line() {
         assert_eq!(
-            words_of(r#"{"error":"Bad Request","message":"no\ntimestamp"}"#),
+            shorten(&words_of(r#"{"error":"Bad Request","message":"no\ntimestamp"}"#)),
             "no timestamp"
         );
-        assert_eq!(words_of("<html>\n oops"), "<html> oops");
-        assert_eq!(words_of(&"x".repeat(1000)).chars().count(), SHOWN_CHARS + 1);
+        assert_eq!(shorten(&words_of("<html>\n oops")), "<html> oops");
+        assert_eq!(shorten(&words_of(&"x".repeat(1000))).chars().count(), SHOWN_CHARS + 1);
     }
 
     #[test]

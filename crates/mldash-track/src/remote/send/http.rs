@@ -1,7 +1,6 @@
 //! One call to an ML-Dash server: the token, the body, the answer, and what a failure means. It
 //! knows paths and HTTP; `session` knows what the calls mean.
 
-use std::error::Error;
 use std::io::Write;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, SystemTime};
@@ -13,7 +12,9 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, redirec
 use serde_json::Value as Json;
 
 use super::answer::{shorten, words_of};
+use super::body::{AnswerBody, timed_out};
 use super::token::{FoundToken, Token, TokenSources};
+use crate::error::one_line;
 use crate::remote::error::{CallError, Fault, RemoteError};
 use crate::remote::options::Remote;
 use crate::remote::plan::retry_after;
@@ -22,9 +23,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The minimum bandwidth at which a large body gets through in time.
 const SLOWEST_BYTES_PER_SEC: u64 = 32 << 10;
 /// Below this size, compression costs more than it saves.
-const WORTH_PACKING_BYTES: usize = 1024;
+const WORTH_GZIP_BYTES: usize = 1024;
 /// Answers other than rows are small.
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// How much of a refusal is read, inflated. Its beginning says why.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
 
 /// A server and the credentials to call it.
 #[derive(Debug)]
@@ -33,15 +36,15 @@ pub(crate) struct Api {
     base: String,
     tokens: TokenSources,
     timeout: Duration,
-    packing: AtomicU8,
+    gzip: AtomicU8,
 }
 
 /// Whether the server accepts gzip bodies. RFC 9110 lets a client try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Packing {
+enum Gzip {
     Untried,
-    Taken,
+    Accepted,
     Refused,
 }
 
@@ -63,7 +66,7 @@ impl Api {
             base,
             tokens: remote.token_sources(owner),
             timeout: remote.request_timeout,
-            packing: AtomicU8::new(Packing::Untried as u8),
+            gzip: AtomicU8::new(Gzip::Untried as u8),
         })
     }
 
@@ -98,34 +101,38 @@ impl Api {
 
     /// A call with a large JSON body, compressed if the server accepts that.
     pub(crate) async fn large_json(&self, path: &str, body: Vec<u8>) -> Result<Json, CallError> {
-        let packing = self.packing();
-        if packing == Packing::Refused || body.len() < WORTH_PACKING_BYTES {
+        let gzip = self.gzip();
+        if gzip == Gzip::Refused || body.len() < WORTH_GZIP_BYTES {
             return self.send_body(path, body, false).await;
         }
-        let packed = pack(&body);
-        match self.send_body(path, packed, true).await {
-            Err(error) if packing == Packing::Untried && error.fault == Fault::Refused => {
+        match self.send_body(path, gzipped(&body), true).await {
+            Err(error) if gzip == Gzip::Untried && error.fault == Fault::Refused => {
                 let sent = self.send_body(path, body, false).await;
                 if sent.is_ok() {
-                    self.packing.store(Packing::Refused as u8, Ordering::Relaxed);
+                    self.gzip.store(Gzip::Refused as u8, Ordering::Relaxed);
                     tracing::debug!("{} does not accept gzip: {}", self.base, error.text);
                 }
                 sent
             }
             sent => {
                 if sent.is_ok() {
-                    self.packing.store(Packing::Taken as u8, Ordering::Relaxed);
+                    self.gzip.store(Gzip::Accepted as u8, Ordering::Relaxed);
                 }
                 sent
             }
         }
     }
 
-    async fn send_body(&self, path: &str, body: Vec<u8>, packed: bool) -> Result<Json, CallError> {
+    async fn send_body(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        is_gzipped: bool,
+    ) -> Result<Json, CallError> {
         let token = self.token()?;
         let timeout = self.timeout_for(body.len() as u64);
         let mut request = self.request(Method::POST, path, &token);
-        if packed {
+        if is_gzipped {
             request = request.header(CONTENT_ENCODING, "gzip");
         }
         let request = request.header(CONTENT_TYPE, "application/json").body(body).timeout(timeout);
@@ -149,7 +156,7 @@ impl Api {
         &self,
         path: &str,
         query: &[(&str, String)],
-    ) -> Result<Response, CallError> {
+    ) -> Result<AnswerBody, CallError> {
         let token = self.token()?;
         let request = self.request(Method::GET, path, &token).query(query);
         let sent = tokio::time::timeout(self.timeout, request.send()).await;
@@ -157,60 +164,30 @@ impl Api {
             .map_err(|_| timed_out(self.timeout))?
             .map_err(|error| network_error(error, &token))?;
         if response.status().is_success() {
-            return Ok(response);
+            return Ok(AnswerBody::of(response, self.timeout));
         }
         Err(self.failure(response, &token).await)
     }
 
-    /// Like [`get`](Self::get), for JSON.
+    /// Like [`get`](Self::get), for JSON, within a time for all of it.
     pub(crate) async fn get_json(
         &self,
         path: &str,
         query: &[(&str, String)],
     ) -> Result<Json, CallError> {
-        let response = self.get(path, query).await?;
-        self.read_json(response).await
-    }
-
-    /// The next part of a response of [`get`](Self::get); `None` at the end.
-    pub(crate) async fn next_part(
-        &self,
-        response: &mut Response,
-    ) -> Result<Option<Vec<u8>>, CallError> {
-        let part = tokio::time::timeout(self.timeout, response.chunk()).await;
-        let part = part.map_err(|_| timed_out(self.timeout))?;
-        let part = part.map_err(|error| CallError::new(Fault::Unreachable, with_causes(&error)))?;
-        Ok(part.map(|bytes| bytes.to_vec()))
+        let time = self.timeout_for(MAX_ANSWER_BYTES as u64);
+        let read = async { json_of(&self.get(path, query).await?.whole(MAX_ANSWER_BYTES).await?) };
+        tokio::time::timeout(time, read).await.map_err(|_| timed_out(time))?
     }
 
     async fn answer(&self, request: RequestBuilder, token: &FoundToken) -> Result<Json, CallError> {
         let response = request.send().await.map_err(|error| network_error(error, token))?;
-        self.note_packing(response.headers());
+        self.note_gzip(response.headers());
         if response.status().is_success() {
-            return self.read_json(response).await;
+            let body = AnswerBody::of(response, self.timeout).whole(MAX_ANSWER_BYTES).await?;
+            return json_of(&body);
         }
         Err(self.failure(response, token).await)
-    }
-
-    /// Accepts a 2xx only with JSON: a proxy or portal may answer with a page of its own.
-    async fn read_json(&self, mut response: Response) -> Result<Json, CallError> {
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(part) = self.next_part(&mut response).await? {
-            body.extend_from_slice(&part);
-            if body.len() > MAX_ANSWER_BYTES {
-                return Err(CallError::new(Fault::Server, "the answer is too large"));
-            }
-        }
-        match serde_json::from_slice(&body) {
-            Ok(json @ (Json::Object(_) | Json::Array(_))) => Ok(json),
-            _ => {
-                let text = format!(
-                    "{status}, but the answer is not JSON, so it is not from an ML-Dash server"
-                );
-                Err(CallError::new(Fault::Server, text))
-            }
-        }
     }
 
     async fn failure(&self, response: Response, token: &FoundToken) -> CallError {
@@ -220,9 +197,10 @@ impl Api {
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now()));
-        let body = tokio::time::timeout(self.timeout, response.text()).await;
-        let words = body.ok().and_then(Result::ok).map(|body| words_of(&body)).unwrap_or_default();
-        let words = words.replace(token.token.secret(), "…");
+        let body = AnswerBody::of(response, self.timeout).beginning(MAX_REFUSAL_BYTES).await;
+        // A part of the token would not be found any more.
+        let words = words_of(&String::from_utf8_lossy(&body)).replace(token.token.secret(), "…");
+        let words = shorten(&words);
         let mut text = status.to_string();
         if !words.is_empty() {
             text = format!("{status}: {words}");
@@ -248,7 +226,7 @@ impl Api {
     }
 
     fn token(&self) -> Result<FoundToken, CallError> {
-        self.tokens.find().map_err(|error| CallError::new(Fault::Token, with_causes(&error)))
+        self.tokens.find().map_err(|error| CallError::new(Fault::Token, one_line(&error)))
     }
 
     /// Returns true if there is a token now and it is not `refused`.
@@ -265,25 +243,36 @@ impl Api {
         self.timeout + Duration::from_secs(body_bytes / SLOWEST_BYTES_PER_SEC)
     }
 
-    fn packing(&self) -> Packing {
-        match self.packing.load(Ordering::Relaxed) {
-            taken if taken == Packing::Taken as u8 => Packing::Taken,
-            refused if refused == Packing::Refused as u8 => Packing::Refused,
-            _ => Packing::Untried,
+    fn gzip(&self) -> Gzip {
+        match self.gzip.load(Ordering::Relaxed) {
+            accepted if accepted == Gzip::Accepted as u8 => Gzip::Accepted,
+            refused if refused == Gzip::Refused as u8 => Gzip::Refused,
+            _ => Gzip::Untried,
         }
     }
 
     /// A server may say which encodings it accepts (RFC 9110, 12.5.3).
-    fn note_packing(&self, headers: &HeaderMap) {
+    fn note_gzip(&self, headers: &HeaderMap) {
         let Some(accepted) = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok())
         else {
             return;
         };
-        let takes_gzip = accepted.split(',').any(|coding| {
+        let is_accepted = accepted.split(',').any(|coding| {
             matches!(coding.split(';').next().unwrap_or_default().trim(), "gzip" | "*")
         });
-        let packing = if takes_gzip { Packing::Taken } else { Packing::Refused };
-        self.packing.store(packing as u8, Ordering::Relaxed);
+        let gzip = if is_accepted { Gzip::Accepted } else { Gzip::Refused };
+        self.gzip.store(gzip as u8, Ordering::Relaxed);
+    }
+}
+
+/// The JSON of a 2xx. Fails for anything else: a proxy or portal may answer with a page of its own.
+fn json_of(body: &[u8]) -> Result<Json, CallError> {
+    match serde_json::from_slice(body) {
+        Ok(json @ (Json::Object(_) | Json::Array(_))) => Ok(json),
+        _ => {
+            let text = "2xx, but the answer is not JSON, so it is not from an ML-Dash server";
+            Err(CallError::new(Fault::Server, text))
+        }
     }
 }
 
@@ -304,15 +293,11 @@ fn checked_url(text: &str) -> Result<String, RemoteError> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn pack(body: &[u8]) -> Vec<u8> {
-    let mut packer = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+fn gzipped(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
     // Writing to memory can't fail.
-    let _ = packer.write_all(body);
-    packer.finish().unwrap_or_default()
-}
-
-fn timed_out(timeout: Duration) -> CallError {
-    CallError::new(Fault::TimedOut, format!("no answer in {} s", timeout.as_secs_f64()))
+    let _ = encoder.write_all(body);
+    encoder.finish().unwrap_or_default()
 }
 
 fn network_error(error: reqwest::Error, token: &FoundToken) -> CallError {
@@ -322,12 +307,8 @@ fn network_error(error: reqwest::Error, token: &FoundToken) -> CallError {
         Fault::Unreachable
     };
     // Callers show the address before this text.
-    let text = with_causes(&error.without_url());
+    let text = one_line(&error.without_url());
     CallError::new(fault, text.replace(token.token.secret(), "…"))
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    crate::error::one_line(error)
 }
 
 #[cfg(test)]
@@ -366,17 +347,17 @@ mod tests {
             let api = Api::new(&Remote::new(url).token_file(token), "alice").unwrap();
             let sent = api.large_json("/rows", vec![b' '; 5000]).await.unwrap();
             assert_eq!(sent["bytes"], 5000);
-            assert_eq!(api.packing(), Packing::Refused);
+            assert_eq!(api.gzip(), Gzip::Refused);
         });
     }
 
     #[test]
-    fn a_packed_body_is_smaller_and_opens() {
+    fn a_gzipped_body_is_smaller_and_opens() {
         let body = "{\"timestamp\":1.25}".repeat(100).into_bytes();
-        let packed = pack(&body);
-        assert!(packed.len() * 5 < body.len());
+        let zipped = gzipped(&body);
+        assert!(zipped.len() * 5 < body.len());
         let mut opened = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*packed), &mut opened)
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&*zipped), &mut opened)
             .unwrap();
         assert_eq!(opened, body);
     }

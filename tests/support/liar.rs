@@ -6,8 +6,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
+use flate2::Compression;
 use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 
 use crate::http::exchange;
 
@@ -17,9 +20,13 @@ pub type Answer = fn(&Request) -> String;
 /// goes on to the true server.
 pub type Verdict = fn(&Request) -> Option<&'static str>;
 
+/// What is written instead of an answer. The connection ends behind it.
+pub type Raw = fn(&mut TcpStream) -> io::Result<()>;
+
 #[derive(Clone, Copy)]
 enum Lie {
     Answer(Answer),
+    Raw(Raw),
     Refuse(Verdict),
 }
 
@@ -97,6 +104,11 @@ impl Liar {
         *self.shared.lie.lock().unwrap() = Some((to, Lie::Answer(answer)));
     }
 
+    /// Writes what `raw` does to requests whose head contains `to` from now on.
+    pub fn write(&self, to: &'static str, raw: Raw) {
+        *self.shared.lie.lock().unwrap() = Some((to, Lie::Raw(raw)));
+    }
+
     /// Refuses requests whose head contains `to`, as `verdict` says, from now on.
     pub fn refuse(&self, to: &'static str, verdict: Verdict) {
         *self.shared.lie.lock().unwrap() = Some((to, Lie::Refuse(verdict)));
@@ -123,6 +135,56 @@ pub fn first_hundred_lines(request: &Request) -> String {
     request.true_answer().split_inclusive('\n').take(100).collect()
 }
 
+/// More than anybody needs to read of a refusal.
+const LONG: usize = 64;
+
+/// 500 with a long text, and then nothing more.
+pub fn long_refusal(client: &mut TcpStream) -> io::Result<()> {
+    head(client, "500 Internal Server Error", "")?;
+    for _ in 0..LONG {
+        client.write_all(&[b'x'; 1 << 20])?;
+    }
+    await_hangup(client)
+}
+
+/// 429 with a small body that would become a long one, and then nothing more.
+pub fn gzipped_refusal(client: &mut TcpStream) -> io::Result<()> {
+    head(client, "429 Too Many Requests", "Content-Encoding: gzip\r\n")?;
+    let mut body = GzEncoder::new(&mut *client, Compression::fast());
+    for _ in 0..LONG {
+        body.write_all(&[b'x'; 1 << 20])?;
+    }
+    body.flush()?;
+    drop(body);
+    await_hangup(client)
+}
+
+/// 200, and then a byte now and then.
+pub fn drip(client: &mut TcpStream) -> io::Result<()> {
+    head(client, "200 OK", "")?;
+    loop {
+        client.write_all(b" ")?;
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// 200, and then as much as the connection takes.
+pub fn endless(client: &mut TcpStream) -> io::Result<()> {
+    head(client, "200 OK", "")?;
+    loop {
+        client.write_all(&[b'x'; 1 << 20])?;
+    }
+}
+
+/// That of an answer that lasts as long as the connection.
+fn head(client: &mut TcpStream, status: &str, headers: &str) -> io::Result<()> {
+    write!(client, "HTTP/1.1 {status}\r\n{headers}Connection: close\r\n\r\n")
+}
+
+fn await_hangup(client: &mut TcpStream) -> io::Result<()> {
+    io::copy(client, &mut io::sink()).map(drop)
+}
+
 fn answer(mut client: TcpStream, upstream: SocketAddr, shared: &Shared) -> io::Result<()> {
     let mut request = Vec::new();
     let end = loop {
@@ -143,7 +205,13 @@ fn answer(mut client: TcpStream, upstream: SocketAddr, shared: &Shared) -> io::R
     let lie = *shared.lie.lock().unwrap();
     let request = Request { head, body, upstream };
     let lie = lie.filter(|(to, _)| request.head.contains(to));
+    if let Some((_, Lie::Raw(raw))) = lie {
+        shared.answered.fetch_add(1, Ordering::Relaxed);
+        raw(&mut client)?;
+        return client.shutdown(Shutdown::Both);
+    }
     let answer = lie.and_then(|(_, lie)| match lie {
+        Lie::Raw(_) => None,
         Lie::Answer(answer) => Some(("200 OK", answer(&request))),
         Lie::Refuse(verdict) => Some((verdict(&request)?, r#"{"message":"no"}"#.to_owned())),
     });
