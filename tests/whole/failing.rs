@@ -18,6 +18,8 @@ use crate::http::{Client, form};
 use crate::program::{Done, Program, program};
 use crate::server::{Server, TOKEN};
 
+mod sync;
+
 const BAG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sena_lab_loop.mcap");
 const RUN: &str = "alice/w/run";
 /// How many places each test tries with each fault.
@@ -229,60 +231,6 @@ fn pictures_and_texts(root: &Path) -> Vec<(Row, String)> {
 
 fn hash(bytes: &[u8]) -> String {
     mldash_bridge::track::hex(&Sha256::digest(bytes))
-}
-
-#[test]
-fn sync_on_a_failing_disk_removes_nothing_that_the_server_lacks_and_goes_on() {
-    if !FailingCalls::are_possible() {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let before = folder.path().join("before");
-    let rows: String = (0..50).map(|n| format!("{{\"_ts\": {n}, \"q\": {n}}}\n")).collect();
-    let append = program(["append", RUN, "arm", "--root"]).arg(&before);
-    well(append.stdin(rows));
-    let exp = Experiment::open(RUN, mldash_bridge::track::Options::local(&before)).unwrap();
-    exp.files("frames").save_bytes([7; 5000], "7.bin").unwrap();
-    exp.close().unwrap();
-    let expected = tracks(&before);
-    let token = folder.path().join("token");
-    fs::write(&token, TOKEN).unwrap();
-    let try_at = |fault: Fault, at: u64| {
-        let what = format!("sync, {fault:?} at call {at}");
-        let root = folder.path().join(format!("{fault:?}-{at}"));
-        copy(&before, &root);
-        let server = Server::start(&folder.path().join(format!("server-{fault:?}-{at}")));
-        let sync = || {
-            let sync = program(["sync", RUN, "--drop-synced", "--remote", &server.url(), "--root"]);
-            let sync = sync.arg(&root).arg("--token-file").arg(&token);
-            sync.env("ML_DASH_MAX_RETRIES", "1").env("ML_DASH_RETRY_BASE_DELAY", "0.05")
-        };
-        let calls = FailingCalls { root: &root, fault, at };
-        let done = calls.of(sync()).run();
-        assert_ended_in_words(&done, &root, &what);
-        let count = calls.count();
-        let mut all: Vec<String> = Vec::new();
-        for side in [&root, server.root()] {
-            all.extend(tracks(side).values().flat_map(|text| text.lines()).map(str::to_owned));
-        }
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), 50, "{what}: rows are lost");
-        if done.code == 0 {
-            assert_eq!(tracks(server.root()), expected, "{what}: it said that all is there");
-        }
-        well(sync());
-        assert_eq!(tracks(server.root()), expected, "{what}");
-        let files = Experiment::open_read_only(RUN, server.root()).unwrap().files("");
-        assert_eq!(files.read("frames/7.bin").unwrap(), [7; 5000], "{what}");
-        count
-    };
-    for fault in Fault::ALL {
-        let count = try_at(fault, 0);
-        each_of(&places(count, 12), |at| {
-            try_at(fault, at);
-        });
-    }
 }
 
 #[test]

@@ -241,7 +241,7 @@ pub use local::{
     TrackNotes,
 };
 pub use local::{ExperimentStamp, FileStamp, STORE_FOLDERS, WholeFile, free_bytes, hex};
-pub use local::{replace_file, take_noted_schema};
+pub use local::{replace_file, sync_folder, take_noted_schema};
 #[cfg(feature = "mcap")]
 pub use mcap_writer::{McapChannel, McapSchema, McapTimes, McapWriter};
 pub use name::{ExperimentName, FilePath, NameError, NameKind, NameProblem, TrackName};

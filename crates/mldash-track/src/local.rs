@@ -90,6 +90,7 @@ pub use beneath::{
 pub(crate) use blocks::RawRow;
 pub(crate) use brief::Brief;
 pub(crate) use cursor::Cursor;
+pub use disk::sync_folder;
 pub use error::StoreError;
 pub(crate) use experiment_dir::{ExperimentDir, WriteAccess};
 pub use experiment_file::{ExperimentNotes, RunStatus, RunStatusError};

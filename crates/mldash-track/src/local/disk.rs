@@ -137,7 +137,10 @@ pub(super) fn sync(file: &File, path: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in `folder` survive a power cut.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// Fails if the folder can't be opened or synced.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(test)]
     bad_disk::wait(folder);
     match handles::open(folder, How::Read)?.sync_all() {

@@ -37,7 +37,7 @@ pub(crate) fn remove_synced(
     let Some(_lock) = dir.try_lock()? else { return Ok(removal) };
     let store = FileStore::new(dir.path(), name);
     for mut checkpoint in CheckpointFile::all(dir.path(), url) {
-        let refused = Refusals::load(checkpoint.beside("refused.jsonl"));
+        let refused = Refusals::load(checkpoint.beside("refused.jsonl"))?;
         let mut tracks = Vec::new();
         for (topic, sent) in &checkpoint.current.tracks {
             let Ok(track) = topic.parse::<TrackName>() else { continue };

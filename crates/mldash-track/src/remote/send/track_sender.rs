@@ -146,7 +146,8 @@ impl TrackSender {
         Ok(())
     }
 
-    /// Sends refused rows again: the rows of these times, as the store has them now.
+    /// Sends refused rows again: the rows of these times, as the store has them now. What is refused
+    /// again is put back, and still on disk from before.
     pub(crate) async fn send_again(
         &mut self,
         context: &SendContext,
@@ -162,10 +163,7 @@ impl TrackSender {
                 done.error = Some(error);
             }
         }
-        let kept = block_in_place(|| refused.lock().add(std::mem::take(&mut done.refusals)));
-        if let Err(error) = kept {
-            tracing::error!("{}", one_line(&error));
-        }
+        refused.lock().put_back(std::mem::take(&mut done.refusals));
         done
     }
 

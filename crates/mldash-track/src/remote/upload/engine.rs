@@ -16,14 +16,13 @@ use tokio::task::{JoinError, JoinSet, block_in_place};
 use super::waiter::{Command, Waiter};
 use crate::error::one_line;
 use crate::local::{Backlog, ExperimentDir, Prefix, RunStatus, utc_now};
-use crate::name::ExperimentName;
+use crate::name::{ExperimentName, TrackName};
 use crate::remote::error::CallError;
 use crate::remote::plan::{Backoff, Call, CallPlan, Failures, FileId};
 use crate::remote::send::{
     FileOutcome, RowsOutcome, SendContext, Session, Token, TrackSender, send_file,
 };
 use crate::remote::state::{CheckpointFile, Refusals, SyncState, SyncStatus};
-use crate::row::Timestamp;
 
 /// How often to survey the store when nobody asks for it.
 const SURVEY_EVERY: Duration = Duration::from_millis(500);
@@ -329,13 +328,18 @@ impl Engine {
         });
     }
 
-    /// Retries what was refused before, each track's rows in order of time.
+    /// Retries what was refused before, each track's rows in order of time. Rows of a track that
+    /// can't be read now stay refused; those of a track that was removed are no more.
     fn retry_refused(&mut self) {
         let Connection::Open(open) = &mut self.connection else { return };
-        let mut by_track: BTreeMap<String, Vec<Timestamp>> = BTreeMap::new();
-        for (topic, ts) in open.refused.lock().take_rows() {
-            by_track.entry(topic).or_default().push(ts);
-        }
+        let (tracks, dir) = (&self.tracks, &self.task.dir);
+        let is_there = |topic: &str| {
+            let name = topic.parse::<TrackName>();
+            name.is_ok_and(|name| dir.track_folder(&name).try_exists().unwrap_or(true))
+        };
+        let has_sender =
+            |topic: &str| tracks.get(topic).is_some_and(|track| track.sender.is_some());
+        let by_track = open.refused.lock().take_rows(|topic| has_sender(topic) || !is_there(topic));
         let mut again = Vec::new();
         for (topic, times) in by_track {
             let sender = self.tracks.get_mut(&topic).and_then(|track| track.sender.take());

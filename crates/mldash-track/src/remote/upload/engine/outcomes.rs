@@ -76,7 +76,15 @@ impl Engine {
                 }
             }
         }
-        let refused = Refusals::load(file.beside("refused.jsonl"));
+        let refused = match Refusals::load(file.beside("refused.jsonl")) {
+            Ok(refused) => refused,
+            Err(error) => {
+                self.connection = Connection::Closed { under_way: false };
+                let error = CallError::new(Fault::Server, one_line(&error));
+                self.note_failure(&error);
+                return self.server_failed(&error);
+            }
+        };
         let again: Vec<FileId> = if self.retries_refused { refused.file_ids() } else { Vec::new() };
         let is_kept = |id: &FileId| !again.contains(id);
         let kept: Vec<FileId> = refused.file_ids().into_iter().filter(is_kept).collect();
@@ -194,13 +202,16 @@ impl Engine {
             }
             FileOutcome::Gone => self.context.files.lock().dismiss(id),
             FileOutcome::Refused(answer) => self.refuse_file(id, answer),
-            FileOutcome::Failed(error) => {
-                let (backoff, now) = (&self.task.backoff, Instant::now());
-                self.context.files.lock().failed(id, backoff, now, error.retry_after);
-                self.call_failed(&error);
-            }
+            FileOutcome::Failed(error) => self.file_failed(id, &error),
         }
         self.free_rows();
+    }
+
+    /// It is tried again.
+    fn file_failed(&mut self, id: FileId, error: &CallError) {
+        let (backoff, now) = (&self.task.backoff, Instant::now());
+        self.context.files.lock().failed(id, backoff, now, error.retry_after);
+        self.call_failed(error);
     }
 
     /// Resumes the tracks whose files the server now has.
@@ -211,10 +222,14 @@ impl Engine {
 
     fn refuse_file(&mut self, id: FileId, answer: String) {
         tracing::warn!("{} refuses a file: {answer}; it is set aside", self.context.api.url());
-        let Connection::Open(open) = &self.connection else { return };
+        let Connection::Open(open) = &self.connection else {
+            return self.file_failed(id, &CallError::new(Fault::Server, answer));
+        };
         let refusal = Refusal { what: Refused::File { file: id }, answer };
-        if let Err(error) = open.refused.lock().add(vec![refusal]) {
-            tracing::warn!("{}", one_line(&error));
+        let added = open.refused.lock().add(vec![refusal]);
+        if let Err(error) = added {
+            // Otherwise it would count as sent.
+            return self.file_failed(id, &CallError::new(Fault::Server, one_line(&error)));
         }
         self.context.files.lock().dismiss(id);
     }
