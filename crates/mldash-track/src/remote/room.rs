@@ -65,9 +65,9 @@ impl LocalCap {
             ended: ended.clone(),
             measured: None,
             complaint: Complaint::new(
-                "can't count what is in the store",
-                "what is recorded is added to the last count",
-                "the store can be counted again",
+                "`max_local`: can't count all that is in the store",
+                "what is in there does not count",
+                "all of the store is counted again",
             ),
             unconfirmed: HashMap::new(),
         };
@@ -96,23 +96,21 @@ impl Keeper {
         let bytes = self.bytes();
         let is_uploaded = self.measured.as_ref().is_some_and(|m| !m.uploaded().is_empty());
         let may_make_room = is_uploaded && self.settings.when_full == WhenLocalFull::DropSynced;
-        if let Some(bytes) = bytes.filter(|bytes| *bytes > self.settings.max_bytes)
-            && may_make_room
-        {
+        if bytes > self.settings.max_bytes && may_make_room {
             self.make_room(bytes - self.settings.max_bytes);
         }
         self.note();
     }
 
-    /// The size of the store, once it has been counted.
-    fn bytes(&self) -> Option<u64> {
-        self.measured.as_ref().map(|measured| measured.bytes(self.shared.grown_bytes()))
+    /// The size of the store. Until it is counted for the first time, what the recording added to it.
+    fn bytes(&self) -> u64 {
+        let grown = self.shared.grown_bytes();
+        let measured = self.measured.as_ref().map(|measured| measured.bytes(grown));
+        measured.unwrap_or_else(|| u64::try_from(grown).unwrap_or_default())
     }
 
     fn note(&self) {
-        if let Some(bytes) = self.bytes() {
-            self.shared.note_local_use(bytes, self.settings.max_bytes);
-        }
+        self.shared.note_local_use(self.bytes(), self.settings.max_bytes);
     }
 
     fn measure_if_due(&mut self) {
@@ -127,17 +125,9 @@ impl Keeper {
             self.note();
             !self.ended.load(Ordering::Relaxed)
         };
-        match Usage::of(self.root(), &goes_on) {
-            Ok(Some(usage)) => {
-                self.measured = Some(Measured::new(usage, grown, now));
-                self.complaint.note(None);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                let root = self.root().display();
-                let reason = format!("{root}: {error}");
-                self.complaint.note(Some(&reason));
-            }
+        if let Some(usage) = Usage::of(self.root(), &goes_on) {
+            self.complaint.note(usage.unread.reason().as_deref());
+            self.measured = Some(Measured::new(usage, grown, now));
         }
     }
 

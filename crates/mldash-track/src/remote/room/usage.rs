@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::name::ExperimentName;
@@ -69,24 +69,58 @@ pub(crate) struct Uploaded {
 pub(crate) struct Usage {
     pub(crate) bytes: u64,
     pub(crate) uploaded: Vec<Uploaded>,
+    pub(crate) unread: Unread,
+}
+
+/// Folders that can't be read, such as a disk's `lost+found`. What is in them does not count.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    folders: u64,
+    first: Option<(PathBuf, io::Error)>,
+}
+
+impl Unread {
+    fn note(&mut self, folder: &Path, error: io::Error) {
+        self.folders += 1;
+        self.first.get_or_insert_with(|| (folder.to_owned(), error));
+    }
+
+    /// What to say of them; `None` if there are none.
+    pub(super) fn reason(&self) -> Option<String> {
+        let (folder, error) = self.first.as_ref()?;
+        let others = match self.folders {
+            1 => String::new(),
+            folders => format!(", and {} other folders", folders - 1),
+        };
+        Some(format!("{}: {error}{others}", folder.display()))
+    }
 }
 
 impl Usage {
     /// Counts what is under `root`. `None` if `goes_on` says to stop; it is asked at every folder.
-    pub(crate) fn of(root: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<Option<Self>> {
+    pub(crate) fn of(root: &Path, goes_on: &dyn Fn() -> bool) -> Option<Self> {
         let mut usage = Self::default();
-        if !usage.add(root, root, goes_on)? {
-            return Ok(None);
+        if !usage.add(root, root, goes_on) {
+            return None;
         }
         usage.uploaded.sort_by_key(|uploaded| uploaded.at);
-        Ok(Some(usage))
+        Some(usage)
     }
 
-    fn add(&mut self, folder: &Path, root: &Path, goes_on: &dyn Fn() -> bool) -> io::Result<bool> {
+    fn add(&mut self, folder: &Path, root: &Path, goes_on: &dyn Fn() -> bool) -> bool {
         if !goes_on() {
-            return Ok(false);
+            return false;
         }
-        for entry in fs::read_dir(folder)? {
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    self.unread.note(folder, error);
+                }
+                return true;
+            }
+        };
+        for entry in entries {
             // What is removed meanwhile takes no space.
             let Ok((entry, metadata)) = entry.and_then(|entry| {
                 let metadata = entry.metadata()?;
@@ -98,16 +132,15 @@ impl Usage {
                 self.bytes += metadata.len();
             } else if metadata.is_dir() {
                 if entry.file_name() == FOLDER {
-                    self.note_uploaded(folder, root, metadata.modified()?);
+                    let at = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                    self.note_uploaded(folder, root, at);
                 }
-                match self.add(&entry.path(), root, goes_on) {
-                    Ok(false) => return Ok(false),
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
+                if !self.add(&entry.path(), root, goes_on) {
+                    return false;
                 }
             }
         }
-        Ok(true)
+        true
     }
 
     fn note_uploaded(&mut self, experiment: &Path, root: &Path, at: SystemTime) {
@@ -127,7 +160,7 @@ mod tests {
     #[test]
     fn what_is_recorded_and_removed_is_known_without_a_count() {
         let root = tempfile::tempdir().unwrap();
-        let count = || Usage::of(root.path(), &|| true).unwrap().unwrap();
+        let count = || Usage::of(root.path(), &|| true).unwrap();
         let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
         let grown = || exp.shared.grown_bytes();
         let measured = Measured::new(count(), grown(), Instant::now());
@@ -154,7 +187,22 @@ mod tests {
     fn a_count_stops_when_it_is_told_to() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("a")).unwrap();
-        assert!(Usage::of(root.path(), &|| false).unwrap().is_none());
+        assert!(Usage::of(root.path(), &|| false).is_none());
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_read_is_named_and_the_rest_is_counted() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["a", "z"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+            fs::write(root.path().join(folder).join("data"), [7; 100]).unwrap();
+        }
+        let mut usage = Usage::default();
+        // Root may read everything, but not what the system finds too long.
+        assert!(usage.add(&root.path().join("x/".repeat(3000)), root.path(), &|| true));
+        assert!(usage.add(root.path(), root.path(), &|| true));
+        assert_eq!(usage.bytes, 200);
+        assert!(usage.unread.reason().unwrap().contains("too long"));
     }
 
     #[test]
