@@ -1,4 +1,4 @@
-//! The target of `-o`. A file appears whole or not at all. Anything else, such as a device or a
+//! The target of `-o`. A file appears whole or not at all, also after a power cut. Anything else, such as a device or a
 //! FIFO, is written into and never replaced.
 
 use std::fs::{self, FileType, OpenOptions};
@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use mldash_bridge::track::sync_folder;
 use tempfile::{Builder, NamedTempFile};
 
 use super::Failure;
@@ -128,21 +129,28 @@ fn write_file(
     if let Some(permissions) = permissions {
         part.as_file().set_permissions(permissions).map_err(named("write"))?;
     }
+    // Otherwise a power cut could take the old file and the new one.
+    part.as_file().sync_all().map_err(named("write"))?;
     let kept = match if_there {
         IfThere::Replace => part.persist(&file),
         IfThere::Refuse | IfThere::RefuseUnlessForced => part.persist_noclobber(&file),
     };
-    kept.map(drop).map_err(|error| cant("write", path, &error.error))
+    kept.map_err(|error| cant("write", path, &error.error))?;
+    sync_folder(folder_of(&file)).map_err(named("write"))
+}
+
+fn folder_of(file: &Path) -> &Path {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// A hidden file in the same folder, so that it can be renamed over the other.
 fn create_beside(file: &Path) -> io::Result<NamedTempFile> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     Builder::new()
         .prefix(".mldash_bridge.")
         .suffix(".partial")
         .permissions(fs::Permissions::from_mode(NEW_FILE_MODE))
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .tempfile_in(folder_of(file))
 }
 
 fn place(path: &Path) -> io::Result<Place> {

@@ -2,7 +2,7 @@
  *
  * A seccomp filter sends the calls that change files here as SIGSYS, also those that pass libc by; the handler makes them itself, or not.
  *   FAILING_ROOT    what lies below this folder counts, nothing else
- *   FAILING_CALLS   which calls count: `all`, or those that take `space`
+ *   FAILING_CALLS   which calls count: `all`, those that take `space`, or those that `sync`
  *   FAILING_AT      the number of the first one that fails, from 1; 0: none
  *   FAILING_UNTIL   the number of the last one that fails
  *   FAILING_ERRNO   with this number; a write that finds no space (ENOSPC) writes half of its bytes the first time
@@ -31,18 +31,20 @@
 
 enum { PATH_BYTES = 4096 };
 
-/* Those that take space, then the others. */
+/* Those that take space, then those that sync, then the others. */
 static const int CALLS[] = {
     SYS_open, SYS_openat, SYS_openat2, SYS_creat, SYS_mkdir, SYS_mkdirat,
     SYS_write, SYS_pwrite64, SYS_writev, SYS_pwritev, SYS_fallocate,
     SYS_rename, SYS_renameat, SYS_renameat2, SYS_link, SYS_linkat,
-    SYS_ftruncate, SYS_fsync, SYS_fdatasync, SYS_syncfs, SYS_unlink, SYS_unlinkat, SYS_rmdir,
+    SYS_fsync, SYS_fdatasync, SYS_syncfs,
+    SYS_ftruncate, SYS_unlink, SYS_unlinkat, SYS_rmdir,
 };
-enum { ALL = sizeof CALLS / sizeof *CALLS, TAKE_SPACE = 16 };
+enum { ALL = sizeof CALLS / sizeof *CALLS, TAKE_SPACE = 16, SYNC = 3 };
 
 static char root[PATH_BYTES];
 static size_t root_bytes;
-static size_t counted;
+/* The calls that count: so many, from this one on. */
+static size_t counted, counted_from;
 static long first, last, error_number, calls;
 
 /* The filter lets calls from this place through. */
@@ -129,7 +131,8 @@ __attribute__((constructor)) static void start(void) {
     if (!folder || !kind || strlen(folder) >= sizeof root) return;
     strcpy(root, folder);
     root_bytes = strlen(root);
-    counted = strcmp(kind, "space") ? ALL : TAKE_SPACE;
+    counted = !strcmp(kind, "space") ? TAKE_SPACE : !strcmp(kind, "sync") ? SYNC : ALL;
+    counted_from = counted == SYNC ? TAKE_SPACE : 0;
     first = number_of("FAILING_AT");
     last = number_of("FAILING_UNTIL");
     error_number = number_of("FAILING_ERRNO");
@@ -149,7 +152,7 @@ __attribute__((constructor)) static void start(void) {
     };
     size_t length = 6;
     for (size_t i = 0; i < counted; i++)
-        filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)CALLS[i], (uint8_t)(counted - i), 0);
+        filter[length++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)CALLS[counted_from + i], (uint8_t)(counted - i), 0);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     filter[length++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP);
     struct sock_fprog program = {.len = (unsigned short)length, .filter = filter};

@@ -18,14 +18,26 @@ pub enum Fault {
     ReadOnly,
     /// From one on, all that take space fail; of a write, half may have gone through.
     Full,
+    /// One sync fails; nothing else counts.
+    Sync,
 }
 
 impl Fault {
+    /// Those of disks.
     pub const ALL: [Self; 3] = [Self::OneError, Self::ReadOnly, Self::Full];
+
+    /// Which calls count.
+    fn calls(self) -> &'static str {
+        match self {
+            Self::OneError | Self::ReadOnly => "all",
+            Self::Full => "space",
+            Self::Sync => "sync",
+        }
+    }
 
     fn errno(self) -> Errno {
         match self {
-            Self::OneError => Errno::IO,
+            Self::OneError | Self::Sync => Errno::IO,
             Self::ReadOnly => Errno::ROFS,
             Self::Full => Errno::NOSPC,
         }
@@ -52,13 +64,13 @@ impl FailingCalls<'_> {
     /// `program` with these.
     pub fn of(&self, program: Program) -> Program {
         let until = match self.fault {
-            Fault::OneError => self.at,
+            Fault::OneError | Fault::Sync => self.at,
             Fault::ReadOnly | Fault::Full => u64::MAX >> 1,
         };
         program
             .env("LD_PRELOAD", SHIM.as_deref().unwrap())
             .env("FAILING_ROOT", self.root)
-            .env("FAILING_CALLS", if matches!(self.fault, Fault::Full) { "space" } else { "all" })
+            .env("FAILING_CALLS", self.fault.calls())
             .env("FAILING_AT", self.at.to_string())
             .env("FAILING_UNTIL", until.to_string())
             .env("FAILING_ERRNO", self.fault.errno().raw_os_error().to_string())

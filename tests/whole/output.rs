@@ -11,6 +11,7 @@ use std::thread;
 use mldash_bridge::fields;
 use mldash_bridge::track::{Experiment, Options};
 
+use crate::failing_calls::{FailingCalls, Fault};
 use crate::program::{Done, program};
 
 const RUN: &str = "alice/warehouse/run-1";
@@ -39,6 +40,31 @@ fn names(folder: &Path) -> Vec<String> {
         entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+#[test]
+fn a_new_file_takes_the_place_of_the_old_one_only_once_it_is_on_the_disk() {
+    if !FailingCalls::are_possible() {
+        return;
+    }
+    let (root, out) = (recorded(), tempfile::tempdir().unwrap());
+    let folder = out.path().join("out");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("rows.jsonl");
+    fs::write(&path, "old").unwrap();
+    let read_while_sync_fails = |at| {
+        let read = program(["read", RUN, "arm", "--format", "jsonl", "--root"]).arg(root.path());
+        FailingCalls { root: &folder, fault: Fault::Sync, at }.of(read.arg("-o").arg(&path)).run()
+    };
+    let done = read_while_sync_fails(1);
+    assert!(done.code == 1 && done.stderr.contains(path.to_str().unwrap()), "{}", done.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert_eq!(names(&folder), ["rows.jsonl"]);
+    // The second one is that of the folder, where the new name is.
+    let done = read_while_sync_fails(2);
+    assert!(done.code == 1 && done.stderr.contains(path.to_str().unwrap()), "{}", done.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), ROWS);
+    assert_eq!(read_while_sync_fails(0).code, 0);
 }
 
 #[test]

@@ -165,7 +165,11 @@ fn link_all(from: &Path, to: &Path) -> Result<(), ExportError> {
 }
 
 fn link(old: &Path, new: &Path) -> io::Result<()> {
-    fs::hard_link(old, new).or_else(|_| fs::copy(old, new).map(|_| ()))
+    fs::hard_link(old, new).or_else(|_| {
+        fs::copy(old, new)?;
+        // A file that is linked is on the disk.
+        File::open(new)?.sync_all()
+    })
 }
 
 fn sync_folders(folder: &Path) -> Result<(), ExportError> {
