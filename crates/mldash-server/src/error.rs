@@ -183,7 +183,7 @@ impl From<TrackError> for ApiError {
                 );
                 Self::new(StatusCode::CONFLICT, "conflict", message)
             }
-            TrackError::Store(StoreError::Locked { .. }) => {
+            TrackError::Store(StoreError::Locked { .. } | StoreError::LockHeld { .. }) => {
                 let message =
                     "another program on the server is writing this experiment; try again later";
                 tracing::warn!("{}", one_line(&error));

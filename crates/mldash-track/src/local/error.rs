@@ -41,6 +41,17 @@ pub enum StoreError {
         /// Who holds the lock: process, host and start time, as the holder wrote them.
         holder: String,
     },
+    /// Another program holds a lock of ML-Dash's for longer than it takes to change a file.
+    #[error(
+        "another program has held the lock {} for {waited_secs} s; it may have been stopped: let it go on, or end it \
+         (`fuser {}` says which it is)", path.display(), path.display()
+    )]
+    LockHeld {
+        /// The lock's file.
+        path: PathBuf,
+        /// For how long this was waited for.
+        waited_secs: u64,
+    },
     /// What is being written is no longer in its place.
     #[error(
         "{} was removed or replaced while it was recorded into{}; stop, and record again",

@@ -10,6 +10,7 @@ use super::beneath::How;
 use super::damage;
 use super::error::StoreError;
 use super::handles;
+use super::lock::lock_sdk;
 use super::metadata::{Extra, json_weight, load_json, load_json_if_usable, save_json, utc_now};
 use crate::labels::Labels;
 use crate::name::ExperimentName;
@@ -188,8 +189,7 @@ pub(super) fn annotate(
     let lock_path = folder.join(LOCK_FILE);
     let lock =
         handles::open(&lock_path, How::MakeAppend).map_err(StoreError::io("open", &lock_path))?;
-    // Held until the file is dropped.
-    lock.lock().map_err(StoreError::io("lock", &lock_path))?;
+    lock_sdk(&lock, &lock_path)?;
     let path = folder.join(EXPERIMENT_FILE);
     let mut file = load_or_put_aside(&path)?.unwrap_or_else(|| ExperimentFile::new(name));
     file.annotate(change(file.notes()));

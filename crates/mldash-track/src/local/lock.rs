@@ -4,7 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -18,6 +18,9 @@ const LOCK_FILE: &str = ".writer.lock";
 /// Longer than a check of the lock takes, and how many checks to wait for.
 const LOOK: Duration = Duration::from_millis(10);
 const LOOKS_OUTWAITED: u32 = 5;
+
+/// The SDK holds its locks only while it writes a file. Who holds one for longer was stopped, and may hold it for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Held while this value lives. The operating system releases it when the process dies in any way.
 #[derive(Debug)]
@@ -84,6 +87,31 @@ impl WriterLock {
     }
 }
 
+/// Takes one of the SDK's locks, which is held until `file` is dropped.
+///
+/// # Errors
+/// [`StoreError::LockHeld`] if another process has held it for 10 s.
+pub(super) fn lock_sdk(file: &File, path: &Path) -> Result<(), StoreError> {
+    lock_within(file, path, PATIENCE)
+}
+
+fn lock_within(file: &File, path: &Path, patience: Duration) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => thread::sleep(LOOK),
+            Err(TryLockError::WouldBlock) => {
+                let waited_secs = patience.as_secs();
+                return Err(StoreError::LockHeld { path: path.to_owned(), waited_secs });
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(StoreError::io("lock", path)(source));
+            }
+        }
+    }
+}
+
 /// Retries, because a process that only checks the lock holds it for a moment.
 fn try_lock_patiently(file: &File) -> Result<(), TryLockError> {
     for _ in 0..LOOKS_OUTWAITED {
@@ -120,5 +148,26 @@ impl Drop for WriterLock {
     fn drop(&mut self) {
         // If this fails, the lock ends with the last copy, a moment later.
         let _ = self.file.unlock();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held_for_ever_is_named_and_one_that_is_let_go_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".experiment.lock");
+        let open = || File::create(&path).unwrap();
+        let stopped = open();
+        stopped.lock().unwrap();
+        let error = lock_within(&open(), &path, Duration::from_millis(30)).unwrap_err().to_string();
+        assert!(error.contains(path.to_str().unwrap()) && error.contains("fuser"), "{error}");
+        thread::scope(|scope| {
+            let waits = scope.spawn(|| lock_within(&open(), &path, Duration::from_secs(3600)));
+            drop(stopped);
+            waits.join().unwrap().unwrap();
+        });
     }
 }

@@ -16,6 +16,7 @@ use crate::local::damage;
 use crate::local::disk;
 use crate::local::error::StoreError;
 use crate::local::handles;
+use crate::local::lock::lock_sdk;
 use crate::local::metadata::{Extra, load_json, save_json, utc_now};
 
 pub(super) const METADATA_FILE: &str = ".files_metadata.json";
@@ -165,7 +166,7 @@ impl FileStore {
     pub(super) fn keep_sdk_out(&self) -> Result<File, StoreError> {
         let path = self.folder.join(LOCK_FILE);
         let lock = handles::open(&path, How::MakeAppend).map_err(StoreError::io("open", &path))?;
-        lock.lock().map_err(StoreError::io("lock", &path))?;
+        lock_sdk(&lock, &path)?;
         Ok(lock)
     }
 
