@@ -3,10 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use mldash_bridge::server::{Limits, ServeError, Server};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -16,6 +16,8 @@ use super::Failure;
 use super::args::{RootArgs, parse_duration};
 
 const MIB: usize = 1 << 20;
+/// The largest number of MiB or rows: more than there can be.
+const MOST: u64 = 1 << 40;
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -37,30 +39,30 @@ pub(crate) struct ServeArgs {
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
     /// Largest request body other than a file, decompressed.
-    #[arg(long, value_name = "MIB", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_body_bytes / MIB)]
+    #[arg(long, value_name = "MIB", value_parser = up_to::<usize>(MOST), default_value_t = Limits::default().max_body_bytes / MIB)]
     max_body: usize,
     /// Largest file.
-    #[arg(long, value_name = "MIB", value_parser = at_least_one::<u64>, default_value_t = Limits::default().max_file_bytes / MIB as u64)]
+    #[arg(long, value_name = "MIB", value_parser = up_to::<u64>(MOST), default_value_t = Limits::default().max_file_bytes / MIB as u64)]
     max_file: u64,
     /// Most rows in a batch.
-    #[arg(long, value_name = "ROWS", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_rows)]
+    #[arg(long, value_name = "ROWS", value_parser = up_to::<usize>(MOST), default_value_t = Limits::default().max_rows)]
     max_rows: usize,
     /// Memory for requests: bodies, what they become when they are parsed, and what is read for answers. One
     /// namespace of several gets at most half.
-    #[arg(long, value_name = "MIB", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_memory_bytes / MIB)]
+    #[arg(long, value_name = "MIB", value_parser = up_to::<usize>(MOST), default_value_t = Limits::default().max_memory_bytes / MIB)]
     max_memory: usize,
     /// Requests answered at the same time; further ones are told to retry.
-    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_requests)]
+    #[arg(long, value_name = "N", value_parser = up_to::<usize>(Limits::MOST_AT_ONCE as u64), default_value_t = Limits::default().max_requests)]
     max_requests: usize,
     /// Reads and downloads at the same time.
-    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_downloads)]
+    #[arg(long, value_name = "N", value_parser = up_to::<usize>(Limits::MOST_AT_ONCE as u64), default_value_t = Limits::default().max_downloads)]
     max_downloads: usize,
     /// Connections at the same time. When another one comes, the oldest that has shown no token is closed;
     /// if all have shown one, the new one waits.
-    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_connections)]
+    #[arg(long, value_name = "N", value_parser = up_to::<usize>(Limits::MOST_AT_ONCE as u64), default_value_t = Limits::default().max_connections)]
     max_connections: usize,
     /// Experiments open for writing at the same time.
-    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>, default_value_t = Limits::default().max_experiments)]
+    #[arg(long, value_name = "N", value_parser = up_to::<usize>(Limits::MOST_AT_ONCE as u64), default_value_t = Limits::default().max_experiments)]
     max_experiments: usize,
     /// How long a request's head may take, and how long a connection may be idle [default: 30].
     #[arg(long, value_name = "SECONDS", value_parser = parse_duration)]
@@ -119,9 +121,8 @@ impl LimitArgs {
     }
 }
 
-fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
-    let number = text.parse().ok().filter(|number| *number >= T::from(1));
-    number.ok_or_else(|| "expected a number of at least 1".to_owned())
+fn up_to<T: TryFrom<u64>>(most: u64) -> RangedU64ValueParser<T> {
+    RangedU64ValueParser::new().range(1..=most)
 }
 
 /// Ready at the first SIGINT or SIGTERM.

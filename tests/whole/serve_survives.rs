@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use mldash_bridge::track::{Experiment, Options, Query, TrackError};
 use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use crate::http::{Answer, Client, answer};
 use crate::server::{Server, TOKEN};
@@ -246,7 +247,38 @@ fn one_root_has_one_server() {
     assert!(wrong.stderr.contains(":1: expected `namespace token`"), "{}", wrong.stderr);
     let none =
         crate::program::program(["serve", "--token-file", "tokens", "--max-requests", "0"]).run();
-    assert!(none.code == 2 && none.stderr.contains("at least 1"), "{}", none.stderr);
+    assert!(none.code == 2 && none.stderr.contains("not in 1.."), "{}", none.stderr);
+}
+
+#[test]
+fn limits_beyond_what_can_be_counted_are_refused_and_the_largest_ones_work() {
+    let at_once = ["--max-requests", "--max-downloads", "--max-connections", "--max-experiments"];
+    let sizes = ["--max-file", "--max-body", "--max-memory", "--max-rows"];
+    for option in at_once.into_iter().chain(sizes) {
+        let args = ["serve", "--token-file", "tokens", option, "18446744073709551615"];
+        let done = crate::program::program(args).run();
+        assert_eq!(done.code, 2, "{}", done.stderr);
+        assert!(done.stderr.contains(option) && done.stderr.contains("not in 1..="));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let most = at_once.iter().flat_map(|option| [*option, "1048576"]);
+    let most: Vec<&str> =
+        most.chain(sizes.iter().flat_map(|option| [*option, "1099511627776"])).collect();
+    let server = Server::start_with(&folder.path().join("dash"), "127.0.0.1:0", &most);
+    let client = Client::new(&server.address, TOKEN);
+    let id = make(&client, "run");
+    append(&client, &id, "arm", &batch(0..10, 0));
+    let checksum = mldash_bridge::track::hex(&Sha256::digest(b"x"));
+    let parts: [(&str, &[u8]); 5] = [
+        ("type", b"FILE"),
+        ("experimentId", id.as_bytes()),
+        ("name", b"x.bin"),
+        ("checksum", checksum.as_bytes()),
+        ("file", b"x"),
+    ];
+    let (content_type, body) = crate::http::form(&parts, "x.bin");
+    let saved = client.send("POST", "/api/namespaces/alice/nodes", &[&content_type], &body);
+    assert_eq!(saved.status, 200, "{}", saved.text());
 }
 
 #[test]

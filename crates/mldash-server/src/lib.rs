@@ -62,7 +62,8 @@ const LOCK_FILE: &str = ".serve.lock";
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 const SPARE_THREADS: usize = 16;
 
-/// Bounds on what clients may ask for. A time longer than a year counts as a year.
+/// Bounds on what clients may ask for. A time longer than a year counts as a year, and more at the same time than
+/// [`MOST_AT_ONCE`](Self::MOST_AT_ONCE) as that.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -98,8 +99,19 @@ pub struct Limits {
 const LONGEST: Duration = Duration::from_secs(31_536_000);
 
 impl Limits {
-    /// Brings the times into a range in which sums of them make sense.
-    fn with_times_in_range(mut self) -> Self {
+    /// The most requests, downloads, connections or experiments at the same time.
+    pub const MOST_AT_ONCE: usize = 1 << 20;
+
+    /// Brings times and numbers into a range in which sums of them make sense.
+    fn in_range(mut self) -> Self {
+        for number in [
+            &mut self.max_requests,
+            &mut self.max_downloads,
+            &mut self.max_connections,
+            &mut self.max_experiments,
+        ] {
+            *number = (*number).min(Self::MOST_AT_ONCE);
+        }
         for time in [
             &mut self.header_timeout,
             &mut self.body_timeout,
@@ -197,7 +209,7 @@ impl Server {
         token_file: &Path,
         limits: Limits,
     ) -> Result<Self, ServeError> {
-        let limits = limits.with_times_in_range();
+        let limits = limits.in_range();
         let tokens = Tokens::load(token_file)?;
         let in_root = |source| ServeError::Root { root: root.to_owned(), source };
         fs::create_dir_all(root).map_err(in_root)?;
@@ -256,9 +268,9 @@ impl Server {
     }
 }
 
-/// A semaphore for this many things, up to what tokio can count.
+/// A semaphore for this many things.
 fn places(count: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
+    Arc::new(Semaphore::new(count))
 }
 
 fn lock_root(root: &Path) -> Result<File, ServeError> {
@@ -278,9 +290,7 @@ fn runtime(limits: &Limits) -> io::Result<Runtime> {
         .enable_all()
         // One thread for each request and each download, so that none waits for a client, and some
         // for closing experiments and for tokio's own file writes.
-        .max_blocking_threads(
-            limits.max_requests.saturating_add(limits.max_downloads).saturating_add(SPARE_THREADS),
-        )
+        .max_blocking_threads(limits.max_requests + limits.max_downloads + SPARE_THREADS)
         .thread_name("serve")
         .build()
 }

@@ -51,7 +51,9 @@ pub(super) async fn save(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let max_bytes = app.limits.max_file_bytes;
-    if announced_bytes(request.headers()).is_some_and(|bytes| bytes > max_bytes + FORM_BYTES) {
+    if announced_bytes(request.headers())
+        .is_some_and(|bytes| bytes > max_bytes.saturating_add(FORM_BYTES))
+    {
         return Err(file_too_large(max_bytes));
     }
     let form = Multipart::from_request(request, app).await;
