@@ -25,7 +25,7 @@ fn text(text: &str) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "takes minutes without optimisation: ten thousand tracks"]
+#[ignore = "by hand: ten thousand tracks take minutes"]
 fn a_topic_whose_values_never_repeat_leads_to_10_000_tracks_and_the_rest_is_counted() {
     // Ten thousand folders take minutes where each waits for a disk.
     let memory = std::path::Path::new("/dev/shm");
