@@ -163,6 +163,22 @@ fn a_login_needs_the_token_and_a_form_of_ours_and_a_wrong_one_takes_its_time() {
 }
 
 #[test]
+fn whoever_has_a_token_gets_in_while_others_guess() {
+    let lab = Lab::open(&[]);
+    let wrong = std::thread::scope(|scope| {
+        let guesses: Vec<_> = (0..40).map(|_| scope.spawn(|| lab.try_token("wrong"))).collect();
+        for _ in 0..40 {
+            lab.log_in(TOKEN);
+        }
+        guesses.into_iter().map(|guess| guess.join().unwrap()).collect::<Vec<_>>()
+    });
+    let told = |status: u16| wrong.iter().filter(|answer| answer.status == status).count();
+    // How many of them wait for their answer depends on how fast they come.
+    assert!(told(403) >= 8 && told(403) + told(429) == 40, "{} and {}", told(403), told(429));
+    assert!(wrong.iter().all(|answer| answer.header("set-cookie").is_none()));
+}
+
+#[test]
 fn a_session_ends_with_its_logout_and_with_its_token() {
     let lab = Lab::open(&[]);
     let (first, second) = (lab.log_in(TOKEN), lab.log_in(TOKEN));

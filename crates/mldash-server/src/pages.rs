@@ -35,7 +35,7 @@ use super::linger::linger;
 use super::routes::{compression, namespace_of, no_such_endpoint, no_such_method, within_bounds};
 use html::{explained, guarded};
 use known::Known;
-use login::Attempts;
+use login::WrongTokens;
 use reports::Reports;
 use session::Sessions;
 
@@ -43,7 +43,7 @@ use session::Sessions;
 #[derive(Debug, Default)]
 pub(super) struct Pages {
     sessions: Sessions,
-    attempts: Attempts,
+    wrong_tokens: WrongTokens,
     known: Known,
     reports: Reports,
 }

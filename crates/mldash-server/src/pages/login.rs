@@ -1,5 +1,6 @@
-//! In and out: a form that takes a token, a button that ends the session. Guessing is slow: a wrong token is answered after a
-//! second, and of one address few are looked at meanwhile.
+//! In and out: a form that takes a token, a button that ends the session. What protects a token is its length, as with calls,
+//! which refuse a wrong one at once. Here a person waits a second after a mistake, and a program that makes many is told to go
+//! slower; whoever has a token gets in, whatever others do.
 
 mod origin;
 
@@ -28,10 +29,10 @@ use crate::error::ApiError;
 const MAX_FORM_BYTES: usize = 16 << 10;
 /// How long a wrong token is not answered.
 const AFTER_WRONG: Duration = Duration::from_secs(1);
-/// Attempts at the same time: of one address, behind a proxy that of all, …
+/// Wrong tokens that wait for their answer: of one address, behind a proxy that of all, …
 const MAX_OF_ADDRESS: usize = 8;
 /// … and of all addresses.
-const MAX_ATTEMPTS: usize = 64;
+const MAX_WRONG: usize = 64;
 
 /// The form.
 #[derive(Template)]
@@ -51,32 +52,32 @@ struct WayIn<'a> {
     login: &'a str,
 }
 
-/// Attempts to log in that are looked at, by address.
+/// Attempts to log in with a wrong token that wait for their answer, by address.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(Mutex<HashMap<IpAddr, usize>>);
+pub(super) struct WrongTokens(Mutex<HashMap<IpAddr, usize>>);
 
 /// One of them. Dropping it ends it.
-struct Attempt<'a> {
-    attempts: &'a Attempts,
+struct WrongToken<'a> {
+    all: &'a WrongTokens,
     address: IpAddr,
 }
 
-impl Attempts {
-    fn begin(&self, peer: IpAddr) -> Option<Attempt<'_>> {
+impl WrongTokens {
+    fn begin(&self, peer: IpAddr) -> Option<WrongToken<'_>> {
         let address = network(peer);
         let mut here = self.0.lock();
         let of_address = here.get(&address).copied().unwrap_or_default();
-        if of_address >= MAX_OF_ADDRESS || here.values().sum::<usize>() >= MAX_ATTEMPTS {
+        if of_address >= MAX_OF_ADDRESS || here.values().sum::<usize>() >= MAX_WRONG {
             return None;
         }
         here.insert(address, of_address + 1);
-        Some(Attempt { attempts: self, address })
+        Some(WrongToken { all: self, address })
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for WrongToken<'_> {
     fn drop(&mut self) {
-        let mut here = self.attempts.0.lock();
+        let mut here = self.all.0.lock();
         if let Some(count) = here.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -114,17 +115,19 @@ pub(super) async fn log_in(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     origin::check(&parts.headers)?;
-    // Before it counts as an attempt: whoever sends slowly takes nobody's place.
     let form = Asked::of_form(&form(&app, body).await?);
-    let peer = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
-    let attempt = app.pages.attempts.begin(peer.unwrap_or(Ipv6Addr::UNSPECIFIED.into()));
-    let attempt = attempt
-        .ok_or_else(|| ApiError::busy("too many attempts to log in at the same time; try again"))?;
     let next = next_of(&form);
     let token = form.get("token").unwrap_or_default().trim();
     let Some((hash, namespace)) = app.tokens.admit(token) else {
+        let peer = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
+        let wrong = app.pages.wrong_tokens.begin(peer.unwrap_or(Ipv6Addr::UNSPECIFIED.into()));
+        let wrong = wrong.ok_or_else(|| {
+            ApiError::busy(
+                "this token is not known, and too many wrong ones came at the same time; try again",
+            )
+        })?;
         sleep(AFTER_WRONG).await;
-        drop(attempt);
+        drop(wrong);
         let problem = Some("This token is not known, or no longer valid.");
         let mut refused = page_of(&LoginPage { styles: Styles, next: &next, problem })?;
         *refused.status_mut() = StatusCode::FORBIDDEN;
@@ -213,16 +216,16 @@ mod tests {
     }
 
     #[test]
-    fn of_one_address_few_attempts_are_looked_at_and_others_have_theirs() {
-        let attempts = Attempts::default();
+    fn of_one_address_few_wrong_tokens_wait_and_others_have_their_places() {
+        let all = WrongTokens::default();
         let [here, there] =
             ["2001:db8::1", "2001:db8:1::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
         let neighbour = "2001:db8::2".parse().unwrap();
-        let held: Vec<_> = std::iter::from_fn(|| attempts.begin(here)).collect();
+        let held: Vec<_> = std::iter::from_fn(|| all.begin(here)).collect();
         assert_eq!(held.len(), MAX_OF_ADDRESS);
-        assert!(attempts.begin(neighbour).is_none(), "whoever has the one has the other");
-        assert!(attempts.begin(there).is_some());
+        assert!(all.begin(neighbour).is_none(), "whoever has the one has the other");
+        assert!(all.begin(there).is_some());
         drop(held);
-        assert!(attempts.begin(here).is_some() && attempts.0.lock().is_empty());
+        assert!(all.begin(here).is_some() && all.0.lock().is_empty());
     }
 }
