@@ -1,9 +1,10 @@
 //! What the list shows of experiments, remembered as long as nothing of them changes: looking whether it did is much cheaper
 //! than reading the indexes and notes of hundreds.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mldash_export::report::cut;
 use mldash_track::{
@@ -13,10 +14,13 @@ use parking_lot::Mutex;
 
 use crate::error::ApiError;
 use crate::memory::Memory;
+use crate::shares::{Share, Shares};
 use crate::token::Namespace;
 
-/// Experiments that are remembered; those beyond are read whenever they are listed.
-const MAX_KNOWN: usize = 20_000;
+/// What is remembered takes so many bytes, which namespaces share; what does not fit is read whenever it is listed.
+const MAX_KNOWN_BYTES: usize = 16 << 20;
+/// What was not listed for so long is forgotten.
+const IDLE: Duration = Duration::from_secs(3600);
 /// How many tags are shown.
 const MAX_TAGS: usize = 12;
 
@@ -33,9 +37,11 @@ pub(super) struct Listed {
     pub(super) state: State,
     pub(super) is_discarded: bool,
     pub(super) success: Option<bool>,
+    /// Task and tags may be longer than what is shown of them.
     pub(super) task: String,
-    pub(super) operator: String,
     pub(super) tags: Vec<String>,
+    /// What is searched besides the status, whole and in lower case: name, task, operator and tags, a line each.
+    said: String,
     /// Why not all of it could be read.
     pub(super) problem: Option<String>,
 }
@@ -85,66 +91,137 @@ impl State {
 }
 
 /// What is remembered.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
-    by_name: Mutex<HashMap<ExperimentName, (ExperimentStamp, Arc<Listed>)>>,
+    by_namespace: Mutex<HashMap<Namespace, OfNamespace>>,
+    bytes: Arc<Shares>,
+}
+
+#[derive(Debug)]
+struct OfNamespace {
+    /// When it was last listed.
+    used: Instant,
+    by_name: HashMap<ExperimentName, Remembered>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    stamp: ExperimentStamp,
+    listed: Arc<Listed>,
+    _held: Share,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { by_namespace: Mutex::default(), bytes: Shares::new(MAX_KNOWN_BYTES) }
+    }
+}
+
+/// Whose experiments are listed.
+#[derive(Clone, Debug)]
+pub(super) struct Owner {
+    pub(super) namespace: Namespace,
+    /// There is no other namespace to share with.
+    pub(super) is_alone: bool,
 }
 
 impl Known {
-    /// What the list shows of these, which are all experiments of `namespace`.
-    pub(super) fn list(
-        &self,
-        root: &Path,
-        namespace: &Namespace,
-        names: &[ExperimentName],
-        memory: &mut Memory,
-    ) -> Result<Vec<Arc<Listed>>, ApiError> {
-        let listed = names.iter().map(|name| self.one(root, name, memory));
-        let listed = listed.collect::<Result<_, _>>()?;
-        let there: HashSet<&ExperimentName> = names.iter().collect();
-        let is_gone =
-            |name: &ExperimentName| name.owner() == namespace.as_str() && !there.contains(name);
-        self.by_name.lock().retain(|name, _| !is_gone(name));
-        Ok(listed)
+    /// Forgets those that are not among `names`, which are all experiments of `owner` in ascending order, and namespaces that
+    /// nobody has looked at for long.
+    pub(super) fn keep(&self, owner: &Owner, names: &[ExperimentName]) {
+        let now = Instant::now();
+        let mut all = self.by_namespace.lock();
+        if let Some(own) = all.get_mut(&owner.namespace) {
+            own.used = now;
+            own.by_name.retain(|name, _| names.binary_search(name).is_ok());
+        }
+        all.retain(|_, of| !of.by_name.is_empty() && now.duration_since(of.used) < IDLE);
     }
 
-    fn one(
+    /// What the list shows of one. Its [`bytes`](Listed::bytes) are held by `memory`, also if it was remembered.
+    pub(super) fn one(
         &self,
         root: &Path,
+        owner: &Owner,
         name: &ExperimentName,
         memory: &mut Memory,
     ) -> Result<Arc<Listed>, ApiError> {
-        let unreadable = |problem: String| {
-            Arc::new(Listed { name: name.to_string(), problem: Some(problem), ..Listed::default() })
+        let listed = match self.look(root, owner, name, memory) {
+            Ok(listed) => listed,
+            Err(Unlisted::Refused(error)) => return Err(error),
+            Err(Unlisted::Unreadable(error)) => Arc::new(Listed::unreadable(name, error)),
         };
-        let experiment = match Experiment::open_read_only(name.as_str(), root) {
-            Ok(experiment) => experiment,
-            Err(error) => return Ok(unreadable(refusal(error))),
-        };
-        let stamp = match experiment.stamp(&[]) {
-            Ok(stamp) => stamp,
-            Err(error) => return Ok(unreadable(refusal(error))),
-        };
-        let known = self.by_name.lock().get(name).cloned();
-        if let Some((_, listed)) = known.filter(|(known, _)| *known == stamp) {
+        memory.hold(listed.bytes())?;
+        Ok(listed)
+    }
+
+    fn look(
+        &self,
+        root: &Path,
+        owner: &Owner,
+        name: &ExperimentName,
+        memory: &mut Memory,
+    ) -> Result<Arc<Listed>, Unlisted> {
+        let experiment = Experiment::open_read_only(name.as_str(), root)?;
+        let stamp = experiment.stamp(&[])?;
+        if let Some(listed) = self.remembered(owner, name, stamp) {
             return Ok(listed);
         }
-        let weigh = || {
-            let weight = experiment.notes_weight()?.saturating_add(experiment.list_weight()?);
-            Ok(weight.saturating_add(experiment.files("").list_weight()?))
-        };
-        let weight = match weigh() {
-            Ok(weight) => weight,
-            Err(error) => return Ok(unreadable(refusal(error))),
-        };
-        memory.hold(weight)?;
+        let weight = experiment.notes_weight()?.saturating_add(experiment.list_weight()?);
+        let weight = weight.saturating_add(experiment.files("").list_weight()?);
+        memory.hold(weight).map_err(Unlisted::Refused)?;
         let listed = Arc::new(Listed::of(&experiment.info()));
         memory.release(weight);
-        let mut by_name = self.by_name.lock();
-        if by_name.len() < MAX_KNOWN || by_name.contains_key(name) {
-            by_name.insert(name.clone(), (stamp, listed.clone()));
-        }
+        self.remember(owner, name, stamp, &listed);
         Ok(listed)
+    }
+
+    fn remembered(
+        &self,
+        owner: &Owner,
+        name: &ExperimentName,
+        stamp: ExperimentStamp,
+    ) -> Option<Arc<Listed>> {
+        let mut all = self.by_namespace.lock();
+        let by_name = &mut all.get_mut(&owner.namespace)?.by_name;
+        if by_name.get(name)?.stamp == stamp {
+            return by_name.get(name).map(|known| known.listed.clone());
+        }
+        // What is no longer true makes room.
+        by_name.remove(name);
+        None
+    }
+
+    fn remember(
+        &self,
+        owner: &Owner,
+        name: &ExperimentName,
+        stamp: ExperimentStamp,
+        listed: &Arc<Listed>,
+    ) {
+        let mut all = self.by_namespace.lock();
+        // Somebody else may have read it, too.
+        let new = || OfNamespace { used: Instant::now(), by_name: HashMap::new() };
+        let by_name = &mut all.entry(owner.namespace.clone()).or_insert_with(new).by_name;
+        by_name.remove(name);
+        let mut held = Share::nothing(&self.bytes, &owner.namespace, owner.is_alone);
+        if held.grow(listed.bytes()).is_ok() {
+            by_name.insert(name.clone(), Remembered { stamp, listed: listed.clone(), _held: held });
+        }
+    }
+}
+
+/// Why there is nothing to show of an experiment.
+enum Unlisted {
+    /// This one can't be read, which its line says.
+    Unreadable(mldash_track::TrackError),
+    /// There is no memory, for this one and for those after it.
+    Refused(ApiError),
+}
+
+impl From<mldash_track::TrackError> for Unlisted {
+    fn from(error: mldash_track::TrackError) -> Self {
+        Self::Unreadable(error)
     }
 }
 
@@ -156,11 +233,14 @@ fn refusal(error: mldash_track::TrackError) -> String {
 
 impl Listed {
     fn of(info: &ExperimentInfo) -> Self {
-        let text = |text: &Option<String>| cut(text.as_deref().unwrap_or_default());
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (task, operator) = (text(&info.task), text(&info.operator));
         for problem in &info.problems {
             tracing::warn!("{}: {problem}", info.name);
         }
         let problem = || "not all of it can be read; the server's log says why".to_owned();
+        let said = [&info.name, &task, &operator].into_iter().chain(&info.tags);
+        let said = said.fold(String::new(), |all, text| all + &text.to_lowercase() + "\n");
         Self {
             name: info.name.clone(),
             start: info.start_timestamp,
@@ -171,93 +251,48 @@ impl Listed {
             state: State::of(info),
             is_discarded: info.discarded,
             success: info.success,
-            task: text(&info.task),
-            operator: text(&info.operator),
+            task: cut(&task),
             tags: info.tags.iter().take(MAX_TAGS).map(|tag| cut(tag)).collect(),
+            said,
             problem: (!info.problems.is_empty()).then(problem),
         }
     }
 
-    /// Returns true if each word, in lower case, is in the name, the task, a tag, the operator or the status.
-    pub(super) fn has(&self, words: &[String]) -> bool {
-        let success = match self.success {
+    fn unreadable(name: &ExperimentName, error: mldash_track::TrackError) -> Self {
+        let said = name.as_str().to_lowercase();
+        let problem = Some(refusal(error));
+        Self { name: name.to_string(), said, problem, ..Self::default() }
+    }
+
+    /// What it takes in memory, where it is remembered under its name.
+    pub(super) fn bytes(&self) -> usize {
+        const ENTRY_BYTES: usize = 2 * (size_of::<Listed>() + size_of::<Remembered>());
+        let texts = [&self.name, &self.name, &self.task, &self.said];
+        let texts = texts.into_iter().chain(&self.problem).map(String::len);
+        let tags = self.tags.iter().map(|tag| size_of::<String>() + tag.len());
+        ENTRY_BYTES + texts.chain(tags).sum::<usize>()
+    }
+
+    /// In words whether it did what it was to do; nothing if nobody has said.
+    pub(super) fn success_text(&self) -> &'static str {
+        match self.success {
             Some(true) => "success",
-            Some(false) => "no success",
+            // Who looks for `success` must not find it: words of the status are searched from their beginnings.
+            Some(false) => "unsuccessful",
             None => "",
-        };
+        }
+    }
+
+    /// Returns true if each word, in lower case, is in the name, the task, a tag or the operator, or begins a word of the status.
+    pub(super) fn has(&self, words: &[String]) -> bool {
         let discarded = if self.is_discarded { "discarded" } else { "" };
-        let said = [&self.name, &self.task, &self.operator, self.state.text(), success, discarded];
-        let said = said.into_iter().chain(self.tags.iter().map(String::as_str));
-        let said = said.map(str::to_lowercase).collect::<Vec<_>>();
-        words.iter().all(|word| said.iter().any(|text| text.contains(word)))
+        let status = [self.state.text(), self.success_text(), discarded];
+        let begins = |word: &str| {
+            status.iter().flat_map(|text| text.split(' ')).any(|of| of.starts_with(word))
+        };
+        words.iter().all(|word| self.said.contains(word.as_str()) || begins(word))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use mldash_track::{LabelChange, Options, experiments_of, fields, refuse_links};
-
-    use super::*;
-
-    #[test]
-    fn an_experiment_is_read_again_once_anything_of_it_has_changed() {
-        let root = tempfile::tempdir().unwrap();
-        let exp = Experiment::open("alice/lab/run", Options::local(root.path())).unwrap();
-        exp.tracks("t").append(fields! { "x": 1 }, 1.0).unwrap();
-        exp.flush().unwrap();
-        let (known, alice) = (Known::default(), Namespace::new("alice"));
-        let list = || {
-            let names = experiments_of(root.path(), "alice").unwrap();
-            let mut memory = Memory::alone(1 << 20);
-            known.list(root.path(), &alice, &names, &mut memory).unwrap()
-        };
-        let first = list();
-        assert_eq!((first.len(), first[0].state, first[0].rows), (1, State::Live, 1));
-        assert!(Arc::ptr_eq(&first[0], &list()[0]), "it is not read again");
-        exp.tracks("t").append(fields! { "x": 2 }, 2.0).unwrap();
-        exp.flush().unwrap();
-        assert_eq!(list()[0].rows, 2);
-        exp.label(&LabelChange::new().add_tag("kitchen").unwrap()).unwrap();
-        assert_eq!(list()[0].tags, ["kitchen"]);
-        exp.files("notes").save_bytes(vec![7; 5000], "n.bin").unwrap();
-        assert!(list()[0].size_bytes >= 5000);
-        exp.close().unwrap();
-        assert_eq!(list()[0].state, State::Unknown, "nobody has said that it is a run");
-        std::fs::remove_dir_all(root.path().join("alice")).unwrap();
-        assert!(list().is_empty() && known.by_name.lock().is_empty());
-    }
-
-    #[test]
-    fn what_a_link_leads_to_is_not_listed() {
-        let root = tempfile::tempdir().unwrap();
-        for name in ["alice/lab/mine", "bob/lab/his"] {
-            Experiment::open(name, Options::local(root.path())).unwrap().close().unwrap();
-        }
-        let link = root.path().join("alice/lab/link");
-        std::os::unix::fs::symlink(root.path().join("bob/lab/his"), link).unwrap();
-        let names = |owner: &str| {
-            let names = experiments_of(root.path(), owner).unwrap();
-            names.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(names("alice"), ["alice/lab/link", "alice/lab/mine"], "as local commands do");
-        let _refused = refuse_links(root.path()).unwrap();
-        assert_eq!(names("alice"), ["alice/lab/mine"]);
-        assert!(names("carol").is_empty());
-    }
-
-    #[test]
-    fn every_word_must_be_said_somewhere() {
-        let tags = vec!["Kitchen".to_owned()];
-        let listed = Listed {
-            name: "alice/lab/run-7".to_owned(),
-            state: State::Live,
-            tags,
-            ..Listed::default()
-        };
-        let has = |text: &str| {
-            listed.has(&text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>())
-        };
-        assert!(has("") && has("kitchen RUN-7") && has("recorded"));
-        assert!(!has("kitchen run-8") && !has("failed"));
-    }
-}
+mod tests;

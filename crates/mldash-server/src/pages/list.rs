@@ -1,4 +1,5 @@
-//! The list of a namespace's experiments: those that are being recorded first, then the newest.
+//! The list of a namespace's experiments: those that are being recorded first, then the newest. However many there are, only
+//! those that are shown are held in memory.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use mldash_track::{ExperimentName, experiments_of};
 
 use super::asked::Asked;
 use super::html::{Styles, id_of, in_query, page as page_of};
-use super::known::{self, Listed};
+use super::known::{Listed, Owner, State as RunState};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::memory::Memory;
@@ -71,49 +72,81 @@ impl Search {
     }
 }
 
+/// An experiment that is found, as far as its place in the list depends on it.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    is_over: bool,
+    start: f64,
+    /// Among all, by name.
+    place: usize,
+}
+
 /// GET `/`.
 pub(super) async fn page(
     State(app): State<Arc<App>>,
     namespace: Namespace,
-    mut memory: Memory,
+    memory: Memory,
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let search = Search::of(&uri);
-    let owner = namespace.clone();
-    let listed = blocking(move || {
-        let root = app.experiments.root();
-        let names = experiments_of(root, owner.as_str())?;
-        app.pages.known.list(root, &owner, &names, &mut memory)
-    });
-    let mut listed = listed.await?;
-    let all = listed.len();
-    let words = search.words();
-    listed.retain(|listed| listed.has(&words));
-    listed.sort_by(|a, b| order(a, b));
-    let found = listed.len();
-    let pages = found.div_ceil(PER_PAGE).max(1);
+    // A thread that may wait for the disk also goes through what it has read.
+    blocking(move || answer(&app, &namespace, memory, &search)).await
+}
+
+fn answer(
+    app: &App,
+    namespace: &Namespace,
+    mut memory: Memory,
+    search: &Search,
+) -> Result<Response, ApiError> {
+    let (root, known) = (app.experiments.root(), &app.pages.known);
+    let owner = Owner { namespace: namespace.clone(), is_alone: app.tokens.name_one_namespace() };
+    let names = experiments_of(root, namespace.as_str())?;
+    let of_name =
+        |name: &ExperimentName| size_of_val(name) + name.as_str().len() + size_of::<Found>();
+    memory.hold(names.iter().map(of_name).sum())?;
+    known.keep(&owner, &names);
+    let (words, mut found) = (search.words(), Vec::new());
+    for (place, name) in names.iter().enumerate() {
+        let listed = known.one(root, &owner, name, &mut memory)?;
+        if listed.has(&words) {
+            found.push(Found::of(&listed, place));
+        }
+        memory.release(listed.bytes());
+    }
+    found.sort_by(Found::order);
+    let pages = found.len().div_ceil(PER_PAGE).max(1);
     let number = search.page.min(pages);
-    let shown = listed.iter().skip((number - 1) * PER_PAGE).take(PER_PAGE);
+    let shown = found.iter().skip((number - 1) * PER_PAGE).take(PER_PAGE);
+    let shown = shown.filter_map(|found| names.get(found.place));
+    // Most are remembered. They are held until the page is written.
+    let shown = shown.map(|name| known.one(root, &owner, name, &mut memory));
+    let shown = shown.collect::<Result<Vec<_>, _>>()?;
     page_of(&ListPage {
         styles: Styles,
         namespace: namespace.as_str(),
         query: &search.query,
-        found,
-        all,
-        rows: shown.filter_map(|listed| Row::of(listed)).collect(),
+        found: found.len(),
+        all: names.len(),
+        rows: shown.iter().filter_map(|listed| Row::of(listed)).collect(),
         before: (number > 1).then(|| search.link(number - 1)),
         after: (number < pages).then(|| search.link(number + 1)),
     })
 }
 
-/// Those that are recorded come first, then the newest.
-fn order(a: &Listed, b: &Listed) -> std::cmp::Ordering {
-    let is_over = |listed: &Listed| listed.state != known::State::Live;
-    let start = |listed: &Listed| listed.start.unwrap_or(f64::NEG_INFINITY);
-    is_over(a)
-        .cmp(&is_over(b))
-        .then(start(b).total_cmp(&start(a)))
-        .then_with(|| a.name.cmp(&b.name))
+impl Found {
+    fn of(listed: &Listed, place: usize) -> Self {
+        let start = listed.start.unwrap_or(f64::NEG_INFINITY);
+        Self { is_over: listed.state != RunState::Live, start, place }
+    }
+
+    /// Those that are recorded come first, then the newest.
+    fn order(&self, other: &Self) -> std::cmp::Ordering {
+        self.is_over
+            .cmp(&other.is_over)
+            .then(other.start.total_cmp(&self.start))
+            .then(self.place.cmp(&other.place))
+    }
 }
 
 impl<'a> Row<'a> {
@@ -138,22 +171,23 @@ mod tests {
 
     #[test]
     fn what_is_recorded_comes_first_and_then_the_newest() {
-        let listed = |name: &str, start: Option<f64>, state| Listed {
-            name: name.to_owned(),
-            start,
-            state,
-            ..Listed::default()
-        };
-        let over = known::State::Unknown;
-        let mut all = [
-            listed("old", Some(1.0), over),
-            listed("empty", None, over),
-            listed("b", Some(9.0), over),
-            listed("a", Some(9.0), over),
-            listed("live", Some(0.5), known::State::Live),
+        let over = RunState::Unknown;
+        let all = [
+            ("a", Some(9.0), over),
+            ("b", Some(9.0), over),
+            ("empty", None, over),
+            ("live", Some(0.5), RunState::Live),
+            ("old", Some(1.0), over),
         ];
-        all.sort_by(order);
-        let names: Vec<&str> = all.iter().map(|listed| listed.name.as_str()).collect();
+        let found = all.iter().enumerate().map(|(place, (_, start, state))| {
+            let mut listed = Listed::default();
+            (listed.start, listed.state) = (*start, *state);
+            Found::of(&listed, place)
+        });
+        let mut found: Vec<Found> = found.collect();
+        found.reverse();
+        found.sort_by(Found::order);
+        let names: Vec<&str> = found.iter().map(|found| all[found.place].0).collect();
         assert_eq!(names, ["live", "a", "b", "old", "empty"]);
     }
 

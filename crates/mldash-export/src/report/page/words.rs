@@ -180,7 +180,7 @@ fn chips(summary: &ExperimentSummary) -> Vec<Chip> {
     }
     match about.labels.success {
         Some(true) => chips.push(chip("good", "success")),
-        Some(false) => chips.push(chip("warning", "no success")),
+        Some(false) => chips.push(chip("warning", "unsuccessful")),
         None => {}
     }
     if about.labels.discarded {
