@@ -23,6 +23,11 @@ impl Progress {
         self.is_stopped.store(true, Ordering::Relaxed);
     }
 
+    /// Returns true once it is to stop.
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+
     /// There is so much to do.
     pub(crate) fn expect(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
@@ -38,6 +43,6 @@ impl Progress {
     }
 
     pub(crate) fn check(&self) -> Result<(), ExportError> {
-        if self.is_stopped.load(Ordering::Relaxed) { Err(ExportError::Stopped) } else { Ok(()) }
+        if self.is_stopped() { Err(ExportError::Stopped) } else { Ok(()) }
     }
 }

@@ -19,7 +19,7 @@ const OUT_OF_HANDLES: &str = "out_of_handles";
 const REMOVED: &str = "removed";
 
 /// Why a request failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
     code: &'static str,
@@ -96,6 +96,11 @@ impl ApiError {
             retry_after_secs: Some(BUSY_RETRY_SECS),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message)
         }
+    }
+
+    /// Returns true if it may be otherwise in a moment.
+    pub(super) fn is_for_now(&self) -> bool {
+        self.retry_after_secs.is_some()
     }
 
     /// What it says to people.

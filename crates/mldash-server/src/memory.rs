@@ -36,6 +36,12 @@ impl Memory {
         Self { share: Share::nothing(&shares, &Namespace::new("alice"), true), used: 0 }
     }
 
+    /// That of one namespace of several.
+    #[cfg(test)]
+    pub(super) fn within(shares: &Arc<super::shares::Shares>, namespace: &Namespace) -> Self {
+        Self { share: Share::nothing(shares, namespace, false), used: 0 }
+    }
+
     /// Asks for `bytes` more.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), ApiError> {
         let used = self.used.saturating_add(bytes);

@@ -45,7 +45,7 @@ pub(super) struct Pages {
     sessions: Sessions,
     wrong_tokens: WrongTokens,
     known: Known,
-    reports: Reports,
+    reports: Arc<Reports>,
 }
 
 impl Pages {

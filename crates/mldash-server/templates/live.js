@@ -45,10 +45,10 @@
       wait = isLive ? LIVE_MS : OVER_MS;
       // Whoever drags over a plot is not interrupted.
       if (found !== nav.dataset.state && !isHeld) {
-        const page = await (await fetch(location.href, { headers: { Accept: "text/html" } })).text();
-        if (!isHeld) take(new DOMParser().parseFromString(page, "text/html"));
-        // No more often than it takes.
-        wait = Math.max(LIVE_MS, 2 * (performance.now() - began));
+        const page = await fetch(location.href, { headers: { Accept: "text/html" } }), text = await page.text();
+        if (!isHeld) take(new DOMParser().parseFromString(text, "text/html"));
+        // No more often than it takes. One that takes long is made while nobody waits for it.
+        wait = page.status === 202 ? LIVE_MS : Math.max(LIVE_MS, 2 * (performance.now() - began));
       }
     } catch {
       note.textContent = "the server does not answer; trying again";

@@ -6,15 +6,16 @@ use askama::Template;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::Response;
-use mldash_export::Recording;
 use mldash_export::report::{BESIDE, Report, ReportLimits, Site, write_page_of_site};
+use mldash_export::{Progress, Recording};
 use mldash_track::{Experiment, ExperimentName, TrackError};
 use serde::Serialize;
 
 use super::asked::Asked;
-use super::html::{LIVE_SCRIPT, SITE_STYLE, id_of, in_query};
+use super::html::{LIVE_SCRIPT, SITE_STYLE, Styles, id_of, in_query, page as page_of};
+use super::reports::Answer;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::export;
@@ -38,6 +39,16 @@ struct Top<'a> {
     /// Where to ask whether anything has changed, and what there was when the page was made.
     state_of: String,
     state: &'a Look,
+}
+
+/// What there is to see until a report is made.
+#[derive(Template)]
+#[template(path = "waiting.html")]
+struct WaitingPage<'a> {
+    styles: Styles,
+    namespace: &'a str,
+    /// How much is read; unknown at first.
+    percent: Option<u64>,
 }
 
 /// What experiments look like from outside.
@@ -108,10 +119,14 @@ pub(super) async fn page(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let names = chosen(&namespace, &uri)?;
-    let state = look(&app, &names).await?;
-    let before = state.state.clone();
-    let make = async || make(&app, &namespace, &names, state).await;
-    let page = app.pages.reports.page(names.clone(), before, make).await?;
+    let look = look(&app, &names).await?;
+    let (key, state, reports) = (names.clone(), look.state.clone(), &app.pages.reports);
+    let place = || app.one_of(&reports.places, &namespace);
+    let make = |progress| make(app.clone(), namespace.clone(), names, look, progress);
+    let page = match reports.page(key, state, place, make).await? {
+        Answer::Page(page) => page,
+        Answer::NotYet { rows, of } => return not_yet(&namespace, rows, of),
+    };
     // Until the browser has taken it.
     memory.hold(page.len())?;
     let mut response = export::stream_from(&app, &namespace, move |out| {
@@ -125,25 +140,38 @@ pub(super) async fn page(
     Ok(response)
 }
 
+/// A page that asks again by itself.
+fn not_yet(namespace: &Namespace, rows: u64, of: u64) -> Result<Response, ApiError> {
+    let percent = (of > 0).then(|| rows.saturating_mul(100) / of);
+    let waiting = WaitingPage { styles: Styles, namespace: namespace.as_str(), percent };
+    let mut response = page_of(&waiting)?;
+    *response.status_mut() = StatusCode::ACCEPTED;
+    Ok(response)
+}
+
 async fn make(
-    app: &Arc<App>,
-    namespace: &Namespace,
-    names: &[ExperimentName],
-    state: Look,
+    app: Arc<App>,
+    namespace: Namespace,
+    names: Vec<ExperimentName>,
+    look: Look,
+    progress: Arc<Progress>,
 ) -> Result<Bytes, ApiError> {
-    let making = app.pages.reports.begin();
-    let progress = making.progress();
-    let mut memory = Memory::of(app, namespace);
-    let (app, namespace) = (app.clone(), namespace.clone());
-    let names = names.to_vec();
-    let made = blocking(move || {
-        let open = names.iter().map(ToString::to_string);
-        let recordings = Recording::open_all(open, app.experiments.root())?;
-        let mut limits = ReportLimits::default();
-        // On one thread: the others are for robots.
-        (limits.max_row_bytes, limits.max_pixels, limits.threads) = (MAX_ROW_BYTES, MAX_PIXELS, 1);
-        limits.hidden = Some(app.experiments.root().to_owned());
-        memory.hold(limits.weight(&recordings)?).map_err(ApiError::for_report)?;
+    let mut limits = ReportLimits::default();
+    // On one thread: the others are for robots.
+    (limits.max_row_bytes, limits.max_pixels, limits.threads) = (MAX_ROW_BYTES, MAX_PIXELS, 1);
+    limits.hidden = Some(app.experiments.root().to_owned());
+    let mut memory = Memory::of(&app, &namespace);
+    let (opener, opened) = (app.clone(), names.clone());
+    let weighed = blocking(move || {
+        let open = opened.iter().map(ToString::to_string);
+        let recordings = Recording::open_all(open, opener.experiments.root())?;
+        let weight = limits.weight(&recordings)?;
+        Ok((recordings, limits, weight))
+    });
+    let (recordings, limits, weight) = weighed.await?;
+    let held = app.pages.reports.hold(&mut memory, weight, &progress).await;
+    held.map_err(ApiError::for_report)?;
+    blocking(move || {
         let report = Report::within(&recordings, &limits, &progress)?;
         let ids: Vec<String> = names.iter().map(id_of).collect();
         let query: Vec<String> = ids.iter().map(|id| format!("e={}", in_query(id))).collect();
@@ -151,16 +179,15 @@ async fn make(
             namespace: namespace.as_str(),
             experiments: ids.into_iter().zip(names.iter().map(ExperimentName::as_str)).collect(),
             state_of: format!("/report/state?{}", query.join("&")),
-            state: &state,
+            state: &look,
         };
         let top = top.render().map_err(|error| ApiError::internal(&error))?;
         let mut page = Vec::new();
         let site = Site { top: &top, style: SITE_STYLE, script: LIVE_SCRIPT };
         write_page_of_site(&report, site, &mut page)?;
         page.shrink_to_fit();
+        drop(memory);
         Ok(Bytes::from(page))
-    });
-    let made = made.await;
-    drop(making);
-    made
+    })
+    .await
 }

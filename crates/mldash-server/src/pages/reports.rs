@@ -1,77 +1,105 @@
 //! Reports that were made, as long as nothing of their experiments changes. Two people who look at one recording make one
 //! report; of one that is being recorded, a new one is made no sooner than the last one took.
+//!
+//! What is begun goes on without whoever asked for it, as long as somebody asks again now and then: so a report that takes
+//! longer than a browser or a proxy waits is seen, too.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use mldash_export::Progress;
 use mldash_track::ExperimentName;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
 use crate::error::ApiError;
+use crate::memory::Memory;
+use crate::shares::{Share, Shares};
 
 /// Pages that are kept, in bytes: as much as the largest.
 const MAX_KEPT_BYTES: usize = 24 << 20;
-/// Reports that are made at the same time.
-const AT_ONCE: usize = 2;
-/// How long to wait for another report to be made.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Reports that are made at the same time, in fair shares.
+const AT_ONCE: usize = 4;
+/// How long an answer waits for a report. No proxy gives up so soon.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A report that nobody has asked for since is no longer made.
+const LEFT: Duration = Duration::from_secs(60);
+/// How often to look whether that is so.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a report waits for memory that others hold, and how often it asks.
+const MEMORY_PATIENCE: Duration = Duration::from_secs(60);
+const ASK_EVERY: Duration = Duration::from_millis(50);
 
-/// Which experiments are side by side.
+/// Which experiments are side by side, in this order.
 pub(super) type Key = Vec<ExperimentName>;
 
-/// What is kept.
+/// What becomes of one that is made.
+type Outcome = Result<Bytes, ApiError>;
+
+/// What is kept, and what is being made.
 #[derive(Debug)]
 pub(super) struct Reports {
-    slots: Mutex<HashMap<Key, Arc<Slot>>>,
-    places: Semaphore,
-    running: Mutex<Running>,
+    state: Mutex<State>,
+    /// How many may be made at the same time.
+    pub(super) places: Arc<Shares>,
+    /// Whose turn it is to ask for memory: who has waited longest.
+    turn: tokio::sync::Mutex<()>,
+    patience: Duration,
 }
 
-/// What is being made.
 #[derive(Debug, Default)]
-struct Running {
-    making: Vec<Weak<Progress>>,
+struct State {
+    slots: HashMap<Key, Slot>,
     is_stopped: bool,
 }
 
-/// A report that is being made, as long as somebody waits for it.
-#[derive(Debug)]
-pub(super) struct Making(Arc<Progress>);
-
-impl Making {
-    /// How far it is.
-    pub(super) fn progress(&self) -> Arc<Progress> {
-        self.0.clone()
-    }
-}
-
-impl Drop for Making {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
+/// There is one for each report that is kept or being made.
 #[derive(Debug)]
 struct Slot {
-    /// Locked while it is made.
-    made: tokio::sync::Mutex<Option<Made>>,
-    used: Mutex<Instant>,
-    bytes: Mutex<usize>,
+    /// When somebody has last asked for it.
+    used: Instant,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Making(Making),
+    Made(Made),
+    /// It failed when nobody was waiting. Whoever asks next is told.
+    Failed(ApiError),
+}
+
+/// A report that is being made.
+#[derive(Clone, Debug)]
+struct Making {
+    progress: Arc<Progress>,
+    outcome: watch::Receiver<Option<Outcome>>,
 }
 
 /// A report's page.
-#[derive(Clone, Debug)]
-pub(super) struct Made {
+#[derive(Debug)]
+struct Made {
     /// What the experiments looked like before they were read.
     state: String,
-    pub(super) page: Bytes,
+    page: Bytes,
     ended: Instant,
     took: Duration,
+}
+
+/// What there is to answer with.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Page(Bytes),
+    /// It is being made: so many rows are read, of so many.
+    NotYet {
+        rows: u64,
+        of: u64,
+    },
 }
 
 impl Made {
@@ -83,146 +111,230 @@ impl Made {
 
 impl Default for Reports {
     fn default() -> Self {
-        let (slots, running) = (Mutex::default(), Mutex::default());
-        Self { slots, places: Semaphore::new(AT_ONCE), running }
+        let (state, turn) = Default::default();
+        Self { state, places: Shares::new(AT_ONCE), turn, patience: PATIENCE }
     }
 }
 
 impl Reports {
     /// Stops those that are being made, and those that are begun from now on.
     pub(super) fn stop(&self) {
-        let mut running = self.running.lock();
-        running.is_stopped = true;
-        running.making.iter().filter_map(Weak::upgrade).for_each(|progress| progress.stop());
-    }
-
-    /// Begins one. It is stopped once what is returned is dropped: when nobody waits for it any more.
-    pub(super) fn begin(&self) -> Making {
-        let progress = Arc::new(Progress::default());
-        let mut running = self.running.lock();
-        if running.is_stopped {
-            progress.stop();
+        let mut state = self.state.lock();
+        state.is_stopped = true;
+        for slot in state.slots.values() {
+            if let Content::Making(making) = &slot.content {
+                making.progress.stop();
+            }
         }
-        running.making.retain(|progress| progress.strong_count() > 0);
-        running.making.push(Arc::downgrade(&progress));
-        Making(progress)
     }
 
-    /// The page of these experiments, which look like `state`: one that was made, or what `make` makes.
-    pub(super) async fn page(
-        &self,
+    /// The page of these experiments, which look like `state`: one that was made, or what `make` makes, if `place` gives it one of
+    /// the [`places`](Self::places).
+    pub(super) async fn page<F: Future<Output = Outcome> + Send + 'static>(
+        self: &Arc<Self>,
         key: Key,
         state: String,
-        make: impl AsyncFnOnce() -> Result<Bytes, ApiError>,
-    ) -> Result<Bytes, ApiError> {
-        let busy = || ApiError::busy("other reports are being made; try again in a moment");
-        let slot = self.slot(key);
-        let mut made = timeout(PATIENCE, slot.made.lock()).await.map_err(|_| busy())?;
-        if let Some(made) = made.as_ref().filter(|made| made.does(&state)) {
-            return Ok(made.page.clone());
+        place: impl FnOnce() -> Option<Share>,
+        make: impl FnOnce(Arc<Progress>) -> F,
+    ) -> Result<Answer, ApiError> {
+        let mut making = match self.find(key, state, place)? {
+            Found::Page(page) => return Ok(Answer::Page(page)),
+            Found::Making(making) => making,
+            Found::Begun(making, begun) => {
+                tokio::spawn(begun.run(making.progress.clone(), make(making.progress.clone())));
+                making
+            }
+        };
+        match timeout(self.patience, making.outcome.wait_for(Option::is_some)).await {
+            Ok(Ok(outcome)) => match &*outcome {
+                Some(outcome) => outcome.clone().map(Answer::Page),
+                None => Err(ended()),
+            },
+            Ok(Err(_)) => Err(ended()),
+            Err(_) => {
+                let (rows, of) = making.progress.done();
+                Ok(Answer::NotYet { rows, of })
+            }
+        }
+    }
+
+    fn find(
+        self: &Arc<Self>,
+        key: Key,
+        state: String,
+        place: impl FnOnce() -> Option<Share>,
+    ) -> Result<Found, ApiError> {
+        let now = Instant::now();
+        let mut all = self.state.lock();
+        if let Some(slot) = all.slots.get_mut(&key) {
+            slot.used = now;
+            match &slot.content {
+                Content::Made(made) if made.does(&state) => {
+                    return Ok(Found::Page(made.page.clone()));
+                }
+                Content::Making(making) => return Ok(Found::Making(making.clone())),
+                Content::Made(_) | Content::Failed(_) => {}
+            }
         }
         // What is no longer true makes room.
-        *made = None;
-        *slot.bytes.lock() = 0;
-        let place = timeout(PATIENCE, self.places.acquire()).await;
-        let _place = place.map_err(|_| busy())?.map_err(|error| ApiError::internal(&error))?;
+        if let Some(Slot { content: Content::Failed(error), .. }) = all.slots.remove(&key) {
+            return Err(error);
+        }
+        let place = place()
+            .ok_or_else(|| ApiError::busy("other reports are being made; try again in a moment"))?;
+        let is_news = |slot: &Slot| now.duration_since(slot.used) < LEFT;
+        all.slots.retain(|_, slot| !matches!(slot.content, Content::Failed(_)) || is_news(slot));
+        let progress = Arc::new(Progress::default());
+        if all.is_stopped {
+            progress.stop();
+        }
+        let (send, outcome) = watch::channel(None);
+        let making = Making { progress, outcome };
+        let content = Content::Making(making.clone());
+        all.slots.insert(key.clone(), Slot { used: now, content });
+        let begun = Begun {
+            reports: self.clone(),
+            key,
+            state,
+            began: now,
+            place: Some(place),
+            outcome: send,
+            is_left: false,
+            is_settled: false,
+        };
+        Ok(Found::Begun(making, begun))
+    }
+
+    /// Holds `bytes` once there are so many. Those who wait take turns, so that nobody who asks again and again is always first.
+    pub(super) async fn hold(
+        &self,
+        memory: &mut Memory,
+        bytes: usize,
+        progress: &Progress,
+    ) -> Result<(), ApiError> {
+        let _turn = self.turn.lock().await;
         let began = Instant::now();
-        let page = make().await?;
-        let (ended, took) = (Instant::now(), began.elapsed());
-        *made = Some(Made { state, page: page.clone(), ended, took });
-        *slot.bytes.lock() = page.len();
-        drop(made);
-        self.make_room();
-        Ok(page)
+        loop {
+            if progress.is_stopped() {
+                return Err(ended());
+            }
+            match memory.hold(bytes) {
+                Err(error) if error.is_for_now() && began.elapsed() < MEMORY_PATIENCE => {
+                    sleep(ASK_EVERY).await;
+                }
+                held => return held,
+            }
+        }
     }
+}
 
-    fn slot(&self, key: Key) -> Arc<Slot> {
-        let mut slots = self.slots.lock();
-        let now = Instant::now();
-        let new = || Slot { made: Default::default(), used: Mutex::new(now), bytes: Mutex::new(0) };
-        let slot = slots.entry(key).or_insert_with(|| Arc::new(new())).clone();
-        *slot.used.lock() = now;
-        slot
-    }
+fn ended() -> ApiError {
+    ApiError::busy("the report was given up; try again")
+}
 
-    /// Forgets the pages that were not looked at for longest, until all others fit, and the places of those that were never made.
-    fn make_room(&self) {
-        let mut slots = self.slots.lock();
-        slots.retain(|_, slot| *slot.bytes.lock() > 0 || Arc::strong_count(slot) > 1);
-        let mut by_use: Vec<(Instant, Key)> =
-            slots.iter().map(|(key, slot)| (*slot.used.lock(), key.clone())).collect();
-        by_use.sort();
-        let mut sum: usize = slots.values().map(|slot| *slot.bytes.lock()).sum();
-        for (_, key) in by_use {
-            if sum <= MAX_KEPT_BYTES {
+impl State {
+    /// Forgets pages until all others fit, but not `newest`: of the namespace that has most, what was not looked at for longest.
+    fn make_room(&mut self, newest: &Key) {
+        loop {
+            let kept = self.slots.iter().filter_map(|(key, slot)| match &slot.content {
+                Content::Made(made) => Some((key, made.page.len(), slot.used)),
+                Content::Making(_) | Content::Failed(_) => None,
+            });
+            let kept: Vec<(&Key, usize, Instant)> = kept.collect();
+            if kept.iter().map(|(_, bytes, _)| bytes).sum::<usize>() <= MAX_KEPT_BYTES {
                 return;
             }
-            if let Some(slot) = slots.remove(&key) {
-                sum -= *slot.bytes.lock();
+            let bytes_of = |owner: &str| -> usize {
+                let own = kept.iter().filter(|(key, ..)| owner_of(key) == owner);
+                own.map(|(_, bytes, _)| bytes).sum()
+            };
+            let others = kept.iter().filter(|(key, ..)| *key != newest);
+            let last =
+                others.max_by_key(|(key, _, used)| (bytes_of(owner_of(key)), Reverse(*used)));
+            let Some(last) = last.map(|(key, ..)| (*key).clone()) else { return };
+            self.slots.remove(&last);
+        }
+    }
+}
+
+fn owner_of(key: &Key) -> &str {
+    key.first().map_or("", ExperimentName::owner)
+}
+
+/// What is known of a report when somebody asks for it.
+enum Found {
+    Page(Bytes),
+    Making(Making),
+    Begun(Making, Begun),
+}
+
+/// A report that has begun. Whatever becomes of it, its slot does not stay as one that is being made.
+struct Begun {
+    reports: Arc<Reports>,
+    key: Key,
+    state: String,
+    began: Instant,
+    place: Option<Share>,
+    outcome: watch::Sender<Option<Outcome>>,
+    /// It was stopped, since nobody asks for it any more.
+    is_left: bool,
+    is_settled: bool,
+}
+
+impl Begun {
+    async fn run(mut self, progress: Arc<Progress>, make: impl Future<Output = Outcome>) {
+        let mut make = pin!(make);
+        let outcome = loop {
+            match timeout(LOOK_EVERY, &mut make).await {
+                Ok(outcome) => break outcome,
+                Err(_) if self.is_left() => {
+                    self.is_left = true;
+                    progress.stop();
+                }
+                Err(_) => {}
             }
+        };
+        self.settle(outcome);
+    }
+
+    fn is_left(&self) -> bool {
+        let all = self.reports.state.lock();
+        all.slots.get(&self.key).is_none_or(|slot| slot.used.elapsed() >= LEFT)
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        self.is_settled = true;
+        let (ended, took) = (Instant::now(), self.began.elapsed());
+        // Who has seen the end finds the place free.
+        self.place = None;
+        let mut all = self.reports.state.lock();
+        let used = all.slots.remove(&self.key).map_or(ended, |slot| slot.used);
+        let content = match &outcome {
+            Ok(page) => {
+                let state = std::mem::take(&mut self.state);
+                Some(Content::Made(Made { state, page: page.clone(), ended, took }))
+            }
+            Err(error) => {
+                let is_told = self.outcome.receiver_count() > 0;
+                (!is_told && !self.is_left).then(|| Content::Failed(error.clone()))
+            }
+        };
+        if let Some(content) = content {
+            all.slots.insert(self.key.clone(), Slot { used, content });
+            all.make_room(&self.key);
+        }
+        drop(all);
+        self.outcome.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.reports.state.lock().slots.remove(&self.key);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    fn key(run: usize) -> Key {
-        vec![format!("alice/lab/run-{run}").parse().unwrap()]
-    }
-
-    /// Counts how often it is called; a page of so many bytes, after a while.
-    async fn get(
-        reports: &Reports,
-        run: usize,
-        state: &str,
-        made: &AtomicUsize,
-        bytes: usize,
-    ) -> usize {
-        let make = async || {
-            made.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            Ok(Bytes::from(vec![b'x'; bytes]))
-        };
-        reports.page(key(run), state.to_owned(), make).await.unwrap().len()
-    }
-
-    #[tokio::test]
-    async fn a_report_is_made_once_while_nothing_changes_also_for_those_who_ask_at_once() {
-        let (reports, made) = (Reports::default(), AtomicUsize::new(0));
-        let both = tokio::join!(get(&reports, 1, "a", &made, 5), get(&reports, 1, "a", &made, 6));
-        assert_eq!((both, made.load(Ordering::Relaxed)), ((5, 5), 1));
-        assert_eq!(get(&reports, 1, "a", &made, 7).await, 5);
-    }
-
-    #[test]
-    fn a_new_one_is_made_once_things_have_changed_but_no_sooner_than_the_last_one_took() {
-        let took = |took| {
-            let (state, page) = ("a".to_owned(), Bytes::new());
-            Made { state, page, ended: Instant::now(), took }
-        };
-        let [quick, slow] = [Duration::ZERO, Duration::from_secs(3600)].map(took);
-        assert!(quick.does("a") && slow.does("a") && slow.does("b"));
-        assert!(!quick.does("b"));
-    }
-
-    #[tokio::test]
-    async fn no_more_is_kept_than_may_be_and_what_fails_leaves_nothing() {
-        let (reports, made) = (Reports::default(), AtomicUsize::new(0));
-        for run in 0..5 {
-            get(&reports, run, "a", &made, MAX_KEPT_BYTES / 3).await;
-        }
-        let kept: Vec<usize> =
-            reports.slots.lock().values().map(|slot| *slot.bytes.lock()).collect();
-        assert_eq!(kept, [MAX_KEPT_BYTES / 3; 3]);
-        get(&reports, 4, "a", &made, 1).await;
-        assert_eq!(made.load(Ordering::Relaxed), 5, "the last one is kept");
-        let fails = async || Err(ApiError::too_large("no"));
-        assert!(reports.page(key(9), "a".to_owned(), fails).await.is_err());
-        get(&reports, 5, "a", &made, 1).await;
-        assert!(!reports.slots.lock().contains_key(&key(9)));
-    }
-}
+mod tests;
