@@ -9,13 +9,12 @@ use super::Report;
 use super::about::TopicLine;
 use super::axis::Axis;
 use super::intervals::Intervals;
-use super::spread::{Histogram, Spread};
+use super::spread::{Bulk, Histogram};
 use super::summary::ExperimentSummary;
 use super::track::TrackSummary;
 
 /// What the script is made for.
 const VERSION: u32 = 1;
-const LAG_BARS: usize = 60;
 /// Numbers larger than this lose digits as single floats, and are stored as their distance from the smallest.
 const LARGE: f64 = 1e5;
 
@@ -48,7 +47,7 @@ struct Track<'a> {
     first: Option<f64>,
     last: Option<f64>,
     interval: Option<Interval<'a>>,
-    lag: Option<Lag>,
+    lag: Option<&'a Bulk>,
     rows_per_point: u64,
     times: String,
     /// The last time of each point, if points stand for several rows.
@@ -68,13 +67,6 @@ struct Interval<'a> {
     is_regular: bool,
     histogram: &'a Histogram,
     gaps: Vec<(f64, f64)>,
-}
-
-#[derive(Serialize)]
-struct Lag {
-    median: f64,
-    p99: f64,
-    histogram: Histogram,
 }
 
 #[derive(Serialize)]
@@ -176,7 +168,7 @@ impl<'a> Track<'a> {
             first: track.span.map(|(first, _)| first - start),
             last: track.span.map(|(_, last)| last - start),
             interval: track.intervals.as_ref().map(|intervals| Interval::of(intervals, start)),
-            lag: Lag::of(&track.lag),
+            lag: track.lag.as_ref(),
             rows_per_point: points.rows_per_point,
             times: times(&points.times, start),
             ends: (!is_each_row).then(|| times(&points.ends, start)),
@@ -210,13 +202,6 @@ impl<'a> Interval<'a> {
             histogram,
             gaps: gaps.iter().map(|(from, to)| (from - start, to - start)).collect(),
         }
-    }
-}
-
-impl Lag {
-    fn of(lag: &Spread) -> Option<Self> {
-        let (median, p99) = (lag.quantile(0.5)?, lag.quantile(0.99)?);
-        Some(Self { median, p99, histogram: lag.histogram(LAG_BARS)? })
     }
 }
 

@@ -37,7 +37,21 @@ pub(crate) struct Histogram {
     pub(crate) above: f32,
 }
 
+/// What is kept of a spread, however many bins it has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Bulk {
+    pub(crate) median: f64,
+    pub(crate) p99: f64,
+    pub(crate) histogram: Histogram,
+}
+
 impl Spread {
+    /// What is kept of it; `None` without values.
+    pub(crate) fn bulk(&self, bars: usize) -> Option<Bulk> {
+        let (median, p99) = (self.quantile(0.5)?, self.quantile(0.99)?);
+        Some(Bulk { median, p99, histogram: self.histogram(bars)? })
+    }
+
     /// Counts a finite value.
     pub(crate) fn add(&mut self, value: f64) {
         *self.bins.entry(bin(value)).or_default() += 1;
@@ -100,8 +114,9 @@ fn bin(value: f64) -> i32 {
     if size < FINEST {
         return 0;
     }
-    let bin = 1 + ((size / FINEST).log2() * PER_OCTAVE) as i32;
-    bin.min(OUTERMOST) * if value < 0.0 { -1 } else { 1 }
+    // Of a value near the largest there is, the quotient is infinite.
+    let bin = ((size / FINEST).log2() * PER_OCTAVE) as i32;
+    bin.saturating_add(1).min(OUTERMOST) * if value < 0.0 { -1 } else { 1 }
 }
 
 /// From where to where a bin goes.
@@ -162,6 +177,15 @@ mod tests {
     fn nothing_has_no_quantile_and_no_histogram() {
         assert_eq!(of(&[]).quantile(0.5), None);
         assert_eq!(of(&[]).histogram(10), None);
+    }
+
+    #[test]
+    fn the_largest_values_are_in_the_outermost_bins() {
+        for huge in [f64::MAX, 1e302, f64::INFINITY] {
+            let spread = of(&[-huge, 0.0, huge]);
+            let [least, most] = [0.0, 1.0].map(|q| spread.quantile(q).unwrap());
+            assert!(least < -1e9 && most > 1e9 && spread.quantile(0.5) == Some(0.0), "{huge}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::envelope::{Envelope, Points};
 use super::intervals::{IntervalMeter, Intervals};
 use super::limits::ReportLimits;
 use super::samples::samples;
-use super::spread::Spread;
+use super::spread::{Bulk, Spread};
 use super::texts::{Texts, cut};
 use super::views::{Pictures, Scans};
 use crate::error::ExportError;
@@ -23,6 +23,8 @@ const CHECK_ROWS: u64 = 4096;
 const AXES: [&str; 4] = ["x", "y", "z", "w"];
 /// Names of frames of one track.
 const MAX_FRAMES: usize = 1000;
+/// Of the lags' histogram.
+const LAG_BARS: usize = 60;
 
 /// A track before the pass over it: what there is to see.
 pub(crate) struct Opened {
@@ -51,7 +53,7 @@ pub(crate) struct TrackSummary {
     pub(crate) span: Option<(f64, f64)>,
     pub(crate) intervals: Option<Intervals>,
     /// Receive time less stamp, where the receive time was recorded.
-    pub(crate) lag: Spread,
+    pub(crate) lag: Option<Bulk>,
     pub(crate) points: Points,
     /// What the points' series are.
     pub(crate) series: Vec<SeriesName>,
@@ -146,6 +148,8 @@ struct Pass {
     sinks: Vec<(String, Sink)>,
     by_name: HashMap<String, usize>,
     intervals: IntervalMeter,
+    /// Has many bins, of which only the bulk is kept.
+    lag: Spread,
     room: Room,
     envelope: Envelope,
     summary: TrackSummary,
@@ -193,6 +197,7 @@ impl Pass {
             sinks: Vec::new(),
             by_name: HashMap::new(),
             intervals: IntervalMeter::default(),
+            lag: Spread::default(),
             room,
             envelope: Envelope::new(room.max_points),
             summary: TrackSummary {
@@ -306,7 +311,7 @@ impl Pass {
                     && let [received] = self.numbers[..]
                     && received.is_finite()
                 {
-                    self.summary.lag.add(received - ts);
+                    self.lag.add(received - ts);
                 }
             }
             (Sink::Text(_) | Sink::Frame | Sink::Unknown | Sink::LeftOut, _) => {}
@@ -338,8 +343,9 @@ impl Pass {
     }
 
     fn finish(self, problem: Option<String>) -> TrackSummary {
-        let Self { intervals, envelope, mut summary, .. } = self;
+        let Self { intervals, lag, envelope, mut summary, .. } = self;
         summary.intervals = intervals.finish();
+        summary.lag = lag.bulk(LAG_BARS);
         summary.points = envelope.finish();
         summary.problem = problem;
         summary.texts.iter_mut().for_each(|(_, texts)| texts.finish());

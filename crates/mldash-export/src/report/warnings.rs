@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use mldash_track::RunStatus;
 
 use super::about::{AccountFile, TopicLine};
+use super::spread::Bulk;
 use super::summary::ExperimentSummary;
 use super::times::{clock_text, date_text, length_text};
 use super::track::TrackSummary;
@@ -326,9 +327,7 @@ fn edges(summary: &ExperimentSummary, track: &TrackSummary, found: &mut Vec<Warn
 }
 
 fn lag(track: &TrackSummary, found: &mut Vec<Warning>) {
-    let (Some(median), Some(p99)) = (track.lag.quantile(0.5), track.lag.quantile(0.99)) else {
-        return;
-    };
+    let Some(Bulk { median, p99, .. }) = track.lag else { return };
     if median.abs() > OTHER_CLOCK_SECS {
         return;
     }
