@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use super::account::{DropReason, Note};
 use super::blobs::{RawBytes, insert_beside};
 use super::ledger::Ledger;
-use super::numbers::{FrameNumbers, Origin};
+use super::numbers::{FrameNumbers, Origin, PATH_COLUMN};
 use super::stream::{Outcome, Sink};
 use super::tracks::GivenTime;
 use super::workers::{Job, Workers};
@@ -115,6 +115,14 @@ impl Frames {
         Self { when_behind: self.when_behind, hurried: self.hurried.clone(), ..Self::new() }
     }
 
+    /// Looks up where the numbers of the experiment's files go on, so that no message waits for that.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read. What is missing is looked up when a message needs it.
+    pub(super) fn look_ahead(&mut self, exp: &Experiment) -> Result<(), TrackError> {
+        self.numbers.look_ahead(exp)
+    }
+
     /// Once `hurried` is set, waiting messages are counted and left out.
     pub(super) fn hurry_when(&mut self, hurried: Arc<AtomicBool>) {
         self.hurried = hurried;
@@ -188,7 +196,7 @@ impl Frames {
         row: &Fields,
         origin: Origin,
     ) -> bool {
-        let column = format!("{}path", part.prefix);
+        let column = format!("{}{PATH_COLUMN}", part.prefix);
         // If a field of the message has that name too, the column has another.
         let names = std::iter::successors(Some(column), |name| Some(format!("{name}_")));
         let mut paths = names.map_while(|name| row.get(&name));
@@ -252,7 +260,7 @@ impl QueuedFrame {
             let saved = self.files.save_bytes(&encoded.bytes, &path).map_err(Failed::Save)?;
             let fields = &mut self.row.fields;
             let column = |name: &str| format!("{}{name}", part.prefix);
-            insert_beside(fields, column("path"), path);
+            insert_beside(fields, column(PATH_COLUMN), path);
             insert_beside(fields, column("frame"), name);
             insert_beside(fields, column("index"), index);
             for (name, value) in encoded.facts {

@@ -179,6 +179,15 @@ impl Recorder {
         self.frames.hurry_when(hurried);
     }
 
+    /// Looks up what an experiment that goes on has of files, so that no message waits for it: with very
+    /// many files that takes seconds.
+    pub fn look_ahead(&mut self) {
+        if let Err(error) = self.frames.look_ahead(&self.exp) {
+            // The first message with a file looks again, and tells of it.
+            tracing::debug!("{}", one_line(&error));
+        }
+    }
+
     /// The state of the disk at the last check, if it is watched.
     pub fn disk(&self) -> Option<DiskStatus> {
         self.disk.as_ref().map(DiskGuard::status)

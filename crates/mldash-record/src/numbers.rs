@@ -6,6 +6,10 @@
 //! written before the file, in the order of the numbers, and derived: without it, a picture that
 //! comes again is stored again, as a row of its own. So a picture whose key can't be noted is not
 //! stored but counted as dropped; the disk would hardly take its file.
+//!
+//! A power cut takes files and lists of the last half minute, and leaves rows that name them: only
+//! rows are synced as they come. So new numbers begin after those of the lists and of the rows, and
+//! no row ever names a later picture.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -15,17 +19,24 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::identity;
-use mldash_track::{Experiment, StoreError, Timestamp, TrackError, one_line};
+use mldash_track::{
+    Experiment, Query, StoreError, Timestamp, TrackError, TrackName, Value, one_line,
+};
 
 /// Not a file of the experiment: a name that starts with a dot can't be one.
 const FILE_NAME: &str = ".messages";
 const KEY_BYTES: u64 = 8;
+/// How the names of columns end that name a file.
+pub(super) const PATH_COLUMN: &str = "path";
 /// Keys of earlier runs that are kept in memory, for each folder: pictures of 38 hours at 30 Hz. A
 /// later picture whose row is missing gets a new number. This also bounds what a file with a large
 /// number as its name, from another program, can cost.
 const MAX_KEYS: u64 = 1 << 22;
 /// A file with a larger number is not one of ours.
 const MAX_NUMBER: u64 = 1 << 48;
+/// Numbers that are left out after a power cut: a server may have rows and files of the last seconds that
+/// are lost here.
+const SENT_AHEAD: u64 = 1 << 12;
 
 /// The message that a file is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +51,16 @@ pub(super) struct Origin {
 #[derive(Debug, Default)]
 pub(super) struct FrameNumbers {
     folders: HashMap<String, Folder>,
+    stored: Stored,
+}
+
+/// What the store has from before, by folder.
+#[derive(Debug, Default)]
+struct Stored {
+    /// The number after those of the folder's files. `None` before they were listed, all at once.
+    listed: Option<HashMap<String, u64>>,
+    /// The number after those that rows name, as far as it was looked up ahead.
+    named: HashMap<String, u64>,
 }
 
 #[derive(Debug)]
@@ -66,6 +87,14 @@ impl Origin {
 }
 
 impl FrameNumbers {
+    /// Looks up where the numbers of the experiment's folders go on, so that no message waits for that.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read. What is missing is looked up when a message needs it.
+    pub(super) fn look_ahead(&mut self, exp: &Experiment) -> Result<(), TrackError> {
+        self.stored.look_ahead(exp)
+    }
+
     /// The number for a new file in `folder`: the one that this message had in an earlier run, else
     /// the next free one.
     ///
@@ -102,34 +131,70 @@ impl FrameNumbers {
     }
 
     fn folder(&mut self, exp: &Experiment, folder: &str) -> Result<&mut Folder, TrackError> {
-        match self.folders.entry(folder.to_owned()) {
+        let Self { folders, stored } = self;
+        match folders.entry(folder.to_owned()) {
             Entry::Occupied(known) => Ok(known.into_mut()),
             Entry::Vacant(new) => {
+                let mut open = || {
+                    let listed = stored.after_files(exp, folder)?;
+                    Folder::open(exp, folder, listed, stored.after_named(exp, folder)?)
+                };
                 // Tried twice: a message that is looked for in vain would be stored again.
-                let opened = Folder::open(exp, folder).or_else(|_| Folder::open(exp, folder));
+                let opened = open().or_else(|_| open());
                 Ok(new.insert(opened?))
             }
         }
     }
 }
 
+impl Stored {
+    fn look_ahead(&mut self, exp: &Experiment) -> Result<(), TrackError> {
+        let listed = self.listed.insert(after_files(exp)?);
+        for folder in listed.keys().filter(|folder| list_path(exp, folder).exists()) {
+            self.named.insert(folder.clone(), after_named(exp, folder)?);
+        }
+        Ok(())
+    }
+
+    fn after_files(&mut self, exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
+        let listed = match &mut self.listed {
+            Some(listed) => listed,
+            none => none.insert(after_files(exp)?),
+        };
+        Ok(listed.get(folder).copied().unwrap_or_default())
+    }
+
+    fn after_named(&self, exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
+        self.named.get(folder).map_or_else(|| after_named(exp, folder), |after| Ok(*after))
+    }
+}
+
 impl Folder {
-    fn open(exp: &Experiment, folder: &str) -> Result<Self, TrackError> {
-        let path = exp.folder().join("files").join(folder);
-        let list_path = path.join(FILE_NAME);
-        let opened = open_list(&path, &list_path);
-        let (list, keys) = match opened {
-            Ok((list, keys)) => (Some((list, list_path)), keys),
+    /// `listed` is the number after those of the folder's files, `named` the one after those that rows name.
+    fn open(exp: &Experiment, folder: &str, listed: u64, named: u64) -> Result<Self, TrackError> {
+        let list_path = list_path(exp, folder);
+        let (list, keys, noted) = match open_list(&list_path) {
+            Ok((list, keys, noted)) => (Some((list, list_path)), keys, noted),
             Err(error) if is_no_file(&list_path) => {
                 tracing::warn!(
                     "{}; pictures that come again will be stored again",
                     one_line(&error)
                 );
-                (None, Vec::new())
+                (None, Vec::new(), 0)
             }
             Err(error) => return Err(error.into()),
         };
-        let next = first_free(exp, folder)?.max(keys.len() as u64);
+        let known = listed.max(noted);
+        let next = if named > known {
+            tracing::warn!(
+                "{folder}: rows name files up to number {}, and there are none from {listed} on: a power \
+                 cut took them. New ones are numbered after those",
+                named - 1
+            );
+            named + SENT_AHEAD
+        } else {
+            known
+        };
         let noted = keys.into_iter().zip(0..).filter(|(key, _)| *key != 0);
         Ok(Self { list, unclaimed: noted.collect(), next })
     }
@@ -149,17 +214,23 @@ impl Folder {
     }
 }
 
-/// Opens the list in a folder, or creates it, and reads its keys.
-fn open_list(folder: &Path, path: &Path) -> Result<(File, Vec<u64>), StoreError> {
+fn list_path(exp: &Experiment, folder: &str) -> PathBuf {
+    exp.folder().join("files").join(folder).join(FILE_NAME)
+}
+
+/// Opens the list, or creates it. Returns its keys, too, and how many numbers it has.
+fn open_list(path: &Path) -> Result<(File, Vec<u64>, u64), StoreError> {
+    let folder = path.parent().unwrap_or(path);
     fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false);
     let list = options.open(path).map_err(StoreError::io("open", path))?;
+    let len = list.metadata().map_err(StoreError::io("read", path))?.len();
     let mut bytes = Vec::new();
     let read = (&list).take(MAX_KEYS * KEY_BYTES).read_to_end(&mut bytes);
     read.map_err(StoreError::io("read", path))?;
     let keys = bytes.as_chunks().0.iter().map(|key| u64::from_le_bytes(*key));
-    Ok((list, keys.collect()))
+    Ok((list, keys.collect(), len.div_ceil(KEY_BYTES)))
 }
 
 /// Returns true if a folder, say, has the list's name: it will not go away by itself.
@@ -167,12 +238,40 @@ fn is_no_file(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| !found.is_file())
 }
 
-/// The number after those of the files in a folder.
-fn first_free(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
-    let files = exp.files(folder).list()?;
-    let here = files.iter().filter(|file| file.path.trim_matches('/') == folder);
-    let numbers = here.filter_map(|file| number_of(&file.filename));
-    Ok(numbers.max().map_or(0, |last| last + 1))
+/// By folder, the number after those of its files.
+fn after_files(exp: &Experiment) -> Result<HashMap<String, u64>, TrackError> {
+    let mut after = HashMap::new();
+    for file in exp.files("").list()? {
+        if let Some(number) = number_of(&file.filename) {
+            let after = after.entry(file.path.trim_matches('/').to_owned()).or_default();
+            *after = number.saturating_add(1).max(*after);
+        }
+    }
+    Ok(after)
+}
+
+/// The number after those of the files that rows name in a folder. The files of a row are in its track's
+/// folder, or below it.
+fn after_named(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
+    let above = folder.match_indices('/').map(|(end, _)| &folder[..end]);
+    let mut after = 0;
+    for track in above.chain([folder]).filter(|track| track.parse::<TrackName>().is_ok()) {
+        let track = exp.tracks(track);
+        let mut columns = track.columns()?.unwrap_or_default();
+        columns.retain(|column| column.trim_end_matches('_').ends_with(PATH_COLUMN));
+        if columns.is_empty() {
+            continue;
+        }
+        for row in track.rows(&Query::all().columns(columns))? {
+            for (_, value) in row?.fields.iter() {
+                let Value::Text(path) = value else { continue };
+                let name = path.rsplit_once('/').filter(|(named, _)| *named == folder);
+                let number = name.and_then(|(_, name)| number_of(name));
+                after = number.map_or(0, |number| number + 1).max(after);
+            }
+        }
+    }
+    Ok(after)
 }
 
 /// The number in the name of a file such as `000012.png`.

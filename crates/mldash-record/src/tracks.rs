@@ -11,7 +11,7 @@ use super::blobs::Refusal;
 use super::frames::{FramePart, Frames};
 use super::identity;
 use super::kinds::{Changed, Kinds};
-use super::numbers::Origin;
+use super::numbers::{Origin, PATH_COLUMN};
 use super::plan::TopicPlan;
 use super::slots::{Arrival, Place, Slots, Stored};
 use crate::mapping::{SameStamp, TimeColumn, TrackPattern};
@@ -329,7 +329,7 @@ impl Beside<'_> {
     fn is_mine(&self, name: &str) -> bool {
         self.columns.contains(name)
             || self.row.fields.get(name).is_some()
-            || self.parts.iter().any(|part| name.strip_prefix(&*part.prefix) == Some("path"))
+            || self.parts.iter().any(|part| name.strip_prefix(&*part.prefix) == Some(PATH_COLUMN))
     }
 
     /// Compares a row with the message. The row may contain other topics' columns only at the

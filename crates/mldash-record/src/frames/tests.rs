@@ -1,3 +1,7 @@
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
 use super::super::{Received, Recorder, TopicPlan};
 use super::*;
 use crate::mapping::Mapping;
@@ -52,8 +56,12 @@ fn camera_with(recorder: &mut Recorder, entry: &str) -> usize {
 
 /// 600 bytes that call themselves a picture.
 fn picture(sec: u8) -> Vec<u8> {
+    picture_of(sec, 7)
+}
+
+fn picture_of(sec: u8, byte: u8) -> Vec<u8> {
     let length = 600_u32.to_le_bytes();
-    stamped(sec, &[&1_u32.to_le_bytes(), &[0, 0, 0, 0], &length, &[7; 600]])
+    stamped(sec, &[&1_u32.to_le_bytes(), &[0, 0, 0, 0], &length, &[byte; 600]])
 }
 
 #[test]
@@ -79,7 +87,7 @@ fn pictures_that_come_too_fast_are_dropped_counted_and_cost_other_topics_nothing
 }
 
 /// The fields of all rows; the paths and checksums of all files.
-fn stored(root: &std::path::Path) -> (Vec<Fields>, Vec<(String, String)>) {
+fn stored(root: &Path) -> (Vec<Fields>, Vec<(String, String)>) {
     let exp = Experiment::open_read_only("tests/frames/run", root).unwrap();
     let rows = exp.tracks("camera").read(&Query::all()).unwrap();
     let file = |file: FileInfo| (format!("{}/{}", file.path, file.filename), file.checksum);
@@ -88,7 +96,7 @@ fn stored(root: &std::path::Path) -> (Vec<Fields>, Vec<(String, String)>) {
 }
 
 /// Records four pictures. `entry` is the rest of the topic's entry in the mapping.
-fn record_pictures(root: &std::path::Path, entry: &str) {
+fn record_pictures(root: &Path, entry: &str) {
     let exp = Experiment::open("tests/frames/run", Options::local(root)).unwrap();
     let mut recorder = Recorder::new(exp);
     let camera = camera_with(&mut recorder, entry);
@@ -109,15 +117,65 @@ fn pictures_whose_rows_a_crash_took_get_the_same_files_when_they_come_again() {
         assert_eq!((expected.0.len(), expected.1.len()), (4, 4));
         // As `kill -9` leaves it: the files are saved, and the last rows were never flushed.
         let track = root.path().join("tests/frames/run/tracks/camera");
-        let rows = std::fs::read_to_string(track.join("data.jsonl")).unwrap();
-        std::fs::remove_dir_all(&track).unwrap();
+        let rows = fs::read_to_string(track.join("data.jsonl")).unwrap();
+        fs::remove_dir_all(&track).unwrap();
         if kept_rows > 0 {
             let kept: Vec<&str> = rows.split_inclusive('\n').take(kept_rows).collect();
-            std::fs::create_dir_all(&track).unwrap();
-            std::fs::write(track.join("data.jsonl"), kept.concat()).unwrap();
+            fs::create_dir_all(&track).unwrap();
+            fs::write(track.join("data.jsonl"), kept.concat()).unwrap();
         }
         record_pictures(root.path(), "");
         assert_eq!(stored(root.path()), expected, "{kept_rows} rows kept");
+    }
+}
+
+/// Records a picture of each of these times, which consists of that number.
+fn record_seconds(root: &Path, seconds: RangeInclusive<u8>, is_ahead: bool) {
+    let exp = Experiment::open("tests/frames/run", Options::local(root)).unwrap();
+    let mut recorder = Recorder::new(exp);
+    if is_ahead {
+        recorder.look_ahead();
+    }
+    let topic = camera(&mut recorder);
+    seconds.for_each(|sec| recorder.record(topic, picture_of(sec, sec), Received::At(1)));
+    recorder.finish(None).1.unwrap();
+}
+
+/// Leaves what a power cut leaves: all rows, since they are synced as they come, and of the lists so many files
+/// and messages.
+fn cut_power(root: &Path, listed: usize, noted: u64) {
+    let files = root.join("tests/frames/run/files");
+    let metadata = files.join(".files_metadata.json");
+    let mut list: serde_json::Value =
+        serde_json::from_slice(&fs::read(&metadata).unwrap()).unwrap();
+    let entries = list["files"].as_array_mut().unwrap();
+    entries.sort_by_key(|file| file["filename"].to_string());
+    entries.truncate(listed);
+    fs::write(&metadata, list.to_string()).unwrap();
+    let messages = fs::File::options().write(true).open(files.join("camera/.messages")).unwrap();
+    messages.set_len(8 * noted).unwrap();
+}
+
+#[test]
+fn after_a_power_cut_a_row_names_its_own_picture_or_none() {
+    for (listed, noted) in (0..=4).flat_map(|listed| (0..=4).map(move |noted| (listed, noted))) {
+        let root = tempfile::tempdir().unwrap();
+        record_seconds(root.path(), 1..=4, false);
+        cut_power(root.path(), listed, noted);
+        record_seconds(root.path(), 5..=8, noted % 2 == 0);
+
+        let exp = Experiment::open_read_only("tests/frames/run", root.path()).unwrap();
+        let rows = exp.tracks("camera").read(&Query::all()).unwrap();
+        assert_eq!(rows.len(), 8);
+        for row in rows {
+            let sec = row.ts.as_secs() as u8;
+            let Some(Value::Text(path)) = row.fields.get("path") else { panic!("{row:?}") };
+            let is_there = exp.files("").find(path).unwrap().is_some();
+            assert_eq!(is_there, sec > 4 || usize::from(sec) <= listed, "{path} of {sec} s");
+            if is_there {
+                assert_eq!(exp.files("").read(path).unwrap()[0], sec, "{path} of {sec} s");
+            }
+        }
     }
 }
 
