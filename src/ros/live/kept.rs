@@ -12,6 +12,9 @@ const MAX_PUBLISHERS: usize = 64;
 const MAX_MESSAGES: usize = 100;
 /// Maximum bytes of one publisher's messages. The newest is kept whatever its size.
 const MAX_BYTES: usize = 16 << 20;
+/// Maximum bytes of all topics together: a node that sends a map of 100 MB and is started again and again is a
+/// new publisher each time.
+pub(super) const MAX_TOTAL_BYTES: usize = 256 << 20;
 
 /// A kept message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub(super) struct KeptMessage {
 pub(super) struct KeptMessages {
     publishers: HashMap<Gid, OfPublisher>,
     clock: u64,
+    /// How many publishers' messages were [forgotten](make_room) to make room.
+    forgotten: u64,
 }
 
 #[derive(Debug, Default)]
@@ -67,21 +72,53 @@ impl KeptMessages {
         in_order(others.flat_map(|(_, publisher)| publisher.messages.iter().cloned()).collect())
     }
 
+    /// The bytes of all messages.
+    pub(super) fn bytes(&self) -> usize {
+        self.publishers.values().map(OfPublisher::bytes).sum()
+    }
+
     fn make_room_for(&mut self, publisher: Gid) {
-        if self.publishers.len() < MAX_PUBLISHERS || self.publishers.contains_key(&publisher) {
-            return;
+        if self.publishers.len() >= MAX_PUBLISHERS && !self.publishers.contains_key(&publisher) {
+            self.forget_one();
         }
+    }
+
+    /// Forgets the messages of the publisher that has been silent for longest: the likeliest to be gone.
+    fn forget_one(&mut self) {
         let silent = self.publishers.iter().min_by_key(|(_, publisher)| publisher.last_heard);
         if let Some(gid) = silent.map(|(gid, _)| *gid) {
             self.publishers.remove(&gid);
+            self.forgotten += 1;
         }
     }
 }
 
+/// Forgets messages until those of all topics have at most `limit_bytes`: of the topic with the most bytes, those of the
+/// publisher that has been silent for longest. Calls `forgot` with the topic's place and how many publishers' messages it
+/// has forgotten by now.
+pub(super) fn make_room(
+    topics: &mut [&mut KeptMessages],
+    limit_bytes: usize,
+    mut forgot: impl FnMut(usize, u64),
+) {
+    let mut bytes: Vec<usize> = topics.iter().map(|topic| topic.bytes()).collect();
+    while bytes.iter().sum::<usize>() > limit_bytes {
+        let largest = bytes.iter().enumerate().max_by_key(|(_, bytes)| **bytes);
+        let Some((place, _)) = largest else { return };
+        topics[place].forget_one();
+        bytes[place] = topics[place].bytes();
+        forgot(place, topics[place].forgotten);
+    }
+}
+
 impl OfPublisher {
+    fn bytes(&self) -> usize {
+        self.messages.iter().map(|kept| kept.cdr.len()).sum()
+    }
+
     fn trim(&mut self) {
         let most = self.depth.clamp(1, MAX_MESSAGES);
-        let mut bytes: usize = self.messages.iter().map(|kept| kept.cdr.len()).sum();
+        let mut bytes = self.bytes();
         while self.messages.len() > 1 && (self.messages.len() > most || bytes > MAX_BYTES) {
             bytes -= self.messages.pop_front().map_or(0, |kept| kept.cdr.len());
         }
@@ -152,5 +189,29 @@ mod tests {
             latched.keep(&[number], info(publisher, number.into()), false, false);
         }
         assert_eq!(latched.publishers.len(), MAX_PUBLISHERS);
+    }
+    #[test]
+    fn all_topics_together_take_bounded_memory_and_what_is_small_stays() {
+        let (mut description, mut map) = (KeptMessages::default(), KeptMessages::default());
+        description.keep(&[0; 10], info(B, 0), false, false);
+        let mut forgotten = Vec::new();
+        // A node that is started again and again, each time with its map.
+        for number in 1..=6 {
+            let publisher = Gid([number; size_of::<Gid>()]);
+            map.keep(&[number; 100], info(publisher, number.into()), false, false);
+            let mut topics = [&mut description, &mut map];
+            make_room(&mut topics, 330, |topic, of_it| forgotten.push((topic, of_it)));
+        }
+        assert_eq!(texts(&map.of_others(&HashSet::new())), [4, 5, 6]);
+        assert_eq!(description.bytes(), 10);
+        assert_eq!(forgotten, [(1, 1), (1, 2), (1, 3)]);
+    }
+
+    #[test]
+    fn a_message_larger_than_all_room_is_not_kept() {
+        let mut map = KeptMessages::default();
+        map.keep(&[1; 100], info(A, 1), false, false);
+        make_room(&mut [&mut map], 99, |_, _| {});
+        assert!(map.of_others(&HashSet::new()).is_empty());
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::kept::{self, KeptMessages, MAX_TOTAL_BYTES};
 use super::qos::ChosenQos;
 use super::reader::TopicReader;
 use crate::ros::rcl::{Context, GuardCondition, Node, RclError, Ready, Subscription, WaitSet};
@@ -82,6 +83,22 @@ impl<T: Default> Listening<T> {
     pub(super) fn new(nodes: Nodes) -> Result<Self, RclError> {
         let wait_set = WaitSet::new(nodes.first())?;
         Ok(Self { nodes, wait_set, topics: Vec::new(), types: HashMap::new() })
+    }
+
+    /// Bounds the copies of latched messages. Call it when some have come.
+    pub(super) fn bound_kept(&mut self) {
+        let kept = self.topics.iter_mut().map(|known| known.reader.kept());
+        let (topics, mut kept): (Vec<&str>, Vec<&mut KeptMessages>) = kept.unzip();
+        kept::make_room(&mut kept, MAX_TOTAL_BYTES, |place, forgotten| {
+            // Ever more seldom, as there may be publishers without number.
+            if forgotten.is_power_of_two() {
+                let (topic, mib) = (topics[place], MAX_TOTAL_BYTES >> 20);
+                tracing::warn!(
+                    "{topic}: what {forgotten} of its publishers latched is forgotten, since the latched messages of all topics \
+                     take more than {mib} MiB; the next part has it only if they are still there"
+                );
+            }
+        });
     }
 
     /// The node to query the graph with.

@@ -118,6 +118,11 @@ impl TopicReader {
         self.has_heard
     }
 
+    /// The topic's name on the graph, and the copies of its latched messages.
+    pub(super) fn kept(&mut self) -> (&str, &mut KeptMessages) {
+        (&self.topic, &mut self.kept)
+    }
+
     /// The requested QoS.
     pub(super) fn qos(&self) -> &ChosenQos {
         &self.qos

@@ -143,6 +143,9 @@ impl<'a> Readers<'a> {
             tracing::error!("{}: messages could not be taken: {error}", reader.topic());
             0
         });
+        if messages > 0 && reader.qos().latching_profile().is_some() {
+            listening.bound_kept();
+        }
         Taken { messages, last_nanos }
     }
 
