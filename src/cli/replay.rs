@@ -56,6 +56,7 @@ impl From<ReplayError> for Failure {
         match error {
             ReplayError::Read(error) => error.into(),
             ReplayError::Ros(error) => error.into(),
+            ReplayError::Reader(_) => Self::Failed(error.into()),
         }
     }
 }

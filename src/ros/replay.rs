@@ -14,6 +14,7 @@ pub use pause::Pause;
 use super::{RosError, StopFlag};
 use crate::export::ExportError;
 use crate::export::ros2::{RosRun, TrackLosses};
+use crate::record::panic_text;
 use read_ahead::{Item, ReadAhead};
 
 const NANOS_PER_SEC: f64 = 1e9;
@@ -61,6 +62,9 @@ pub enum ReplayError {
     /// The run can't be read.
     #[error(transparent)]
     Read(#[from] ExportError),
+    /// The thread that reads the run panicked.
+    #[error("the thread that reads the run has failed: {0}")]
+    Reader(String),
     /// The graph fails.
     #[error(transparent)]
     Ros(#[from] RosError),
@@ -97,11 +101,13 @@ pub(super) fn play(
         let reader = thread::Builder::new().name("replay-read".into());
         let read = || ahead.fill(run, settings.is_looping, stop);
         let reading = reader.spawn_scoped(scope, read).map_err(RosError::Thread)?;
-        let played = play_passes(&ahead, settings, start, &latched, bus, stop, &mut report);
-        ahead.close();
-        // Its errors come through the queue.
-        let _ = reading.join();
-        played
+        let played = {
+            let _closing = ahead.closing();
+            play_passes(&ahead, settings, start, &latched, bus, stop, &mut report)
+        };
+        // Its errors come through the queue, but for a panic.
+        let read = reading.join();
+        played.and(read.map_err(|panic| ReplayError::Reader(panic_text(&*panic))))
     })?;
     Ok(report)
 }
@@ -116,10 +122,7 @@ fn play_passes(
     report: &mut ReplayReport,
 ) -> Result<(), ReplayError> {
     let mut pace = Pace::new(settings, start);
-    while let Some(item) = ahead.take() {
-        if stop.is_set() {
-            break;
-        }
+    while let Some(item) = ahead.take(stop) {
         let (topic, log_nanos, cdr) = match item {
             Item::Message { topic, log_nanos, cdr } => (topic, log_nanos, cdr),
             Item::End { losses } => {
