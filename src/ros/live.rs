@@ -8,7 +8,7 @@ mod clock;
 mod control;
 mod discovery;
 mod introspection;
-mod kept;
+mod latched;
 mod listener;
 mod listening;
 mod node_loop;

@@ -54,9 +54,9 @@ struct LastStored {
     times: Vec<Column>,
 }
 
-/// What to remember of a row once it is kept.
+/// What to remember of a row once it is stored or on its way.
 #[derive(Debug)]
-struct Kept {
+struct Remembered {
     ts: Timestamp,
     /// Set under `on_change`.
     news: Option<(Fields, Vec<RawBytes>)>,
@@ -142,11 +142,11 @@ impl Stream {
             Ok(answer) => answer,
             Err(error) => return ledger.drop_refused(&error),
         };
-        let kept = self.kept(&message.row, &raw);
+        let remembered = self.to_remember(&message.row, &raw);
         let given = match answer {
             Answer::Given(given) => given,
             Answer::Repeat => {
-                self.keep(kept);
+                self.remember(remembered);
                 to.kept.rows += 1;
                 return ledger.book(Outcome::Merged, &message.notes);
             }
@@ -171,7 +171,7 @@ impl Stream {
             }
         }
         if self.send(to, message, origin, given, ledger) {
-            self.keep(kept);
+            self.remember(remembered);
             to.kept.rows += 1;
         }
     }
@@ -226,19 +226,17 @@ impl Stream {
         is_same.then_some(Outcome::Unchanged)
     }
 
-    /// What to remember of a row once it is kept.
-    fn kept(&self, row: &Row, raw: &[RawBytes]) -> Kept {
+    fn to_remember(&self, row: &Row, raw: &[RawBytes]) -> Remembered {
         let news = self.on_change.as_ref().map(|_| (row.fields.clone(), raw.to_vec()));
-        Kept { ts: row.ts, news }
+        Remembered { ts: row.ts, news }
     }
 
-    /// Remembers a row that was kept.
-    fn keep(&mut self, kept: Kept) {
+    fn remember(&mut self, row: Remembered) {
         if let Some(throttle) = &mut self.throttle {
-            throttle.keep(kept.ts);
+            throttle.keep(row.ts);
         }
         if let Some(last) = &mut self.on_change {
-            last.row = kept.news;
+            last.row = row.news;
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::kept::{self, KeptMessages, MAX_TOTAL_BYTES};
+use super::latched::{self, LatchedMessages, MAX_TOTAL_BYTES};
 use super::qos::ChosenQos;
 use super::reader::TopicReader;
 use crate::ros::rcl::{Context, GuardCondition, Node, RclError, Ready, Subscription, WaitSet};
@@ -86,10 +86,10 @@ impl<T: Default> Listening<T> {
     }
 
     /// Bounds the copies of latched messages. Call it when some have come.
-    pub(super) fn bound_kept(&mut self) {
-        let kept = self.topics.iter_mut().map(|known| known.reader.kept());
-        let (topics, mut kept): (Vec<&str>, Vec<&mut KeptMessages>) = kept.unzip();
-        kept::make_room(&mut kept, MAX_TOTAL_BYTES, |place, forgotten| {
+    pub(super) fn bound_latched(&mut self) {
+        let copies = self.topics.iter_mut().map(|known| known.reader.latched());
+        let (topics, mut copies): (Vec<&str>, Vec<&mut LatchedMessages>) = copies.unzip();
+        latched::make_room(&mut copies, MAX_TOTAL_BYTES, |place, forgotten| {
             // Ever more seldom, as there may be publishers without number.
             if forgotten.is_power_of_two() {
                 let (topic, mib) = (topics[place], MAX_TOTAL_BYTES >> 20);

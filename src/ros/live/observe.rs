@@ -94,7 +94,7 @@ impl Observer {
         self.is_graph_new = ready.graph;
         if !ready.subscriptions.is_empty() {
             self.listening.topics.iter_mut().for_each(drain);
-            self.listening.bound_kept();
+            self.listening.bound_latched();
         }
         Ok(())
     }

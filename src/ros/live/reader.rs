@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::backlog::Backlog;
-use super::kept::{KeptMessage, KeptMessages};
+use super::latched::{LatchedMessage, LatchedMessages};
 use super::qos::ChosenQos;
 use super::sequences::{Seen, Sequences};
 use crate::ros::rcl::{Gid, MessageInfo, Node, QosProfile, RclError, Subscription, TypeSupport};
@@ -38,7 +38,7 @@ pub(super) struct TopicReader {
     echo: Option<Echo>,
     sequences: Sequences,
     recent: Recent,
-    kept: KeptMessages,
+    latched: LatchedMessages,
 }
 
 /// A subscription and its creation time, in nanoseconds since 1970.
@@ -104,7 +104,7 @@ impl TopicReader {
             echo: None,
             sequences: Sequences::default(),
             recent: Recent::default(),
-            kept: KeptMessages::default(),
+            latched: LatchedMessages::default(),
         })
     }
 
@@ -119,8 +119,8 @@ impl TopicReader {
     }
 
     /// The topic's name on the graph, and the copies of its latched messages.
-    pub(super) fn kept(&mut self) -> (&str, &mut KeptMessages) {
-        (&self.topic, &mut self.kept)
+    pub(super) fn latched(&mut self) -> (&str, &mut LatchedMessages) {
+        (&self.topic, &mut self.latched)
     }
 
     /// The requested QoS.
@@ -159,16 +159,16 @@ impl TopicReader {
         Ok(())
     }
 
-    /// Requests the kept messages of publishers again, to record them in a new part of the
-    /// recording. For publishers that have left, the copies kept here are used.
+    /// Requests latched messages again, to record them in a new part of the
+    /// recording. For publishers that have left, the copies here are used.
     ///
     /// # Errors
     /// Returns the middleware's error.
     pub(super) fn repeat_latched(&mut self) -> Result<(), RclError> {
         let Some(profile) = self.qos.latching_profile() else { return Ok(()) };
         let source = Source::new(&self.node, &self.topic, self.type_support, profile)?;
-        let known = self.kept.of_others(&HashSet::new());
-        let publishers: HashSet<Gid> = known.iter().map(|kept| kept.info.publisher).collect();
+        let known = self.latched.of_others(&HashSet::new());
+        let publishers: HashSet<Gid> = known.iter().map(|copy| copy.info.publisher).collect();
         let highest = publishers.into_iter();
         let highest = highest.filter_map(|gid| Some((gid, self.sequences.highest(gid)?)));
         self.echo = Some(Echo {
@@ -182,8 +182,8 @@ impl TopicReader {
 
     /// Passes copies of all latched messages to `take`, for a part that is over before publishers
     /// can be asked.
-    pub(super) fn repeat_kept(&self, mut take: impl FnMut(Arrival<'_>)) {
-        for KeptMessage { cdr, info, .. } in self.kept.of_others(&HashSet::new()) {
+    pub(super) fn repeat_copies(&self, mut take: impl FnMut(Arrival<'_>)) {
+        for LatchedMessage { cdr, info, .. } in self.latched.of_others(&HashSet::new()) {
             take(Arrival { cdr: &cdr, info, is_repeat: true });
         }
     }
@@ -209,7 +209,7 @@ impl TopicReader {
     /// Stops waiting for latched messages. Those that did not come again go to `take`.
     pub(super) fn end_echo(&mut self, mut take: impl FnMut(Arrival<'_>)) {
         if let Some(echo) = self.echo.take() {
-            for KeptMessage { cdr, info, .. } in self.kept.of_others(&echo.heard) {
+            for LatchedMessage { cdr, info, .. } in self.latched.of_others(&echo.heard) {
                 take(Arrival { cdr: &cdr, info, is_repeat: true });
             }
         }
@@ -217,7 +217,7 @@ impl TopicReader {
 
     /// Passes latched messages that came while the recording was paused to `take`.
     pub(super) fn take_left_out(&mut self, mut take: impl FnMut(Arrival<'_>)) {
-        for KeptMessage { cdr, info, .. } in self.kept.take_left_out() {
+        for LatchedMessage { cdr, info, .. } in self.latched.take_left_out() {
             take(Arrival { cdr: &cdr, info, is_repeat: false });
         }
     }
@@ -232,11 +232,11 @@ impl TopicReader {
         is_paused: bool,
         mut take: impl FnMut(Arrival<'_>) -> ControlFlow<()>,
     ) -> Result<usize, RclError> {
-        let keeps = self.qos.latching_profile().is_some();
+        let is_latched = self.qos.latching_profile().is_some();
         let has_several = self.second.is_some() || !self.retiring.is_empty() || self.echo.is_some();
         let depth = self.qos.depth as usize;
         self.backlog.look(system_nanos());
-        let Self { main, second, retiring, echo, sequences, recent, kept, backlog, .. } = self;
+        let Self { main, second, retiring, echo, sequences, recent, latched, backlog, .. } = self;
         let mut heard = Heard { sequences, recent, has_several };
         let mut taken = 0;
         // The old subscription first: its messages are older.
@@ -249,8 +249,8 @@ impl TopicReader {
                     continue;
                 }
                 backlog.take(&info, depth);
-                if keeps {
-                    kept.keep(cdr, info, is_old(&info, source.made_nanos), is_paused);
+                if is_latched {
+                    latched.add(cdr, info, is_old(&info, source.made_nanos), is_paused);
                 }
                 taken += 1;
                 if take(Arrival { cdr, info, is_repeat: false }).is_break() {
@@ -272,7 +272,7 @@ impl TopicReader {
                     (None, _) => is_old(&info, source.made_nanos),
                 };
                 if is_new {
-                    kept.keep(cdr, info, false, is_paused);
+                    latched.add(cdr, info, false, is_paused);
                 }
                 if is_new || is_wanted_again {
                     taken += 1;

@@ -144,7 +144,7 @@ impl<'a> Readers<'a> {
             0
         });
         if messages > 0 && reader.qos().latching_profile().is_some() {
-            listening.bound_kept();
+            listening.bound_latched();
         }
         Taken { messages, last_nanos }
     }
@@ -215,10 +215,12 @@ impl<'a> Readers<'a> {
         }
     }
 
-    pub(super) fn repeat_kept(&mut self) {
+    pub(super) fn repeat_copies(&mut self) {
         let Self { listening, clock, batch, .. } = self;
         for (topic, listened) in listening.topics.iter().enumerate() {
-            listened.reader.repeat_kept(|arrival| batch.push(raw_message(topic, &arrival, clock)));
+            listened
+                .reader
+                .repeat_copies(|arrival| batch.push(raw_message(topic, &arrival, clock)));
         }
     }
 
@@ -227,7 +229,9 @@ impl<'a> Readers<'a> {
         let Self { listening, clock, .. } = self;
         let mut copies = Vec::new();
         for (topic, listened) in listening.topics.iter().enumerate() {
-            listened.reader.repeat_kept(|arrival| copies.push(raw_message(topic, &arrival, clock)));
+            listened
+                .reader
+                .repeat_copies(|arrival| copies.push(raw_message(topic, &arrival, clock)));
         }
         copies
     }

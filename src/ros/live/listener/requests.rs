@@ -61,7 +61,7 @@ impl Listener<'_> {
     pub(super) fn end_part(&mut self) {
         self.readers.end_echoes();
         if self.parts_under_way > 0 {
-            self.readers.repeat_kept();
+            self.readers.repeat_copies();
         }
     }
 
