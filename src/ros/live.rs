@@ -3,7 +3,6 @@
 //! r2r node on another thread.
 
 mod backlog;
-mod calls;
 mod clock;
 mod control;
 mod discovery;
@@ -22,6 +21,7 @@ mod reader;
 mod readers;
 mod replay;
 mod report;
+mod request_queue;
 mod rosout;
 mod said_labels;
 mod selection;
@@ -45,14 +45,14 @@ use crate::mapping::{ClockJump, Mapping};
 use crate::message::Definitions;
 use crate::record::Recorder;
 use crate::record::panic_text;
-use calls::{Calls, Request};
 use control::{Control, News, record_queue};
 use discovery::Discovery;
 use listener::Listener;
 use listening::Nodes;
-use node_loop::NodeLoop;
+use node_loop::{NodeLinks, NodeLoop};
 use observe::Observer;
 use queue::MessageQueue;
+use request_queue::{Request, RequestQueue};
 use said_labels::SaidLabels;
 
 /// Queue limit in bytes for messages of ordinary size, between the node and the recorder.
@@ -200,30 +200,30 @@ impl RosNode {
         let discovery = Discovery::new(mapping, definitions, self.args, self.name.clone());
         let (node, name, nodes) = (self.node, self.name, self.listening);
         let queue = Arc::new(MessageQueue::new(LIGHT_LIMIT_BYTES, HEAVY_LIMIT_BYTES));
-        let calls = Calls::new(nodes.context())?;
+        let requests = RequestQueue::new(nodes.context())?;
         {
-            let calls = calls.clone();
-            stop.call_when_set(move || calls.wake());
+            let requests = requests.clone();
+            stop.call_when_set(move || requests.wake());
         }
         {
-            let calls = calls.clone();
+            let requests = requests.clone();
             settings.orders.connect(move |order| {
                 // The log has the answer.
                 let (reply, _) = oneshot::channel();
-                calls.ask(Request::Call(order.into(), reply))
+                requests.ask(Request::Call(order.into(), reply))
             });
         }
         let labels = recorder.experiment().notes().map(|notes| notes.labels());
         let said = SaidLabels::new(labels.unwrap_or_default());
         let node_thread = {
-            let (queue, calls, stop) = (queue.clone(), calls.clone(), stop.clone());
+            let (queue, requests, stop) = (queue.clone(), requests.clone(), stop.clone());
             let said = said.clone();
             let board_alone = board.clone();
             spawn("ros-node", move || {
                 // A panic of r2r costs the services, not the recording.
                 let ended = catch_unwind(AssertUnwindSafe(|| {
-                    let node_loop =
-                        NodeLoop::new(node, &name, settings, board, said, &queue, calls, &stop);
+                    let links = NodeLinks { queue: &queue, requests: &requests, stop: &stop };
+                    let node_loop = NodeLoop::new(node, &name, settings, board, said, links);
                     node_loop.map(NodeLoop::run)
                 }));
                 let reason = match ended {
@@ -238,19 +238,19 @@ impl RosNode {
             })?
         };
         let tell = {
-            let calls = calls.clone();
+            let requests = requests.clone();
             move |news| match news {
                 News::PartChanged { has_begun } => {
-                    calls.ask(Request::PartChanged { has_begun });
+                    requests.ask(Request::PartChanged { has_begun });
                 }
                 News::PartFull => {
-                    calls.ask(Request::PartFull);
+                    requests.ask(Request::PartFull);
                 }
                 News::Labelled { noted, is_asked_for } => said.note(noted, is_asked_for),
             }
         };
         let recorded = record_from(&queue, recorder, stop, tell, move |queue, stop| {
-            Listener::new(nodes, listen, discovery, calls, queue, stop).map(Listener::run)
+            Listener::new(nodes, listen, discovery, requests, queue, stop).map(Listener::run)
         });
         // Its panics are caught in its own thread.
         let _ = node_thread.join();
@@ -258,10 +258,10 @@ impl RosNode {
     }
 }
 
-fn spawn(
+fn spawn<T: Send + 'static>(
     name: &str,
-    run: impl FnOnce() + Send + 'static,
-) -> Result<thread::JoinHandle<()>, RosError> {
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<thread::JoinHandle<T>, RosError> {
     thread::Builder::new().name(name.to_owned()).spawn(run).map_err(RosError::Thread)
 }
 
@@ -283,7 +283,7 @@ fn record_from(
             stop.stop();
             ended.unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))
         };
-        thread::Builder::new().name("ros-listen".into()).spawn(run).map_err(RosError::Thread)?
+        spawn("ros-listen", run)?
     };
     record_queue(queue, recorder, stop, tell);
     listening.join().unwrap_or_else(|panic| Err(RosError::Node(panic_text(&*panic))))

@@ -6,7 +6,6 @@ mod requests;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::calls::{Calls, Request};
 use super::control::Control;
 use super::discovery::{Discovery, NewTopic};
 use super::listening::{Listening, Nodes};
@@ -14,6 +13,7 @@ use super::part_changes::{MAX_CHANGES, PartChanges};
 use super::queue::MessageQueue;
 use super::reader::system_nanos;
 use super::readers::Readers;
+use super::request_queue::{Request, RequestQueue};
 use super::triggers::Ineffective;
 use super::{ListenSettings, RosError, StopFlag, qos::ChosenQos};
 use crate::mapping::{ClockJump, PartAction};
@@ -36,7 +36,7 @@ pub(super) struct Listener<'a> {
     ready: Ready,
     discovery: Discovery,
     readers: Readers<'a>,
-    calls: Calls,
+    requests: RequestQueue,
     stop: &'a StopFlag,
     clock_jump: ClockJump,
     gather: Duration,
@@ -45,7 +45,7 @@ pub(super) struct Listener<'a> {
 }
 
 impl<'a> Listener<'a> {
-    /// Listens on `node`. Other threads send requests through `calls`.
+    /// Listens on `node`. Other threads send requests through `requests`.
     ///
     /// # Errors
     /// Fails if rcl can't wait.
@@ -53,7 +53,7 @@ impl<'a> Listener<'a> {
         nodes: Nodes,
         settings: ListenSettings,
         discovery: Discovery,
-        calls: Calls,
+        requests: RequestQueue,
         queue: &'a MessageQueue<Control>,
         stop: &'a StopFlag,
     ) -> Result<Self, RosError> {
@@ -62,7 +62,7 @@ impl<'a> Listener<'a> {
             ready: Ready::default(),
             readers: Readers::new(listening, PartChanges::new(discovery.split_on()), queue),
             discovery,
-            calls,
+            requests,
             stop,
             clock_jump: settings.clock_jump,
             gather: settings.gather,
@@ -112,14 +112,14 @@ impl<'a> Listener<'a> {
             let taken = self.readers.drain(&self.ready.subscriptions);
             self.hear_triggers();
             self.readers.hand_over();
-            self.answer_calls();
+            self.answer_requests();
             self.readers.retire();
             self.readers.changes.retire(Instant::now());
             self.readers.hand_over();
             last_drain = self.gather(taken, last_drain);
         }
         // What was asked for before the end is done.
-        self.answer_calls();
+        self.answer_requests();
         self.hear_triggers();
         self.drain_all();
         self.readers.changes.forget();
@@ -127,7 +127,7 @@ impl<'a> Listener<'a> {
         self.readers.hand_over();
         self.readers.report_missing();
         // A call's answer is then that the recording is over; what was said is still noted.
-        for request in self.calls.close() {
+        for request in self.requests.close() {
             if let Request::Label(change) = request {
                 self.readers.queue.push_behind_messages(Control::Label(change));
             }
@@ -165,8 +165,8 @@ impl<'a> Listener<'a> {
             true => Some(timeout.map_or(CLOCK_EVERY, |timeout| timeout.min(CLOCK_EVERY))),
             false => timeout,
         };
-        let Self { readers: Readers { listening, changes, .. }, calls, ready, .. } = self;
-        listening.wait(changes.subscriptions(), calls.guard(), timeout, ready)
+        let Self { readers: Readers { listening, changes, .. }, requests, ready, .. } = self;
+        listening.wait(changes.subscriptions(), requests.guard(), timeout, ready)
     }
 
     /// Hands over everything that has arrived by now, however long that takes. In a hurry the recorder counts
@@ -306,6 +306,6 @@ impl<'a> Listener<'a> {
 impl Drop for Listener<'_> {
     /// Whoever still waits for an answer learns that the recording is over.
     fn drop(&mut self) {
-        self.calls.close();
+        self.requests.close();
     }
 }

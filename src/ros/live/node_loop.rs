@@ -4,11 +4,11 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use super::calls::Calls;
 use super::control::Control;
 use super::parameter_services::ParameterServices;
 use super::queue::MessageQueue;
 use super::report::Reports;
+use super::request_queue::RequestQueue;
 use super::rosout::Rosout;
 use super::said_labels::SaidLabels;
 use super::services::Services;
@@ -23,12 +23,20 @@ const SPIN_FOR_ANSWER: Duration = Duration::from_millis(5);
 /// How long to wait for answers once the recording ends.
 const ANSWER_AT_MOST: Duration = Duration::from_secs(5);
 
+/// What connects the node's thread with the others.
+#[derive(Clone, Copy)]
+pub(super) struct NodeLinks<'a> {
+    /// To the recorder.
+    pub(super) queue: &'a MessageQueue<Control>,
+    /// To the listening thread.
+    pub(super) requests: &'a RequestQueue,
+    pub(super) stop: &'a StopFlag,
+}
+
 /// The state of the node's thread.
 pub(super) struct NodeLoop<'a> {
     node: r2r::Node,
-    queue: &'a MessageQueue<Control>,
-    calls: Calls,
-    stop: &'a StopFlag,
+    links: NodeLinks<'a>,
     services: Services,
     reports: Reports,
     rosout: Option<Rosout>,
@@ -36,16 +44,13 @@ pub(super) struct NodeLoop<'a> {
 }
 
 impl<'a> NodeLoop<'a> {
-    #[expect(clippy::too_many_arguments, reason = "it is called once")]
     pub(super) fn new(
         mut node: r2r::Node,
         name: &NodeName,
         settings: NodeSettings,
         board: StatusBoard,
         said: SaidLabels,
-        queue: &'a MessageQueue<Control>,
-        calls: Calls,
-        stop: &'a StopFlag,
+        links: NodeLinks<'a>,
     ) -> Result<Self, RosError> {
         let offer_error = |what: &'static str| {
             move |error: r2r::Error| RosError::Node(format!("can't offer {what}: {error}"))
@@ -55,26 +60,26 @@ impl<'a> NodeLoop<'a> {
             let time_source = node.get_time_source();
             time_source.enable_sim_time(&mut node).map_err(offer_error("simulated time"))?;
         }
-        let (shown, to) = (&settings.shown, calls.clone());
-        let parameters = ParameterServices::offer(&mut node, shown, use_sim_time, said, to)
+        let (shown, requests) = (&settings.shown, links.requests.clone());
+        let parameters = ParameterServices::offer(&mut node, shown, use_sim_time, said, requests)
             .map_err(offer_error("parameters"))?;
         let services = Services::offer(&mut node).map_err(offer_error("services"))?;
         let reports = Reports::new(&mut node, name, board).map_err(offer_error("/diagnostics"))?;
         let rosout = settings.logs.map(|logs| Rosout::new(&mut node, name, logs));
         let rosout = rosout.transpose().map_err(offer_error("/rosout"))?;
-        Ok(Self { node, queue, calls, stop, services, reports, rosout, parameters })
+        Ok(Self { node, links, services, reports, rosout, parameters })
     }
 
     /// Runs until the recording ends.
     pub(super) fn run(mut self) {
-        while !self.stop.is_set() {
+        while !self.links.stop.is_set() {
             let is_awaited = self.services.has_unanswered();
             self.node.spin_once(if is_awaited { SPIN_FOR_ANSWER } else { SPIN });
             self.parameters.answer();
-            self.services.pass_requests(&self.calls);
+            self.services.pass_requests(self.links.requests);
             self.services.pass_answers();
             let now_nanos = self.now_nanos();
-            self.reports.poll(self.queue, now_nanos);
+            self.reports.poll(self.links.queue, now_nanos);
             self.publish_log();
         }
         self.answer_the_last();
@@ -88,10 +93,10 @@ impl<'a> NodeLoop<'a> {
         loop {
             self.node.spin_once(SPIN_FOR_ANSWER);
             self.parameters.answer();
-            self.services.pass_requests(&self.calls);
+            self.services.pass_requests(self.links.requests);
             self.services.pass_answers();
             self.publish_log();
-            let is_late = self.stop.is_hurried() || Instant::now() >= until;
+            let is_late = self.links.stop.is_hurried() || Instant::now() >= until;
             if is_late || !self.services.has_unanswered() {
                 break;
             }

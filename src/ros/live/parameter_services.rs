@@ -13,8 +13,8 @@ use r2r::rcl_interfaces::srv::{
 };
 use r2r::{ParameterValue, QosProfile, WrappedServiceTypeSupport};
 
-use super::calls::{Calls, Request};
 use super::parameters::{NOTES, OPERATOR, SUCCESS, TAGS, TASK, USE_SIM_TIME, said_by};
+use super::request_queue::{Request, RequestQueue};
 use super::said_labels::SaidLabels;
 use super::selection;
 use super::services::{Requests, next_request, respond};
@@ -43,17 +43,17 @@ pub(super) struct ParameterServices {
 struct Parameters {
     fixed: Vec<(&'static str, Shown, &'static str)>,
     said: SaidLabels,
-    calls: Calls,
+    requests: RequestQueue,
 }
 
 impl ParameterServices {
-    /// What is said of the part goes to `calls`.
+    /// What is said of the part goes to `requests`.
     pub(super) fn offer(
         node: &mut r2r::Node,
         settings: &EffectiveSettings,
         use_sim_time: bool,
         said: SaidLabels,
-        calls: Calls,
+        requests: RequestQueue,
     ) -> Result<Self, r2r::Error> {
         Ok(Self {
             describe: offer(node, "describe_parameters")?,
@@ -62,7 +62,7 @@ impl ParameterServices {
             set: offer(node, "set_parameters")?,
             set_atomically: offer(node, "set_parameters_atomically")?,
             types: offer(node, "get_parameter_types")?,
-            parameters: Parameters { fixed: fixed(settings, use_sim_time), said, calls },
+            parameters: Parameters { fixed: fixed(settings, use_sim_time), said, requests },
         })
     }
 
@@ -206,7 +206,7 @@ impl Parameters {
             return Err("too many changes wait to be noted; try again later".to_owned());
         }
         self.said.change(&change);
-        match self.calls.ask(Request::Label(change)) {
+        match self.requests.ask(Request::Label(change)) {
             true => Ok(()),
             false => Err("the recording is over".to_owned()),
         }

@@ -11,7 +11,7 @@ use futures::stream::{Stream, StreamExt};
 use r2r::std_srvs::srv::Trigger;
 use r2r::{QosProfile, ServiceRequest, WrappedServiceTypeSupport};
 
-use super::calls::{Calls, Request};
+use super::request_queue::{Request, RequestQueue};
 use crate::mapping::PartAction;
 use crate::ros::Order;
 
@@ -22,16 +22,16 @@ const NO_ANSWER: &str =
 /// Maximum number of unanswered requests.
 const MAX_UNANSWERED: usize = 64;
 
-const SERVICES: [(&str, Call); 9] = [
-    ("~/pause", Call::Pause),
-    ("~/resume", Call::Resume),
-    ("~/flush", Call::Flush),
-    ("~/split", Call::ChangePart(PartAction::Split)),
-    ("~/discard", Call::ChangePart(PartAction::Discard)),
-    ("~/stop", Call::ChangePart(PartAction::Stop)),
-    ("~/start", Call::ChangePart(PartAction::Start)),
-    ("~/save", Call::ChangePart(PartAction::Save)),
-    ("~/status", Call::Status),
+const SERVICES: [(&str, ServiceCall); 9] = [
+    ("~/pause", ServiceCall::Pause),
+    ("~/resume", ServiceCall::Resume),
+    ("~/flush", ServiceCall::Flush),
+    ("~/split", ServiceCall::ChangePart(PartAction::Split)),
+    ("~/discard", ServiceCall::ChangePart(PartAction::Discard)),
+    ("~/stop", ServiceCall::ChangePart(PartAction::Stop)),
+    ("~/start", ServiceCall::ChangePart(PartAction::Start)),
+    ("~/save", ServiceCall::ChangePart(PartAction::Save)),
+    ("~/status", ServiceCall::Status),
 ];
 
 type TriggerRequest = ServiceRequest<Trigger::Service>;
@@ -41,7 +41,7 @@ pub(super) type Requests<T> = Box<dyn Stream<Item = ServiceRequest<T>> + Unpin>;
 
 /// The requested service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum ServiceCall {
     Pause,
     Resume,
     /// A key's, which stands for both.
@@ -51,7 +51,7 @@ pub(super) enum Call {
     Status,
 }
 
-impl From<Order> for Call {
+impl From<Order> for ServiceCall {
     fn from(order: Order) -> Self {
         match order {
             Order::PauseOrResume => Self::PauseOrResume,
@@ -75,7 +75,7 @@ pub(super) type Reply = oneshot::Sender<Answer>;
 
 /// All services.
 pub(super) struct Services {
-    offered: Vec<(Call, Requests<Trigger::Service>)>,
+    offered: Vec<(ServiceCall, Requests<Trigger::Service>)>,
     unanswered: Vec<Unanswered>,
 }
 
@@ -88,7 +88,7 @@ struct Unanswered {
 
 impl Services {
     pub(super) fn offer(node: &mut r2r::Node) -> Result<Self, r2r::Error> {
-        let mut offered: Vec<(Call, Requests<Trigger::Service>)> = Vec::new();
+        let mut offered: Vec<(ServiceCall, Requests<Trigger::Service>)> = Vec::new();
         for (name, call) in SERVICES {
             let requests = node.create_service::<Trigger::Service>(name, QosProfile::default())?;
             offered.push((call, Box::new(requests)));
@@ -97,14 +97,14 @@ impl Services {
     }
 
     /// Passes on new requests.
-    pub(super) fn pass_requests(&mut self, calls: &Calls) {
+    pub(super) fn pass_requests(&mut self, queue: &RequestQueue) {
         while let Some((call, request)) = self.next() {
             if self.unanswered.len() >= MAX_UNANSWERED {
                 answer(request, Answer::failure("too many requests are unanswered already"));
                 continue;
             }
             let (reply, answer) = oneshot::channel();
-            calls.ask(Request::Call(call, reply));
+            queue.ask(Request::Call(call, reply));
             let until = Instant::now() + PATIENCE;
             self.unanswered.push(Unanswered { request, answer, until });
         }
@@ -115,7 +115,7 @@ impl Services {
         !self.unanswered.is_empty()
     }
 
-    fn next(&mut self) -> Option<(Call, TriggerRequest)> {
+    fn next(&mut self) -> Option<(ServiceCall, TriggerRequest)> {
         self.offered.iter_mut().find_map(|(call, requests)| {
             let request = next_request(requests)?;
             Some((*call, request))

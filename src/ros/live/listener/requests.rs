@@ -3,9 +3,9 @@
 
 use super::Listener;
 use crate::mapping::{PartAction, PartChange};
-use crate::ros::live::calls::Request;
 use crate::ros::live::control::{Control, send};
-use crate::ros::live::services::{Answer, Call, Reply};
+use crate::ros::live::request_queue::Request;
+use crate::ros::live::services::{Answer, Reply, ServiceCall};
 
 /// How many saves may wait for the recorder. Each has copies of all latched messages.
 const MAX_WAITING_SAVES: usize = 4;
@@ -65,8 +65,8 @@ impl Listener<'_> {
         }
     }
 
-    pub(super) fn answer_calls(&mut self) {
-        let requests = self.calls.take();
+    pub(super) fn answer_requests(&mut self) {
+        let requests = self.requests.take();
         let is_about_messages =
             |request: &Request| matches!(request, Request::Call(..) | Request::Label(_));
         if requests.iter().any(is_about_messages) {
@@ -93,15 +93,17 @@ impl Listener<'_> {
         }
     }
 
-    fn answer(&mut self, call: Call, reply: Reply) {
+    fn answer(&mut self, call: ServiceCall, reply: Reply) {
         let queue = self.readers.queue;
         match call {
-            Call::Pause => self.set_paused(true, Some(reply)),
-            Call::Resume => self.set_paused(false, Some(reply)),
-            Call::PauseOrResume => self.set_paused(!self.readers.is_paused(), Some(reply)),
-            Call::Flush => queue.push_behind_messages(Control::Flush(reply)),
-            Call::ChangePart(action) => self.change_part(PartChange::new(action), Some(reply)),
-            Call::Status => queue.push_behind_messages(Control::Status(queue.fill(), reply)),
+            ServiceCall::Pause => self.set_paused(true, Some(reply)),
+            ServiceCall::Resume => self.set_paused(false, Some(reply)),
+            ServiceCall::PauseOrResume => self.set_paused(!self.readers.is_paused(), Some(reply)),
+            ServiceCall::Flush => queue.push_behind_messages(Control::Flush(reply)),
+            ServiceCall::ChangePart(action) => {
+                self.change_part(PartChange::new(action), Some(reply))
+            }
+            ServiceCall::Status => queue.push_behind_messages(Control::Status(queue.fill(), reply)),
         }
     }
 

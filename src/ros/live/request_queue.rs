@@ -6,14 +6,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::RosError;
-use super::services::{Call, Reply};
+use super::services::{Reply, ServiceCall};
 use crate::ros::rcl::{Context, GuardCondition};
 use crate::track::LabelChange;
 
 /// A request to the listening thread, handled after all messages before it are handed over.
 pub(super) enum Request {
     /// A service was called.
-    Call(Call, Reply),
+    Call(ServiceCall, Reply),
     /// A parameter says something of the part that is recorded.
     Label(LabelChange),
     /// The recorder has dealt with a change of parts other than a stop.
@@ -24,13 +24,13 @@ pub(super) enum Request {
 
 /// The pending requests. Clones share them.
 #[derive(Clone)]
-pub(super) struct Calls {
+pub(super) struct RequestQueue {
     /// `None` once the recording is over.
     pending: Arc<Mutex<Option<VecDeque<Request>>>>,
     guard: GuardCondition,
 }
 
-impl Calls {
+impl RequestQueue {
     pub(super) fn new(context: &Context) -> Result<Self, RosError> {
         let guard = GuardCondition::new(context);
         let guard = guard.map_err(|error| RosError::Start(error.to_string()))?;
