@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::Recorder;
 use super::account::Account;
+use super::finish::{accounts, first_error, write_account};
 use super::ledger::Ledger;
 use super::limits::PartFull;
 use super::parts::{Closer, PartAccount, PartError};
@@ -12,7 +14,6 @@ use super::snapshot::Saved;
 use super::status::TopicStatus;
 use super::time::Received;
 use super::topic::TopicRecorder;
-use super::{ACCOUNT_FILE, Recorder, accounts, first_error, write_account};
 use crate::mapping::{PartAction, PartChange, Split};
 use mldash_track::{Experiment, LabelChange, Labels, TrackError};
 
@@ -253,11 +254,7 @@ impl Recorder {
             }
         }
         next.is_clock_awaited = self.is_clock_awaited;
-        next.refused = self.refused.clone();
-        next.refused_more = self.refused_more;
-        next.unmatched = self.unmatched.clone();
-        // It is about the bags, not about a part.
-        next.not_asked_for = std::mem::take(&mut self.not_asked_for);
+        next.left_out = self.left_out.next_part();
         next.holding = self.holding.take();
         next.disk = self.disk.take();
         if let Some(disk) = &next.disk {
@@ -284,22 +281,21 @@ impl Recorder {
         not_saved: BTreeMap<String, u64>,
     ) -> (Account, Result<(), TrackError>) {
         self.session.board.close();
-        let refused = self.refused();
         let (last, earlier_parts, closed) = self.session.parts.finish_with_last();
         let mut account = Account {
             earlier_parts,
             while_stopped: self.while_stopped,
             not_saved,
             // What is known of topics by now.
-            refused,
-            unmatched: self.unmatched,
-            not_asked_for: self.not_asked_for,
+            refused: self.left_out.refused(),
+            unmatched: self.left_out.unmatched().to_vec(),
+            not_asked_for: self.left_out.not_asked_for().clone(),
             ..last
         };
-        account.topics.extend(accounts(&[], &self.refused_topics));
+        account.topics.extend(accounts(&[], &self.left_out));
         account.failure = account.failure.or(failure);
         account.conclude();
-        let written = write_account(&account, &self.exp.folder().join(ACCOUNT_FILE));
+        let written = write_account(&account, &self.exp);
         (account, first_error([closed, written]))
     }
 }

@@ -14,12 +14,14 @@ mod clock;
 mod closing;
 mod disk;
 mod episodes;
+mod finish;
 mod frames;
 mod held;
 mod how;
 mod identity;
 mod kinds;
 mod ledger;
+mod left_out;
 mod limits;
 pub mod mapping;
 mod meter;
@@ -50,6 +52,7 @@ pub use account::{Account, DropReason, Lost, Note, TopicAccount};
 pub use candidate::{Candidate, Decision};
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 pub use episodes::PartChanged;
+pub use finish::ACCOUNT_FILE;
 pub use frames::WhenBehind;
 pub use how::Declaration;
 pub use limits::PartFull;
@@ -66,29 +69,22 @@ pub use time::{Receipt, Received};
 pub use watcher::{PartWatcher, PublishState, PublishStatus};
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::mapping::{Bytes, Required};
 use clock::SaidOfClocks;
-use closing::Progress;
 use episodes::Standstill;
+use finish::{accounts, first_error};
 use frames::Frames;
+use left_out::LeftOut;
 use limits::Kept;
-use mldash_track::{Experiment, RunStatus, StoreError, TrackError, one_line, replace_file};
-use parts::Ended;
+use mldash_track::{Experiment, TrackError, one_line};
 use session::Session;
 use snapshot::Holding;
 use topic::TopicRecorder;
 use tracks::Tracks;
-
-/// The file in the experiment's folder that holds the account.
-pub const ACCOUNT_FILE: &str = "account.json";
-/// How many topics that can't be recorded are named in the account. A graph can have any number of
-/// publishers that offer too little; an MCAP file can't have more topics than this.
-const MAX_REFUSED: usize = 1 << 16;
 
 /// Records topics into one experiment.
 pub struct Recorder {
@@ -98,19 +94,13 @@ pub struct Recorder {
     topics: Vec<TopicRecorder>,
     /// Whether messages came before the ROS clock ran.
     is_clock_awaited: bool,
-    refused: BTreeMap<String, String>,
-    /// How many more were refused after [`MAX_REFUSED`].
-    refused_more: u64,
-    /// Topics that can't be recorded but have messages in a bag.
-    refused_topics: BTreeMap<String, TopicAccount>,
-    not_asked_for: BTreeMap<String, u64>,
+    left_out: LeftOut,
     /// Messages that came before this part, while none was recorded.
     while_stopped: BTreeMap<String, u64>,
     /// Set after a stop. `exp` is then the part before, which others write.
     standstill: Option<Standstill>,
     /// Set if messages are held for a save instead of recorded. After a save there is a standstill.
     holding: Option<Holding>,
-    unmatched: Vec<String>,
     disk: Option<DiskGuard>,
     session: Session,
 }
@@ -138,14 +128,10 @@ impl Recorder {
             tracks: Tracks::default(),
             topics: Vec::new(),
             is_clock_awaited: false,
-            refused: BTreeMap::new(),
-            refused_more: 0,
-            refused_topics: BTreeMap::new(),
-            not_asked_for: BTreeMap::new(),
+            left_out: LeftOut::default(),
             while_stopped: BTreeMap::new(),
             standstill: None,
             holding: None,
-            unmatched: Vec::new(),
             disk: None,
             session,
         }
@@ -296,41 +282,28 @@ impl Recorder {
 
     /// Notes a topic that can't be recorded.
     pub fn refuse(&mut self, topic: String, reason: String) {
-        if self.refused.len() < MAX_REFUSED || self.refused.contains_key(&topic) {
-            self.refused.insert(topic, reason);
-        } else {
-            self.refused_more += 1;
-        }
-    }
-
-    /// The topics that can't be recorded, and why. Those beyond [`MAX_REFUSED`] as one entry.
-    fn refused(&self) -> BTreeMap<String, String> {
-        let mut refused = self.refused.clone();
-        if self.refused_more > 0 {
-            let more = self.refused_more;
-            refused.insert("…".to_owned(), format!("and {more} more, which the log names"));
-        }
-        refused
+        self.left_out.refuse(topic, reason);
     }
 
     /// Counts messages of a topic that was [refused](Self::refuse).
-    pub fn count_refused(&mut self, topic: &str, type_name: &str, messages: u64, bytes: u64) {
-        if messages > 0 {
-            let new = || TopicAccount::new(topic, type_name);
-            let account = self.refused_topics.entry(topic.to_owned()).or_insert_with(new);
-            account.drop_received(DropReason::Refused, messages);
-            account.bytes += bytes;
-        }
+    pub(crate) fn count_refused(
+        &mut self,
+        topic: &str,
+        type_name: &str,
+        messages: u64,
+        bytes: u64,
+    ) {
+        self.left_out.count_refused(topic, type_name, messages, bytes);
     }
 
     /// Notes a topic that the mapping does not ask for, and its number of messages.
-    pub fn pass_over(&mut self, topic: &str, messages: u64) {
-        *self.not_asked_for.entry(topic.to_owned()).or_default() += messages;
+    pub(crate) fn pass_over(&mut self, topic: &str, messages: u64) {
+        self.left_out.pass_over(topic, messages);
     }
 
     /// Notes entries of the mapping without a topic.
     pub fn set_unmatched(&mut self, entries: Vec<String>) {
-        self.unmatched = entries;
+        self.left_out.set_unmatched(entries);
     }
 
     /// Tells `watcher` of this part and of those after it.
@@ -382,7 +355,7 @@ impl Recorder {
             topics,
             while_stopped: self.while_stopped.clone(),
             required: self.session.required(),
-            refused: self.refused(),
+            refused: self.left_out.refused(),
         });
     }
 
@@ -404,10 +377,10 @@ impl Recorder {
             complete: false,
             failure: None,
             missing: Vec::new(),
-            topics: accounts(&self.topics, &self.refused_topics),
-            refused: self.refused(),
-            unmatched: self.unmatched.clone(),
-            not_asked_for: self.not_asked_for.clone(),
+            topics: accounts(&self.topics, &self.left_out),
+            refused: self.left_out.refused(),
+            unmatched: self.left_out.unmatched().to_vec(),
+            not_asked_for: self.left_out.not_asked_for().clone(),
             while_stopped: self.while_stopped.clone(),
             not_saved: BTreeMap::new(),
             required: self.session.required(),
@@ -416,103 +389,4 @@ impl Recorder {
             publish: None,
         }
     }
-
-    /// Flushes, closes and writes the account beside the tracks. `failure` is why the recording
-    /// ended early.
-    ///
-    /// The account is complete, whatever the second value is.
-    ///
-    /// # Errors
-    /// Fails if the store could not be closed or the account could not be written.
-    pub fn finish(mut self, failure: Option<String>) -> (Account, Result<(), TrackError>) {
-        let not_saved = self.let_go();
-        if self.standstill.is_some() {
-            return self.finish_stopped(failure, not_saved);
-        }
-        self.finish_part(failure, &Progress::default())
-    }
-
-    /// [`finish`](Self::finish) of a part, which tells how far it is.
-    fn finish_part(mut self, failure: Option<String>, progress: &Progress) -> Ended {
-        self.frames.wait_until_saved();
-        // The close goes on where this fails.
-        progress.set_flushed(self.exp.flush_store());
-        self.session.end(&self.topics);
-        let mut account = self.account();
-        let account_file = self.exp.folder().join(ACCOUNT_FILE);
-        let mut topics = self.topics;
-        topics.iter_mut().for_each(TopicRecorder::drop_held);
-        if let Some(failure) = &failure {
-            self.exp.fail_run(failure);
-        }
-        let (closed, lost, failed) = match self.exp.close_store() {
-            Ok(closed) => (closed, Vec::new(), None),
-            Err(error) => (error.closed, error.lost, Some(*error.source)),
-        };
-        for track in &closed.tracks {
-            book(&topics, track.merged_on_disk, |topic, rows| {
-                topic.count_as_merged(&track.info.topic, rows)
-            });
-        }
-        for lost in &lost {
-            book(&topics, lost.rows, |topic, rows| topic.take_back(&lost.topic, rows));
-        }
-        account.topics = accounts(&topics, &self.refused_topics);
-        account.failure = failure.or_else(|| failed.as_ref().map(|error| one_line(error)));
-        account.conclude();
-        let (earlier_parts, parts_closed) = self.session.parts.finish();
-        account.earlier_parts = earlier_parts;
-        let mut written = write_account(&account, &account_file);
-        progress.set_closed();
-        // Everything is safe here before anybody waits for a server.
-        let status = match account.failure {
-            None => RunStatus::Completed,
-            Some(_) => RunStatus::Failed,
-        };
-        if let Some(sync) = self.exp.end_upload(status) {
-            account.sync = Some(sync);
-            written = written.and_then(|()| write_account(&account, &account_file));
-        }
-        self.exp.pack_if_asked();
-        if let Some(watcher) = &self.session.watcher {
-            watcher.closed(&self.exp);
-        }
-        self.session.board.close();
-        (account, first_error([failed.map_or(Ok(()), Err), parts_closed, written]))
-    }
-}
-
-/// Returns the first error and logs the others.
-fn first_error<const N: usize>(results: [Result<(), TrackError>; N]) -> Result<(), TrackError> {
-    let mut errors = results.into_iter().filter_map(Result::err);
-    let first = errors.next().map_or(Ok(()), Err);
-    errors.for_each(|error| tracing::error!("{}", one_line(&error)));
-    first
-}
-
-/// The topics' accounts, each once, and those of topics that can't be recorded.
-fn accounts(
-    topics: &[TopicRecorder],
-    refused: &BTreeMap<String, TopicAccount>,
-) -> Vec<TopicAccount> {
-    let is_first = |(i, topic): &(usize, &TopicRecorder)| {
-        !topics[..*i].iter().any(|before| before.shares_account(topic))
-    };
-    let recorded = topics.iter().enumerate().filter(is_first).map(|(_, topic)| topic.account());
-    recorded.chain(refused.values().cloned()).collect()
-}
-
-/// Attributes `rows` to the topics that they came from.
-fn book(topics: &[TopicRecorder], mut rows: u64, take: impl Fn(&TopicRecorder, u64) -> u64) {
-    for topic in topics {
-        rows -= take(topic, rows);
-    }
-}
-
-fn write_account(account: &Account, path: &Path) -> Result<(), TrackError> {
-    let mut json = serde_json::to_vec_pretty(account)
-        .map_err(std::io::Error::from)
-        .map_err(|source| StoreError::Io { action: "write", path: path.to_owned(), source })?;
-    json.push(b'\n');
-    Ok(replace_file(path, &json)?)
 }

@@ -12,7 +12,9 @@ use serde::Serialize;
 use super::Recorder;
 use super::account::DropReason;
 use super::episodes::{PartChanged, Standstill, said_of};
+use super::finish::accounts;
 use super::frames::WhenBehind;
+use super::left_out::LeftOut;
 use super::parts::{Closer, PartAccount, PartError};
 use super::payload::Payload;
 use super::time::{Receipt, Received};
@@ -245,7 +247,7 @@ impl Recorder {
             return BTreeMap::new();
         }
         let mut not_saved = BTreeMap::new();
-        for account in super::accounts(&self.topics, &BTreeMap::new()) {
+        for account in accounts(&self.topics, &LeftOut::default()) {
             if account.received > 0 {
                 *not_saved.entry(account.topic).or_default() += account.received;
             }
