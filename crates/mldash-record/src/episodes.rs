@@ -101,20 +101,20 @@ impl Recorder {
         }
     }
 
-    /// Ends parts at these limits. The caller asks for it, as it does for other changes: by
-    /// [`full_before`](Self::full_before) where it can change the part between two messages, else by
-    /// [`asks_for_next_part`](Self::asks_for_next_part).
+    /// Ends parts at these limits. The caller changes the part, as it does for other changes, when the recorder
+    /// [asks for it](Self::asks_for_next_part); an import does so by itself.
     pub fn limit_parts(&mut self, split: Split) {
         self.session.limits.set(split);
     }
 
-    /// The limit of `split` that the part has reached, if a message with this receive time comes next.
-    pub fn full_before(&self, received: Received) -> Option<PartFull> {
+    /// The limit of `split` that the part has reached, if a message with this receive time comes next: for a
+    /// caller that can change the part between two messages.
+    pub(crate) fn full_before(&self, received: Received) -> Option<PartFull> {
         self.session.limits.full(received)
     }
 
-    /// The same, for a caller that changes the part later: once, and again after a second if it has not
-    /// changed by then.
+    /// The limit of `split` that the part has reached, if a message with this receive time comes next. It is said
+    /// once, and again after a second if the part has not changed by then.
     pub fn asks_for_next_part(&mut self, received: Received) -> Option<PartFull> {
         self.session.limits.ask(received)
     }
@@ -155,7 +155,7 @@ impl Recorder {
 
     /// Notes whether parts that exist are continued, if they continue the same ones: an import of
     /// the same bag then gives the same parts.
-    pub fn set_parts_continue(&mut self, parts_continue: bool) {
+    pub(crate) fn set_parts_continue(&mut self, parts_continue: bool) {
         self.session.parts.set_continue(parts_continue);
     }
 

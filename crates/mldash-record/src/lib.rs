@@ -250,7 +250,7 @@ impl Recorder {
     }
 
     /// Returns true if any message was lost or refused for this reason.
-    pub fn has_dropped(&self, reason: DropReason) -> bool {
+    pub(crate) fn has_dropped(&self, reason: DropReason) -> bool {
         self.topics.iter().any(|topic| topic.has_dropped(reason))
     }
 

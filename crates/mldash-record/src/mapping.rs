@@ -398,7 +398,7 @@ impl Mapping {
 
     /// The entry that matches `topic`, a topic of a graph or a bag, with any type: for topics whose
     /// type is not one of ROS 2.
-    pub fn rule_naming(&self, topic: &str) -> Option<&Rule> {
+    pub(crate) fn rule_naming(&self, topic: &str) -> Option<&Rule> {
         let named = self.rules.iter().find(|r| r.topic().names(topic));
         let call = || self.rule_for_call(&CallTopic::of(topic)?);
         named.or_else(call).or_else(|| {

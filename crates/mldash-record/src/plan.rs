@@ -185,7 +185,7 @@ impl TopicPlan {
     }
 
     /// The same, in a track named after its type: `chatter.std_msgs.Int32` instead of `chatter`.
-    pub fn in_a_track_of_its_type(mut self) -> Self {
+    pub(crate) fn in_a_track_of_its_type(mut self) -> Self {
         let mut words = self.type_name.split('/');
         let (package, name) =
             (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());

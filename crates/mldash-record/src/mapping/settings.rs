@@ -140,7 +140,7 @@ pub enum SettingKey {
 
 impl Settings {
     /// A column for a time whose name one of the message's fields has.
-    pub fn taken_time_column(&self, decoder: &Decoder) -> Option<TimeColumn> {
+    pub(crate) fn taken_time_column(&self, decoder: &Decoder) -> Option<TimeColumn> {
         let is_taken =
             |column: &TimeColumn| decoder.columns().iter().any(|taken| **taken == *column.name());
         self.time_columns.wanted().find(is_taken)

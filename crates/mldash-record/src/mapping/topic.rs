@@ -157,7 +157,7 @@ impl TopicPattern {
     }
 
     /// Returns true if it is a regular expression.
-    pub fn is_regex(&self) -> bool {
+    pub(crate) fn is_regex(&self) -> bool {
         matches!(self.matcher, Matcher::Regex { .. })
     }
 
@@ -167,7 +167,7 @@ impl TopicPattern {
     }
 
     /// Why no graph has such a topic, if so.
-    pub fn not_ros(&self) -> Option<NotRosName> {
+    pub(crate) fn not_ros(&self) -> Option<NotRosName> {
         if self.is_regex() {
             return None;
         }
