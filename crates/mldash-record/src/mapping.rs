@@ -13,6 +13,7 @@ mod experiment;
 mod fields;
 mod keys;
 mod labels;
+mod matching;
 mod overlap;
 mod publish;
 mod qos;
@@ -28,11 +29,11 @@ mod split_on;
 mod template;
 #[cfg(test)]
 mod tests;
-mod topic;
+mod topic_pattern;
 mod track_pattern;
 mod warnings;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,10 +60,10 @@ pub use span::{Span, SpanError};
 pub use split::{Split, SplitEvery, SplitSize};
 pub use split_on::{PartAction, PartChange, SplitOn, Trigger, TriggerFault};
 pub use template::LoneBrace;
-pub use topic::{Captures, NotRosName, TopicPattern, TopicPatternError};
+pub use topic_pattern::{Captures, NotRosName, TopicPattern, TopicPatternError, is_hidden};
 pub use track_pattern::{TrackPattern, TrackPatternError};
 
-use crate::yaml::{self, Place, Placed, Problems, YamlErrors};
+use crate::yaml::{self, Placed, Problems, YamlErrors};
 use labels::LabelKeys;
 use mldash_message::{Definitions, TypeName};
 use mldash_track::{Compression, Keep, LabelChange, Metadata, WhenLocalFull};
@@ -229,7 +230,7 @@ impl Mapping {
         definitions: &Definitions,
     ) -> Result<(Self, TypesChecked), YamlErrors> {
         let mut problems = Problems::default();
-        let checked = read::mapping(text, &mut problems).map(|mapping| {
+        let checked = read::mapping(text, &mut problems).map(|mut mapping| {
             let checked = definitions::check(&mapping, definitions, &mut problems);
             mapping.check_names(&mut problems);
             (Self { path: path.to_owned(), ..mapping }, checked)
@@ -285,16 +286,6 @@ impl Mapping {
     /// Returns true if a recording starts paused.
     pub fn start_paused(&self) -> bool {
         self.start_paused
-    }
-
-    /// Returns true if globs don't match this topic.
-    pub fn excludes(&self, topic: &str) -> bool {
-        self.exclude.iter().any(|excluded| excluded.value.captures(topic).is_some())
-    }
-
-    /// Returns true if globs don't match topics of this type.
-    pub fn excludes_type(&self, ty: &TypeName) -> bool {
-        self.exclude_types.iter().any(|excluded| excluded.value == *ty)
     }
 
     /// What to do when the ROS clock jumps back.
@@ -358,84 +349,26 @@ impl Mapping {
     /// The same for a node: relative topics are under `namespace`, and `~/x` is under the node
     /// `node` in it.
     pub fn resolve(mut self, namespace: &str, node: &str) -> Self {
-        let rules = self.rules.iter_mut().chain(&mut self.calls).map(|rule| &mut rule.topic);
-        let required = self.required.iter_mut().map(|required| &mut required.topic);
-        let split_on = self.split_on.iter_mut().map(|entry| &mut entry.topic);
-        for topic in rules.chain(required).chain(split_on).chain(&mut self.exclude) {
+        for topic in self.patterns() {
             topic.value = topic.value.resolve(namespace, node);
         }
         self
     }
 
-    /// How messages of type `ty` on `topic`, a topic of a graph or a bag, are recorded; `None` if
-    /// they are not.
-    ///
-    /// An entry with the topic's own name goes before globs, also for a topic that is excluded, by
-    /// name or by type, or has another type, and so do `services` and `actions` for their hidden topics. Of
-    /// the globs, the first one counts whose `type` is `ty` or not given.
-    pub fn rule_for(&self, topic: &str, ty: &TypeName) -> Option<RuleMatch<'_>> {
-        let named = self.rules.iter().find(|r| r.topic().names(topic));
-        let call = CallTopic::of(topic).filter(|_| named.is_none());
-        if let Some(call) = call
-            && let Some(rule) = self.rule_for_call(&call)
-        {
-            let settings = self.keys_of(rule, Some(ty)).with_defaults();
-            let (captures, call) = (call.captures(), Some(call));
-            return Some(RuleMatch { rule, captures, settings, call, type_conflict: None });
-        }
-        let (rule, captures) = match named {
-            Some(rule) => (rule, Captures::default()),
-            None if self.excludes(topic) || self.excludes_type(ty) => return None,
-            None => self.rules.iter().filter(|r| r.topic().is_glob()).find_map(|rule| {
-                let fits = rule.message_type().is_none_or(|expected| expected == ty);
-                Some((rule, rule.topic().captures(topic).filter(|_| fits)?))
-            })?,
-        };
-        let settings = self.keys_of(rule, Some(ty)).with_defaults();
-        let type_conflict = rule.type_conflict(topic, ty);
-        Some(RuleMatch { rule, captures, settings, call: None, type_conflict })
-    }
-
-    /// The entry that matches `topic`, a topic of a graph or a bag, with any type: for topics whose
-    /// type is not one of ROS 2.
-    pub(crate) fn rule_naming(&self, topic: &str) -> Option<&Rule> {
-        let named = self.rules.iter().find(|r| r.topic().names(topic));
-        let call = || self.rule_for_call(&CallTopic::of(topic)?);
-        named.or_else(call).or_else(|| {
-            let mut globs = self.rules.iter().filter(|r| r.topic().is_glob());
-            globs.find(|r| r.topic().captures(topic).is_some() && !self.excludes(topic))
-        })
-    }
-
-    /// The entries that are at no place in `matched`.
-    pub fn rules_not_at(&self, matched: &HashSet<Place>) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().chain(&self.calls).filter(|rule| !matched.contains(&rule.place()))
-    }
-
-    /// The labels of the entries that are at no place in `matched`.
-    pub fn topics_not_at(&self, matched: &HashSet<Place>) -> Vec<String> {
-        let split_on = self.split_on.iter().filter(|entry| !matched.contains(&entry.place()));
-        self.rules_not_at(matched).map(Rule::label).chain(split_on.map(SplitOn::label)).collect()
+    /// All names and patterns of topics, wherever they stand.
+    fn patterns(&mut self) -> impl Iterator<Item = &mut Placed<TopicPattern>> {
+        let rules = self.rules.iter_mut().chain(&mut self.calls).map(|rule| &mut rule.topic);
+        let required = self.required.iter_mut().map(|required| &mut required.topic);
+        let split_on = self.split_on.iter_mut().map(|entry| &mut entry.topic);
+        rules.chain(required).chain(split_on).chain(&mut self.exclude)
     }
 
     /// Reports names that no graph has. Only an import can use them.
-    fn check_names(&self, problems: &mut Problems) {
-        let rules = self.rules.iter().chain(&self.calls).map(|rule| &rule.topic);
-        let required = self.required.iter().map(|required| &required.topic);
-        let split_on = self.split_on.iter().map(|entry| &entry.topic);
-        for topic in rules.chain(required).chain(split_on).chain(&self.exclude) {
+    fn check_names(&mut self, problems: &mut Problems) {
+        for topic in self.patterns() {
             if let Some(problem) = topic.value.not_ros() {
                 problems.add(&topic.spot, problem.to_string(), Some(NOT_ROS.to_owned()));
             }
-        }
-    }
-
-    /// The keys of a rule for messages of a type, completed by those of the type and of the
-    /// mapping.
-    fn keys_of(&self, rule: &Rule, ty: Option<&TypeName>) -> Keys {
-        match ty.and_then(|ty| self.types.get(ty)) {
-            Some(of_type) => rule.keys.over(&of_type.value).over(&self.defaults),
-            None => rule.keys.over(&self.defaults),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::discovery::{Discovery, NewTopic};
 use super::listening::{Listened, Listening, Nodes};
 use super::{GraphReport, GraphTopic, Mapped, RecordedTopic, RosError, StopFlag};
+use crate::mapping::is_hidden;
 use crate::ros::rcl::{GuardCondition, RclError, Ready};
 
 /// How long the graph must be stable before listening begins.
@@ -192,8 +193,4 @@ impl Heard {
         let secs = last.duration_since(first).as_secs_f64();
         (secs > 0.0).then(|| much(self) as f64 / secs)
     }
-}
-
-fn is_hidden(topic: &str) -> bool {
-    topic.split('/').any(|segment| segment.starts_with('_'))
 }

@@ -13,7 +13,7 @@ use std::fmt;
 use super::Mapping;
 use super::rule::Rule;
 use super::settings::{Keys, Settings, Stamp};
-use super::topic::{Captures, TopicPattern, TopicPatternError};
+use super::topic_pattern::{Captures, TopicPattern, TopicPatternError};
 use super::track_pattern::TrackPattern;
 use crate::yaml::{Item, Place, Placed, Problems, Section, Spot};
 use mldash_message::{FieldSelection, SelectedField};

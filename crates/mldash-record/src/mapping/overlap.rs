@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use super::Mapping;
 use super::rule::Rule;
-use super::topic::{Captures, Scope, TopicPattern};
+use super::topic_pattern::{Captures, Scope, TopicPattern};
 use crate::yaml::{Placed, Problems};
 use mldash_track::name::TrackName;
 

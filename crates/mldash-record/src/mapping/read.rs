@@ -10,7 +10,7 @@ use super::keys::{self, MAPPING};
 use super::labels::{self, LabelKeys};
 use super::rule::Rule;
 use super::settings::{self, Keys};
-use super::topic::TopicPattern;
+use super::topic_pattern::TopicPattern;
 use super::{
     ClockJump, Flush, Mapping, Remote, TypeDefaults, WHAT, calls, overlap, publish, required,
     snapshot, split, split_on,

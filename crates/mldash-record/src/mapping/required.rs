@@ -3,7 +3,7 @@
 use super::Mapping;
 use super::keys;
 use super::settings::Hz;
-use super::topic::TopicPattern;
+use super::topic_pattern::TopicPattern;
 use crate::yaml::{Item, Placed, Problems};
 
 const REQUIRED: &str = "write `- /imu`, or `- {topic: /imu, min_rate: 100}`";

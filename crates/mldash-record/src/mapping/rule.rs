@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::calls::{CallKind, CallTopic, Half};
 use super::settings::{Keys, Settings};
-use super::topic::{Captures, TopicPattern};
+use super::topic_pattern::{Captures, TopicPattern};
 use super::track_pattern::TrackPattern;
 use crate::yaml::{Place, Placed};
 use mldash_message::TypeName;

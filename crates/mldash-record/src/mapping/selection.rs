@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::calls::CallSelection;
 use super::split::Split;
-use super::topic::{NotRosName, TopicPattern};
+use super::topic_pattern::{NotRosName, TopicPattern};
 use mldash_message::TypeName;
 
 /// Topics, services and actions to record, as the options of `ros2 bag record` select them.

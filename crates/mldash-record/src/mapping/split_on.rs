@@ -11,7 +11,7 @@ pub use trigger::{Trigger, TriggerFault};
 use super::keys;
 use super::snapshot::SAVE_ON;
 use super::template::{self, LoneBrace, Part};
-use super::topic::TopicPattern;
+use super::topic_pattern::TopicPattern;
 use crate::yaml::{Item, KeyTable, Place, Placed, Problems, Section};
 use mldash_message::{FieldPath, PathError, TypeName};
 use mldash_track::LabelChange;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::template::{self, LoneBrace, Part};
-use super::topic::Captures;
+use super::topic_pattern::Captures;
 use mldash_message::{FieldPath, PathError};
 use mldash_track::name::{NameError, TrackName};
 
@@ -263,7 +263,7 @@ impl fmt::Display for TrackPattern {
 
 #[cfg(test)]
 mod tests {
-    use super::super::topic::TopicPattern;
+    use super::super::topic_pattern::TopicPattern;
     use super::*;
 
     fn expand(

@@ -1,11 +1,13 @@
 //! Names and globs of topics, as a mapping writes them and as graphs and bags have them. Bags can
 //! have names that no graph has: without a leading `/`, with empty parts, with any characters.
 
-use std::borrow::Cow;
+mod matcher;
+
 use std::fmt;
 use std::str::FromStr;
 
-use regex::{Regex, bytes};
+pub use matcher::is_hidden;
+use matcher::{Matcher, plain};
 
 use super::track_pattern::as_track;
 
@@ -15,9 +17,6 @@ const MAX_REGEX_BYTES: usize = 4096;
 /// The namespace of relative names before a node sets another, and the node's name.
 const ROOT_NAMESPACE: &str = "";
 const DEFAULT_NODE: &str = "mldash_bridge";
-/// One or more whole segments.
-const SEGMENTS: &str = "([^/]+(?:/[^/]+)*)";
-
 /// A topic's name, or a pattern of several. In a glob, `*` and `?` stand for characters within a
 /// segment, `**` for any number of segments: `/a/**` is everything below `/a`, `/**/imu` is `/imu` too.
 /// A regular expression takes the topics in whose whole name it is found anywhere, as that of
@@ -29,20 +28,6 @@ pub struct TopicPattern {
     /// The length of the namespace, or node, in `absolute` that the text is relative to.
     prefix_bytes: usize,
     matcher: Matcher,
-}
-
-#[derive(Clone, Debug)]
-enum Matcher {
-    Name,
-    Glob {
-        regex: Regex,
-        shows_hidden: bool,
-    },
-    /// On bytes: classes such as `\d` are those of ASCII, as all names on a graph are.
-    Regex {
-        regex: bytes::Regex,
-        shows_hidden: bool,
-    },
 }
 
 /// What the wildcards of a glob, or the groups of a regular expression, match in a topic's name, in order.
@@ -141,12 +126,11 @@ impl TopicPattern {
         if text.is_empty() || text.len() > MAX_REGEX_BYTES {
             return Err(wrong(format!("it must have 1 to {MAX_REGEX_BYTES} bytes")));
         }
-        let regex = bytes::RegexBuilder::new(text).unicode(false).build().map_err(|error| {
+        let matcher = Matcher::regex(text).map_err(|error| {
             // The last line says what is wrong; those before repeat the text.
             let error = error.to_string();
             wrong(error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
         })?;
-        let matcher = Matcher::Regex { regex, shows_hidden: text.contains("/_") };
         let text = text.to_owned();
         Ok(Self { absolute: text.clone(), text, prefix_bytes: 0, matcher })
     }
@@ -185,25 +169,10 @@ impl TopicPattern {
     /// that starts with `_`. It treats a name that no graph has as if it had one `/` first, and
     /// none at the end or twice.
     pub(super) fn captures(&self, topic: &str) -> Option<Captures> {
-        match &self.matcher {
-            Matcher::Name => self.names(topic).then(Captures::default),
-            Matcher::Glob { regex, shows_hidden } => {
-                let topic = plain(topic);
-                let below = topic.strip_prefix(&self.absolute[..self.prefix_bytes])?;
-                let found = regex.captures(below).filter(|_| *shows_hidden || !is_hidden(below))?;
-                let text = |m: Option<regex::Match<'_>>| m.map_or("", |m| m.as_str()).to_owned();
-                Some(Captures(found.iter().skip(1).map(text).collect()))
-            }
-            Matcher::Regex { regex, shows_hidden } => {
-                let topic = plain(topic);
-                let found = regex.captures(topic.as_bytes());
-                let found = found.filter(|_| *shows_hidden || !is_hidden(&topic))?;
-                let text = |m: Option<bytes::Match<'_>>| {
-                    String::from_utf8_lossy(m.map_or(b"", |m| m.as_bytes())).into_owned()
-                };
-                Some(Captures(found.iter().skip(1).map(text).collect()))
-            }
+        if !self.is_glob() {
+            return self.names(topic).then(Captures::default);
         }
+        self.matcher.captures(topic, &self.absolute[..self.prefix_bytes]).map(Captures)
     }
 
     /// Returns true if this glob matches everything that `other` matches, tried on examples of
@@ -224,11 +193,7 @@ impl TopicPattern {
 
     /// The number of wildcards.
     pub(super) fn wildcards(&self) -> usize {
-        match &self.matcher {
-            Matcher::Name => 0,
-            Matcher::Glob { regex, .. } => regex.captures_len() - 1,
-            Matcher::Regex { regex, .. } => regex.captures_len() - 1,
-        }
+        self.matcher.wildcards()
     }
 
     /// What the name is relative to.
@@ -285,7 +250,8 @@ impl FromStr for TopicPattern {
         }
         let below = below_scope(text);
         check(text, below)?;
-        let matcher = Matcher::new(below)?;
+        let matcher = Matcher::glob(below)
+            .map_err(|_| TopicPatternError::TooManyWildcards(below.to_owned()))?;
         let unresolved =
             Self { text: text.to_owned(), absolute: String::new(), prefix_bytes: 0, matcher };
         Ok(unresolved.resolve(ROOT_NAMESPACE, DEFAULT_NODE))
@@ -313,9 +279,9 @@ fn check(pattern: &str, below: &str) -> Result<(), TopicPatternError> {
     Ok(())
 }
 
-fn not_ros(pattern: &str, below: &str) -> Option<NotRosName> {
-    let pattern = || pattern.to_owned();
-    if pattern().starts_with('~') && !pattern().starts_with("~/") {
+fn not_ros(text: &str, below: &str) -> Option<NotRosName> {
+    let pattern = || text.to_owned();
+    if text.starts_with('~') && !text.starts_with("~/") {
         return Some(NotRosName::Tilde(pattern()));
     }
     below.split('/').find_map(|segment| {
@@ -333,55 +299,6 @@ fn not_ros(pattern: &str, below: &str) -> Option<NotRosName> {
             None
         }
     })
-}
-
-/// A name with one `/` first and none at the end or twice, as graphs have them.
-fn plain(topic: &str) -> Cow<'_, str> {
-    if topic.starts_with('/') && topic[1..].split('/').all(|segment| !segment.is_empty()) {
-        return Cow::Borrowed(topic);
-    }
-    let segments = topic.split('/').filter(|segment| !segment.is_empty());
-    Cow::Owned(segments.fold(String::new(), |name, segment| name + "/" + segment))
-}
-
-impl Matcher {
-    /// For what is below a scope, already checked.
-    fn new(below: &str) -> Result<Self, TopicPatternError> {
-        if !below.contains(['*', '?']) {
-            return Ok(Self::Name);
-        }
-        let mut regex = String::from("^");
-        let mut segments = below.split('/').filter(|segment| !segment.is_empty()).peekable();
-        while let Some(segment) = segments.next() {
-            let is_last = segments.peek().is_none();
-            match segment {
-                "**" if is_last => regex.extend(["/", SEGMENTS]),
-                "**" => regex.extend(["(?:/", SEGMENTS, ")?"]),
-                "*" => regex.push_str("/([^/]+)"),
-                _ => push_segment(&mut regex, segment),
-            }
-        }
-        regex.push('$');
-        let regex = Regex::new(&regex)
-            .map_err(|_| TopicPatternError::TooManyWildcards(below.to_owned()))?;
-        Ok(Self::Glob { regex, shows_hidden: is_hidden(below) })
-    }
-}
-
-fn push_segment(regex: &mut String, segment: &str) {
-    regex.push('/');
-    for c in segment.chars() {
-        match c {
-            '*' => regex.push_str("([^/]*)"),
-            '?' => regex.push_str("([^/])"),
-            plain => regex.push_str(&regex::escape(plain.encode_utf8(&mut [0; 4]))),
-        }
-    }
-}
-
-/// Returns true if ROS tools don't list the topic: the topics of services and actions.
-fn is_hidden(topic: &str) -> bool {
-    topic.split('/').any(|segment| segment.starts_with('_'))
 }
 
 impl PartialEq for TopicPattern {
