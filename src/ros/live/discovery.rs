@@ -1,22 +1,22 @@
 //! Finds the topics of the graph that the mapping asks for, and how to subscribe to them. Runs
 //! whenever the graph changes, to pick up late topics and notice publishers that change.
 
+mod known;
+mod seen;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::introspection::{self, Introspection};
 use super::qos::{ChosenQos, Offer};
-use crate::mapping::{CallTopic, Mapping, Qos, Rule, RuleMatch, SplitOn};
+use crate::mapping::{CallTopic, Mapping, Qos, Rule, SplitOn};
 use crate::message::{Definitions, MessageType, TypeName};
 use crate::record::yaml::Place;
-use crate::record::{Candidate, Decision, Declaration, TopicPlan};
+use crate::record::{Candidate, Decision, TopicPlan};
 use crate::ros::rcl::{Node, PublisherInfo, TopicTypes};
 use crate::ros::{NodeName, RosArguments, UnmatchedEntry};
-
-/// How many nodes with incompatible publishers are named for one topic: names such as those of the
-/// `ros2` command have no end.
-const MAX_WARNED_OF: usize = 100;
+use known::{Known, KnownType, Recording};
 
 /// What to do about a topic, by its name on the graph.
 pub(super) enum NewTopic {
@@ -41,79 +41,8 @@ pub(super) struct Discovery {
     introspection: Introspection,
 }
 
-/// A topic that was handled, with the types that it was published as, in order of appearance.
-#[derive(Default)]
-struct Known {
-    types: Vec<KnownType>,
-}
-
-struct KnownType {
-    name: String,
-    /// Whether somebody has published it; otherwise only the mapping expects it.
-    is_published: bool,
-    /// `None` if refused.
-    recording: Option<Recording>,
-}
-
-struct Recording {
-    wanted: Qos,
-    qos: ChosenQos,
-    declaration: Declaration,
-    /// Nodes with incompatible publishers that were already warned about.
-    warned_of: HashSet<String>,
-}
-
-impl Recording {
-    /// Nodes with incompatible publishers not yet warned about.
-    fn newly_incompatible(&mut self, offers: &[Offer]) -> Option<String> {
-        let Self { qos, warned_of, .. } = self;
-        let mut is_new =
-            |node: &&str| warned_of.len() < MAX_WARNED_OF && warned_of.insert((*node).to_owned());
-        let new: Vec<&str> = qos.deaf_to(offers).into_iter().filter(&mut is_new).collect();
-        (!new.is_empty()).then(|| new.join(", "))
-    }
-}
-
-/// A topic on the graph at one moment.
-pub(super) struct SeenTopic {
-    pub(super) type_name: String,
-    pub(super) other_types: Vec<String>,
-    /// The nodes that publish it.
-    pub(super) publishers: Vec<String>,
-    /// The offers of those that publish it as `type_name`.
-    pub(super) offers: Vec<Offer>,
-    /// The mapping's entry for it.
-    pub(super) rule: Option<SeenRule>,
-    pub(super) is_excluded: bool,
-}
-
-/// What an entry of the mapping says about a topic.
-pub(super) struct SeenRule {
-    pub(super) line: usize,
-    /// The track's name, with placeholders for fields of messages.
-    pub(super) track: String,
-    pub(super) wanted_qos: Qos,
-}
-
-impl SeenRule {
-    fn new(rule: &RuleMatch<'_>, mapped_name: &str) -> Self {
-        let pattern = &rule.settings.track;
-        let fields = pattern.fields().iter().map(|field| Some(format!("{{{field}}}")));
-        let fields = fields.collect::<Vec<_>>();
-        let tracks = rule.tracks().into_iter().map(|pattern| {
-            let track = pattern.expand(mapped_name, &rule.captures, &fields);
-            track.map_or_else(|_| pattern.to_string(), |track| track.to_string())
-        });
-        Self {
-            line: rule.rule.place().line,
-            track: tracks.collect::<Vec<_>>().join(", "),
-            wanted_qos: rule.settings.qos,
-        }
-    }
-}
-
 /// What a name on the graph means to the mapping.
-enum Mapped {
+enum MappedName {
     /// The mapping's name for it: its name before remapping.
     As(String),
     /// Remapping gives its name to another topic, `to`, so the mapping can't refer to it.
@@ -154,8 +83,8 @@ impl Discovery {
                 services.retain(|service| !service.starts_with(&own));
                 let topics = self.topics(node);
                 let mapped = |name: &str| match self.mapped(name) {
-                    Mapped::As(name) => Some(name),
-                    Mapped::Shadowed { .. } => None,
+                    MappedName::As(name) => Some(name),
+                    MappedName::Shadowed { .. } => None,
                 };
                 // A topic is listed too if it has only subscribers. If nobody can say, somebody may publish it.
                 let has_events = |topic: &str| {
@@ -204,33 +133,6 @@ impl Discovery {
         })
     }
 
-    /// A topic and what the mapping does with it, without any effect.
-    pub(super) fn look_at(&self, node: &Node, name: &str, listed: &[String]) -> SeenTopic {
-        let publishers = publishers(node, name);
-        let types = types(&publishers);
-        let mapped_name = match self.mapped(name) {
-            Mapped::As(mapped_name) => Some(mapped_name),
-            Mapped::Shadowed { .. } => None,
-        };
-        let chosen =
-            mapped_name.as_deref().and_then(|mapped| self.mapping.first_type(mapped, &types));
-        let type_name = chosen.or(types.first()).or(listed.first()).cloned().unwrap_or_default();
-        let rule = mapped_name.as_ref().and_then(|mapped_name| {
-            let rule = self.mapping.rule_for(mapped_name, &type_name.parse().ok()?)?;
-            Some(SeenRule::new(&rule, mapped_name))
-        });
-        let nodes = publishers.iter().map(|p| NodeName::new(&p.node, &p.namespace).full_name());
-        SeenTopic {
-            rule,
-            is_excluded: mapped_name.is_some_and(|mapped| self.mapping.excludes(&mapped))
-                || type_name.parse().is_ok_and(|ty| self.mapping.excludes_type(&ty)),
-            other_types: types.into_iter().filter(|ty| *ty != type_name).collect(),
-            publishers: nodes.collect::<BTreeSet<_>>().into_iter().collect(),
-            offers: offers(&publishers, &type_name),
-            type_name,
-        }
-    }
-
     /// The entries of `split_on`.
     pub(super) fn split_on(&self) -> &[SplitOn] {
         self.mapping.split_on()
@@ -274,14 +176,11 @@ impl Discovery {
         listed: &[String],
     ) -> Vec<NewTopic> {
         let mapped_name = match self.mapped(&name) {
-            Mapped::As(mapped_name) => mapped_name,
-            Mapped::Shadowed { to } => return self.refuse_shadowed(name, listed, &to),
+            MappedName::As(mapped_name) => mapped_name,
+            MappedName::Shadowed { to } => return self.refuse_shadowed(name, listed, &to),
         };
         // Looking up a topic's publishers costs more than checking the mapping.
-        let is_wanted = |ty: &String| {
-            ty.parse().is_ok_and(|ty| self.mapping.rule_for(&mapped_name, &ty).is_some())
-        };
-        if !self.known.contains_key(&name) && !listed.iter().any(is_wanted) {
+        if !self.known.contains_key(&name) && !self.is_wanted(&mapped_name, listed) {
             return Vec::new();
         }
         let publishers = publishers(node, &name);
@@ -301,6 +200,12 @@ impl Discovery {
             }
         }
         found
+    }
+
+    /// Returns true if the mapping asks for a topic as any of these types.
+    fn is_wanted(&self, mapped_name: &str, types: &[String]) -> bool {
+        let rule_for = |ty: &String| self.mapping.rule_for(mapped_name, &ty.parse().ok()?);
+        types.iter().any(|ty| rule_for(ty).is_some())
     }
 
     /// Handles a type that a topic is newly published as, if the mapping asks for it. Without
@@ -331,7 +236,7 @@ impl Discovery {
         let recording = plan.as_ref().ok().map(|plan| {
             let declaration = plan.declaration().clone();
             declaration.note_offers(Offer::noted(offers));
-            Recording { wanted, qos, declaration, warned_of: HashSet::new() }
+            Recording::new(wanted, qos, declaration)
         });
         let known = self.known.entry(topic.clone()).or_default();
         let is_only = known.types.iter().all(|ty| !ty.is_published);
@@ -357,7 +262,7 @@ impl Discovery {
 
     /// Notes that somebody publishes, or has published, a topic as this type.
     pub(super) fn note_published(&mut self, topic: &str, type_name: &str) {
-        if let (Mapped::As(mapped_name), Ok(ty)) = (self.mapped(topic), type_name.parse())
+        if let (MappedName::As(mapped_name), Ok(ty)) = (self.mapped(topic), type_name.parse())
             && let Some(rule) = self.mapping.rule_for(&mapped_name, &ty)
         {
             self.matched.insert(rule.rule.place());
@@ -393,9 +298,7 @@ impl Discovery {
     /// Handles a topic whose name remapping gives to another. Reports it once, if the mapping would
     /// otherwise ask for it.
     fn refuse_shadowed(&mut self, name: String, listed: &[String], to: &str) -> Vec<NewTopic> {
-        let is_wanted =
-            |ty: &String| ty.parse().is_ok_and(|ty| self.mapping.rule_for(&name, &ty).is_some());
-        if self.known.contains_key(&name) || !listed.iter().any(is_wanted) {
+        if self.known.contains_key(&name) || !self.is_wanted(&name, listed) {
             return Vec::new();
         }
         let reason = format!(
@@ -408,7 +311,7 @@ impl Discovery {
 
     /// The mapping's name for a topic of the graph. An entry that names a remapped topic refers to
     /// the one that it is remapped to.
-    fn mapped(&self, name: &str) -> Mapped {
+    fn mapped(&self, name: &str) -> MappedName {
         let named = |rules: &'_ [Rule]| {
             let named = rules.iter().map(Rule::topic).filter(|topic| !topic.is_glob());
             named.map(|topic| topic.absolute().to_owned()).collect::<Vec<_>>()
@@ -420,22 +323,10 @@ impl Discovery {
         let mut named = named(self.mapping.rules()).into_iter().chain(calls);
         let remapped = named.find(|topic| topic != name && self.name_on_graph(topic) == name);
         if let Some(remapped) = remapped {
-            return Mapped::As(remapped);
+            return MappedName::As(remapped);
         }
         let to = self.name_on_graph(name);
-        if to == name { Mapped::As(to) } else { Mapped::Shadowed { to } }
-    }
-}
-
-impl Known {
-    /// The type that it is recorded as; the first if there are several.
-    fn recorded(&self) -> Option<&str> {
-        let recorded = self.types.iter().find(|ty| ty.recording.is_some())?;
-        Some(&recorded.name)
-    }
-
-    fn of(&mut self, type_name: &str) -> Option<&mut KnownType> {
-        self.types.iter_mut().find(|ty| ty.name == type_name)
+        if to == name { MappedName::As(to) } else { MappedName::Shadowed { to } }
     }
 }
 
