@@ -195,15 +195,12 @@ impl TopicReader {
     }
 
     /// Ends subscriptions whose time is over. Latched messages of publishers that did not send
-    /// theirs again go to `take`. Returns true if the subscriptions changed.
-    pub(super) fn retire(&mut self, now: Instant, take: impl FnMut(Arrival<'_>)) -> bool {
-        let before = self.retiring.len();
+    /// theirs again go to `take`.
+    pub(super) fn retire(&mut self, now: Instant, take: impl FnMut(Arrival<'_>)) {
         self.retiring.retain(|(_, until)| now < *until);
-        let is_echo_over = self.echo.as_ref().is_some_and(|echo| now >= echo.until);
-        if is_echo_over {
+        if self.echo.as_ref().is_some_and(|echo| now >= echo.until) {
             self.end_echo(take);
         }
-        is_echo_over || self.retiring.len() < before
     }
 
     /// Stops waiting for latched messages. Those that did not come again go to `take`.

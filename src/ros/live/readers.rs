@@ -9,7 +9,7 @@ use super::control::Control;
 use super::listening::{Listened, Listening};
 use super::part_changes::PartChanges;
 use super::queue::{MessageQueue, RawMessage};
-use super::reader::Arrival;
+use super::reader::{Arrival, TopicReader};
 use crate::record::DropReason;
 
 /// A batch is handed over before it exceeds this.
@@ -34,8 +34,8 @@ pub(super) struct LeftOut {
     paused: u64,
 }
 
-/// What was taken of a topic.
-struct Taken {
+/// What was taken of a topic in a turn.
+struct Drained {
     messages: usize,
     /// When the last of them arrived, by the system clock; the far future if the middleware does not say.
     last_nanos: i64,
@@ -103,7 +103,7 @@ impl<'a> Readers<'a> {
         (0..self.listening.topics.len()).collect()
     }
 
-    fn drain_topic(&mut self, topic: usize) -> Taken {
+    fn drain_topic(&mut self, topic: usize) -> Drained {
         let Self { listening, changes, queue, clock, batch, batch_bytes, queue_full, paused } =
             self;
         let Listened { reader, tally: left_out, .. } = &mut listening.topics[topic];
@@ -146,7 +146,7 @@ impl<'a> Readers<'a> {
         if messages > 0 && reader.qos().latching_profile().is_some() {
             listening.bound_latched();
         }
-        Taken { messages, last_nanos }
+        Drained { messages, last_nanos }
     }
 
     /// Hears what messages ask for.
@@ -200,42 +200,28 @@ impl<'a> Readers<'a> {
         self.batch.extend(messages);
     }
 
+    /// Ends subscriptions whose time is over, and collects copies of latched messages that did not come by them.
     pub(super) fn retire(&mut self) {
         let now = Instant::now();
-        let Self { listening, clock, batch, .. } = self;
-        for (topic, listened) in listening.topics.iter_mut().enumerate() {
-            listened.reader.retire(now, |arrival| batch.push(raw_message(topic, &arrival, clock)));
-        }
+        self.collect(|reader, take| reader.retire(now, take));
     }
 
+    /// Waits for latched messages no longer: collects copies of those that have not come again.
     pub(super) fn end_echoes(&mut self) {
-        let Self { listening, clock, batch, .. } = self;
-        for (topic, listened) in listening.topics.iter_mut().enumerate() {
-            listened.reader.end_echo(|arrival| batch.push(raw_message(topic, &arrival, clock)));
-        }
+        self.collect(|reader, take| reader.end_echo(take));
     }
 
+    /// Collects copies of all latched messages.
     pub(super) fn repeat_copies(&mut self) {
-        let Self { listening, clock, batch, .. } = self;
-        for (topic, listened) in listening.topics.iter().enumerate() {
-            listened
-                .reader
-                .repeat_copies(|arrival| batch.push(raw_message(topic, &arrival, clock)));
-        }
+        self.collect(|reader, take| reader.repeat_copies(take));
     }
 
-    /// Copies of all latched messages.
+    /// Copies of all latched messages, apart from what is collected.
     pub(super) fn latched(&mut self) -> Vec<RawMessage> {
-        let Self { listening, clock, .. } = self;
-        let mut copies = Vec::new();
-        for (topic, listened) in listening.topics.iter().enumerate() {
-            listened
-                .reader
-                .repeat_copies(|arrival| copies.push(raw_message(topic, &arrival, clock)));
-        }
-        copies
+        self.messages_of(|reader, take| reader.repeat_copies(take))
     }
 
+    /// Asks publishers for their latched messages again, for a part that has begun.
     pub(super) fn repeat_latched(&mut self) {
         for listened in &mut self.listening.topics {
             if let Err(error) = listened.reader.repeat_latched() {
@@ -245,6 +231,7 @@ impl<'a> Readers<'a> {
         }
     }
 
+    /// Whether messages are counted and left out.
     pub(super) fn is_paused(&self) -> bool {
         self.paused
     }
@@ -254,15 +241,32 @@ impl<'a> Readers<'a> {
     pub(super) fn set_paused(&mut self, paused: bool) -> bool {
         let is_change = std::mem::replace(&mut self.paused, paused) != paused;
         if is_change && !paused {
-            let Self { listening, clock, batch, .. } = self;
-            for (topic, listened) in listening.topics.iter_mut().enumerate() {
-                listened.reader.take_left_out(|arrival| {
-                    let message = raw_message(topic, &arrival, clock);
-                    batch.push(RawMessage { is_repeat: true, ..message });
-                });
-            }
+            let mut messages = self.messages_of(|reader, take| reader.take_left_out(take));
+            messages.iter_mut().for_each(|message| message.is_repeat = true);
+            self.put_back(messages);
         }
         is_change
+    }
+
+    /// Collects what `give` passes on of each topic.
+    fn collect(&mut self, give: impl FnMut(&mut TopicReader, &mut dyn FnMut(Arrival<'_>))) {
+        let messages = self.messages_of(give);
+        self.put_back(messages);
+    }
+
+    /// What `give` passes on of each topic.
+    fn messages_of(
+        &mut self,
+        mut give: impl FnMut(&mut TopicReader, &mut dyn FnMut(Arrival<'_>)),
+    ) -> Vec<RawMessage> {
+        let Self { listening, clock, .. } = self;
+        let mut messages = Vec::new();
+        for (topic, listened) in listening.topics.iter_mut().enumerate() {
+            give(&mut listened.reader, &mut |arrival| {
+                messages.push(raw_message(topic, &arrival, clock));
+            });
+        }
+        messages
     }
 }
 
