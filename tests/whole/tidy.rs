@@ -264,7 +264,8 @@ fn the_book_has_every_page_of_the_docs() {
 #[test]
 fn the_docs_explain_every_reason_and_note_of_the_account() {
     let docs = fs::read_to_string(root().join("docs/operation.md")).unwrap();
-    let source = fs::read_to_string(root().join("crates/mldash-record/src/account.rs")).unwrap();
+    let source =
+        fs::read_to_string(root().join("crates/mldash-record/src/account/reasons.rs")).unwrap();
     for name in ["DropReason", "Note"] {
         let (_, body) = source.split_once(&format!("pub enum {name} {{\n")).unwrap();
         let (body, _) = body.split_once("\n}").unwrap();

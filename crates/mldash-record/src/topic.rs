@@ -1,5 +1,7 @@
 //! Records one topic: takes messages, writes rows to its tracks, and counts every message.
 
+mod clocks;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -7,7 +9,6 @@ use std::sync::Arc;
 use super::Output;
 use super::account::{DropReason, Note, TopicAccount};
 use super::blobs::Refusal;
-use super::clock::{Compared, FarClockDetector, SaidOfClocks};
 use super::disk::{DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 use super::frames::FramePart;
 use super::held::{Held, HeldMessage};
@@ -18,6 +19,7 @@ use super::plan::TopicPlan;
 use super::robot_description::RobotDescription;
 use super::stream::{Message, Sink, Stream};
 use super::time::{Receipt, Received, RowTime};
+use clocks::TopicClocks;
 use mldash_message::Element;
 use mldash_track::{Row, Timestamp};
 
@@ -40,11 +42,7 @@ pub(super) struct TopicRecorder {
     held: Held,
     /// How many held messages were released.
     released: u64,
-    far_clock: FarClockDetector,
-    /// How often the topic's clock jumped back: the maximum over its tracks.
-    jumps: u64,
-    /// The largest receive time minus stamp since the last query.
-    lag_secs: Option<f64>,
+    clocks: TopicClocks,
     description: RobotDescription,
     /// Records what of the topic is responses, in the same account.
     responses: Option<Box<Self>>,
@@ -75,9 +73,7 @@ impl TopicRecorder {
             is_heavy: false,
             held: Held::default(),
             released: 0,
-            far_clock: FarClockDetector::default(),
-            jumps: 0,
-            lag_secs: None,
+            clocks: TopicClocks::default(),
             description: RobotDescription::default(),
             responses,
         }
@@ -136,7 +132,7 @@ impl TopicRecorder {
     /// The largest receive time minus stamp since the last call; `None` without stamps.
     pub(super) fn take_lag(&mut self) -> Option<f64> {
         let responses = self.responses.as_mut().and_then(|responses| responses.take_lag());
-        let own = self.lag_secs.take();
+        let own = self.clocks.take_lag();
         own.into_iter().chain(responses).reduce(f64::max)
     }
 
@@ -216,7 +212,10 @@ impl TopicRecorder {
             self.hold(HeldMessage { cdr, elements: elements.len() });
             elements.clear();
         } else {
-            self.compare_clocks(to.clocks, &elements, received);
+            let stamp = elements.first().and_then(|first| self.plan.times.own_time(first));
+            if let (Some(stamp), Some(nanos)) = (stamp, received.nanos()) {
+                self.clocks.compare(stamp, nanos, &self.ledger, to.clocks);
+            }
             let rows_before = to.kept.rows;
             let cdr = Arc::new(cdr);
             for element in elements.drain(..) {
@@ -320,7 +319,7 @@ impl TopicRecorder {
         let row = Row::new(time.ts, element.fields);
         stream.record(to, Message { row, parts, notes, hash }, &ledger);
         let jumps = stream.jumps();
-        self.note_jumps(to.clocks, jumps, time.ts);
+        self.clocks.note_jumps(jumps, time.ts, &self.ledger, to.clocks);
     }
 
     /// Creates files for the element's data that belongs in files.
@@ -357,7 +356,7 @@ impl TopicRecorder {
             }),
             Entry::Vacant(new) => {
                 let way = to.tracks.lead(to.exp, &self.plan, new.key())?;
-                Ok(new.insert(Stream::new(way, &self.plan, self.jumps)))
+                Ok(new.insert(Stream::new(way, &self.plan, self.clocks.jumps())))
             }
         }
     }
@@ -411,35 +410,6 @@ impl TopicRecorder {
             ),
         };
         self.ledger.drop_many(reason, elements as u64, || why.to_owned());
-    }
-
-    /// Reports if the topic's stamps come from another clock.
-    fn compare_clocks(
-        &mut self,
-        said: &mut SaidOfClocks,
-        elements: &[Element],
-        received: Received,
-    ) {
-        let stamp = elements.first().and_then(|first| self.plan.times.own_time(first));
-        let (Some(stamp), Some(nanos)) = (stamp, received.nanos()) else { return };
-        let lag_secs = Timestamp::from_nanos(nanos).as_secs() - stamp.as_secs();
-        self.lag_secs = Some(self.lag_secs.map_or(lag_secs, |largest| largest.max(lag_secs)));
-        match self.far_clock.compare(stamp, Timestamp::from_nanos(nanos)) {
-            Compared::Near => {}
-            Compared::Far => self.ledger.note_far(1),
-            Compared::Found { messages, ahead_secs } => {
-                self.ledger.find_far(messages, ahead_secs, said);
-            }
-        }
-    }
-
-    /// Reports if the topic's clock has jumped back. `jumps` is the number of jumps on one of its
-    /// tracks.
-    fn note_jumps(&mut self, said: &mut SaidOfClocks, jumps: u64, ts: Timestamp) {
-        if jumps > self.jumps {
-            self.jumps = jumps;
-            self.ledger.note_jump(ts, said);
-        }
     }
 
     fn notes(&self, element: &Element, time: &RowTime) -> Vec<Note> {
