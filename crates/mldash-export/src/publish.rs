@@ -58,6 +58,7 @@ mod rows;
 mod schema;
 mod schemas;
 mod store;
+mod stored_json;
 #[cfg(test)]
 mod tests;
 mod vacuum;

@@ -33,7 +33,6 @@ mod tests;
 
 pub use error::{CompactError, TypesDiffer};
 pub use merge::{CHUNK, EXPERIMENT};
-pub use plan::{By, COMPACTED, Rule};
+pub use plan::{By, Rule};
 pub use run::{Compaction, Merged, compact};
-pub use slot::COMPACTIONS;
 pub(super) use slot::each_planned_file;

@@ -87,6 +87,12 @@ pub enum PublishError {
         /// The experiment.
         experiment: String,
     },
+    /// Others extended the columns of the same topic again and again.
+    #[error("others add columns to topic `{topic}` all the time; try again once they have ended")]
+    ContendedTopic {
+        /// The topic.
+        topic: String,
+    },
     /// Rows were added or merged while they were read.
     #[error(
         "{experiment} has changed since its publication began; publish it again once nobody writes it"

@@ -6,6 +6,10 @@
 //! files/owner=O/project=P/experiment=E/<sha256>.<extension>          pictures, clouds
 //! manifests/owner=O/project=P/<E>.json                               which of these count
 //! schemas/<topic>.json                                               the columns of a topic
+//! compacted/<topic>/owner=O/project=P/day=D/<file>.parquet           rows of many experiments, merged; without `day=` by project
+//! compactions/owner=O/project=P.json                                 what a compactor is at
+//! _mldash.json                                                       the version of all this; conditional puts are tried on it
+//! _mldash.lock                                                       in a folder: held in place of conditional puts
 //! ```
 //!
 //! A topic and an experiment's name (all of it after the project) are one part of a path each: what is no letter, digit, `.`, `_`,
@@ -31,6 +35,17 @@ pub const FILES: &str = "files";
 pub const MANIFESTS: &str = "manifests";
 /// The folder of the topics' columns.
 pub const SCHEMAS: &str = "schemas";
+/// The folder of merged files.
+pub const COMPACTED: &str = "compacted";
+/// The folder of what compactors are at.
+pub const COMPACTIONS: &str = "compactions";
+/// Says which version of the layout is there; also what conditions are tried on.
+pub const MARKER: &str = "_mldash.json";
+/// The lock that replaces conditional puts in a folder.
+pub const LOCK: &str = "_mldash.lock";
+
+/// As Hive names the partition of what has none.
+const NO_DAY: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Columns that Hive partitions give, or that merged files add, whatever the file holds.
 pub const PARTITIONS: [&str; 5] = ["owner", "project", "experiment", "day", "chunk"];
@@ -104,6 +119,38 @@ impl Layout {
     pub fn manifest(experiment: &ExperimentName) -> String {
         let name = encoded(&within_project(experiment));
         format!("{MANIFESTS}/{}/{name}.json", project(experiment))
+    }
+
+    /// The folder of a topic's merged files of a project, which is `owner=…/project=…`.
+    pub fn merged(topic: &str, project: &str) -> String {
+        format!("{COMPACTED}/{}/{project}", encoded(topic))
+    }
+
+    /// The same for those of a day such as `2026-05-28`; without one, for what has no day.
+    pub fn merged_of_day(topic: &str, project: &str, day: Option<&str>) -> String {
+        format!("{}/day={}", Self::merged(topic, project), day.unwrap_or(NO_DAY))
+    }
+
+    /// The project that a merged file is of; `None` if it is no such name.
+    pub fn project_of_merged(name: &str) -> Option<String> {
+        let mut folders = name.strip_prefix(COMPACTED)?.strip_prefix('/')?.split('/').skip(1);
+        Some(format!("{}/{}", folders.next()?, folders.next()?))
+    }
+
+    /// The project that a manifest is of; `None` if it is no such name.
+    pub fn project_of_manifest(name: &str) -> Option<&str> {
+        let (project, file) = name.strip_prefix(MANIFESTS)?.strip_prefix('/')?.rsplit_once('/')?;
+        file.ends_with(".json").then_some(project)
+    }
+
+    /// What a compactor is at in a project.
+    pub fn compaction(project: &str) -> String {
+        format!("{COMPACTIONS}/{project}.json")
+    }
+
+    /// The folder of the manifests of a project, which is `owner=…/project=…`.
+    pub fn manifests(project: &str) -> String {
+        format!("{MANIFESTS}/{project}")
     }
 
     /// The columns of a topic.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::PublishError;
+use super::stored_json;
 
 /// The layout's version. A publisher leaves what a newer one wrote alone.
 pub const FORMAT: u32 = 1;
@@ -38,14 +39,8 @@ pub struct Manifest {
     pub row: Option<String>,
 }
 
-/// What every format has.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-}
-
 /// A file of rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PublishedFile {
     /// Its name below the prefix.
     pub name: String,
@@ -77,8 +72,8 @@ pub struct PublishedFile {
 }
 
 impl PublishedFile {
-    /// The file in which its rows lie.
-    pub fn place(&self) -> &str {
+    /// The object in which its rows lie.
+    pub fn object(&self) -> &str {
         self.compacted.as_deref().unwrap_or(&self.name)
     }
 }
@@ -89,24 +84,12 @@ impl Manifest {
     /// # Errors
     /// Fails if it is damaged or was written by a newer program.
     pub fn parse(json: &[u8], url: &str, name: &str) -> Result<Self, PublishError> {
-        let (url, name) = (url.to_owned(), name.to_owned());
-        // What a newer format means is not known, so that its number comes first.
-        let Format { format } = match serde_json::from_slice(json) {
-            Ok(format) => format,
-            Err(source) => return Err(PublishError::Damaged { url, name, source }),
-        };
-        if format > FORMAT {
-            return Err(PublishError::Newer { url, name, format });
-        }
-        serde_json::from_slice(json).map_err(|source| PublishError::Damaged { url, name, source })
+        stored_json::parse(json, url, name)
     }
 
     /// Its text.
     pub fn to_json(&self) -> Vec<u8> {
-        // A struct of texts and numbers always has a JSON.
-        let mut json = serde_json::to_vec_pretty(self).unwrap_or_default();
-        json.push(b'\n');
-        json
+        stored_json::pretty(self)
     }
 
     /// A manifest without files.

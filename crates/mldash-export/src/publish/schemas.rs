@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 
 use super::error::PublishError;
 use super::layout::Layout;
-use super::manifest::FORMAT;
 use super::schema::{Settled, TopicSchema};
 use super::store::{Store, Version};
+use super::stored_json;
 
 /// How often others may be faster.
 const TRIES: u32 = 100;
@@ -46,7 +46,7 @@ impl Schemas {
             let version = match schema == before && version.is_some() {
                 true => version,
                 false => {
-                    let bytes = Bytes::from(to_json(&schema));
+                    let bytes = Bytes::from(stored_json::pretty(&schema));
                     let written = store.update(&Layout::schema(topic), &bytes, version.as_ref())?;
                     if written.is_none() {
                         self.known.lock().remove(topic);
@@ -58,7 +58,7 @@ impl Schemas {
             self.known.lock().insert(topic.to_owned(), Known { schema: schema.clone(), version });
             return Ok((schema, settled));
         }
-        Err(PublishError::Contended { experiment: format!("the schema of topic `{topic}`") })
+        Err(PublishError::ContendedTopic { topic: topic.to_owned() })
     }
 }
 
@@ -67,20 +67,6 @@ fn read(store: &Store, topic: &str) -> Result<Known, PublishError> {
     let Some((bytes, version)) = store.read(&name)? else {
         return Ok(Known { schema: TopicSchema::new(topic), version: None });
     };
-    let damaged =
-        |source| PublishError::Damaged { url: store.url().to_owned(), name: name.clone(), source };
-    let schema: TopicSchema = serde_json::from_slice(&bytes).map_err(damaged)?;
-    if schema.format > FORMAT {
-        let (url, format) = (store.url().to_owned(), schema.format);
-        return Err(PublishError::Newer { url, name, format });
-    }
+    let schema = stored_json::parse(&bytes, store.url(), &name)?;
     Ok(Known { schema, version: Some(version) })
-}
-
-/// Lines, so that people can read it.
-fn to_json(schema: &TopicSchema) -> Vec<u8> {
-    // A struct of texts and numbers always has a JSON.
-    let mut json = serde_json::to_vec_pretty(schema).unwrap_or_default();
-    json.push(b'\n');
-    json
 }

@@ -10,12 +10,13 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
-use super::compact::{COMPACTED, each_planned_file};
+use super::compact::each_planned_file;
 use super::error::PublishError;
-use super::layout::{EXPERIMENTS, FILES, Layout, MANIFESTS, TRACKS};
+use super::layout::{COMPACTED, EXPERIMENTS, FILES, Layout, MANIFESTS, TRACKS};
 use super::manifest::Manifest;
 use super::schema::{Holds, TopicSchema};
 use super::store::{Listed, Store};
+use super::stored_json;
 
 /// How young an object may be: a publisher may be about to name it.
 pub const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -60,7 +61,7 @@ pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> 
         let mut manifest = Manifest::parse(&json, store.url(), name)?;
         revisions.insert(hash_of(name), manifest.revision);
         let all = manifest.files.iter().chain(&manifest.pending);
-        named.extend(all.map(|file| hash_of(file.place())));
+        named.extend(all.map(|file| hash_of(file.object())));
         // The experiment's row has the place of its manifest, under another folder.
         let place = name.strip_prefix(MANIFESTS).and_then(|name| name.strip_suffix(".json"));
         named.extend(place.map(|place| hash_of(&format!("{EXPERIMENTS}{place}.parquet"))));
@@ -165,7 +166,7 @@ impl Urls<'_> {
     ) -> Result<bool, PublishError> {
         for file in &manifest.files {
             self.store.check_stop()?;
-            let place = file.place();
+            let place = file.object();
             if self.looked_at.contains(&hash_of(place)) {
                 continue;
             }
@@ -191,8 +192,7 @@ impl Urls<'_> {
 fn url_columns(store: &Store, topic: &str) -> Result<Option<Vec<String>>, PublishError> {
     let name = Layout::schema(topic);
     let Some((json, _)) = store.read(&name)? else { return Ok(None) };
-    let damaged = |source| PublishError::Damaged { url: store.url().to_owned(), name, source };
-    let schema: TopicSchema = serde_json::from_slice(&json).map_err(damaged)?;
+    let schema: TopicSchema = stored_json::parse(&json, store.url(), &name)?;
     let holds_urls = schema.columns.into_iter().filter(|column| column.holds == Holds::Url);
     Ok(Some(holds_urls.map(|column| column.name).collect()))
 }

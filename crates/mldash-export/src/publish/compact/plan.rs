@@ -6,10 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::super::layout::encoded;
-
-/// The folder of merged files.
-pub const COMPACTED: &str = "compacted";
+use super::super::layout::{COMPACTED, encoded};
 
 /// As Hive names the partition of what has none.
 const NO_DAY: &str = "__HIVE_DEFAULT_PARTITION__";

@@ -11,14 +11,12 @@ use mldash_track::ExperimentName;
 use tempfile::TempDir;
 
 use super::super::error::PublishError;
-use super::super::layout::{Layout, MANIFESTS, within_project};
+use super::super::layout::{COMPACTED, Layout, MANIFESTS, within_project};
 use super::super::manifest::{Manifest, PublishedFile};
 use super::super::store::{Source, Store, Version};
 use super::error::CompactError;
 use super::merge::{Sources, merge};
-use super::plan::{
-    COMPACTED, Chunk, Merge, Piece, Plan, Rule, generation_in, is_merged, project_of,
-};
+use super::plan::{Chunk, Merge, Piece, Plan, Rule, generation_in, is_merged, project_of};
 use super::slot::Held;
 
 /// Plans of a project at most, if others change it all the time.
@@ -144,7 +142,7 @@ fn remove_unnamed(
 ) -> Result<(), CompactError> {
     let unnamed = |manifests: &Manifests| -> Vec<String> {
         let all = manifests.values().flat_map(|(manifest, _)| &manifest.files);
-        let named: BTreeSet<&str> = all.map(PublishedFile::place).collect();
+        let named: BTreeSet<&str> = all.map(PublishedFile::object).collect();
         let is_over = |name: &&String| generation_in(name).is_some_and(|of| of <= generation);
         let merged = project.merged.iter().filter(is_over);
         merged.filter(|name| !named.contains(name.as_str())).cloned().collect()
@@ -351,8 +349,8 @@ fn move_experiment<'p>(
         for (piece, target) in pieces {
             let file = manifest.files.iter_mut().find(|file| file.name == piece.chunk);
             match file {
-                Some(file) if file.place() == *target => {}
-                Some(file) if file.place() == piece.place => {
+                Some(file) if file.object() == *target => {}
+                Some(file) if file.object() == piece.place => {
                     file.compacted = Some((*target).to_owned());
                     is_changed = true;
                 }
@@ -398,7 +396,7 @@ fn chunks(manifests: &Manifests) -> Vec<Chunk> {
             experiment: experiment.clone(),
             topic: file.topic.clone(),
             name: file.name.clone(),
-            place: file.place().to_owned(),
+            place: file.object().to_owned(),
             rows: file.rows,
             bytes: file.bytes,
             first: file.first,

@@ -7,12 +7,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::super::error::PublishError;
+use super::super::layout::{COMPACTIONS, Layout};
 use super::super::manifest::FORMAT;
 use super::super::store::{Store, Version};
+use super::super::stored_json;
 use super::plan::Plan;
-
-/// The folder of the slots.
-pub const COMPACTIONS: &str = "compactions";
 
 /// The slot of a project.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -58,19 +57,14 @@ pub(super) struct Held {
 impl Held {
     /// The slot of a project: `owner=…/project=…`.
     pub(super) fn read(store: &Store, project: &str) -> Result<Self, PublishError> {
-        Self::read_named(store, format!("{COMPACTIONS}/{project}.json"))
+        Self::read_named(store, Layout::compaction(project))
     }
 
     fn read_named(store: &Store, name: String) -> Result<Self, PublishError> {
         let Some((bytes, version)) = store.read(&name)? else {
             return Ok(Self { name, slot: Slot::default(), version: None });
         };
-        let url = || store.url().to_owned();
-        let slot: Slot = serde_json::from_slice(&bytes)
-            .map_err(|source| PublishError::Damaged { url: url(), name: name.clone(), source })?;
-        if slot.format > FORMAT {
-            return Err(PublishError::Newer { url: url(), name, format: slot.format });
-        }
+        let slot = stored_json::parse(&bytes, store.url(), &name)?;
         Ok(Self { name, slot, version: Some(version) })
     }
 

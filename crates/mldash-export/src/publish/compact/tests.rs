@@ -5,9 +5,9 @@ mod world;
 use proptest::prelude::*;
 
 use self::world::{World, client, experiment, rule};
-use super::super::layout::TRACKS;
+use super::super::layout::{COMPACTED, COMPACTIONS, TRACKS};
 use super::super::tests::faults::Fault;
-use super::{By, COMPACTED, COMPACTIONS, compact};
+use super::{By, compact};
 
 const DAY_MILLIS: i64 = 86_400_000;
 

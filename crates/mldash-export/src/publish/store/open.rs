@@ -20,12 +20,10 @@ use reqwest::Url;
 use super::paced::{Pace, PacedConnector};
 use super::{Created, Store, Updates, Version};
 use crate::publish::error::PublishError;
+use crate::publish::layout::{LOCK, MARKER};
 use crate::publish::manifest::FORMAT;
+use crate::publish::stored_json::{self, AnyObject};
 
-/// Says which layout is there; also what conditions are tried on.
-const MARKER: &str = "_mldash.json";
-/// The lock that replaces conditional puts in a folder.
-const LOCK: &str = "_mldash.lock";
 /// How long a request may take: 8 MiB at 14 kB/s. The default is 30 s, in which slow links never send a part.
 const REQUEST_TIMEOUT: &str = "600s";
 
@@ -216,7 +214,7 @@ impl Store {
     /// As [`check`](Self::check).
     pub fn check_what_is_there(&self) -> Result<bool, PublishError> {
         let Some((there, _)) = self.read(MARKER)? else { return Ok(false) };
-        self.check_format(&there)?;
+        stored_json::parse::<AnyObject>(&there, &self.url, MARKER)?;
         if self.updates == Updates::Conditional {
             let nobodys = UpdateVersion {
                 e_tag: Some("\"00000000000000000000000000000000\"".to_owned()),
@@ -235,20 +233,6 @@ impl Store {
             }
         }
         Ok(true)
-    }
-
-    fn check_format(&self, marker: &[u8]) -> Result<(), PublishError> {
-        #[derive(serde::Deserialize)]
-        struct Marker {
-            format: u32,
-        }
-        let Marker { format } = serde_json::from_slice(marker).map_err(|source| {
-            PublishError::Damaged { url: self.url.clone(), name: MARKER.to_owned(), source }
-        })?;
-        if format <= FORMAT {
-            return Ok(());
-        }
-        Err(PublishError::Newer { url: self.url.clone(), name: MARKER.to_owned(), format })
     }
 }
 

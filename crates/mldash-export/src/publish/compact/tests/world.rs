@@ -14,12 +14,12 @@ use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::super::super::layout::{Layout, MANIFESTS, TRACKS, decoded, within_project};
+use super::super::super::layout::{COMPACTED, Layout, MANIFESTS, TRACKS, decoded, within_project};
 use super::super::super::manifest::{Manifest, PublishedFile};
 use super::super::super::store::{Retries, Store, Updates};
 use super::super::super::tests::faults::{Fault, Faulty};
 use super::super::super::vacuum;
-use super::super::{By, COMPACTED, Compaction, Rule, compact};
+use super::super::{By, Compaction, Rule, compact};
 
 /// A row: of which experiment and topic, when, and its value. `extra` is a column that some files lack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,8 +149,8 @@ impl World {
                     row.experiment == manifest.experiment && chunk == stem
                 };
                 let here: Vec<Row> =
-                    self.read(file.place()).into_iter().filter(of).map(|(row, _)| row).collect();
-                assert_eq!(here.len() as u64, file.rows, "{}", file.place());
+                    self.read(file.object()).into_iter().filter(of).map(|(row, _)| row).collect();
+                assert_eq!(here.len() as u64, file.rows, "{}", file.object());
                 rows.extend(here);
             }
         }
