@@ -6,21 +6,23 @@
 //! holds among the programs that publish there. A store that takes conditions and ignores them is noticed by
 //! [`Store::check`].
 
+mod conditional;
 mod download;
+mod list;
 mod open;
 mod paced;
 mod removal;
+#[cfg(test)]
+mod tests;
 mod tries;
 mod upload;
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use object_store::path::Path;
 use object_store::{
     Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
@@ -31,6 +33,8 @@ use tokio::time::timeout;
 
 use super::error::PublishError;
 use super::layout::Layout;
+pub use conditional::{Created, Updates, Version};
+pub use list::Listed;
 pub use open::StoreSettings;
 pub use tries::Retries;
 use tries::Tries;
@@ -54,41 +58,6 @@ pub struct Store {
     stop: Arc<AtomicBool>,
     requests: AtomicU64,
     runtime: Runtime,
-}
-
-/// How an object is replaced only if it is still what was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Updates {
-    /// By a condition of the store's own.
-    Conditional,
-    /// Under a lock of this file.
-    Locked(PathBuf),
-    /// Without: the caller sees to it that nobody else publishes.
-    Unconditional,
-}
-
-/// What was read, for a condition.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Version(UpdateVersion);
-
-/// An object that is there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
-    /// Its name below the prefix.
-    pub name: String,
-    /// Its size.
-    pub bytes: u64,
-    /// When it was put.
-    pub modified: SystemTime,
-}
-
-/// What a put under the condition that nothing is there did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Created {
-    /// It put the object.
-    New,
-    /// There is one.
-    Existed,
 }
 
 impl Store {
@@ -144,7 +113,8 @@ impl Store {
         &self.url
     }
 
-    fn is_folder(&self) -> bool {
+    /// Whether it is a folder of files.
+    pub(super) fn is_folder(&self) -> bool {
         self.url.starts_with("file:")
     }
 
@@ -167,7 +137,11 @@ impl Store {
     /// # Errors
     /// Fails with [`PublishError::Stopped`] then.
     pub fn check_stop(&self) -> Result<(), PublishError> {
-        if self.stop.load(Ordering::Relaxed) { Err(PublishError::Stopped) } else { Ok(()) }
+        if self.is_stopped() { Err(PublishError::Stopped) } else { Ok(()) }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Reads an object; `None` if there is none.
@@ -176,7 +150,7 @@ impl Store {
     /// Fails if the store does not answer.
     pub fn read(&self, name: &str) -> Result<Option<(Bytes, Version)>, PublishError> {
         let place = self.layout.place(name);
-        self.absent_or(self.retried("read", name, || async {
+        absent_or(self.retried("read", name, || async {
             let got = self.objects.get(&place).await?;
             let version =
                 UpdateVersion { e_tag: got.meta.e_tag.clone(), version: got.meta.version.clone() };
@@ -203,7 +177,7 @@ impl Store {
     /// Fails if the store does not answer.
     pub fn size_of(&self, name: &str) -> Result<Option<u64>, PublishError> {
         let place = self.layout.place(name);
-        self.absent_or(
+        absent_or(
             self.retried("look at", name, || async { Ok(self.objects.head(&place).await?.size) }),
         )
     }
@@ -216,135 +190,13 @@ impl Store {
         self.put_as(name, bytes, PutMode::Overwrite).map(drop)
     }
 
-    /// Puts an object if none is there.
-    ///
-    /// # Errors
-    /// Fails if the store does not take it.
-    pub fn create(&self, name: &str, bytes: Bytes) -> Result<Created, PublishError> {
-        let mode = match self.updates {
-            Updates::Unconditional => PutMode::Overwrite,
-            Updates::Conditional | Updates::Locked(_) => PutMode::Create,
-        };
-        created(self.put_as(name, bytes, mode))
-    }
-
-    /// Puts an object if what is there is still `before`, or if nothing is there. `None` if that is not so, and nothing was
-    /// changed.
-    ///
-    /// # Errors
-    /// Fails if the store does not take it.
-    pub fn update(
-        &self,
-        name: &str,
-        bytes: &Bytes,
-        before: Option<&Version>,
-    ) -> Result<Option<Version>, PublishError> {
-        let mut tries = Tries::new(self);
-        loop {
-            let error = match self.try_update(name, bytes, before) {
-                Ok(updated) => return Ok(updated),
-                Err(error) => error,
-            };
-            tries.wait("put", name, error)?;
-            // It may have succeeded: then what is there is what was put.
-            match self.read(name)? {
-                Some((there, version)) if there == *bytes => return Ok(Some(version)),
-                Some((_, version)) if before != Some(&version) => return Ok(None),
-                None if before.is_some() => return Ok(None),
-                _ => {}
-            }
-        }
-    }
-
-    fn try_update(
-        &self,
-        name: &str,
-        bytes: &Bytes,
-        before: Option<&Version>,
-    ) -> Result<Option<Version>, StoreError> {
-        let place = self.layout.place(name);
-        let conditional = || match before {
-            Some(Version(version)) => PutMode::Update(version.clone()),
-            None => PutMode::Create,
-        };
-        let put = |mode| {
-            let options = PutOptions::from(mode);
-            self.asked(self.objects.put_opts(&place, PutPayload::from(bytes.clone()), options))
-        };
-        let done = match &self.updates {
-            Updates::Conditional => put(conditional()),
-            Updates::Unconditional => put(PutMode::Overwrite),
-            Updates::Locked(path) => {
-                let lock = open::lock(path)?;
-                let there = match self.asked(self.objects.head(&place)) {
-                    Ok(meta) => Some(meta.e_tag),
-                    Err(StoreError::NotFound { .. }) => None,
-                    Err(error) => return Err(error),
-                };
-                if there != before.map(|Version(version)| version.e_tag.clone()) {
-                    return Ok(None);
-                }
-                let done = put(PutMode::Overwrite);
-                drop(lock);
-                done
-            }
-        };
-        match done {
-            Ok(put) => Ok(Some(Version(UpdateVersion { e_tag: put.e_tag, version: put.version }))),
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Calls `take` with every object below a folder.
-    ///
-    /// # Errors
-    /// Fails if the store does not answer, or `take` does.
-    pub fn list(
-        &self,
-        folder: &str,
-        mut take: impl FnMut(Listed) -> Result<(), PublishError>,
-    ) -> Result<(), PublishError> {
-        let place = self.layout.place(folder);
-        let mut last: Option<Path> = None;
-        let mut tries = Tries::new(self);
-        // A list that breaks off goes on after the last object. A folder's has no order, so that it can't go on.
-        let is_sorted = !self.is_folder();
-        'again: loop {
-            self.count();
-            let mut objects = match &last {
-                Some(last) => self.objects.list_with_offset(Some(&place), last),
-                None => self.objects.list(Some(&place)),
-            };
-            while let Some(object) = self.runtime.block_on(objects.next()) {
-                match object {
-                    Ok(object) => {
-                        let name = self.layout.name_of(&object.location);
-                        last = Some(object.location);
-                        if let Some(name) = name {
-                            let (bytes, modified) = (object.size, object.last_modified.into());
-                            take(Listed { name, bytes, modified })?;
-                        }
-                    }
-                    Err(StoreError::NotFound { .. }) if last.is_none() => return Ok(()),
-                    Err(error) if last.is_none() || is_sorted => {
-                        tries.wait("list", folder, error)?;
-                        continue 'again;
-                    }
-                    Err(error) => return Err(tries.give_up("list", folder, error)),
-                }
-            }
-            return Ok(());
-        }
-    }
-
-    /// Removes objects, whether they are there or not.
+    /// Removes an object, whether it is there or not.
     ///
     /// # Errors
     /// Fails if the store does not answer.
     pub fn delete(&self, name: &str) -> Result<(), PublishError> {
         let place = self.layout.place(name);
-        self.absent_or(self.retried("remove", name, || self.objects.delete(&place))).map(drop)
+        absent_or(self.retried("remove", name, || self.objects.delete(&place))).map(drop)
     }
 
     fn put_as(&self, name: &str, bytes: Bytes, mode: PutMode) -> Result<(), PublishError> {
@@ -375,16 +227,17 @@ impl Store {
     /// Asks once.
     fn asked<T>(&self, ask: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         self.count();
+        self.unless_stopped(ask)?
+    }
+
+    /// Waits for an answer, or for a stop: to the store, that is what a kill is.
+    fn unless_stopped<T>(&self, answer: impl Future<Output = T>) -> Result<T, StoreError> {
         self.runtime.block_on(async {
-            let mut ask = std::pin::pin!(ask);
-            // To the store, a stop is what a kill is.
+            let mut answer = std::pin::pin!(answer);
             loop {
-                match timeout(LOOK_FOR_STOP, ask.as_mut()).await {
-                    Ok(answer) => return answer,
-                    Err(_) if self.stop.load(Ordering::Relaxed) => {
-                        let source = "stopped".into();
-                        return Err(StoreError::Generic { store: "publisher", source });
-                    }
+                match timeout(LOOK_FOR_STOP, answer.as_mut()).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(_) if self.is_stopped() => return Err(stopped()),
                     Err(_) => {}
                 }
             }
@@ -394,29 +247,21 @@ impl Store {
     fn count(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
-
-    /// `None` for what is not there.
-    fn absent_or<T>(&self, answer: Result<T, PublishError>) -> Result<Option<T>, PublishError> {
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(PublishError::Store { source, .. })
-                if matches!(*source, StoreError::NotFound { .. }) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
 }
 
-/// What a put under the condition that nothing is there answered.
-fn created(put: Result<(), PublishError>) -> Result<Created, PublishError> {
-    match put {
-        Ok(()) => Ok(Created::New),
+/// The answer to a request that a stop broke off.
+fn stopped() -> StoreError {
+    StoreError::Generic { store: "publisher", source: "stopped".into() }
+}
+
+/// `None` for what is not there.
+fn absent_or<T>(answer: Result<T, PublishError>) -> Result<Option<T>, PublishError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
         Err(PublishError::Store { source, .. })
-            if matches!(*source, StoreError::AlreadyExists { .. }) =>
+            if matches!(*source, StoreError::NotFound { .. }) =>
         {
-            Ok(Created::Existed)
+            Ok(None)
         }
         Err(error) => Err(error),
     }

@@ -1,8 +1,7 @@
 //! Opens the store that a URL names, with the credentials and settings of the environment.
 
 use std::env;
-use std::fs::{self, File};
-use std::path::Path as LocalPath;
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +25,20 @@ use crate::publish::stored_json::{self, AnyObject};
 
 /// How long a request may take: 8 MiB at 14 kB/s. The default is 30 s, in which slow links never send a part.
 const REQUEST_TIMEOUT: &str = "600s";
+
+/// How long requests may take, how often and how fast: the same for the builders of all clouds, which have no trait in common.
+macro_rules! with_limits {
+    ($builder:expr, $key:ident, $timeout:literal, $rate:expr) => {{
+        let mut builder = $builder.with_retry(retry());
+        if env::var_os($timeout).is_none() {
+            builder = builder.with_config($key::Client(ClientConfigKey::Timeout), REQUEST_TIMEOUT);
+        }
+        if let Some(rate) = $rate {
+            builder = builder.with_http_connector(PacedConnector(Pace::new(rate)));
+        }
+        builder
+    }};
+}
 
 /// Which store, and how to reach it.
 #[derive(Clone, Debug, Default)]
@@ -122,51 +135,30 @@ impl StoreSettings {
     }
 
     fn s3(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, PublishError> {
-        let mut builder = AmazonS3Builder::from_env()
+        let builder = AmazonS3Builder::from_env()
             .with_url(url.to_string())
-            .with_retry(retry())
             .with_conditional_put(S3ConditionalPut::ETagMatch);
-        if env::var_os("AWS_TIMEOUT").is_none() {
-            let timeout = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
-            builder = builder.with_config(timeout, REQUEST_TIMEOUT);
-        }
+        let mut builder = with_limits!(builder, AmazonS3ConfigKey, "AWS_TIMEOUT", self.limit_rate);
         if let Some(endpoint) = &self.endpoint {
             builder =
                 builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http:"));
-        }
-        if let Some(rate) = self.limit_rate {
-            builder = builder.with_http_connector(PacedConnector(Pace::new(rate)));
         }
         Ok(Arc::new(builder.build().map_err(self.setup("AWS_…"))?))
     }
 
     fn gcs(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, PublishError> {
-        let mut builder =
-            GoogleCloudStorageBuilder::from_env().with_url(url.to_string()).with_retry(retry());
-        if env::var_os("GOOGLE_TIMEOUT").is_none() {
-            let timeout = GoogleConfigKey::Client(ClientConfigKey::Timeout);
-            builder = builder.with_config(timeout, REQUEST_TIMEOUT);
-        }
-        if let Some(rate) = self.limit_rate {
-            builder = builder.with_http_connector(PacedConnector(Pace::new(rate)));
-        }
+        let builder = GoogleCloudStorageBuilder::from_env().with_url(url.to_string());
+        let builder = with_limits!(builder, GoogleConfigKey, "GOOGLE_TIMEOUT", self.limit_rate);
         Ok(Arc::new(builder.build().map_err(self.setup("GOOGLE_…"))?))
     }
 
     fn azure(&self, url: &Url) -> Result<Arc<dyn ObjectStore>, PublishError> {
-        let mut builder =
-            MicrosoftAzureBuilder::from_env().with_url(url.to_string()).with_retry(retry());
-        if env::var_os("AZURE_TIMEOUT").is_none() {
-            let timeout = AzureConfigKey::Client(ClientConfigKey::Timeout);
-            builder = builder.with_config(timeout, REQUEST_TIMEOUT);
-        }
+        let builder = MicrosoftAzureBuilder::from_env().with_url(url.to_string());
+        let mut builder = with_limits!(builder, AzureConfigKey, "AZURE_TIMEOUT", self.limit_rate);
         if let Some(endpoint) = &self.endpoint {
             builder = builder
                 .with_endpoint(endpoint.clone())
                 .with_allow_http(endpoint.starts_with("http:"));
-        }
-        if let Some(rate) = self.limit_rate {
-            builder = builder.with_http_connector(PacedConnector(Pace::new(rate)));
         }
         Ok(Arc::new(builder.build().map_err(self.setup("AZURE_…"))?))
     }
@@ -259,14 +251,6 @@ fn is_unknown(error: &StoreError) -> bool {
     let is_status = || error.to_string().contains("status code: 501");
     matches!(error, StoreError::NotImplemented { .. } | StoreError::NotSupported { .. })
         || is_status()
-}
-
-/// Takes the lock of a folder until it is dropped.
-pub(super) fn lock(path: &LocalPath) -> Result<File, StoreError> {
-    let failed = |source| StoreError::Generic { store: "folder", source: Box::new(source) };
-    let file = File::options().create(true).append(true).open(path).map_err(failed)?;
-    file.lock().map_err(failed)?;
-    Ok(file)
 }
 
 #[cfg(test)]

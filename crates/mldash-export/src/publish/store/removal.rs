@@ -7,7 +7,7 @@ use super::Store;
 use crate::publish::error::PublishError;
 
 /// What one request removes, at most.
-const AT_ONCE: usize = 1000;
+pub(in crate::publish) const AT_ONCE: usize = 1000;
 
 impl Store {
     /// Removes objects, whether they are there or not.
@@ -16,9 +16,11 @@ impl Store {
             self.check_stop()?;
             let places: Vec<_> = names.iter().map(|name| Ok(self.layout.place(name))).collect();
             self.count();
-            let answers: Vec<Result<_, StoreError>> = self
-                .runtime
-                .block_on(self.objects.delete_stream(stream::iter(places).boxed()).collect());
+            let deleted = self.objects.delete_stream(stream::iter(places).boxed()).collect();
+            let answers: Vec<Result<_, StoreError>> = match self.unless_stopped(deleted) {
+                Ok(answers) => answers,
+                Err(_stopped) => return Err(PublishError::Stopped),
+            };
             let is_gone = |answer: &Result<_, StoreError>| {
                 matches!(answer, Ok(_) | Err(StoreError::NotFound { .. }))
             };
