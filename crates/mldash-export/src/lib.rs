@@ -28,6 +28,7 @@
 
 pub mod account;
 mod aside;
+mod at_once;
 mod draft;
 mod error;
 mod export;

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::at_once::at_once;
 use crate::error::ExportError;
 use crate::frames::{Episode, Shared, Source, Written, write_episodes};
 use crate::plan::{Planned, Recording};
@@ -22,24 +22,7 @@ pub(crate) fn in_parallel<T: Sync, R: Send>(
     threads: usize,
     work: impl Fn(&T) -> Result<R, ExportError> + Sync,
 ) -> Result<Vec<R>, ExportError> {
-    let next = Mutex::new(items.iter().enumerate());
-    let done = Mutex::new(BTreeMap::new());
-    let has_failed = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let one = || loop {
-            if has_failed.load(Ordering::Relaxed) {
-                return;
-            }
-            let Some((place, item)) = next.lock().next() else { return };
-            let result = caught("while it looked at a recording", || work(item));
-            has_failed.fetch_or(result.is_err(), Ordering::Relaxed);
-            done.lock().insert(place, result);
-        };
-        for _ in 0..threads.min(items.len()) {
-            scope.spawn(one);
-        }
-    });
-    done.into_inner().into_values().collect()
+    at_once(items, threads, |item| caught("while it looked at a recording", || work(item)))
 }
 
 /// A panic as an error: threads that wait for one another would wait for ever.
@@ -163,19 +146,6 @@ pub(super) fn write_one(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn results_are_in_order_and_nothing_is_begun_after_an_error() {
-        let items: Vec<u64> = (0..100).collect();
-        assert_eq!(in_parallel(&items, 4, |item| Ok(item * 2)).unwrap()[99], 198);
-        let begun = Mutex::new(0);
-        let failed = in_parallel(&items, 1, |item| {
-            *begun.lock() += 1;
-            if *item == 3 { Err(ExportError::Stopped) } else { Ok(()) }
-        });
-        assert!(matches!(failed, Err(ExportError::Stopped)));
-        assert_eq!(*begun.lock(), 4);
-    }
 
     #[test]
     fn a_panic_of_one_thread_is_an_error_of_the_export() {
