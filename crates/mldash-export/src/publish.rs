@@ -53,6 +53,7 @@ mod files;
 pub mod layout;
 mod local_state;
 mod manifest;
+mod manifests;
 mod publisher;
 mod rows;
 mod schema;

@@ -23,7 +23,9 @@
 //! each row once at every moment, too. What remains: rows that a publisher replaced after they were merged are seen in both versions by readers that only
 //! list, until the next compaction writes their file again.
 
+mod chunks;
 mod error;
+mod manifests;
 mod merge;
 mod plan;
 mod run;

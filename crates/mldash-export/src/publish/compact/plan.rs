@@ -1,18 +1,28 @@
-//! Which files are merged into which: pure, from what the manifests of a project name.
+//! What is done about what may be merged, in plans of bounded size. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::super::layout::{COMPACTED, encoded};
+use super::super::layout::COMPACTED;
+use super::chunks::{Chunk, Unit};
 
-/// As Hive names the partition of what has none.
-const NO_DAY: &str = "__HIVE_DEFAULT_PARTITION__";
+/// What is held and done at once. Tests have less room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Chunks in memory, of half a kilobyte each with what is planned for them. A single day may have more.
+    pub(super) held: usize,
+    /// Chunks of a plan, and of a merged file, so that a plan stays an object of a few megabytes.
+    pub(super) pieces: usize,
+}
 
-/// More than that is done in several plans, so that a plan stays a small object.
-const MAX_PIECES: usize = 20_000;
+impl Default for Limits {
+    fn default() -> Self {
+        Self { held: 250_000, pieces: 20_000 }
+    }
+}
 
 /// What a merged file holds the rows of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,20 +42,6 @@ pub struct Rule {
     pub by: By,
     /// The topics; all if there is none.
     pub topics: BTreeSet<String>,
-}
-
-/// A chunk of a track, as a manifest names it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Chunk {
-    pub(super) experiment: String,
-    pub(super) topic: String,
-    /// Its name: the file that it was published as.
-    pub(super) name: String,
-    /// The file in which its rows lie now.
-    pub(super) place: String,
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
-    pub(super) first: f64,
 }
 
 /// What is to be done, in an order and under names that follow from it alone.
@@ -77,61 +73,57 @@ pub(super) struct Piece {
     pub(super) bytes: u64,
 }
 
-/// Chunks that move together: one that has a file of its own, or those of a merged file.
-struct Unit {
-    chunks: Vec<Chunk>,
-    bytes: u64,
-    first: f64,
-    /// The merged file holds rows that no longer count, or those of another folder.
-    must: bool,
+/// Plans that are carried out one after the other.
+pub(super) struct Plans {
+    pub(super) limits: Limits,
+    pub(super) bins: VecDeque<Bin>,
+    /// How many chunks each merged file of before has that are in no plan yet.
+    pub(super) left: BTreeMap<Arc<str>, usize>,
 }
 
-impl Plan {
-    /// Of one project, which is `owner=…/project=…`; the second value says whether there is more to do after it. `generation` was never used before
-    /// for this project, so neither were the names.
-    pub(super) fn of(
-        chunks: Vec<Chunk>,
-        rule: &Rule,
-        project: &str,
-        generation: u64,
-    ) -> (Self, bool) {
-        let mut plan = Self::default();
+/// What goes into one merged file.
+pub(super) struct Bin {
+    pub(super) folder: String,
+    pub(super) units: Vec<Unit>,
+}
+
+impl Plans {
+    /// The next one; `None` if nothing is left to do. `generation` was never used before for this project, so neither were the names.
+    pub(super) fn next(&mut self, generation: u64) -> Option<Plan> {
+        let mut plan = Plan::default();
         let mut pieces = 0;
-        let mut is_cut = false;
-        let wanted = |topic: &str| rule.topics.is_empty() || rule.topics.contains(topic);
-        let chunks: Vec<Chunk> = chunks.into_iter().filter(|chunk| wanted(&chunk.topic)).collect();
-        let mut live: BTreeMap<String, usize> = BTreeMap::new();
-        for chunk in &chunks {
-            *live.entry(chunk.place.clone()).or_default() += 1;
-        }
-        for (folder, units) in units(chunks, rule.by, project) {
-            for bin in bins(units, rule.size_bytes) {
-                let count: usize = bin.iter().map(|unit| unit.chunks.len()).sum();
-                if pieces > 0 && pieces + count > MAX_PIECES {
-                    is_cut = true;
-                    continue;
-                }
-                pieces += count;
-                let merge = Merge::of(bin, &folder, generation);
-                for piece in &merge.pieces {
-                    if let Some(left) = live.get_mut(&piece.place) {
-                        *left -= 1;
+        let most = self.limits.pieces;
+        let fits = |pieces: usize, bin: &Bin| pieces == 0 || pieces + bin.len() <= most;
+        while self.bins.front().is_some_and(|bin| fits(pieces, bin))
+            && let Some(bin) = self.bins.pop_front()
+        {
+            pieces += bin.len();
+            let merge = Merge::of(bin, generation);
+            for piece in &merge.pieces {
+                if let Some(left) = self.left.get_mut(&*piece.place) {
+                    *left -= 1;
+                    if *left == 0 {
+                        plan.retired.push(piece.place.clone());
                     }
                 }
-                plan.merges.push(merge);
             }
+            plan.merges.push(merge);
         }
-        let is_empty =
-            |(place, left): (String, usize)| (left == 0 && is_merged(&place)).then_some(place);
-        plan.retired = live.into_iter().filter_map(is_empty).collect();
-        (plan, is_cut)
+        (!plan.merges.is_empty()).then_some(plan)
+    }
+}
+
+impl Bin {
+    fn len(&self) -> usize {
+        self.units.iter().map(|unit| unit.chunks.len()).sum()
     }
 }
 
 impl Merge {
-    fn of(units: Vec<Unit>, folder: &str, generation: u64) -> Self {
+    fn of(bin: Bin, generation: u64) -> Self {
+        let Bin { folder, units } = bin;
         let mut chunks: Vec<Chunk> = units.into_iter().flat_map(|unit| unit.chunks).collect();
-        let mut begins: BTreeMap<String, f64> = BTreeMap::new();
+        let mut begins: BTreeMap<Arc<str>, f64> = BTreeMap::new();
         for chunk in &chunks {
             let begin = begins.entry(chunk.experiment.clone()).or_insert(chunk.first);
             *begin = begin.min(chunk.first);
@@ -143,7 +135,7 @@ impl Merge {
                 .then_with(|| a.first.total_cmp(&b.first))
                 .then_with(|| a.name.cmp(&b.name))
         });
-        let rows: u64 = chunks.iter().map(|chunk| chunk.rows).sum();
+        let rows = chunks.iter().fold(0_u64, |rows, chunk| rows.saturating_add(chunk.rows));
         let mut hash = Sha256::new();
         for chunk in &chunks {
             for text in [&chunk.experiment, &chunk.name] {
@@ -153,10 +145,13 @@ impl Merge {
         }
         let hash: String =
             hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        let topic = chunks.first().map(|chunk| chunk.topic.clone()).unwrap_or_default();
-        let piece = |chunk: Chunk| {
-            let Chunk { experiment, name, place, rows, bytes, .. } = chunk;
-            Piece { experiment, chunk: name, place, rows, bytes }
+        let topic = chunks.first().map(|chunk| chunk.topic.to_string()).unwrap_or_default();
+        let piece = |chunk: Chunk| Piece {
+            experiment: chunk.experiment.to_string(),
+            chunk: chunk.name.to_string(),
+            place: chunk.place.to_string(),
+            rows: chunk.rows,
+            bytes: chunk.bytes,
         };
         Self {
             topic,
@@ -171,115 +166,53 @@ pub(super) fn is_merged(place: &str) -> bool {
     place.strip_prefix(COMPACTED).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The project that a merged file is of: `owner=…/project=…`.
-pub(super) fn project_of(place: &str) -> Option<String> {
-    let mut folders = place.split('/').skip(2);
-    Some(format!("{}/{}", folders.next()?, folders.next()?))
-}
-
 /// The plan that a merged file is of: its name says so.
 pub(super) fn generation_in(place: &str) -> Option<u64> {
     let (_, name) = place.rsplit_once('/')?;
     name.split_once('-')?.0.parse().ok()
 }
 
-/// How many rows a merged file has, those that no longer count too: its name says so.
-fn rows_in(place: &str) -> Option<u64> {
-    place.rsplit('/').next()?.split('-').nth(1)?.parse().ok()
-}
-
-/// By the folder that they belong into.
-fn units(chunks: Vec<Chunk>, by: By, project: &str) -> BTreeMap<String, Vec<Unit>> {
-    let mut places: BTreeMap<String, Vec<Chunk>> = BTreeMap::new();
-    for chunk in chunks {
-        places.entry(chunk.place.clone()).or_default().push(chunk);
-    }
-    let mut units: BTreeMap<String, Vec<Unit>> = BTreeMap::new();
-    for (place, chunks) in places {
-        let rows: u64 = chunks.iter().map(|chunk| chunk.rows).sum();
-        let is_stale = is_merged(&place) && rows_in(&place) != Some(rows);
-        let mut folders: BTreeMap<String, Vec<Chunk>> = BTreeMap::new();
-        for chunk in chunks {
-            folders.entry(folder(&chunk, by, project)).or_default().push(chunk);
-        }
-        for (folder, chunks) in folders {
-            let is_elsewhere = is_merged(&place)
-                && place.rsplit_once('/').is_none_or(|(parent, _)| parent != folder);
-            let bytes = chunks.iter().map(|chunk| chunk.bytes).sum();
-            let first = chunks.iter().map(|chunk| chunk.first).fold(f64::INFINITY, f64::min);
-            let must = is_stale || is_elsewhere;
-            units.entry(folder).or_default().push(Unit { chunks, bytes, first, must });
-        }
-    }
-    units
-}
-
-fn folder(chunk: &Chunk, by: By, project: &str) -> String {
-    let topic = encoded(&chunk.topic);
-    match by {
-        By::Project => format!("{COMPACTED}/{topic}/{project}"),
-        By::Day => format!("{COMPACTED}/{topic}/{project}/day={}", day(chunk.first)),
-    }
-}
-
-fn day(secs: f64) -> String {
-    // Saturates; what is no time of a calendar has no day.
-    let time = Timestamp::from_second(secs.floor() as i64);
-    time.map_or(NO_DAY.to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
-}
-
-/// What goes into one file each: neighbours in time, up to the size. What is large is left alone, and so is a file that would be
-/// merged with nothing.
-fn bins(units: Vec<Unit>, size_bytes: u64) -> Vec<Vec<Unit>> {
-    let mut units: Vec<Unit> =
-        units.into_iter().filter(|unit| unit.must || unit.bytes < size_bytes / 2).collect();
-    let name = |unit: &Unit| unit.chunks.first().map(|chunk| chunk.name.clone());
-    units.sort_by(|a, b| a.first.total_cmp(&b.first).then_with(|| name(a).cmp(&name(b))));
-    let mut bins: Vec<Vec<Unit>> = Vec::new();
-    let mut filled = u64::MAX;
-    for unit in units {
-        if filled.saturating_add(unit.bytes) > size_bytes {
-            bins.push(Vec::new());
-            filled = 0;
-        }
-        filled += unit.bytes;
-        if let Some(bin) = bins.last_mut() {
-            bin.push(unit);
-        }
-    }
-    bins.retain(|bin| bin.len() > 1 || bin.iter().any(|unit| unit.must));
-    bins
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::super::manifest::PublishedFile;
+    use super::super::chunks::Chunks;
     use super::*;
 
-    const PROJECT: &str = "owner=alice/project=lab";
+    pub(in super::super) const PROJECT: &str = "owner=alice/project=lab";
 
-    fn chunk(experiment: &str, place: &str, rows: u64, first: f64) -> Chunk {
-        Chunk {
-            experiment: format!("alice/lab/{experiment}"),
-            topic: "odom".to_owned(),
+    /// An experiment's file.
+    pub(in super::super) type Published = (Arc<str>, PublishedFile);
+
+    pub(in super::super) fn own(experiment: &str, rows: u64, first: f64) -> Published {
+        let file = PublishedFile {
             name: format!("tracks/odom/{PROJECT}/experiment={experiment}/{first}.parquet"),
-            place: place.to_owned(),
+            topic: "odom".to_owned(),
             rows,
             bytes: 10 * rows,
             first,
-        }
+            ..PublishedFile::default()
+        };
+        (Arc::from(format!("alice/lab/{experiment}")), file)
     }
 
-    fn own(experiment: &str, rows: u64, first: f64) -> Chunk {
-        let chunk = chunk(experiment, "", rows, first);
-        Chunk { place: chunk.name.clone(), ..chunk }
+    pub(in super::super) fn merged(
+        experiment: &str,
+        place: &str,
+        rows: u64,
+        first: f64,
+    ) -> Published {
+        let (experiment, file) = own(experiment, rows, first);
+        (experiment, PublishedFile { compacted: Some(place.to_owned()), ..file })
     }
 
-    fn rule(size_bytes: u64) -> Rule {
+    pub(in super::super) fn rule(size_bytes: u64) -> Rule {
         Rule { size_bytes, by: By::Day, topics: BTreeSet::new() }
     }
 
-    fn plan(chunks: Vec<Chunk>, rule: &Rule) -> Plan {
-        Plan::of(chunks, rule, PROJECT, 7).0
+    fn plan(files: Vec<Published>, rule: &Rule) -> Plan {
+        let mut chunks = Chunks::new(rule, Limits::default(), PROJECT, None);
+        files.iter().for_each(|(experiment, file)| chunks.add(experiment, file));
+        chunks.into_plans().next(7).unwrap_or_default()
     }
 
     #[test]
@@ -313,7 +246,7 @@ mod tests {
     #[test]
     fn a_merged_file_that_holds_what_no_longer_counts_is_written_again_and_retired() {
         let place = "compacted/odom/owner=alice/project=lab/day=1970-01-01/00001-100-ab.parquet";
-        let whole = vec![chunk("a", place, 60, 0.0), chunk("b", place, 40, 1.0)];
+        let whole = vec![merged("a", place, 60, 0.0), merged("b", place, 40, 1.0)];
         assert_eq!(plan(whole.clone(), &rule(1000)), Plan::default());
         let stale = plan(vec![whole[1].clone()], &rule(1000));
         assert_eq!(stale.merges.len(), 1);
@@ -323,12 +256,12 @@ mod tests {
     #[test]
     fn a_small_merged_file_takes_part_and_a_change_of_folders_moves_everything() {
         let place = "compacted/odom/owner=alice/project=lab/day=1970-01-01/00001-20-ab.parquet";
-        let merged = vec![chunk("a", place, 10, 0.0), chunk("b", place, 10, 1.0)];
-        let more = [merged.clone(), vec![own("c", 1, 5.0)]].concat();
+        let both = vec![merged("a", place, 10, 0.0), merged("b", place, 10, 1.0)];
+        let more = [both.clone(), vec![own("c", 1, 5.0)]].concat();
         let grown = plan(more, &rule(1000));
         assert_eq!((grown.merges[0].pieces.len(), &*grown.retired), (3, &[place.to_owned()][..]));
         let by_project = Rule { by: By::Project, ..rule(1000) };
-        let moved = plan(merged, &by_project);
+        let moved = plan(both, &by_project);
         assert_eq!(moved.retired, [place]);
         assert!(
             moved.merges[0].target.starts_with("compacted/odom/owner=alice/project=lab/00007-20-")
@@ -336,10 +269,26 @@ mod tests {
     }
 
     #[test]
-    fn no_day_is_made_up_for_a_time_beyond_calendars() {
-        assert_eq!(
-            [day(-1.0), day(1e300), day(1_764_400_000.5)],
-            ["1969-12-31", NO_DAY, "2025-11-29"]
-        );
+    fn a_plan_changes_neighbours_in_time_of_all_topics_and_the_rest_is_for_the_next() {
+        let limits = Limits { pieces: 40, ..Limits::default() };
+        let runs = 30;
+        let mut chunks = Chunks::new(&rule(100), limits, PROJECT, None);
+        for run in 0..runs {
+            for topic in ["odom", "imu"] {
+                let (experiment, file) = own(&run.to_string(), 1, run as f64);
+                let name = format!("{topic}/{}", file.name);
+                chunks.add(&experiment, &PublishedFile { topic: topic.to_owned(), name, ..file });
+            }
+        }
+        let mut plans = chunks.into_plans();
+        let plans = [plans.next(1), plans.next(2), plans.next(3)];
+        let experiments = |plan: &Option<Plan>| -> BTreeSet<String> {
+            let pieces = plan.iter().flat_map(|plan| &plan.merges).flat_map(|merge| &merge.pieces);
+            pieces.map(|piece| piece.experiment.clone()).collect()
+        };
+        let [first, second, third] = plans.each_ref().map(experiments);
+        assert!(plans[2].is_none() && third.is_empty());
+        assert!(first.is_disjoint(&second));
+        assert_eq!(first.len() + second.len(), runs);
     }
 }

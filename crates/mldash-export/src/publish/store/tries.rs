@@ -96,7 +96,7 @@ fn may_pass(error: &StoreError) -> bool {
 
 /// Returns true for answers that the next try gets too: the request is wrong. `object_store` tells the status in words only.
 fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
-    const REFUSALS: [&str; 5] = ["400", "404", "405", "411", "501"];
+    const REFUSALS: [&str; 6] = ["400", "404", "405", "411", "416", "501"];
     let words = error.to_string();
     let status = words.split("status code: ").nth(1).unwrap_or_default();
     REFUSALS.iter().any(|refusal| status.starts_with(refusal)) || words.contains("without LOCATION")

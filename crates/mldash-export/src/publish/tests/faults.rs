@@ -86,6 +86,7 @@ struct State {
     is_careless: bool,
     before: Option<Hook>,
     after: Option<Hook>,
+    reads: Vec<Path>,
 }
 
 impl Faulty {
@@ -123,6 +124,11 @@ impl Faulty {
 
     pub(in crate::publish) fn requests(&self) -> u64 {
         self.state.lock().requests
+    }
+
+    /// What was read, as often as it was.
+    pub(in crate::publish) fn reads(&self) -> Vec<Path> {
+        self.state.lock().reads.clone()
     }
 
     /// The fault of the next request.
@@ -211,6 +217,7 @@ impl ObjectStore for Faulty {
 
     async fn get_opts(&self, at: &Path, how: GetOptions) -> Result<GetResult> {
         let begun = self.begin()?;
+        self.state.lock().reads.push(at.clone());
         let answer = self.inner.get_opts(at, how).await;
         self.end(begun, answer)
     }

@@ -180,6 +180,13 @@ impl World {
         rows
     }
 
+    /// The plan that was given up last, by its generation; 0 if none was.
+    pub(super) fn given_up(&self, slot: &str) -> u64 {
+        let (json, _) = self.store.read(slot).unwrap().unwrap();
+        let slot: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        slot["given_up"].as_u64().unwrap()
+    }
+
     pub(super) fn list(&self, folder: &str) -> Vec<String> {
         let mut names = Vec::new();
         self.store
@@ -252,7 +259,10 @@ pub(super) fn client(
     objects: &Arc<InMemory>,
     plan: impl Fn(u64) -> Option<Fault> + Send + Sync + 'static,
 ) -> Store {
-    let objects = Arc::new(Faulty::planned(objects, plan));
+    store_over(Arc::new(Faulty::planned(objects, plan)))
+}
+
+pub(super) fn store_over(objects: Arc<Faulty>) -> Store {
     let retries = Retries { tries: 4, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
     let prefix = Path::from("fleet");
     Store::over(objects, prefix, "memory:///fleet", Updates::Conditional).unwrap().retries(retries)
