@@ -86,7 +86,19 @@ impl Slice {
     /// # Errors
     /// Fails if the store can't be read.
     pub fn survey(&self) -> Result<SurveyedRows, TrackError> {
-        let survey = Survey::of(&self.selection)?;
+        Ok(self.survey_while(&|| true)?.unwrap_or_default())
+    }
+
+    /// Like [`survey`](Self::survey), for who may have to stop: `goes_on` is asked now and then, from several threads. `None` once it
+    /// returns false.
+    ///
+    /// # Errors
+    /// As [`survey`](Self::survey).
+    pub fn survey_while(
+        &self,
+        goes_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Option<SurveyedRows>, TrackError> {
+        let Some(survey) = Survey::of_while(&self.selection, goes_on)? else { return Ok(None) };
         let column = |(name, ty): (Column, ColumnType)| SurveyedColumn {
             name,
             kind: Kind::default(),
@@ -105,7 +117,7 @@ impl Slice {
                 }),
             }
         }
-        Ok(SurveyedRows { text: survey.text(), rows: survey.rows(), columns })
+        Ok(Some(SurveyedRows { text: survey.text(), rows: survey.rows(), columns }))
     }
 
     /// Passes the rows to `take` in batches that fit into memory, in order of time: `timestamp` first, then `columns`. `survey`
@@ -169,6 +181,7 @@ mod tests {
         arm.append(fields! { "mode": 1, "q": [1] }, 1.0).unwrap();
         arm.append(fields! { "mode": 2 }, 2.0).unwrap();
         let slice = arm.slice(..).unwrap();
+        assert!(slice.survey_while(&|| false).unwrap().is_none());
         let survey = slice.survey().unwrap();
         let found: Vec<(&str, String)> =
             survey.columns().iter().map(|c| (&**c.name(), c.own_type().to_string())).collect();

@@ -32,9 +32,14 @@ pub(super) struct Survey {
 enum Halt {
     /// A row has a dict in place of columns, or a column twice.
     NotFlat,
+    /// Nobody needs it any more.
+    Stopped,
     Malformed(ScanError),
     Failed(TrackError),
 }
+
+/// Asked now and then, from several threads.
+type GoesOn<'a> = &'a (dyn Fn() -> bool + Sync);
 
 impl From<ScanError> for Halt {
     fn from(error: ScanError) -> Self {
@@ -45,15 +50,33 @@ impl From<ScanError> for Halt {
 impl Survey {
     /// Surveys all rows of `source`.
     pub(super) fn of(source: &impl RowSource) -> Result<Self, TrackError> {
+        Ok(Self::of_while(source, &|| true)?.unwrap_or_default())
+    }
+
+    /// Surveys all rows of `source`; `None` once `goes_on` returns false.
+    pub(super) fn of_while(
+        source: &impl RowSource,
+        goes_on: GoesOn<'_>,
+    ) -> Result<Option<Self>, TrackError> {
         // We and the SDK only write flat rows, so they need not be rebuilt.
-        match Self::of_text(source, RowText::AsStored)? {
-            Some(survey) => Ok(survey),
-            None => Self::of_text(source, RowText::Rebuilt(NonFinite::Tokens))
-                .map(Option::unwrap_or_default),
+        let mut survey = Self::of_text(source, RowText::AsStored, goes_on);
+        if matches!(survey, Err(Halt::NotFlat)) {
+            survey = Self::of_text(source, RowText::Rebuilt(NonFinite::Tokens), goes_on);
+        }
+        match survey {
+            Ok(survey) => Ok(Some(survey)),
+            Err(Halt::Stopped) => Ok(None),
+            // What is rebuilt is flat.
+            Err(Halt::NotFlat) => Ok(Some(Self::default())),
+            Err(Halt::Malformed(error)) => {
+                let (topic, reason) = (source.about().topic, error.to_string());
+                Err(TrackError::Corrupt { topic, reason })
+            }
+            Err(Halt::Failed(error)) => Err(error),
         }
     }
 
-    fn of_text(source: &impl RowSource, text: RowText) -> Result<Option<Self>, TrackError> {
+    fn of_text(source: &impl RowSource, text: RowText, goes_on: GoesOn<'_>) -> Result<Self, Halt> {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let surveys = thread::scope(|scope| {
             let threads: Vec<_> = source
@@ -61,7 +84,7 @@ impl Survey {
                 .into_iter()
                 .map(|rows| {
                     let thread = thread::Builder::new().name("survey".into());
-                    thread.spawn_scoped(scope, move || Self::of_rows(rows, text))
+                    thread.spawn_scoped(scope, move || Self::of_rows(rows, text, goes_on))
                 })
                 .collect();
             threads
@@ -74,26 +97,21 @@ impl Survey {
         });
         let mut whole = Self { text, ..Self::default() };
         for survey in surveys {
-            match survey {
-                Ok(survey) => whole.append(survey),
-                Err(Halt::NotFlat) => return Ok(None),
-                Err(Halt::Malformed(error)) => {
-                    let (topic, reason) = (source.about().topic, error.to_string());
-                    return Err(TrackError::Corrupt { topic, reason });
-                }
-                Err(Halt::Failed(error)) => return Err(error),
-            }
+            whole.append(survey?);
         }
-        Ok(Some(whole))
+        Ok(whole)
     }
 
-    fn of_rows(mut rows: impl RowStream, text: RowText) -> Result<Self, Halt> {
+    fn of_rows(mut rows: impl RowStream, text: RowText, goes_on: GoesOn<'_>) -> Result<Self, Halt> {
         let mut survey = Self { text, ..Self::default() };
         let mut shape = RowShape::default();
         let mut lines = Vec::new();
         let mut last_time = Vec::new();
         while let Some(read) = rows.next_lines(text, &mut lines) {
             read.map_err(Halt::Failed)?;
+            if !goes_on() {
+                return Err(Halt::Stopped);
+            }
             for row in rows_of(&lines) {
                 survey.note(row, &mut shape, &mut last_time)?;
             }
