@@ -11,7 +11,7 @@
 //! recording but a part of it, such as one whose rows were removed after an upload.
 
 use mldash_track::json::{JsonWriter, NonFinite};
-use mldash_track::{Fields, Row, TIMESTAMP_COLUMN, Timestamp, TrackError, hex};
+use mldash_track::{Fields, Row, TIMESTAMP_COLUMN, Timestamp, hex};
 use sha2::{Digest, Sha256};
 
 use super::manifest::{FORMAT, PublishedFile};
@@ -70,12 +70,12 @@ pub(super) trait Beside {
 }
 
 /// Makes the plan. `there` are the track's files by time.
-pub(super) fn plan(
+pub(super) fn plan<E>(
     there: &[&PublishedFile],
-    rows: impl Iterator<Item = Result<Row, TrackError>>,
+    rows: impl Iterator<Item = Result<Row, E>>,
     beside: &mut impl Beside,
     limits: ChunkLimits,
-) -> Result<TrackPlan, TrackError> {
+) -> Result<TrackPlan, E> {
     let mut planner = Planner { limits, plan: TrackPlan::default(), run: Run::default() };
     let mut there = there.iter();
     let mut next = there.next();
@@ -218,7 +218,7 @@ fn write_text(row: &Row, text: &mut Vec<u8>) -> u64 {
 mod tests {
     use std::collections::BTreeMap;
 
-    use mldash_track::fields;
+    use mldash_track::{TrackError, fields};
     use proptest::prelude::*;
 
     use super::*;
@@ -234,7 +234,8 @@ mod tests {
     fn plan_of(there: &[PublishedFile], rows: &BTreeMap<u32, u32>, per_file: u64) -> TrackPlan {
         let there: Vec<&PublishedFile> = there.iter().collect();
         let row = |(ts, x): (&u32, &u32)| {
-            Ok(Row::new(Timestamp::new(f64::from(*ts)).unwrap(), fields! { "x": *x }))
+            let ts = Timestamp::new(f64::from(*ts)).unwrap();
+            Ok::<_, TrackError>(Row::new(ts, fields! { "x": *x }))
         };
         let limits = ChunkLimits { rows: per_file, bytes: u64::MAX };
         plan(&there, rows.iter().map(row), &mut Nothing, limits).unwrap()

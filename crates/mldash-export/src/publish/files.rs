@@ -23,15 +23,16 @@ const AT_ONCE: usize = 4;
 const CHECKSUM_CHARS: usize = 64;
 
 /// The files of an experiment.
-pub(super) struct RunFiles {
+pub(super) struct PublishedFiles {
     recorded: RecordedFiles,
     experiment: ExperimentName,
     /// Files up to this size are in the rows.
     inline_bytes: Option<u64>,
-    /// Whether it is looked at if files can be read, and whether all could since that was asked.
+    /// Whether this track's files are tried.
     is_checked: bool,
+    /// Whether all that were tried since the last question could be read.
     can_be_read: bool,
-    /// Columns that name files, by topic's order of appearance.
+    /// Columns of this track that name files.
     columns: HashSet<String>,
     /// Names of objects that are on the store.
     there: HashSet<String>,
@@ -40,7 +41,7 @@ pub(super) struct RunFiles {
     pub(super) missing: MissingFiles,
 }
 
-impl RunFiles {
+impl PublishedFiles {
     pub(super) fn new(
         name: &str,
         experiment: &Experiment,
@@ -211,7 +212,7 @@ impl RunFiles {
 }
 
 /// A row's files are part of its content.
-impl Beside for RunFiles {
+impl Beside for PublishedFiles {
     fn note(&mut self, row: &Row, text: &mut Vec<u8>) -> u64 {
         let mut inline = 0;
         for (name, value) in row.fields.iter() {

@@ -11,11 +11,11 @@ use mldash_track::{SurveyedRows, TrackInfo};
 use super::chunks::ChunkLimits;
 use super::error::PublishError;
 use super::experiment_row::ExperimentRow;
-use super::files::RunFiles;
+use super::files::PublishedFiles;
 use super::layout::Layout;
 use super::local_state::LocalState;
 use super::manifest::{FORMAT, Manifest, PublishedFile};
-use super::rows::{RowsFile, Written};
+use super::rows::{RowsFile, Written, lacks_files};
 use super::schema::{Holds, Settled, TopicSchema};
 use super::schemas::Schemas;
 use super::store::{Created, Source, Store, Version};
@@ -83,7 +83,7 @@ struct Work<'p> {
     progress: &'p Progress,
     transfer: Transfer,
     tracks: Vec<TrackInfo>,
-    files: RunFiles,
+    files: PublishedFiles,
     /// What is known of the rows, by track.
     surveys: Vec<Survey>,
     row: ExperimentRow,
@@ -102,8 +102,8 @@ struct Survey {
 /// How a round ended.
 enum Ended {
     Done,
-    /// Somebody else changed the manifest.
-    Lost,
+    /// Somebody else changed the manifest, or a file that was found there is to be looked at.
+    Again,
 }
 
 impl<'p> Work<'p> {
@@ -115,7 +115,7 @@ impl<'p> Work<'p> {
         let Recording { name, experiment } = recording;
         let store = &publisher.store;
         let tracks = experiment.list().map_err(PublishError::track(name))?;
-        let files = RunFiles::new(name, experiment, publisher.options.inline_files)?;
+        let files = PublishedFiles::new(name, experiment, publisher.options.inline_files)?;
         let row = ExperimentRow::of(experiment, &tracks)?;
         let done = Published { experiment: name.clone(), ..Published::default() };
         Ok(Self {
@@ -178,8 +178,11 @@ impl<'p> Work<'p> {
 
     /// Removes what this call has put and nobody names any more: others claimed otherwise meanwhile.
     fn remove_unnamed(&mut self, manifest: &Manifest) -> Result<(), PublishError> {
+        // What was merged meanwhile is named, but its rows lie elsewhere.
+        let places: HashSet<&str> =
+            manifest.files.iter().chain(&manifest.pending).map(PublishedFile::place).collect();
         let unnamed: Vec<String> =
-            self.put.iter().filter(|name| !manifest.names(name)).cloned().collect();
+            self.put.iter().filter(|name| !places.contains(name.as_str())).cloned().collect();
         for name in unnamed {
             self.store.delete(&name)?;
             self.put.remove(&name);
@@ -190,7 +193,7 @@ impl<'p> Work<'p> {
     fn carry_out(&mut self, round: &mut Round) -> Result<Ended, PublishError> {
         // The order matters; the module above says why.
         if round.has_news && !self.write_manifest(round)? {
-            return Ok(Ended::Lost);
+            return Ok(Ended::Again);
         }
         for name in &round.manifest.replaced {
             self.store.delete(name)?;
@@ -211,21 +214,19 @@ impl<'p> Work<'p> {
         if !round.puts.is_empty() || !has_row || had_rubbish {
             self.commit(round);
             if !self.write_manifest(round)? {
-                return Ok(Ended::Lost);
+                return Ok(Ended::Again);
             }
         }
         self.tell_what_was_done(round);
+        let ended = if round.found_lacking { Ended::Again } else { Ended::Done };
         if round.manifest.replaced.is_empty() {
-            return Ok(Ended::Done);
+            return Ok(ended);
         }
         for name in std::mem::take(&mut round.manifest.replaced) {
             self.store.delete(&name)?;
         }
         // If somebody else was faster, they are in that one's manifest, and removed once more.
-        if !self.write_manifest(round)? {
-            return Ok(Ended::Lost);
-        }
-        Ok(Ended::Done)
+        Ok(if self.write_manifest(round)? { ended } else { Ended::Again })
     }
 
     /// Puts the files, those that replace others last: until the commit, whoever lists sees their rows twice.
@@ -241,26 +242,35 @@ impl<'p> Work<'p> {
         for (track, file) in &mut puts {
             self.store.check_stop()?;
             let is_resumed = round.resumed.contains(&file.name);
-            self.put_file(*track, file, is_resumed)?;
+            let is_there = is_resumed && self.find_file(*track, file)?;
+            if is_there || self.put_file(*track, file)? == Created::Existed {
+                round.found_lacking |= file.lacks_files;
+            }
             self.progress.add(file.rows);
         }
         round.puts = puts;
         Ok(())
     }
 
+    /// Notes what is known of a file that is on the store. Returns false if there is none.
+    fn find_file(&self, track: usize, file: &mut PublishedFile) -> Result<bool, PublishError> {
+        // An object is there whole or not at all.
+        let Some(bytes) = self.store.size_of(&file.name)? else { return Ok(false) };
+        let names_files =
+            self.surveys.get(track).is_some_and(|survey| !survey.file_columns.is_empty());
+        let lacks_files = names_files && lacks_files(self.store, &file.name, bytes)?;
+        (file.bytes, file.has_files, file.lacks_files) = (bytes, names_files, lacks_files);
+        Ok(true)
+    }
+
+    /// Puts a file, unless there is one of its name.
     fn put_file(
         &mut self,
         track: usize,
         file: &mut PublishedFile,
-        is_resumed: bool,
-    ) -> Result<(), PublishError> {
-        if is_resumed && let Some(bytes) = self.store.size_of(&file.name)? {
-            // An object is there whole or not at all.
-            (file.bytes, file.has_files) = (bytes, self.has_file_columns(track));
-            return Ok(());
-        }
+    ) -> Result<Created, PublishError> {
         let Recording { name, experiment } = self.recording;
-        let Some(survey) = self.surveys.get_mut(track) else { return Ok(()) };
+        let Some(survey) = self.surveys.get_mut(track) else { return Ok(Created::New) };
         let files_as: &[Holds] = match self.publisher.options.inline_files {
             Some(_) => &[Holds::Url, Holds::Data],
             None => &[Holds::Url],
@@ -273,7 +283,7 @@ impl<'p> Work<'p> {
             self.done.renamed.extend(settled.1.renamed.iter().cloned());
             survey.settled = Some(settled);
         }
-        let Some((schema, settled)) = &survey.settled else { return Ok(()) };
+        let Some((schema, settled)) = &survey.settled else { return Ok(Created::New) };
         let slice = experiment.tracks(&file.topic).slice(file.first..=file.last);
         let slice = slice.map_err(PublishError::track(name))?;
         let rows = RowsFile {
@@ -286,9 +296,8 @@ impl<'p> Work<'p> {
             schema,
         };
         let scratch = scratch(experiment.folder());
-        let missing = self.files.missing.count;
         let written = rows.write(&scratch, &mut self.files, self.store, &self.transfer)?;
-        let Written { file: source, bytes, rows, has_files } = written;
+        let Written { file: source, bytes, rows, has_files, lacks_files } = written;
         if rows != file.rows {
             return Err(PublishError::Changed { experiment: name.clone() });
         }
@@ -297,18 +306,12 @@ impl<'p> Work<'p> {
         let transfer = &self.transfer;
         let created =
             self.store.put_file(&file.name, &mut source, &mut |bytes| transfer.add(bytes))?;
-        file.bytes = match created {
-            Created::New => bytes,
-            // Another version of this program, which compresses otherwise.
-            Created::Existed => self.store.size_of(&file.name)?.unwrap_or(bytes),
-        };
-        file.has_files = has_files;
-        file.lacks_files = self.files.missing.count > missing;
-        Ok(())
-    }
-
-    fn has_file_columns(&self, track: usize) -> bool {
-        self.surveys.get(track).is_some_and(|survey| !survey.file_columns.is_empty())
+        (file.bytes, file.has_files, file.lacks_files) = (bytes, has_files, lacks_files);
+        if created == Created::Existed {
+            // Of another version of this program, which compresses otherwise, or put where other pictures could be read.
+            self.find_file(track, file)?;
+        }
+        Ok(created)
     }
 
     /// What was put counts from now on, and what it replaces does not.

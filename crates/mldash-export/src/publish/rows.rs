@@ -19,13 +19,14 @@ use mldash_track::{
 };
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding};
-use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{KeyValue, ParquetMetaDataReader, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::Transfer;
 use super::error::PublishError;
-use super::files::RunFiles;
+use super::files::PublishedFiles;
 use super::schema::{Holds, STAMP, TopicSchema};
 use super::store::Store;
 
@@ -33,6 +34,10 @@ use super::store::Store;
 const GROUP_ROWS: usize = 122_880;
 /// A group is closed before that once it takes so much memory.
 const GROUP_BYTES: usize = 24 << 20;
+/// In a file's metadata: whether rows lack files that could not be read.
+const LACKS_FILES: &str = "mldash.lacks_files";
+/// The end of a file that is read for its metadata first.
+const FOOTER_BYTES: u64 = 64 << 10;
 /// Files in rows are read until a part of a batch has this much.
 const INLINE_BATCH_BYTES: u64 = 8 << 20;
 
@@ -42,6 +47,8 @@ pub(super) struct Written {
     pub(super) bytes: u64,
     pub(super) rows: u64,
     pub(super) has_files: bool,
+    /// Whether rows lack URLs or contents of files that could not be read.
+    pub(super) lacks_files: bool,
 }
 
 /// What a file of rows is made of.
@@ -78,7 +85,7 @@ impl RowsFile<'_> {
     pub(super) fn write(
         &self,
         scratch: &Path,
-        files: &mut RunFiles,
+        files: &mut PublishedFiles,
         store: &Store,
         transfer: &Transfer,
     ) -> Result<Written, PublishError> {
@@ -92,6 +99,7 @@ impl RowsFile<'_> {
         let mut writer = writer.map_err(wrong())?;
         let mut rows = 0;
         let mut has_files = false;
+        let missing = files.missing.count;
         let done = self.slice.for_each_batch(self.survey, self.stored, |batch| {
             store.check_stop()?;
             rows += batch.num_rows() as u64;
@@ -113,11 +121,15 @@ impl RowsFile<'_> {
             Failure::Track(error) => PublishError::track(self.experiment)(error),
             Failure::Publish(error) => error,
         })?;
+        let lacks_files = files.missing.count > missing;
+        // Whoever goes on after a kill finds the file and nobody to ask.
+        let note = KeyValue::new(LACKS_FILES.to_owned(), lacks_files.to_string());
+        writer.append_key_value_metadata(note);
         let out = writer.into_inner().map_err(wrong())?;
         let failed = PublishError::io("write a file in", scratch);
         let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
         let bytes = file.metadata().map_err(PublishError::io("read a file in", scratch))?.len();
-        Ok(Written { file, bytes, rows, has_files })
+        Ok(Written { file, bytes, rows, has_files, lacks_files })
     }
 
     fn properties(&self) -> WriterProperties {
@@ -150,6 +162,30 @@ impl RowsFile<'_> {
                 .set_column_statistics_enabled(path, EnabledStatistics::None);
         }
         properties.build()
+    }
+}
+
+/// Whether rows of a file on the store lack files, as it says itself; true if it does not say.
+pub(super) fn lacks_files(store: &Store, name: &str, bytes: u64) -> Result<bool, PublishError> {
+    let mut footer = FOOTER_BYTES.min(bytes);
+    loop {
+        let end = store.read_range(name, bytes - footer..bytes)?;
+        let mut reader = ParquetMetaDataReader::new();
+        match reader.try_parse_sized(&end, bytes) {
+            Ok(()) => {
+                let metadata = reader.finish().map_err(PublishError::parquet(name))?;
+                let notes = metadata.file_metadata().key_value_metadata();
+                let note =
+                    notes.and_then(|notes| notes.iter().find(|note| note.key == LACKS_FILES));
+                return Ok(note.and_then(|note| note.value.as_deref()) != Some("false"));
+            }
+            Err(ParquetError::NeedMoreData(more))
+                if more as u64 > footer && more as u64 <= bytes =>
+            {
+                footer = more as u64;
+            }
+            Err(error) => return Err(PublishError::parquet(name)(error)),
+        }
     }
 }
 
@@ -190,7 +226,7 @@ impl<'a> Columns<'a> {
     }
 
     /// The batch in parts whose files fit into memory.
-    fn parts(&self, batch: RecordBatch, files: &RunFiles) -> Vec<RecordBatch> {
+    fn parts(&self, batch: RecordBatch, files: &PublishedFiles) -> Vec<RecordBatch> {
         let texts: Vec<&StringArray> =
             self.naming(Holds::Data).filter_map(|own| self.texts(&batch, own)).collect();
         if texts.is_empty() {
@@ -215,7 +251,7 @@ impl<'a> Columns<'a> {
     }
 
     /// What rows say of files that are to be on the store.
-    fn files_of(&self, batch: &RecordBatch, files: &RunFiles) -> HashSet<String> {
+    fn files_of(&self, batch: &RecordBatch, files: &PublishedFiles) -> HashSet<String> {
         let texts = self.naming(Holds::Url).filter_map(|own| self.texts(batch, own));
         let values = texts.flat_map(|texts| texts.iter().flatten());
         let wanted =
@@ -227,7 +263,7 @@ impl<'a> Columns<'a> {
     fn assemble(
         &self,
         batch: &RecordBatch,
-        files: &mut RunFiles,
+        files: &mut PublishedFiles,
         store: &Store,
     ) -> Result<RecordBatch, arrow_schema::ArrowError> {
         let rows = batch.num_rows();
@@ -258,7 +294,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn urls(names: &StringArray, files: &RunFiles, store: &Store) -> ArrayRef {
+fn urls(names: &StringArray, files: &PublishedFiles, store: &Store) -> ArrayRef {
     let mut urls = StringBuilder::new();
     for name in names {
         urls.append_option(name.and_then(|name| files.url_of(store, name)));
@@ -266,7 +302,7 @@ fn urls(names: &StringArray, files: &RunFiles, store: &Store) -> ArrayRef {
     Arc::new(urls.finish())
 }
 
-fn contents(names: &StringArray, files: &mut RunFiles) -> ArrayRef {
+fn contents(names: &StringArray, files: &mut PublishedFiles) -> ArrayRef {
     let mut contents = BinaryBuilder::new();
     for name in names {
         let inline = name.filter(|name| files.find(name).is_some_and(|file| files.is_inline(file)));

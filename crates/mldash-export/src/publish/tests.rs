@@ -1,6 +1,7 @@
 //! Both kinds of readers see each row once, whatever fails when.
 
 pub(super) mod faults;
+mod pictures;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path as Folder;
@@ -291,83 +292,6 @@ fn interleaved(one: &Folder, other: &Folder, all: &Rows) {
         publish(other, objects.clone()).unwrap();
         assert_published(&objects, all);
     }
-}
-
-#[test]
-fn large_and_small_pictures_survive_each_fault_and_are_put_once() {
-    let root = tempfile::tempdir().unwrap();
-    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
-    let contents = [vec![1; 70_000], vec![2; 10]];
-    for (i, content) in contents.iter().enumerate() {
-        let name = format!("{i}.pcd");
-        exp.files("camera").save_bytes(content, &name).unwrap();
-        let row = fields! { "x": i as u64, "path": format!("camera/{name}") };
-        exp.tracks("arm").append(row, i as f64).unwrap();
-    }
-    exp.close().unwrap();
-    let counted = Arc::new(Faulty::new(&Arc::new(InMemory::new()), Vec::new()));
-    publish(root.path(), counted.clone()).unwrap();
-    for request in 0..counted.requests() {
-        for fault in [Fault::CutAfter, Fault::KilledAfter] {
-            let objects = Arc::new(InMemory::new());
-            let _killed =
-                publish(root.path(), Arc::new(Faulty::new(&objects, vec![(request, fault)])));
-            let again = Arc::new(Faulty::new(&objects, Vec::new()));
-            publish(root.path(), again).unwrap();
-            let mut there: Vec<usize> =
-                listed(&objects, "files").iter().map(|place| read(&objects, place).len()).collect();
-            there.sort();
-            assert_eq!(there, [10, 70_000], "{fault:?} at {request}");
-            assert_eq!(lister(&objects).len(), 2);
-            // The pictures are named, so they stay.
-            assert_eq!(clean(&objects).objects, 0);
-        }
-    }
-}
-
-#[test]
-fn pictures_stay_under_another_address_and_where_it_is_not_known_what_rows_name() {
-    let root = tempfile::tempdir().unwrap();
-    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
-    exp.files("camera").save_bytes(vec![1; 10], "a.pcd").unwrap();
-    exp.tracks("arm").append(fields! { "x": 1, "path": "camera/a.pcd" }, 1.0).unwrap();
-    exp.close().unwrap();
-    let objects = Arc::new(InMemory::new());
-    publish(root.path(), objects.clone()).unwrap();
-    let nobodys = format!("robots/{}/ab.pcd", layout::Layout::files(&RUN.parse().unwrap()));
-    objects.put(&Path::parse(&nobodys).unwrap(), "x".into()).now_or_never().unwrap().unwrap();
-    assert_eq!(clean_at(&objects, "s3://a-copy-of-the-bucket/robots").objects, 1, "nobody's alone");
-    let schemas = listed(&objects, "schemas");
-    assert_eq!(schemas.len(), 1, "of one topic");
-    objects.delete(&schemas[0]).now_or_never().unwrap().unwrap();
-    assert_eq!(clean(&objects).objects, 0);
-    assert_eq!(listed(&objects, "files").len(), 1);
-}
-
-#[test]
-fn pictures_that_could_not_be_read_are_published_once_they_can() {
-    let root = tempfile::tempdir().unwrap();
-    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
-    let picture = exp.files("camera").save_bytes(vec![1; 10], "a.pcd").unwrap();
-    exp.tracks("arm").append(fields! { "x": 1, "path": "camera/a.pcd" }, 1.0).unwrap();
-    exp.tracks("arm").append(fields! { "x": 2 }, 2.0).unwrap();
-    exp.close().unwrap();
-    let place = std::fs::canonicalize(root.path().join(RUN).join("files")).unwrap();
-    let place = std::fs::read_dir(place.join("camera")).unwrap().next().unwrap().unwrap().path();
-    let away = root.path().join("away");
-    std::fs::rename(&place, &away).unwrap();
-    let objects = Arc::new(InMemory::new());
-    for _ in 0..2 {
-        let done = publish(root.path(), objects.clone()).unwrap();
-        assert_eq!((done.is_whole(), done.missing.count), (false, 1), "{picture:?}");
-    }
-    assert_eq!((listed(&objects, "files").len(), listed(&objects, "tracks").len()), (0, 1));
-    std::fs::rename(&away, &place).unwrap();
-    let done = publish(root.path(), objects.clone()).unwrap();
-    assert!(done.is_whole() && done.rows_put == 2, "{done:?}");
-    assert_eq!((listed(&objects, "files").len(), listed(&objects, "tracks").len()), (1, 1));
-    assert_eq!(lister(&objects).len(), 2);
-    assert!(publish(root.path(), objects.clone()).unwrap().is_up_to_date);
 }
 
 #[test]

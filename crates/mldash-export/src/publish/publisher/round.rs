@@ -2,15 +2,16 @@
 
 use std::collections::HashSet;
 
-use mldash_track::SurveyedRows;
+use mldash_track::{Row, SurveyedRows, TrackError};
 
 use super::{Survey, Work};
+use crate::mcap::MissingFiles;
 use crate::plan::Recording;
 use crate::publish::chunks::{Chunk, TrackPlan, plan};
 use crate::publish::error::PublishError;
 use crate::publish::layout::Layout;
 use crate::publish::manifest::{Manifest, PublishedFile};
-use crate::publish::store::Version;
+use crate::publish::store::{Store, Version};
 
 /// What a round is about.
 pub(super) struct Round {
@@ -29,6 +30,8 @@ pub(super) struct Round {
     pub(super) is_later: bool,
     /// Whether the claim differs from what was read.
     pub(super) has_news: bool,
+    /// Whether a file that was there already lacks pictures: they may be readable now.
+    pub(super) found_lacking: bool,
 }
 
 impl Round {
@@ -67,12 +70,14 @@ impl Work<'_> {
             replaced_in_merged: 0,
             is_later,
             has_news: false,
+            found_lacking: false,
         };
         self.progress.expect(self.tracks.iter().map(|track| track.total_entries).sum());
         self.progress.reach(0);
         self.surveys.clear();
         self.done.lacking.clear();
         self.done.rows = 0;
+        self.files.missing = MissingFiles::default();
         for track in 0..self.tracks.len() {
             self.plan_track(track, &before, &mut round)?;
         }
@@ -97,8 +102,9 @@ impl Work<'_> {
         let slice = experiment.tracks(&info.topic).slice(..).map_err(PublishError::track(name))?;
         let there = before.chunks_of(&info.topic);
         self.files.begin_track(there.iter().any(|file| file.lacks_files));
-        let planned = plan(&there, slice.rows(), &mut self.files, self.publisher.options.limits);
-        let planned = planned.map_err(PublishError::track(name))?;
+        let store = self.store;
+        let all_rows = until_stopped(store, name, slice.rows());
+        let planned = plan(&there, all_rows, &mut self.files, self.publisher.options.limits)?;
         let TrackPlan { kept, lacking, rows, new } = planned;
         self.done.rows += rows;
         self.done.lacking.extend(lacking.iter().map(|(_, rows)| (info.topic.clone(), *rows)));
@@ -133,7 +139,10 @@ impl Work<'_> {
         }
         let needs_writing = round.puts.iter().any(|(number, _)| *number == track);
         let survey = match needs_writing {
-            true => slice.survey().map_err(PublishError::track(name))?,
+            true => {
+                let survey = slice.survey_while(&|| store.check_stop().is_ok());
+                survey.map_err(PublishError::track(name))?.ok_or(PublishError::Stopped)?
+            }
             // It is not asked.
             false => SurveyedRows::default(),
         };
@@ -162,5 +171,49 @@ impl Work<'_> {
             has_files: false,
             lacks_files: false,
         }
+    }
+}
+
+/// The rows, until the publisher is told to stop: a track of many gigabytes takes minutes.
+fn until_stopped<'a>(
+    store: &'a Store,
+    experiment: &'a str,
+    rows: impl Iterator<Item = Result<Row, TrackError>> + 'a,
+) -> impl Iterator<Item = Result<Row, PublishError>> + 'a {
+    rows.map(move |row| {
+        store.check_stop()?;
+        row.map_err(PublishError::track(experiment))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use mldash_track::{Fields, Timestamp};
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+
+    use super::*;
+    use crate::publish::store::Updates;
+
+    #[test]
+    fn a_stop_ends_the_look_at_the_rows_at_the_next_one() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let objects = Arc::new(InMemory::new());
+        let store = Store::over(objects, Path::default(), "memory:", Updates::Conditional);
+        let store = store.unwrap().stop_when(stop.clone());
+        let mut taken = 0;
+        let row = |i: u32| Ok(Row::new(Timestamp::new(f64::from(i)).unwrap(), Fields::default()));
+        let rows = until_stopped(&store, "alice/lab/run", (0..1_000_000).map(row));
+        let stopped = rows
+            .inspect(|_| {
+                taken += 1;
+                stop.store(taken == 10, Ordering::Relaxed);
+            })
+            .find_map(Result::err);
+        assert!(matches!(stopped, Some(PublishError::Stopped)), "{stopped:?}");
+        assert_eq!(taken, 11);
     }
 }
