@@ -36,6 +36,7 @@ use super::layout::Layout;
 pub use conditional::{Created, Updates, Version};
 pub use list::Listed;
 pub use open::StoreSettings;
+pub(super) use removal::AT_ONCE;
 pub use tries::Retries;
 use tries::Tries;
 pub(super) use upload::Source;

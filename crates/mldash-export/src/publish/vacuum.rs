@@ -1,7 +1,7 @@
 //! Removes what no manifest names: files of rows that a publisher put that was told to stop counting, and was killed before it
 //! could remove them; rows of experiments without a manifest; pictures that no row names any more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
@@ -14,9 +14,11 @@ use super::compact::each_planned_file;
 use super::error::PublishError;
 use super::layout::{COMPACTED, EXPERIMENTS, FILES, Layout, MANIFESTS, TRACKS};
 use super::manifest::Manifest;
+use super::manifests::{WORKERS, each_manifest, read_manifest};
 use super::schema::{Holds, TopicSchema};
-use super::store::{Listed, Store};
+use super::store::{AT_ONCE, Listed, Store};
 use super::stored_json;
+use crate::at_once::at_once;
 
 /// How young an object may be: a publisher may be about to name it.
 pub const GRACE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -38,47 +40,42 @@ type NameHash = u128;
 /// Removes what nobody names and what is older than `grace`.
 ///
 /// Rows and rows of experiments get names that nobody else gets, so that what is old and not named is never named again. Pictures have
-/// their content's name, which a publisher may take up at any time: before those of an experiment go, its manifest is read once more, and
-/// they stay if it has changed.
+/// their content's name, which a publisher may take up at any time: right before a thousand of them go, the manifests of their experiments are read once more,
+/// and those of one that has changed stay. A publisher writes its manifest before it looks which pictures are there, so only one that begins in that
+/// moment, between a read and the removal, can count on a picture that goes.
 ///
 /// # Errors
 /// Fails if the store does not answer, or a manifest can't be read: then it is not known what it names, and nothing is removed.
 pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> {
     let now = SystemTime::now();
     let mut named: HashSet<NameHash> = HashSet::new();
-    // Those whose rows name pictures, by folder: the files of one experiment lie together.
-    let mut with_files: Vec<Manifest> = Vec::new();
-    let mut manifests = Vec::new();
-    let mut revisions = HashMap::new();
+    let mut revisions = Revisions::new();
     each_planned_file(store, |name| named.extend([hash_of(name)]))?;
-    store.list(MANIFESTS, |object| {
-        manifests.push(object.name);
-        Ok(())
-    })?;
-    for name in manifests.iter().filter(|name| name.ends_with(".json")) {
+    let mut urls = Urls { store, looked_at: HashSet::new(), columns: HashMap::new() };
+    each_manifest(store, MANIFESTS, |name, manifest| {
         store.check_stop()?;
-        let Some((json, _)) = store.read(name)? else { continue };
-        let mut manifest = Manifest::parse(&json, store.url(), name)?;
         revisions.insert(hash_of(name), manifest.revision);
         let all = manifest.files.iter().chain(&manifest.pending);
         named.extend(all.map(|file| hash_of(file.object())));
         // The experiment's row has the place of its manifest, under another folder.
         let place = name.strip_prefix(MANIFESTS).and_then(|name| name.strip_suffix(".json"));
         named.extend(place.map(|place| hash_of(&format!("{EXPERIMENTS}{place}.parquet"))));
-        manifest.files.retain(|file| file.has_files);
-        if !manifest.files.is_empty() || !manifest.pending.is_empty() {
-            with_files.push(manifest);
-        }
-    }
+        name_files(&mut urls, &manifest, &mut named)
+    })?;
     let mut done = Vacuumed::default();
-    let mut urls = Urls { store, looked_at: HashSet::new(), columns: HashMap::new() };
-    for manifest in with_files {
-        // What is being put is not known yet: its pictures may be there without it.
-        let keeps_all = !manifest.pending.is_empty();
-        name_files(&mut urls, &manifest, keeps_all, &mut named)?;
-    }
     for folder in [TRACKS, COMPACTED, EXPERIMENTS, FILES] {
         let mut rubbish: Vec<Listed> = Vec::new();
+        let remove = |rubbish: &mut Vec<Listed>, done: &mut Vacuumed| {
+            let mut rubbish = std::mem::take(rubbish);
+            if folder == FILES {
+                let all = rubbish.len();
+                rubbish = unchanged(store, rubbish, &revisions)?;
+                done.young += (all - rubbish.len()) as u64;
+            }
+            done.objects += rubbish.len() as u64;
+            done.bytes += rubbish.iter().map(|object| object.bytes).sum::<u64>();
+            store.delete_all(&rubbish.into_iter().map(|object| object.name).collect::<Vec<_>>())
+        };
         store.list(folder, |object| {
             if named.contains(&hash_of(&object.name)) {
                 return Ok(());
@@ -88,57 +85,47 @@ pub fn vacuum(store: &Store, grace: Duration) -> Result<Vacuumed, PublishError> 
                 true => rubbish.push(object),
                 false => done.young += 1,
             }
-            Ok(())
-        })?;
-        let mut unchanged = Unchanged { store, revisions: &revisions, last: None };
-        for object in rubbish {
-            store.check_stop()?;
-            if folder == FILES && !unchanged.since(&object.name)? {
-                done.young += 1;
-                continue;
+            match rubbish.len() < AT_ONCE {
+                true => Ok(()),
+                false => remove(&mut rubbish, &mut done),
             }
-            store.delete(&object.name)?;
-            done.objects += 1;
-            done.bytes += object.bytes;
-        }
+        })?;
+        remove(&mut rubbish, &mut done)?;
     }
     Ok(done)
 }
 
-/// Whether experiments are as they were when it was looked what their rows name.
-struct Unchanged<'a> {
-    store: &'a Store,
-    revisions: &'a HashMap<NameHash, u64>,
-    /// The last manifest that was asked for. An experiment's files lie together.
-    last: Option<(String, bool)>,
-}
+/// The revision of each experiment's manifest when it was looked what its rows name.
+type Revisions = HashMap<NameHash, u64>;
 
-impl Unchanged<'_> {
-    /// Whether the experiment of this picture is.
-    fn since(&mut self, picture: &str) -> Result<bool, PublishError> {
-        // Whose it is can't be said.
-        let Some(manifest) = Layout::manifest_of_file(picture) else { return Ok(false) };
-        if let Some((_, is_so)) = self.last.as_ref().filter(|(last, _)| *last == manifest) {
-            return Ok(*is_so);
-        }
-        let now = match self.store.read(&manifest)? {
-            Some((json, _)) => Some(Manifest::parse(&json, self.store.url(), &manifest)?.revision),
-            None => None,
-        };
-        let is_so = now == self.revisions.get(&hash_of(&manifest)).copied();
-        self.last = Some((manifest, is_so));
-        Ok(is_so)
-    }
+/// The pictures whose experiments are as they were.
+fn unchanged(
+    store: &Store,
+    pictures: Vec<Listed>,
+    revisions: &Revisions,
+) -> Result<Vec<Listed>, PublishError> {
+    let of = |picture: &Listed| Layout::manifest_of_file(&picture.name);
+    let manifests: BTreeSet<String> = pictures.iter().filter_map(of).collect();
+    let manifests: Vec<String> = manifests.into_iter().collect();
+    let is_unchanged = at_once(&manifests, WORKERS, |name| {
+        let now = read_manifest(store, name)?.map(|(manifest, _)| manifest.revision);
+        Ok::<_, PublishError>(now == revisions.get(&hash_of(name)).copied())
+    })?;
+    let unchanged: HashSet<&String> =
+        manifests.iter().zip(is_unchanged).filter(|(_, is)| *is).map(|(name, _)| name).collect();
+    // Whose a picture is can't be said of every name: those stay.
+    let goes = |picture: &Listed| of(picture).is_some_and(|name| unchanged.contains(&name));
+    Ok(pictures.into_iter().filter(goes).collect())
 }
 
 /// Adds the names of pictures and clouds that rows name. Those of experiments of which that can't be said are all named.
 fn name_files(
     urls: &mut Urls<'_>,
     manifest: &Manifest,
-    keeps_all: bool,
     named: &mut HashSet<NameHash>,
 ) -> Result<(), PublishError> {
-    if !keeps_all && urls.name(manifest, named)? {
+    // What is being put is not known yet: its pictures may be there without it.
+    if manifest.pending.is_empty() && urls.name(manifest, named)? {
         return Ok(());
     }
     let Ok(experiment) = manifest.experiment.parse() else { return Ok(()) };
@@ -164,7 +151,7 @@ impl Urls<'_> {
         manifest: &Manifest,
         named: &mut HashSet<NameHash>,
     ) -> Result<bool, PublishError> {
-        for file in &manifest.files {
+        for file in manifest.files.iter().filter(|file| file.has_files) {
             self.store.check_stop()?;
             let place = file.object();
             if self.looked_at.contains(&hash_of(place)) {

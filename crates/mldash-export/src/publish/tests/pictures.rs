@@ -8,6 +8,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
+use sha2::Digest;
 
 use super::*;
 
@@ -273,5 +274,48 @@ proptest! {
         prop_assert!(publish(root.path(), objects.clone()).unwrap().is_whole());
         clean(&objects);
         assert_all_have_urls(&objects, rows, "in the end");
+    }
+}
+
+#[test]
+fn a_picture_that_is_taken_up_while_others_are_removed_stays() {
+    let root = tempfile::tempdir().unwrap();
+    record(root.path(), &rows(&[(1, 1)]));
+    let before = Arc::new(InMemory::new());
+    publish(root.path(), before.clone()).unwrap();
+    // More than one removal takes, of which the last is taken up.
+    let content = vec![1; 10];
+    let picture = format!("{}.pcd", mldash_track::hex(&sha2::Sha256::digest(&content)));
+    let nobodys = (0..store::AT_ONCE).map(|i| format!("{i:064}.pcd"));
+    for name in nobodys.chain([picture.clone()]) {
+        let place = format!("robots/{}/{name}", Layout::files(&RUN.parse().unwrap()));
+        let place = Path::parse(&place).unwrap();
+        before.put(&place, content.clone().into()).now_or_never().unwrap().unwrap();
+    }
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    exp.files("camera").save_bytes(&content, "a.pcd").unwrap();
+    exp.tracks("arm").append(fields! { "x": 2, "path": "camera/a.pcd" }, 2.0).unwrap();
+    exp.close().unwrap();
+    let vacuum_beside = |moment: Option<u64>| {
+        let objects = Arc::new(before.fork());
+        let (beside, folder) = (objects.clone(), root.path().to_owned());
+        let faulty = Arc::new(Faulty::new(&objects, Vec::new()).before(move |request| {
+            if Some(request) == moment {
+                let (beside, folder) = (beside.clone(), folder.clone());
+                thread::spawn(move || publish(&folder, beside).unwrap()).join().unwrap();
+            }
+        }));
+        let updates = Updates::Conditional;
+        let store =
+            Store::over(faulty.clone(), Path::from("robots"), "s3://bucket/robots", updates);
+        vacuum(&store.unwrap(), Duration::ZERO).unwrap();
+        (faulty.requests(), listed(&objects, "files"))
+    };
+    let (requests, left) = vacuum_beside(None);
+    assert_eq!(left, []);
+    // Pictures are listed; then a manifest is read and a thousand are removed, twice.
+    for moment in requests - 5..requests - 1 {
+        let (_, left) = vacuum_beside(Some(moment));
+        assert!(left.iter().any(|place| place.as_ref().ends_with(&picture)), "{moment}: {left:?}");
     }
 }
