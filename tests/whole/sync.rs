@@ -7,6 +7,7 @@ mod files;
 mod kills;
 pub mod lab;
 mod lies;
+mod publishing;
 mod refusals;
 mod room;
 mod schedules;

@@ -83,7 +83,7 @@ use crate::mcap::MissingFiles;
 pub struct Published {
     /// The experiment.
     pub experiment: String,
-    /// Rows of it that are here.
+    /// Rows of it that are here, or are published and were removed here after an upload.
     pub rows: u64,
     /// Rows that were put.
     pub rows_put: u64,
@@ -101,6 +101,8 @@ pub struct Published {
     pub is_up_to_date: bool,
     /// Tracks of which rows are published that are not here, and how many.
     pub lacking: Vec<(String, u64)>,
+    /// Tracks whose rows were removed here after an upload before all were published, and how many are not.
+    pub unpublished: Vec<(String, u64)>,
     /// Columns that got another name than their own, in words.
     pub renamed: Vec<String>,
     /// Pictures and clouds that can't be read here.
@@ -116,6 +118,12 @@ impl Published {
                  recording is not whole)"
             )
         });
+        let unpublished = self.unpublished.iter().map(|(topic, rows)| {
+            format!(
+                "track `{topic}`: {rows} rows are not published and were removed here after an upload; only a copy that \
+                 has them can be published"
+            )
+        });
         let missing = self.missing.first.iter().map(|file| {
             format!("file {} is not published, its rows have no URL: {}", file.path, file.reason)
         });
@@ -129,12 +137,17 @@ impl Published {
             )
         });
         let more = more.into_iter().chain(merged);
-        lacking.chain(missing).chain(more).chain(self.renamed.iter().cloned()).collect()
+        lacking
+            .chain(unpublished)
+            .chain(missing)
+            .chain(more)
+            .chain(self.renamed.iter().cloned())
+            .collect()
     }
 
     /// Returns true if everything that the recording names is on the store.
     pub fn is_whole(&self) -> bool {
-        self.lacking.is_empty() && self.missing.count == 0
+        self.lacking.is_empty() && self.unpublished.is_empty() && self.missing.count == 0
     }
 }
 

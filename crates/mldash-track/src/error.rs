@@ -144,7 +144,7 @@ pub enum TrackError {
     /// The local store has reached its size limit.
     #[error(
         "the local store {} is larger than `max_local` ({max_bytes} bytes), and nothing more can be removed \
-         from it; recording stops until data is uploaded or space is freed", root.display()
+         from it; recording stops until data is uploaded (and published, with `publish`) or space is freed", root.display()
     )]
     LocalFull {
         /// The store's root.

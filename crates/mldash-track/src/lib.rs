@@ -192,6 +192,7 @@ mod files;
 mod flusher;
 mod format;
 mod found;
+mod hold;
 pub mod json;
 mod labels;
 mod lines;

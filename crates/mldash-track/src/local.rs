@@ -31,6 +31,7 @@
 //!     `row_file` reads them. At any moment each row is read once, from one of the two or both.
 //! 12. Links are followed, so that a recording may lie on another disk, except under a root that is
 //!     served to others ([`refuse_links`]). Whoever opens a file does it through `beneath`.
+//! 13. While an experiment is held (`hold`), nothing of it is removed because a server has it.
 //!
 //! `power_cut` replays a power cut after every change of a recording. All changes therefore go
 //! through `disk`.
@@ -58,6 +59,7 @@ mod file_store;
 #[cfg(feature = "remote")]
 mod follow;
 mod handles;
+mod hold;
 mod index;
 mod index_file;
 mod lock;

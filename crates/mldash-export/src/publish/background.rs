@@ -3,6 +3,7 @@
 //! day without network costs disk only, and the next program goes on after a kill.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mldash_record::{PartWatcher, PublishState, PublishStatus};
-use mldash_track::{Experiment, TrackError, find_experiment_names, one_line};
+use mldash_track::{
+    Experiment, Keep, Remote, TrackError, find_experiment_names, one_line, panic_text,
+};
 use parking_lot::{Condvar, Mutex};
 
 use super::error::PublishError;
@@ -27,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 const STEP: Duration = Duration::from_millis(50);
 /// Names in memory. More wait on the disk.
 const MAX_WAITING: usize = 1024;
-/// How much less the thread gets of a busy processor: as little as there is.
+/// The lowest priority.
 const NICE: i32 = 19;
 
 /// A publisher in the background. Clones are the same one.
@@ -57,6 +60,8 @@ struct State {
     is_ending: bool,
     /// Earlier parts were looked for.
     is_begun: bool,
+    /// The server whose copy lets a part's rows go here once it is published.
+    removing: Option<Remote>,
     status: PublishStatus,
 }
 
@@ -71,22 +76,7 @@ impl BackgroundPublisher {
         options: PublishOptions,
     ) -> Result<Self, PublishError> {
         settings.checked()?;
-        let status = PublishStatus { to: settings.url.clone(), ..PublishStatus::default() };
-        let state = State {
-            waiting: VecDeque::new(),
-            is_overfull: false,
-            is_ending: false,
-            is_begun: false,
-            status,
-        };
-        let shared = Arc::new(Shared {
-            root: root.into(),
-            settings,
-            options,
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            stop: Arc::default(),
-        });
+        let shared = Arc::new(Shared::new(root, settings, options));
         let work = shared.clone();
         let thread = thread::Builder::new().name("publish".into()).spawn(move || work.run());
         let thread = Arc::new(Mutex::new(Some(thread.map_err(PublishError::Start)?)));
@@ -124,7 +114,9 @@ impl BackgroundPublisher {
 
 impl PartWatcher for BackgroundPublisher {
     fn begun(&self, part: &Experiment) {
-        LocalState::note_waiting(part.folder(), &self.shared.settings.url);
+        LocalState::note_waiting(part, &self.shared.settings.url);
+        let removing = part.remote().filter(|remote| remote.kept() == Keep::Unsynced);
+        self.shared.state.lock().removing = removing.cloned();
     }
 
     fn closed(&self, part: &Experiment) {
@@ -160,16 +152,49 @@ impl State {
 }
 
 impl Shared {
+    fn new(root: impl Into<PathBuf>, settings: StoreSettings, options: PublishOptions) -> Self {
+        let status = PublishStatus { to: settings.url.clone(), ..PublishStatus::default() };
+        let state = State {
+            waiting: VecDeque::new(),
+            is_overfull: false,
+            is_ending: false,
+            is_begun: false,
+            removing: None,
+            status,
+        };
+        Self {
+            root: root.into(),
+            settings,
+            options,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            stop: Arc::default(),
+        }
+    }
+
     fn run(&self) {
         // Only this thread and those that it starts. A system that does not let it goes on without.
         let _ = rustix::process::setpriority_process(None, NICE);
         self.look_for_waiting();
         let mut publisher = None;
+        self.publish_each(|name| {
+            // One that panicked is not used again.
+            let mut taken = publisher.take();
+            let published = self.publish(&mut taken, name);
+            publisher = taken;
+            published
+        });
+    }
+
+    /// Calls `publish` with each part that waits, again and again where it fails.
+    fn publish_each(&self, mut publish: impl FnMut(&str) -> Result<(), PublishError>) {
         let mut wait = FIRST_WAIT;
-        // Parts one after the other that could not be read, for which the store can do nothing.
+        // Parts one after the other that failed where the store can do nothing about it.
         let mut unreadable = 0;
         while let Some(name) = self.next() {
-            let published = self.publish(&mut publisher, &name);
+            let published = catch_unwind(AssertUnwindSafe(|| publish(&name)));
+            let published =
+                published.unwrap_or_else(|panic| Err(PublishError::Panicked(panic_text(&*panic))));
             match published {
                 Ok(()) => (wait, unreadable) = (FIRST_WAIT, 0),
                 Err(PublishError::Stopped) => return,
@@ -211,7 +236,8 @@ impl Shared {
         let Some(state) = LocalState::load(&self.root.join(name)) else { return Ok(false) };
         let experiment = Experiment::open_read_only(name, &self.root)?;
         let now = LocalState::now(&experiment, &self.options)?;
-        Ok(state.is_waiting(&now, &self.settings.url) && !experiment.is_being_written()?)
+        let is_waiting = state.is_waiting(&now, &experiment, &self.settings.url)?;
+        Ok(is_waiting && !experiment.is_being_written()?)
     }
 
     /// The next part; `None` at the end.
@@ -258,6 +284,9 @@ impl Shared {
         for line in published.remarks() {
             tracing::warn!("{name}: {line}");
         }
+        if published.is_whole() {
+            self.remove_uploaded(&recording.experiment);
+        }
         let mut state = self.state.lock();
         state.waiting.retain(|waiting| waiting != name);
         state.status.state = match state.is_done() {
@@ -272,6 +301,15 @@ impl Shared {
         drop(state);
         tracing::info!("{name} is published to {}: {} rows", self.settings.url, published.rows_put);
         Ok(())
+    }
+
+    /// Once a part is published, what the server has of it goes too, as it would have without publishing.
+    fn remove_uploaded(&self, part: &Experiment) {
+        let Some(remote) = self.state.lock().removing.clone() else { return };
+        let goes_on = || !self.stop.load(Ordering::Relaxed);
+        if let Err(error) = part.remove_uploaded(&remote, &goes_on) {
+            tracing::error!("{}: can't remove what is uploaded: {}", part.name(), one_line(&error));
+        }
     }
 
     /// Notes that a part could not be published. The others go first the next time; returns true if that is at once.
@@ -305,7 +343,10 @@ impl Shared {
 
 /// Whether a part is at fault rather than the store.
 fn is_of_part(error: &PublishError) -> bool {
-    matches!(error, PublishError::Export(_) | PublishError::Changed { .. })
+    matches!(
+        error,
+        PublishError::Export(_) | PublishError::Changed { .. } | PublishError::Panicked(_)
+    )
 }
 
 #[cfg(test)]
@@ -313,6 +354,58 @@ mod tests {
     use mldash_track::{Options, fields};
 
     use super::*;
+
+    #[test]
+    fn a_panic_over_a_part_is_told_and_the_others_are_published() {
+        let root = tempfile::tempdir().unwrap();
+        let shared =
+            Shared::new(root.path(), StoreSettings::new("file:///x"), PublishOptions::default());
+        shared.state.lock().is_ending = true;
+        for name in ["alice/lab/bad", "alice/lab/good"] {
+            shared.state.lock().add(name.to_owned());
+        }
+        let mut tried = Vec::new();
+        shared.publish_each(|name| {
+            tried.push(name.to_owned());
+            if name.ends_with("bad") {
+                // The next time there is nothing else to do.
+                shared.stop.store(tried.len() > 2, Ordering::Relaxed);
+                panic!("out of cheese");
+            }
+            shared.state.lock().waiting.retain(|waiting| waiting != name);
+            Ok(())
+        });
+        assert_eq!(tried, ["alice/lab/bad", "alice/lab/good", "alice/lab/bad"]);
+        let status = shared.state.lock().status.clone();
+        let PublishState::Failing { reason } = &status.state else { panic!("{status:?}") };
+        assert!(reason.contains("out of cheese"), "{reason}");
+    }
+
+    #[test]
+    fn a_part_is_held_until_it_is_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("dash");
+        let store = folder.path().join("store");
+        let url = format!("file://{}", store.display());
+        let publisher = || {
+            let settings = StoreSettings::new(&url);
+            BackgroundPublisher::start(&root, settings, PublishOptions::default()).unwrap()
+        };
+        let part = Experiment::open("alice/lab/run", Options::local(&root)).unwrap();
+        let held_by =
+            || Experiment::open_read_only("alice/lab/run", &root).unwrap().held_by().unwrap();
+        let first = publisher();
+        first.begun(&part);
+        part.tracks("arm").append(fields! { "x": 1 }, 1.0).unwrap();
+        part.close().unwrap();
+        assert_eq!(held_by().as_ref(), Some(&url));
+        // A program that is killed here says nothing of it; the next one finds it.
+        first.finish(Duration::ZERO, &AtomicBool::new(true));
+        assert_eq!(held_by().as_ref(), Some(&url));
+        let status = publisher().finish(Duration::from_secs(60), &AtomicBool::new(false));
+        assert_eq!((status.parts_published, status.parts_waiting), (1, 0), "{status:?}");
+        assert_eq!(held_by(), None);
+    }
 
     #[test]
     fn a_part_that_can_not_be_read_keeps_no_other_waiting() {

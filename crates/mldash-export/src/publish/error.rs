@@ -115,6 +115,9 @@ pub enum PublishError {
     /// There is no thread or runtime to work on.
     #[error("can't start the publisher")]
     Start(#[source] io::Error),
+    /// A bug.
+    #[error("the publisher panicked, which is a bug: {0}")]
+    Panicked(String),
     /// Somebody stopped it.
     #[error("stopped; what is published stays, and the next call goes on from there")]
     Stopped,

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use mldash_track::{Experiment, TrackError, replace_file};
+use mldash_track::{Experiment, TrackError, one_line, replace_file};
 use serde::{Deserialize, Serialize};
 
 use super::PublishOptions;
@@ -44,20 +44,36 @@ impl LocalState {
         self.to == url && self.stamp == now.stamp && self.revision == manifest.revision
     }
 
-    /// Notes that this state is published.
-    pub(super) fn save(&self, folder: &Path, url: &str, revision: u64) {
+    /// Notes that this state is published: what a server has may be removed here.
+    pub(super) fn save(&self, experiment: &Experiment, url: &str, revision: u64) {
+        // A kill in between leaves one that is published once more, which puts nothing.
+        if let Err(error) = experiment.release(url) {
+            let name = experiment.name();
+            tracing::warn!("{name} is published, and stays held for {url}: {}", one_line(&error));
+            return;
+        }
         let state = Self { to: url.to_owned(), stamp: self.stamp.clone(), revision };
-        state.store(folder);
+        state.store(experiment.folder());
     }
 
-    /// Notes that the folder is to be published.
-    pub(super) fn note_waiting(folder: &Path, url: &str) {
-        Self { to: url.to_owned(), ..Self::default() }.store(folder);
+    /// Notes that the experiment is to be published. Until it is, nothing is removed of what a server has.
+    pub(super) fn note_waiting(experiment: &Experiment, url: &str) {
+        if let Err(error) = experiment.hold(url) {
+            let name = experiment.name();
+            tracing::error!("{name} can't be held for {url}: {}", one_line(&error));
+        }
+        Self { to: url.to_owned(), ..Self::default() }.store(experiment.folder());
     }
 
-    /// Returns true if it waits, or has changed since.
-    pub(super) fn is_waiting(&self, now: &Self, url: &str) -> bool {
-        self.to == url && self.stamp != now.stamp
+    /// Returns true if the experiment waits, or has changed since.
+    pub(super) fn is_waiting(
+        &self,
+        now: &Self,
+        experiment: &Experiment,
+        url: &str,
+    ) -> Result<bool, TrackError> {
+        let has_changed = self.to == url && self.stamp != now.stamp;
+        Ok(has_changed || experiment.held_by()?.as_deref() == Some(url))
     }
 
     fn store(&self, folder: &Path) {

@@ -83,6 +83,8 @@ struct Work<'p> {
     progress: &'p Progress,
     transfer: Transfer,
     tracks: Vec<TrackInfo>,
+    /// Those whose rows were removed here after an upload, as they were.
+    removed: Vec<TrackInfo>,
     files: PublishedFiles,
     /// What is known of the rows, by track.
     surveys: Vec<Survey>,
@@ -116,7 +118,13 @@ impl<'p> Work<'p> {
         let store = &publisher.store;
         let tracks = experiment.list().map_err(PublishError::track(name))?;
         let files = PublishedFiles::new(name, experiment, publisher.options.inline_files)?;
-        let row = ExperimentRow::of(experiment, &tracks)?;
+        let removed = experiment.removed_tracks().map_err(PublishError::track(name))?;
+        // The table tells of the experiment as it was recorded.
+        let as_recorded = |track: &TrackInfo| {
+            removed.iter().find(|removed| removed.topic == track.topic).unwrap_or(track).clone()
+        };
+        let recorded: Vec<TrackInfo> = tracks.iter().map(as_recorded).collect();
+        let row = ExperimentRow::of(experiment, &recorded)?;
         let done = Published { experiment: name.clone(), ..Published::default() };
         Ok(Self {
             publisher,
@@ -125,6 +133,7 @@ impl<'p> Work<'p> {
             progress,
             transfer: Transfer::default(),
             tracks,
+            removed,
             files,
             surveys: Vec::new(),
             row,
@@ -163,7 +172,7 @@ impl<'p> Work<'p> {
         self.done.missing = std::mem::take(&mut self.files.missing);
         // What is not whole is looked at again, and told again.
         if self.done.is_whole() {
-            local.save(self.recording.experiment.folder(), self.store.url(), revision);
+            local.save(&self.recording.experiment, self.store.url(), revision);
         }
         Ok(self.done)
     }

@@ -2,6 +2,7 @@
 
 pub(super) mod faults;
 mod pictures;
+mod removed;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path as Folder;

@@ -293,6 +293,18 @@ impl ExperimentDir {
         Ok(tracks)
     }
 
+    /// The tracks that had rows and whose rows are gone, by topic, as they were noted.
+    pub(crate) fn removed_tracks(&self) -> Result<Vec<TrackInfo>, StoreError> {
+        let mut removed = Vec::new();
+        for FoundTrack { folder, metadata, .. } in self.found_tracks()? {
+            if metadata.total_entries > 0 && row_file::stored_bytes(&folder)?.is_none() {
+                removed.push(metadata.noted());
+            }
+        }
+        removed.sort_by(|a, b| a.topic.cmp(&b.topic));
+        Ok(removed)
+    }
+
     /// The topics of the tracks whose folders are not yet in `seen`. Adds those folders to `seen`.
     pub(crate) fn new_topics(
         &self,

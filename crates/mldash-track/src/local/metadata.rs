@@ -161,6 +161,20 @@ impl TrackMetadata {
         }
     }
 
+    /// What it says of a track whose rows are not here any more.
+    pub(super) fn noted(self) -> TrackInfo {
+        TrackInfo {
+            notes: self.notes(),
+            topic: self.topic,
+            total_entries: self.total_entries,
+            first_timestamp: self.first_timestamp,
+            last_timestamp: self.last_timestamp,
+            columns: self.columns,
+            size_bytes: 0,
+            created_at: self.created_at,
+        }
+    }
+
     /// Stores `notes`. Everything else keeps its value.
     pub(super) fn annotate(&mut self, notes: TrackNotes) {
         let description = notes.description.map(serde_json::Value::from);

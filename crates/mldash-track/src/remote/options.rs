@@ -110,6 +110,11 @@ impl Remote {
         self
     }
 
+    /// What is kept in the local store of data that the server has.
+    pub fn kept(&self) -> Keep {
+        self.keep
+    }
+
     /// Limits the local store, all its experiments together, to this many bytes. What is recorded
     /// here is looked at every 5 s. What other programs write or remove is seen when the store is
     /// counted: every 5 s, or for a store that takes long to count after a hundred times as long

@@ -5,15 +5,15 @@ mod removal;
 mod server_copy;
 mod usage;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-pub(super) use self::removal::remove_synced;
 use self::removal::remove_synced_files;
+pub(super) use self::removal::{Removal, remove_synced};
 pub(super) use self::server_copy::Patience;
 use self::usage::{LOOK_EVERY, Measured, Usage};
 use super::options::{Remote, WhenLocalFull};
@@ -54,6 +54,8 @@ struct Keeper {
     complaint: Complaint,
     /// Experiments whose copy on the server could not be confirmed, and when to ask again.
     unconfirmed: HashMap<ExperimentName, Instant>,
+    /// Experiments of which it was said that somebody else is to have them first.
+    told_held: HashSet<ExperimentName>,
 }
 
 impl LocalCap {
@@ -70,6 +72,7 @@ impl LocalCap {
                 "all of the store is counted again",
             ),
             unconfirmed: HashMap::new(),
+            told_held: HashSet::new(),
         };
         // Counting may take long, and so may the server's answer: recording waits for neither.
         let enforce = move || keeper.enforce();
@@ -171,6 +174,11 @@ impl Keeper {
                 return 0;
             }
         };
+        if let Some(holder) = &removal.held_by
+            && self.told_held.insert(name.clone())
+        {
+            tracing::warn!("no room is made in `{name}` before {holder} has it");
+        }
         for failure in &removal.failures {
             tracing::error!("no room is made in `{name}`: {}", one_line(failure));
         }

@@ -10,7 +10,7 @@ mod track_sender;
 
 pub(super) use answer::number_at;
 pub(super) use file_sender::{FileOutcome, send_file};
-pub(super) use http::Api;
+pub(super) use http::{Api, checked_url};
 pub(super) use session::{
     ListedFile, Session, data_path, experiment_id, find_experiment, find_projects, list_files,
     list_tracks, namespace, project_nodes, tell_namespace,

@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 
 use super::error::RemoteError;
 use super::options::{Keep, Remote};
-use super::room::{CapSettings, LocalCap, Patience, remove_synced};
+use super::room::{CapSettings, LocalCap, Patience, Removal, remove_synced};
+use super::send::checked_url;
 use super::state::{SyncState, SyncStatus, Synced};
 use super::upload::{Purpose, Upload};
 use crate::error::{TrackError, one_line};
@@ -33,6 +34,11 @@ pub(crate) fn start_upload(
 }
 
 impl Experiment {
+    /// The server that this was opened to be uploaded to.
+    pub fn remote(&self) -> Option<&Remote> {
+        self.options.remote.as_ref()
+    }
+
     /// The progress of the upload; `None` for an experiment without one.
     pub fn sync_status(&self) -> Option<SyncStatus> {
         self.shared.upload.get().map(|(upload, _)| upload.status())
@@ -98,16 +104,11 @@ impl Experiment {
             return Vec::new();
         }
         let patience = Patience { retries: true, goes_on };
-        let (name, dir) = (&self.shared.name, &self.shared.dir);
-        let removal = match remove_synced(name, dir, remote, &status.url, patience) {
-            Ok(removal) => removal,
-            Err(error) => {
-                tracing::error!("can't remove what the server has: {}", one_line(&error));
-                return Vec::new();
-            }
+        let Some(removal) = self.remove_synced(remote, &status.url, patience) else {
+            return Vec::new();
         };
-        if removal.bytes > 0 {
-            tracing::info!("removed {} bytes, which {} has", removal.bytes, status.url);
+        if let Some(holder) = &removal.held_by {
+            tracing::info!("what {} has stays here until {holder} has it too", status.url);
         }
         status.rows_waiting += removal.rows_missing;
         status.files_waiting += removal.files_missing;
@@ -115,6 +116,40 @@ impl Experiment {
             status.state = SyncState::Failing { since: utc_now(), reason: one_line(failure) };
         }
         removal.failures
+    }
+
+    fn remove_synced(&self, remote: &Remote, url: &str, patience: Patience<'_>) -> Option<Removal> {
+        let name = &self.shared.name;
+        match remove_synced(name, &self.shared.dir, remote, url, patience) {
+            Ok(removal) => {
+                if removal.bytes > 0 {
+                    tracing::info!("removed {} bytes of {name}, which {url} has", removal.bytes);
+                }
+                Some(removal)
+            }
+            Err(error) => {
+                tracing::error!("can't remove what the server has: {}", one_line(&error));
+                None
+            }
+        }
+    }
+
+    /// Removes here what the server has of an experiment that is closed: each track and each file that the server returns. What was
+    /// not uploaded stays, and so does all of it while it is [held](Self::hold). What goes wrong is logged. Ends early once
+    /// `goes_on` returns false.
+    ///
+    /// # Errors
+    /// Fails if the server's address is wrong.
+    pub fn remove_uploaded(
+        &self,
+        remote: &Remote,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<(), TrackError> {
+        let patience = Patience { retries: false, goes_on };
+        let removal = self.remove_synced(remote, &checked_url(&remote.url)?, patience);
+        let failures = removal.map(|removal| removal.failures).unwrap_or_default();
+        failures.iter().for_each(|failure| tracing::error!("{}", one_line(failure)));
+        Ok(())
     }
 
     /// Uploads what the server lacks and retries what it refused before. Also works while the

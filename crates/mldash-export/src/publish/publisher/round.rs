@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use mldash_track::{Row, SurveyedRows, TrackError};
+use mldash_track::{Row, SurveyedRows, TrackError, TrackInfo};
 
 use super::{Survey, Work};
 use crate::mcap::MissingFiles;
@@ -76,6 +76,7 @@ impl Work<'_> {
         self.progress.reach(0);
         self.surveys.clear();
         self.done.lacking.clear();
+        self.done.unpublished.clear();
         self.done.rows = 0;
         self.files.missing = MissingFiles::default();
         for track in 0..self.tracks.len() {
@@ -107,7 +108,17 @@ impl Work<'_> {
         let planned = plan(&there, all_rows, &mut self.files, self.publisher.options.limits)?;
         let TrackPlan { kept, lacking, rows, new } = planned;
         self.done.rows += rows;
-        self.done.lacking.extend(lacking.iter().map(|(_, rows)| (info.topic.clone(), *rows)));
+        match self.removed.iter().find(|removed| removed.topic == info.topic) {
+            Some(removed) => {
+                let (there, unpublished) = rows_of_removed(removed, before);
+                self.done.rows += there;
+                self.done.unpublished.extend(unpublished);
+            }
+            None => {
+                let lacking = lacking.iter().map(|(_, rows)| (info.topic.clone(), *rows));
+                self.done.lacking.extend(lacking);
+            }
+        }
         let pending = |name: &str| before.pending.iter().find(|file| file.name == name);
         // A file is replaced by all that others claimed for it, or not yet: without all rows here, that is theirs to do.
         let foreign: HashSet<&str> =
@@ -184,6 +195,14 @@ fn until_stopped<'a>(
         store.check_stop()?;
         row.map_err(PublishError::track(experiment))
     })
+}
+
+/// How many rows are published of a track whose rows were removed here after an upload, and how many are not.
+fn rows_of_removed(removed: &TrackInfo, manifest: &Manifest) -> (u64, Option<(String, u64)>) {
+    let files = manifest.files.iter().filter(|file| file.topic == removed.topic);
+    let there: u64 = files.map(|file| file.rows).sum();
+    let unpublished = removed.total_entries.saturating_sub(there);
+    (there, (unpublished > 0).then(|| (removed.topic.clone(), unpublished)))
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub(crate) struct Removal {
     /// Rows and files that the server had accepted and does not have. They are sent again.
     pub(crate) rows_missing: u64,
     pub(crate) files_missing: u64,
+    /// Who is to have the experiment before anything of it is removed.
+    pub(crate) held_by: Option<String>,
     /// Why something was not removed.
     pub(crate) failures: Vec<RemoteError>,
 }
@@ -26,6 +28,7 @@ pub(crate) struct Removal {
 /// Removes what the server at `url` has of an experiment that nobody records. The server is asked
 /// for it first: a track's rows are removed only if the server returns every one of them, a file
 /// only if the server lists it with its checksum. What it turns out to lack counts as not sent.
+/// Nothing of an experiment is removed that is [held](crate::Experiment::hold).
 pub(crate) fn remove_synced(
     name: &ExperimentName,
     dir: &ExperimentDir,
@@ -33,7 +36,10 @@ pub(crate) fn remove_synced(
     url: &str,
     patience: Patience<'_>,
 ) -> Result<Removal, StoreError> {
-    let mut removal = Removal::default();
+    let mut removal = Removal { held_by: dir.held_by()?, ..Removal::default() };
+    if removal.held_by.is_some() {
+        return Ok(removal);
+    }
     let Some(_lock) = dir.try_lock()? else { return Ok(removal) };
     let store = FileStore::new(dir.path(), name);
     for mut checkpoint in CheckpointFile::all(dir.path(), url) {
@@ -97,7 +103,10 @@ pub(crate) fn remove_synced_files(
     bytes: u64,
     patience: Patience<'_>,
 ) -> Result<Removal, StoreError> {
-    let mut removal = Removal::default();
+    let mut removal = Removal { held_by: dir.held_by()?, ..Removal::default() };
+    if removal.held_by.is_some() {
+        return Ok(removal);
+    }
     for checkpoint in CheckpointFile::all(dir.path(), url) {
         let sent = sent_files(&checkpoint.beside("files"));
         let chosen = oldest(&store.list()?, &sent, bytes.saturating_sub(removal.bytes));

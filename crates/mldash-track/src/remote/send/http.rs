@@ -276,7 +276,7 @@ fn json_of(body: &[u8]) -> Result<Json, CallError> {
     }
 }
 
-fn checked_url(text: &str) -> Result<String, RemoteError> {
+pub(crate) fn checked_url(text: &str) -> Result<String, RemoteError> {
     let wrong = |reason: &str| RemoteError::Url { reason: reason.to_owned() };
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
