@@ -55,8 +55,9 @@ impl ExperimentRow {
         let file = written(&batch).map_err(PublishError::parquet(&place))?;
         let mut hash = Sha256::new();
         hash.update(FORMAT.to_le_bytes());
-        // What Debug says of a batch are all its values, whoever wrote the Parquet.
+        // What Debug says of a batch are its values, whoever wrote the Parquet, but of lists the first and last ones only.
         hash.update(format!("{batch:?}"));
+        hash.update(format!("{:?}", notes.labels().tags));
         let hash = hex(hash.finalize().get(..16).unwrap_or_default());
         Ok(Self { file, hash })
     }
@@ -154,4 +155,27 @@ fn written(batch: &RecordBatch) -> Result<Bytes, ParquetError> {
     writer.write(batch)?;
     writer.close()?;
     Ok(file.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use mldash_track::{LabelChange, Options};
+
+    use super::*;
+
+    #[test]
+    fn each_of_many_tags_is_part_of_what_tells_whether_the_row_has_changed() {
+        let root = tempfile::tempdir().unwrap();
+        let exp = Experiment::open("alice/lab/run", Options::local(root.path())).unwrap();
+        let tags = (0..25).map(|i| format!("tag-{i:02}"));
+        let tagged = tags.fold(LabelChange::new(), |change, tag| change.add_tag(&tag).unwrap());
+        exp.label(&tagged).unwrap();
+        let hash = || ExperimentRow::of(&exp, &[]).unwrap().hash;
+        let before = hash();
+        assert_eq!(hash(), before);
+        // It takes the same place among them.
+        let swapped = LabelChange::new().remove_tag("tag-12").unwrap().add_tag("tag-12b").unwrap();
+        exp.label(&swapped).unwrap();
+        assert_ne!(hash(), before);
+    }
 }
