@@ -38,8 +38,29 @@ impl ExperimentDir {
         for track in &tracks {
             [DATA_FILE, PACKED_FILE, TRACK_FILE].iter().for_each(|file| note(&track.join(file)));
         }
-        tracks.hash(&mut hasher);
+        // However the root is spelled.
+        tracks.iter().for_each(|track| track.file_name().hash(&mut hasher));
         self.is_being_written()?.hash(&mut hasher);
         Ok(ExperimentStamp(hasher.finish()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Experiment, Options, fields};
+
+    #[test]
+    fn a_root_may_be_spelled_in_several_ways() {
+        let folder = tempfile::tempdir().unwrap();
+        let [root, link] = ["root", "link"].map(|name| folder.path().join(name));
+        let exp = Experiment::open("alice/lab/run", Options::local(&root)).unwrap();
+        exp.tracks("arm").append(fields! { "q": 0.5 }, 1.0).unwrap();
+        exp.close().unwrap();
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        let stamp = |root: &std::path::Path| {
+            Experiment::open_read_only("alice/lab/run", root).unwrap().stamp(&[]).unwrap()
+        };
+        assert_eq!(stamp(&root), stamp(&link));
+        assert_eq!(stamp(&root), stamp(&root.join("../root")));
     }
 }
