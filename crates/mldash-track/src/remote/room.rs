@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use self::removal::remove_synced_files;
-pub(super) use self::removal::{Removal, remove_synced};
+pub(super) use self::removal::{Removal, SyncedExperiment};
 pub(super) use self::server_copy::Patience;
 use self::usage::{LOOK_EVERY, Measured, Usage};
 use super::options::{Remote, WhenLocalFull};
@@ -160,12 +159,11 @@ impl Keeper {
         // This comes round again, so a failed call is not retried.
         let goes_on = || !self.ended.load(Ordering::Relaxed);
         let patience = Patience { retries: false, goes_on: &goes_on };
-        let removed = if *name == shared.name {
-            let (dir, files) = (&shared.dir, &shared.files);
-            remove_synced_files(name, dir, files, remote, url, surplus, patience)
-        } else {
-            let dir = ExperimentDir::new(shared.dir.root(&shared.name), name);
-            remove_synced(name, &dir, remote, url, patience)
+        let dir = ExperimentDir::new(shared.dir.root(&shared.name), name);
+        let experiment = SyncedExperiment { name, dir: &dir, remote, url, patience };
+        let removed = match *name == shared.name {
+            true => experiment.remove_files(&shared.files, surplus),
+            false => experiment.remove(),
         };
         let removal = match removed {
             Ok(removal) => removal,

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::error::RemoteError;
 use super::options::{Keep, Remote};
-use super::room::{CapSettings, LocalCap, Patience, Removal, remove_synced};
+use super::room::{CapSettings, LocalCap, Patience, Removal, SyncedExperiment};
 use super::send::checked_url;
 use super::state::{SyncState, SyncStatus, Synced};
 use super::upload::{Purpose, Upload};
@@ -119,8 +119,8 @@ impl Experiment {
     }
 
     fn remove_synced(&self, remote: &Remote, url: &str, patience: Patience<'_>) -> Option<Removal> {
-        let name = &self.shared.name;
-        match remove_synced(name, &self.shared.dir, remote, url, patience) {
+        let (name, dir) = (&self.shared.name, &self.shared.dir);
+        match (SyncedExperiment { name, dir, remote, url, patience }).remove() {
             Ok(removal) => {
                 if removal.bytes > 0 {
                     tracing::info!("removed {} bytes of {name}, which {url} has", removal.bytes);

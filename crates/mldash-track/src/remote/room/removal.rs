@@ -25,100 +25,110 @@ pub(crate) struct Removal {
     pub(crate) failures: Vec<RemoteError>,
 }
 
-/// Removes what the server at `url` has of an experiment that nobody records. The server is asked
-/// for it first: a track's rows are removed only if the server returns every one of them, a file
-/// only if the server lists it with its checksum. What it turns out to lack counts as not sent.
-/// Nothing of an experiment is removed that is [held](crate::Experiment::hold).
-pub(crate) fn remove_synced(
-    name: &ExperimentName,
-    dir: &ExperimentDir,
-    remote: &Remote,
-    url: &str,
-    patience: Patience<'_>,
-) -> Result<Removal, StoreError> {
-    let mut removal = Removal { held_by: dir.held_by()?, ..Removal::default() };
-    if removal.held_by.is_some() {
-        return Ok(removal);
-    }
-    let Some(_lock) = dir.try_lock()? else { return Ok(removal) };
-    let store = FileStore::new(dir.path(), name);
-    for mut checkpoint in CheckpointFile::all(dir.path(), url) {
-        let refused = Refusals::load(checkpoint.beside("refused.jsonl"))?;
-        let mut tracks = Vec::new();
-        for (topic, sent) in &checkpoint.current.tracks {
-            let Ok(track) = topic.parse::<TrackName>() else { continue };
-            let folder = dir.track_folder(&track);
-            if !refused.has_rows_of(topic) && sent.is_all_of(&folder)? {
-                tracks.push((topic.clone(), folder, *sent));
-            }
-        }
-        let sent = sent_files(&checkpoint.beside("files"));
-        let has_files = !sent.is_empty() && store.list()?.iter().any(|info| is_among(info, &sent));
-        if tracks.is_empty() && !has_files {
-            continue;
-        }
-        let opened = open_copy(&checkpoint, name, remote, patience);
-        let Some(copy) = removal.note(url, || "its rows and files".to_owned(), opened) else {
-            continue;
-        };
-        for (topic, folder, prefix) in tracks {
-            let compared = copy.compare_track(&topic, &folder);
-            match removal.note(url, || format!("track `{topic}`"), compared) {
-                Some(Compared::Same) => {
-                    // Comparing takes a while, and the SDK, which ignores our lock, may have appended.
-                    if prefix.is_all_of(&folder)? {
-                        removal.bytes += remove_track_data(&folder)?;
-                        checkpoint.current.tracks.remove(&topic);
-                    }
-                }
-                Some(Compared::Missing(MissingRows { missing, rows, first })) => {
-                    checkpoint.current.tracks.remove(&topic);
-                    removal.rows_missing += missing;
-                    let (url, first_secs) = (url.to_owned(), first.as_secs());
-                    let error = RemoteError::RowsMissing { url, topic, missing, rows, first_secs };
-                    removal.failures.push(error);
-                }
-                Some(Compared::Interrupted) | None => break,
-            }
-        }
-        if has_files {
-            removal.remove_files(&copy, &store, &checkpoint, url, &sent)?;
-        }
-        if let Err(error) = checkpoint.save() {
-            // It then claims more than is here. The next upload corrects it.
-            tracing::warn!("{}", one_line(&error));
-        }
-    }
-    Ok(removal)
+/// An experiment that is here and, at least in part, on a server.
+#[derive(Clone, Copy)]
+pub(crate) struct SyncedExperiment<'a> {
+    pub(crate) name: &'a ExperimentName,
+    pub(crate) dir: &'a ExperimentDir,
+    pub(crate) remote: &'a Remote,
+    /// The server's address, as used in the checkpoints.
+    pub(crate) url: &'a str,
+    pub(crate) patience: Patience<'a>,
 }
 
-/// Removes the oldest files, about `bytes` in total, that the server at `url` has of an experiment
-/// that is being recorded. The server is asked for them first.
-pub(crate) fn remove_synced_files(
-    name: &ExperimentName,
-    dir: &ExperimentDir,
-    store: &FileStore,
-    remote: &Remote,
-    url: &str,
-    bytes: u64,
-    patience: Patience<'_>,
-) -> Result<Removal, StoreError> {
-    let mut removal = Removal { held_by: dir.held_by()?, ..Removal::default() };
-    if removal.held_by.is_some() {
-        return Ok(removal);
-    }
-    for checkpoint in CheckpointFile::all(dir.path(), url) {
-        let sent = sent_files(&checkpoint.beside("files"));
-        let chosen = oldest(&store.list()?, &sent, bytes.saturating_sub(removal.bytes));
-        if chosen.is_empty() {
-            continue;
+impl<'a> SyncedExperiment<'a> {
+    /// Removes what the server has, unless somebody records the experiment. The server is asked for it
+    /// first: a track's rows are removed only if the server returns every one of them, a file only if the
+    /// server lists it with its checksum. What it turns out to lack counts as not sent. Nothing is removed of
+    /// an experiment that is [held](crate::Experiment::hold).
+    pub(crate) fn remove(self) -> Result<Removal, StoreError> {
+        let Self { name, dir, url, .. } = self;
+        let mut removal = Removal { held_by: dir.held_by()?, ..Removal::default() };
+        if removal.held_by.is_some() {
+            return Ok(removal);
         }
-        let opened = open_copy(&checkpoint, name, remote, patience);
-        if let Some(copy) = removal.note(url, || "its files".to_owned(), opened) {
-            removal.remove_files(&copy, store, &checkpoint, url, &chosen)?;
+        let Some(_lock) = dir.try_lock()? else { return Ok(removal) };
+        let store = FileStore::new(dir.path(), name);
+        for mut checkpoint in CheckpointFile::all(dir.path(), url) {
+            let refused = Refusals::load(checkpoint.beside("refused.jsonl"))?;
+            let mut tracks = Vec::new();
+            for (topic, sent) in &checkpoint.current.tracks {
+                let Ok(track) = topic.parse::<TrackName>() else { continue };
+                let folder = dir.track_folder(&track);
+                if !refused.has_rows_of(topic) && sent.is_all_of(&folder)? {
+                    tracks.push((topic.clone(), folder, *sent));
+                }
+            }
+            let sent = sent_files(&checkpoint.beside("files"));
+            let has_files =
+                !sent.is_empty() && store.list()?.iter().any(|info| is_among(info, &sent));
+            if tracks.is_empty() && !has_files {
+                continue;
+            }
+            let opened = self.copy(&checkpoint);
+            let Some(copy) = removal.note(url, || "its rows and files".to_owned(), opened) else {
+                continue;
+            };
+            for (topic, folder, prefix) in tracks {
+                let compared = copy.compare_track(&topic, &folder);
+                match removal.note(url, || format!("track `{topic}`"), compared) {
+                    Some(Compared::Same) => {
+                        // Comparing takes a while, and the SDK, which ignores our lock, may have appended.
+                        if prefix.is_all_of(&folder)? {
+                            removal.bytes += remove_track_data(&folder)?;
+                            checkpoint.current.tracks.remove(&topic);
+                        }
+                    }
+                    Some(Compared::Missing(MissingRows { missing, rows, first })) => {
+                        checkpoint.current.tracks.remove(&topic);
+                        removal.rows_missing += missing;
+                        let (url, first_secs) = (url.to_owned(), first.as_secs());
+                        let error =
+                            RemoteError::RowsMissing { url, topic, missing, rows, first_secs };
+                        removal.failures.push(error);
+                    }
+                    Some(Compared::Interrupted) | None => break,
+                }
+            }
+            if has_files {
+                removal.remove_files(&copy, &store, &checkpoint, url, &sent)?;
+            }
+            if let Err(error) = checkpoint.save() {
+                // It then claims more than is here. The next upload corrects it.
+                tracing::warn!("{}", one_line(&error));
+            }
         }
+        Ok(removal)
     }
-    Ok(removal)
+
+    /// Removes the oldest files that the server has, about `bytes` in total, while the experiment is
+    /// recorded. The server is asked for them first.
+    pub(crate) fn remove_files(self, store: &FileStore, bytes: u64) -> Result<Removal, StoreError> {
+        let Self { dir, url, .. } = self;
+        let mut removal = Removal { held_by: dir.held_by()?, ..Removal::default() };
+        if removal.held_by.is_some() {
+            return Ok(removal);
+        }
+        for checkpoint in CheckpointFile::all(dir.path(), url) {
+            let sent = sent_files(&checkpoint.beside("files"));
+            let chosen = oldest(&store.list()?, &sent, bytes.saturating_sub(removal.bytes));
+            if chosen.is_empty() {
+                continue;
+            }
+            let opened = self.copy(&checkpoint);
+            if let Some(copy) = removal.note(url, || "its files".to_owned(), opened) {
+                removal.remove_files(&copy, store, &checkpoint, url, &chosen)?;
+            }
+        }
+        Ok(removal)
+    }
+
+    /// The experiment on the server that the checkpoint is about.
+    fn copy(self, checkpoint: &CheckpointFile) -> Result<ServerCopy<'a>, TrackError> {
+        // A checkpoint without the experiment's id was never sent to.
+        let id = checkpoint.current.experiment_id.as_deref().unwrap_or_default();
+        ServerCopy::of_id(id, self.name, self.remote, self.patience)
+    }
 }
 
 impl Removal {
@@ -167,18 +177,6 @@ impl Removal {
         self.bytes += store.remove(|info| is_among(info, &proven))?;
         Ok(())
     }
-}
-
-/// The experiment on the server that the checkpoint is about.
-fn open_copy<'a>(
-    checkpoint: &CheckpointFile,
-    name: &ExperimentName,
-    remote: &Remote,
-    patience: Patience<'a>,
-) -> Result<ServerCopy<'a>, TrackError> {
-    // A checkpoint without the experiment's id was never sent to.
-    let id = checkpoint.current.experiment_id.as_deref().unwrap_or_default();
-    ServerCopy::of_id(id, name, remote, patience)
 }
 
 /// The oldest of the files `sent`, about `bytes` in total.
