@@ -278,10 +278,10 @@ impl About {
 /// One pass over rows.
 pub(super) trait RowStream: Iterator<Item = Result<Row, TrackError>> {
     /// Appends the rows at hand to `out`, each as a JSON object and a line end; `None` at the end.
-    fn next_lines(&mut self, text: RowText, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
+    fn next_lines(&mut self, form: RowForm, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
         let row = self.next()?;
         Some(row.map(|row| {
-            write_row(&row, text.non_finite(), out);
+            write_row(&row, form.non_finite(), out);
             out.push(b'\n');
         }))
     }
@@ -296,7 +296,7 @@ pub(super) trait RowStream: Iterator<Item = Result<Row, TrackError>> {
 
 /// The form of a row's JSON text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum RowText {
+pub(super) enum RowForm {
     /// As stored, if the row is one line in the store: in the store's dialect, with its writer's
     /// spacing and order.
     #[default]
@@ -305,7 +305,7 @@ pub(super) enum RowText {
     Rebuilt(NonFinite),
 }
 
-impl RowText {
+impl RowForm {
     /// How to write non-finite floats.
     pub(super) fn non_finite(self) -> NonFinite {
         match self {
@@ -315,7 +315,7 @@ impl RowText {
     }
 }
 
-impl From<NonFinite> for RowText {
+impl From<NonFinite> for RowForm {
     /// Picks the cheapest form.
     fn from(non_finite: NonFinite) -> Self {
         match non_finite {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::error::TrackError;
-use super::format::{About, RowSink, RowSource, RowStream, RowText, Table, rows_of, write_row};
+use super::format::{About, RowForm, RowSink, RowSource, RowStream, Table, rows_of, write_row};
 use super::json::{Columns, JsonRowError, RowParser, project_row};
 use super::local::{Cursor, Lookup, RawRow, Snapshot, TrackMetadata, load_schema_if_readable};
 use super::query::Query;
@@ -164,10 +164,10 @@ impl Rows {
     }
 
     /// Appends stored rows to `out` in the form of `text` and returns how many.
-    fn next_block(&mut self, text: RowText, out: &mut Vec<u8>) -> Result<u64, TrackError> {
+    fn next_block(&mut self, form: RowForm, out: &mut Vec<u8>) -> Result<u64, TrackError> {
         match &mut self.cursor {
             Some(cursor)
-                if (text, &self.columns, self.left) == (RowText::AsStored, &Columns::All, None) =>
+                if (form, &self.columns, self.left) == (RowForm::AsStored, &Columns::All, None) =>
             {
                 Ok(cursor.next_block(out)?)
             }
@@ -185,33 +185,33 @@ impl Rows {
     pub(super) fn text_of<'t>(
         &mut self,
         raw: &'t RawRow,
-        text: RowText,
+        form: RowForm,
         out: &'t mut Vec<u8>,
     ) -> Result<&'t [u8], TrackError> {
-        if let (Some(line), RowText::AsStored) = (raw.single_line(), text) {
+        if let (Some(line), RowForm::AsStored) = (raw.single_line(), form) {
             return Ok(line);
         }
         out.clear();
-        self.write_json(raw, text, out)?;
+        self.write_json(raw, form, out)?;
         Ok(out)
     }
 
     fn write_json(
         &mut self,
         raw: &RawRow,
-        text: RowText,
+        form: RowForm,
         out: &mut Vec<u8>,
     ) -> Result<(), TrackError> {
-        match (raw.single_line(), text, &self.columns) {
-            (Some(line), RowText::AsStored, Columns::All) => {
+        match (raw.single_line(), form, &self.columns) {
+            (Some(line), RowForm::AsStored, Columns::All) => {
                 out.extend_from_slice(line.trim_ascii());
                 Ok(())
             }
-            (Some(line), RowText::AsStored, columns) => {
+            (Some(line), RowForm::AsStored, columns) => {
                 project_row(line, columns, TIMESTAMP_COLUMN, out)
                     .map_err(|error| corrupt(&self.topic, &error))
             }
-            _ => self.parse(raw).map(|row| write_row(&row, text.non_finite(), out)),
+            _ => self.parse(raw).map(|row| write_row(&row, form.non_finite(), out)),
         }
     }
 
@@ -286,15 +286,15 @@ impl RowSource for SelectedRows {
 }
 
 impl RowStream for Rows {
-    fn next_lines(&mut self, text: RowText, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
-        match self.next_block(text, out) {
+    fn next_lines(&mut self, form: RowForm, out: &mut Vec<u8>) -> Option<Result<(), TrackError>> {
+        match self.next_block(form, out) {
             Ok(0) => {}
             Ok(_) => return Some(Ok(())),
             Err(error) => return Some(Err(error)),
         }
         let raw = self.next_raw()?;
         Some(raw.and_then(|raw| {
-            self.write_json(&raw, text, out)?;
+            self.write_json(&raw, form, out)?;
             out.push(b'\n');
             Ok(())
         }))
@@ -305,12 +305,12 @@ impl RowStream for Rows {
         table: &Table,
         sink: &mut impl RowSink,
     ) -> Option<Result<(), TrackError>> {
-        let text = table.sections.first()?.text;
+        let form = table.sections.first()?.form;
         let mut lines = std::mem::take(&mut self.lines);
         lines.clear();
-        let taken = match self.next_block(text, &mut lines) {
+        let taken = match self.next_block(form, &mut lines) {
             Ok(0) => match self.next_raw()? {
-                Ok(raw) => self.text_of(&raw, text, &mut lines).and_then(|row| {
+                Ok(raw) => self.text_of(&raw, form, &mut lines).and_then(|row| {
                     sink.text(0, row)?;
                     sink.end()
                 }),

@@ -251,13 +251,13 @@ impl RowSource for Aligned {
             table.rows = grid.len();
         }
         if let Ticks::Track { selection, names } = &self.ticks {
-            let TypedColumns { text, columns, rows } = TypedColumns::of(selection)?;
+            let TypedColumns { form, columns, rows } = TypedColumns::of(selection)?;
             table.rows = rows;
             let columns = columns.into_iter().map(|(own, ty)| {
                 let joined = names.names().joined(&own);
                 (own, (joined, ty))
             });
-            table.push_section(text, selection, Some(Place::Time), columns);
+            table.push_section(form, selection, Some(Place::Time), columns);
         }
         for (selection, plan) in &self.joins {
             plan.push_onto(&mut table, selection)?;
@@ -276,7 +276,7 @@ impl RowSource for Aligned {
 impl Plan {
     /// Adds the track's columns to `table`: its time, its age, then the others.
     fn push_onto(&self, table: &mut Table, selection: &SelectedRows) -> Result<(), TrackError> {
-        let TypedColumns { text, mut columns, .. } = TypedColumns::of(selection)?;
+        let TypedColumns { form, mut columns, .. } = TypedColumns::of(selection)?;
         if self.method == AlignMethod::Window(Aggregate::Count) {
             let counted = self.columns.iter().map(|name| (name.clone(), ColumnType::Int));
             let unseen = |(name, _): &(Column, _)| columns.iter().all(|(known, _)| known != name);
@@ -292,7 +292,7 @@ impl Plan {
             let joined = self.names.names().joined(&own);
             (own, (joined, self.type_of(ty)))
         });
-        table.push_section(text, selection, time, columns);
+        table.push_section(form, selection, time, columns);
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::ticks::Tick;
 use super::window::Window;
 use super::{Aggregate, AlignError, AlignMethod, EachRow, Missing};
 use crate::error::TrackError;
-use crate::format::{RowSource, RowText, Table};
+use crate::format::{RowForm, RowSource, Table};
 use crate::json::{JsonWriter, NonFinite};
 use crate::local::RawRow;
 use crate::row::{Column, Fields, TIMESTAMP_COLUMN, Timestamp, Value};
@@ -132,7 +132,7 @@ impl Joined {
         &mut self,
         choice: Choice,
         tick: Tick,
-        form: RowText,
+        form: RowForm,
     ) -> Result<Option<&[u8]>, TrackError> {
         if choice == Choice::Nothing {
             return Ok(None);

@@ -3,7 +3,7 @@
 use super::error::AlignError;
 use super::names::Renamed;
 use crate::error::TrackError;
-use crate::format::{RowSource, RowText};
+use crate::format::{RowForm, RowSource};
 use crate::local::RawRow;
 use crate::row::{Fields, Timestamp};
 use crate::rows::{Rows, SelectedRows};
@@ -157,7 +157,7 @@ impl TickRows {
     pub(super) fn text<'t>(
         &mut self,
         raw: &'t RawRow,
-        form: RowText,
+        form: RowForm,
         out: &'t mut Vec<u8>,
     ) -> Result<&'t [u8], TrackError> {
         match self {

@@ -11,7 +11,7 @@ use arrow_schema::Field;
 use super::kind::Kind;
 use super::parquet::{self, RecordBatchBuilder};
 use super::survey::Survey;
-use super::{Place, RowSource, RowStream, RowText, Table, typed};
+use super::{Place, RowForm, RowSource, RowStream, Table, typed};
 use crate::error::TrackError;
 use crate::row::{Column, ColumnType};
 use crate::slice::Slice;
@@ -19,7 +19,7 @@ use crate::slice::Slice;
 /// What a look through rows found of their columns.
 #[derive(Debug, Default)]
 pub struct SurveyedRows {
-    text: RowText,
+    form: RowForm,
     rows: u64,
     columns: Vec<SurveyedColumn>,
 }
@@ -117,7 +117,7 @@ impl Slice {
                 }),
             }
         }
-        Ok(Some(SurveyedRows { text: survey.text(), rows: survey.rows(), columns }))
+        Ok(Some(SurveyedRows { form: survey.form(), rows: survey.rows(), columns }))
     }
 
     /// Passes the rows to `take` in batches that fit into memory, in order of time: `timestamp` first, then `columns`. `survey`
@@ -138,7 +138,7 @@ impl Slice {
         let stored = columns
             .iter()
             .map(|StoredColumn { own, name, ty }| (own.clone(), (name.clone(), ty.clone())));
-        table.push_section(survey.text, &self.selection, Some(Place::Time), stored);
+        table.push_section(survey.form, &self.selection, Some(Place::Time), stored);
         let schema = Arc::new(parquet::schema(&table.columns));
         let mut rows = self.selection.rows();
         let mut batch = RecordBatchBuilder::new(schema, &table);

@@ -19,7 +19,7 @@ pub(super) fn write(
     out: &mut dyn Write,
 ) -> Result<(), TrackError> {
     let table = source.table()?;
-    let row_text = table.text_with(non_finite);
+    let form = table.form_with(non_finite);
     let columns: Vec<Column> = table.columns.into_iter().map(|(name, _)| name).collect();
     let mut writer = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
     let header = columns.iter().map(|name| &**name);
@@ -29,7 +29,7 @@ pub(super) fn write(
     let mut record = ByteRecord::new();
     let mut rows = source.rows();
     let mut lines = Vec::new();
-    while let Some(read) = rows.next_lines(row_text, &mut lines) {
+    while let Some(read) = rows.next_lines(form, &mut lines) {
         read?;
         for row in rows_of(&lines) {
             cells.fill(row).map_err(|error| TrackError::Corrupt {

@@ -2,39 +2,39 @@
 
 use std::io::Write;
 
-use super::{RowStream, RowText};
+use super::{RowForm, RowStream};
 use crate::error::TrackError;
 
 /// `{"entries":[…],"count":n}`.
 pub(super) fn write_json(
     rows: impl RowStream,
-    row_text: RowText,
+    form: RowForm,
     out: &mut dyn Write,
 ) -> Result<(), TrackError> {
     out.write_all(b"{\"entries\":[").map_err(TrackError::Export)?;
-    let count = write_rows(rows, row_text, b',', out)?;
+    let count = write_rows(rows, form, b',', out)?;
     write!(out, "],\"count\":{count}}}").map_err(TrackError::Export)
 }
 
 /// Rows joined by newlines.
 pub(super) fn write_jsonl(
     rows: impl RowStream,
-    row_text: RowText,
+    form: RowForm,
     out: &mut dyn Write,
 ) -> Result<(), TrackError> {
-    write_rows(rows, row_text, b'\n', out).map(|_| ())
+    write_rows(rows, form, b'\n', out).map(|_| ())
 }
 
 /// Writes the rows and returns how many there were.
 fn write_rows(
     mut rows: impl RowStream,
-    row_text: RowText,
+    form: RowForm,
     separator: u8,
     out: &mut dyn Write,
 ) -> Result<u64, TrackError> {
     let mut count = 0;
     let mut lines = Vec::new();
-    while let Some(read) = rows.next_lines(row_text, &mut lines) {
+    while let Some(read) = rows.next_lines(form, &mut lines) {
         read?;
         // A row's text contains no line end, but the first byte may end the row before.
         let ended = usize::from(count > 0);

@@ -23,11 +23,11 @@ pub(super) fn write(
     let survey = Survey::of(source)?;
     let about = source.about();
     let mut text = head(&about, &survey);
-    let row_text = survey.text_with(non_finite);
+    let form = survey.form_with(non_finite);
     let mut rows = source.rows();
     let mut lines = Vec::new();
     let mut separator: &[u8] = b"";
-    while let Some(read) = rows.next_lines(row_text, &mut lines) {
+    while let Some(read) = rows.next_lines(form, &mut lines) {
         read?;
         for row in rows_of(&lines) {
             text.extend_from_slice(separator);

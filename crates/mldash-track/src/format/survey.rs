@@ -6,7 +6,7 @@ use std::panic::resume_unwind;
 use std::thread;
 
 use super::kind::Kind;
-use super::{RowSource, RowStream, RowText, float, rows_of};
+use super::{RowForm, RowSource, RowStream, float, rows_of};
 use crate::error::TrackError;
 use crate::json::{NonFinite, RowShape, ScanError};
 use crate::row::{Column, TIMESTAMP_COLUMN};
@@ -18,7 +18,7 @@ pub(super) const MAX_THREADS: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// The form of text in which the objects are flat and have each key once.
-    text: RowText,
+    form: RowForm,
     rows: u64,
     /// The first and the last time, in seconds.
     span: Option<(f64, f64)>,
@@ -59,9 +59,9 @@ impl Survey {
         goes_on: GoesOn<'_>,
     ) -> Result<Option<Self>, TrackError> {
         // We and the SDK only write flat rows, so they need not be rebuilt.
-        let mut survey = Self::of_text(source, RowText::AsStored, goes_on);
+        let mut survey = Self::of_form(source, RowForm::AsStored, goes_on);
         if matches!(survey, Err(Halt::NotFlat)) {
-            survey = Self::of_text(source, RowText::Rebuilt(NonFinite::Tokens), goes_on);
+            survey = Self::of_form(source, RowForm::Rebuilt(NonFinite::Tokens), goes_on);
         }
         match survey {
             Ok(survey) => Ok(Some(survey)),
@@ -76,7 +76,7 @@ impl Survey {
         }
     }
 
-    fn of_text(source: &impl RowSource, text: RowText, goes_on: GoesOn<'_>) -> Result<Self, Halt> {
+    fn of_form(source: &impl RowSource, form: RowForm, goes_on: GoesOn<'_>) -> Result<Self, Halt> {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         let surveys = thread::scope(|scope| {
             let threads: Vec<_> = source
@@ -84,7 +84,7 @@ impl Survey {
                 .into_iter()
                 .map(|rows| {
                     let thread = thread::Builder::new().name("survey".into());
-                    thread.spawn_scoped(scope, move || Self::of_rows(rows, text, goes_on))
+                    thread.spawn_scoped(scope, move || Self::of_rows(rows, form, goes_on))
                 })
                 .collect();
             threads
@@ -95,19 +95,19 @@ impl Survey {
                 })
                 .collect::<Vec<_>>()
         });
-        let mut whole = Self { text, ..Self::default() };
+        let mut whole = Self { form, ..Self::default() };
         for survey in surveys {
             whole.append(survey?);
         }
         Ok(whole)
     }
 
-    fn of_rows(mut rows: impl RowStream, text: RowText, goes_on: GoesOn<'_>) -> Result<Self, Halt> {
-        let mut survey = Self { text, ..Self::default() };
+    fn of_rows(mut rows: impl RowStream, form: RowForm, goes_on: GoesOn<'_>) -> Result<Self, Halt> {
+        let mut survey = Self { form, ..Self::default() };
         let mut shape = RowShape::default();
         let mut lines = Vec::new();
         let mut last_time = Vec::new();
-        while let Some(read) = rows.next_lines(text, &mut lines) {
+        while let Some(read) = rows.next_lines(form, &mut lines) {
             read.map_err(Halt::Failed)?;
             if !goes_on() {
                 return Err(Halt::Stopped);
@@ -143,7 +143,7 @@ impl Survey {
         last_time: &mut Vec<u8>,
     ) -> Result<(), Halt> {
         self.rows += 1;
-        let Self { places, kinds, seen, rows, span, text } = self;
+        let Self { places, kinds, seen, rows, span, form } = self;
         let mut hint = 0;
         let name = |name: &str| {
             let place = (name != TIMESTAMP_COLUMN).then(|| places.find_or_push(name, hint));
@@ -161,7 +161,7 @@ impl Survey {
                 return Ok(());
             };
             let is_twice = std::mem::replace(make_room(seen, place), *rows) == *rows;
-            if is_twice || (scanner.peek() == Some(b'{') && *text == RowText::AsStored) {
+            if is_twice || (scanner.peek() == Some(b'{') && *form == RowForm::AsStored) {
                 return Err(Halt::NotFlat);
             }
             Ok(make_room(kinds, place).note(scanner)?)
@@ -169,15 +169,15 @@ impl Survey {
     }
 
     /// The form of text to ask for in the next pass.
-    pub(super) fn text(&self) -> RowText {
-        self.text
+    pub(super) fn form(&self) -> RowForm {
+        self.form
     }
 
-    /// Like [`text`](Self::text), with non-finite floats as `non_finite` says.
-    pub(super) fn text_with(&self, non_finite: NonFinite) -> RowText {
+    /// Like [`form`](Self::form), with non-finite floats as `non_finite` says.
+    pub(super) fn form_with(&self, non_finite: NonFinite) -> RowForm {
         match non_finite {
-            NonFinite::Tokens => self.text,
-            NonFinite::Null => RowText::Rebuilt(NonFinite::Null),
+            NonFinite::Tokens => self.form,
+            NonFinite::Null => RowForm::Rebuilt(NonFinite::Null),
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::survey::Survey;
-use super::{RowSource, RowText, typed};
+use super::{RowForm, RowSource, typed};
 use crate::error::TrackError;
 use crate::json::{Columns, NonFinite};
 use crate::row::{Column, ColumnType, TIMESTAMP_COLUMN};
@@ -28,7 +28,7 @@ pub(crate) struct Table {
 #[derive(Debug)]
 pub(crate) struct Section {
     /// The form of its texts, in which objects are flat and have each key once.
-    pub(crate) text: RowText,
+    pub(crate) form: RowForm,
     places: HashMap<Column, Place>,
     keeps: Columns,
 }
@@ -62,10 +62,10 @@ pub(crate) trait RowSink {
 impl Table {
     /// The table of the rows of one track.
     pub(crate) fn of(selection: &SelectedRows) -> Result<Self, TrackError> {
-        let TypedColumns { text, columns, rows } = TypedColumns::of(selection)?;
+        let TypedColumns { form, columns, rows } = TypedColumns::of(selection)?;
         let mut table = Self { rows, ..Self::default() };
         let own: Vec<Column> = columns.iter().map(|(name, _)| name.clone()).collect();
-        table.push_section(text, selection, Some(Place::Time), own.into_iter().zip(columns));
+        table.push_section(form, selection, Some(Place::Time), own.into_iter().zip(columns));
         Ok(table)
     }
 
@@ -77,7 +77,7 @@ impl Table {
         for column in typed::of_values(&survey) {
             places.insert(column.0.clone(), table.push(column));
         }
-        table.sections.push(Section { text: survey.text(), places, keeps: Columns::All });
+        table.sections.push(Section { form: survey.form(), places, keeps: Columns::All });
         Ok(table)
     }
 
@@ -85,7 +85,7 @@ impl Table {
     /// times of its rows belong.
     pub(crate) fn push_section(
         &mut self,
-        text: RowText,
+        form: RowForm,
         selection: &SelectedRows,
         time: Option<Place>,
         columns: impl Iterator<Item = (Column, (Column, ColumnType))>,
@@ -96,7 +96,7 @@ impl Table {
             places.insert(own, self.push(column));
         }
         let keeps = selection.kept_columns().clone();
-        self.sections.push(Section { text, places, keeps });
+        self.sections.push(Section { form, places, keeps });
     }
 
     /// Adds a column and returns its place.
@@ -107,10 +107,10 @@ impl Table {
 
     /// The form of text to ask for when rows come as one text, with non-finite floats as
     /// `non_finite` says.
-    pub(crate) fn text_with(&self, non_finite: NonFinite) -> RowText {
+    pub(crate) fn form_with(&self, non_finite: NonFinite) -> RowForm {
         match (non_finite, self.sections.as_slice()) {
-            (NonFinite::Tokens, [section]) => section.text,
-            (non_finite, _) => RowText::Rebuilt(non_finite),
+            (NonFinite::Tokens, [section]) => section.form,
+            (non_finite, _) => RowForm::Rebuilt(non_finite),
         }
     }
 }
@@ -126,7 +126,7 @@ impl Section {
 /// What a look through a track's rows tells typed formats.
 pub(crate) struct TypedColumns {
     /// The form of text that has the columns flat.
-    pub(crate) text: RowText,
+    pub(crate) form: RowForm,
     pub(crate) columns: Vec<(Column, ColumnType)>,
     /// Number of rows.
     pub(crate) rows: u64,
@@ -137,6 +137,6 @@ impl TypedColumns {
     pub(crate) fn of(selection: &SelectedRows) -> Result<Self, TrackError> {
         let survey = Survey::of(selection)?;
         let columns = typed::columns(selection, &survey);
-        Ok(Self { text: survey.text(), columns, rows: survey.rows() })
+        Ok(Self { form: survey.form(), columns, rows: survey.rows() })
     }
 }

@@ -80,7 +80,7 @@ impl RowStream for AlignedRows {
             match &raw {
                 Some(raw) => {
                     if let Some((number, section)) = sections.next() {
-                        sink.text(number, self.ticks.text(raw, section.text, &mut self.text)?)?;
+                        sink.text(number, self.ticks.text(raw, section.form, &mut self.text)?)?;
                     }
                 }
                 None => sink.time(tick.ts.as_secs()),
@@ -90,7 +90,7 @@ impl RowStream for AlignedRows {
                 if let Some(age) = joined.age(*choice, tick, table) {
                     sink.float(age.0, age.1);
                 }
-                if let Some(text) = joined.text(*choice, tick, section.text)? {
+                if let Some(text) = joined.text(*choice, tick, section.form)? {
                     sink.text(number, text)?;
                 }
             }
