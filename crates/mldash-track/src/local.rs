@@ -15,7 +15,7 @@
 //! 6. Close rewrites a track only if rows came out of order or merged across flushes. A file is
 //!    replaced in one way (`atomic`): a new one under a temporary name, synced, renamed over the old
 //!    one, the folder synced. A power cut leaves one or the other, whole.
-//! 7. Rows depend on `data.jsonl` alone. `metadata.json`, `experiment.json`, `.index.json` and
+//! 7. Rows depend on `data.jsonl` or `data.jsonl.zst` alone. `metadata.json`, `experiment.json`, `.index.json` and
 //!    `.schema.json` may be in any state: one that can't be used is reported once, put aside unless
 //!    it is empty, and written anew. A topic that its metadata no longer tells is known from the
 //!    index, the schema or whoever appends to it; else it is called like its folder. An index is

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crc32fast::Hasher;
 
-use super::beneath::How;
+use super::beneath::{How, open_to_append};
 use super::blocks::RawRow;
 use super::disk;
 use super::error::StoreError;
@@ -96,7 +96,7 @@ impl TrackAppender {
         let (metadata, is_new) = Self::claim_folder(name, &folder)?;
         packing::unpack_to_append(name.as_str(), &folder)?;
         let data_path = folder.join(DATA_FILE);
-        let data = open_data(&data_path)?;
+        let data = open_to_append(&data_path)?;
         let mut index = index_file::load(&folder, &data)
             .map_err(StoreError::io("read", &data_path))?
             .unwrap_or_default();
@@ -331,10 +331,6 @@ impl TrackAppender {
             notes: self.metadata.notes(),
         }
     }
-}
-
-pub(super) fn open_data(path: &Path) -> Result<File, StoreError> {
-    disk::open_to_append(path).map_err(StoreError::io("open", path))
 }
 
 fn kept(data: File, path: &Path) -> Result<KeptFile, StoreError> {

@@ -5,7 +5,8 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::appender::{TrackAppender, open_data};
+use super::appender::TrackAppender;
+use super::beneath::open_to_append;
 use super::disk;
 use super::error::StoreError;
 use super::experiment_dir::ExperimentDir;
@@ -57,7 +58,7 @@ pub(super) fn repair(
         }
     }
     let data_path = folder.join(DATA_FILE);
-    let data = open_data(&data_path)?;
+    let data = open_to_append(&data_path)?;
     let len = data.metadata().map_err(StoreError::io("read", &data_path))?.len();
     let index = index_file::load(&folder, &data).map_err(StoreError::io("read", &data_path))?;
     let is_tidy = index.is_some_and(|index| index.end() == len && index.is_tidy());

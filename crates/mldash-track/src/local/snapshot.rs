@@ -122,7 +122,7 @@ impl Snapshot {
     }
 
     /// Like [`cursor`](Self::cursor), for a part of a range. If the rows must be sorted outside of
-    /// memory, this happens once for the whole range, whoever reads it how often.
+    /// memory, that is done once for the whole range, however often parts of it are read.
     pub(crate) fn cursor_within(&self, start: f64, end: f64, range: (f64, f64)) -> Cursor {
         let (data, index, unended) = (self.data.clone(), self.index.clone(), self.unended);
         let sorted = self.sorted.clone();

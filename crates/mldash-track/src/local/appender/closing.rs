@@ -1,8 +1,9 @@
 //! The end of a track: its file is checked, sorted and merged. What other programs append meanwhile
 //! (the Python SDK ignores our lock) and what was damaged since it was indexed is not left out.
 
-use super::{StoreError, TrackAppender, TrackClosed, kept, open_data};
+use super::{StoreError, TrackAppender, TrackClosed, kept};
 use crate::error::one_line;
+use crate::local::beneath::open_to_append;
 use crate::local::cursor::Cursor;
 use crate::local::index::Index;
 use crate::local::lookup::Finder;
@@ -80,7 +81,7 @@ impl TrackAppender {
                 continue;
             };
             self.index = index;
-            self.data = kept(open_data(&self.data_path)?, &self.data_path)?;
+            self.data = kept(open_to_append(&self.data_path)?, &self.data_path)?;
             // It was synced before it took the old one's place.
             (self.unconfirmed, self.safe_index) = (Unconfirmed::default(), None);
             self.finder = Finder::default();
