@@ -1,6 +1,9 @@
 //! Rows that are packed with zstd are read as if they were plain, by every command and the server; what was hit costs its
 //! frame; a kill at any moment costs nothing.
 
+mod damage;
+mod remote;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::ControlFlow;
@@ -9,17 +12,13 @@ use std::time::{Duration, Instant};
 
 use mldash_bridge::fields;
 use mldash_bridge::track::{
-    Align, Compression, Experiment, Fields, Format, Keep, LabelChange, Options, Query, Value,
+    Align, Compression, Experiment, Fields, Format, LabelChange, Options, Query, Value,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use crate::http::Client;
 use crate::kills::Kills;
 use crate::program::{Done, Program, program};
-use crate::server::{Server, TOKEN};
-use crate::small_disk::SmallDisk;
-use crate::sync::lab::{Lab, RUN as SYNCED, append};
 
 const BAG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/sena_lab_loop.mcap");
 const RUN: &str = "alice/w/run";
@@ -300,210 +299,6 @@ fn where_both_files_hold_the_same_rows_each_counts_once() {
     assert_eq!((tracks(root), data_files(root)), (before.clone(), (1, 1)));
     done(root, &["pack", RUN]);
     assert_eq!((tracks(root), data_files(root)), (before, (0, 2)));
-}
-
-#[test]
-fn packed_rows_are_uploaded_once_and_removed_only_when_the_server_has_them() {
-    let lab = Lab::new();
-    let exp = Experiment::open(SYNCED, Options::local(lab.root())).unwrap();
-    append(&exp, "arm", 0..4000);
-    append(&exp, "leg", 0..10);
-    exp.close().unwrap();
-    let pack = || lab.recorded().pack(|| ControlFlow::Continue(())).unwrap();
-    // Part of it before it is packed: what the server has is known by its length and CRC.
-    let part = lab.recorded().sync(&lab.remote(), |status| {
-        let is_part = status.rows_sent > 1000;
-        if is_part { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
-    assert!(part.unwrap().status.rows_sent > 1000);
-    pack();
-    let rest = lab.sync(&lab.remote()).status;
-    assert!(rest.is_complete() && rest.rows_sent < 3100, "what was sent is sent again: {rest:?}");
-    lab.assert_same("packed");
-    assert_eq!(lab.sync(&lab.remote()).status.rows_sent, 0);
-    let tracks = lab.root().join(SYNCED).join("tracks");
-    assert!(tracks.join("arm/data.jsonl.zst").exists());
-    let dropped = lab.sync(&lab.remote().keep(Keep::Unsynced));
-    assert!(dropped.failure.is_none(), "{dropped:?}");
-    assert!(!tracks.join("arm/data.jsonl.zst").exists() && !tracks.join("arm/data.jsonl").exists());
-    assert_eq!(lab.on_server("arm").len(), 4000);
-    // What is gone is not begun anew.
-    assert_eq!(pack().problems, Vec::<String>::new());
-    assert!(!tracks.join("arm/data.jsonl").exists());
-}
-
-#[test]
-fn a_damaged_file_is_kept_although_the_server_has_all_that_is_left_of_it() {
-    let lab = Lab::new();
-    let exp = Experiment::open(SYNCED, Options::local(lab.root())).unwrap();
-    append(&exp, "arm", 0..4000);
-    exp.close().unwrap();
-    lab.recorded().pack(|| ControlFlow::Continue(())).unwrap();
-    let path = lab.root().join(SYNCED).join("tracks/arm/data.jsonl.zst");
-    let mut bytes = fs::read(&path).unwrap();
-    let at = bytes.len() / 2;
-    bytes[at] ^= 0x10;
-    fs::write(&path, &bytes).unwrap();
-    lab.sync(&lab.remote().keep(Keep::Unsynced));
-    assert!(fs::read(&path).unwrap() == bytes, "it is as it was");
-    let there = lab.on_server("arm").len();
-    assert!((1..4000).contains(&there), "{there} rows");
-}
-
-#[test]
-fn a_recording_that_is_uploaded_and_packed_ends_with_all_of_it_there_and_packed() {
-    let lab = Lab::new();
-    let options = lab.options().compress(Compression::Zstd);
-    let exp = Experiment::open(SYNCED, options).unwrap();
-    append(&exp, "arm", 0..3000);
-    let closed = exp.close().unwrap();
-    assert!(closed.sync.unwrap().is_complete());
-    assert!(lab.root().join(SYNCED).join("tracks/arm/data.jsonl.zst").exists());
-    lab.assert_same("after the close");
-    assert_eq!(lab.sync(&lab.remote()).status.rows_sent, 0);
-}
-
-#[test]
-fn the_server_reads_packed_tracks_and_unpacks_one_that_is_appended_to() {
-    let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("dash");
-    record(&root, &(0..200).collect::<Vec<_>>());
-    let text = tracks(&root)["robot/arm"].clone();
-    pack(&root);
-    let server = Server::start(&root);
-    let client = Client::new(&server.address, TOKEN);
-    let track = "/api/experiments/experiment~~alice~~w~~run/tracks/robot%2Farm";
-    let got = client.get(&format!("{track}/data?format=jsonl"));
-    assert_eq!((got.status, got.text() == text), (200, true), "{}", got.text());
-    let range = client.get(&format!("{track}/data?format=jsonl&start_timestamp=1&end_timestamp=2"));
-    assert_eq!(range.text().lines().count(), 9, "{}", range.text());
-    assert_eq!(data_files(&root), (0, 2));
-    let entries = json!({"entries": [{"timestamp": 1.0625, "n": 1}]});
-    assert_eq!(client.post(&format!("{track}/append_batch"), &entries).status, 200);
-    let more = client.get(&format!("{track}/data?format=jsonl"));
-    assert_eq!(more.text().lines().count(), 201);
-    server.kill();
-    assert_eq!(tracks(&root)["robot/arm"].lines().count(), 201);
-    assert_eq!(data_files(&root), (1, 1));
-}
-
-#[test]
-fn a_flipped_byte_costs_its_frame_which_is_named_and_the_damaged_file_is_kept() {
-    let root = tempfile::tempdir().unwrap();
-    let root = root.path();
-    record(root, &(0..400).collect::<Vec<_>>());
-    let before: Vec<String> = tracks(root)["robot/arm"].lines().map(str::to_owned).collect();
-    pack(root);
-    let path = packed_file(root, "robot_arm");
-    let whole = fs::read(&path).unwrap();
-    let modified = fs::metadata(&path).unwrap().modified().unwrap();
-    let index = path.with_file_name(".index.json");
-    let indexed = fs::read(&index).unwrap();
-    let mut hit = whole.clone();
-    let at = hit.len() / 2;
-    hit[at] ^= 0x10;
-    // Seen by its time, and as a bad disk does it.
-    for is_unseen in [false, true] {
-        fs::write(&path, &hit).unwrap();
-        fs::write(&index, &indexed).unwrap();
-        if is_unseen {
-            fs::File::options().append(true).open(&path).unwrap().set_modified(modified).unwrap();
-        }
-        let read = run(root, &["read", RUN, "robot/arm", "--format", "jsonl"]);
-        assert_eq!(read.code, 0, "{}", read.stderr);
-        let rows: Vec<&str> = read.text().lines().collect();
-        let is_known = |row: &&&str| before.iter().any(|known| known == **row);
-        assert_eq!(rows.iter().filter(is_known).count(), rows.len());
-        // A frame has 64 KiB and a line; a row of these 5 KB.
-        let lost = before.len() - rows.len();
-        assert!((5..30).contains(&lost), "{lost} rows are lost");
-        let is_named =
-            read.stderr.contains("data.jsonl.zst: frame ") && read.stderr.contains("is damaged");
-        assert!(is_named, "{}", read.stderr);
-        // What is asked for elsewhere is whole and costs no word.
-        let elsewhere =
-            ["read", RUN, "robot/arm", "--format", "jsonl", "--start", "0", "--end", "1"];
-        let elsewhere = run(root, &elsewhere);
-        assert_eq!(elsewhere.text().lines().count(), 9);
-    }
-    let unpacked = run(root, &["unpack", RUN]);
-    assert_eq!(unpacked.code, 3, "{}", unpacked.stderr);
-    assert!(unpacked.stderr.contains("data.jsonl.zst.bad"), "{}", unpacked.stderr);
-    assert_eq!(fs::read(path.with_added_extension("bad")).unwrap(), hit);
-    let left: Vec<String> = tracks(root)["robot/arm"].lines().map(str::to_owned).collect();
-    assert!(left.len() > 350 && left.iter().all(|row| before.contains(row)));
-    // And an append to one that is damaged.
-    fs::remove_file(plain_file(root, "robot_arm")).unwrap();
-    fs::write(&path, &hit).unwrap();
-    let row = r#"{"_ts": 900, "n": 7}"#;
-    let appended = program(["append", RUN, "robot/arm", "--root"]).arg(root).stdin(row).run();
-    assert_eq!(appended.code, 0, "{}", appended.stderr);
-    assert_eq!(tracks(root)["robot/arm"].lines().count(), left.len() + 1);
-    assert_eq!(fs::read(path.with_added_extension("bad.2")).unwrap(), hit);
-}
-
-#[test]
-fn a_file_that_ends_after_a_frame_is_kept_when_the_rest_is_unpacked() {
-    let root = tempfile::tempdir().unwrap();
-    let root = root.path();
-    record(root, &(0..400).collect::<Vec<_>>());
-    pack(root);
-    let path = packed_file(root, "robot_arm");
-    let whole = fs::read(&path).unwrap();
-    // The table of frames says how long each is, and its last bytes how many there are.
-    let number = |at: usize| u32::from_le_bytes(whole[at..at + 4].try_into().unwrap()) as usize;
-    let count_at = whole.len() - 9;
-    let first_at = count_at - 8 * number(count_at);
-    let end: usize = (0..5).map(|frame| number(first_at + 8 * frame)).sum();
-    fs::write(&path, &whole[..end]).unwrap();
-    let left = tracks(root)["robot/arm"].clone();
-    assert!((1..400).contains(&left.lines().count()), "{} rows", left.lines().count());
-    let unpacked = run(root, &["unpack", RUN]);
-    assert_eq!(unpacked.code, 3, "{}", unpacked.stderr);
-    assert_eq!(fs::read(path.with_added_extension("bad")).unwrap(), whole[..end]);
-    assert_eq!(tracks(root)["robot/arm"], left);
-}
-
-#[test]
-fn a_file_that_claims_absurd_sizes_is_refused_and_the_other_tracks_are_read() {
-    let root = tempfile::tempdir().unwrap();
-    let root = root.path();
-    record(root, &[8, 16]);
-    fs::remove_file(plain_file(root, "robot_arm")).unwrap();
-    let bomb = zstd::encode_all(&vec![b' '; 64 << 20][..], 1).unwrap();
-    assert!(bomb.len() < 10_000);
-    fs::write(packed_file(root, "robot_arm"), &bomb).unwrap();
-    let read = run(root, &["read", RUN, "robot/arm"]);
-    assert_eq!(read.code, 1, "{}", read.stderr);
-    assert!(read.stderr.contains("bounded memory"), "{}", read.stderr);
-    assert_eq!(done(root, &["read", RUN, "mode", "--format", "jsonl"]).lines().count(), 2);
-}
-
-#[test]
-fn on_a_full_disk_rows_stay_plain_and_nothing_is_left_beside_them() {
-    let Some(disk) = SmallDisk::mount(16 << 20) else { return };
-    let root = disk.path();
-    record(root, &(0..600).collect::<Vec<_>>());
-    let before = tracks(root);
-    disk.fill_but(100 << 10);
-    let packed = run(root, &["pack", RUN]);
-    assert_eq!(packed.code, 1, "{}", packed.stderr);
-    assert!(packed.stderr.contains("track `robot/arm`: can't pack rows in "), "{}", packed.stderr);
-    assert!(packed.stderr.contains("its rows are left as they are"), "{}", packed.stderr);
-    assert!(plain_file(root, "robot_arm").exists() && !packed_file(root, "robot_arm").exists());
-    assert_eq!(tracks(root), before);
-    disk.clear();
-    done(root, &["pack", RUN]);
-    disk.fill_but(100 << 10);
-    let row = r#"{"_ts": 900, "n": 7}"#;
-    let appended = program(["append", RUN, "robot/arm", "--root"]).arg(root).stdin(row).run();
-    assert_eq!(appended.code, 1, "{}", appended.stderr);
-    assert!(appended.stderr.contains("No space left"), "{}", appended.stderr);
-    assert_eq!(tracks(root), before);
-    let folder = packed_file(root, "robot_arm");
-    let left = fs::read_dir(folder.parent().unwrap()).unwrap();
-    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".tmp")), "{left:?}");
 }
 
 fn run_to_the_end(program: Program) -> Duration {
