@@ -15,8 +15,6 @@ use super::packing::Compression;
 #[cfg(feature = "remote")]
 use super::remote::Remote;
 
-/// The default of `ML_DASH_FLUSH_INTERVAL`. The SDK's own is 5 s.
-const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_millis(500);
 /// The default of `ML_DASH_TRACK_BATCH_SIZE`, in rows.
 const DEFAULT_BATCH_ROWS: usize = 100;
 const DEFAULT_SYNC_INTERVAL: Duration = Duration::from_secs(1);
@@ -74,6 +72,8 @@ pub struct EnvError {
 }
 
 impl Options {
+    /// The time between flushes where none is set. The SDK's own is 5 s.
+    pub const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_millis(500);
     /// The shortest interval between flushes or syncs. Shorter ones would keep a core busy.
     pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
     /// The longest interval between flushes or syncs: a day.
@@ -200,7 +200,7 @@ impl Options {
                 None => from_env("ML_DASH_FLUSH_INTERVAL", Self::INTERVALS, |text| {
                     Self::interval(text.parse().ok()?)
                 })?
-                .unwrap_or(DEFAULT_FLUSH_INTERVAL),
+                .unwrap_or(Self::DEFAULT_FLUSH_INTERVAL),
             },
             batch_rows: match self.batch_rows {
                 Some(rows) => rows.max(1),
