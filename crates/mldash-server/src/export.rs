@@ -58,16 +58,22 @@ impl Failure {
     }
 }
 
-/// The rows of `query` in `format`, with non-finite floats as null.
+/// Rows that a client asks for.
+pub(super) struct RowsAsked {
+    pub(super) name: ExperimentName,
+    pub(super) topic: TrackName,
+    pub(super) query: Query,
+    pub(super) format: Format,
+}
+
+/// The rows that are asked for, with non-finite floats as null.
 pub(super) async fn stream(
     app: &App,
     namespace: &Namespace,
     mut memory: Memory,
-    name: ExperimentName,
-    topic: TrackName,
-    query: Query,
-    format: Format,
+    asked: RowsAsked,
 ) -> Result<Response, ApiError> {
+    let RowsAsked { name, topic, query, format } = asked;
     // The status depends on whether there is such an experiment.
     let experiment = app.experiments.read(&name, Ok).await?;
     let mut response = stream_from(app, namespace, move |out| {

@@ -13,7 +13,7 @@ use super::body::{NotesBody, Params, Segments, WholeBody};
 use super::entries;
 use super::error::ApiError;
 use super::experiments::IfAbsent;
-use super::export;
+use super::export::{self, RowsAsked};
 use super::memory::Memory;
 use super::token::Namespace;
 use mldash_track::json::{JsonWriter, NonFinite};
@@ -194,5 +194,5 @@ pub(super) async fn read(
     let format: Format =
         format.parse().map_err(|error: FormatError| ApiError::bad_request(error.to_string()))?;
     let query = params.query()?;
-    export::stream(&app, &namespace, memory, name, topic, query, format).await
+    export::stream(&app, &namespace, memory, RowsAsked { name, topic, query, format }).await
 }

@@ -15,7 +15,7 @@ use super::asked::Asked;
 use super::html::{Styles, id_of, in_query, page as page_of};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::export::{self, Failure};
+use crate::export::{self, Failure, RowsAsked};
 use crate::files;
 use crate::id::Id;
 use crate::memory::Memory;
@@ -122,7 +122,8 @@ pub(super) async fn parquet(
     is_there.await?;
     let called = format!("{}-{topic}.parquet", name.name());
     let (query, format) = (Query::all(), Format::Parquet);
-    let sent = export::stream(&app, &namespace, memory, name, topic, query, format).await?;
+    let sent =
+        export::stream(&app, &namespace, memory, RowsAsked { name, topic, query, format }).await?;
     Ok(attached(sent, &called))
 }
 
