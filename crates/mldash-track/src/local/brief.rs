@@ -69,7 +69,8 @@ impl ExperimentDir {
         match self.found_tracks() {
             Ok(tracks) => {
                 for track in tracks {
-                    if let Err(error) = brief.add_track(&track.folder, &track.metadata) {
+                    let added = track.and_then(|t| brief.add_track(&t.folder, &t.metadata));
+                    if let Err(error) = added {
                         brief.problems.push(one_line(&error));
                         brief.is_exact = false;
                     }

@@ -108,6 +108,7 @@ impl ExperimentDir {
         let mut unrepaired = Vec::new();
         let mut room = REPAIRED_AT_OPEN_BYTES;
         for track in self.found_tracks()? {
+            let track = track?;
             // Whoever appends to it knows its topic.
             let name: Option<TrackName> = track.metadata.topic.parse().ok();
             let Some(name) = name.filter(|_| !track.is_guess) else { continue };
@@ -277,9 +278,12 @@ impl ExperimentDir {
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<TrackInfo>, StoreError> {
         let mut tracks = Vec::new();
-        for track in self.found_tracks()?.into_iter().filter(|track| wanted(&track.metadata.topic))
-        {
+        for track in self.found_tracks()? {
+            let track = track?;
             let topic = track.metadata.topic.clone();
+            if !wanted(&topic) {
+                continue;
+            }
             match track_info(&track.folder, track.metadata) {
                 Err(error) if error.is_out_of_handles() => return Err(error),
                 Err(error) => {
@@ -322,13 +326,13 @@ impl ExperimentDir {
         Ok(topics)
     }
 
-    /// The tracks, in no order.
-    pub(super) fn found_tracks(&self) -> Result<Vec<FoundTrack>, StoreError> {
-        let mut found = Vec::new();
-        for folder in self.track_folders()? {
-            found.extend(found_track(folder)?);
-        }
-        Ok(found)
+    /// The tracks, in no order. Each is looked at when its turn comes: the descriptions of all of
+    /// them may be large.
+    pub(super) fn found_tracks(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<FoundTrack, StoreError>>, StoreError> {
+        let folders = self.track_folders()?.into_iter();
+        Ok(folders.filter_map(|folder| found_track(folder).transpose()))
     }
 
     /// The folders that may hold a track; other files are left alone.

@@ -97,6 +97,7 @@ impl ExperimentDir {
                 done.is_stopped = true;
                 break;
             }
+            let track = track?;
             let topic = &track.metadata.topic;
             done.add(topic, self.pack_track(topic, &track.folder, goes_on));
         }
@@ -109,6 +110,7 @@ impl ExperimentDir {
         self.remove_leftovers()?;
         let mut done = Repacked::default();
         for track in self.found_tracks()? {
+            let track = track?;
             done.add(&track.metadata.topic, unpack(&track.folder));
         }
         Ok(done)
