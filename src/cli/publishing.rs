@@ -30,9 +30,10 @@ impl Publishing {
         let to = mapping.publish().cloned();
         let Some(publish) = &to else { return Ok(Self { publisher: None, to }) };
         let settings = StoreSettings {
+            url: publish.to.clone(),
             endpoint: publish.endpoint.clone(),
             limit_rate: publish.limit_rate.map(Bytes::get),
-            ..StoreSettings::new(&publish.to)
+            single_writer: publish.single_writer,
         };
         let inline_files = publish.inline_files.map(Bytes::get);
         let options = PublishOptions { inline_files, ..PublishOptions::default() };
@@ -66,6 +67,7 @@ fn options(publish: &Publish) -> String {
     let endpoint = publish.endpoint.as_ref().map(|endpoint| format!(" --endpoint {endpoint}"));
     let inline = publish.inline_files.map(|size| format!(" --inline-files {}", size.get()));
     let rate = publish.limit_rate.map(|rate| format!(" --limit-rate {}", rate.get()));
-    [endpoint, inline, rate].into_iter().flatten().for_each(|option| text += &option);
+    let single = publish.single_writer.then(|| " --single-writer".to_owned());
+    [endpoint, inline, rate, single].into_iter().flatten().for_each(|option| text += &option);
     text
 }

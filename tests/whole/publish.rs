@@ -332,7 +332,7 @@ fn what_could_not_be_published_is_published_by_the_next_recording() {
     let config = place.root.path().join("m.yaml");
     let mapping = |name: &str| {
         format!(
-            "experiment: alice/lab/{name}\nroot: {}\npublish: {{to: \"{}\"}}\ntopics: [{{topic: /**}}]\n",
+            "experiment: alice/lab/{name}\nroot: {}\npublish: {{to: \"{}\", single_writer: true}}\ntopics: [{{topic: /**}}]\n",
             place.root().display(),
             place.url()
         )
@@ -349,6 +349,11 @@ fn what_could_not_be_published_is_published_by_the_next_recording() {
     let account: Json = serde_json::from_str(done.text()).unwrap();
     assert_eq!(account["publish"]["state"], "failing");
     assert!(done.stderr.contains("1 parts are not published yet"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains(&format!("--to {} --single-writer", place.url())),
+        "{}",
+        done.stderr
+    );
     fs::remove_file(place.store()).unwrap();
     fs::write(&config, mapping("second")).unwrap();
     let done = import();
@@ -376,6 +381,9 @@ fn a_wrong_publish_in_a_mapping_is_told() {
     assert!(
         secret.contains("credentials come from the environment") && !secret.contains("hunter2"),
         "{secret}"
+    );
+    assert!(
+        told("{to: 'file:///b', limit_rate: 1MB}").contains("`limit_rate` is not for a folder")
     );
     assert!(told("{to: 's3://b', limit_rate: 0}").contains("nothing can be sent"));
 }

@@ -256,6 +256,13 @@ pub(super) const PUBLISHED: KeyTable = KeyTable::new(
             "500kB",
             "The most bytes to send in a second. Without this key there is no limit.",
         ),
+        Key::new(
+            "single_writer",
+            Shape::Truth,
+            "true",
+            "For a store that takes no conditional puts: nobody else publishes there.",
+        )
+        .or("false"),
     ],
 );
 

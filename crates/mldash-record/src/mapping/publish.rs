@@ -23,6 +23,8 @@ pub struct Publish {
     pub inline_files: Option<Bytes>,
     /// Bytes a second to send, at most.
     pub limit_rate: Option<Bytes>,
+    /// Nobody else publishes there, so that conditional puts are not needed.
+    pub single_writer: bool,
 }
 
 /// The setting; `None` only with a problem.
@@ -47,11 +49,19 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Publish> 
         }
         Some(rate)
     });
+    let single_writer = section.get("single_writer").and_then(|item| item.truth(problems));
     let Some(to) = section.get("to") else {
         problems.add(&section.spot, "`to` is missing", Some(TO.to_owned()));
         return None;
     };
-    Some(Publish { to: self::to(to, problems)?, endpoint, inline_files, limit_rate })
+    let to = self::to(to, problems)?;
+    for key in ["endpoint", "limit_rate"] {
+        if let Some(item) = section.get(key).filter(|_| to.starts_with("file:")) {
+            problems.add(&item.spot, format!("`{key}` is not for a folder"), None);
+        }
+    }
+    let single_writer = single_writer.unwrap_or_default();
+    Some(Publish { to, endpoint, inline_files, limit_rate, single_writer })
 }
 
 fn to(item: &Item<'_>, problems: &mut Problems) -> Option<String> {

@@ -101,6 +101,7 @@ impl StoreSettings {
             "gs" | "file" if self.endpoint.is_some() => {
                 Err(wrong("an endpoint is for s3:// and az:// only"))
             }
+            "file" if self.limit_rate.is_some() => Err(wrong("a rate is not for folders")),
             "gs" => Ok(url),
             "file" if has_host || url.to_file_path().is_err() => {
                 Err(wrong("after `file://` comes a path that begins with `/`"))
@@ -267,6 +268,8 @@ mod tests {
         assert!(refused("http://bucket/x").contains("no store for `http://`"));
         assert!(refused("s3:///x").contains("names no bucket"));
         assert!(refused("file://x/y").contains("begins with `/`"));
+        let paced = StoreSettings { limit_rate: Some(1), ..StoreSettings::new("file:///x") };
+        assert!(paced.checked().unwrap_err().to_string().contains("not for folders"));
         let secret = refused("s3://key:hunter2@bucket/x?secret=hunter3");
         assert!(secret.contains("environment") && !secret.contains("hunter"), "{secret}");
     }
