@@ -35,6 +35,22 @@ SELECT * FROM merged
 UNION ALL BY NAME
 SELECT * EXCLUDE (filename) FROM own ANTI JOIN known USING (owner, project, experiment, chunk)
 """
+# As docs/publish.md has them, too.
+PYARROW = """
+files = pyarrow.dataset.dataset("lake/fleet/tracks/odom", filesystem=s3, format="parquet", partitioning="hive")
+schema = pyarrow.unify_schemas([files.schema] + [file.physical_schema for file in files.get_fragments()])
+rows = files.replace_schema(schema)
+"""
+POLARS = """
+rows = polars.scan_parquet(
+    "s3://lake/fleet/tracks/odom/",
+    schema=polars.from_arrow(schema.empty_table()).schema,
+    missing_columns="insert",
+    hive_partitioning=True,
+    try_parse_hive_dates=False,
+)
+"""
+DOCUMENTED = "lake/fleet/tracks/odom"
 # While nothing is compacted, and once all is.
 ALONE = """
 CREATE OR REPLACE VIEW {view} AS
@@ -119,44 +135,29 @@ def duckdb_rows(lake, topic):
     return [dict(zip(names, row)) for row in answer.fetchall()]
 
 
-def pyarrow_rows(endpoint, place, topic):
-    import pyarrow.dataset as ds
+def python_rows(endpoint, place, topic, kinds):
+    """The rows as pyarrow and as Polars see them."""
+    import polars
+    import pyarrow.dataset
     from pyarrow import fs
 
+    # What docs/publish.md takes for granted: a file system, and Polars' settings in the environment.
     s3 = fs.S3FileSystem(
         access_key=os.environ["AWS_ACCESS_KEY_ID"], secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
         endpoint_override=endpoint.split("://")[1], scheme="http", region="us-east-1",
     )
-    rows = []
-    for kind in ("tracks", "compacted"):
-        folder = f"{place}/{kind}/{topic}"
-        if s3.get_file_info(folder).type != fs.FileType.Directory:
-            continue
-        table = ds.dataset(folder, filesystem=s3, format="parquet", partitioning="hive").to_table()
-        if "stamp" in table.column_names:
-            # Python's datetime has no nanoseconds.
-            table = table.drop(["stamp"])
-        rows += table.to_pylist()
-    return rows
-
-
-def polars_rows(endpoint, place, topic, kinds):
-    import polars
-
-    options = {
-        "aws_access_key_id": os.environ["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": os.environ["AWS_SECRET_ACCESS_KEY"],
-        "aws_endpoint_url": endpoint, "aws_region": "us-east-1", "aws_allow_http": "true",
-    }
-    rows = []
+    os.environ |= {"AWS_ENDPOINT_URL": endpoint, "AWS_ALLOW_HTTP": "true"}
+    names = {"polars": polars, "pyarrow": pyarrow, "s3": s3}
+    by_pyarrow, by_polars = [], []
     for kind in sorted(kinds):
-        # The folder: in a pattern, Polars takes `%` for the begin of an encoded letter.
-        frame = polars.scan_parquet(
-            f"s3://{place}/{kind}/{topic}/", storage_options=options, hive_partitioning=True,
-            try_parse_hive_dates=False, missing_columns="insert", extra_columns="ignore",
-        )
-        rows += frame.drop("stamp", strict=False).collect().to_dicts()
-    return rows
+        folder = f"{place}/{kind}/{topic}"
+        exec(PYARROW.replace(DOCUMENTED, folder), names)
+        table = names["rows"].to_table()
+        # Python's datetime has no nanoseconds.
+        by_pyarrow += table.drop([name for name in ["stamp"] if name in table.column_names]).to_pylist()
+        exec(POLARS.replace(DOCUMENTED, folder), names)
+        by_polars += names["rows"].drop("stamp", strict=False).collect().to_dicts()
+    return {"pyarrow": by_pyarrow, "Polars": by_polars}
 
 
 def check(endpoint, place, expected):
@@ -171,11 +172,7 @@ def check(endpoint, place, expected):
     assert folders.keys() == wanted.keys(), (folders.keys(), wanted.keys())
     for topic, experiments in wanted.items():
         folder, kinds = folders[topic]
-        seen = {
-            "DuckDB": duckdb_rows(lake, topic),
-            "pyarrow": pyarrow_rows(endpoint, place, folder),
-            "Polars": polars_rows(endpoint, place, folder, kinds),
-        }
+        seen = {"DuckDB": duckdb_rows(lake, topic)} | python_rows(endpoint, place, folder, kinds)
         for who, rows in seen.items():
             found = by_experiment(rows)
             for name in experiments.keys() | found.keys():
