@@ -14,6 +14,8 @@ use crate::program::program;
 use crate::server::{BOBS_TOKEN, Server, TOKEN};
 use crate::small_disk::SmallDisk;
 
+mod tracks;
+
 const MIB: usize = 1 << 20;
 /// Many times what an answer takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);

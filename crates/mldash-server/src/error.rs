@@ -173,6 +173,7 @@ impl From<TrackError> for ApiError {
             | TrackError::TooDeep { .. }
             | TrackError::RepeatedNames { .. }
             | TrackError::TooManyColumns { .. }
+            | TrackError::TooManyDeclarations { .. }
             | TrackError::TooWide { .. } => Self::bad_request(error.to_string()),
             TrackError::NoFile { .. } => Self::not_found(error.to_string()),
             TrackError::NoExperiment { name, .. } => {

@@ -43,11 +43,9 @@ pub(super) async fn create(
     let filter = TopicFilter::from(topic.as_str());
     let write = app.experiments.write(&name, IfAbsent::Refuse, move |experiment| {
         let mut notes = track.notes;
-        for schema in take_noted_schema(&mut notes) {
-            let declaring = experiment.tracks(topic.as_str()).with_schema(schema);
-            declaring.annotate(TrackNotes::default())?;
-        }
-        experiment.tracks(topic.as_str()).annotate(notes)?;
+        let track = experiment.tracks(topic.as_str());
+        track.declare(&take_noted_schema(&mut notes))?;
+        track.annotate(notes)?;
         Ok(experiment.list_matching(&filter)?.pop())
     });
     let info =

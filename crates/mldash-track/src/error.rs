@@ -9,7 +9,7 @@ use super::name::NameError;
 use super::options::EnvError;
 #[cfg(feature = "remote")]
 use super::remote::RemoteError;
-use super::row::{RepeatedNames, TimestampError};
+use super::row::{RepeatedNames, TimestampError, TooManyDeclarations};
 use super::serialize::SerializeError;
 
 /// A failed operation on an experiment or a track.
@@ -114,6 +114,14 @@ pub enum TrackError {
         topic: String,
         /// What the limit is.
         reason: TooManyColumns,
+    },
+    /// Too much was declared of a track.
+    #[error("track `{topic}`: {reason}")]
+    TooManyDeclarations {
+        /// The track.
+        topic: String,
+        /// What the limit is.
+        reason: TooManyDeclarations,
     },
     /// A line of JSON rows is too long.
     #[error("track `{topic}`: the line is longer than {max_bytes} bytes")]

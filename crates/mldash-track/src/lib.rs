@@ -258,7 +258,8 @@ pub use remote::{
 pub use repeating::Repeating;
 pub use row::{
     Array, Column, ColumnType, Fields, MAX_REPEATED_NAME_BYTES, Origin, RepeatedNames, Row,
-    RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, Value,
+    RowSchema, TIMESTAMP_COLUMN, TIMESTAMP_KEY, Timestamp, TimestampError, TooManyDeclarations,
+    Value,
 };
 pub use rows::Rows;
 pub use run::Metadata;

@@ -16,8 +16,8 @@ pub use fields::{
 pub(crate) use list::ListBuilder;
 pub use origin::Origin;
 pub(crate) use origin::definition_id;
-pub use schema::RowSchema;
-pub(crate) use schema::TrackSchema;
+pub(crate) use schema::{MAX_DECLARATIONS, TrackSchema};
+pub use schema::{RowSchema, TooManyDeclarations};
 pub use timestamp::{Timestamp, TimestampError};
 pub use value::{Array, Value};
 

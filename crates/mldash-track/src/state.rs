@@ -27,7 +27,7 @@ use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
 #[cfg(feature = "remote")]
 use super::remote::Upload;
-use super::row::{Fields, Row, RowSchema, Timestamp};
+use super::row::{Fields, MAX_DECLARATIONS, Row, RowSchema, Timestamp};
 use super::run::Run;
 
 /// State that the handles, the tracks and the flush thread share.
@@ -76,7 +76,7 @@ pub(super) enum Access {
 pub(super) struct TrackState {
     pub(super) name: TrackName,
     buffer: Mutex<TrackBuffer>,
-    /// Declared columns for the rows. The appender gets them at the next flush.
+    /// Declared columns of coming rows, until the appender gets them at the next flush.
     schemas: Mutex<Vec<Arc<RowSchema>>>,
     /// Held for a whole flush, so that flushes of one track run one after another. Nobody who holds
     /// it waits for a sync.
@@ -107,7 +107,8 @@ impl TrackState {
 
     /// Passes the declarations to the appender, which stores them before the rows.
     fn hand_on_schemas(&self, appender: &mut TrackAppender) {
-        self.schemas.lock().iter().for_each(|schema| appender.declare(schema));
+        let schemas = std::mem::take(&mut *self.schemas.lock());
+        schemas.iter().for_each(|schema| appender.declare(schema));
     }
 }
 
@@ -205,13 +206,28 @@ impl ExperimentState {
         self.tracks.read().by_name.get(name).cloned()
     }
 
-    /// Declares the columns of coming rows. Does not wait for a running flush.
+    /// Declares the columns of coming rows. Does not wait for a running flush. What is more than a
+    /// track can have is left out: rows don't depend on it.
     pub(super) fn declare(&self, track: &TrackState, schema: &Arc<RowSchema>) {
         let mut schemas = track.schemas.lock();
         // Equal ones count once: what a topic's publishers offer can change to and fro for days.
-        if !schemas.contains(schema) {
+        if schemas.len() < MAX_DECLARATIONS && !schemas.contains(schema) {
             schemas.push(schema.clone());
         }
+    }
+
+    /// Declares all of these columns, or none if they are too many.
+    pub(super) fn declare_all(
+        &self,
+        track: &TrackState,
+        schemas: &[RowSchema],
+    ) -> Result<(), TrackError> {
+        let mut appender = track.appender.lock();
+        let Some(appender) = appender.as_mut() else { return Err(self.ended(track)) };
+        appender.declare_all(schemas).map_err(|reason| {
+            let topic = track.name.to_string();
+            TrackError::TooManyDeclarations { topic, reason }
+        })
     }
 
     /// Checks that the track can have the columns of `rows`, and notes them.

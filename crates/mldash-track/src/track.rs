@@ -56,6 +56,16 @@ impl Track {
         Self { schema: Some(schema.into()), state: OnceLock::new(), ..self }
     }
 
+    /// Declares columns of coming rows, as [`with_schema`](Self::with_schema) does for those of one handle: all of `schemas` or
+    /// none. They are stored before the next row, or by [`annotate`](Self::annotate).
+    ///
+    /// # Errors
+    /// Fails if the track would have too many, the topic is invalid or shares its folder with another, or the store can't be
+    /// written.
+    pub fn declare(&self, schemas: &[RowSchema]) -> Result<(), TrackError> {
+        self.shared.declare_all(self.state()?, schemas)
+    }
+
     /// Adds `fields` to the row at `ts`, in seconds. Fields that the row already has are
     /// overwritten.
     ///

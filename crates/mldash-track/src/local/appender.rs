@@ -27,7 +27,9 @@ use super::{index_file, packing, schema_file};
 use crate::error::one_line;
 use crate::json::{JsonWriter, NonFinite};
 use crate::name::TrackName;
-use crate::row::{Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, TrackSchema};
+use crate::row::{
+    Column, Fields, RowSchema, TIMESTAMP_COLUMN, Timestamp, TooManyDeclarations, TrackSchema,
+};
 
 mod closing;
 mod syncing;
@@ -158,6 +160,13 @@ impl TrackAppender {
     /// Declares columns of coming rows. They are in a file before the next row.
     pub(crate) fn declare(&mut self, rows: &RowSchema) {
         self.is_schema_new |= self.schema.declare(rows);
+    }
+
+    /// Like [`declare`](Self::declare), all of them or none.
+    pub(crate) fn declare_all(&mut self, rows: &[RowSchema]) -> Result<(), TooManyDeclarations> {
+        self.schema.check_room(rows)?;
+        rows.iter().for_each(|rows| self.declare(rows));
+        Ok(())
     }
 
     /// Does not wait for the disk; the next sync makes it safe.

@@ -1,10 +1,15 @@
 //! The columns of rows, as far as a message definition declares them.
 
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::io;
+
 use serde::{Deserialize, Serialize};
 
 use super::column_type::ColumnType;
 use super::fields::Column;
 use super::origin::Origin;
+use crate::buffer::MAX_COLUMNS;
 
 /// The columns that rows of one source, such as a ROS topic, can have, with their types.
 ///
@@ -100,7 +105,17 @@ impl RowSchema {
 }
 
 /// More definitions than a track ever has.
-const MAX_DECLARATIONS: usize = 256;
+pub(crate) const MAX_DECLARATIONS: usize = 256;
+/// The most bytes that a track's declarations can have together, as JSON.
+const MAX_DECLARED_BYTES: usize = 16 << 20;
+
+/// There is no room for what is declared of a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the track would have more than {MAX_DECLARATIONS} declarations of its columns, or more than {MAX_COLUMNS} columns or \
+     {MAX_DECLARED_BYTES} bytes in them; declare only what rows have, or use another track"
+)]
+pub struct TooManyDeclarations;
 
 /// What all sources of a track declared.
 ///
@@ -110,6 +125,53 @@ pub(crate) struct TrackSchema {
     /// Sorted by source, then by arrival. So the same topics give the same column order, whichever
     /// was heard first.
     rows: Vec<RowSchema>,
+    size: Size,
+}
+
+/// What declarations take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Size {
+    declarations: usize,
+    columns: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn of(rows: &RowSchema) -> Self {
+        let mut text = Counted(0);
+        // Counting can't fail.
+        let _ = serde_json::to_writer(&mut text, rows);
+        let columns = rows.columns.len().saturating_add(rows.messages.len());
+        Self { declarations: 1, columns, bytes: text.0 }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            declarations: self.declarations.saturating_add(other.declarations),
+            columns: self.columns.saturating_add(other.columns),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
+    }
+
+    fn fits(self) -> bool {
+        self.declarations <= MAX_DECLARATIONS
+            && self.columns <= MAX_COLUMNS
+            && self.bytes <= MAX_DECLARED_BYTES
+    }
+}
+
+/// Counts what is written.
+struct Counted(usize);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl TrackSchema {
@@ -126,12 +188,24 @@ impl TrackSchema {
             }
             return is_news;
         }
-        if self.rows.len() >= MAX_DECLARATIONS {
+        let size = self.size.and(Size::of(rows));
+        if !size.fits() {
             return false;
         }
+        self.size = size;
         let place = self.rows.partition_point(|known| known.source <= rows.source);
         self.rows.insert(place, rows.clone());
         true
+    }
+
+    /// Checks that there is room for all of these together.
+    pub(crate) fn check_room(&self, rows: &[RowSchema]) -> Result<(), TooManyDeclarations> {
+        if rows.len() > MAX_DECLARATIONS {
+            return Err(TooManyDeclarations);
+        }
+        let new = rows.iter().filter(|rows| !self.rows.contains(rows));
+        let size = new.map(Size::of).fold(self.size, Size::and);
+        if size.fits() { Ok(()) } else { Err(TooManyDeclarations) }
     }
 
     /// The declarations.
@@ -143,10 +217,17 @@ impl TrackSchema {
     /// of both. If there is none, the column counts as undeclared and its values decide.
     pub(crate) fn columns(&self) -> Vec<(Column, ColumnType)> {
         let mut columns: Vec<(Column, Option<ColumnType>)> = Vec::new();
+        let mut places: HashMap<&Column, usize> = HashMap::new();
         for (name, ty) in self.rows.iter().flat_map(|rows| &rows.columns) {
-            match columns.iter_mut().find(|(known, _)| known == name) {
-                Some((_, known)) => *known = known.take().and_then(|known| known.join(ty)),
-                None => columns.push((name.clone(), Some(ty.clone()))),
+            match places.entry(name) {
+                Entry::Occupied(place) => {
+                    let (_, known) = &mut columns[*place.get()];
+                    *known = known.take().and_then(|known| known.join(ty));
+                }
+                Entry::Vacant(place) => {
+                    place.insert(columns.len());
+                    columns.push((name.clone(), Some(ty.clone())));
+                }
             }
         }
         let typed = |(name, ty): (Column, Option<ColumnType>)| Some((name, ty?.writable()));
@@ -157,14 +238,13 @@ impl TrackSchema {
     /// anything agree.
     pub(crate) fn columns_of_message(&self, type_name: &str) -> Vec<Column> {
         let said = || self.rows.iter().flat_map(|rows| &rows.messages);
-        let mut columns: Vec<Column> = Vec::new();
-        for (name, ty) in said() {
-            let is_agreed = || said().all(|(other, ty)| other != name || ty == type_name);
-            if ty == type_name && !columns.contains(name) && is_agreed() {
-                columns.push(name.clone());
-            }
-        }
-        columns
+        let others: HashSet<&Column> =
+            said().filter(|(_, ty)| ty != type_name).map(|(name, _)| name).collect();
+        let mut seen = HashSet::new();
+        let agreed = said()
+            .map(|(name, _)| name)
+            .filter(|name| !others.contains(name) && seen.insert(*name));
+        agreed.cloned().collect()
     }
 }
 
@@ -243,6 +323,35 @@ mod tests {
         let rows: RowSchema = serde_json::from_str(text).unwrap();
         assert_eq!(rows, arm("/a", &[("q", list())]));
         assert_eq!(serde_json::to_string(&rows).unwrap(), text);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_declarations_columns_and_bytes() {
+        let sources = |range: std::ops::Range<usize>| -> Vec<RowSchema> {
+            range.map(|i| arm(&format!("/{i}"), &[("x", ColumnType::Int)])).collect()
+        };
+        let mut schema: TrackSchema = sources(0..MAX_DECLARATIONS - 1).into_iter().collect();
+        schema.check_room(&sources(0..MAX_DECLARATIONS)).unwrap();
+        schema.check_room(&sources(0..MAX_DECLARATIONS + 1)).unwrap_err();
+        assert!(schema.declare(&sources(300..301)[0]) && !schema.declare(&sources(301..302)[0]));
+        schema.check_room(&sources(301..302)).unwrap_err();
+        schema.check_room(&sources(0..9)).unwrap();
+
+        let wide = |source: &str, columns: usize| RowSchema {
+            columns: (0..columns).map(|i| (format!("{i}").into(), ColumnType::Int)).collect(),
+            ..RowSchema::new(source)
+        };
+        let mut schema = TrackSchema::default();
+        assert!(schema.declare(&wide("/a", MAX_COLUMNS)));
+        assert_eq!(schema.columns().len(), MAX_COLUMNS);
+        assert!(!schema.declare(&wide("/b", 1)));
+        schema.check_room(&[wide("/b", 1)]).unwrap_err();
+
+        let long = RowSchema::new("/a").type_name("x".repeat(MAX_DECLARED_BYTES / 2));
+        let other = RowSchema::new("/b").type_name("x".repeat(MAX_DECLARED_BYTES / 2));
+        let mut schema = TrackSchema::default();
+        assert!(schema.declare(&long) && !schema.declare(&other));
+        TrackSchema::default().check_room(&[long, other]).unwrap_err();
     }
 
     #[test]

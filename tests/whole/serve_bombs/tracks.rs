@@ -1,0 +1,53 @@
+//! What tracks keep in the server's memory as long as they are open.
+
+use super::*;
+
+const TRACKS: &str = "/api/experiments/experiment~~alice~~w~~run/tracks";
+
+#[test]
+fn declarations_of_columns_end_at_a_limit_and_rows_go_on() {
+    let lab = Lab::open("256", &[]);
+    let declare = |topic: &str, schemas: Vec<Json>| {
+        let track = json!({"topic": topic, "metadata": {"mldash_bridge.schema": schemas}});
+        let body = gzip(track.to_string().as_bytes());
+        lab.alice.send("POST", TRACKS, &["Content-Encoding: gzip"], &body)
+    };
+    let refusal = |answer: Answer| {
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"));
+        assert!(answer.text().contains("256 declarations"), "{}", answer.text());
+    };
+    let tiny = (0..20_000).map(|i| json!({"source": i.to_string(), "columns": []}));
+    refusal(declare("tiny", tiny.collect()));
+    let folder = lab.server.root().join("alice/w/run/tracks");
+    for name in [".schema.json", ".schema.new.json"] {
+        assert!(!folder.join("tiny").join(name).exists(), "all of them or none");
+    }
+
+    let wide = |i: usize| {
+        let columns: Vec<Json> = (0..5000).map(|k| json!([format!("{i}_{k}"), "int64"])).collect();
+        json!({"source": i.to_string(), "columns": columns})
+    };
+    for i in 0..13 {
+        let declared = declare("wide", vec![wide(i)]);
+        assert_eq!(declared.status, 200, "{}", declared.text());
+    }
+    refusal(declare("wide", vec![wide(13)]));
+    assert_eq!(declare("wide", vec![wide(0), wide(12)]).status, 200, "they are known");
+
+    let long =
+        |i: usize| json!({"source": i.to_string(), "type": "x".repeat(3 * MIB), "columns": []});
+    for i in 0..5 {
+        let declared = declare("long", vec![long(i)]);
+        assert_eq!(declared.status, 200, "{}", declared.text());
+    }
+    refusal(declare("long", vec![long(5)]));
+    let row = json!({"entries": [{"timestamp": 1, "x": 1}]});
+    for topic in ["tiny", "wide", "long"] {
+        assert_eq!(lab.alice.post(&batch_path("alice", topic), &row).status, 200);
+    }
+    for name in [".schema.json", ".schema.new.json"] {
+        let bytes = fs::metadata(folder.join("long").join(name)).map_or(0, |file| file.len());
+        assert!(bytes < 17 << 20, "{bytes} bytes in {name}");
+    }
+    lab.check_peak();
+}
