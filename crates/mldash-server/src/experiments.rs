@@ -1,6 +1,6 @@
 //! The experiments that clients write to. They are opened at the first request, shared by
 //! simultaneous requests, and closed when they are done or idle, which leaves them sorted and
-//! merged. Their number is limited.
+//! merged. Their number is limited, and so is the memory that their open tracks keep.
 //!
 //! All disk access runs on the blocking threads. Requests that wait for an experiment to be opened
 //! or closed don't hold such a thread.
@@ -35,6 +35,8 @@ pub(super) struct Experiments {
     root: PathBuf,
     slots: Mutex<HashMap<ExperimentName, Arc<Slot>>>,
     may_open: Arc<Semaphore>,
+    /// What the open tracks of all may keep in memory.
+    max_kept_bytes: usize,
 }
 
 /// The place of one experiment, open or not.
@@ -59,9 +61,10 @@ enum Written<T, W> {
 }
 
 impl Experiments {
-    /// At most `max_open` experiments are open at the same time.
-    pub(super) fn new(root: &Path, max_open: usize) -> Self {
-        Self { root: root.to_owned(), slots: Mutex::default(), may_open: places(max_open) }
+    /// At most `max_open` experiments are open at the same time, and keep about `max_kept_bytes` in memory.
+    pub(super) fn new(root: &Path, max_open: usize, max_kept_bytes: usize) -> Self {
+        let (slots, may_open) = (Mutex::default(), places(max_open));
+        Self { root: root.to_owned(), slots, may_open, max_kept_bytes }
     }
 
     /// The root.
@@ -87,6 +90,7 @@ impl Experiments {
             tracing::warn!("the folder of {name} was removed while it was open");
             self.close(name).await;
         };
+        self.close_largest().await;
         if let Err(error) = &done {
             if error.wants_handles() {
                 // Each track that is written to holds a file open.
@@ -221,6 +225,24 @@ impl Experiments {
         room.map_err(|_| {
             ApiError::busy("too many experiments are being written to; try again later")
         })
+    }
+
+    /// Closes those that keep most in memory, until the others keep no more than they may.
+    async fn close_largest(&self) {
+        loop {
+            let kept = |(name, slot): (ExperimentName, Arc<Slot>)| {
+                let open = slot.open.try_read().ok()?;
+                Some((open.as_ref()?.experiment.kept_bytes(), name))
+            };
+            let kept: Vec<(usize, ExperimentName)> =
+                self.all().into_iter().filter_map(kept).collect();
+            if kept.iter().map(|(bytes, _)| bytes).sum::<usize>() <= self.max_kept_bytes {
+                return;
+            }
+            let Some((bytes, name)) = kept.into_iter().max() else { return };
+            tracing::debug!("closing {name}, whose open tracks keep {bytes} bytes in memory");
+            self.close(&name).await;
+        }
     }
 
     /// Closes the least recently used one of those that no request uses.

@@ -61,6 +61,8 @@ const LOCK_FILE: &str = ".serve.lock";
 /// How often to check for idle experiments and a changed token file.
 const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 const SPARE_THREADS: usize = 16;
+/// What open tracks keep in memory is this part of what requests may take.
+const KEPT_PART: usize = 8;
 
 /// Bounds on what clients may ask for. A time longer than a year counts as a year, and more at the same time than
 /// [`MOST_AT_ONCE`](Self::MOST_AT_ONCE) as that.
@@ -222,7 +224,11 @@ impl Server {
         listener.set_nonblocking(true).map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
         let app = Arc::new(App {
-            experiments: Experiments::new(root, limits.max_experiments),
+            experiments: Experiments::new(
+                root,
+                limits.max_experiments,
+                limits.max_memory_bytes / KEPT_PART,
+            ),
             incoming,
             tokens,
             pages: Pages::default(),

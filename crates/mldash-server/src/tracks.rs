@@ -38,18 +38,19 @@ pub(super) async fn create(
     body: NotesBody,
 ) -> Result<Json<Value>, ApiError> {
     let name = namespace.own_experiment(&id)?;
-    let (track, _memory) = body.json::<NewTrack>()?;
+    let (track, mut memory) = body.json::<NewTrack>()?;
     let topic: TrackName = track.topic.parse()?;
     let filter = TopicFilter::from(topic.as_str());
     let write = app.experiments.write(&name, IfAbsent::Refuse, move |experiment| {
         let mut notes = track.notes;
         let track = experiment.tracks(topic.as_str());
+        memory.hold(track.opening_bytes()?)?;
         track.declare(&take_noted_schema(&mut notes))?;
         track.annotate(notes)?;
-        Ok(experiment.list_matching(&filter)?.pop())
+        Ok((experiment.list_matching(&filter)?.pop(), memory))
     });
-    let info =
-        write.await?.ok_or_else(|| ApiError::not_found("the track was deleted meanwhile"))?;
+    let (info, _memory) = write.await?;
+    let info = info.ok_or_else(|| ApiError::not_found("the track was deleted meanwhile"))?;
     Ok(Json(track_json(&name, &info)))
 }
 
@@ -94,7 +95,8 @@ pub(super) async fn append_batch(
     Ok(Json(json!({ "count": count })))
 }
 
-/// Stores rows. Returns their number once they are flushed. The body holds their memory until then.
+/// Stores rows. Returns their number once they are flushed. The body holds their memory until then, and until what open
+/// tracks keep of them is within its limit.
 async fn store(
     app: &App,
     name: ExperimentName,
@@ -102,14 +104,17 @@ async fn store(
     rows: impl FnOnce() -> Result<(Vec<Row>, WholeBody), ApiError> + Send + 'static,
 ) -> Result<usize, ApiError> {
     let write = app.experiments.write(&name, IfAbsent::Refuse, move |experiment| {
-        let (rows, _body) = rows()?;
+        let (rows, mut body) = rows()?;
         let count = rows.len();
         let track = experiment.tracks(topic.as_str());
+        let (_, memory) = body.parts();
+        memory.hold(track.opening_bytes()?)?;
         track.append_rows(rows)?;
         track.flush()?;
-        Ok(count)
+        Ok((count, body))
     });
-    write.await
+    let (count, _body) = write.await?;
+    Ok(count)
 }
 
 /// The parameters of a listing.

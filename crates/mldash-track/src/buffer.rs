@@ -122,6 +122,11 @@ impl TrackBuffer {
         self.columns.admit(fields)
     }
 
+    /// The memory that the columns take as long as the track is open, about.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.columns.kept_bytes()
+    }
+
     /// Adds a row that uses `bytes` of the budget; `None` once closed.
     pub(super) fn insert(&mut self, row: Row, bytes: usize) -> Option<Appended> {
         if self.closed {

@@ -10,7 +10,7 @@ mod upkeep;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 #[cfg(feature = "remote")]
 use std::time::Duration;
@@ -30,6 +30,11 @@ use super::remote::Upload;
 use super::row::{Fields, MAX_DECLARATIONS, Row, RowSchema, Timestamp};
 use super::run::Run;
 
+/// What an open track keeps in memory, besides its columns and what was declared of them.
+const TRACK_BYTES: usize = 4096;
+/// A declaration takes about so many times the bytes of its JSON.
+const DECLARED_COPIES: usize = 4;
+
 /// State that the handles, the tracks and the flush thread share.
 #[derive(Debug)]
 pub(super) struct ExperimentState {
@@ -44,6 +49,8 @@ pub(super) struct ExperimentState {
     pub(super) upload: OnceLock<(Upload, Duration)>,
     /// Bytes that were appended to tracks.
     appended_bytes: AtomicU64,
+    /// The memory that the open tracks keep, about.
+    kept_bytes: AtomicUsize,
     /// The size limit of the local store while the store is full; else 0.
     full_at_bytes: AtomicU64,
     access: Mutex<Access>,
@@ -129,6 +136,7 @@ impl ExperimentState {
             #[cfg(feature = "remote")]
             upload: OnceLock::new(),
             appended_bytes: AtomicU64::default(),
+            kept_bytes: AtomicUsize::default(),
             full_at_bytes: AtomicU64::default(),
             access: Mutex::new(access),
             opening: Mutex::default(),
@@ -163,6 +171,8 @@ impl ExperimentState {
         let appender = TrackAppender::open(&self.dir, name)?;
         let mut buffer = TrackBuffer::default();
         buffer.note_stored(appender.last_timestamp(), appender.columns());
+        let kept = TRACK_BYTES + buffer.kept_bytes();
+        self.note_kept(kept.saturating_add(appender.declared_bytes() * DECLARED_COPIES));
         let track = Arc::new(TrackState {
             name: name.clone(),
             buffer: Mutex::new(buffer),
@@ -224,16 +234,31 @@ impl ExperimentState {
     ) -> Result<(), TrackError> {
         let mut appender = track.appender.lock();
         let Some(appender) = appender.as_mut() else { return Err(self.ended(track)) };
+        let before = appender.declared_bytes();
         appender.declare_all(schemas).map_err(|reason| {
             let topic = track.name.to_string();
             TrackError::TooManyDeclarations { topic, reason }
-        })
+        })?;
+        self.note_kept((appender.declared_bytes() - before) * DECLARED_COPIES);
+        Ok(())
+    }
+
+    /// The memory that the open tracks keep, about.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept_bytes.load(Ordering::Relaxed)
+    }
+
+    fn note_kept(&self, bytes: usize) {
+        self.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Checks that the track can have the columns of `rows`, and notes them.
     pub(super) fn admit(&self, track: &TrackState, rows: &[Row]) -> Result<(), TrackError> {
         let mut buffer = track.buffer.lock();
-        rows.iter().try_for_each(|row| buffer.admit(&row.fields)).map_err(|reason| {
+        let before = buffer.kept_bytes();
+        let admitted = rows.iter().try_for_each(|row| buffer.admit(&row.fields));
+        self.note_kept(buffer.kept_bytes() - before);
+        admitted.map_err(|reason| {
             let topic = track.name.to_string();
             TrackError::TooManyColumns { topic, reason }
         })

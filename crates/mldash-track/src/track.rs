@@ -296,7 +296,7 @@ impl Track {
         Ok(self.shared.dir.track_weight(self.name()?)?)
     }
 
-    fn name(&self) -> Result<&TrackName, TrackError> {
+    pub(super) fn name(&self) -> Result<&TrackName, TrackError> {
         self.name.as_ref().map_err(|error| error.clone().into())
     }
 

@@ -27,6 +27,26 @@ impl Experiment {
     pub fn list_weight(&self) -> Result<usize, TrackError> {
         Ok(self.shared.dir.tracks_weight()?)
     }
+
+    /// The memory that the tracks keep that were opened to write, about: most of it are the names of their columns. It is
+    /// free once the experiment is closed.
+    pub fn kept_bytes(&self) -> usize {
+        self.shared.kept_bytes()
+    }
+}
+
+impl Track {
+    /// The memory that opening the track to write takes, at most; 0 if it is open.
+    ///
+    /// # Errors
+    /// Fails if the topic is invalid, or the store can't be read.
+    pub fn opening_bytes(&self) -> Result<usize, TrackError> {
+        let name = self.name()?;
+        Ok(match self.shared().open_track(name) {
+            Some(_) => 0,
+            None => self.shared().dir.track_weight(name)?,
+        })
+    }
 }
 
 impl Files {

@@ -51,3 +51,39 @@ fn declarations_of_columns_end_at_a_limit_and_rows_go_on() {
     }
     lab.check_peak();
 }
+
+#[test]
+fn many_tracks_with_long_names_of_columns_do_not_add_up() {
+    let lab = Lab::open("64", &["--max-body", "8"]);
+    let name = "k".repeat(300);
+    let columns: Vec<String> = (0..15_000).map(|i| format!("\"{i}{name}\":0")).collect();
+    let body =
+        gzip(format!("{{\"entries\":[{{\"timestamp\":1,{}}}]}}", columns.join(",")).as_bytes());
+    for track in 0..14 {
+        let path = batch_path("alice", &format!("t{track}"));
+        let stored = lab.alice.send("POST", &path, &["Content-Encoding: gzip"], &body);
+        assert_eq!(stored.status, 200, "{}", stored.text());
+    }
+    lab.check_peak();
+    // Each can go on.
+    let row = json!({"entries": [{"timestamp": 2, "x": 1}]});
+    for topic in ["t0", "t13"] {
+        assert_eq!(lab.alice.post(&batch_path("alice", topic), &row).status, 200);
+        let read = lab.alice.get(&format!("{}/data?columns=x", track_path("alice", topic)));
+        assert_eq!(read.json()["count"], 2, "{}", read.text());
+    }
+    lab.check_peak();
+}
+
+#[test]
+fn many_tracks_that_had_a_large_row_do_not_keep_room_for_it() {
+    let lab = Lab::open("64", &["--max-body", "8"]);
+    let text = "x".repeat(4 * MIB);
+    let body = gzip(json!({"entries": [{"timestamp": 1, "text": text}]}).to_string().as_bytes());
+    for track in 0..60 {
+        let path = batch_path("alice", &format!("t{track}"));
+        let stored = lab.alice.send("POST", &path, &["Content-Encoding: gzip"], &body);
+        assert_eq!(stored.status, 200, "{}", stored.text());
+    }
+    lab.check_peak();
+}

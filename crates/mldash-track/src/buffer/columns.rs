@@ -11,6 +11,10 @@ pub const MAX_COLUMNS: usize = 65_536;
 /// The most bytes that their names can have together.
 pub const MAX_COLUMN_NAME_BYTES: usize = 16 << 20;
 
+/// What a column of an open track takes beside its name: its places in the sets and lists of the buffer, the index, the copy
+/// of the index that is safe, and the description.
+const COLUMN_BYTES: usize = 256;
+
 /// A row would give its track too many columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -36,6 +40,11 @@ impl KnownColumns {
                 self.name_bytes += name.len();
             }
         }
+    }
+
+    /// The memory that an open track keeps for its columns, about. Its description may have names of its own.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.names.len() * COLUMN_BYTES + self.name_bytes * 2
     }
 
     /// Notes the columns of a row, unless they are too many.

@@ -38,6 +38,8 @@ mod tests;
 
 /// Lines are written in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
+/// How much room for lines is kept from one flush to the next: there may be thousands of tracks.
+const KEPT_PIECE_BYTES: usize = 16 << 10;
 
 /// What a finished track holds and what this writer added to it.
 #[derive(Clone, Debug)]
@@ -169,6 +171,11 @@ impl TrackAppender {
         Ok(())
     }
 
+    /// The size of all declarations as JSON.
+    pub(crate) fn declared_bytes(&self) -> usize {
+        self.schema.bytes()
+    }
+
     /// Does not wait for the disk; the next sync makes it safe.
     fn save_schema(&mut self) {
         if !self.is_schema_new {
@@ -200,7 +207,10 @@ impl TrackAppender {
         self.save_schema();
         self.take_in_foreign_rows()?;
         let data = self.data()?;
-        let (line_lens, sum) = self.write_rows(&data, rows).map_err(|source| {
+        let written = self.write_rows(&data, rows);
+        self.piece.clear();
+        self.piece.shrink_to(KEPT_PIECE_BYTES);
+        let (line_lens, sum) = written.map_err(|source| {
             self.cut_back(&data);
             StoreError::Io { action: "append to", path: self.data_path.clone(), source }
         })?;

@@ -16,6 +16,7 @@ use super::handles;
 use super::{index_file, schema_file};
 use crate::json::JsonWeight;
 use crate::name::TrackName;
+use crate::row::Column;
 
 pub(super) const TRACK_FILE: &str = "metadata.json";
 
@@ -68,7 +69,7 @@ pub(crate) struct TrackMetadata {
     pub(super) track_id: String,
     pub(super) topic: String,
     #[serde(default)]
-    pub(super) columns: Vec<String>,
+    pub(super) columns: Vec<Column>,
     #[serde(default)]
     pub(super) total_entries: u64,
     #[serde(default)]

@@ -208,6 +208,11 @@ impl TrackSchema {
         if size.fits() { Ok(()) } else { Err(TooManyDeclarations) }
     }
 
+    /// Their size as JSON.
+    pub(crate) fn bytes(&self) -> usize {
+        self.size.bytes
+    }
+
     /// The declarations.
     pub(crate) fn rows(&self) -> &[RowSchema] {
         &self.rows

@@ -112,11 +112,11 @@ impl TrackAppender {
     }
 
     pub(super) fn metadata_version(&mut self) -> MetadataVersion {
-        let info = self.info();
-        self.metadata.columns = info.columns;
-        self.metadata.total_entries = info.total_entries;
-        self.metadata.first_timestamp = info.first_timestamp;
-        self.metadata.last_timestamp = info.last_timestamp;
+        let span = self.index.span();
+        self.metadata.columns = self.index.columns().iter().cloned().collect();
+        self.metadata.total_entries = self.index.rows();
+        self.metadata.first_timestamp = span.map(|(first, _)| first);
+        self.metadata.last_timestamp = span.map(|(_, last)| last);
         self.metadata_number += 1;
         (self.metadata_saved, self.is_metadata_new) = (Instant::now(), false);
         let (file, metadata) = (self.metadata_file.clone(), self.metadata.clone());
