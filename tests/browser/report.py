@@ -186,6 +186,25 @@ def hostile(browser, path, name):
     assert [url for url in page.requests if url != page.url and not url.startswith("data:")] == []
 
 
+def marks(browser, path, expected):
+    """What cuts a recording's time is drawn in its timeline, said where the pointer is, and explained below."""
+    page = Page(browser, path)
+    label, pixels, titles, words = json.loads(expected)
+    page.assert_drawn(json.dumps([[label, color, least] for color, least in pixels]))
+    plot = page.canvas(label)
+    for secs, title in titles:
+        x = plot.evaluate("(plot, secs) => toX(plot.clientWidth)(secs)", secs)
+        plot.hover(position={"x": min(max(x, 1), plot.bounding_box()["width"] - 2), "y": 20})
+        assert plot.get_attribute("title") == title, (secs, plot.get_attribute("title"))
+    legend = page.page.locator(".aside.keys").inner_text()
+    assert "clock set back" in legend and "split" in legend, legend
+    for text, now in words:
+        page.page.get_by_role("button", name=text, exact=True).click()
+        page.settle()
+        assert page.page.locator("#now").text_content() == now, (text, page.page.locator("#now").text_content())
+    page.assert_clean()
+
+
 def phone(browser, path, label):
     """Nothing is wider than a phone, and a finger that drags over a plot moves the cursor."""
     page = Page(browser, path, viewport={"width": 360, "height": 740}, device_scale_factor=3, is_mobile=True, has_touch=True)

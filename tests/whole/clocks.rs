@@ -35,6 +35,8 @@ fn a_clock_that_jumps_back_is_counted_once_a_jump_and_its_rows_are_sorted_in() {
     assert_eq!(imported.times("x"), expected);
     let topic = imported.topic("/x");
     assert_eq!(topic["notes"]["clock_jumped_back"], 2);
+    let jumps = serde_json::json!([{"from": 54.0, "to": 10.0}, {"from": 14.0, "to": 12.0}]);
+    assert_eq!(topic["clock_jumps"], jumps);
     assert_eq!(topic["notes"]["stamp_moved"], 3, "12, 13 and 14 s were there before");
     assert_eq!((&topic["stored"], &topic["merged"]), (&15.into(), &0.into()));
     let said = imported.done.stderr.matches("jumped back to 10 s").count();

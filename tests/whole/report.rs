@@ -82,7 +82,8 @@ pub fn record_robot(root: &Path) {
         "complete": false, "missing": ["dropped: 2 queue_full"],
         "topics": [
             {"topic": "/imu", "type": "sensor_msgs/msg/Imu", "received": 11_362, "stored": 11_360,
-             "dropped": {"queue_full": 2, "paused": 7}, "lost": 12, "notes": {"clock_jumped_back": 1}, "errors": [HOSTILE]},
+             "dropped": {"queue_full": 2, "paused": 7}, "lost": 12, "notes": {"clock_jumped_back": 1},
+             "clock_jumps": [{"from": START + 40.0, "to": START + 20.0}], "errors": [HOSTILE]},
             {"topic": HOSTILE, "type": HOSTILE, "received": 2, "stored": 2, "lost": "unknown"}
         ],
         "unmatched": [HOSTILE]

@@ -35,6 +35,7 @@ mod document;
 mod envelope;
 mod intervals;
 mod limits;
+mod marks;
 mod page;
 mod samples;
 mod spread;

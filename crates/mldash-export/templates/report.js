@@ -25,8 +25,7 @@ function figure(title, about, view, kind = "") {
 function number(value) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e7 || size < 1e-4)) return value.toExponential(3);
-  return String(Number(value.toPrecision(6)));
+  return size !== 0 && (size >= 1e7 || size < 1e-4) ? value.toExponential(3) : String(Number(value.toPrecision(6)));
 }
 
 const count = (n) => n.toLocaleString("en"), clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -62,8 +61,7 @@ function points(track) {
   if (track.points) return track.points;
   const times = shifted(track, track.times), ends = track.ends ? shifted(track, track.ends) : times;
   const gap = track.interval ? Math.max(5 * track.interval.median, 0.05) : Infinity;
-  track.points = { times, ends, gap };
-  return track.points;
+  return (track.points = { times, ends, gap });
 }
 
 function curve(series) {
@@ -114,11 +112,7 @@ function canvas(kind, label, draw) {
 }
 
 const refresh = () => { frame ||= requestAnimationFrame(drawAll); };
-
-function changed() {
-  for (const view of views) view.isStale = true;
-  refresh();
-}
+const changed = () => { views.forEach((view) => { view.isStale = true; }); refresh(); };
 
 function drawAll() {
   frame = 0;
@@ -204,6 +198,7 @@ function cursorLine(g, width, height) {
 }
 
 const gaps = (track) => (track.interval ? track.interval.gaps : []).map((gap) => gap.map((secs) => secs + track.offset));
+const jumps = (track) => track.jumps.map((jump) => jump.map((secs) => secs + track.offset));
 
 /** A plot over the shared axis. `ends` says from where to where its values go, if it has a scale. */
 function timePlot(kind, label, tracks, ends, draw) {
@@ -244,9 +239,7 @@ function extent(curves) {
 function drawCurve(g, x, y, { track, series, color }) {
   const { times, ends, gap } = points(track), { low, high } = curve(series);
   const [first, last] = range(times, state.from, state.to), hasDots = last - first < 80;
-  g.strokeStyle = g.fillStyle = theme.series[color];
-  g.lineWidth = 1.4;
-  g.lineJoin = "round";
+  Object.assign(g, { strokeStyle: theme.series[color], fillStyle: theme.series[color], lineWidth: 1.4, lineJoin: "round" });
   g.beginPath();
   let isDown = false;
   for (let i = first; i <= last; i += 1) {
@@ -331,8 +324,7 @@ function histogramView(title, { histogram, median, p99 }) {
     counts.forEach((n, i) => g.fillRect(i * wide, bottom - tall(n), Math.max(1, wide - 0.5), tall(n)));
     g.fillStyle = theme.text;
     g.fillRect((median - from) / (to - from) * width, 0, 1, bottom);
-    g.fillStyle = theme.muted;
-    g.textAlign = "left";
+    Object.assign(g, { fillStyle: theme.muted, textAlign: "left" });
     g.fillText(seconds(from), 0, height - 4);
     g.textAlign = "right";
     g.fillText(seconds(to), width, height - 4);
@@ -371,9 +363,8 @@ function pathView(track) {
 
 function scaleBar(g, height, scale) {
   const metres = step(80 / scale * 2, 2);
-  g.fillStyle = theme.muted;
+  Object.assign(g, { fillStyle: theme.muted, textAlign: "left" });
   g.fillRect(8, height - 8, metres * scale, 2);
-  g.textAlign = "left";
   g.fillText(`${number(metres)} m`, 8, height - 13);
 }
 
@@ -426,25 +417,35 @@ function picturesView(track) {
   return [figure("pictures", "", strip), figure("picture", about, el("div", { className: "square" }, large), "side")];
 }
 
-/** All tracks of an experiment, one above the other: where there are rows, and where there are none. */
-function timelineView({ name, tracks }) {
-  const label = `timeline of the ${tracks.length} tracks of ${name}`;
-  const plot = timePlot("timeline", label, [], null, (g, x, y, width) => tracks.forEach((track, i) => {
-    const { times, ends } = points(track), isRegular = track.interval && track.interval.isRegular;
-    const bar = (from, to, color, top, tall) => {
-      g.fillStyle = color;
-      g.fillRect(x(from), i * 28 + top, Math.max(1.5, x(to) - x(from)), tall);
-    };
-    bar(times[0], ends[ends.length - 1], isRegular ? theme.accent : theme.soft, 15, 10);
-    if (!isRegular) times.forEach((time, p) => bar(time, ends[p], theme.accent, 15, 10));
-    for (const [from, to] of gaps(track)) {
-      bar(from, to, theme.card, 15, 10);
-      bar(from, to, theme.bad, 19, 2);
-    }
-    g.fillStyle = theme.text;
-    g.textAlign = "left";
-    g.fillText(track.topic + (track.clockJumps ? `  ↶ clock set back, ${track.clockJumps}×` : ""), left(width), i * 28 + 11);
-  }));
+/** All tracks of an experiment, one above the other: where there are rows, where there are none, and what cuts their time. */
+function timelineView({ name, tracks, marks, offset }) {
+  const label = `timeline of the ${tracks.length} tracks of ${name}`, cuts = marks.map(([secs, text]) => [secs + offset, text]);
+  const plot = timePlot("timeline", label, [], null, (g, x, y, width, height) => {
+    tracks.forEach((track, i) => {
+      const { times, ends } = points(track), isRegular = track.interval && track.interval.isRegular;
+      const bar = (from, to, color, top, tall) => {
+        g.fillStyle = color;
+        g.fillRect(x(from), i * 28 + top, Math.max(1.5, x(to) - x(from)), tall);
+      };
+      bar(times[0], ends[ends.length - 1], isRegular ? theme.accent : theme.soft, 15, 10);
+      if (!isRegular) times.forEach((time, p) => bar(time, ends[p], theme.accent, 15, 10));
+      for (const [from, to] of gaps(track)) [[theme.card, 15, 10], [theme.bad, 19, 2]].forEach((one) => bar(from, to, ...one));
+      // From the later time, at which it was set back, to the earlier one.
+      for (const [from, to] of jumps(track)) [[to, from, 25, 2], [to, to, 13, 14], [from, from, 13, 14]].forEach(
+        ([begin, end, top, tall]) => bar(begin, end, theme.series[3], top, tall));
+      Object.assign(g, { fillStyle: theme.text, textAlign: "left" });
+      g.fillText(track.topic + (track.clockJumps ? `  ↶ clock set back, ${track.clockJumps}×` : ""), left(width), i * 28 + 11);
+    });
+    g.fillStyle = theme.series[4];
+    for (const [time] of cuts) for (let top = 0; top < height; top += 10) g.fillRect(x(time) - (time < state.to ? 0 : 3), top, 3, 6);
+  });
+  // A canvas has one title: what is said of what the pointer is over.
+  const said = (track) => jumps(track).flatMap(([from, to]) =>
+    [from, to].map((time) => [time, `${track.topic}: clock set back from ${clock(from, 1)} to ${clock(to, 1)}`]));
+  plot.addEventListener("pointermove", ({ offsetX }) => {
+    const x = toX(plot.clientWidth), here = [...cuts, ...tracks.flatMap(said)].filter(([time]) => Math.abs(x(time) - offsetX) < 8);
+    plot.title = here.map(([, text]) => text).join("\n");
+  });
   plot.style.setProperty("--rows", tracks.length);
   return plot;
 }
@@ -579,8 +580,7 @@ function show({ experiments, base }) {
 }
 
 function start() {
-  const bar = document.getElementById("bar");
-  bar.hidden = false;
+  const bar = Object.assign(document.getElementById("bar"), { hidden: false });
   document.getElementById("slider").addEventListener("input", (event) => point(event.target.value / 1000 * state.length));
   bar.addEventListener("click", (event) => event.target.dataset.do && ACTIONS[event.target.dataset.do]());
   document.addEventListener("keydown", onKey);

@@ -11,8 +11,21 @@ use serde::Serialize;
 use super::parts::PartAccount;
 use super::required::RequiredAccount;
 use super::watcher::PublishStatus;
-use mldash_track::SyncStatus;
+use mldash_track::{SyncStatus, Timestamp};
 pub use reasons::{DropReason, Note};
+
+/// Times of jumps that are kept of a topic.
+const MAX_JUMPS: usize = 32;
+
+/// A clock that was set back.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct JumpBack {
+    /// The last time before, in seconds.
+    pub from: f64,
+    /// The first time after it.
+    pub to: f64,
+}
 
 /// The account of one topic's messages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -43,6 +56,9 @@ pub struct TopicAccount {
     /// if negative) when that was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamps_ahead_secs: Option<f64>,
+    /// When its clock was set back: the first times of those that [`Note::ClockJumpedBack`] counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clock_jumps: Vec<JumpBack>,
     /// Bytes received.
     pub bytes: u64,
     /// The first error of each kind, for people.
@@ -111,6 +127,14 @@ impl TopicAccount {
         let count = self.notes.entry(note).or_default();
         *count += messages;
         *count == messages
+    }
+
+    /// Notes that the clock jumped back. Returns true the first time.
+    pub(super) fn note_jump(&mut self, from: Timestamp, to: Timestamp) -> bool {
+        if self.clock_jumps.len() < MAX_JUMPS {
+            self.clock_jumps.push(JumpBack { from: from.as_secs(), to: to.as_secs() });
+        }
+        self.note(Note::ClockJumpedBack, 1)
     }
 
     /// How many were received and not stored, for any reason.
@@ -271,6 +295,20 @@ mod tests {
         account.topics.push(counted);
         account.conclude();
         assert_eq!(account.missing, ["not recorded: /a, /b, /c and 2 more, 7 messages"]);
+    }
+
+    #[test]
+    fn of_very_many_jumps_the_first_are_kept_with_their_times() {
+        let mut topic = TopicAccount::new("/x", "t");
+        let at = |secs: f64| Timestamp::new(secs).unwrap();
+        for i in 0..100_u32 {
+            assert_eq!(topic.note_jump(at(f64::from(i) + 9.0), at(f64::from(i))), i == 0);
+        }
+        assert_eq!(
+            (topic.clock_jumps.len(), topic.notes[&Note::ClockJumpedBack]),
+            (MAX_JUMPS, 100)
+        );
+        assert_eq!(topic.clock_jumps[1], JumpBack { from: 10.0, to: 1.0 });
     }
 
     #[test]

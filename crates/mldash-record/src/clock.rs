@@ -23,23 +23,31 @@ const STILL_MESSAGES: u64 = 10;
 pub(super) struct JumpDetector {
     last: Option<Timestamp>,
     jumps: u64,
+    latest: Option<(Timestamp, Timestamp)>,
 }
 
 impl JumpDetector {
     /// For a topic whose clock has jumped back this many times before.
     pub(super) fn after(jumps: u64) -> Self {
-        Self { last: None, jumps }
+        Self { last: None, jumps, latest: None }
     }
 
     /// Takes the next row's time. Returns true if the clock has jumped back since the row before.
     pub(super) fn step(&mut self, ts: Timestamp) -> bool {
-        let jumped = self.last.is_some_and(|last| ts.as_secs() < last.as_secs() - JUMP_SECS);
+        let before = self.last.filter(|last| ts.as_secs() < last.as_secs() - JUMP_SECS);
+        let jumped = before.is_some();
+        self.latest = before.map(|before| (before, ts)).or(self.latest);
         // A late row says nothing about the clock.
         if jumped || self.last.is_none_or(|last| ts > last) {
             self.last = Some(ts);
         }
         self.jumps += u64::from(jumped);
         jumped
+    }
+
+    /// The latest of its jumps: the time before it, and the one after it.
+    pub(super) fn latest(&self) -> Option<(Timestamp, Timestamp)> {
+        self.latest
     }
 
     /// The number of jumps so far.
@@ -154,6 +162,7 @@ mod tests {
             .into();
         assert_eq!(jumps, [false, false, false, false, true, false, false, false]);
         assert_eq!(detector.count(), 1);
+        assert_eq!(detector.latest(), Some((at(100.2), at(0.0))));
     }
 
     #[test]

@@ -173,9 +173,9 @@ impl Ledger {
         }
     }
 
-    /// Notes that the topic's clock jumped back to `ts`.
-    pub(super) fn note_jump(&self, ts: Timestamp, said: &mut SaidOfClocks) {
-        if !self.account.lock().note(Note::ClockJumpedBack, 1) {
+    /// Notes that the topic's clock jumped back.
+    pub(super) fn note_jump(&self, from: Timestamp, ts: Timestamp, said: &mut SaidOfClocks) {
+        if !self.account.lock().note_jump(from, ts) {
             return;
         }
         let topic = &self.topic;

@@ -48,7 +48,7 @@ mod window;
 mod workers;
 pub mod yaml;
 
-pub use account::{Account, DropReason, Lost, Note, TopicAccount};
+pub use account::{Account, DropReason, JumpBack, Lost, Note, TopicAccount};
 pub use candidate::{Candidate, Decision};
 pub use disk::{DiskGuard, DiskLevel, DiskStatus, HEAVY_MESSAGE_BYTES};
 pub use episodes::PartChanged;

@@ -110,6 +110,11 @@ impl Stream {
         self.jumps.count()
     }
 
+    /// From when to when it has jumped back last.
+    pub(super) fn latest_jump(&self) -> Option<(Timestamp, Timestamp)> {
+        self.jumps.latest()
+    }
+
     pub(super) fn sink(&self) -> &Sink {
         &self.sink
     }

@@ -318,8 +318,8 @@ impl TopicRecorder {
         };
         let row = Row::new(time.ts, element.fields);
         stream.record(to, Message { row, parts, notes, hash }, &ledger);
-        let jumps = stream.jumps();
-        self.clocks.note_jumps(jumps, time.ts, &self.ledger, to.clocks);
+        let (jumps, latest) = (stream.jumps(), stream.latest_jump());
+        self.clocks.note_jumps(jumps, latest, &self.ledger, to.clocks);
     }
 
     /// Creates files for the element's data that belongs in files.

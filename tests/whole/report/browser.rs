@@ -1,10 +1,11 @@
 //! Pages as a person sees them, in a headless Chromium. Where there is none, these say that they are skipped; CI installs one.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use mldash_bridge::fields;
-use mldash_bridge::track::{Experiment, Options};
+use mldash_bridge::track::{Experiment, Options, RowSchema};
 use serde_json::json;
 
 use super::{HOSTILE, RUN, START, record_robot, write_report};
@@ -114,6 +115,47 @@ fn several_experiments_stand_side_by_side_on_one_axis_and_parts_follow_each_othe
         ["timeline of the 1 tracks of alice/lab/b", "--accent", 5000],
     ]);
     look("beside", &page, &expected.to_string());
+}
+
+#[test]
+fn splits_other_runs_and_clocks_that_were_set_back_are_marked_in_the_timeline() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open("alice/lab/part-2", Options::local(root.path())).unwrap();
+    let details = json!({
+        "continues": "alice/lab/part-1", "continued_in": "alice/lab/part-3",
+        "earlier_runs": [{"started_at": "2025-06-16T12:03:59Z"}], "started_at": "2025-06-16T12:04:20Z",
+    });
+    exp.start_run(details.as_object().unwrap().clone()).unwrap();
+    let odom = exp.tracks("odom").with_schema(RowSchema::new("/odom"));
+    for i in 0..=600_u32 {
+        odom.append(fields! { "x": i }, START + f64::from(i) / 10.0).unwrap();
+    }
+    let jump = json!({"from": START + 45.0, "to": START + 30.0});
+    let topic = json!({"topic": "/odom", "notes": {"clock_jumped_back": 1}, "clock_jumps": [jump]});
+    fs::write(exp.folder().join("account.json"), json!({"topics": [topic]}).to_string()).unwrap();
+    exp.close().unwrap();
+    let (page, done) = write_report(root.path(), &["alice/lab/part-2"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let set_back = "odom: clock set back from 12:04:45.0 to 12:04:30.0";
+    let [begin, run, end] = [
+        "It goes on where alice/lab/part-1 ended.",
+        "Another run begins at 12:04:20.",
+        "It goes on in alice/lab/part-3.",
+    ];
+    let warning =
+        "/odom: the clock of the stamps was set back; rows of before and after lie over each other";
+    let expected = json!([
+        "timeline of the 1 tracks of alice/lab/part-2",
+        [["--accent", 5000], ["--series-3", 300], ["--series-4", 150]],
+        [[0.0, begin], [20.0, run], [60.0, end], [30.0, set_back], [45.0, set_back], [52.0, ""]],
+        [
+            [run, "12:04:20.000"],
+            [end, "12:05:00.000"],
+            [begin, "12:04:00.000"],
+            [warning, "12:04:30.000"]
+        ],
+    ]);
+    look("marks", &page, &expected.to_string());
 }
 
 /// A double's largest as "no value", a counter whose steps are the last digits of a double, stamps beyond all dates.

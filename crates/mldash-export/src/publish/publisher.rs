@@ -189,7 +189,7 @@ impl<'p> Work<'p> {
     fn remove_unnamed(&mut self, manifest: &Manifest) -> Result<(), PublishError> {
         // What was merged meanwhile is named, but its rows lie elsewhere.
         let places: HashSet<&str> =
-            manifest.files.iter().chain(&manifest.pending).map(PublishedFile::place).collect();
+            manifest.files.iter().chain(&manifest.pending).map(PublishedFile::object).collect();
         let unnamed: Vec<String> =
             self.put.iter().filter(|name| !places.contains(name.as_str())).cloned().collect();
         for name in unnamed {

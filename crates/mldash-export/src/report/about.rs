@@ -49,6 +49,8 @@ pub(crate) struct About {
     pub(crate) continues: Option<String>,
     pub(crate) continued_in: Option<String>,
     pub(crate) earlier_runs: u64,
+    /// When live runs after the first one began, in seconds.
+    pub(crate) later_runs: Vec<f64>,
     pub(crate) account: Option<AccountFile>,
     /// What could not be read.
     pub(crate) problems: Vec<String>,
@@ -88,9 +90,18 @@ pub(crate) struct TopicLine {
     /// A number, or `"unknown"`.
     pub(crate) lost: Value,
     pub(crate) notes: BTreeMap<String, u64>,
+    pub(crate) clock_jumps: Vec<JumpLine>,
     pub(crate) stamps_ahead_secs: Option<f64>,
     pub(crate) bytes: u64,
     pub(crate) errors: Vec<String>,
+}
+
+/// A clock that was set back, from the one time to the other, in seconds.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(default)]
+pub(crate) struct JumpLine {
+    pub(crate) from: f64,
+    pub(crate) to: f64,
 }
 
 /// A topic that the mapping requires.
@@ -149,8 +160,18 @@ impl About {
             |key: &str| !ELSEWHERE.contains(&key) && !FACTS.iter().any(|(known, _)| *known == key);
         let others = metadata.iter().filter(|(key, _)| is_other(key));
         let others = others.filter_map(|(key, value)| Some((cut(key), shown(value)?)));
-        let earlier_runs =
-            metadata.get("earlier_runs").and_then(Value::as_array).map_or(0, Vec::len);
+        let earlier = metadata.get("earlier_runs").and_then(Value::as_array);
+        let earlier = earlier.map(Vec::as_slice).unwrap_or_default();
+        let mut later_runs: Vec<f64> = earlier
+            .iter()
+            .map(Value::as_object)
+            .chain([Some(metadata)])
+            .filter_map(began)
+            .collect();
+        later_runs.sort_by(f64::total_cmp);
+        if !later_runs.is_empty() {
+            later_runs.remove(0);
+        }
         Self {
             labels: notes.labels(),
             status: notes.status,
@@ -158,10 +179,18 @@ impl About {
             mapping: text("mapping").map(|text| text.chars().take(MAX_MAPPING_CHARS).collect()),
             continues: text("continues"),
             continued_in: text("continued_in"),
-            earlier_runs: earlier_runs as u64,
+            earlier_runs: earlier.len() as u64,
+            later_runs,
             ..Self::default()
         }
     }
+}
+
+/// When a live run began. When an import did says nothing about its rows.
+fn began(run: Option<&serde_json::Map<String, Value>>) -> Option<f64> {
+    let run = run.filter(|run| !run.contains_key("bags"))?;
+    let began: jiff::Timestamp = run.get("started_at")?.as_str()?.parse().ok()?;
+    Some(began.as_duration().as_secs_f64())
 }
 
 /// A value of the metadata for people; `None` for nothing.
@@ -215,6 +244,19 @@ mod tests {
         );
         assert_eq!(about.mapping.as_deref(), Some("topics: []"));
         assert_eq!(about.labels.task.as_deref(), Some("drive"));
+    }
+
+    #[test]
+    fn of_several_runs_the_later_ones_have_a_beginning() {
+        let run = |at: &str| serde_json::json!({"started_at": at});
+        let mut metadata = run("2025-06-16T12:04:07Z");
+        let import = serde_json::json!({"started_at": "2025-06-16T12:00:00Z", "bags": ["a.mcap"]});
+        metadata["earlier_runs"] =
+            [run("2025-06-16T12:04:00Z"), import, run("2025-06-16T12:04:03Z"), run("soon")].into();
+        let notes = ExperimentNotes { metadata: Some(metadata), ..Default::default() };
+        let about = About::from_notes(&notes);
+        let noon = 1_750_075_440.0;
+        assert_eq!((about.earlier_runs, about.later_runs), (4, vec![noon + 3.0, noon + 7.0]));
     }
 
     #[test]

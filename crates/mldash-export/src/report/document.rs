@@ -6,9 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use super::Report;
-use super::about::TopicLine;
+use super::about::{JumpLine, TopicLine};
 use super::axis::Axis;
 use super::intervals::Intervals;
+use super::marks::marks;
 use super::spread::{Bulk, Histogram};
 use super::summary::ExperimentSummary;
 use super::track::TrackSummary;
@@ -34,6 +35,8 @@ struct Experiment<'a> {
     /// Where it begins on the shared axis.
     offset: f64,
     length: f64,
+    /// Where it was split, and the like: times and sentences.
+    marks: Vec<(f64, String)>,
     tracks: Vec<Track<'a>>,
 }
 
@@ -44,6 +47,8 @@ struct Track<'a> {
     rows: u64,
     /// How often the clock of its stamps was set back.
     clock_jumps: u64,
+    /// From when to when, as far as that was noted.
+    jumps: Vec<(f64, f64)>,
     first: Option<f64>,
     last: Option<f64>,
     interval: Option<Interval<'a>>,
@@ -128,6 +133,10 @@ impl<'a> Document<'a> {
                 name: &summary.name,
                 offset: axis.offset(summary),
                 length: end - start,
+                marks: marks(summary)
+                    .into_iter()
+                    .map(|mark| (mark.at - start, mark.text))
+                    .collect(),
                 tracks: summary.tracks.iter().map(|track| Track::of(track, summary)).collect(),
             }
         };
@@ -165,6 +174,7 @@ impl<'a> Track<'a> {
             topic: &track.topic,
             rows: track.rows,
             clock_jumps: clock_jumps(summary, track),
+            jumps: jumps(summary, track, start),
             first: track.span.map(|(first, _)| first - start),
             last: track.span.map(|(_, last)| last - start),
             interval: track.intervals.as_ref().map(|intervals| Interval::of(intervals, start)),
@@ -209,6 +219,11 @@ impl<'a> Interval<'a> {
 fn clock_jumps(summary: &ExperimentSummary, track: &TrackSummary) -> u64 {
     let jumps = |line: &TopicLine| line.notes.get("clock_jumped_back").copied().unwrap_or_default();
     summary.lines_of(track).map(jumps).sum()
+}
+
+fn jumps(summary: &ExperimentSummary, track: &TrackSummary, start: f64) -> Vec<(f64, f64)> {
+    let jumps = summary.lines_of(track).flat_map(|line| &line.clock_jumps);
+    jumps.map(|JumpLine { from, to }| (from - start, to - start)).collect()
 }
 
 fn path(track: &TrackSummary) -> Option<Path> {

@@ -182,17 +182,24 @@ fn clocks(account: &AccountFile, found: &mut Vec<Warning>) {
     };
     let names =
         |topics: &[(&TopicLine, u64)]| listed(topics.iter().map(|(topic, _)| topic.topic.as_str()));
+    if let set_back @ [_, ..] = &*with("clock_jumped_back") {
+        let text = format!(
+            "{}: the clock of the stamps was set back; rows of before and after lie over each other",
+            names(set_back)
+        );
+        // The first of them.
+        let jumps = set_back.iter().flat_map(|(topic, _)| &topic.clock_jumps);
+        let jump = jumps.min_by(|a, b| a.to.total_cmp(&b.to)).copied();
+        let (at, wide_secs) =
+            (jump.map(|jump| jump.to), jump.map_or(0.0, |jump| jump.from - jump.to));
+        found.push(Warning { at, wide_secs, ..Warning::new(Severity::Warning, text) });
+    }
     let mut say = |severity, note: &str, words: &str| {
         let topics = with(note);
         if !topics.is_empty() {
             found.push(Warning::new(severity, format!("{}: {words}", names(&topics))));
         }
     };
-    say(
-        Severity::Warning,
-        "clock_jumped_back",
-        "the clock of the stamps was set back; rows of before and after lie over each other",
-    );
     say(
         Severity::Warning,
         "stamp_stands_still",

@@ -33,17 +33,20 @@ impl TopicClocks {
         }
     }
 
-    /// Reports if the topic's clock has jumped back. `jumps` is the number of jumps on one of its tracks.
+    /// Reports if the topic's clock has jumped back. `jumps` is the number of jumps on one of its tracks, and `latest` the
+    /// last of them.
     pub(super) fn note_jumps(
         &mut self,
         jumps: u64,
-        ts: Timestamp,
+        latest: Option<(Timestamp, Timestamp)>,
         ledger: &Ledger,
         said: &mut SaidOfClocks,
     ) {
-        if jumps > self.jumps {
+        if jumps > self.jumps
+            && let Some((from, to)) = latest
+        {
             self.jumps = jumps;
-            ledger.note_jump(ts, said);
+            ledger.note_jump(from, to, said);
         }
     }
 

@@ -300,7 +300,8 @@ impl ExperimentDir {
     /// The tracks that had rows and whose rows are gone, by topic, as they were noted.
     pub(crate) fn removed_tracks(&self) -> Result<Vec<TrackInfo>, StoreError> {
         let mut removed = Vec::new();
-        for FoundTrack { folder, metadata, .. } in self.found_tracks()? {
+        for track in self.found_tracks()? {
+            let FoundTrack { folder, metadata, .. } = track?;
             if metadata.total_entries > 0 && row_file::stored_bytes(&folder)?.is_none() {
                 removed.push(metadata.noted());
             }

@@ -170,7 +170,7 @@ impl TrackMetadata {
             total_entries: self.total_entries,
             first_timestamp: self.first_timestamp,
             last_timestamp: self.last_timestamp,
-            columns: self.columns,
+            columns: self.columns.iter().map(ToString::to_string).collect(),
             size_bytes: 0,
             created_at: self.created_at,
         }

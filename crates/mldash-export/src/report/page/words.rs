@@ -8,6 +8,7 @@ use mldash_track::RunStatus;
 use super::super::about::{AccountFile, TopicLine};
 use super::super::axis::Axis;
 use super::super::constants::Constant;
+use super::super::marks::{Mark, marks};
 use super::super::summary::ExperimentSummary;
 use super::super::times::{date_text, length_text};
 use super::super::track::TrackSummary;
@@ -40,9 +41,15 @@ pub(super) struct ExperimentWords<'a> {
     pub(super) warnings: Vec<WarningWords<'a>>,
     pub(super) facts: &'a [(String, String)],
     pub(super) mapping: Option<&'a str>,
-    /// The parts of the recording before and after.
-    pub(super) parts: Vec<String>,
+    /// What there is to say of its time: other parts of the recording, and other runs.
+    pub(super) parts: Vec<PartWords>,
     pub(super) account: Option<AccountWords<'a>>,
+}
+
+/// A sentence; with a place on the axis, it leads there.
+pub(super) struct PartWords {
+    pub(super) text: String,
+    pub(super) at: Option<f64>,
 }
 
 /// A warning; with a place on the axis, it leads there.
@@ -105,21 +112,17 @@ impl<'a> ExperimentWords<'a> {
             at: warning.at.map(|secs| secs - start + offset),
             wide: warning.wide_secs,
         };
-        let mut parts = Vec::new();
-        if let Some(before) = &about.continues {
-            parts.push(format!("It goes on where {before} ended."));
-        }
-        if let Some(after) = &about.continued_in {
-            parts.push(format!("It goes on in {after}."));
-        }
+        let marks = marks(summary).into_iter().take(SHOWN_NAMES);
+        let mut parts: Vec<PartWords> = marks
+            .map(|Mark { at, text }| PartWords { text, at: Some(at - start + offset) })
+            .collect();
+        let mut say = |text: String| parts.push(PartWords { text, at: None });
         if about.earlier_runs > 0 {
-            parts.push(format!("It holds {} earlier runs, too.", about.earlier_runs));
+            say(format!("It holds {} earlier runs, too.", about.earlier_runs));
         }
         if summary.more_tracks > 0 {
-            parts.push(format!(
-                "{} more tracks, those with the fewest rows, are not shown.",
-                summary.more_tracks
-            ));
+            let more = summary.more_tracks;
+            say(format!("{more} more tracks, those with the fewest rows, are not shown."));
         }
         let tracks = summary.tracks.len() + summary.more_tracks;
         Self {
