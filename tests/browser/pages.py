@@ -199,6 +199,19 @@ def live(browser, url, told):
     after = page.evaluate(mine)
     near = all(abs(a - b) < 1e-6 for a, b in zip(before[:4], after[:4]))
     assert near and before[4:] == after[4:], (before, after)
+
+    # The list goes on, too: what is chosen and the focus stay.
+    visitor.go("/")
+    cell = page.locator(".list tbody tr").first.locator("td").nth(5)
+    page.locator(".list tbody input").first.check()
+    seen = cell.inner_text()
+    mine = "() => [document.querySelector('.list tbody input').checked, document.activeElement.value]"
+    before = page.evaluate(mine)
+    deadline = time.monotonic() + 60
+    while cell.inner_text() == seen:
+        assert time.monotonic() < deadline, seen
+        page.wait_for_timeout(100)
+    assert before[0] and before[1] and page.evaluate(mine) == before, (before, page.evaluate(mine))
     visitor.assert_clean()
     print(json.dumps({"done": True}))
 

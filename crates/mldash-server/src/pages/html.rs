@@ -19,14 +19,17 @@ use crate::id::Id;
 pub(super) const SITE_STYLE: &str = include_str!("../../templates/site.css");
 /// The script that goes on with a report while its experiments are recorded.
 pub(super) const LIVE_SCRIPT: &str = include_str!("../../templates/live.js");
+/// The script that goes on with the list while something is recorded.
+pub(super) const LIST_SCRIPT: &str = include_str!("../../templates/list.js");
 
 /// Lets in our scripts and styles, by their hashes, pictures within a page, and requests to this server.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "default-src 'none'; script-src '{}' '{}'; style-src '{}' '{}'; img-src data:; connect-src 'self'; \
+        "default-src 'none'; script-src '{}' '{}' '{}'; style-src '{}' '{}'; img-src data:; connect-src 'self'; \
          form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
         hash(SCRIPT),
         hash(LIVE_SCRIPT),
+        hash(LIST_SCRIPT),
         hash(STYLE),
         hash(SITE_STYLE)
     )
@@ -122,14 +125,17 @@ mod tests {
 
     #[test]
     fn what_a_site_adds_can_stand_in_a_page_and_turns_no_text_into_markup_but_the_servers_own() {
-        assert!(!LIVE_SCRIPT.contains("</script") && !LIVE_SCRIPT.contains("<!--"));
+        for script in [LIVE_SCRIPT, LIST_SCRIPT] {
+            assert!(!script.contains("</script") && !script.contains("<!--"));
+        }
         assert!(!SITE_STYLE.contains("</style"));
-        for text in [LIVE_SCRIPT, SITE_STYLE] {
+        for text in [LIVE_SCRIPT, LIST_SCRIPT, SITE_STYLE] {
             assert!(!text.contains("://"), "a page asks no other host");
             assert!(!text.contains('\r'), "a parser of HTML would change it, and with it its hash");
         }
         for way in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("] {
-            assert!(!LIVE_SCRIPT.contains(way), "{way} lets texts become markup");
+            let is_used = LIVE_SCRIPT.contains(way) || LIST_SCRIPT.contains(way);
+            assert!(!is_used, "{way} lets texts become markup");
         }
     }
 

@@ -11,7 +11,7 @@ use mldash_export::report::{date_text, length_text, size_text};
 use mldash_track::{ExperimentName, experiments_of};
 
 use super::asked::Asked;
-use super::html::{Styles, id_of, in_query, page as page_of};
+use super::html::{LIST_SCRIPT, Styles, id_of, in_query, page as page_of};
 use super::known::{Listed, Owner, State as RunState};
 use crate::app::App;
 use crate::error::ApiError;
@@ -28,6 +28,7 @@ const MAX_WORDS: usize = 16;
 #[template(path = "list.html")]
 struct ListPage<'a> {
     styles: Styles,
+    script: &'static str,
     namespace: &'a str,
     /// What was searched for.
     query: &'a str,
@@ -124,6 +125,7 @@ fn answer(
     let shown = shown.collect::<Result<Vec<_>, _>>()?;
     page_of(&ListPage {
         styles: Styles,
+        script: LIST_SCRIPT,
         namespace: namespace.as_str(),
         query: &search.query,
         found: found.len(),
