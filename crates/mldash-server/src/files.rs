@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -61,16 +61,24 @@ pub(super) async fn download(
     Segments(id): Segments<String>,
     memory: Memory,
 ) -> Result<Response, ApiError> {
-    send(&app, &namespace, &id, memory).await
+    let opened = open(&app, &namespace, &id, memory).await?;
+    send(&app, &namespace, opened, u64::MAX).await
 }
 
-/// The content of the file with this id.
-pub(super) async fn send(
+/// A file that is to be sent.
+pub(super) struct Opened {
+    pub(super) file: File,
+    path: PathBuf,
+    pub(super) info: FileInfo,
+}
+
+/// Opens the file with this id.
+pub(super) async fn open(
     app: &App,
     namespace: &Namespace,
     id: &str,
     memory: Memory,
-) -> Result<Response, ApiError> {
+) -> Result<Opened, ApiError> {
     let Id::File(name, path) = namespace.own(id)? else {
         return Err(ApiError::not_found(format!("`{id}` is not a file's id")));
     };
@@ -78,9 +86,21 @@ pub(super) async fn send(
     let listed = info.clone();
     let open =
         app.experiments.read(&name, move |experiment| Ok(experiment.files("").open(&listed)?));
-    let (mut file, path) = open.await?;
+    let (file, path) = open.await?;
+    Ok(Opened { file, path, info })
+}
+
+/// The content of a file from where it stands, up to so many bytes.
+pub(super) async fn send(
+    app: &App,
+    namespace: &Namespace,
+    opened: Opened,
+    most: u64,
+) -> Result<Response, ApiError> {
+    let Opened { file, path, info } = opened;
+    let mut part = file.take(most);
     let mut response =
-        export::stream_from(app, namespace, move |out| Ok(copy(&mut file, &path, out)?)).await?;
+        export::stream_from(app, namespace, move |out| Ok(copy(&mut part, &path, out)?)).await?;
     let content_type = HeaderValue::from_str(&info.content_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
     let headers = response.headers_mut();
@@ -92,7 +112,7 @@ pub(super) async fn send(
 }
 
 /// Like [`std::io::copy`], with separate errors for the two sides.
-fn copy(file: &mut File, path: &Path, out: &mut dyn Write) -> Result<(), TrackError> {
+fn copy(file: &mut impl Read, path: &Path, out: &mut dyn Write) -> Result<(), TrackError> {
     let mut buffer = vec![0; COPY_BYTES];
     loop {
         let read = file.read(&mut buffer).map_err(StoreError::io("read", path))?;

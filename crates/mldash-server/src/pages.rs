@@ -15,6 +15,7 @@ mod html;
 mod known;
 mod list;
 mod login;
+mod range;
 mod report;
 mod reports;
 mod session;

@@ -1,11 +1,12 @@
 //! What an experiment holds, to download: the run as MCAP, each track as Parquet, the files as they were saved.
 
+use std::io::{Seek, SeekFrom};
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::{HeaderValue, Uri, header};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use mldash_export::mcap::{McapOptions, export_mcap, mcap_weight};
 use mldash_export::report::size_text;
 use mldash_export::{ExportError, Progress, Recording};
@@ -13,6 +14,7 @@ use mldash_track::{ExperimentName, Format, Query, TrackError, TrackName};
 
 use super::asked::Asked;
 use super::html::{Styles, id_of, in_query, page as page_of};
+use super::range::Part;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::export::{self, Failure, RowsAsked};
@@ -21,6 +23,7 @@ use crate::id::Id;
 use crate::memory::Memory;
 use crate::shape::file_path;
 use crate::token::Namespace;
+use crate::work::blocking;
 
 /// Files on one page.
 const PER_PAGE: usize = 200;
@@ -169,11 +172,12 @@ pub(super) async fn mcap(
     Ok(attached(sent, &called))
 }
 
-/// GET `/downloads/file`: a file as it was saved.
+/// GET `/downloads/file`: a file as it was saved, or a part of it.
 pub(super) async fn file(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     memory: Memory,
+    headers: HeaderMap,
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let asked = Asked::of(&uri);
@@ -182,7 +186,42 @@ pub(super) async fn file(
         Id::File(_, path) => path.filename().to_owned(),
         _ => return Err(ApiError::not_found(format!("`{id}` is not a file's id"))),
     };
-    Ok(attached(files::send(&app, &namespace, id, memory).await?, &called))
+    let mut opened = files::open(&app, &namespace, id, memory).await?;
+    let tag = format!("\"{}\"", opened.info.checksum);
+    let measured = blocking(move || {
+        let all = opened.file.metadata().map_err(|error| ApiError::internal(&error))?.len();
+        let part = Part::of(&headers, all, &tag);
+        if let Part::Of { from, .. } = part {
+            let moved = opened.file.seek(SeekFrom::Start(from));
+            moved.map_err(|error| ApiError::internal(&error))?;
+        }
+        Ok((opened, all, part, tag))
+    });
+    let (opened, all, part, tag) = measured.await?;
+    let (length, range) = match part {
+        Part::Whole => (all, None),
+        Part::Of { from, length } => {
+            (length, Some(format!("bytes {from}-{}/{all}", from + length - 1)))
+        }
+        Part::Beyond => {
+            let range = (header::CONTENT_RANGE, format!("bytes */{all}"));
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, [range]).into_response());
+        }
+    };
+    let mut response = attached(files::send(&app, &namespace, opened, length).await?, &called);
+    let mut set = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    set(header::ACCEPT_RANGES, "bytes");
+    set(header::ETAG, &tag);
+    set(header::CONTENT_LENGTH, &length.to_string());
+    if let Some(range) = range {
+        set(header::CONTENT_RANGE, &range);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    Ok(response)
 }
 
 /// As a file of this name, which a browser saves and does not show.
