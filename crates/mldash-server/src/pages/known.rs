@@ -41,7 +41,7 @@ pub(super) struct Listed {
     pub(super) task: String,
     pub(super) tags: Vec<String>,
     /// What is searched besides the status, whole and in lower case: name, task, operator and tags, a line each.
-    said: String,
+    said: Arc<str>,
     /// Why not all of it could be read.
     pub(super) problem: Option<String>,
 }
@@ -253,22 +253,30 @@ impl Listed {
             success: info.success,
             task: cut(&task),
             tags: info.tags.iter().take(MAX_TAGS).map(|tag| cut(tag)).collect(),
-            said,
+            said: said.into(),
             problem: (!info.problems.is_empty()).then(problem),
         }
     }
 
     fn unreadable(name: &ExperimentName, error: mldash_track::TrackError) -> Self {
-        let said = name.as_str().to_lowercase();
+        let said = name.as_str().to_lowercase().into();
         let problem = Some(refusal(error));
         Self { name: name.to_string(), said, problem, ..Self::default() }
+    }
+
+    /// Without what is only searched, which may be much more.
+    pub(super) fn shown(&self) -> Self {
+        let mut shown = self.clone();
+        shown.said = Arc::default();
+        shown
     }
 
     /// What it takes in memory, where it is remembered under its name.
     pub(super) fn bytes(&self) -> usize {
         const ENTRY_BYTES: usize = 2 * (size_of::<Listed>() + size_of::<Remembered>());
-        let texts = [&self.name, &self.name, &self.task, &self.said];
-        let texts = texts.into_iter().chain(&self.problem).map(String::len);
+        let texts = [&self.name, &self.name, &self.task];
+        let texts =
+            texts.into_iter().chain(&self.problem).map(String::len).chain([self.said.len()]);
         let tags = self.tags.iter().map(|tag| size_of::<String>() + tag.len());
         ENTRY_BYTES + texts.chain(tags).sum::<usize>()
     }

@@ -121,7 +121,12 @@ fn answer(
     let shown = found.iter().skip((number - 1) * PER_PAGE).take(PER_PAGE);
     let shown = shown.filter_map(|found| names.get(found.place));
     // Most are remembered. They are held until the page is written.
-    let shown = shown.map(|name| known.one(root, &owner, name, &mut memory));
+    let shown = shown.map(|name| {
+        let listed = known.one(root, &owner, name, &mut memory)?;
+        memory.release(listed.bytes());
+        let shown = listed.shown();
+        memory.hold(shown.bytes()).map(|()| shown)
+    });
     let shown = shown.collect::<Result<Vec<_>, _>>()?;
     page_of(&ListPage {
         styles: Styles,
@@ -130,7 +135,7 @@ fn answer(
         query: &search.query,
         found: found.len(),
         all: names.len(),
-        rows: shown.iter().filter_map(|listed| Row::of(listed)).collect(),
+        rows: shown.iter().filter_map(Row::of).collect(),
         before: (number > 1).then(|| search.link(number - 1)),
         after: (number < pages).then(|| search.link(number + 1)),
     })

@@ -191,3 +191,26 @@ async fn make(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_is_told_how_far_it_is_by_a_page_that_asks_again() {
+        let text = async |rows, of| {
+            let answer = not_yet(&Namespace::new("alice"), rows, of).unwrap();
+            assert_eq!(answer.status(), StatusCode::ACCEPTED);
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            String::from_utf8(body.to_vec()).unwrap()
+        };
+        let half = text(50, 100).await;
+        assert!(
+            half.contains("50 % of the rows") && half.contains("http-equiv=\"refresh\""),
+            "{half}"
+        );
+        assert!(!text(0, 0).await.contains("% of the rows"), "nobody knows yet");
+    }
+}
