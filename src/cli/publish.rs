@@ -11,7 +11,7 @@ use mldash_bridge::export::publish::{
     GRACE, PublishError, PublishOptions, Published, Publisher, StoreSettings, Vacuumed, vacuum,
 };
 use mldash_bridge::export::{ExportError, Progress, Recording};
-use mldash_bridge::mapping::Bytes;
+use mldash_bridge::mapping::{Bytes, MAX_INLINE_FILES};
 use mldash_bridge::track::{Experiment, RunStatus, one_line};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -40,8 +40,8 @@ pub(crate) struct PublishArgs {
     /// Where an S3-compatible store listens, such as https://minio.example.org:9000.
     #[arg(long, value_name = "URL")]
     endpoint: Option<String>,
-    /// Put pictures and clouds up to this size (64kB, 1MiB) into the rows instead of files of their own.
-    #[arg(long, value_name = "SIZE")]
+    /// Put pictures and clouds up to this size (64kB, 1MiB; at most 16MiB) into the rows instead of files of their own.
+    #[arg(long, value_name = "SIZE", value_parser = parse_inline)]
     inline_files: Option<Bytes>,
     /// Send at most so many bytes a second, such as 500kB.
     #[arg(long, value_name = "SIZE", value_parser = parse_rate)]
@@ -246,6 +246,15 @@ fn tell_removed(removed: Vacuumed, url: &str) {
     );
     if young > 0 {
         tracing::info!("{young} more are younger than the grace period, and left");
+    }
+}
+
+fn parse_inline(text: &str) -> Result<Bytes, String> {
+    let most: Bytes = text.parse().map_err(|error| format!("{error}"))?;
+    if most > MAX_INLINE_FILES {
+        Err(format!("{MAX_INLINE_FILES} is the most; what is larger is an object of its own"))
+    } else {
+        Ok(most)
     }
 }
 

@@ -46,7 +46,7 @@ pub use draft::{DraftTopic, draft};
 pub use experiment::{ExperimentTemplate, ExperimentTemplateError};
 pub use keys::MAPPING;
 pub use labels::{LabelsError, RECORDERS_KEYS};
-pub use publish::Publish;
+pub use publish::{MAX_INLINE_FILES, Publish};
 pub use qos::{Durability, Qos, Reliability};
 pub use read::COMPRESSIONS;
 pub use required::Required;

@@ -157,6 +157,10 @@ fn good(shape: &Shape) -> Vec<String> {
             [least, range.most].into_iter().flatten().map(|bound| bound.to_string()).collect()
         }
         Shape::Size => of(&["1GiB", "1.5 GB", "500MB", "2TiB", "3000KiB", "3000kB", "1048576"]),
+        Shape::SizeUpTo(mib) => {
+            let most = mib << 20;
+            vec!["64KiB".to_owned(), "1.5 MB".to_owned(), format!("{mib}MiB"), most.to_string()]
+        }
         Shape::Span => of(&["30s", "10min", "90", "1h 30m", "2 hours", "1.5"]),
         Shape::AnyOf(shapes) => shapes.iter().flat_map(good).collect(),
         Shape::Text | Shape::Pattern(..) | Shape::List(_) | Shape::ListOrNone(_) => Vec::new(),
@@ -184,6 +188,11 @@ fn bad(shape: &Shape) -> BTreeSet<String> {
             bad
         }
         Shape::Size => of(&["null", "true", "-1", "no_such_word", "5 parsecs", "4G"]),
+        Shape::SizeUpTo(mib) => {
+            let mut bad = bad(&Shape::Size);
+            bad.insert(((mib << 20) + 1).to_string());
+            return bad;
+        }
         Shape::Span | Shape::Text | Shape::Pattern(..) => of(&["null"]),
         Shape::List(_) | Shape::ListOrNone(_) => of(&["null", "true", "7", "no_such_word"]),
         Shape::Map(_) => of(&["null", "true", "7", "no_such_word"]),

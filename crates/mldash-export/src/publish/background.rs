@@ -345,7 +345,10 @@ impl Shared {
 fn is_of_part(error: &PublishError) -> bool {
     matches!(
         error,
-        PublishError::Export(_) | PublishError::Changed { .. } | PublishError::Panicked(_)
+        PublishError::Export(_)
+            | PublishError::Changed { .. }
+            | PublishError::TooManyColumns { .. }
+            | PublishError::Panicked(_)
     )
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use mldash_track::TrackError;
 use parquet::errors::ParquetError;
 
+use super::schema::MAX_COLUMNS;
 use crate::error::ExportError;
 
 /// Why a recording can't be published. What counts on the store then still counts.
@@ -92,6 +93,17 @@ pub enum PublishError {
     ContendedTopic {
         /// The topic.
         topic: String,
+    },
+    /// A topic would get more columns than can be written.
+    #[error(
+        "topic `{topic}` would have {columns} columns, with those of other experiments on the store; {MAX_COLUMNS} can be written; \
+         nothing of this experiment is published: record its columns as lists or in topics of their own, or publish to another prefix"
+    )]
+    TooManyColumns {
+        /// The topic.
+        topic: String,
+        /// How many.
+        columns: usize,
     },
     /// Rows were added or merged while they were read.
     #[error(

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use mldash_record::mapping::MAX_INLINE_FILES;
 use mldash_track::{Experiment, ExperimentName, FileInfo, Row, Value, one_line};
 use parking_lot::Mutex;
 
@@ -50,7 +51,8 @@ impl PublishedFiles {
         Ok(Self {
             recorded: RecordedFiles::new(name, experiment)?,
             experiment: experiment.name().clone(),
-            inline_bytes,
+            // They are in memory together with those of other rows.
+            inline_bytes: inline_bytes.map(|most| most.min(MAX_INLINE_FILES.get())),
             is_checked: false,
             can_be_read: true,
             columns: HashSet::new(),

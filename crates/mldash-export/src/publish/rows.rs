@@ -13,6 +13,7 @@ use arrow_array::{
     Array, ArrayRef, RecordBatch, StringArray, TimestampNanosecondArray, new_null_array,
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
+use mldash_record::mapping::MAX_INLINE_FILES;
 use mldash_track::{
     Column, ColumnType, Slice, StoredColumn, SurveyedRows, TIMESTAMP_COLUMN, Timestamp, TrackError,
     arrow_field, parquet_properties,
@@ -38,6 +39,8 @@ const GROUP_BYTES: usize = 24 << 20;
 const LACKS_FILES: &str = "mldash.lacks_files";
 /// The end of a file that is read for its metadata first.
 const FOOTER_BYTES: u64 = 64 << 10;
+/// A part of a batch has so many values at most, nulls too.
+const PART_CELLS: usize = 1 << 20;
 /// Files in rows are read until a part of a batch has this much.
 const INLINE_BATCH_BYTES: u64 = 8 << 20;
 
@@ -225,21 +228,22 @@ impl<'a> Columns<'a> {
         naming.map(|column| column.own.as_str())
     }
 
-    /// The batch in parts whose files fit into memory.
+    /// The batch in parts that fit into memory, with their files and the columns that only other experiments have.
     fn parts(&self, batch: RecordBatch, files: &PublishedFiles) -> Vec<RecordBatch> {
         let texts: Vec<&StringArray> =
             self.naming(Holds::Data).filter_map(|own| self.texts(&batch, own)).collect();
-        if texts.is_empty() {
+        let most_rows = (PART_CELLS / self.topic.width().max(1)).max(1);
+        if texts.is_empty() && batch.num_rows() <= most_rows {
             return vec![batch];
         }
         let mut parts = Vec::new();
-        let (mut begin, mut bytes) = (0, 0);
+        let (mut begin, mut bytes) = (0, 0_u64);
         for row in 0..batch.num_rows() {
             let named = texts.iter().filter(|text| text.is_valid(row));
             let named = named.filter_map(|text| files.find(text.value(row)));
-            bytes +=
-                named.filter(|file| files.is_inline(file)).map(|file| file.size_bytes).sum::<u64>();
-            if bytes >= INLINE_BATCH_BYTES {
+            let inline = named.filter(|file| files.is_inline(file)).map(|file| file.size_bytes);
+            bytes = inline.fold(bytes, u64::saturating_add);
+            if bytes >= INLINE_BATCH_BYTES || row + 1 - begin >= most_rows {
                 parts.push(batch.slice(begin, row + 1 - begin));
                 (begin, bytes) = (row + 1, 0);
             }
@@ -306,7 +310,16 @@ fn contents(names: &StringArray, files: &mut PublishedFiles) -> ArrayRef {
     let mut contents = BinaryBuilder::new();
     for name in names {
         let inline = name.filter(|name| files.find(name).is_some_and(|file| files.is_inline(file)));
-        contents.append_option(inline.and_then(|name| files.read(name)));
+        let content = inline.and_then(|name| Some((name, files.read(name)?)));
+        let fits = |content: &[u8]| content.len() as u64 <= MAX_INLINE_FILES.get();
+        contents.append_option(match content {
+            Some((_, content)) if fits(&content) => Some(content),
+            Some((name, _)) => {
+                files.missing.add(name, "it is larger than the list of files says");
+                None
+            }
+            None => None,
+        });
     }
     Arc::new(contents.finish())
 }

@@ -5,11 +5,17 @@
 //! `position__string`. So does a column whose name is taken otherwise: by the time, by a partition, or by one that differs
 //! in case only, which SQL takes for the same.
 
+use std::collections::{HashMap, HashSet};
+
 use mldash_track::{Column, ColumnType, StoredColumn, SurveyedRows, TIMESTAMP_COLUMN};
 use serde::{Deserialize, Serialize};
 
 use super::layout::PARTITIONS;
 use super::manifest::FORMAT;
+
+/// Columns of a topic at most, counting each one within dicts. Each one that is written takes some tens of kilobytes of memory, also those that an experiment does not
+/// have.
+pub(super) const MAX_COLUMNS: usize = 2048;
 
 /// The row's time as a timestamp.
 pub const STAMP: &str = "stamp";
@@ -83,17 +89,18 @@ impl TopicSchema {
         files_as: &[Holds],
     ) -> Settled {
         let mut settled = Settled::default();
+        let mut index = Index::of(&self.columns);
         for column in survey.columns() {
             let own = column.name();
-            let known = self.columns.iter().find(|known| {
-                *known.own == **own && known.holds == Holds::Values && column.fits(&known.ty)
-            });
+            let known = index
+                .columns_of(own, &self.columns)
+                .find(|known| known.holds == Holds::Values && column.fits(&known.ty));
             let (name, ty) = match known {
                 Some(known) => (known.name.clone(), known.ty.clone()),
                 None => match column.own_type() {
                     ColumnType::Null => (own.to_string(), ColumnType::Null),
                     ty => {
-                        let name = self.add(own, own, ty.clone(), Holds::Values);
+                        let name = self.add(&mut index, own, own, ty.clone(), Holds::Values);
                         if name != **own {
                             settled.renamed.push(format!(
                                 "topic `{}`: `{own}` is {ty} here, which the column of that name can't hold; it is \
@@ -108,10 +115,10 @@ impl TopicSchema {
             settled.stored.push(StoredColumn { own: own.clone(), name: name.into(), ty });
             if is_file(own) {
                 for holds in files_as {
-                    let is_known =
-                        |known: &TopicColumn| *known.own == **own && known.holds == *holds;
-                    if !self.columns.iter().any(is_known) {
-                        self.add(own, &holds.name_for(own), ColumnType::Text, *holds);
+                    let is_known = |known: &TopicColumn| known.holds == *holds;
+                    if !index.columns_of(own, &self.columns).any(is_known) {
+                        let wanted = holds.name_for(own);
+                        self.add(&mut index, own, &wanted, ColumnType::Text, *holds);
                     }
                 }
             }
@@ -120,20 +127,72 @@ impl TopicSchema {
     }
 
     /// Adds a column under this name, or one that says its type.
-    fn add(&mut self, own: &Column, wanted: &str, ty: ColumnType, holds: Holds) -> String {
+    fn add(
+        &mut self,
+        index: &mut Index,
+        own: &Column,
+        wanted: &str,
+        ty: ColumnType,
+        holds: Holds,
+    ) -> String {
         let typed = || format!("{wanted}__{}", word(&ty));
         let numbered = (2..).map(|number| format!("{}_{number}", typed()));
         let mut names = [wanted.to_owned(), typed()].into_iter().chain(numbered);
-        let name = names.find(|name| !self.is_taken(name)).unwrap_or_default();
-        self.columns.push(TopicColumn { name: name.clone(), own: own.to_string(), ty, holds });
+        let name = names.find(|name| !index.is_taken(name)).unwrap_or_default();
+        let column = TopicColumn { name: name.clone(), own: own.to_string(), ty, holds };
+        index.add(self.columns.len(), &column);
+        self.columns.push(column);
         name
     }
 
+    /// How many columns Parquet has of these: each one within a dict is one.
+    pub(super) fn width(&self) -> usize {
+        self.columns.iter().map(|column| leaves(&column.ty)).sum()
+    }
+}
+
+/// What is asked for each column of the rows: there may be many.
+struct Index {
+    /// Names in lower case.
+    taken: HashSet<String>,
+    /// The places of columns, by the column of the rows that they come from.
+    by_own: HashMap<String, Vec<usize>>,
+}
+
+impl Index {
+    fn of(columns: &[TopicColumn]) -> Self {
+        let fixed = [TIMESTAMP_COLUMN, STAMP].into_iter().chain(PARTITIONS).map(str::to_owned);
+        let mut index = Self { taken: fixed.collect(), by_own: HashMap::new() };
+        for (place, column) in columns.iter().enumerate() {
+            index.add(place, column);
+        }
+        index
+    }
+
+    fn add(&mut self, place: usize, column: &TopicColumn) {
+        self.taken.insert(column.name.to_lowercase());
+        self.by_own.entry(column.own.clone()).or_default().push(place);
+    }
+
     fn is_taken(&self, name: &str) -> bool {
-        let name = name.to_lowercase();
-        let fixed = [TIMESTAMP_COLUMN, STAMP].into_iter().chain(PARTITIONS);
-        fixed.into_iter().any(|taken| taken == name)
-            || self.columns.iter().any(|column| column.name.to_lowercase() == name)
+        self.taken.contains(&name.to_lowercase())
+    }
+
+    fn columns_of<'c>(
+        &self,
+        own: &str,
+        columns: &'c [TopicColumn],
+    ) -> impl Iterator<Item = &'c TopicColumn> {
+        let places = self.by_own.get(own).map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(|place| columns.get(*place))
+    }
+}
+
+fn leaves(ty: &ColumnType) -> usize {
+    match ty {
+        ColumnType::List(items) => leaves(items),
+        ColumnType::Dict(columns) => columns.iter().map(|(_, ty)| leaves(ty)).sum(),
+        _ => 1,
     }
 }
 

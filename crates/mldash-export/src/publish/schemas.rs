@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::error::PublishError;
 use super::layout::Layout;
-use super::schema::{Settled, TopicSchema};
+use super::schema::{MAX_COLUMNS, Settled, TopicSchema};
 use super::store::{Store, Version};
 use super::stored_json;
 
@@ -43,6 +43,11 @@ impl Schemas {
             };
             let before = schema.clone();
             let settled = settle(&mut schema);
+            let width = schema.width();
+            if schema != before && width > MAX_COLUMNS {
+                let topic = topic.to_owned();
+                return Err(PublishError::TooManyColumns { topic, columns: width });
+            }
             let version = match schema == before && version.is_some() {
                 true => version,
                 false => {
@@ -69,4 +74,48 @@ fn read(store: &Store, topic: &str) -> Result<Known, PublishError> {
     };
     let schema = stored_json::parse(&bytes, store.url(), &name)?;
     Ok(Known { schema, version: Some(version) })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mldash_track::ColumnType;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+
+    use super::super::schema::{Holds, TopicColumn};
+    use super::super::store::Updates;
+    use super::*;
+
+    /// Settles columns, of which each takes two.
+    fn settle(store: &Store, columns: usize) -> Result<(TopicSchema, Settled), PublishError> {
+        let pair = ["x", "y"].map(|name| (name.into(), ColumnType::Float));
+        let column = |number: usize| TopicColumn {
+            name: format!("c{number}"),
+            own: format!("c{number}"),
+            ty: ColumnType::list(ColumnType::Dict(pair.to_vec())),
+            holds: Holds::Values,
+        };
+        Schemas::default().settle(store, "arm", |schema| {
+            let there = schema.columns.len();
+            schema.columns.extend((there..columns).map(column));
+            Settled::default()
+        })
+    }
+
+    #[test]
+    fn a_topic_gets_no_more_columns_than_can_be_written() {
+        let objects = Arc::new(InMemory::new());
+        let store = Store::over(objects, Path::from("lake"), "s3://lake", Updates::Conditional);
+        let store = store.unwrap();
+        settle(&store, MAX_COLUMNS / 2).unwrap();
+        let refused = settle(&store, MAX_COLUMNS / 2 + 1).unwrap_err();
+        assert!(
+            refused.to_string().starts_with("topic `arm` would have 2050 columns"),
+            "{refused}"
+        );
+        let (there, _) = settle(&store, 0).unwrap();
+        assert_eq!(there.width(), MAX_COLUMNS);
+    }
 }

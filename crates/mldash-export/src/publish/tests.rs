@@ -296,6 +296,28 @@ fn interleaved(one: &Folder, other: &Folder, all: &Rows) {
 }
 
 #[test]
+fn what_is_too_large_for_rows_is_an_object_whatever_was_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    exp.files("camera").save_bytes(vec![1; 10], "small.pcd").unwrap();
+    exp.files("camera").save_bytes(vec![2; (16 << 20) + 1], "large.pcd").unwrap();
+    exp.tracks("arm").append(fields! { "path": "camera/small.pcd" }, 1.0).unwrap();
+    exp.tracks("arm").append(fields! { "path": "camera/large.pcd" }, 2.0).unwrap();
+    exp.close().unwrap();
+    let objects = Arc::new(InMemory::new());
+    let store =
+        Store::over(objects.clone(), Path::from("robots"), "s3://b/robots", Updates::Conditional);
+    let options = PublishOptions { inline_files: Some(u64::MAX), ..PublishOptions::default() };
+    let publisher = Publisher::new(store.unwrap(), options).unwrap();
+    let experiment = Experiment::open_read_only(RUN, root.path()).unwrap();
+    let recording = Recording { name: RUN.to_owned(), experiment };
+    publisher.publish(&recording, &Progress::default()).unwrap();
+    let files = listed(&objects, "files");
+    let sizes: Vec<usize> = files.iter().map(|place| read(&objects, place).len()).collect();
+    assert_eq!(sizes, [(16 << 20) + 1]);
+}
+
+#[test]
 fn a_store_that_does_not_look_at_conditions_is_refused_unless_one_writer_is_promised() {
     let root = tempfile::tempdir().unwrap();
     let all = rows(&[(1, 1)]);

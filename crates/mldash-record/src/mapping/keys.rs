@@ -2,7 +2,7 @@
 
 mod entry;
 
-use super::publish::PUBLISH;
+use super::publish::{MAX_INLINE_FILES, PUBLISH};
 use super::read::{CLOCK_JUMPS, COMPRESSIONS, KEEPS, LONGEST_GATHER_SECS, WHEN_FULL};
 use super::settings::{ON_TYPE_CHANGE, ON_TYPE_CHANGES, SAME_STAMP, SAME_STAMPS};
 use super::snapshot::{SAVE_ON, SNAPSHOT};
@@ -246,7 +246,7 @@ pub(super) const PUBLISHED: KeyTable = KeyTable::new(
         ),
         Key::new(
             "inline_files",
-            Shape::Size,
+            Shape::SizeUpTo(MAX_INLINE_FILES.get() >> 20),
             "64KiB",
             "Pictures and clouds up to this size go into the rows. Without this key all are objects that the rows name by URL.",
         ),

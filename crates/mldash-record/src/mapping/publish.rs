@@ -12,6 +12,9 @@ const TO: &str =
     "write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or file:///FOLDER";
 const ENDPOINT: &str = "an address such as https://minio.example.org:9000";
 
+/// The largest `inline_files`: the files of a row are in memory together.
+pub const MAX_INLINE_FILES: Bytes = Bytes::new(16 << 20);
+
 /// Where closed parts go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
@@ -36,7 +39,15 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Publish> 
     }
     let section = item.section(&keys::PUBLISHED, problems)?;
     let endpoint = section.get("endpoint").and_then(|item| endpoint(item, problems));
-    let inline_files = section.get("inline_files").and_then(|item| item.parse(SIZE, problems));
+    let inline_files: Option<Bytes> = section.get("inline_files").and_then(|item| {
+        let most: Bytes = item.parse(SIZE, problems)?;
+        if most > MAX_INLINE_FILES {
+            let hint =
+                format!("{MAX_INLINE_FILES} is the most; what is larger is an object of its own");
+            problems.add(&item.spot, "files of this size don't go into rows", Some(hint));
+        }
+        Some(most)
+    });
     let limit_rate: Option<Bytes> = section.get("limit_rate").and_then(|item| {
         let rate: Bytes = item.parse(SIZE, problems)?;
         if rate.get() == 0 {

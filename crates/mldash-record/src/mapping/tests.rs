@@ -28,6 +28,16 @@ fn problems(text: &str) -> Vec<String> {
     errors.problems().iter().map(ToString::to_string).collect()
 }
 
+#[test]
+fn files_that_go_into_rows_are_bounded() {
+    let text = |size: &str| {
+        format!("topics: [{{topic: /a}}]\npublish: {{to: 's3://lake/x', inline_files: {size}}}")
+    };
+    assert_eq!(mapping(&text("16MiB")).publish().unwrap().inline_files, Some(MAX_INLINE_FILES));
+    let problems = problems(&text("16777217"));
+    assert!(problems[0].contains("16 MiB is the most"), "{problems:?}");
+}
+
 fn path(text: &str) -> FieldPath {
     text.parse().unwrap()
 }

@@ -54,6 +54,8 @@ pub enum Shape {
     Words(&'static [&'static str]),
     /// A number of bytes, with or without a unit.
     Size,
+    /// The same, so many MiB at most.
+    SizeUpTo(u64),
     /// A time with units, or a number of seconds.
     Span,
     /// A list that is not empty.
@@ -209,6 +211,7 @@ impl fmt::Display for Shape {
                 f.write_str(&words.join(", "))
             }
             Self::Size => f.write_str("a size"),
+            Self::SizeUpTo(mib) => write!(f, "a size up to {mib} MiB"),
             Self::Span => f.write_str("a time"),
             Self::List(of) | Self::ListOrNone(of) => write!(f, "a list: {of}"),
             Self::AnyOf(shapes) => {

@@ -5,6 +5,9 @@ use serde_json::{Map, Number, Value, json};
 
 use super::key::{Key, KeyTable, Range, Shape};
 
+/// A number with or without a unit.
+const SIZE: &str = "^[0-9]*\\.?[0-9]*\\s*([KMGT]i?B|kB|B)?$";
+
 impl KeyTable {
     /// The JSON Schema of a text whose keys these are. It lets through what the reader refuses for more than a key, a word or
     /// a bound, and refuses nothing that the reader takes.
@@ -84,8 +87,10 @@ fn shape(of: &Shape) -> Map<String, Value> {
         Shape::Number(range) => bounded("number", range),
         Shape::Whole(range) => bounded("integer", range),
         Shape::Words(words) => json!({"enum": words}),
-        Shape::Size => json!({"type": ["string", "number"], "minimum": 0,
-            "pattern": "^[0-9]*\\.?[0-9]*\\s*([KMGT]i?B|kB|B)?$"}),
+        Shape::Size => json!({"type": ["string", "number"], "minimum": 0, "pattern": SIZE}),
+        // A text's size is for the reader to see.
+        Shape::SizeUpTo(mib) => json!({"type": ["string", "number"], "minimum": 0,
+            "maximum": mib << 20, "pattern": SIZE}),
         Shape::Span => json!({"type": ["string", "number"], "minimum": 0}),
         Shape::List(of) => json!({"type": "array", "items": shape(of), "minItems": 1}),
         Shape::ListOrNone(of) => json!({"type": "array", "items": shape(of)}),

@@ -46,6 +46,8 @@ const GROUP_ROWS: usize = 32 << 10;
 /// Decoded at once.
 const BATCH_BYTES: i64 = 8 << 20;
 const BATCH_ROWS: i64 = 8192;
+/// Values of a batch, nulls too: a file may lack most of the columns.
+const BATCH_CELLS: usize = 1 << 20;
 
 /// Files of a merge, by the place that they have on the store.
 pub(super) type Sources = BTreeMap<String, PathBuf>;
@@ -70,6 +72,8 @@ pub(super) fn merge(
 ) -> Result<(), CompactError> {
     let wrong = |error: ParquetError| PublishError::parquet(&merge.target)(error);
     let schema = union(merge, sources)?;
+    let leaves = schema.flattened_fields().len().max(1);
+    let most_rows = (BATCH_CELLS / leaves).max(1);
     let file = File::create_new(target).map_err(PublishError::io("create", target))?;
     let properties = properties(&schema).map_err(wrong)?;
     let writer = ArrowWriter::try_new(BufWriter::new(file), schema.clone(), Some(properties));
@@ -90,9 +94,9 @@ pub(super) fn merge(
                 Entry::Occupied(there) => there.into_mut(),
                 Entry::Vacant(free) => free.insert(Source::open(&piece.place, sources)?),
             };
-            source.read(&piece.place, Some(&keys))?
+            source.read(&piece.place, Some(&keys), most_rows)?
         } else {
-            Source::open(&piece.place, sources)?.read(&piece.place, None)?
+            Source::open(&piece.place, sources)?.read(&piece.place, None, most_rows)?
         };
         let mut written = 0;
         for batch in rows {
@@ -145,14 +149,15 @@ impl Source {
         Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone()))
     }
 
-    /// All rows, or those of a chunk.
+    /// All rows, or those of a chunk, so many at a time at most.
     fn read(
         &self,
         place: &str,
         keys: Option<&(String, String)>,
+        most_rows: usize,
     ) -> Result<ParquetRecordBatchReader, CompactError> {
         let builder = self.builder().map_err(PublishError::parquet(place))?;
-        let mut builder = builder.with_batch_size(self.batch_rows());
+        let mut builder = builder.with_batch_size(self.batch_rows().min(most_rows));
         if let Some(keys) = keys {
             let run = self.runs.as_ref().and_then(|runs| runs.get(keys));
             let (from, rows) = run.copied().unwrap_or_default();
