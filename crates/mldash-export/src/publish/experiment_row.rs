@@ -167,15 +167,21 @@ mod tests {
     fn each_of_many_tags_is_part_of_what_tells_whether_the_row_has_changed() {
         let root = tempfile::tempdir().unwrap();
         let exp = Experiment::open("alice/lab/run", Options::local(root.path())).unwrap();
-        let tags = (0..25).map(|i| format!("tag-{i:02}"));
-        let tagged = tags.fold(LabelChange::new(), |change, tag| change.add_tag(&tag).unwrap());
-        exp.label(&tagged).unwrap();
+        let tags: Vec<String> = (0..25).map(|i| format!("tag-{i:02}")).collect();
+        let added = |tags: &[String]| {
+            let added = |change: LabelChange, tag: &String| change.add_tag(tag).unwrap();
+            exp.label(&tags.iter().fold(LabelChange::new(), added)).unwrap();
+        };
         let hash = || ExperimentRow::of(&exp, &[]).unwrap().hash;
+        added(&tags);
         let before = hash();
         assert_eq!(hash(), before);
-        // It takes the same place among them.
-        let swapped = LabelChange::new().remove_tag("tag-12").unwrap().add_tag("tag-12b").unwrap();
-        exp.label(&swapped).unwrap();
+        // One in the middle becomes another.
+        let removed = |change: LabelChange, tag: &String| change.remove_tag(tag).unwrap();
+        exp.label(&tags[12..].iter().fold(LabelChange::new(), removed)).unwrap();
+        added(&["tag-12b".to_owned()]);
+        added(&tags[13..]);
+        assert_eq!(exp.notes().unwrap().labels().tags.len(), tags.len());
         assert_ne!(hash(), before);
     }
 }
