@@ -21,7 +21,8 @@ use super::{ExitCode, Failure, output, pattern, progress, stop};
 
 /// Experiments that are published at the same time: a small one waits for the store most of the time.
 const AT_ONCE: usize = 4;
-/// An experiment whose tracks take more than this on the disk is the only such one at a time, so that memory stays flat.
+/// An experiment whose tracks take more than this on the disk, or its list of files in memory, is the only such one at a time, so that memory
+/// stays flat.
 const LARGE_BYTES: u64 = 16 << 20;
 /// How often the progress bar moves.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -211,7 +212,8 @@ fn publish(
         return Ok(None);
     }
     let bytes: u64 = experiment.list().map_err(read)?.iter().map(|track| track.size_bytes).sum();
-    let _alone = (bytes > LARGE_BYTES).then(|| one_large.lock());
+    let list_bytes = experiment.files("").list_weight().map_err(read)? as u64;
+    let _alone = (bytes.max(list_bytes) > LARGE_BYTES).then(|| one_large.lock());
     publisher.publish(&Recording { name: name.to_owned(), experiment }, progress).map(Some)
 }
 

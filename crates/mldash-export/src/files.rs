@@ -1,10 +1,6 @@
 //! The files of a recording, as its rows name them.
 
 use std::collections::HashMap;
-#[cfg(feature = "publish")]
-use std::fs::File;
-#[cfg(feature = "publish")]
-use std::path::PathBuf;
 
 use mldash_record::ACCOUNT_FILE;
 use mldash_track::{Experiment, FileInfo, Files, TrackError};
@@ -60,12 +56,6 @@ impl RecordedFiles {
     /// The names of all files.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.listed.keys().map(String::as_str)
-    }
-
-    /// Opens a listed file. Returns its path too, for messages.
-    #[cfg(feature = "publish")]
-    pub(crate) fn open(&self, file: &FileInfo) -> Result<(File, PathBuf), TrackError> {
-        self.files.open(file)
     }
 
     /// Reads a file, whole and as it was saved.

@@ -40,6 +40,16 @@ pub struct Files {
     content_type: Option<String>,
 }
 
+/// A listed file as far as it takes to find, compare and read it: for whoever has very many of them in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    id: Box<str>,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its SHA-256; `None` if the list has none.
+    pub sha256: Option<[u8; 32]>,
+}
+
 impl Experiment {
     /// The files in `folder`; all files if it is empty or `/`.
     ///
@@ -160,6 +170,52 @@ impl Files {
     pub fn list(&self) -> Result<Vec<FileInfo>, TrackError> {
         let files = self.shared.files.list()?;
         Ok(files.iter().filter(|file| self.holds(file)).cloned().collect())
+    }
+
+    /// Passes every file in this folder and below it to `take`, with its folder and name as in `left/frame_00001.jpg`. In no order; one
+    /// may come twice. Memory does not depend on their number.
+    ///
+    /// # Errors
+    /// Fails if the store can't be read.
+    pub fn for_each(&self, mut take: impl FnMut(String, StoredFile)) -> Result<(), TrackError> {
+        let pass = |file: &FileInfo| {
+            if self.holds(file) {
+                let place = match file.path.trim_matches('/') {
+                    "" => file.filename.clone(),
+                    folder => format!("{folder}/{}", file.filename),
+                };
+                let (id, size_bytes) = (file.id.as_str().into(), file.size_bytes);
+                let sha256 = parse_sha256(&file.checksum);
+                take(place, StoredFile { id, size_bytes, sha256 });
+            }
+        };
+        Ok(self.shared.files.for_each(pass)?)
+    }
+
+    /// Opens a file that [`for_each`](Self::for_each) passed with this place. Returns its path too, for messages.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_stored(
+        &self,
+        place: &str,
+        file: &StoredFile,
+    ) -> Result<(File, PathBuf), TrackError> {
+        Ok(self.shared.files.open_by_id(place, &file.id)?)
+    }
+
+    /// Reads a file that [`for_each`](Self::for_each) passed with this place.
+    ///
+    /// # Errors
+    /// As [`read_listed`](Self::read_listed).
+    pub fn read_stored(&self, place: &str, file: &StoredFile) -> Result<Vec<u8>, TrackError> {
+        let (mut data, path) = self.open_stored(place, file)?;
+        let mut bytes = Vec::new();
+        data.read_to_end(&mut bytes).map_err(StoreError::io("read", &path))?;
+        if parse_sha256(&checksum(&bytes)) != file.sha256 {
+            return Err(TrackError::FileDamaged { path });
+        }
+        Ok(bytes)
     }
 
     /// The file of this name; `None` if there is none.
@@ -288,6 +344,19 @@ impl Files {
             experiment: self.shared.name.to_string(),
         }
     }
+}
+
+/// The bytes of a SHA-256 in hexadecimal; `None` if it is none.
+pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    let mut sha256 = [0; 32];
+    if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    for (byte, digits) in sha256.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(sha256)
 }
 
 fn is_at(file: &FileInfo, place: &FilePath) -> bool {

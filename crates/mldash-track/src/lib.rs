@@ -223,7 +223,7 @@ pub use byte_bound::ByteBound;
 pub use error::TrackError;
 pub use error::one_line;
 pub use experiment::{CloseError, Closed, ClosedTrack, Experiment, LostRows};
-pub use files::Files;
+pub use files::{Files, StoredFile, parse_sha256};
 pub use format::{Export, Format, FormatError};
 #[cfg(feature = "parquet")]
 pub use format::{StoredColumn, SurveyedColumn, SurveyedRows, arrow_field, parquet_properties};

@@ -1,12 +1,14 @@
 //! Pictures and clouds: found by what rows say, put once under a name from their content, and named in the rows by URL; or, if
 //! they are small and that is wanted, put into the rows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use mldash_record::mapping::MAX_INLINE_FILES;
-use mldash_track::{Experiment, ExperimentName, FileInfo, Row, Value, one_line};
+use mldash_track::{
+    Experiment, ExperimentName, Files, Row, StoredFile, Value, hex, one_line, parse_sha256,
+};
 use parking_lot::Mutex;
 
 use super::Transfer;
@@ -15,18 +17,20 @@ use super::error::PublishError;
 use super::layout::Layout;
 use super::store::{Created, Source, Store};
 use crate::error::ExportError;
-use crate::files::RecordedFiles;
 use crate::mcap::MissingFiles;
 
 /// Files that are put at the same time.
 const AT_ONCE: usize = 4;
-/// Hexadecimal digits of a SHA-256.
-const CHECKSUM_CHARS: usize = 64;
 
-/// The files of an experiment.
+/// A SHA-256, and the ending of a name.
+type Content = ([u8; 32], Box<str>);
+
+/// The files of an experiment. There may be very many: of each, no more is kept than it takes.
 pub(super) struct PublishedFiles {
-    recorded: RecordedFiles,
     experiment: ExperimentName,
+    files: Files,
+    /// By folder and name, as rows name them.
+    listed: HashMap<Box<str>, StoredFile>,
     /// Files up to this size are in the rows.
     inline_bytes: Option<u64>,
     /// Whether this track's files are tried.
@@ -35,8 +39,8 @@ pub(super) struct PublishedFiles {
     can_be_read: bool,
     /// Columns of this track that name files.
     columns: HashSet<String>,
-    /// Names of objects that are on the store.
-    there: HashSet<String>,
+    /// What is on the store, by the hashes in their names and their endings.
+    there: HashSet<Content>,
     /// What was listed there is known.
     is_listed: bool,
     pub(super) missing: MissingFiles,
@@ -48,9 +52,14 @@ impl PublishedFiles {
         experiment: &Experiment,
         inline_bytes: Option<u64>,
     ) -> Result<Self, PublishError> {
+        let files = experiment.files("");
+        let mut listed = HashMap::new();
+        let listing = files.for_each(|place, file| drop(listed.insert(place.into(), file)));
+        listing.map_err(PublishError::track(name))?;
         Ok(Self {
-            recorded: RecordedFiles::new(name, experiment)?,
             experiment: experiment.name().clone(),
+            files,
+            listed,
             // They are in memory together with those of other rows.
             inline_bytes: inline_bytes.map(|most| most.min(MAX_INLINE_FILES.get())),
             is_checked: false,
@@ -76,34 +85,26 @@ impl PublishedFiles {
     }
 
     /// What is known of the file that a row names.
-    pub(super) fn find(&self, value: &str) -> Option<&FileInfo> {
-        self.recorded.find(value)
+    pub(super) fn find(&self, value: &str) -> Option<&StoredFile> {
+        self.listed.get(value)
     }
 
     /// Whether a file goes into the rows.
-    pub(super) fn is_inline(&self, file: &FileInfo) -> bool {
+    pub(super) fn is_inline(&self, file: &StoredFile) -> bool {
         self.inline_bytes.is_some_and(|most| file.size_bytes <= most)
     }
 
-    /// The name of a file's object; `None` if its content is not known.
-    pub(super) fn name_of(&self, file: &FileInfo) -> Option<String> {
-        let checksum = &file.checksum;
-        let is_known =
-            checksum.len() == CHECKSUM_CHARS && checksum.bytes().all(|b| b.is_ascii_hexdigit());
-        let extension = file.filename.rsplit_once('.').map(|(_, extension)| extension);
-        let is_word = |text: &&str| {
-            text.len() <= 8 && text.bytes().all(|b| b.is_ascii_alphanumeric()) && !text.is_empty()
-        };
-        let extension = extension.filter(is_word).map(|extension| format!(".{extension}"));
-        let extension = extension.unwrap_or_default();
-        is_known.then(|| format!("{}/{checksum}{extension}", Layout::files(&self.experiment)))
+    /// The name of the object with this content.
+    fn name_of(&self, (sha256, ending): &Content) -> String {
+        let ending = if ending.is_empty() { String::new() } else { format!(".{ending}") };
+        format!("{}/{}{ending}", Layout::files(&self.experiment), hex(sha256))
     }
 
     /// Finds out what an earlier call put already.
     pub(super) fn list_there(&mut self, store: &Store) -> Result<(), PublishError> {
-        if !self.is_listed && self.recorded.names().next().is_some() {
+        if !self.is_listed && !self.listed.is_empty() {
             store.list(&Layout::files(&self.experiment), |object| {
-                self.there.insert(object.name);
+                self.there.extend(content_of_object(&object.name));
                 Ok(())
             })?;
         }
@@ -118,14 +119,15 @@ impl PublishedFiles {
         wanted: &HashSet<String>,
         transfer: &Transfer,
     ) -> Result<(), PublishError> {
-        let mut work: Vec<(String, &FileInfo)> = Vec::new();
+        let mut work: Vec<(Content, &str, &StoredFile)> = Vec::new();
         let mut unknown = Vec::new();
         let mut named = HashSet::new();
         for value in wanted {
-            let Some(file) = self.recorded.find(value) else { continue };
-            match self.name_of(file) {
-                Some(name) if self.there.contains(&name) || !named.insert(name.clone()) => {}
-                Some(name) => work.push((name, file)),
+            let Some((place, file)) = self.listed.get_key_value(value.as_str()) else { continue };
+            match content_of(place, file) {
+                Some(content)
+                    if self.there.contains(&content) || !named.insert(content.clone()) => {}
+                Some(content) => work.push((content, place, file)),
                 None => unknown.push(value.clone()),
             }
         }
@@ -133,8 +135,9 @@ impl PublishedFiles {
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::new());
         let put_all = || -> Result<(), PublishError> {
-            while let Some((name, file)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let put = self.put_one(store, name, file, transfer);
+            while let Some((content, place, file)) = work.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                let put = self.put_one(store, content, place, file, transfer);
                 let failed = match put {
                     Ok(()) => None,
                     Err(PublishError::Export(ExportError::Track { source, .. })) => {
@@ -147,7 +150,7 @@ impl PublishedFiles {
                         return Err(error);
                     }
                 };
-                done.lock().push((name.clone(), file.filename.clone(), failed));
+                done.lock().push((content.clone(), (*place).to_owned(), failed));
             }
             Ok(())
         };
@@ -163,12 +166,12 @@ impl PublishedFiles {
         for value in unknown {
             self.missing.add(&value, "the list of files has no SHA-256 of it");
         }
-        for (name, filename, failed) in done.into_inner() {
+        for (content, place, failed) in done.into_inner() {
             match failed {
                 None => {
-                    self.there.insert(name);
+                    self.there.insert(content);
                 }
-                Some(reason) => self.missing.add(&filename, &reason),
+                Some(reason) => self.missing.add(&place, &reason),
             }
         }
         results.into_iter().collect()
@@ -176,13 +179,13 @@ impl PublishedFiles {
 
     /// The URL of a file that is on the store.
     pub(super) fn url_of(&self, store: &Store, value: &str) -> Option<String> {
-        let name = self.name_of(self.find(value)?)?;
-        self.there.contains(&name).then(|| store.url_of(&name))
+        let content = content_of(value, self.find(value)?)?;
+        self.there.contains(&content).then(|| store.url_of(&self.name_of(&content)))
     }
 
     /// The bytes of a file that goes into its row.
     pub(super) fn read(&mut self, value: &str) -> Option<Vec<u8>> {
-        match self.recorded.try_read(value) {
+        match self.files.read_stored(value, self.find(value)?) {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 self.missing.add(value, &one_line(&error));
@@ -194,23 +197,40 @@ impl PublishedFiles {
     fn put_one(
         &self,
         store: &Store,
-        name: &str,
-        info: &FileInfo,
+        content: &Content,
+        place: &str,
+        file: &StoredFile,
         transfer: &Transfer,
     ) -> Result<(), PublishError> {
-        let opened = self.recorded.open(info);
-        let (file, path) = opened.map_err(PublishError::track(self.recorded.experiment()))?;
+        let opened = self.files.open_stored(place, file);
+        let experiment = self.experiment.to_string();
+        let (file, path) = opened.map_err(PublishError::track(&experiment))?;
         let bytes = file.metadata().map_err(PublishError::io("read", &path))?.len();
-        let sha256 = Some(info.checksum.as_str());
-        let mut source = Source { file, path: &path, bytes, sha256 };
-        let created = store.put_file(name, &mut source, &mut |bytes| transfer.add(bytes))?;
-        if created == Created::Existed && store.size_of(name)? != Some(bytes) {
+        let (name, sha256) = (self.name_of(content), hex(&content.0));
+        let mut source = Source { file, path: &path, bytes, sha256: Some(&sha256) };
+        let created = store.put_file(&name, &mut source, &mut |bytes| transfer.add(bytes))?;
+        if created == Created::Existed && store.size_of(&name)? != Some(bytes) {
             // Its name says that it holds this content, and it does not: somebody else put it.
-            store.put_over(name, &mut source)?;
+            store.put_over(&name, &mut source)?;
         }
         transfer.count_file();
         Ok(())
     }
+}
+
+/// What decides the name of a file's object; `None` if its content is not known.
+fn content_of(place: &str, file: &StoredFile) -> Option<Content> {
+    let name = place.rsplit('/').next().unwrap_or(place);
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let is_word = ending.len() <= 8 && ending.bytes().all(|b| b.is_ascii_alphanumeric());
+    Some((file.sha256?, if is_word { ending.into() } else { "".into() }))
+}
+
+/// The same of the object itself; `None` for one that is no file of ours.
+fn content_of_object(name: &str) -> Option<Content> {
+    let name = name.rsplit('/').next()?;
+    let (sha256, ending) = name.split_once('.').unwrap_or((name, ""));
+    Some((parse_sha256(sha256)?, ending.into()))
 }
 
 /// A row's files are part of its content.
@@ -219,13 +239,13 @@ impl Beside for PublishedFiles {
         let mut inline = 0;
         for (name, value) in row.fields.iter() {
             let Value::Text(value) = value else { continue };
-            let Some(file) = self.recorded.find(value) else { continue };
+            let Some(file) = self.listed.get(value.as_str()) else { continue };
             let is_inline = self.is_inline(file);
             inline += if is_inline { file.size_bytes } else { 0 };
             text.push(u8::from(is_inline));
-            text.extend_from_slice(file.checksum.as_bytes());
+            text.extend(file.sha256.iter().flat_map(|sha256| hex(sha256).into_bytes()));
             if self.is_checked
-                && let Err(error) = self.recorded.open(file)
+                && let Err(error) = self.files.open_stored(value, file)
             {
                 self.can_be_read = false;
                 self.missing.add(value, &one_line(&error));

@@ -260,6 +260,17 @@ impl FileStore {
         Ok(self.data_folder(info)?.join(&info.filename))
     }
 
+    /// Opens the data of the file `id`, which is listed as `place`: folder and name. Returns its path too.
+    ///
+    /// # Errors
+    /// As [`open_data`](Self::open_data).
+    pub(crate) fn open_by_id(&self, place: &str, id: &str) -> Result<(File, PathBuf), StoreError> {
+        let (folder, filename) = place.rsplit_once('/').unwrap_or(("", place));
+        let path = self.folder_of(folder, id, filename)?.join(filename);
+        let file = handles::open(&path, How::Read).map_err(StoreError::io("open", &path))?;
+        Ok((file, path))
+    }
+
     /// Opens a file's data. Returns its path too.
     ///
     /// # Errors
@@ -271,19 +282,23 @@ impl FileStore {
     }
 
     fn data_folder(&self, info: &FileInfo) -> Result<PathBuf, StoreError> {
-        let place = Path::new(info.path.trim_start_matches('/'));
+        self.folder_of(&info.path, &info.id, &info.filename)
+    }
+
+    fn folder_of(&self, folder: &str, id: &str, filename: &str) -> Result<PathBuf, StoreError> {
+        let place = Path::new(folder.trim_start_matches('/'));
         let is_one_name = |text: &str| {
             let mut parts = Path::new(text).components();
             matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
         };
         let is_inside = place.components().all(|part| matches!(part, Component::Normal(_)));
-        if !is_inside || !is_one_name(&info.id) || !is_one_name(&info.filename) {
+        if !is_inside || !is_one_name(id) || !is_one_name(filename) {
             return Err(StoreError::Malformed {
                 path: self.metadata_path(),
-                reason: format!("it names a file outside of the experiment: {:?}", info.path),
+                reason: format!("it names a file outside of the experiment: {folder:?}"),
             });
         }
-        Ok(self.folder.join(place).join(&info.id))
+        Ok(self.folder.join(place).join(id))
     }
 
     /// How many bytes were added: the data of files that were saved, less that of those that were

@@ -19,7 +19,7 @@ pub struct Retries {
 }
 
 impl Default for Retries {
-    /// About two minutes.
+    /// Half a minute to a minute of waits.
     fn default() -> Self {
         Self {
             tries: 8,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::folding::FilesMetadata;
 use super::journal::UnfoldedFiles;
+use super::new_list::for_each_listed;
 use super::newcomers::Newcomers;
 use super::{FileInfo, FileStore};
 use crate::local::error::StoreError;
@@ -32,6 +33,33 @@ impl FileStore {
         let files = Arc::new(self.read_list()?);
         *kept = KeptListing { stamps, files: Some(files.clone()) };
         Ok(files)
+    }
+
+    /// Passes the existing files to `take`, one after the other, so that memory does not depend on their number. In no order; one
+    /// may come twice.
+    pub(crate) fn for_each(&self, mut take: impl FnMut(&FileInfo)) -> Result<(), StoreError> {
+        let waiting = UnfoldedFiles::read(&self.folder)?;
+        let newcomers = |files| Newcomers::new(files, |file| self.has_data(file));
+        let (mut aside, mut journal) = (newcomers(waiting.aside), newcomers(waiting.journal));
+        let mut meet_journal = |file: FileInfo| {
+            if let Some(file) = journal.meet(file).filter(|file| file.deleted_at.is_none()) {
+                take(&file);
+            }
+        };
+        let listed = for_each_listed(&self.metadata_path(), |file| {
+            aside.meet(file).into_iter().for_each(&mut meet_journal);
+        });
+        if let Err(error) = listed {
+            if error.is_out_of_handles() {
+                return Err(error);
+            }
+            // It may be half written, or damaged: that is told there.
+            self.list()?.iter().for_each(take);
+            return Ok(());
+        }
+        aside.rest().into_iter().for_each(&mut meet_journal);
+        journal.rest().iter().for_each(take);
+        Ok(())
     }
 
     /// How much memory [`list`](Self::list) takes, at most.

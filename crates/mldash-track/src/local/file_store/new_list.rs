@@ -112,13 +112,40 @@ fn copy(
             false
         }
     };
-    let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 18, old));
+    let extra = read(old, path, take);
+    match failed {
+        Some(error) => Err(StoreError::io("replace", path)(error)),
+        None => extra,
+    }
+}
+
+/// Passes the files of the list at `path` to `take`, one after the other. There may be no list.
+///
+/// # Errors
+/// [`StoreError::Malformed`] if the list is damaged.
+pub(super) fn for_each_listed(
+    path: &Path,
+    mut take: impl FnMut(FileInfo),
+) -> Result<(), StoreError> {
+    let list = match handles::open(path, How::Read) {
+        Ok(list) => list,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io("read", path)(error)),
+    };
+    let take = |file| {
+        take(file);
+        true
+    };
+    read(list, path, take).map(drop)
+}
+
+/// Passes the files of `list` to `take` until it returns false. Returns what else it holds.
+fn read(list: File, path: &Path, take: impl FnMut(FileInfo) -> bool) -> Result<Extra, StoreError> {
+    let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 18, list));
     let extra = json.deserialize_map(ListVisitor { take });
-    let extra = extra.and_then(|extra| json.end().map(|()| extra));
-    match (failed, extra) {
-        (Some(error), _) => Err(StoreError::io("replace", path)(error)),
-        (None, Err(error)) if error.is_io() => Err(StoreError::io("read", path)(error.into())),
-        (None, extra) => extra.map_err(|error| malformed(path, &error)),
+    match extra.and_then(|extra| json.end().map(|()| extra)) {
+        Err(error) if error.is_io() => Err(StoreError::io("read", path)(error.into())),
+        extra => extra.map_err(|error| malformed(path, &error)),
     }
 }
 

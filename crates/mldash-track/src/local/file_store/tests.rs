@@ -22,7 +22,12 @@ fn seen(root: &Path) -> Vec<(String, String)> {
         let text = fs::read_to_string(store.data_path(&file).unwrap()).unwrap();
         (file.filename, text)
     };
-    store.list().unwrap().iter().cloned().map(read).collect()
+    let listed = store.list().unwrap();
+    let mut passed: Vec<FileInfo> = Vec::new();
+    store.for_each(|file| passed.push(file.clone())).unwrap();
+    passed.sort_by(|a, b| (&a.path, &a.filename).cmp(&(&b.path, &b.filename)));
+    assert_eq!(passed, *listed);
+    listed.iter().cloned().map(read).collect()
 }
 
 /// The state after two runs. The second run saved over a file of the first and over one of its
