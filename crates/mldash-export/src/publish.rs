@@ -99,7 +99,7 @@ pub struct Published {
     pub bytes: u64,
     /// Nothing had to be put.
     pub is_up_to_date: bool,
-    /// Tracks of which rows are published that are not here, and how many.
+    /// Tracks of which rows are published that are not here, and how many; none if only their pictures are not here.
     pub lacking: Vec<(String, u64)>,
     /// Tracks whose rows were removed here after an upload before all were published, and how many are not.
     pub unpublished: Vec<(String, u64)>,
@@ -112,11 +112,12 @@ pub struct Published {
 impl Published {
     /// What somebody should know of, in words.
     pub fn remarks(&self) -> Vec<String> {
-        let lacking = self.lacking.iter().map(|(topic, rows)| {
-            format!(
+        let lacking = self.lacking.iter().map(|(topic, rows)| match rows {
+            0 => format!("track `{topic}`: pictures are published that are not here; they stay published"),
+            rows => format!(
                 "track `{topic}`: {rows} rows are published that are not here; they stay published (this copy of the \
                  recording is not whole)"
-            )
+            ),
         });
         let unpublished = self.unpublished.iter().map(|(topic, rows)| {
             format!(

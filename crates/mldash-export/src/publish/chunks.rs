@@ -7,7 +7,7 @@
 //!
 //! A file that was put without pictures that its rows name is replaced once they can be read.
 //!
-//! A file whose rows are not all here stays too: rows of a track merge, but never get fewer, so this is no later state of the
+//! A file whose rows, or the pictures that they name, are not all here stays too: rows of a track merge, but never get fewer, so this is no later state of the
 //! recording but a part of it, such as one whose rows were removed after an upload.
 
 use mldash_track::json::{JsonWriter, NonFinite};
@@ -63,10 +63,19 @@ pub(super) trait Beside {
     /// Adds what decides to `text`, and returns how many bytes it puts into the row.
     fn note(&mut self, row: &Row, text: &mut Vec<u8>) -> u64;
 
-    /// Whether all files can be read that rows named since the last call, as far as that is looked at.
-    fn can_be_read(&mut self) -> bool {
-        true
+    /// What is known of the files that rows named since the last call.
+    fn named(&mut self) -> Named {
+        Named::default()
     }
+}
+
+/// Files that rows named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    /// Whether there are any.
+    pub(super) any: bool,
+    /// Whether one that was tried can't be read.
+    pub(super) any_unreadable: bool,
 }
 
 /// Makes the plan. `there` are the track's files by time.
@@ -154,7 +163,7 @@ impl Planner {
 
     /// The rows so far are those of `file`, or belong to none.
     fn end(&mut self, file: Option<&PublishedFile>, beside: &mut impl Beside) {
-        let can_be_read = beside.can_be_read();
+        let named = beside.named();
         let Run { whole, full, open } = std::mem::take(&mut self.run);
         let chunks = full.into_iter().chain(open.map(Digests::chunk));
         let Some(file) = file else {
@@ -164,9 +173,11 @@ impl Planner {
         let (rows, hash) = whole.map_or((0, None), |whole| (whole.rows, Some(whole.chunk().hash)));
         // What was put without its pictures is put once more when they are here.
         let is_as_it_was = hash.as_ref() == Some(&file.hash);
-        if is_as_it_was && !(file.lacks_files && can_be_read) {
+        // Files that a server has may have been removed here, and no row says that it named one.
+        let has_lost_files = file.has_files && !named.any;
+        if is_as_it_was && (!file.lacks_files || named.any_unreadable) {
             self.plan.kept.push(file.name.clone());
-        } else if rows < file.rows {
+        } else if rows < file.rows || (rows == file.rows && has_lost_files) {
             self.plan.lacking.push((file.name.clone(), file.rows - rows));
         } else {
             let replaces = Some(file.name.clone());

@@ -12,7 +12,7 @@ use mldash_track::{
 use parking_lot::Mutex;
 
 use super::Transfer;
-use super::chunks::Beside;
+use super::chunks::{Beside, Named};
 use super::error::PublishError;
 use super::layout::Layout;
 use super::store::{Created, Source, Store};
@@ -35,8 +35,8 @@ pub(super) struct PublishedFiles {
     inline_bytes: Option<u64>,
     /// Whether this track's files are tried.
     is_checked: bool,
-    /// Whether all that were tried since the last question could be read.
-    can_be_read: bool,
+    /// What rows named since that was asked.
+    named: Named,
     /// Columns of this track that name files.
     columns: HashSet<String>,
     /// What is on the store, by the hashes in their names and their endings.
@@ -63,7 +63,7 @@ impl PublishedFiles {
             // They are in memory together with those of other rows.
             inline_bytes: inline_bytes.map(|most| most.min(MAX_INLINE_FILES.get())),
             is_checked: false,
-            can_be_read: true,
+            named: Named::default(),
             columns: HashSet::new(),
             there: HashSet::new(),
             is_listed: false,
@@ -73,7 +73,7 @@ impl PublishedFiles {
 
     /// Begins another track. `is_checked` if it is to be looked at whether the files can be read that it names.
     pub(super) fn begin_track(&mut self, is_checked: bool) {
-        (self.is_checked, self.can_be_read) = (is_checked, true);
+        (self.is_checked, self.named) = (is_checked, Named::default());
         self.columns.clear();
     }
 
@@ -240,6 +240,7 @@ impl Beside for PublishedFiles {
         for (name, value) in row.fields.iter() {
             let Value::Text(value) = value else { continue };
             let Some(file) = self.listed.get(value.as_str()) else { continue };
+            self.named.any = true;
             let is_inline = self.is_inline(file);
             inline += if is_inline { file.size_bytes } else { 0 };
             text.push(u8::from(is_inline));
@@ -247,7 +248,7 @@ impl Beside for PublishedFiles {
             if self.is_checked
                 && let Err(error) = self.files.open_stored(value, file)
             {
-                self.can_be_read = false;
+                self.named.any_unreadable = true;
                 self.missing.add(value, &one_line(&error));
             }
             if !self.columns.contains(&**name) {
@@ -257,7 +258,7 @@ impl Beside for PublishedFiles {
         inline
     }
 
-    fn can_be_read(&mut self) -> bool {
-        std::mem::replace(&mut self.can_be_read, true)
+    fn named(&mut self) -> Named {
+        std::mem::take(&mut self.named)
     }
 }

@@ -108,11 +108,6 @@ impl Manifest {
         chunks
     }
 
-    /// Returns true if a file of this name counts or is being put.
-    pub fn names(&self, name: &str) -> bool {
-        self.files.iter().chain(&self.pending).any(|file| file.name == name)
-    }
-
     /// Sorts the files as they are documented.
     pub fn sort(&mut self) {
         let by_time = |a: &PublishedFile, b: &PublishedFile| {

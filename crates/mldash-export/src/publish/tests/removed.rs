@@ -96,3 +96,20 @@ fn what_was_merged_while_it_was_put_once_more_is_not_left_over() {
         assert_eq!(seen, once(&all), "at {moment}");
     }
 }
+
+#[test]
+fn pictures_that_were_removed_after_they_were_published_keep_their_urls() {
+    let root = tempfile::tempdir().unwrap();
+    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
+    exp.files("camera").save_bytes([1], "a.pcd").unwrap();
+    exp.tracks("arm").append(fields! { "x": 1, "path": "camera/a.pcd" }, 1.0).unwrap();
+    exp.close().unwrap();
+    let objects = Arc::new(InMemory::new());
+    publish(root.path(), objects.clone()).unwrap();
+    let files = listed(&objects, "tracks");
+    std::fs::remove_dir_all(root.path().join(RUN).join("files")).unwrap();
+    let done = publish(root.path(), objects.clone()).unwrap();
+    assert_eq!((listed(&objects, "tracks"), done.is_whole()), (files, false));
+    assert!(done.remarks()[0].contains("pictures are published that are not here"), "{done:?}");
+    assert_eq!(clean(&objects).objects, 0);
+}
