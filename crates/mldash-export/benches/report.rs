@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use mldash_export::report::{Report, write_page};
+use mldash_export::report::{Report, ReportLimits, write_page};
 use mldash_export::{Progress, Recording};
 use mldash_track::{Experiment, Fields, Options, fields};
 
@@ -28,15 +28,21 @@ fn main() {
     let root = tempfile::Builder::new().prefix("mldash-bench").tempdir_in(".").unwrap();
     let (rows, bytes) = record(root.path());
     println!("an hour of 10 topics: {rows} rows, {:.0} MB of rows", bytes as f64 / 1e6);
-    for _ in 0..RUNS {
+    let all = ReportLimits::default().threads;
+    // As `mldash_bridge report` makes it, and as `serve` does.
+    for threads in [all; RUNS].into_iter().chain([1; RUNS]) {
+        let mut limits = ReportLimits::default();
+        limits.threads = threads;
         let began = Instant::now();
         let recordings = Recording::open_all([NAME.to_owned()], root.path()).unwrap();
-        let report = Report::of(&recordings, &Progress::default()).unwrap();
+        let report = Report::within(&recordings, &limits, &Progress::default()).unwrap();
         let read_secs = began.elapsed().as_secs_f64();
         let mut page = Vec::new();
         write_page(&report, &mut page).unwrap();
         let (secs, megabytes) = (began.elapsed().as_secs_f64(), page.len() as f64 / 1e6);
-        println!("page of {megabytes:.1} MB in {secs:.2} s, of which reading {read_secs:.2} s");
+        println!(
+            "{threads} threads: page of {megabytes:.1} MB in {secs:.2} s, of which reading {read_secs:.2} s"
+        );
         if let Ok(file) = std::env::var("MLDASH_BENCH_PAGE") {
             std::fs::write(file, page).unwrap();
         }

@@ -434,7 +434,7 @@ function timelineView({ name, tracks, marks, offset }) {
       for (const [from, to] of jumps(track)) [[to, from, 25, 2], [to, to, 13, 14], [from, from, 13, 14]].forEach(
         ([begin, end, top, tall]) => bar(begin, end, theme.series[3], top, tall));
       Object.assign(g, { fillStyle: theme.text, textAlign: "left" });
-      g.fillText(track.topic + (track.clockJumps ? `  ↶ clock set back, ${track.clockJumps}×` : ""), left(width), i * 28 + 11);
+      g.fillText(track.topic + (track.clockJumps ? `  ↶ clock set back, ${track.clockJumps}×` : ""), left(width) + 5, i * 28 + 11);
     });
     g.fillStyle = theme.series[4];
     for (const [time] of cuts) for (let top = 0; top < height; top += 10) g.fillRect(x(time) - (time < state.to ? 0 : 3), top, 3, 6);

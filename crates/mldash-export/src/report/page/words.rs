@@ -117,8 +117,10 @@ impl<'a> ExperimentWords<'a> {
             .map(|Mark { at, text }| PartWords { text, at: Some(at - start + offset) })
             .collect();
         let mut say = |text: String| parts.push(PartWords { text, at: None });
-        if about.earlier_runs > 0 {
-            say(format!("It holds {} earlier runs, too.", about.earlier_runs));
+        match about.earlier_runs {
+            0 => {}
+            1 => say("It holds an earlier run, too.".to_owned()),
+            runs => say(format!("It holds {runs} earlier runs, too.")),
         }
         if summary.more_tracks > 0 {
             let more = summary.more_tracks;
