@@ -294,7 +294,11 @@ impl Begun {
                 Err(_) => {}
             }
         };
-        self.settle(outcome);
+        self.settle(match outcome {
+            // Not that the server is stopping.
+            Err(_) if self.is_left => Err(ended()),
+            outcome => outcome,
+        });
     }
 
     fn is_left(&self) -> bool {
