@@ -20,7 +20,7 @@ const SPAN_SECS: f64 = 10.0;
 const MAX_ROWS: usize = 1 << 16;
 
 /// A search over more rows than this is remembered.
-const LONG_WAY: usize = 8;
+const LONG_SEARCH: usize = 8;
 
 /// How many searches to remember, each for one time.
 const MAX_CHAINS: usize = 4;
@@ -110,7 +110,7 @@ struct Chain {
 
 /// What a search for a free time passed.
 #[derive(Debug, Default)]
-struct Way {
+struct Passed {
     steps: usize,
     topics: Vec<u32>,
     identities: Vec<u64>,
@@ -209,7 +209,9 @@ impl Slots {
         arrival: Arrival,
         stored_at: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
     ) -> Result<Place, E> {
-        if let Some(place) = self.try_slot(arrival, arrival.ts, &mut Way::default(), stored_at)? {
+        if let Some(place) =
+            self.try_slot(arrival, arrival.ts, &mut Passed::default(), stored_at)?
+        {
             return Ok(place);
         }
         if self.at(arrival.ts).any(|taken| taken.topic == arrival.topic) {
@@ -240,16 +242,16 @@ impl Slots {
                 return Ok(Place::Repeat);
             }
             slot = chain.next;
-            for passed in chain.unclaimed.clone() {
-                if self.at(passed).next().is_none() && stored_at(passed)? == Stored::Same {
-                    self.claim(arrival, passed);
+            for unclaimed in chain.unclaimed.clone() {
+                if self.at(unclaimed).next().is_none() && stored_at(unclaimed)? == Stored::Same {
+                    self.claim(arrival, unclaimed);
                     return Ok(Place::Repeat);
                 }
             }
         }
-        let mut way = Way::default();
+        let mut passed = Passed::default();
         let place = loop {
-            if let Some(place) = self.try_slot(arrival, slot, &mut way, stored_at)? {
+            if let Some(place) = self.try_slot(arrival, slot, &mut passed, stored_at)? {
                 break place;
             }
             match slot.next() {
@@ -258,8 +260,8 @@ impl Slots {
             }
         };
         // A chain has to know all rows that it skips, or it takes their messages' repeats for new.
-        if known.is_some() || way.steps > LONG_WAY {
-            self.remember(arrival, slot, way, place);
+        if known.is_some() || passed.steps > LONG_SEARCH {
+            self.remember(arrival, slot, passed, place);
         }
         let is_home_anybodys = || {
             let is_joined = |taken: &Taken| taken.topic != arrival.topic && !taken.is_moved;
@@ -281,10 +283,10 @@ impl Slots {
         &mut self,
         arrival: Arrival,
         slot: Timestamp,
-        way: &mut Way,
+        passed: &mut Passed,
         stored_at: &mut impl FnMut(Timestamp) -> Result<Stored, E>,
     ) -> Result<Option<Place>, E> {
-        way.steps += 1;
+        passed.steps += 1;
         let (mut is_empty, mut may_join, mut is_new) = (true, slot == arrival.ts, false);
         for taken in self.at(slot) {
             if taken.identity == arrival.identity {
@@ -293,9 +295,9 @@ impl Slots {
             is_empty = false;
             may_join &= taken.topic != arrival.topic && !taken.is_moved;
             is_new |= taken.is_new;
-            way.identities.push(taken.identity);
+            passed.identities.push(taken.identity);
             if slot == arrival.ts {
-                way.topics.push(taken.topic);
+                passed.topics.push(taken.topic);
             }
         }
         if !is_empty && !may_join {
@@ -315,7 +317,7 @@ impl Slots {
                 Some(Place::Repeat)
             }
             Stored::Foreign | Stored::Other => {
-                way.unclaimed.push(slot);
+                passed.unclaimed.push(slot);
                 None
             }
         })
@@ -330,22 +332,22 @@ impl Slots {
     }
 
     /// Remembers that all times before `next` are taken.
-    fn remember(&mut self, arrival: Arrival, next: Timestamp, way: Way, place: Place) {
+    fn remember(&mut self, arrival: Arrival, next: Timestamp, passed: Passed, place: Place) {
         let known = self.chains.iter().position(|chain| chain.ts == arrival.ts);
         let mut chain = match known {
             Some(at) => self.chains.remove(at),
             None => Chain::new(arrival.ts),
         };
         chain.next = chain.next.max(next);
-        chain.topics.extend(way.topics);
+        chain.topics.extend(passed.topics);
         chain.topics.push(arrival.topic);
         chain.topics.sort_unstable();
         chain.topics.dedup();
-        chain.identities.extend(way.identities);
+        chain.identities.extend(passed.identities);
         if place == Place::Repeat {
             chain.add(arrival);
         }
-        chain.unclaimed.extend(way.unclaimed);
+        chain.unclaimed.extend(passed.unclaimed);
         chain.unclaimed.truncate(MAX_UNCLAIMED);
         if self.chains.len() == MAX_CHAINS {
             self.chains.remove(0);

@@ -14,14 +14,14 @@ use super::ledger::Ledger;
 use super::numbers::Origin;
 use super::plan::TopicPlan;
 use super::throttle::Throttle;
-use super::tracks::{Answer, Asking, GivenTime, Way};
+use super::tracks::{Answer, Asking, GivenTime, TrackHandle};
 use crate::mapping::SameStamp;
 use mldash_track::{Appended, Column, Fields, Row, RowSchema, Timestamp, Track, TrackError};
 
 /// A topic's path into a track.
 #[derive(Debug)]
 pub(super) struct Stream {
-    way: Way,
+    handle: TrackHandle,
     sink: Sink,
     /// What the track declares of its rows.
     schema: Arc<RowSchema>,
@@ -88,13 +88,13 @@ pub(super) enum Outcome {
 
 impl Stream {
     /// Takes this path from the topic of `plan`, whose clock has jumped back this many times.
-    pub(super) fn new(way: Way, plan: &TopicPlan, jumps: u64) -> Self {
+    pub(super) fn new(handle: TrackHandle, plan: &TopicPlan, jumps: u64) -> Self {
         let last_stored = || LastStored { row: None, times: plan.times.column_names() };
         let schema = plan.schema();
-        let track = way.track.clone().with_schema(schema.clone());
+        let track = handle.track.clone().with_schema(schema.clone());
         Self {
             sink: Sink { track, tally: Arc::default() },
-            way,
+            handle,
             schema,
             rule: plan.same_stamp,
             is_fresh: true,
@@ -143,7 +143,7 @@ impl Stream {
         let origin = Origin::new(*hash, ts);
         let (exp, frames, rule, hash) = (to.exp, &mut *to.frames, self.rule, *hash);
         let asking = Asking { exp, frames, rule, row, parts, hash };
-        let answer = match to.tracks.ask(&self.way, asking) {
+        let answer = match to.tracks.ask(&self.handle, asking) {
             Ok(answer) => answer,
             Err(error) => return ledger.drop_refused(&error),
         };
@@ -171,7 +171,7 @@ impl Stream {
             message.notes.push(Note::StampShared);
         }
         if std::mem::take(&mut self.is_fresh) {
-            for changed in to.tracks.changed_kinds(&self.way, &message.row.fields) {
+            for changed in to.tracks.changed_kinds(&self.handle, &message.row.fields) {
                 ledger.note_changed(&changed);
             }
         }
@@ -195,7 +195,7 @@ impl Stream {
             let outcome = self.sink.append(row, given.is_new());
             let is_stored = !matches!(outcome, Outcome::Refused(_));
             if is_stored {
-                to.tracks.take(&self.way, &given);
+                to.tracks.take(&self.handle, &given);
             }
             ledger.book(outcome, &notes);
             return is_stored;
@@ -205,7 +205,7 @@ impl Stream {
             ledger.drop_lost(DropReason::BlobQueueFull, 1);
             return false;
         }
-        to.tracks.take(&self.way, &given);
+        to.tracks.take(&self.handle, &given);
         let frame =
             Frame { row, parts, notes, ledger: ledger.clone(), sink, origin, given: given.clone() };
         match to.frames.take(to.exp, frame) {

@@ -355,8 +355,8 @@ impl TopicRecorder {
                 ),
             }),
             Entry::Vacant(new) => {
-                let way = to.tracks.lead(to.exp, &self.plan, new.key())?;
-                Ok(new.insert(Stream::new(way, &self.plan, self.clocks.jumps())))
+                let handle = to.tracks.handle(to.exp, &self.plan, new.key())?;
+                Ok(new.insert(Stream::new(handle, &self.plan, self.clocks.jumps())))
             }
         }
     }

@@ -30,9 +30,9 @@ pub(super) struct Tracks {
     tracks: Vec<TrackInUse>,
 }
 
-/// A topic's path into a track.
+/// A topic's handle on a track.
 #[derive(Clone, Debug)]
-pub(super) struct Way {
+pub(super) struct TrackHandle {
     pub(super) track: Track,
     number: usize,
     /// The topic's number in that track.
@@ -106,14 +106,14 @@ struct NamedBy {
 }
 
 impl Tracks {
-    /// The path for those messages of a topic whose values for the track name's placeholders are
+    /// The handle for those messages of a topic whose values for the track name's placeholders are
     /// `names`.
-    pub(super) fn lead(
+    pub(super) fn handle(
         &mut self,
         exp: &Experiment,
         plan: &TopicPlan,
         names: &[Option<String>],
-    ) -> Result<Way, Refusal> {
+    ) -> Result<TrackHandle, Refusal> {
         let (topic, captures) = (&plan.mapped_topic, &plan.captures);
         let refused = |error| Refusal { reason: DropReason::TrackName, why: format!("{error}") };
         let name = plan.track.expand(topic, captures, names).map_err(refused)?;
@@ -130,25 +130,29 @@ impl Tracks {
         track.named_by.check(&named_by, name.as_str())?;
         let topic = track.add_topic(plan);
         let track = track.track.clone().with_schema(plan.schema());
-        Ok(Way { track, number, topic })
+        Ok(TrackHandle { track, number, topic })
     }
 
     /// Finds a time for a message's row.
     ///
     /// # Errors
     /// Fails if the track can't be written or the store can't be read.
-    pub(super) fn ask(&mut self, way: &Way, asking: Asking<'_>) -> Result<Answer, TrackError> {
-        self.tracks[way.number].ask(way.topic, asking)
+    pub(super) fn ask(
+        &mut self,
+        handle: &TrackHandle,
+        asking: Asking<'_>,
+    ) -> Result<Answer, TrackError> {
+        self.tracks[handle.number].ask(handle.topic, asking)
     }
 
     /// Notes that the row for a given time is stored or on its way.
-    pub(super) fn take(&mut self, way: &Way, given: &GivenTime) {
-        self.tracks[way.number].take(given);
+    pub(super) fn take(&mut self, handle: &TrackHandle, given: &GivenTime) {
+        self.tracks[handle.number].take(given);
     }
 
     /// The columns of a row whose kind differs from the track's rows before.
-    pub(super) fn changed_kinds(&mut self, way: &Way, fields: &Fields) -> Vec<Changed> {
-        self.tracks[way.number].kinds.take(fields)
+    pub(super) fn changed_kinds(&mut self, handle: &TrackHandle, fields: &Fields) -> Vec<Changed> {
+        self.tracks[handle.number].kinds.take(fields)
     }
 }
 
