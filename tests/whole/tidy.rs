@@ -21,13 +21,12 @@ fn rust_files(path: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// Returns true if a file of this module of `mldash-record` may have `use crate::` and then this name. The crates
-/// hold who uses whom otherwise.
+/// Returns true if a file of this module of `mldash-record` may use what stands under this name at the crate's root.
+/// The crates hold who uses whom otherwise.
 fn may_use(module: &str, used: &str) -> bool {
-    // Types of the recorder stand at the crate's root; a list of them has no name of its own.
-    let is_recorders = used.is_empty() || used.starts_with(char::is_uppercase);
+    let is_recorders = used.starts_with(char::is_uppercase);
     match module {
-        "yaml" => false,
+        "yaml" => used == "yaml",
         "blob" => used == "blob",
         "mapping" => ["blob", "mapping", "yaml"].contains(&used),
         "bag" => ["bag", "mapping", "yaml"].contains(&used) || is_recorders,
@@ -35,21 +34,82 @@ fn may_use(module: &str, used: &str) -> bool {
     }
 }
 
+/// What the `use` lines of a file name at the crate's root, and whether they got there by `super::`. `file` is below `src`.
+fn used_at_the_root(file: &Path, text: &str) -> Vec<(String, bool)> {
+    let file = file.with_extension("");
+    let modules: Vec<&str> = file.iter().map(|name| name.to_str().unwrap()).collect();
+    let mut used = Vec::new();
+    let lines = text.split_inclusive('\n').scan(0, |at, line| {
+        *at += line.len();
+        Some((*at - line.len(), line))
+    });
+    for (at, line) in lines {
+        let code = line.trim_start();
+        let code = ["pub ", "pub(super) ", "pub(crate) "]
+            .iter()
+            .find_map(|p| code.strip_prefix(p))
+            .unwrap_or(code);
+        let Some(rest) = code.strip_prefix("use ") else { continue };
+        let begin = at + line.len() - rest.len();
+        let path: String = text[begin..].split(';').next().unwrap().split_whitespace().collect();
+        // What is indented stands in a module of the file's own.
+        let mut base = modules.clone();
+        base.extend(line.starts_with(' ').then_some("tests"));
+        let mut below = path.as_str();
+        let is_by_super = below.starts_with("super::");
+        if let Some(rest) = below.strip_prefix("crate::") {
+            (base, below) = (Vec::new(), rest);
+        } else if !is_by_super {
+            continue;
+        }
+        while let Some(rest) = below.strip_prefix("super::") {
+            assert!(base.pop().is_some(), "{}: {path}", file.display());
+            below = rest;
+        }
+        let name = |item: &str| {
+            item.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+        };
+        match (base.first(), below.strip_prefix('{')) {
+            (Some(own), _) => used.push(((*own).to_owned(), is_by_super)),
+            (None, None) => used.push((name(below), is_by_super)),
+            (None, Some(list)) => {
+                let mut depth = 0;
+                let items = list.split(|c| {
+                    depth += i32::from(c == '{') - i32::from(c == '}');
+                    depth == 0 && c == ','
+                });
+                used.extend(items.map(|item| (name(item), is_by_super)));
+            }
+        }
+    }
+    used.retain(|(name, _)| !name.is_empty());
+    used
+}
+
 #[test]
 fn arrows_of_use_go_one_way_within_the_recorders_crate() {
     let src = root().join("crates/mldash-record/src");
-    let mut files = Vec::new();
+    let (mut files, mut by_super) = (Vec::new(), 0);
     rust_files(&src, &mut files);
-    for file in files {
-        let below = file.strip_prefix(&src).unwrap().components().next().unwrap();
-        let module = Path::new(&below).file_stem().unwrap().to_str().unwrap();
-        let text = fs::read_to_string(&file).unwrap();
-        for rest in text.lines().filter_map(|line| line.trim().strip_prefix("use crate::")) {
-            let used: String =
-                rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            assert!(may_use(module, &used), "{}: crate::{used}", file.display());
+    for file in files.iter().filter(|file| !file.ends_with("src/lib.rs")) {
+        let below = file.strip_prefix(&src).unwrap();
+        let module = Path::new(below.iter().next().unwrap()).file_stem().unwrap().to_str().unwrap();
+        for (used, is_by_super) in used_at_the_root(below, &fs::read_to_string(file).unwrap()) {
+            assert!(may_use(module, &used), "{}: {used}", file.display());
+            by_super += usize::from(is_by_super);
         }
     }
+    assert!(by_super > 100, "{by_super} uses by `super::` were looked at");
+}
+
+#[test]
+fn uses_are_resolved_as_the_compiler_does() {
+    let text = "use super::super::a::B;\npub use crate::{c::{D, E},\n F};\nuse super::own::G;\n\
+                mod tests {\n    use super::*;\n    use super::super::super::h;\n}\n";
+    let used = used_at_the_root(Path::new("bag/file.rs"), text);
+    let names: Vec<&str> = used.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["a", "c", "F", "bag", "bag", "h"]);
+    assert_eq!(used.iter().filter(|(_, is_by_super)| *is_by_super).count(), 4);
 }
 
 #[test]
