@@ -346,7 +346,7 @@ fn another_recording_into_the_experiment_writes_over_nothing() {
     assert_eq!(values[..5], [0.0, 1.0, 2.0, 1.0, 2.0]);
 }
 
-/// A recorder of `/x` (stamped), `/text` (by the time of receipt) and, into the track of `/x`, of `/y`.
+/// A recorder of `/x` (stamped), `/text` (by the receive time) and, into the track of `/x`, of `/y`.
 fn recorder(root: &Path) -> Recorder {
     let mapping =
         "topics: [{topic: /x}, {topic: /text, stamp: receive}, {topic: '/{x,y}', track: x}]";

@@ -148,7 +148,7 @@ impl<'t> Entry<'t> {
     fn add_stamp(&mut self, definitions: &Definitions) {
         let is_array_of_stamped = self.keys.iter().any(|(key, _)| *key == "each");
         if !is_array_of_stamped && has_stamp(&self.topic.type_name, definitions) == Some(false) {
-            self.comment("It has no header: a row lies on the time of receipt.");
+            self.comment("It has no header: a row lies on the receive time.");
             self.keys.push(("stamp", "receive".to_owned()));
         }
     }

@@ -69,7 +69,7 @@ const EXCLUDED: [&str; 2] = ["/rosout", "/parameter_events"];
 /// What suits types whose messages are not a row at their header stamp; as in `config/bridge.yaml`.
 const TYPES: &str = "
 # Transforms: a row for each, at its own stamp, in a track for each child frame. Types without a header:
-# rows lie on the time of receipt.
+# rows lie on the receive time.
 types:
   tf2_msgs/msg/TFMessage: {each: transforms, track: \"{topic}/{child_frame_id}\"}
   geometry_msgs/msg/Twist: {stamp: receive}
