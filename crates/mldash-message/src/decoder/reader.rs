@@ -1,16 +1,17 @@
 //! Reads or skips one field of any type, guided by its definition.
 
+mod texts;
+
 use std::sync::Arc;
 
-use super::super::definition::{
-    Arity, ElementType, FieldType, MessageType, Primitive, Role, TextKind,
-};
+use super::super::definition::{Arity, ElementType, FieldType, MessageType, Primitive, Role};
 use super::super::layout::ByteArrays;
 use super::super::path::Slice;
 use super::cdr::{self, Cdr};
 use super::error::{DecodeProblem, Fault};
 use super::{HEADER_BYTES, LeftOut, LeftOutColumn};
 use mldash_track::{Column, Value};
+pub(super) use texts::{WideRead, WideUnits};
 
 /// Reads values from the current position.
 pub(super) struct Reader<'a, const LITTLE: bool> {
@@ -23,22 +24,6 @@ pub(super) struct Reader<'a, const LITTLE: bool> {
     wide: WideRead,
     /// The memory that values may still take.
     left_bytes: usize,
-}
-
-/// The size of a wstring's UTF-16 units.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WideUnits {
-    /// Four bytes each, without a NUL; the length counts units: Fast DDS, and earlier Cyclone DDS.
-    Four,
-    /// Two bytes each; the length counts bytes: newer Cyclone DDS.
-    Two,
-}
-
-/// What was found in wstrings.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct WideRead {
-    /// A unit that is not valid in UTF-16.
-    pub(super) is_beyond_unicode: bool,
 }
 
 /// A field on the way to a value, and what is taken of it if it is an array.
@@ -97,7 +82,7 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
     ) -> Result<(), Box<Fault>> {
         let taken = slice.map_or(count, |slice| slice.indices(count).count());
         let size = primitive.size_bytes();
-        self.claim(taken, size + text_bytes(size))
+        self.claim(taken, size + number_text_bytes(size))
     }
 
     /// What was left out, and whether a text was repaired, since the last call.
@@ -302,86 +287,6 @@ impl<'a, const LITTLE: bool> Reader<'a, LITTLE> {
             last.column = Some(LeftOutColumn { name: name.clone(), path: path.clone() });
         }
     }
-
-    fn text_bytes(&mut self, kind: TextKind) -> Result<&'a [u8], Box<Fault>> {
-        let unit_bytes = match (kind, self.units) {
-            (TextKind::Narrow, _) => 1,
-            (TextKind::Wide, WideUnits::Four) => {
-                self.slack_bytes += OVERESTIMATE_BYTES;
-                4
-            }
-            (TextKind::Wide, WideUnits::Two) => {
-                let at = self.cdr.at();
-                let length = self.cdr.length(1)?;
-                if !length.is_multiple_of(2) {
-                    let (needed_bytes, remaining_bytes) = (length + 1, self.cdr.remaining());
-                    let problem = DecodeProblem::Length { length, needed_bytes, remaining_bytes };
-                    return Err(Fault::new(at, problem));
-                }
-                let bytes = self.cdr.take(1, length)?;
-                let (units, _) = bytes.as_chunks::<2>();
-                if units.contains(&[0; 2]) {
-                    return Err(Fault::new(at, DecodeProblem::WideZero));
-                }
-                return Ok(bytes);
-            }
-        };
-        let length = self.cdr.length(unit_bytes)?;
-        self.numbers(unit_bytes, length)
-    }
-
-    fn text(&mut self, kind: TextKind) -> Result<String, Box<Fault>> {
-        let bytes = self.text_bytes(kind)?;
-        self.claim(1, bytes.len())?;
-        Ok(match kind {
-            TextKind::Narrow => {
-                let text = bytes.strip_suffix(&[0]).unwrap_or(bytes);
-                match std::str::from_utf8(text) {
-                    Ok(text) => text.to_owned(),
-                    Err(_) => {
-                        self.repaired_text = true;
-                        String::from_utf8_lossy(text).into_owned()
-                    }
-                }
-            }
-            TextKind::Wide => self.wide_text(bytes),
-        })
-    }
-
-    fn wide_text(&mut self, bytes: &[u8]) -> String {
-        let units: Vec<u16> = match self.units {
-            WideUnits::Two => {
-                let (units, _) = bytes.as_chunks::<2>();
-                let unit = |unit: &[u8; 2]| {
-                    if LITTLE { u16::from_le_bytes(*unit) } else { u16::from_be_bytes(*unit) }
-                };
-                units.iter().map(unit).collect()
-            }
-            WideUnits::Four => {
-                let (units, _) = bytes.as_chunks::<4>();
-                let beyond = &mut self.wide.is_beyond_unicode;
-                let unit = |unit: &[u8; 4]| {
-                    let unit =
-                        if LITTLE { u32::from_le_bytes(*unit) } else { u32::from_be_bytes(*unit) };
-                    // Above 16 bits there is no UTF-16. An unpaired surrogate marks the text as
-                    // broken.
-                    u16::try_from(unit).unwrap_or_else(|_| {
-                        *beyond = true;
-                        0xD800
-                    })
-                };
-                units.iter().map(unit).collect()
-            }
-        };
-        let repaired = &mut self.repaired_text;
-        let chars = char::decode_utf16(units).map(|c| {
-            c.unwrap_or_else(|_| {
-                *repaired = true;
-                char::REPLACEMENT_CHARACTER
-            })
-        });
-        chars.collect()
-    }
 }
 
 /// The limit on the values of a message in memory and as text. Byte arrays that are left out don't
@@ -392,7 +297,7 @@ const MAX_ROW_BYTES: usize = 128 << 20;
 const LIST_ITEM_BYTES: usize = 16;
 
 /// The approximate size of a number as text.
-const fn text_bytes(size: usize) -> usize {
+const fn number_text_bytes(size: usize) -> usize {
     match size {
         1 => 4,
         2 => 6,
