@@ -2,11 +2,14 @@
 what is left. Run by scripts/power-cut, which says what it needs.
 
 The cut is the file system's own shutdown call without a flush of its log: what has not reached the device by then never does.
+
+Pictures are recorded from a bag, and then from another one into what is left: a row must name its own picture or none.
 """
 
 import argparse
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -24,10 +27,33 @@ SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN of XFS and ext4.
 WITHOUT_LOG_FLUSH = 2
 PROMISED_SECS = 1.5  # Flushed every 0.5 s, synced every 1 s.
 PATIENCE_SECS = 3.0  # A machine that is busy writes late.
+PICTURES = 8_000  # More than can be imported before the cut.
+PICTURE_BYTES = 8 << 10
+LATER = 100  # So many in the second bag.
+DEFINITION = """std_msgs/Header header
+string format
+uint8[] data
+===
+MSG: std_msgs/Header
+builtin_interfaces/Time stamp
+string frame_id
+===
+MSG: builtin_interfaces/Time
+int32 sec
+uint32 nanosec
+""".replace("===", "=" * 80)
 
 
 def call(*command):
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def make_image(file_system, image):
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(image)
+    with open(image, "wb") as file:
+        file.truncate(IMAGE_BYTES)
+    call(f"mkfs.{file_system}", "-q", image)
 
 
 @contextlib.contextmanager
@@ -78,6 +104,87 @@ class Robot:
         return self.process.wait()
 
 
+def text(value):
+    return struct.pack("<I", len(value)) + value.encode()
+
+
+def picture(number):
+    """Bytes that say which picture they are."""
+    word = f"{number};".encode()
+    return word * (PICTURE_BYTES // len(word))
+
+
+def make_bag(path, numbers):
+    """An MCAP file with a CompressedImage for each number, which is also its stamp in seconds."""
+
+    def record(kind, body):
+        bag.write(struct.pack("<BQ", kind, len(body)) + body)
+
+    with open(path, "wb") as bag:
+        bag.write(b"\x89MCAP0\r\n")
+        record(1, text("ros2") + text("power_cut"))
+        record(3, struct.pack("<H", 1) + text("sensor_msgs/msg/CompressedImage") + text("ros2msg") + text(DEFINITION))
+        record(4, struct.pack("<HH", 1, 1) + text("/camera") + text("cdr") + struct.pack("<I", 0))
+        for number in numbers:
+            data = picture(number)
+            # The header with an empty frame id, an empty format, the bytes.
+            cdr = struct.pack("<4sIII4xI4xI", b"\0\1\0\0", number, 0, 1, 1, len(data)) + data
+            record(5, struct.pack("<HIQQ", 1, number, number * 10**9, number * 10**9) + cdr)
+        record(15, struct.pack("<I", 0))
+        record(2, struct.pack("<QQI", 0, 0, 0))
+        bag.write(b"\x89MCAP0\r\n")
+
+
+def import_bag(program, root, bag):
+    command = [program, "import", "--root", root, "--experiment", RUN, "--topics", "/camera", "--", bag]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def check_pictures(program, root):
+    """Returns how many rows have no picture any more."""
+    command = [program, "read", "--root", root, "--format", "jsonl", RUN, "camera"]
+    rows = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    files = pathlib.Path(root, RUN, "files")
+    listed = json.loads((files / ".files_metadata.json").read_text())["files"]
+    listed = {f"{file['path'].strip('/')}/{file['filename']}": file for file in listed if not file["deletedAt"]}
+    lost = later = 0
+    for row in map(json.loads, rows):
+        number = round(row["timestamp"])
+        later += number > PICTURES
+        file = listed.get(row["path"])
+        if file is None:
+            lost += 1
+            continue
+        data = (files / file["path"].strip("/") / file["id"] / file["filename"]).read_bytes()
+        # Listed, and its bytes had not reached the disk: its checksum says so.
+        is_cut = hashlib.sha256(data).hexdigest() != file["checksum"]
+        assert is_cut or data == picture(number), f"the row of picture {number} names {row['path']}: {data[:20]}"
+        assert number <= PICTURES or not is_cut, row
+    assert later == LATER, f"{later} rows of the second bag"
+    return lost
+
+
+def one_of_pictures(program, file_system, randomness, folder):
+    image, mount = os.path.join(folder, "image"), os.path.join(folder, "mount")
+    bag, later = os.path.join(folder, "bag.mcap"), os.path.join(folder, "later.mcap")
+    os.makedirs(mount, exist_ok=True)
+    make_bag(bag, range(1, PICTURES + 1))
+    make_bag(later, range(PICTURES + 1, PICTURES + LATER + 1))
+    make_image(file_system, image)
+    with mounted(image, mount) as place:
+        importing = import_bag(program, str(place / "dash"), bag)
+        time.sleep(randomness.uniform(1.5, 6.0))
+        cut(mount)
+        importing.kill()
+        importing.communicate()
+    with mounted(image, mount) as place:
+        root = str(place / "dash")
+        importing = import_bag(program, root, later)
+        _, said = importing.communicate()
+        assert importing.returncode == 0, said
+        return check_pictures(program, root)
+
+
 def whole_json(path):
     assert isinstance(json.loads(path.read_text()), dict), path
 
@@ -108,11 +215,7 @@ def check(program, root, times, cut_at):
 def one(program, file_system, randomness, is_clean, folder):
     image, mount = os.path.join(folder, "image"), os.path.join(folder, "mount")
     os.makedirs(mount, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        os.remove(image)
-    with open(image, "wb") as file:
-        file.truncate(IMAGE_BYTES)
-    call(f"mkfs.{file_system}", "-q", image)
+    make_image(file_system, image)
     with mounted(image, mount) as place:
         robot = Robot(program, str(place / "dash"))
         time.sleep(randomness.uniform(0.5, 5.0))
@@ -144,6 +247,10 @@ def main():
             when = "right after a clean end" if is_clean else "while it records"
             late = sum(age > PROMISED_SECS for age in ages)
             print(f"{file_system}, {when}: {args.cuts} cuts, nothing older than {max(ages):.2f} s was lost, {late} above {PROMISED_SECS} s", flush=True)
+        randomness = random.Random(args.seed)
+        with tempfile.TemporaryDirectory() as folder:
+            lost = [one_of_pictures(args.program, file_system, randomness, folder) for _ in range(args.cuts)]
+        print(f"{file_system}, pictures: {args.cuts} cuts, rows without their picture: {lost}, none names another", flush=True)
 
 
 if __name__ == "__main__":
