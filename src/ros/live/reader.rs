@@ -167,14 +167,11 @@ impl TopicReader {
     pub(super) fn repeat_latched(&mut self) -> Result<(), RclError> {
         let Some(profile) = self.qos.latching_profile() else { return Ok(()) };
         let source = Source::new(&self.node, &self.topic, self.type_support, profile)?;
-        let known = self.latched.of_others(&HashSet::new());
-        let publishers: HashSet<Gid> = known.iter().map(|copy| copy.info.publisher).collect();
-        let highest = publishers.into_iter();
-        let highest = highest.filter_map(|gid| Some((gid, self.sequences.highest(gid)?)));
         self.echo = Some(Echo {
             source,
             until: Instant::now() + OVERLAP,
-            highest: highest.collect(),
+            // Also of those whose copies were forgotten: they may still be there.
+            highest: self.sequences.highest(),
             heard: HashSet::new(),
         });
         Ok(())

@@ -77,10 +77,10 @@ impl Sequences {
         std::mem::take(&mut self.lost_change)
     }
 
-    /// The highest number received from a publisher.
-    pub(super) fn highest(&self, publisher: Gid) -> Option<u64> {
-        let numbers = self.publishers.get(&publisher)?;
-        numbers.since.0.last().map(|(_, last)| *last)
+    /// The highest number received from each publisher.
+    pub(super) fn highest(&self) -> HashMap<Gid, u64> {
+        let highest = |(gid, numbers): (&Gid, &Numbers)| Some((*gid, numbers.since.0.last()?.1));
+        self.publishers.iter().filter_map(highest).collect()
     }
 
     fn make_room(&mut self) {
@@ -189,7 +189,7 @@ mod tests {
             assert_eq!(sequences.receive(publisher, number), Seen::New);
         }
         assert_eq!(sequences.take_lost_change(), 0);
-        assert_eq!((sequences.highest(A), sequences.highest(B)), (Some(101), Some(2)));
+        assert_eq!(sequences.highest(), HashMap::from([(A, 101), (B, 2)]));
     }
 
     #[test]
