@@ -120,6 +120,8 @@ pub(super) fn on_threads(
         }
         let read = || read_jobs(reader, &gate, jobs, in_order);
         thread::Builder::new().name("bag-read".into()).spawn_scoped(scope, read)?;
+        // Also where `record` panics: a reader that waits at the gate would hold the scope for ever.
+        let _closing = Closing(&gate);
         for decoded in ordered {
             // A decoder that panicked sends nothing. The scope reports the panic.
             let Ok(batch) = Receiver::recv(&decoded) else { break };
@@ -129,7 +131,6 @@ pub(super) fn on_threads(
             }
             gate.leave(held_bytes);
         }
-        gate.close();
         Ok(())
     })
 }
@@ -174,6 +175,15 @@ struct GateState {
     is_closed: bool,
 }
 
+/// Closes the gate when dropped.
+struct Closing<'a>(&'a Gate);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Gate {
     fn new() -> Self {
         let in_flight = ByteBound::new(IN_FLIGHT_BYTES);
@@ -200,5 +210,26 @@ impl Gate {
     fn close(&self) {
         self.state.lock().is_closed = true;
         self.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn a_recorder_that_panics_leaves_no_reader_at_the_gate() {
+        let gate = Gate::new();
+        assert!(gate.enter(IN_FLIGHT_BYTES));
+        let recording = catch_unwind(AssertUnwindSafe(|| {
+            thread::scope(|scope| {
+                scope.spawn(|| assert!(!gate.enter(IN_FLIGHT_BYTES), "there is no room"));
+                let _closing = Closing(&gate);
+                panic!("a fault of the recorder");
+            })
+        }));
+        assert!(recording.is_err());
     }
 }
