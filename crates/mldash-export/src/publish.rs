@@ -1,9 +1,9 @@
-//! Recordings on an object store, as Parquet that DuckDB, Spark, Trino, Polars and Ray read without this program. [`layout`] says
+//! Recordings on an object store, as Parquet that DuckDB, Spark, Trino, Polars and Ray read without this program. `layout` says
 //! where what lies, [`Publisher`] puts it there, [`vacuum()`] removes what was left over.
 //!
 //! # Exactly once
 //!
-//! Readers that follow the [manifests](Manifest), and readers that only list, see each row once, whatever was killed, tried
+//! Readers that follow the manifests, and readers that only list, see each row once, whatever was killed, tried
 //! again, or run twice at the same time. A publication of an experiment is:
 //!
 //! 1. **Plan.** Read the manifest. Files that are there keep their rows, new rows go into new files (`chunks`). A file
@@ -50,7 +50,7 @@ pub mod compact;
 mod error;
 mod experiment_row;
 mod files;
-pub mod layout;
+mod layout;
 mod local_state;
 mod manifest;
 mod manifests;
@@ -69,11 +69,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use background::BackgroundPublisher;
 pub use chunks::ChunkLimits;
 pub use error::PublishError;
-pub use layout::Layout;
-pub use manifest::{FORMAT, Manifest, PublishedFile};
 pub use publisher::{PublishOptions, Publisher};
-pub use schema::{Holds, STAMP, Settled, TopicColumn, TopicSchema};
-pub use store::{Created, Listed, Retries, Store, StoreSettings, Updates, Version};
+pub use store::{Store, StoreSettings};
 pub use vacuum::{GRACE, Vacuumed, vacuum};
 
 use crate::mcap::MissingFiles;

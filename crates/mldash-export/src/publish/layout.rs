@@ -20,89 +20,89 @@
 
 use mldash_track::ExperimentName;
 use object_store::path::Path;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What is encoded.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-').remove(b'~');
 
 /// The folder of all rows.
-pub const TRACKS: &str = "tracks";
+pub(super) const TRACKS: &str = "tracks";
 /// The folder of the table of experiments.
-pub const EXPERIMENTS: &str = "experiments";
+pub(super) const EXPERIMENTS: &str = "experiments";
 /// The folder of pictures and clouds.
-pub const FILES: &str = "files";
+pub(super) const FILES: &str = "files";
 /// The folder of manifests.
-pub const MANIFESTS: &str = "manifests";
+pub(super) const MANIFESTS: &str = "manifests";
 /// The folder of the topics' columns.
-pub const SCHEMAS: &str = "schemas";
+pub(super) const SCHEMAS: &str = "schemas";
 /// The folder of merged files.
-pub const COMPACTED: &str = "compacted";
+pub(super) const COMPACTED: &str = "compacted";
 /// The folder of what compactors are at.
-pub const COMPACTIONS: &str = "compactions";
+pub(super) const COMPACTIONS: &str = "compactions";
 /// Says which version of the layout is there; also what conditions are tried on.
-pub const MARKER: &str = "_mldash.json";
+pub(super) const MARKER: &str = "_mldash.json";
 /// The lock that replaces conditional puts in a folder.
-pub const LOCK: &str = "_mldash.lock";
+pub(super) const LOCK: &str = "_mldash.lock";
 
 /// As Hive names the partition of what has none.
 const NO_DAY: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Columns that Hive partitions give, or that merged files add, whatever the file holds.
-pub const PARTITIONS: [&str; 5] = ["owner", "project", "experiment", "day", "chunk"];
+pub(super) const PARTITIONS: [&str; 5] = ["owner", "project", "experiment", "day", "chunk"];
 
 /// The places of a store below a prefix. Those that it returns are from the store's root.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub(super) struct Layout {
     prefix: Path,
 }
 
 impl Layout {
     /// The places below `prefix`.
-    pub fn below(prefix: Path) -> Self {
+    pub(super) fn below(prefix: Path) -> Self {
         Self { prefix }
     }
 
-    /// The folder with everything.
-    pub fn prefix(&self) -> &Path {
-        &self.prefix
-    }
-
     /// A place from its name below the prefix, as manifests have it.
-    pub fn place(&self, name: &str) -> Path {
+    pub(super) fn place(&self, name: &str) -> Path {
         let parts = name.split('/').filter(|part| !part.is_empty());
         parts.fold(self.prefix.clone(), |place, part| place.join(raw(part)))
     }
 
     /// The name below the prefix of a place on the store; `None` if it is elsewhere.
-    pub fn name_of(&self, place: &Path) -> Option<String> {
+    pub(super) fn name_of(&self, place: &Path) -> Option<String> {
         let parts = place.prefix_match(&self.prefix)?;
         let parts: Vec<String> = parts.map(|part| part.as_ref().to_owned()).collect();
         Some(parts.join("/"))
     }
 
     /// The folder of a topic's rows, of all experiments.
-    pub fn topic(topic: &str) -> String {
+    pub(super) fn topic(topic: &str) -> String {
         format!("{TRACKS}/{}", encoded(topic))
     }
 
     /// A file of a track's rows.
-    pub fn rows(experiment: &ExperimentName, topic: &str, number: u64, hash: &str) -> String {
+    pub(super) fn rows(
+        experiment: &ExperimentName,
+        topic: &str,
+        number: u64,
+        hash: &str,
+    ) -> String {
         format!("{}/{}/{number:05}-{hash}.parquet", Self::topic(topic), partition(experiment))
     }
 
     /// The row of an experiment.
-    pub fn experiment(experiment: &ExperimentName) -> String {
+    pub(super) fn experiment(experiment: &ExperimentName) -> String {
         let name = encoded(&within_project(experiment));
         format!("{EXPERIMENTS}/{}/{name}.parquet", project(experiment))
     }
 
     /// The folder of an experiment's pictures and clouds.
-    pub fn files(experiment: &ExperimentName) -> String {
+    pub(super) fn files(experiment: &ExperimentName) -> String {
         format!("{FILES}/{}", partition(experiment))
     }
 
     /// The manifest of the experiment that a picture or cloud of this name is of; `None` if it is no such name.
-    pub fn manifest_of_file(name: &str) -> Option<String> {
+    pub(super) fn manifest_of_file(name: &str) -> Option<String> {
         let (partition, _) = name.strip_prefix(FILES)?.strip_prefix('/')?.rsplit_once('/')?;
         let (project, experiment) = partition.rsplit_once("/experiment=")?;
         Some(format!("{MANIFESTS}/{project}/{experiment}.json"))
@@ -110,51 +110,51 @@ impl Layout {
 
     /// The name of the picture or cloud that a URL leads to, wherever the store was when the URL was written: it may be read by another
     /// address now, or be a copy.
-    pub fn file_of_url(url: &str) -> Option<&str> {
+    pub(super) fn file_of_url(url: &str) -> Option<&str> {
         let at = url.rfind(&format!("/{FILES}/owner="))?;
         url.get(at + 1..)
     }
 
     /// The manifest of an experiment.
-    pub fn manifest(experiment: &ExperimentName) -> String {
+    pub(super) fn manifest(experiment: &ExperimentName) -> String {
         let name = encoded(&within_project(experiment));
         format!("{MANIFESTS}/{}/{name}.json", project(experiment))
     }
 
     /// The folder of a topic's merged files of a project, which is `owner=…/project=…`.
-    pub fn merged(topic: &str, project: &str) -> String {
+    pub(super) fn merged(topic: &str, project: &str) -> String {
         format!("{COMPACTED}/{}/{project}", encoded(topic))
     }
 
     /// The same for those of a day such as `2026-05-28`; without one, for what has no day.
-    pub fn merged_of_day(topic: &str, project: &str, day: Option<&str>) -> String {
+    pub(super) fn merged_of_day(topic: &str, project: &str, day: Option<&str>) -> String {
         format!("{}/day={}", Self::merged(topic, project), day.unwrap_or(NO_DAY))
     }
 
     /// The project that a merged file is of; `None` if it is no such name.
-    pub fn project_of_merged(name: &str) -> Option<String> {
+    pub(super) fn project_of_merged(name: &str) -> Option<String> {
         let mut folders = name.strip_prefix(COMPACTED)?.strip_prefix('/')?.split('/').skip(1);
         Some(format!("{}/{}", folders.next()?, folders.next()?))
     }
 
     /// The project that a manifest is of; `None` if it is no such name.
-    pub fn project_of_manifest(name: &str) -> Option<&str> {
+    pub(super) fn project_of_manifest(name: &str) -> Option<&str> {
         let (project, file) = name.strip_prefix(MANIFESTS)?.strip_prefix('/')?.rsplit_once('/')?;
         file.ends_with(".json").then_some(project)
     }
 
     /// What a compactor is at in a project.
-    pub fn compaction(project: &str) -> String {
+    pub(super) fn compaction(project: &str) -> String {
         format!("{COMPACTIONS}/{project}.json")
     }
 
     /// The folder of the manifests of a project, which is `owner=…/project=…`.
-    pub fn manifests(project: &str) -> String {
+    pub(super) fn manifests(project: &str) -> String {
         format!("{MANIFESTS}/{project}")
     }
 
     /// The columns of a topic.
-    pub fn schema(topic: &str) -> String {
+    pub(super) fn schema(topic: &str) -> String {
         format!("{SCHEMAS}/{}.json", encoded(topic))
     }
 }
@@ -169,12 +169,12 @@ fn project(experiment: &ExperimentName) -> String {
 }
 
 /// An experiment's name without its owner and its project.
-pub fn within_project(experiment: &ExperimentName) -> String {
+pub(super) fn within_project(experiment: &ExperimentName) -> String {
     experiment.segments().skip(2).collect::<Vec<_>>().join("/")
 }
 
 /// A name as one part of a path. What is beyond ASCII stays: Spark does not put its bytes together again.
-pub fn encoded(name: &str) -> String {
+pub(super) fn encoded(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for c in name.chars() {
         match c.is_ascii() {
@@ -187,8 +187,9 @@ pub fn encoded(name: &str) -> String {
 }
 
 /// The name that a part of a path stands for.
-pub fn decoded(part: &str) -> String {
-    percent_decode_str(part).decode_utf8_lossy().into_owned()
+#[cfg(test)]
+pub(super) fn decoded(part: &str) -> String {
+    percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
 /// A part of a path as it is: `object_store` would encode what is encoded already.

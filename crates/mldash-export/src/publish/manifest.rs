@@ -12,68 +12,68 @@ use super::error::PublishError;
 use super::stored_json;
 
 /// The layout's version. A publisher leaves what a newer one wrote alone.
-pub const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// The manifest of an experiment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Manifest {
+pub(super) struct Manifest {
     /// [`FORMAT`].
-    pub format: u32,
+    pub(super) format: u32,
     /// The experiment: owner/project/…/name.
-    pub experiment: String,
+    pub(super) experiment: String,
     /// Grows with every change.
-    pub revision: u64,
+    pub(super) revision: u64,
     /// The files that hold the experiment's rows, each row once: by topic, then by time.
-    pub files: Vec<PublishedFile>,
+    pub(super) files: Vec<PublishedFile>,
     /// Files that somebody is putting. They do not count yet; they may be there or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pending: Vec<PublishedFile>,
+    pub(super) pending: Vec<PublishedFile>,
     /// Names of files that no longer count and may still be there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub replaced: Vec<String>,
+    pub(super) replaced: Vec<String>,
     /// The number of each topic's next file.
     #[serde(default)]
-    pub next: BTreeMap<String, u64>,
+    pub(super) next: BTreeMap<String, u64>,
     /// The hash of the experiment's row in the table of experiments, once it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub row: Option<String>,
+    pub(super) row: Option<String>,
 }
 
 /// A file of rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PublishedFile {
+pub(super) struct PublishedFile {
     /// Its name below the prefix.
-    pub name: String,
+    pub(super) name: String,
     /// The merged file in which its rows lie since a compaction, beside those of others. It has no file of its own then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compacted: Option<String>,
+    pub(super) compacted: Option<String>,
     /// The track.
-    pub topic: String,
+    pub(super) topic: String,
     /// Number of rows.
-    pub rows: u64,
+    pub(super) rows: u64,
     /// The first `_ts`.
-    pub first: f64,
+    pub(super) first: f64,
     /// The last `_ts`.
-    pub last: f64,
+    pub(super) last: f64,
     /// What of its rows decides its name.
-    pub hash: String,
+    pub(super) hash: String,
     /// Its size; 0 as long as it is pending.
     #[serde(default)]
-    pub bytes: u64,
+    pub(super) bytes: u64,
     /// While it is pending: the file that counts until it does, and holds rows of the same times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replaces: Option<String>,
+    pub(super) replaces: Option<String>,
     /// Whether rows carry URLs of files.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub has_files: bool,
+    pub(super) has_files: bool,
     /// Whether rows lack the URLs or contents of files that could not be read when they were put.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub lacks_files: bool,
+    pub(super) lacks_files: bool,
 }
 
 impl PublishedFile {
     /// The object in which its rows lie.
-    pub fn object(&self) -> &str {
+    pub(super) fn object(&self) -> &str {
         self.compacted.as_deref().unwrap_or(&self.name)
     }
 }
@@ -83,22 +83,22 @@ impl Manifest {
     ///
     /// # Errors
     /// Fails if it is damaged or was written by a newer program.
-    pub fn parse(json: &[u8], url: &str, name: &str) -> Result<Self, PublishError> {
+    pub(super) fn parse(json: &[u8], url: &str, name: &str) -> Result<Self, PublishError> {
         stored_json::parse(json, url, name)
     }
 
     /// Its text.
-    pub fn to_json(&self) -> Vec<u8> {
+    pub(super) fn to_json(&self) -> Vec<u8> {
         stored_json::pretty(self)
     }
 
     /// A manifest without files.
-    pub fn new(experiment: &str) -> Self {
+    pub(super) fn new(experiment: &str) -> Self {
         Self { format: FORMAT, experiment: experiment.to_owned(), ..Self::default() }
     }
 
     /// The files of a topic as they will count once those that are being put do, by time.
-    pub fn chunks_of(&self, topic: &str) -> Vec<&PublishedFile> {
+    pub(super) fn chunks_of(&self, topic: &str) -> Vec<&PublishedFile> {
         let is_replaced = |file: &&PublishedFile| {
             self.pending.iter().any(|pending| pending.replaces.as_ref() == Some(&file.name))
         };
@@ -109,7 +109,7 @@ impl Manifest {
     }
 
     /// Sorts the files as they are documented.
-    pub fn sort(&mut self) {
+    pub(super) fn sort(&mut self) {
         let by_time = |a: &PublishedFile, b: &PublishedFile| {
             a.topic.cmp(&b.topic).then(a.first.total_cmp(&b.first)).then(a.name.cmp(&b.name))
         };

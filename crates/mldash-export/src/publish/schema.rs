@@ -18,38 +18,38 @@ use super::manifest::FORMAT;
 pub(super) const MAX_COLUMNS: usize = 2048;
 
 /// The row's time as a timestamp.
-pub const STAMP: &str = "stamp";
+pub(super) const STAMP: &str = "stamp";
 
 /// The columns of a topic.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TopicSchema {
+pub(super) struct TopicSchema {
     /// The layout's version.
-    pub format: u32,
+    pub(super) format: u32,
     /// The topic.
-    pub topic: String,
+    pub(super) topic: String,
     /// The columns, after `timestamp` and `stamp`, in the order in which they came.
-    pub columns: Vec<TopicColumn>,
+    pub(super) columns: Vec<TopicColumn>,
 }
 
 /// A column of a topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TopicColumn {
+pub(super) struct TopicColumn {
     /// Its name in Parquet.
-    pub name: String,
+    pub(super) name: String,
     /// The column of the rows that it comes from.
-    pub own: String,
+    pub(super) own: String,
     /// Its type.
     #[serde(rename = "type")]
-    pub ty: ColumnType,
+    pub(super) ty: ColumnType,
     /// What it has of that column.
     #[serde(default, skip_serializing_if = "Holds::is_values")]
-    pub holds: Holds,
+    pub(super) holds: Holds,
 }
 
 /// What a column has of a column of the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Holds {
+pub(super) enum Holds {
     /// Its values.
     #[default]
     Values,
@@ -67,22 +67,22 @@ impl Holds {
 
 /// How the rows of an experiment come into a topic's columns.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settled {
+pub(super) struct Settled {
     /// The rows' columns, each with its column of the topic. What only ever is null has the type of nulls, and no column there.
-    pub stored: Vec<StoredColumn>,
+    pub(super) stored: Vec<StoredColumn>,
     /// Columns that did not get their own name, in words.
-    pub renamed: Vec<String>,
+    pub(super) renamed: Vec<String>,
 }
 
 impl TopicSchema {
     /// A topic without columns.
-    pub fn new(topic: &str) -> Self {
+    pub(super) fn new(topic: &str) -> Self {
         Self { format: FORMAT, topic: topic.to_owned(), columns: Vec::new() }
     }
 
     /// Finds a column for each of the rows' columns, and adds those that are missing. `is_file` says which ones name files, and
     /// how those are held.
-    pub fn settle(
+    pub(super) fn settle(
         &mut self,
         survey: &SurveyedRows,
         is_file: impl Fn(&str) -> bool,

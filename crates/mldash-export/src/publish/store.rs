@@ -33,11 +33,11 @@ use tokio::time::timeout;
 
 use super::error::PublishError;
 use super::layout::Layout;
-pub use conditional::{Created, Updates, Version};
-pub use list::Listed;
+pub(super) use conditional::{Created, Updates, Version};
+pub(super) use list::Listed;
 pub use open::StoreSettings;
 pub(super) use removal::AT_ONCE;
-pub use tries::Retries;
+pub(super) use tries::Retries;
 use tries::Tries;
 pub(super) use upload::Source;
 
@@ -66,7 +66,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if there is no runtime to wait on.
-    pub fn over(
+    pub(super) fn over(
         objects: Arc<dyn ObjectStore>,
         prefix: Path,
         url: impl Into<String>,
@@ -92,13 +92,14 @@ impl Store {
     }
 
     /// How it tries again.
-    pub fn retries(mut self, retries: Retries) -> Self {
+    pub(super) fn retries(mut self, retries: Retries) -> Self {
         self.retries = retries;
         self
     }
 
     /// What is put and read in one request, and the size of a part of what is larger. S3 takes none below 5 MiB but the last.
-    pub fn part_bytes(mut self, bytes: u64) -> Self {
+    #[cfg(test)]
+    pub(super) fn part_bytes(mut self, bytes: u64) -> Self {
         self.part_bytes = bytes.max(1);
         self
     }
@@ -120,7 +121,7 @@ impl Store {
     }
 
     /// The URL of an object, by its name below the prefix.
-    pub fn url_of(&self, name: &str) -> String {
+    pub(super) fn url_of(&self, name: &str) -> String {
         match self.is_folder() {
             // There a percent sign of the name would be taken for one of the URL.
             true => format!("{}/{}", self.url, name.replace('%', "%25")),
@@ -137,7 +138,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails with [`PublishError::Stopped`] then.
-    pub fn check_stop(&self) -> Result<(), PublishError> {
+    pub(super) fn check_stop(&self) -> Result<(), PublishError> {
         if self.is_stopped() { Err(PublishError::Stopped) } else { Ok(()) }
     }
 
@@ -149,7 +150,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the store does not answer.
-    pub fn read(&self, name: &str) -> Result<Option<(Bytes, Version)>, PublishError> {
+    pub(super) fn read(&self, name: &str) -> Result<Option<(Bytes, Version)>, PublishError> {
         let place = self.layout.place(name);
         absent_or(self.retried("read", name, || async {
             let got = self.objects.get(&place).await?;
@@ -163,7 +164,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if it is not there or the store does not answer.
-    pub fn read_range(
+    pub(super) fn read_range(
         &self,
         name: &str,
         range: std::ops::Range<u64>,
@@ -176,7 +177,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the store does not answer.
-    pub fn size_of(&self, name: &str) -> Result<Option<u64>, PublishError> {
+    pub(super) fn size_of(&self, name: &str) -> Result<Option<u64>, PublishError> {
         let place = self.layout.place(name);
         absent_or(
             self.retried("look at", name, || async { Ok(self.objects.head(&place).await?.size) }),
@@ -187,7 +188,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the store does not take it.
-    pub fn put(&self, name: &str, bytes: Bytes) -> Result<(), PublishError> {
+    pub(super) fn put(&self, name: &str, bytes: Bytes) -> Result<(), PublishError> {
         self.put_as(name, bytes, PutMode::Overwrite).map(drop)
     }
 
@@ -195,7 +196,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the store does not answer.
-    pub fn delete(&self, name: &str) -> Result<(), PublishError> {
+    pub(super) fn delete(&self, name: &str) -> Result<(), PublishError> {
         let place = self.layout.place(name);
         absent_or(self.retried("remove", name, || self.objects.delete(&place))).map(drop)
     }

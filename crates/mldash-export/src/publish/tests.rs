@@ -22,6 +22,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 
 use self::faults::{FAULTS, Fault, Faulty};
+use super::layout::Layout;
+use super::manifest::Manifest;
+use super::store::{Retries, Updates};
 use super::*;
 use crate::{Progress, Recording};
 

@@ -19,7 +19,7 @@ const LOOK_FOR_LOCK: Duration = Duration::from_millis(5);
 
 /// How an object is replaced only if it is still what was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Updates {
+pub(in crate::publish) enum Updates {
     /// By a condition of the store's own.
     Conditional,
     /// Under a lock of this file.
@@ -30,11 +30,11 @@ pub enum Updates {
 
 /// What was read, for a condition.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Version(pub(super) UpdateVersion);
+pub(in crate::publish) struct Version(pub(super) UpdateVersion);
 
 /// What a put under the condition that nothing is there did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Created {
+pub(in crate::publish) enum Created {
     /// It put the object.
     New,
     /// There is one.
@@ -46,7 +46,11 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the store does not take it.
-    pub fn create(&self, name: &str, bytes: Bytes) -> Result<Created, PublishError> {
+    pub(in crate::publish) fn create(
+        &self,
+        name: &str,
+        bytes: Bytes,
+    ) -> Result<Created, PublishError> {
         let mode = match self.updates {
             Updates::Unconditional => PutMode::Overwrite,
             Updates::Conditional | Updates::Locked(_) => PutMode::Create,
@@ -67,7 +71,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the store does not take it.
-    pub fn update(
+    pub(in crate::publish) fn update(
         &self,
         name: &str,
         bytes: &Bytes,

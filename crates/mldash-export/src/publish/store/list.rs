@@ -12,13 +12,13 @@ use crate::publish::error::PublishError;
 
 /// An object that is there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
+pub(in crate::publish) struct Listed {
     /// Its name below the prefix.
-    pub name: String,
+    pub(in crate::publish) name: String,
     /// Its size.
-    pub bytes: u64,
+    pub(in crate::publish) bytes: u64,
     /// When it was put.
-    pub modified: SystemTime,
+    pub(in crate::publish) modified: SystemTime,
 }
 
 impl Store {
@@ -26,7 +26,7 @@ impl Store {
     ///
     /// # Errors
     /// Fails if the store does not answer, or `take` does.
-    pub fn list(
+    pub(in crate::publish) fn list(
         &self,
         folder: &str,
         mut take: impl FnMut(Listed) -> Result<(), PublishError>,

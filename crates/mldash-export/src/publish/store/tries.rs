@@ -9,13 +9,13 @@ use crate::publish::error::PublishError;
 
 /// How often and how patiently a request is tried that failed for no fault of its own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Retries {
+pub(in crate::publish) struct Retries {
     /// Tries in all, at least one.
-    pub tries: u32,
+    pub(in crate::publish) tries: u32,
     /// The wait after the first one; it doubles each time.
-    pub first_wait: Duration,
+    pub(in crate::publish) first_wait: Duration,
     /// The longest wait.
-    pub longest_wait: Duration,
+    pub(in crate::publish) longest_wait: Duration,
 }
 
 impl Default for Retries {
