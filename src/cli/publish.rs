@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use clap::Args;
 use mldash_bridge::export::publish::{
-    GRACE, PublishError, PublishOptions, Published, Publisher, StoreSettings, Vacuumed, vacuum,
+    GRACE, MAX_INLINE_BYTES, PublishError, PublishOptions, Published, Publisher, StoreSettings,
+    Vacuumed, vacuum,
 };
 use mldash_bridge::export::{ExportError, Progress, Recording};
-use mldash_bridge::mapping::{Bytes, MAX_INLINE_FILES};
+use mldash_bridge::mapping::Bytes;
 use mldash_bridge::track::{Experiment, RunStatus, one_line};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -253,8 +254,9 @@ fn tell_removed(removed: Vacuumed, url: &str) {
 
 fn parse_inline(text: &str) -> Result<Bytes, String> {
     let most: Bytes = text.parse().map_err(|error| format!("{error}"))?;
-    if most > MAX_INLINE_FILES {
-        Err(format!("{MAX_INLINE_FILES} is the most; what is larger is an object of its own"))
+    if most.get() > MAX_INLINE_BYTES {
+        let most = Bytes::new(MAX_INLINE_BYTES);
+        Err(format!("{most} is the most; what is larger is an object of its own"))
     } else {
         Ok(most)
     }

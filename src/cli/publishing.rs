@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use mldash_bridge::export::publish::{BackgroundPublisher, PublishOptions, StoreSettings};
-use mldash_bridge::mapping::{Bytes, Mapping, Publish};
+use mldash_bridge::export::publish::{
+    BackgroundPublisher, MAX_INLINE_BYTES, PublishOptions, StoreSettings,
+};
+use mldash_bridge::mapping::{Bytes, MAX_INLINE_FILES, Mapping, Publish};
 use mldash_bridge::record::{Account, Recorder};
 
 use super::Failure;
 
 /// How long the program waits at its end for what is closed to be published; as long as for a server.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+// What the mapping takes goes into the rows.
+const _: () = assert!(MAX_INLINE_FILES.get() == MAX_INLINE_BYTES);
 
 /// The publication of a recording, if there is one.
 pub(super) struct Publishing {

@@ -27,9 +27,11 @@ pub(crate) fn at_once<T: Sync, R: Send, E: Send>(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..threads.min(items.len()) {
+        for _ in 1..threads.min(items.len()) {
             scope.spawn(one);
         }
+        // This thread is one of them.
+        one();
     });
     done.into_inner().into_values().collect()
 }

@@ -70,6 +70,7 @@ pub use background::BackgroundPublisher;
 pub use chunks::ChunkLimits;
 pub use error::PublishError;
 pub use publisher::{PublishOptions, Publisher};
+pub use rows::MAX_INLINE_BYTES;
 pub use store::{Store, StoreSettings};
 pub use vacuum::{GRACE, Vacuumed, vacuum};
 

@@ -2,20 +2,18 @@
 //! they are small and that is wanted, put into the rows.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use mldash_record::mapping::MAX_INLINE_FILES;
 use mldash_track::{
     Experiment, ExperimentName, Files, Row, StoredFile, Value, hex, one_line, parse_sha256,
 };
-use parking_lot::Mutex;
 
 use super::Transfer;
 use super::chunks::{Beside, Named};
 use super::error::PublishError;
 use super::layout::Layout;
+use super::rows::MAX_INLINE_BYTES;
 use super::store::{Created, Source, Store};
+use crate::at_once::at_once;
 use crate::error::ExportError;
 use crate::mcap::MissingFiles;
 
@@ -60,8 +58,7 @@ impl PublishedFiles {
             experiment: experiment.name().clone(),
             files,
             listed,
-            // They are in memory together with those of other rows.
-            inline_bytes: inline_bytes.map(|most| most.min(MAX_INLINE_FILES.get())),
+            inline_bytes: inline_bytes.map(|most| most.min(MAX_INLINE_BYTES)),
             is_checked: false,
             named: Named::default(),
             columns: HashSet::new(),
@@ -132,41 +129,25 @@ impl PublishedFiles {
             }
         }
         work.sort_by(|a, b| a.0.cmp(&b.0));
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::new());
-        let put_all = || -> Result<(), PublishError> {
-            while let Some((content, place, file)) = work.get(next.fetch_add(1, Ordering::Relaxed))
-            {
-                let put = self.put_one(store, content, place, file, transfer);
-                let failed = match put {
-                    Ok(()) => None,
-                    Err(PublishError::Export(ExportError::Track { source, .. })) => {
-                        Some(one_line(&source))
-                    }
-                    Err(PublishError::Export(error)) => Some(one_line(&error)),
-                    Err(error) => {
-                        // The others end too.
-                        next.store(work.len(), Ordering::Relaxed);
-                        return Err(error);
-                    }
-                };
-                done.lock().push((content.clone(), (*place).to_owned(), failed));
+        let put = at_once(&work, AT_ONCE, |(content, place, file)| {
+            match self.put_one(store, content, place, file, transfer) {
+                Ok(()) => Ok(None),
+                Err(PublishError::Export(ExportError::Track { source, .. })) => {
+                    Ok(Some(one_line(&source)))
+                }
+                Err(PublishError::Export(error)) => Ok(Some(one_line(&error))),
+                Err(error) => Err(error),
             }
-            Ok(())
-        };
-        let results: Vec<Result<(), PublishError>> = thread::scope(|scope| {
-            let threads = AT_ONCE.min(work.len());
-            let threads: Vec<_> = (1..threads).map(|_| scope.spawn(put_all)).collect();
-            let own = put_all();
-            let ended = threads.into_iter().map(|thread| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            ended.chain([own]).collect()
-        });
+        })?;
+        let done: Vec<(Content, String, Option<String>)> = work
+            .into_iter()
+            .zip(put)
+            .map(|((content, place, _), failed)| (content, place.to_owned(), failed))
+            .collect();
         for value in unknown {
             self.missing.add(&value, "the list of files has no SHA-256 of it");
         }
-        for (content, place, failed) in done.into_inner() {
+        for (content, place, failed) in done {
             match failed {
                 None => {
                     self.there.insert(content);
@@ -174,7 +155,7 @@ impl PublishedFiles {
                 Some(reason) => self.missing.add(&place, &reason),
             }
         }
-        results.into_iter().collect()
+        Ok(())
     }
 
     /// The URL of a file that is on the store.

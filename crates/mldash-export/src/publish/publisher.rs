@@ -30,7 +30,7 @@ const ROUNDS: u32 = 12;
 /// How to publish.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishOptions {
-    /// Pictures and clouds up to this many bytes, at most 16 MiB, go into the rows.
+    /// Pictures and clouds up to this many bytes go into the rows, and up to [`MAX_INLINE_BYTES`](super::MAX_INLINE_BYTES).
     pub inline_files: Option<u64>,
     /// When a file of rows is full.
     pub limits: ChunkLimits,

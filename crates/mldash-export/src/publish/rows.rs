@@ -13,7 +13,6 @@ use arrow_array::{
     Array, ArrayRef, RecordBatch, StringArray, TimestampNanosecondArray, new_null_array,
 };
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use mldash_record::mapping::MAX_INLINE_FILES;
 use mldash_track::{
     Column, ColumnType, Slice, StoredColumn, SurveyedRows, TIMESTAMP_COLUMN, Timestamp, TrackError,
     arrow_field, parquet_properties,
@@ -41,6 +40,8 @@ const LACKS_FILES: &str = "mldash.lacks_files";
 const FOOTER_BYTES: u64 = 64 << 10;
 /// A part of a batch has so many values at most, nulls too.
 const PART_CELLS: usize = 1 << 20;
+/// The largest file that goes into a row. Those of a part of a batch are in memory together, and a column's part holds less than 2 GiB.
+pub const MAX_INLINE_BYTES: u64 = 16 << 20;
 /// Files in rows are read until a part of a batch has this much.
 const INLINE_BATCH_BYTES: u64 = 8 << 20;
 
@@ -311,7 +312,7 @@ fn contents(names: &StringArray, files: &mut PublishedFiles) -> ArrayRef {
     for name in names {
         let inline = name.filter(|name| files.find(name).is_some_and(|file| files.is_inline(file)));
         let content = inline.and_then(|name| Some((name, files.read(name)?)));
-        let fits = |content: &[u8]| content.len() as u64 <= MAX_INLINE_FILES.get();
+        let fits = |content: &[u8]| content.len() as u64 <= MAX_INLINE_BYTES;
         contents.append_option(match content {
             Some((_, content)) if fits(&content) => Some(content),
             Some((name, _)) => {
