@@ -10,9 +10,9 @@ use std::{fs, io};
 
 use crate::account::{Account, EpisodeAccount, ExperimentAccount, ShortEpisode};
 use crate::aside::Aside;
+use crate::dataset_schema::DatasetSchema;
 use crate::error::ExportError;
 use crate::frames::{Episode, Shared};
-use crate::layout::Layout;
 use crate::lerobot::{Existing, LeRobotWriter};
 use crate::plan::{Planned, Recording};
 use crate::progress::Progress;
@@ -69,10 +69,10 @@ pub fn export(
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let mut planned =
         in_parallel(recordings, threads, |recording| Planned::new(recipe, recording, progress))?;
-    let layout = common_layout(recipe, &planned)?;
+    let schema = common_schema(recipe, &planned)?;
     match recipe.format {
-        Format::LeRobot => existing.check(path, recipe, &layout)?,
-        Format::Parquet => table::check(path, &existing, recipe, &layout)?,
+        Format::LeRobot => existing.check(path, recipe, &schema)?,
+        Format::Parquet => table::check(path, &existing, recipe, &schema)?,
     }
     let mut tasks = existing.tasks.clone();
     let jobs = jobs(recipe, &mut planned, &existing, &mut tasks);
@@ -91,14 +91,14 @@ pub fn export(
     let workers = threads.min(jobs.iter().filter(|episodes| !episodes.is_empty()).count()).max(1);
     let shared = Shared {
         recipe,
-        layout: &layout,
+        schema: &schema,
         parts: &parts,
         threads: threads.div_ceil(workers),
         progress,
     };
     let mut output = match recipe.format {
         Format::LeRobot => {
-            let writer = LeRobotWriter::new(root, path, recipe, &layout, tasks, &existing)?;
+            let writer = LeRobotWriter::new(root, path, recipe, &schema, tasks, &existing)?;
             Some(writer)
         }
         Format::Parquet => None,
@@ -180,14 +180,14 @@ fn check_names(
     Ok(())
 }
 
-/// The layout that all recordings with frames have.
-fn common_layout(recipe: &Recipe, planned: &[Planned]) -> Result<Layout, ExportError> {
-    let mut with_frames = planned.iter().filter_map(|one| Some((one, one.layout.as_ref()?)));
-    let Some((first, layout)) = with_frames.next() else {
+/// The schema that all recordings with frames have.
+fn common_schema(recipe: &Recipe, planned: &[Planned]) -> Result<DatasetSchema, ExportError> {
+    let mut with_frames = planned.iter().filter_map(|one| Some((one, one.schema.as_ref()?)));
+    let Some((first, schema)) = with_frames.next() else {
         return Err(no_frames(planned));
     };
-    for (other, other_layout) in with_frames {
-        let mut columns = layout.columns.iter().zip(&other_layout.columns);
+    for (other, other_schema) in with_frames {
+        let mut columns = schema.columns.iter().zip(&other_schema.columns);
         if let Some((column, differing)) = columns.find(|(a, b)| a != b) {
             return Err(ExportError::Value {
                 experiment: other.account.experiment.clone(),
@@ -202,7 +202,7 @@ fn common_layout(recipe: &Recipe, planned: &[Planned]) -> Result<Layout, ExportE
             });
         }
     }
-    Ok(layout.clone())
+    Ok(schema.clone())
 }
 
 fn no_frames(planned: &[Planned]) -> ExportError {

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use mldash_track::{Experiment, Fields};
 
 use crate::account::FeatureAccount;
+use crate::dataset_schema::DatasetSchema;
 use crate::error::ExportError;
 use crate::files::RecordedFiles;
 use crate::grid::Segment;
 use crate::joins::{Joins, Reading};
-use crate::layout::Layout;
 use crate::progress::Progress;
 use crate::recipe::Recipe;
 use crate::stats::{PixelCounts, Stats, add_counts};
@@ -21,7 +21,7 @@ use writer::EpisodeWriter;
 /// What all episodes of an export share.
 pub(crate) struct Shared<'a> {
     pub(crate) recipe: &'a Recipe,
-    pub(crate) layout: &'a Layout,
+    pub(crate) schema: &'a DatasetSchema,
     /// Where files of single episodes go.
     pub(crate) parts: &'a Path,
     /// How many threads decode one recording's pictures.
@@ -40,7 +40,7 @@ pub(crate) struct Episode {
 }
 
 /// A recording whose episodes are to be written.
-pub(crate) struct Source<'a> {
+pub(crate) struct PlannedRecording<'a> {
     pub(crate) name: &'a str,
     pub(crate) experiment: &'a Experiment,
     pub(crate) joins: &'a Joins,
@@ -49,14 +49,14 @@ pub(crate) struct Source<'a> {
     pub(crate) start_secs: f64,
 }
 
-impl Source<'_> {
+impl PlannedRecording<'_> {
     pub(crate) fn changed(&self) -> ExportError {
         ExportError::Changed { experiment: self.name.to_owned() }
     }
 }
 
 /// An episode that is written, in files of its own.
-pub(crate) struct Part {
+pub(crate) struct WrittenEpisode {
     pub(crate) episode: Episode,
     pub(crate) table: PathBuf,
     /// Of each number column, by name.
@@ -72,13 +72,13 @@ pub(crate) struct Part {
 /// All episodes of a recording. Counts of pixels are large, so that they are kept once a recording, not once an episode.
 #[derive(Default)]
 pub(crate) struct Written {
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Vec<WrittenEpisode>,
     pub(crate) pixels: Vec<(String, PixelCounts)>,
 }
 
 /// Writes a recording's episodes, which follow each other.
 pub(crate) fn write_episodes(
-    source: &Source<'_>,
+    source: &PlannedRecording<'_>,
     episodes: &[Episode],
     shared: &Shared<'_>,
 ) -> Result<Written, ExportError> {
@@ -112,7 +112,7 @@ pub(crate) fn write_episodes(
 
 /// What a feature has in a joined row that is to be a frame.
 pub(crate) fn read(
-    source: &Source<'_>,
+    source: &PlannedRecording<'_>,
     recipe: &Recipe,
     feature: usize,
     secs: f64,

@@ -17,9 +17,9 @@ use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 
 use crate::account::Account;
+use crate::dataset_schema::{DatasetSchema, FRAME_INDEX, TIMESTAMP};
 use crate::error::ExportError;
-use crate::frames::Part;
-use crate::layout::{FRAME_INDEX, Layout, TIMESTAMP};
+use crate::frames::WrittenEpisode;
 use crate::parquet_file::NumbersOf;
 use crate::progress::Progress;
 use crate::recipe::{Dtype, Recipe};
@@ -45,7 +45,7 @@ const PIXELS: &str = "meta/mldash_pixels.parquet";
 pub(crate) struct LeRobotWriter<'a> {
     root: &'a Path,
     recipe: &'a Recipe,
-    layout: &'a Layout,
+    schema: &'a DatasetSchema,
     /// All tasks of the dataset, by number.
     tasks: Vec<String>,
     totals: Totals,
@@ -61,13 +61,13 @@ impl<'a> LeRobotWriter<'a> {
         root: &'a Path,
         path: &Path,
         recipe: &'a Recipe,
-        layout: &'a Layout,
+        schema: &'a DatasetSchema,
         tasks: Vec<String>,
         existing: &Existing,
     ) -> Result<Self, ExportError> {
         fs::create_dir_all(root.join("meta")).map_err(ExportError::io("create", root))?;
         let next = |folder: &str| existing.next_place(&root.join(folder));
-        let video_keys: Vec<String> = (layout.columns.iter())
+        let video_keys: Vec<String> = (schema.columns.iter())
             .filter(|column| column.is_video())
             .map(|column| column.name.clone())
             .collect();
@@ -75,9 +75,9 @@ impl<'a> LeRobotWriter<'a> {
             let folder = format!("videos/{key}");
             Ok((key.clone(), VideoFiles::new(root.join(&folder), next(&folder)?)))
         });
-        let features = statistics::features(layout);
+        let features = statistics::features(schema);
         let folder = root.join(EPISODES);
-        let pixels = pixel_file::read(&root.join(PIXELS), layout)?;
+        let pixels = pixel_file::read(&root.join(PIXELS), schema)?;
         if let Some((name, counts)) = pixels.iter().find(|(_, c)| c.frames() != existing.frames) {
             let (counted, frames) = (counts.frames(), existing.frames);
             return Err(ExportError::OtherDataset {
@@ -91,7 +91,7 @@ impl<'a> LeRobotWriter<'a> {
         Ok(Self {
             root,
             recipe,
-            layout,
+            schema,
             tasks,
             totals: Totals { episodes: existing.episodes, frames: existing.frames, tasks: 0 },
             data: DataFiles::new(root.join(DATA), next(DATA)?),
@@ -102,7 +102,7 @@ impl<'a> LeRobotWriter<'a> {
     }
 
     /// Adds the next episode, and removes the files that it came in.
-    pub(crate) fn add(&mut self, part: Part) -> Result<(), ExportError> {
+    pub(crate) fn add(&mut self, part: WrittenEpisode) -> Result<(), ExportError> {
         let frames = part.episode.segment.frames;
         let fps = self.recipe.fps;
         let data = self.data.add(&part.table)?;
@@ -116,7 +116,7 @@ impl<'a> LeRobotWriter<'a> {
             }
         }
         let mut stats = Vec::new();
-        for (name, form) in statistics::features(self.layout) {
+        for (name, form) in statistics::features(self.schema) {
             stats.push(match form {
                 Form::Channels => {
                     let pixels = part.pixels.iter().find(|(pixels, _)| *pixels == name);
@@ -173,12 +173,12 @@ impl<'a> LeRobotWriter<'a> {
         self.totals.tasks = self.tasks.len() as u64;
         write_json(
             &self.root.join(STATS),
-            &whole_stats(self.root, self.recipe, self.layout, &self.pixels, progress)?,
+            &whole_stats(self.root, self.recipe, self.schema, &self.pixels, progress)?,
         )?;
         pixel_file::write(&self.root.join(PIXELS), &self.pixels)?;
         write_json(&self.root.join(ACCOUNT), account)?;
         // Last, since a dataset is one when it has this file.
-        let info = Info::new(self.recipe, self.layout, self.totals, &videos);
+        let info = Info::new(self.recipe, self.schema, self.totals, &videos);
         write_json(&self.root.join(INFO), &info)
     }
 }
@@ -187,15 +187,15 @@ impl<'a> LeRobotWriter<'a> {
 fn whole_stats(
     root: &Path,
     recipe: &Recipe,
-    layout: &Layout,
+    schema: &DatasetSchema,
     pixels: &[(String, PixelCounts)],
     progress: &Progress,
 ) -> Result<serde_json::Value, ExportError> {
     let files = existing::files(&root.join(DATA))?;
-    let forms = statistics::features(layout);
+    let forms = statistics::features(schema);
     let form = |name: &str| forms.iter().find(|(known, _)| known == name).map(|(_, form)| *form);
     let mut all = serde_json::Map::new();
-    for (name, dtype, width) in layout.number_columns() {
+    for (name, dtype, width) in schema.number_columns() {
         let column = if name == TIMESTAMP { FRAME_INDEX } else { name };
         let source = NumbersOf { files: &files, column, progress };
         let is_single = dtype == Dtype::Float32 && name != TIMESTAMP;

@@ -29,6 +29,7 @@
 pub mod account;
 mod aside;
 mod at_once;
+mod dataset_schema;
 mod draft;
 mod error;
 mod export;
@@ -36,7 +37,6 @@ mod files;
 mod frames;
 mod grid;
 mod joins;
-mod layout;
 mod lerobot;
 pub mod mcap;
 mod parquet_file;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::thread;
 
+use crate::dataset_schema::PictureColumn;
 use crate::error::ExportError;
 use crate::files::RecordedFiles;
-use crate::layout::PictureColumn;
 use crate::picture::{self, FileFormat, PictureError, Pixels};
-use crate::recipe::Store;
+use crate::recipe::PictureStorage;
 use crate::stats::PixelCounts;
 
 /// A picture that is needed, in so many frames.
@@ -118,14 +118,14 @@ fn store(
     file: Vec<u8>,
     feature: &PictureFeature<'_>,
 ) -> Result<Result<(Arc<Pixels>, Stored), String>, PictureError> {
-    let PictureColumn { shape, store } = feature.column;
+    let PictureColumn { shape, storage } = feature.column;
     let decoded = picture::decode(&file)?;
     let found = decoded.pixels.shape;
     let mut pixels = decoded.pixels;
     if feature.is_resized {
         pixels = picture::resized(pixels, (shape.height, shape.width))?;
     }
-    if *store == Store::Video {
+    if *storage == PictureStorage::Video {
         pixels = pixels.into_colors();
     }
     if pixels.shape != *shape {
@@ -133,12 +133,12 @@ fn store(
         return Ok(Err(format!("is {found}, and the feature is {shape}{size}")));
     }
     let pixels = Arc::new(pixels);
-    let stored = match store {
-        Store::Video => Stored::Frame(pixels.clone()),
-        Store::Image if decoded.is_plain && found == *shape => {
+    let stored = match storage {
+        PictureStorage::Video => Stored::Frame(pixels.clone()),
+        PictureStorage::Image if decoded.is_plain && found == *shape => {
             Stored::File { bytes: file.into(), format: decoded.format }
         }
-        Store::Image => {
+        PictureStorage::Image => {
             let bytes = picture::encode(&pixels, decoded.format)?.into();
             Stored::File { bytes, format: decoded.format }
         }

@@ -6,12 +6,12 @@ use std::path::Path;
 use mldash_track::{AlignError, Experiment, RunStatus, TrackError};
 
 use crate::account::{ExperimentAccount, MissingValues};
+use crate::dataset_schema::{DatasetSchema, Found};
 use crate::error::ExportError;
 use crate::files::RecordedFiles;
-use crate::frames::{Source, read};
+use crate::frames::{PlannedRecording, read};
 use crate::grid::{Plan, Planner};
 use crate::joins::{Joins, PartialRows, Read};
-use crate::layout::{Found, Layout};
 use crate::picture;
 use crate::pictures::Wanted;
 use crate::progress::Progress;
@@ -52,7 +52,7 @@ pub(crate) struct Planned {
     pub(crate) task: Option<String>,
     pub(crate) plan: Plan,
     /// What its features look like, if it has a frame.
-    pub(crate) layout: Option<Layout>,
+    pub(crate) schema: Option<DatasetSchema>,
     pub(crate) account: ExperimentAccount,
     /// The time of the first tick, in seconds.
     pub(crate) start_secs: f64,
@@ -80,7 +80,7 @@ impl Planned {
         let account =
             ExperimentAccount { experiment: name.clone(), is_unsuccessful, ..Default::default() };
         let plan = Plan::default();
-        let mut planned = Self { joins: None, task, plan, layout: None, account, start_secs: 0.0 };
+        let mut planned = Self { joins: None, task, plan, schema: None, account, start_secs: 0.0 };
         if labels.discarded {
             planned.account.left_out = Some("it is marked as discarded".to_owned());
             return Ok(planned);
@@ -97,7 +97,7 @@ impl Planned {
         }
         for partial in [PartialRows::Join, PartialRows::LeaveOut] {
             let joins = Joins::new(recipe, name, experiment, partial)?;
-            planned.layout = None;
+            planned.schema = None;
             match planned.walk(recipe, recording, &joins, progress) {
                 // A track without rows gives no episode, which is told as that of any other.
                 Err(ExportError::Track {
@@ -154,9 +154,10 @@ impl Planned {
                 before: fatal.lack.before,
             })?;
             if is_first {
-                let source = Source { name, experiment, joins, task: None, start_secs: secs };
+                let source =
+                    PlannedRecording { name, experiment, joins, task: None, start_secs: secs };
                 let found = look(recipe, &source, secs, &row.fields)?;
-                self.layout = Some(Layout::new(recipe, &found)?);
+                self.schema = Some(DatasetSchema::new(recipe, &found)?);
             }
         }
         self.plan = planner.finish();
@@ -199,7 +200,7 @@ fn feature_name(recipe: &Recipe, feature: usize) -> String {
 /// What each feature looks like in a row.
 fn look(
     recipe: &Recipe,
-    source: &Source<'_>,
+    source: &PlannedRecording<'_>,
     secs: f64,
     fields: &mldash_track::Fields,
 ) -> Result<Vec<Found>, ExportError> {

@@ -28,7 +28,7 @@ impl Progress {
         self.is_stopped.load(Ordering::Relaxed)
     }
 
-    /// There is so much to do.
+    /// Sets the total.
     pub(crate) fn expect(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
     }

@@ -146,14 +146,14 @@ pub struct Picture {
     /// The track, with the column that names the file if it is not the only one.
     pub source: Source,
     /// How it is stored.
-    pub store: Store,
+    pub storage: PictureStorage,
     /// Height and width in pixels; `None`: as recorded.
     pub size: Option<(u32, u32)>,
 }
 
 /// How pictures are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
+pub enum PictureStorage {
     /// As files in the table.
     Image,
     /// As frames of a video.
@@ -226,7 +226,7 @@ impl Recipe {
 
     /// Returns true if ffmpeg is needed.
     pub fn has_video(&self) -> bool {
-        self.pictures().any(|(_, picture)| picture.store == Store::Video)
+        self.pictures().any(|(_, picture)| picture.storage == PictureStorage::Video)
     }
 }
 

@@ -11,7 +11,7 @@ type TimeOf<'k, K> = dyn Fn(usize, &Row) -> K + 'k;
 
 /// One pass over the rows of several slices.
 pub(crate) struct MergedRows<'k, K = Timestamp> {
-    tracks: Vec<Source>,
+    tracks: Vec<TrackRows>,
     time: Box<TimeOf<'k, K>>,
     /// The time of each track's next row, and the track's number.
     next: BinaryHeap<Reverse<(K, usize)>>,
@@ -19,7 +19,7 @@ pub(crate) struct MergedRows<'k, K = Timestamp> {
     behind: Vec<usize>,
 }
 
-struct Source {
+struct TrackRows {
     rows: Rows,
     next: Option<Row>,
 }
@@ -38,8 +38,8 @@ impl<'k, K: Ord> MergedRows<'k, K> {
         slices: impl Iterator<Item = &'s Slice>,
         time: impl Fn(usize, &Row) -> K + 'k,
     ) -> Self {
-        let tracks: Vec<Source> =
-            slices.map(|slice| Source { rows: slice.rows(), next: None }).collect();
+        let tracks: Vec<TrackRows> =
+            slices.map(|slice| TrackRows { rows: slice.rows(), next: None }).collect();
         let behind = (0..tracks.len()).collect();
         let next = BinaryHeap::with_capacity(tracks.len());
         Self { time: Box::new(time), next, tracks, behind }

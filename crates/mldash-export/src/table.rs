@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use crate::account::Account;
+use crate::dataset_schema::DatasetSchema;
 use crate::error::ExportError;
-use crate::frames::Part;
-use crate::layout::Layout;
+use crate::frames::WrittenEpisode;
 use crate::lerobot::{Existing, read_json, write_json};
 use crate::parquet_file::read_schema;
 use crate::recipe::{Format, Recipe};
@@ -25,15 +25,15 @@ pub(crate) fn load(root: &Path) -> Result<Existing, ExportError> {
     Ok(Existing::of(account))
 }
 
-/// Checks that episodes of this recipe and layout have the rate and the columns of those that are there.
+/// Checks that episodes of this recipe and schema have the rate and the columns of those that are there.
 pub(crate) fn check(
     root: &Path,
     existing: &Existing,
     recipe: &Recipe,
-    layout: &Layout,
+    schema: &DatasetSchema,
 ) -> Result<(), ExportError> {
     let Some(last) = existing.episodes.checked_sub(1) else { return Ok(()) };
-    let (old, new) = (read_schema(&place(root, last))?, layout.schema(Format::Parquet));
+    let (old, new) = (read_schema(&place(root, last))?, schema.arrow_schema(Format::Parquet));
     let other = |reason| ExportError::OtherDataset { path: root.to_owned(), reason };
     let fps = existing.account.fps;
     if fps != recipe.fps {
@@ -51,7 +51,7 @@ pub(crate) fn check(
 }
 
 /// Adds the next episode.
-pub(crate) fn add(root: &Path, part: &Part) -> Result<(), ExportError> {
+pub(crate) fn add(root: &Path, part: &WrittenEpisode) -> Result<(), ExportError> {
     let path = place(root, part.episode.episode_index);
     let folder = path.parent().unwrap_or(root);
     fs::create_dir_all(folder).map_err(ExportError::io("create", folder))?;

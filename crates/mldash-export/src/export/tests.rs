@@ -21,12 +21,12 @@ fn write_after(root: &Path, change: impl FnOnce()) -> Result<Vec<u64>, ExportErr
     let recordings = [Recording { name: RUN.to_owned(), experiment }];
     let progress = Progress::default();
     let mut planned = [Planned::new(&recipe, &recordings[0], &progress).unwrap()];
-    let layout = planned[0].layout.clone().unwrap();
+    let schema = planned[0].schema.clone().unwrap();
     let jobs = jobs(&recipe, &mut planned, &Existing::default(), &mut Vec::new());
     change();
     let parts = tempfile::tempdir().unwrap();
     let (parts, progress) = (parts.path(), &progress);
-    let shared = Shared { recipe: &recipe, layout: &layout, parts, threads: 1, progress };
+    let shared = Shared { recipe: &recipe, schema: &schema, parts, threads: 1, progress };
     let written = write_one(&recordings, &planned, &jobs, 0, &shared)?;
     Ok(written.parts.iter().map(|part| part.episode.segment.frames).collect())
 }

@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::at_once::at_once;
 use crate::error::ExportError;
-use crate::frames::{Episode, Shared, Source, Written, write_episodes};
+use crate::frames::{Episode, PlannedRecording, Shared, Written, write_episodes};
 use crate::plan::{Planned, Recording};
 
 /// How many recordings each thread may be ahead of the first that is not put together yet.
@@ -139,7 +139,7 @@ pub(super) fn write_one(
     };
     let Recording { name, experiment } = recording;
     let (task, start_secs) = (planned.task.as_deref(), planned.start_secs);
-    let source = Source { name, experiment, joins, task, start_secs };
+    let source = PlannedRecording { name, experiment, joins, task, start_secs };
     write_episodes(&source, episodes, shared)
 }
 

@@ -6,15 +6,15 @@ use arrow_array::{ArrayRef, StringArray};
 use arrow_schema::ArrowError;
 use mldash_track::Fields;
 
-use super::{Episode, Part, Shared, Source, read};
+use super::{Episode, PlannedRecording, Shared, WrittenEpisode, read};
 use crate::account::FeatureAccount;
-use crate::error::ExportError;
-use crate::files::RecordedFiles;
-use crate::joins::{Read, Reading};
-use crate::layout::{
+use crate::dataset_schema::{
     Column, EPISODE_INDEX, FRAME_INDEX, INDEX, Kind, LEROBOT_COLUMNS, NumberColumn, TIMESTAMP,
     number_array, picture_array,
 };
+use crate::error::ExportError;
+use crate::files::RecordedFiles;
+use crate::joins::{Read, Reading};
 use crate::parquet_file::{NumbersOf, TableWriter};
 use crate::pictures::{PictureFeature, Stored, Wanted};
 use crate::recipe::{Dtype, Format, Method};
@@ -42,7 +42,7 @@ struct Pictures {
 
 /// Writes an episode's frames, in order.
 pub(super) struct EpisodeWriter<'a> {
-    source: &'a Source<'a>,
+    source: &'a PlannedRecording<'a>,
     files: Option<&'a RecordedFiles>,
     shared: &'a Shared<'a>,
     episode: &'a Episode,
@@ -59,19 +59,19 @@ pub(super) struct EpisodeWriter<'a> {
 
 impl<'a> EpisodeWriter<'a> {
     pub(super) fn new(
-        source: &'a Source<'a>,
+        source: &'a PlannedRecording<'a>,
         files: Option<&'a RecordedFiles>,
         episode: &'a Episode,
         shared: &'a Shared<'a>,
     ) -> Result<Self, ExportError> {
-        let Shared { recipe, layout, parts, .. } = shared;
+        let Shared { recipe, schema, parts, .. } = shared;
         let named =
             |extension: &str| parts.join(format!("{:06}{extension}", episode.episode_index));
-        let schema = Arc::new(layout.schema(recipe.format));
-        let table = TableWriter::create(named(".parquet"), schema)?;
+        let arrow_schema = Arc::new(schema.arrow_schema(recipe.format));
+        let table = TableWriter::create(named(".parquet"), arrow_schema)?;
         let mut pictures = Vec::new();
         let mut frame_bytes: usize = 0;
-        for (place, column) in layout.columns.iter().enumerate() {
+        for (place, column) in schema.columns.iter().enumerate() {
             let Kind::Picture(picture) = &column.kind else { continue };
             let shape = picture.shape;
             frame_bytes = frame_bytes.saturating_add(shape.bytes());
@@ -147,7 +147,7 @@ impl<'a> EpisodeWriter<'a> {
         }
         let stored = self.store_pictures(&batch)?;
         let mut arrays: Vec<ArrayRef> = Vec::new();
-        for (place, column) in self.shared.layout.columns.iter().enumerate() {
+        for (place, column) in self.shared.schema.columns.iter().enumerate() {
             let array = match &column.kind {
                 Kind::Numbers(numbers) => {
                     let values = self.numbers(place, column, numbers, &batch)?;
@@ -209,7 +209,7 @@ impl<'a> EpisodeWriter<'a> {
     }
 
     fn picture_features(&self) -> Vec<PictureFeature<'a>> {
-        let (layout, recipe) = (self.shared.layout, self.shared.recipe);
+        let (schema, recipe) = (self.shared.schema, self.shared.recipe);
         let feature = |column: &'a Column| match &column.kind {
             Kind::Picture(picture) => {
                 let mut own = recipe.pictures().filter(|(feature, _)| feature.name == column.name);
@@ -218,7 +218,7 @@ impl<'a> EpisodeWriter<'a> {
             }
             Kind::Numbers(_) => None,
         };
-        layout.columns.iter().filter_map(feature).collect()
+        schema.columns.iter().filter_map(feature).collect()
     }
 
     fn picture_files(&self, stored: &[Stored]) -> Result<ArrayRef, ArrowError> {
@@ -307,16 +307,18 @@ impl<'a> EpisodeWriter<'a> {
     }
 
     /// Ends the episode, and returns it and the counts of its pixels by feature.
-    pub(super) fn finish(mut self) -> Result<(Part, Vec<(String, PixelCounts)>), ExportError> {
+    pub(super) fn finish(
+        mut self,
+    ) -> Result<(WrittenEpisode, Vec<(String, PixelCounts)>), ExportError> {
         self.write_batch()?;
         if self.written != self.episode.segment.frames {
             return Err(self.source.changed());
         }
         let table = self.table.finish()?;
-        let (layout, format) = (self.shared.layout, self.shared.recipe.format);
+        let (schema, format) = (self.shared.schema, self.shared.recipe.format);
         let mut numbers = Vec::new();
         if format == Format::LeRobot {
-            for (name, dtype, width) in layout.number_columns() {
+            for (name, dtype, width) in schema.number_columns() {
                 let source = NumbersOf {
                     files: std::slice::from_ref(&table),
                     column: name,
@@ -329,14 +331,14 @@ impl<'a> EpisodeWriter<'a> {
         let (mut pixels, mut all_counts, mut videos) = (Vec::new(), Vec::new(), Vec::new());
         for Pictures { place, counts, video } in self.pictures {
             let name =
-                layout.columns.get(place).map(|column| column.name.clone()).unwrap_or_default();
+                schema.columns.get(place).map(|column| column.name.clone()).unwrap_or_default();
             if let Some(video) = video {
                 videos.push((name.clone(), video.finish()?));
             }
             pixels.push((name.clone(), counts.stats()));
             all_counts.push((name, counts));
         }
-        let part = Part {
+        let part = WrittenEpisode {
             episode: self.episode.clone(),
             table,
             numbers,

@@ -9,8 +9,8 @@ use super::files::Place;
 use super::info::{Info, Totals, VERSION};
 use super::{ACCOUNT, INFO, TASKS, tasks};
 use crate::account::Account;
+use crate::dataset_schema::DatasetSchema;
 use crate::error::ExportError;
-use crate::layout::Layout;
 use crate::recipe::Recipe;
 
 /// What a dataset holds already.
@@ -55,18 +55,18 @@ impl Existing {
         Self { episodes, frames, account, ..Self::default() }
     }
 
-    /// Checks that episodes of this recipe and layout are of the same kind.
+    /// Checks that episodes of this recipe and schema are of the same kind.
     pub(crate) fn check(
         &self,
         root: &Path,
         recipe: &Recipe,
-        layout: &Layout,
+        schema: &DatasetSchema,
     ) -> Result<(), ExportError> {
         if self.info.is_null() {
             return Ok(());
         }
         let other = |reason| ExportError::OtherDataset { path: root.to_owned(), reason };
-        let new = serde_json::to_value(Info::new(recipe, layout, Totals::default(), &[]));
+        let new = serde_json::to_value(Info::new(recipe, schema, Totals::default(), &[]));
         let new = new.map_err(|source| ExportError::Json { path: root.to_owned(), source })?;
         let version = &self.info["codebase_version"];
         if version != VERSION {

@@ -4,7 +4,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::files::{CHUNK_FILES, DATA_FILE_MB, VIDEO_FILE_MB};
-use crate::layout::{Column, Kind, LEROBOT_COLUMNS, Layout};
+use crate::dataset_schema::{Column, DatasetSchema, Kind, LEROBOT_COLUMNS};
 use crate::recipe::Recipe;
 use crate::video::VideoInfo;
 
@@ -78,11 +78,11 @@ impl Info {
     /// `videos` are what the videos of features turned out to be.
     pub(super) fn new(
         recipe: &Recipe,
-        layout: &Layout,
+        schema: &DatasetSchema,
         totals: Totals,
         videos: &[(String, VideoInfo)],
     ) -> Self {
-        let own = layout.columns.iter().map(|column| {
+        let own = schema.columns.iter().map(|column| {
             let video = videos.iter().find(|(name, _)| *name == column.name);
             let info = feature(column, recipe.fps, video.map(|(_, info)| info));
             (column.name.clone(), info)

@@ -10,8 +10,8 @@ use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use parquet::errors::ParquetError;
 
+use crate::dataset_schema::{DatasetSchema, Kind};
 use crate::error::ExportError;
-use crate::layout::{Kind, Layout};
 use crate::parquet_file::{TableWriter, read_columns};
 use crate::stats::PixelCounts;
 
@@ -47,10 +47,10 @@ pub(super) fn write(path: &Path, pixels: &[(String, PixelCounts)]) -> Result<(),
 /// Reads the counts of each picture feature, which are zero if there is no file: whoever reads compares their frames.
 pub(super) fn read(
     path: &Path,
-    layout: &Layout,
+    schema: &DatasetSchema,
 ) -> Result<Vec<(String, PixelCounts)>, ExportError> {
     let mut all = Vec::new();
-    for column in &layout.columns {
+    for column in &schema.columns {
         if let Kind::Picture(picture) = &column.kind {
             all.push((column.name.clone(), PixelCounts::new(picture.shape)));
         }
@@ -92,9 +92,9 @@ fn whole(number: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{Column, PictureColumn};
+    use crate::dataset_schema::{Column, PictureColumn};
     use crate::picture::{Depth, Pixels, Samples, Shape};
-    use crate::recipe::Store;
+    use crate::recipe::PictureStorage;
 
     #[test]
     fn counts_are_read_as_they_were_written() {
@@ -103,11 +103,11 @@ mod tests {
         counts.add(&Pixels { shape, samples: Samples::Eight(vec![1, 2, 3, 4, 5, 255]) }, 7);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pixels.parquet");
-        let kind = Kind::Picture(PictureColumn { shape, store: Store::Image });
-        let layout = Layout { columns: vec![Column { name: "front".to_owned(), kind }] };
-        assert_eq!(read(&path, &layout).unwrap(), [("front".to_owned(), PixelCounts::new(shape))]);
+        let kind = Kind::Picture(PictureColumn { shape, storage: PictureStorage::Image });
+        let schema = DatasetSchema { columns: vec![Column { name: "front".to_owned(), kind }] };
+        assert_eq!(read(&path, &schema).unwrap(), [("front".to_owned(), PixelCounts::new(shape))]);
         let pixels = [("front".to_owned(), counts)];
         write(&path, &pixels).unwrap();
-        assert_eq!(read(&path, &layout).unwrap(), pixels);
+        assert_eq!(read(&path, &schema).unwrap(), pixels);
     }
 }

@@ -9,7 +9,7 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef};
 use serde_json::{Value, json};
 
-use crate::layout::{Kind, LEROBOT_COLUMNS, Layout};
+use crate::dataset_schema::{DatasetSchema, Kind, LEROBOT_COLUMNS};
 use crate::recipe::Dtype;
 use crate::stats::{QUANTILES, Stats};
 
@@ -23,9 +23,9 @@ pub(super) enum Form {
 }
 
 /// The features that have statistics, in order.
-pub(super) fn features(layout: &Layout) -> Vec<(String, Form)> {
+pub(super) fn features(schema: &DatasetSchema) -> Vec<(String, Form)> {
     let form = |dtype| if dtype == Dtype::Int64 { Form::Whole } else { Form::Numbers };
-    let own = layout.columns.iter().map(|column| match &column.kind {
+    let own = schema.columns.iter().map(|column| match &column.kind {
         Kind::Numbers(numbers) => (column.name.clone(), form(numbers.dtype)),
         Kind::Picture(_) => (column.name.clone(), Form::Channels),
     });

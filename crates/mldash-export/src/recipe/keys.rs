@@ -3,7 +3,7 @@
 use mldash_record::yaml::{Key, KeyTable, Range, Shape, words};
 
 use super::read::{
-    DTYPES, FORMATS, MAX_FPS, MAX_OF_VIDEO, MAX_SIDE, METHODS, MISSING, STORES, WINDOWS,
+    DTYPES, FORMATS, MAX_FPS, MAX_OF_VIDEO, MAX_SIDE, METHODS, MISSING, PICTURE_STORAGES, WINDOWS,
 };
 
 const COUNT: Shape = Shape::Whole(Range::from(1.0));
@@ -110,7 +110,7 @@ pub(super) const FEATURE: KeyTable = KeyTable::new(
         Key::new("missing", MISSING_VALUE, "hold", "The same as [above](#recipe), for this feature."),
         Key::new(
             "as",
-            Shape::Words(&words(&STORES)),
+            Shape::Words(&words(&PICTURE_STORAGES)),
             "image",
             "A picture, and how it is stored: each as a file (`image`), or as frames of a `video`, which takes ffmpeg.",
         ),

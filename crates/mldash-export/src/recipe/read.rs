@@ -2,12 +2,12 @@
 
 use mldash_record::yaml::{self, Entry, Item, Problems, Section};
 
-use crate::layout::{TABLE_EXPERIMENT, TABLE_TIME};
+use crate::dataset_schema::{TABLE_EXPERIMENT, TABLE_TIME};
 
 use super::keys::{self, RECIPE};
 use super::{
-    Content, Dtype, Feature, Format, Method, Missing, Numbers, Picture, Recipe, Source, Store,
-    VideoSettings, WHAT, WindowValue,
+    Content, Dtype, Feature, Format, Method, Missing, Numbers, Picture, PictureStorage, Recipe,
+    Source, VideoSettings, WHAT, WindowValue,
 };
 
 pub(super) const FORMATS: [(&str, Format); 2] =
@@ -24,7 +24,8 @@ pub(super) const DTYPES: [(&str, Dtype); 4] = [
     ("int64", Dtype::Int64),
     ("bool", Dtype::Bool),
 ];
-pub(super) const STORES: [(&str, Store); 2] = [("image", Store::Image), ("video", Store::Video)];
+pub(super) const PICTURE_STORAGES: [(&str, PictureStorage); 2] =
+    [("image", PictureStorage::Image), ("video", PictureStorage::Video)];
 pub(super) const WINDOWS: [(&str, WindowValue); 5] = [
     ("mean", WindowValue::Mean),
     ("min", WindowValue::Min),
@@ -88,7 +89,8 @@ pub(super) fn recipe(text: &str, problems: &mut Problems) -> Option<Recipe> {
 /// What a plain table can't hold: the feature, what is wrong and what to do.
 pub(super) fn no_table<'r>(recipe: &'r Recipe) -> Vec<(&'r Feature, String, &'static str)> {
     let wrong = |feature: &'r Feature| {
-        let is_video = matches!(&feature.content, Content::Picture(p) if p.store == Store::Video);
+        let is_video =
+            matches!(&feature.content, Content::Picture(p) if p.storage == PictureStorage::Video);
         if is_video {
             let hint = "write `as: image`, or `format: lerobot`";
             return Some((feature, "a plain table has no videos".to_owned(), hint));
@@ -192,8 +194,8 @@ fn feature(entry: &Entry<'_>, missing: Missing, problems: &mut Problems) -> Opti
     };
     let content = match section.get("as") {
         Some(item) => {
-            let store = item.choice(&STORES, problems)?;
-            Content::Picture(picture(&section, from, store, method, problems)?)
+            let storage = item.choice(&PICTURE_STORAGES, problems)?;
+            Content::Picture(picture(&section, from, storage, method, problems)?)
         }
         None => Content::Numbers(numbers(&section, from, method, problems)?),
     };
@@ -227,7 +229,7 @@ fn method(section: &Section<'_>, problems: &mut Problems) -> Method {
 fn picture(
     section: &Section<'_>,
     from: &Item<'_>,
-    store: Store,
+    storage: PictureStorage,
     method: Method,
     problems: &mut Problems,
 ) -> Option<Picture> {
@@ -248,13 +250,14 @@ fn picture(
         problems.add(&from.spot, "a picture is no slice of a list", Some(hint));
     }
     let size = section.get("size").and_then(|item| size(item, problems));
-    if let (Some((height, width)), Store::Video, Some(item)) = (size, store, section.get("size"))
+    if let (Some((height, width)), PictureStorage::Video, Some(item)) =
+        (size, storage, section.get("size"))
         && (height % 2 != 0 || width % 2 != 0)
     {
         let hint = "make height and width even";
         problems.add(&item.spot, "videos need an even height and width", Some(hint.to_owned()));
     }
-    Some(Picture { source, store, size })
+    Some(Picture { source, storage, size })
 }
 
 fn size(item: &Item<'_>, problems: &mut Problems) -> Option<(u32, u32)> {

@@ -37,7 +37,7 @@ fn a_recipe_says_what_each_feature_is_made_of() {
     let Content::Numbers(numbers) = &arm.content else { panic!() };
     assert_eq!(numbers.joints.as_ref().unwrap().len(), 3);
     let Content::Picture(picture) = &front.content else { panic!() };
-    assert_eq!((picture.store, picture.size), (Store::Image, Some((480, 640))));
+    assert_eq!((picture.storage, picture.size), (PictureStorage::Image, Some((480, 640))));
 }
 
 #[test]

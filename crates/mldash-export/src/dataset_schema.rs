@@ -11,7 +11,7 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema};
 
 use crate::error::ExportError;
 use crate::picture::{Depth, Shape};
-use crate::recipe::{Content, Dtype, Feature, Format, Recipe, Store};
+use crate::recipe::{Content, Dtype, Feature, Format, PictureStorage, Recipe};
 
 /// A feature as the dataset has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,7 @@ pub(crate) struct NumberColumn {
 pub(crate) struct PictureColumn {
     /// As it is stored.
     pub(crate) shape: Shape,
-    pub(crate) store: Store,
+    pub(crate) storage: PictureStorage,
 }
 
 /// The shape of what a feature had in a frame.
@@ -72,12 +72,12 @@ const TABLE_TASK: &str = "task";
 
 /// All features of a dataset, with those that `stamps` adds.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Layout {
+pub(crate) struct DatasetSchema {
     pub(crate) columns: Vec<Column>,
 }
 
-impl Layout {
-    /// The layout of features that look like this.
+impl DatasetSchema {
+    /// The schema of features that look like this.
     pub(crate) fn new(recipe: &Recipe, found: &[Found]) -> Result<Self, ExportError> {
         let pairs = || recipe.features.iter().zip(found);
         let own = pairs().map(|(feature, found)| column(feature, *found));
@@ -89,7 +89,7 @@ impl Layout {
     }
 
     /// The schema of the files with the frames.
-    pub(crate) fn schema(&self, format: Format) -> Schema {
+    pub(crate) fn arrow_schema(&self, format: Format) -> Schema {
         let stored = self.stored().map(|column| column.field());
         let mut fields: Vec<Field> = stored.collect();
         let mut metadata = HashMap::new();
@@ -173,9 +173,12 @@ fn column(feature: &Feature, found: Found) -> Result<Column, ExportError> {
         }
         (Content::Picture(picture), Found::Picture(shape)) => {
             let shape = picture.size.map_or(shape, |size| shape.with_size(size));
-            let shape =
-                if picture.store == Store::Video { video_shape(feature, shape)? } else { shape };
-            Kind::Picture(PictureColumn { shape, store: picture.store })
+            let shape = if picture.storage == PictureStorage::Video {
+                video_shape(feature, shape)?
+            } else {
+                shape
+            };
+            Kind::Picture(PictureColumn { shape, storage: picture.storage })
         }
         // `Found` was read by the feature's own content.
         (Content::Numbers(_), Found::Picture(_)) | (Content::Picture(_), Found::Numbers { .. }) => {
@@ -215,7 +218,7 @@ fn time_columns(feature: &Feature, found: Found) -> [Column; 2] {
 
 impl Column {
     pub(crate) fn is_video(&self) -> bool {
-        matches!(&self.kind, Kind::Picture(picture) if picture.store == Store::Video)
+        matches!(&self.kind, Kind::Picture(picture) if picture.storage == PictureStorage::Video)
     }
 
     /// What it is, for a message.
