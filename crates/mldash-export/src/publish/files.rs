@@ -102,7 +102,7 @@ impl PublishedFiles {
         if !self.is_listed && !self.listed.is_empty() {
             store.list(&Layout::files(&self.experiment), |object| {
                 self.there.extend(content_of_object(&object.name));
-                Ok(())
+                store.check_stop()
             })?;
         }
         self.is_listed = true;
