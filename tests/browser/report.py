@@ -241,7 +241,7 @@ def plain(browser, path, text):
 
 
 def opens(browser, path, within_ms):
-    """The first plots are drawn soon after the page is opened."""
+    """Not a test, since it depends on the machine: how soon all that is seen of a page is drawn (docs/measured.md)."""
     page = Page(browser, path)
     took = page.page.evaluate("() => performance.now()")
     page.assert_clean()

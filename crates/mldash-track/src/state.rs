@@ -2,6 +2,7 @@
 //! and whether writing is allowed.
 
 mod closing;
+mod columns;
 mod room;
 mod run;
 #[cfg(test)]
@@ -27,13 +28,8 @@ use super::name::{ExperimentName, TrackName};
 use super::options::Buffering;
 #[cfg(feature = "remote")]
 use super::remote::Upload;
-use super::row::{Fields, MAX_DECLARATIONS, Row, RowSchema, Timestamp};
+use super::row::{Fields, Row, RowSchema, Timestamp};
 use super::run::Run;
-
-/// What an open track keeps in memory, besides its columns and what was declared of them.
-const TRACK_BYTES: usize = 4096;
-/// A declaration takes about so many times the bytes of its JSON.
-const DECLARED_COPIES: usize = 4;
 
 /// State that the handles, the tracks and the flush thread share.
 #[derive(Debug)]
@@ -111,12 +107,6 @@ impl TrackState {
     pub(super) fn last(&self) -> Option<Timestamp> {
         self.buffer.lock().last()
     }
-
-    /// Passes the declarations to the appender, which stores them before the rows.
-    fn hand_on_schemas(&self, appender: &mut TrackAppender) {
-        let schemas = std::mem::take(&mut *self.schemas.lock());
-        schemas.iter().for_each(|schema| appender.declare(schema));
-    }
 }
 
 impl ExperimentState {
@@ -171,8 +161,7 @@ impl ExperimentState {
         let appender = TrackAppender::open(&self.dir, name)?;
         let mut buffer = TrackBuffer::default();
         buffer.note_stored(appender.last_timestamp(), appender.columns());
-        let kept = TRACK_BYTES + buffer.kept_bytes();
-        self.note_kept(kept.saturating_add(appender.declared_bytes() * DECLARED_COPIES));
+        self.note_opened(&buffer, &appender);
         let track = Arc::new(TrackState {
             name: name.clone(),
             buffer: Mutex::new(buffer),
@@ -214,54 +203,6 @@ impl ExperimentState {
     /// Returns the track's state if anything was appended to it.
     pub(super) fn open_track(&self, name: &TrackName) -> Option<Arc<TrackState>> {
         self.tracks.read().by_name.get(name).cloned()
-    }
-
-    /// Declares the columns of coming rows. Does not wait for a running flush. What is more than a
-    /// track can have is left out: rows don't depend on it.
-    pub(super) fn declare(&self, track: &TrackState, schema: &Arc<RowSchema>) {
-        let mut schemas = track.schemas.lock();
-        // Equal ones count once: what a topic's publishers offer can change to and fro for days.
-        if schemas.len() < MAX_DECLARATIONS && !schemas.contains(schema) {
-            schemas.push(schema.clone());
-        }
-    }
-
-    /// Declares all of these columns, or none if they are too many.
-    pub(super) fn declare_all(
-        &self,
-        track: &TrackState,
-        schemas: &[RowSchema],
-    ) -> Result<(), TrackError> {
-        let mut appender = track.appender.lock();
-        let Some(appender) = appender.as_mut() else { return Err(self.ended(track)) };
-        let before = appender.declared_bytes();
-        appender.declare_all(schemas).map_err(|reason| {
-            let topic = track.name.to_string();
-            TrackError::TooManyDeclarations { topic, reason }
-        })?;
-        self.note_kept((appender.declared_bytes() - before) * DECLARED_COPIES);
-        Ok(())
-    }
-
-    /// The memory that the open tracks keep, about.
-    pub(super) fn kept_bytes(&self) -> usize {
-        self.kept_bytes.load(Ordering::Relaxed)
-    }
-
-    fn note_kept(&self, bytes: usize) {
-        self.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Checks that the track can have the columns of `rows`, and notes them.
-    pub(super) fn admit(&self, track: &TrackState, rows: &[Row]) -> Result<(), TrackError> {
-        let mut buffer = track.buffer.lock();
-        let before = buffer.kept_bytes();
-        let admitted = rows.iter().try_for_each(|row| buffer.admit(&row.fields));
-        self.note_kept(buffer.kept_bytes() - before);
-        admitted.map_err(|reason| {
-            let topic = track.name.to_string();
-            TrackError::TooManyColumns { topic, reason }
-        })
     }
 
     pub(super) fn append(&self, track: &Arc<TrackState>, row: Row) -> Result<Appended, TrackError> {
