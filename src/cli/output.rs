@@ -34,7 +34,7 @@ impl RowsArgs {
     ) -> Result<Format, Failure> {
         let file = self.output.as_deref().filter(|file| !is_stdout(Some(file)));
         let by_name = file.map_or(Ok(None), |file| format_of(file, asked, known));
-        let format = asked.or(by_name.map_err(|reason| Failure::usage(reason))?);
+        let format = asked.or(by_name.map_err(Failure::usage)?);
         let format = format.or(known.first().copied()).unwrap_or(Format::Json);
         if self.is_for_a_terminal() && !format.is_text() {
             let reason =
