@@ -28,6 +28,7 @@ mod selection;
 mod sequences;
 mod services;
 mod sourced;
+mod stall;
 mod triggers;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -190,6 +191,7 @@ impl RosNode {
         recorder: &mut Recorder,
         stop: &StopFlag,
     ) -> Result<(), RosError> {
+        let _stalls = stall::warn_of_stalls().map_err(RosError::Thread)?;
         let board = recorder.board();
         let listen = ListenSettings {
             clock_jump: settings.clock_jump,

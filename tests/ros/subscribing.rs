@@ -229,9 +229,10 @@ fn stopped_for_a_while(mapping: &str) -> Recording {
     let graph = Graph::new();
     let bridge = graph.bridge(mapping);
     let mut operator = graph.operator();
-    let mut flood = graph.flood(1, FLOOD_HZ);
+    let mut flood = graph.flood_without_shared_memory(1, FLOOD_HZ);
     bridge.wait_for_rows("flood/pose_0", 1_000);
     bridge.suspended_while(|| std::thread::sleep(std::time::Duration::from_secs(6)));
+    bridge.wait_for_log("this program stood still for");
     bridge.wait_for_rows("flood/pose_0", 2_000);
     let published = flood.stop() as u64;
     // A best-effort publisher may know the subscription before the bridge knows the publisher. What came before

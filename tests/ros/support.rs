@@ -173,6 +173,13 @@ impl Graph {
         Flood::start(example("flood"), self.domain.id(), topics, rate_hz)
     }
 
+    /// Like [`flood`](Self::flood), without shared memory: Fast DDS's may be of no use to a process that stood still.
+    pub fn flood_without_shared_memory(&self, topics: u32, rate_hz: u32) -> Flood {
+        let mut flood = example("flood");
+        flood.env("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4");
+        Flood::start(flood, self.domain.id(), topics, rate_hz)
+    }
+
     /// Runs one of `examples/` to its end.
     pub fn run_example(&self, name: &str, args: &[&str]) {
         process::run_to_end(example(name).args(args), self.domain.id());
