@@ -5,5 +5,6 @@
 #[path = "../tests/support/http.rs"]
 mod http;
 #[path = "../tests/whole/parquet_table.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
 mod parquet_table;
 pub mod targets;
