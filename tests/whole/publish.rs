@@ -382,8 +382,7 @@ fn a_wrong_publish_in_a_mapping_is_told() {
         secret.contains("credentials come from the environment") && !secret.contains("hunter2"),
         "{secret}"
     );
-    assert!(
-        told("{to: 'file:///b', limit_rate: 1MB}").contains("`limit_rate` is not for a folder")
-    );
+    let folder = told("{to: 'file:///b', endpoint: 'http://127.0.0.1:9'}");
+    assert!(folder.contains("`endpoint` is not for a folder"), "{folder}");
     assert!(told("{to: 's3://b', limit_rate: 0}").contains("nothing can be sent"));
 }

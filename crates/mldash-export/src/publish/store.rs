@@ -29,13 +29,14 @@ use object_store::{
     UpdateVersion,
 };
 use tokio::runtime::Runtime;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::error::PublishError;
 use super::layout::Layout;
 pub(super) use conditional::{Created, Updates, Version};
 pub(super) use list::Listed;
 pub use open::StoreSettings;
+use paced::Pace;
 pub(super) use removal::AT_ONCE;
 pub(super) use tries::Retries;
 use tries::Tries;
@@ -55,6 +56,8 @@ pub struct Store {
     updates: Updates,
     part_bytes: u64,
     retries: Retries,
+    /// Of writes to a folder; over HTTP the client keeps to it.
+    pace: Option<Pace>,
     /// Once this is set, nothing is waited for.
     stop: Arc<AtomicBool>,
     requests: AtomicU64,
@@ -85,6 +88,7 @@ impl Store {
             updates,
             part_bytes: PART_BYTES,
             retries: Retries::default(),
+            pace: None,
             stop: Arc::default(),
             requests: AtomicU64::new(0),
             runtime,
@@ -94,6 +98,12 @@ impl Store {
     /// How it tries again.
     pub(super) fn retries(mut self, retries: Retries) -> Self {
         self.retries = retries;
+        self
+    }
+
+    /// Writes no faster than that, for a folder.
+    fn paced(mut self, pace: Option<Pace>) -> Self {
+        self.pace = pace;
         self
     }
 
@@ -203,9 +213,10 @@ impl Store {
 
     fn put_as(&self, name: &str, bytes: Bytes, mode: PutMode) -> Result<(), PublishError> {
         let place = self.layout.place(name);
-        self.retried("put", name, || {
+        self.retried("put", name, || async {
+            self.in_pace(bytes.len()).await;
             let options = PutOptions::from(mode.clone());
-            self.objects.put_opts(&place, PutPayload::from(bytes.clone()), options)
+            self.objects.put_opts(&place, PutPayload::from(bytes.clone()), options).await
         })
         .map(drop)
     }
@@ -244,6 +255,13 @@ impl Store {
                 }
             }
         })
+    }
+
+    /// Returns when so many bytes may be written.
+    async fn in_pace(&self, bytes: usize) {
+        if let Some(pace) = &self.pace {
+            sleep_until(pace.take(bytes, Instant::now())).await;
+        }
     }
 
     fn count(&self) {

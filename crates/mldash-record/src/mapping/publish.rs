@@ -66,10 +66,8 @@ pub(super) fn read(item: &Item<'_>, problems: &mut Problems) -> Option<Publish> 
         return None;
     };
     let to = self::to(to, problems)?;
-    for key in ["endpoint", "limit_rate"] {
-        if let Some(item) = section.get(key).filter(|_| to.starts_with("file:")) {
-            problems.add(&item.spot, format!("`{key}` is not for a folder"), None);
-        }
+    if let Some(item) = section.get("endpoint").filter(|_| to.starts_with("file:")) {
+        problems.add(&item.spot, "`endpoint` is not for a folder", None);
     }
     let single_writer = single_writer.unwrap_or_default();
     Some(Publish { to, endpoint, inline_files, limit_rate, single_writer })

@@ -100,6 +100,8 @@ impl Store {
         bytes: &Bytes,
         before: Option<&Version>,
     ) -> Result<Option<Version>, StoreError> {
+        // Before the lock is taken, which others may wait for.
+        self.unless_stopped(self.in_pace(bytes.len()))?;
         let place = self.layout.place(name);
         let payload = || PutPayload::from(bytes.clone());
         let put = |mode: PutMode| {

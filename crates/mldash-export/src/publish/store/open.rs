@@ -74,7 +74,10 @@ impl StoreSettings {
             _ => (self.azure(&url)?, prefix(&url, &self.shown())?, Updates::Conditional),
         };
         let updates = if self.single_writer { Updates::Unconditional } else { updates };
-        Store::over(objects, prefix, self.url.clone(), updates)
+        let store = Store::over(objects, prefix, self.url.clone(), updates)?;
+        // A folder may be on a network, too.
+        let pace = self.limit_rate.filter(|_| store.is_folder()).map(Pace::new);
+        Ok(store.paced(pace))
     }
 
     /// The URL, if it can be published to. Whether somebody answers there is not known then.
@@ -101,7 +104,6 @@ impl StoreSettings {
             "gs" | "file" if self.endpoint.is_some() => {
                 Err(wrong("an endpoint is for s3:// and az:// only"))
             }
-            "file" if self.limit_rate.is_some() => Err(wrong("a rate is not for folders")),
             "gs" => Ok(url),
             "file" if has_host || url.to_file_path().is_err() => {
                 Err(wrong("after `file://` comes a path that begins with `/`"))
@@ -257,6 +259,7 @@ fn is_unknown(error: &StoreError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::publish::store::Source;
 
     fn refused(url: &str) -> String {
         StoreSettings::new(url).open().unwrap_err().to_string()
@@ -268,10 +271,26 @@ mod tests {
         assert!(refused("http://bucket/x").contains("no store for `http://`"));
         assert!(refused("s3:///x").contains("names no bucket"));
         assert!(refused("file://x/y").contains("begins with `/`"));
-        let paced = StoreSettings { limit_rate: Some(1), ..StoreSettings::new("file:///x") };
-        assert!(paced.checked().unwrap_err().to_string().contains("not for folders"));
         let secret = refused("s3://key:hunter2@bucket/x?secret=hunter3");
         assert!(secret.contains("environment") && !secret.contains("hunter"), "{secret}");
+    }
+
+    #[test]
+    fn a_folder_is_written_no_faster_than_asked() {
+        let root = tempfile::tempdir().unwrap();
+        let url = Url::from_file_path(root.path()).unwrap();
+        let settings = StoreSettings { limit_rate: Some(100_000), ..StoreSettings::new(url) };
+        let store = settings.open().unwrap().part_bytes(10_000);
+        let path = root.path().join("source");
+        fs::write(&path, [7; 40_000]).unwrap();
+        let file = fs::File::open(&path).unwrap();
+        let begun = std::time::Instant::now();
+        let mut source = Source { file, path: &path, bytes: 40_000, sha256: None };
+        store.put_file("parts", &mut source, &mut |_| {}).unwrap();
+        store.put("whole", vec![7; 5_000].into()).unwrap();
+        store.update("manifest", &vec![7; 5_000].into(), None).unwrap();
+        // All but the last 5,000 bytes had their time.
+        assert!(begun.elapsed() >= Duration::from_millis(450), "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Pace {
     }
 
     /// When so many bytes may go, given `now`.
-    fn take(&self, bytes: usize, now: Instant) -> Instant {
+    pub(super) fn take(&self, bytes: usize, now: Instant) -> Instant {
         let takes = Duration::from_secs_f64(bytes as f64 / self.bytes_per_sec as f64);
         let mut next = self.next.lock();
         let at = next.unwrap_or(now).max(now);

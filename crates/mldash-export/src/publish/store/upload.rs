@@ -130,7 +130,11 @@ impl Store {
             }
             // A part that failed can't be put again under its number here, so the whole begins anew.
             let bytes = part.len() as u64;
-            self.asked(upload.put_part(PutPayload::from(part))).map_err(Failure::Store)?;
+            let put = async {
+                self.in_pace(part.len()).await;
+                upload.put_part(PutPayload::from(part)).await
+            };
+            self.asked(put).map_err(Failure::Store)?;
             tracing::trace!("put {bytes} bytes of {name}");
             sent(bytes);
         }
