@@ -9,6 +9,8 @@
     reason = "a benchmark that can't run says so by its panic"
 )]
 
+#[path = "../tests/support/free_port.rs"]
+mod free_port;
 #[path = "../tests/support/program.rs"]
 mod program;
 #[path = "../tests/support/python.rs"]

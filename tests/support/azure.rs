@@ -2,12 +2,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
 
+use crate::free_port::start_on_free_port;
 use crate::program::Program;
 use crate::python::oracle_python;
 use crate::request_proxy::RequestProxy;
@@ -37,7 +35,14 @@ impl Azure {
             return None;
         }
         let server = PathBuf::from(String::from_utf8(found.stdout).unwrap().trim());
-        let (process, address) = start(&server);
+        let (process, address) = start_on_free_port(|address| {
+            let mut command = Command::new(&server);
+            command.args(["--blobHost", "127.0.0.1", "--blobPort", &address.port().to_string()]);
+            // It knows versions of the protocol up to its own age, and refuses later ones unseen.
+            command.args(["--inMemoryPersistence", "--skipApiVersionCheck"]);
+            command.args(["--disableTelemetry", "--silent"]);
+            command
+        });
         let azure = Self { process, proxy: RequestProxy::start(address, |_, _| {}) };
         azure.oracle("create", &[]);
         Some(azure)
@@ -79,35 +84,5 @@ impl Drop for Azure {
         // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// A free port is looked for, again if another took it meanwhile.
-fn start(server: &Path) -> (Child, SocketAddr) {
-    let patience = Instant::now() + Duration::from_secs(120);
-    loop {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut process = Command::new(server)
-            .args(["--blobHost", "127.0.0.1", "--blobPort", &address.port().to_string()])
-            // It knows versions of the protocol up to its own age, and refuses later ones unseen.
-            .args([
-                "--inMemoryPersistence",
-                "--skipApiVersionCheck",
-                "--disableTelemetry",
-                "--silent",
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        while process.try_wait().unwrap().is_none() {
-            if TcpStream::connect(address).is_ok() {
-                return (process, address);
-            }
-            assert!(Instant::now() < patience, "azurite does not listen");
-            thread::sleep(Duration::from_millis(20));
-        }
-        assert!(Instant::now() < patience, "azurite ends as soon as it is started");
     }
 }

@@ -10,12 +10,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part of this")]
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Child, Command};
 
+use crate::free_port::start_on_free_port;
 use crate::program::Program;
 use crate::request_proxy::{Answer, Head, RequestProxy};
 
@@ -39,7 +37,13 @@ impl S3 {
         assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
         let server = String::from_utf8(found.stdout).unwrap();
         fs::create_dir_all(root.join(BUCKET)).unwrap();
-        let (process, address) = start(server.trim(), root);
+        let (process, address) = start_on_free_port(|address| {
+            let mut command = Command::new(server.trim());
+            command.args(["--host", "127.0.0.1", "--port", &address.port().to_string()]);
+            command.args(["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY]).arg(root);
+            command.env("RUST_LOG", "off");
+            command
+        });
         let bucket = root.join(BUCKET);
         let proxy =
             RequestProxy::start(address, move |head, answer| as_s3_does(head, answer, &bucket));
@@ -79,32 +83,6 @@ impl Drop for S3 {
         // It may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
-    }
-}
-
-/// s3s-fs takes no port 0, so a free one is looked for, again if another took it meanwhile.
-fn start(server: &str, root: &Path) -> (Child, SocketAddr) {
-    let patience = Instant::now() + Duration::from_secs(60);
-    loop {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut process = Command::new(server)
-            .args(["--host", "127.0.0.1", "--port", &address.port().to_string()])
-            .args(["--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY])
-            .arg(root)
-            .env("RUST_LOG", "off")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        while process.try_wait().unwrap().is_none() {
-            if TcpStream::connect(address).is_ok() {
-                return (process, address);
-            }
-            assert!(Instant::now() < patience, "s3s-fs does not listen");
-            thread::sleep(Duration::from_millis(5));
-        }
-        assert!(Instant::now() < patience, "s3s-fs ends as soon as it is started");
     }
 }
 

@@ -71,6 +71,8 @@ mod azure;
 mod failing_calls;
 #[path = "../support/proxy.rs"]
 mod fault_proxy;
+#[path = "../support/free_port.rs"]
+mod free_port;
 #[path = "../support/http.rs"]
 mod http;
 #[path = "../support/kills.rs"]
