@@ -111,7 +111,10 @@ impl Published {
     /// What somebody should know of, in words.
     pub fn remarks(&self) -> Vec<String> {
         let lacking = self.lacking.iter().map(|(topic, rows)| match rows {
-            0 => format!("track `{topic}`: pictures are published that are not here; they stay published"),
+            0 => format!(
+                "track `{topic}`: pictures are published that are not here; they stay published as they are, with their rows, and \
+                 rows that changed or came between these are not published"
+            ),
             rows => format!(
                 "track `{topic}`: {rows} rows are published that are not here; they stay published (this copy of the \
                  recording is not whole)"

@@ -8,7 +8,8 @@
 //! A file that was put without pictures that its rows name is replaced once they can be read.
 //!
 //! A file whose rows, or the pictures that they name, are not all here stays too: rows of a track merge, but never get fewer, so this is no later state of the
-//! recording but a part of it, such as one whose rows were removed after an upload.
+//! recording but a part of it, such as one whose rows were removed after an upload. A picture that was removed here is on no list any more, and no row says
+//! that it named one: so they are counted.
 
 use mldash_track::json::{JsonWriter, NonFinite};
 use mldash_track::{Fields, Row, TIMESTAMP_COLUMN, Timestamp, hex};
@@ -41,6 +42,7 @@ pub(super) struct Chunk {
     pub(super) last: f64,
     pub(super) rows: u64,
     pub(super) hash: String,
+    pub(super) named: Named,
     /// The file that it replaces, by name. Several may replace one.
     pub(super) replaces: Option<String>,
 }
@@ -48,9 +50,9 @@ pub(super) struct Chunk {
 /// What becomes of a track.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TrackPlan {
-    /// The names of files that stay, since their rows are here as they were.
-    pub(super) kept: Vec<String>,
-    /// The names of files that stay although rows of them are not here, and how many are not.
+    /// The names of files that stay, since their rows are here as they were, and what these name.
+    pub(super) kept: Vec<(String, Named)>,
+    /// The names of files that stay although rows of them, or pictures, are not here, and how many rows are not.
     pub(super) lacking: Vec<(String, u64)>,
     /// New files, by time.
     pub(super) new: Vec<Chunk>,
@@ -60,22 +62,30 @@ pub(super) struct TrackPlan {
 
 /// What a row adds to its file's hash and size besides its text: what the files that it names hold.
 pub(super) trait Beside {
-    /// Adds what decides to `text`, and returns how many bytes it puts into the row.
-    fn note(&mut self, row: &Row, text: &mut Vec<u8>) -> u64;
-
-    /// What is known of the files that rows named since the last call.
-    fn named(&mut self) -> Named {
-        Named::default()
-    }
+    /// Adds what decides to `text`.
+    fn note(&mut self, row: &Row, text: &mut Vec<u8>) -> Named;
 }
 
 /// Files that rows named.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Named {
-    /// Whether there are any.
-    pub(super) any: bool,
+    /// How many, each as often as it was named.
+    pub(super) count: u64,
+    /// The bytes of those that go into the rows.
+    pub(super) inline_bytes: u64,
+    /// Whether one is an object of its own.
+    pub(super) any_object: bool,
     /// Whether one that was tried can't be read.
     pub(super) any_unreadable: bool,
+}
+
+impl Named {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.inline_bytes = self.inline_bytes.saturating_add(other.inline_bytes);
+        self.any_object |= other.any_object;
+        self.any_unreadable |= other.any_unreadable;
+    }
 }
 
 /// Makes the plan. `there` are the track's files by time.
@@ -96,26 +106,27 @@ pub(super) fn plan<E>(
         // Leaves files behind until the row lies before one, or in it.
         while let Some(file) = next.filter(|file| file.last < secs) {
             if !is_within {
-                planner.end(None, beside);
+                planner.end(None);
             }
-            planner.end(Some(file), beside);
+            planner.end(Some(file));
             is_within = false;
             next = there.next();
         }
         let begins = next.is_some_and(|file| file.first <= secs);
         if begins && !is_within {
-            planner.end(None, beside);
+            planner.end(None);
         }
         is_within = begins;
         text.clear();
-        let bytes = write_text(&row, &mut text) + beside.note(&row, &mut text);
-        planner.take(row.ts, &text, bytes);
+        let bytes = write_text(&row, &mut text);
+        let named = beside.note(&row, &mut text);
+        planner.take(row.ts, &text, bytes, named);
     }
     if !is_within {
-        planner.end(None, beside);
+        planner.end(None);
     }
     for file in next.into_iter().chain(there) {
-        planner.end(Some(file), beside);
+        planner.end(Some(file));
     }
     Ok(planner.plan)
 }
@@ -145,11 +156,14 @@ struct Digests {
     last: f64,
     rows: u64,
     bytes: u64,
+    named: Named,
 }
 
 impl Planner {
-    fn take(&mut self, ts: Timestamp, text: &[u8], bytes: u64) {
+    /// `bytes` are those of the row's own text.
+    fn take(&mut self, ts: Timestamp, text: &[u8], bytes: u64, named: Named) {
         self.plan.rows += 1;
+        let bytes = bytes.saturating_add(named.inline_bytes);
         let full = |open: &Digests| {
             open.rows >= self.limits.rows || open.bytes.saturating_add(bytes) > self.limits.bytes
         };
@@ -157,28 +171,30 @@ impl Planner {
             self.run.full.push(open.chunk());
         }
         for digests in [&mut self.run.whole, &mut self.run.open] {
-            digests.get_or_insert_with(|| Digests::new(ts)).add(ts, text, bytes);
+            digests.get_or_insert_with(|| Digests::new(ts)).add(ts, text, bytes, named);
         }
     }
 
     /// The rows so far are those of `file`, or belong to none.
-    fn end(&mut self, file: Option<&PublishedFile>, beside: &mut impl Beside) {
-        let named = beside.named();
+    fn end(&mut self, file: Option<&PublishedFile>) {
         let Run { whole, full, open } = std::mem::take(&mut self.run);
         let chunks = full.into_iter().chain(open.map(Digests::chunk));
         let Some(file) = file else {
             self.plan.new.extend(chunks);
             return;
         };
-        let (rows, hash) = whole.map_or((0, None), |whole| (whole.rows, Some(whole.chunk().hash)));
+        let whole = whole.map(Digests::chunk);
+        let hash = whole.as_ref().map(|whole| &whole.hash);
+        let (rows, named) =
+            whole.as_ref().map(|whole| (whole.rows, whole.named)).unwrap_or_default();
         // What was put without its pictures is put once more when they are here.
-        let is_as_it_was = hash.as_ref() == Some(&file.hash);
-        // Files that a server has may have been removed here, and no row says that it named one.
-        let has_lost_files = file.has_files && !named.any;
+        let is_as_it_was = hash == Some(&file.hash);
+        // Those that a server has may have been removed here. Who put the file may not have counted them.
+        let has_lost_files = named.count < file.named.max(u64::from(file.has_files));
         if is_as_it_was && (!file.lacks_files || named.any_unreadable) {
-            self.plan.kept.push(file.name.clone());
-        } else if rows < file.rows || (rows == file.rows && has_lost_files) {
-            self.plan.lacking.push((file.name.clone(), file.rows - rows));
+            self.plan.kept.push((file.name.clone(), named));
+        } else if rows < file.rows || has_lost_files {
+            self.plan.lacking.push((file.name.clone(), file.rows.saturating_sub(rows)));
         } else {
             let replaces = Some(file.name.clone());
             self.plan.new.extend(chunks.map(|chunk| Chunk { replaces: replaces.clone(), ..chunk }));
@@ -190,22 +206,24 @@ impl Digests {
     fn new(ts: Timestamp) -> Self {
         let mut hash = Sha256::new();
         hash.update(FORMAT.to_le_bytes());
-        Self { hash, first: ts.as_secs(), last: ts.as_secs(), rows: 0, bytes: 0 }
+        let (secs, named) = (ts.as_secs(), Named::default());
+        Self { hash, first: secs, last: secs, rows: 0, bytes: 0, named }
     }
 
-    fn add(&mut self, ts: Timestamp, text: &[u8], bytes: u64) {
+    fn add(&mut self, ts: Timestamp, text: &[u8], bytes: u64, named: Named) {
         self.hash.update((text.len() as u64).to_le_bytes());
         self.hash.update(text);
         self.last = ts.as_secs();
         self.rows += 1;
         self.bytes = self.bytes.saturating_add(bytes);
+        self.named.add(named);
     }
 
     fn chunk(self) -> Chunk {
         let hash = self.hash.finalize();
         let hash = hex(hash.get(..HASH_BYTES).unwrap_or_default());
-        let Self { first, last, rows, .. } = self;
-        Chunk { first, last, rows, hash, replaces: None }
+        let Self { first, last, rows, named, .. } = self;
+        Chunk { first, last, rows, hash, named, replaces: None }
     }
 }
 
@@ -237,8 +255,8 @@ mod tests {
     struct Nothing;
 
     impl Beside for Nothing {
-        fn note(&mut self, _: &Row, _: &mut Vec<u8>) -> u64 {
-            0
+        fn note(&mut self, _: &Row, _: &mut Vec<u8>) -> Named {
+            Named::default()
         }
     }
 
@@ -256,7 +274,7 @@ mod tests {
     fn publish(there: &mut Vec<PublishedFile>, plan: &TrackPlan, number: &mut u64) {
         let replaced: Vec<String> = plan.replaced().map(str::to_owned).collect();
         there.retain(|file| !replaced.contains(&file.name));
-        for Chunk { first, last, rows, hash, .. } in plan.new.clone() {
+        for Chunk { first, last, rows, hash, named, .. } in plan.new.clone() {
             *number += 1;
             let (name, topic) = (format!("{number}"), "t".to_owned());
             there.push(PublishedFile {
@@ -269,7 +287,8 @@ mod tests {
                 hash,
                 bytes: 1,
                 replaces: None,
-                has_files: false,
+                named: named.count,
+                has_files: named.any_object,
                 lacks_files: false,
             });
         }
@@ -315,7 +334,7 @@ mod tests {
         assert_eq!(spans(&changed), [(1.0, 3.0, 2)]);
         assert_eq!(
             (changed.kept.as_slice(), changed.replaced().collect::<Vec<_>>()),
-            (&["2".to_owned()][..], vec!["1"])
+            (&[("2".to_owned(), Named::default())][..], vec!["1"])
         );
         let between = plan_of(&there, &rows(&[(1, 0), (2, 0), (3, 0), (5, 0), (7, 0)]), 2);
         assert_eq!(spans(&between), [(1.0, 2.0, 2), (3.0, 3.0, 1)]);

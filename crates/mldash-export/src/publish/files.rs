@@ -33,8 +33,6 @@ pub(super) struct PublishedFiles {
     inline_bytes: Option<u64>,
     /// Whether this track's files are tried.
     is_checked: bool,
-    /// What rows named since that was asked.
-    named: Named,
     /// Columns of this track that name files.
     columns: HashSet<String>,
     /// What is on the store, by the hashes in their names and their endings.
@@ -60,7 +58,6 @@ impl PublishedFiles {
             listed,
             inline_bytes: inline_bytes.map(|most| most.min(MAX_INLINE_BYTES)),
             is_checked: false,
-            named: Named::default(),
             columns: HashSet::new(),
             there: HashSet::new(),
             is_listed: false,
@@ -70,7 +67,7 @@ impl PublishedFiles {
 
     /// Begins another track. `is_checked` if it is to be looked at whether the files can be read that it names.
     pub(super) fn begin_track(&mut self, is_checked: bool) {
-        (self.is_checked, self.named) = (is_checked, Named::default());
+        self.is_checked = is_checked;
         self.columns.clear();
     }
 
@@ -216,30 +213,28 @@ fn content_of_object(name: &str) -> Option<Content> {
 
 /// A row's files are part of its content.
 impl Beside for PublishedFiles {
-    fn note(&mut self, row: &Row, text: &mut Vec<u8>) -> u64 {
-        let mut inline = 0;
+    fn note(&mut self, row: &Row, text: &mut Vec<u8>) -> Named {
+        let mut named = Named::default();
         for (name, value) in row.fields.iter() {
             let Value::Text(value) = value else { continue };
             let Some(file) = self.listed.get(value.as_str()) else { continue };
-            self.named.any = true;
             let is_inline = self.is_inline(file);
-            inline += if is_inline { file.size_bytes } else { 0 };
+            named.count += 1;
+            named.any_object |= !is_inline;
+            let inline_bytes = if is_inline { file.size_bytes } else { 0 };
+            named.inline_bytes = named.inline_bytes.saturating_add(inline_bytes);
             text.push(u8::from(is_inline));
             text.extend(file.sha256.iter().flat_map(|sha256| hex(sha256).into_bytes()));
             if self.is_checked
                 && let Err(error) = self.files.open_stored(value, file)
             {
-                self.named.any_unreadable = true;
+                named.any_unreadable = true;
                 self.missing.add(value, &one_line(&error));
             }
             if !self.columns.contains(&**name) {
                 self.columns.insert(name.to_string());
             }
         }
-        inline
-    }
-
-    fn named(&mut self) -> Named {
-        std::mem::take(&mut self.named)
+        named
     }
 }

@@ -63,12 +63,19 @@ pub(super) struct PublishedFile {
     /// While it is pending: the file that counts until it does, and holds rows of the same times.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) replaces: Option<String>,
-    /// Whether rows carry URLs of files.
+    /// How many files its rows named when it was put, also those that went into the rows; 0 if an older program put it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) named: u64,
+    /// Whether rows name files that are objects of their own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) has_files: bool,
     /// Whether rows lack the URLs or contents of files that could not be read when they were put.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) lacks_files: bool,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl PublishedFile {

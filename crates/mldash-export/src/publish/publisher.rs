@@ -251,7 +251,7 @@ impl<'p> Work<'p> {
         for (track, file) in &mut puts {
             self.store.check_stop()?;
             let is_resumed = round.resumed.contains(&file.name);
-            let is_there = is_resumed && self.find_file(*track, file)?;
+            let is_there = is_resumed && self.find_file(file)?;
             if is_there || self.put_file(*track, file)? == Created::Existed {
                 round.found_lacking |= file.lacks_files;
             }
@@ -262,13 +262,11 @@ impl<'p> Work<'p> {
     }
 
     /// Notes what is known of a file that is on the store. Returns false if there is none.
-    fn find_file(&self, track: usize, file: &mut PublishedFile) -> Result<bool, PublishError> {
+    fn find_file(&self, file: &mut PublishedFile) -> Result<bool, PublishError> {
         // An object is there whole or not at all.
         let Some(bytes) = self.store.size_of(&file.name)? else { return Ok(false) };
-        let names_files =
-            self.surveys.get(track).is_some_and(|survey| !survey.file_columns.is_empty());
-        let lacks_files = names_files && lacks_files(self.store, &file.name, bytes)?;
-        (file.bytes, file.has_files, file.lacks_files) = (bytes, names_files, lacks_files);
+        let lacks_files = file.named > 0 && lacks_files(self.store, &file.name, bytes)?;
+        (file.bytes, file.lacks_files) = (bytes, lacks_files);
         Ok(true)
     }
 
@@ -306,7 +304,7 @@ impl<'p> Work<'p> {
         };
         let scratch = scratch(experiment.folder());
         let written = rows.write(&scratch, &mut self.files, self.store, &self.transfer)?;
-        let Written { file: source, bytes, rows, has_files, lacks_files } = written;
+        let Written { file: source, bytes, rows, lacks_files } = written;
         if rows != file.rows {
             return Err(PublishError::Changed { experiment: name.clone() });
         }
@@ -315,10 +313,10 @@ impl<'p> Work<'p> {
         let transfer = &self.transfer;
         let created =
             self.store.put_file(&file.name, &mut source, &mut |bytes| transfer.add(bytes))?;
-        (file.bytes, file.has_files, file.lacks_files) = (bytes, has_files, lacks_files);
+        (file.bytes, file.lacks_files) = (bytes, lacks_files);
         if created == Created::Existed {
             // Of another version of this program, which compresses otherwise, or put where other pictures could be read.
-            self.find_file(track, file)?;
+            self.find_file(file)?;
         }
         Ok(created)
     }

@@ -50,7 +50,6 @@ pub(super) struct Written {
     pub(super) file: File,
     pub(super) bytes: u64,
     pub(super) rows: u64,
-    pub(super) has_files: bool,
     /// Whether rows lack URLs or contents of files that could not be read.
     pub(super) lacks_files: bool,
 }
@@ -102,14 +101,12 @@ impl RowsFile<'_> {
             ArrowWriter::try_new(BufWriter::new(out), columns.schema.clone(), Some(properties));
         let mut writer = writer.map_err(wrong())?;
         let mut rows = 0;
-        let mut has_files = false;
         let missing = files.missing.count;
         let done = self.slice.for_each_batch(self.survey, self.stored, |batch| {
             store.check_stop()?;
             rows += batch.num_rows() as u64;
             for part in columns.parts(batch, files) {
                 let wanted = columns.files_of(&part, files);
-                has_files |= !wanted.is_empty();
                 files.put(store, &wanted, transfer)?;
                 let part = columns
                     .assemble(&part, files, store)
@@ -133,7 +130,7 @@ impl RowsFile<'_> {
         let failed = PublishError::io("write a file in", scratch);
         let file = out.into_inner().map_err(|error| failed(error.into_error()))?;
         let bytes = file.metadata().map_err(PublishError::io("read a file in", scratch))?.len();
-        Ok(Written { file, bytes, rows, has_files, lacks_files })
+        Ok(Written { file, bytes, rows, lacks_files })
     }
 
     fn properties(&self) -> WriterProperties {

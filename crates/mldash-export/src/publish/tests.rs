@@ -52,11 +52,19 @@ fn rows(pairs: &[(u32, i64)]) -> Rows {
 
 /// One program, which publishes a recording once.
 fn publish(root: &Folder, objects: Arc<dyn ObjectStore>) -> Result<Published, PublishError> {
+    publish_with(root, objects, None)
+}
+
+fn publish_with(
+    root: &Folder,
+    objects: Arc<dyn ObjectStore>,
+    inline_files: Option<u64>,
+) -> Result<Published, PublishError> {
     let store =
         Store::over(objects, Path::from("robots"), "s3://bucket/robots", Updates::Conditional)?;
     let retries = Retries { tries: 4, first_wait: Duration::ZERO, longest_wait: Duration::ZERO };
     let limits = ChunkLimits { rows: 3, ..ChunkLimits::default() };
-    let options = PublishOptions { limits, ..PublishOptions::default() };
+    let options = PublishOptions { limits, inline_files };
     let store = store.retries(retries).part_bytes(32 << 10);
     let publisher = Publisher::new(store, options)?;
     let name = RUN.to_owned();

@@ -126,13 +126,17 @@ impl Work<'_> {
         let is_foreign = |file: &PublishedFile| {
             file.replaces.as_deref().is_some_and(|replaces| foreign.contains(replaces))
         };
-        for file in kept.iter().filter_map(|name| pending(name)).filter(|file| !is_foreign(file)) {
-            round.puts.push((track, file.clone()));
+        let is_kept = |file: &&PublishedFile| kept.iter().any(|(name, _)| *name == file.name);
+        self.progress.add(before.files.iter().filter(is_kept).map(|file| file.rows).sum());
+        for (name, named) in &kept {
+            let Some(file) = pending(name).filter(|file| !is_foreign(file)) else { continue };
+            // An older program may have claimed it.
+            let file =
+                PublishedFile { named: named.count, has_files: named.any_object, ..file.clone() };
             round.resumed.insert(file.name.clone());
-            round.note_replaced(file);
+            round.note_replaced(&file);
+            round.puts.push((track, file));
         }
-        let kept_rows = before.files.iter().filter(|file| kept.contains(&file.name));
-        self.progress.add(kept_rows.map(|file| file.rows).sum());
         for mut chunk in new {
             // What is replaced and never counted goes at once, what counts goes with the commit.
             let abandoned = chunk.replaces.as_deref().and_then(pending);
@@ -168,7 +172,7 @@ impl Work<'_> {
         let number = *next;
         *next += 1;
         let experiment = self.recording.experiment.name();
-        let Chunk { first, last, rows, hash, replaces } = chunk.clone();
+        let Chunk { first, last, rows, hash, named, replaces } = chunk.clone();
         PublishedFile {
             name: Layout::rows(experiment, topic, number, &hash),
             compacted: None,
@@ -179,7 +183,8 @@ impl Work<'_> {
             hash,
             bytes: 0,
             replaces,
-            has_files: false,
+            named: named.count,
+            has_files: named.any_object,
             lacks_files: false,
         }
     }

@@ -97,19 +97,96 @@ fn what_was_merged_while_it_was_put_once_more_is_not_left_over() {
     }
 }
 
-#[test]
-fn pictures_that_were_removed_after_they_were_published_keep_their_urls() {
-    let root = tempfile::tempdir().unwrap();
-    let exp = Experiment::open(RUN, Options::local(root.path())).unwrap();
-    exp.files("camera").save_bytes([1], "a.pcd").unwrap();
-    exp.tracks("arm").append(fields! { "x": 1, "path": "camera/a.pcd" }, 1.0).unwrap();
+/// Adds a row that names a picture.
+fn record_picture(root: &Folder, ts: u32) {
+    let exp = Experiment::open(RUN, Options::local(root)).unwrap();
+    exp.files("camera").save_bytes(ts.to_le_bytes(), &format!("{ts}.pcd")).unwrap();
+    let row = fields! { "x": i64::from(ts), "path": format!("camera/{ts}.pcd") };
+    exp.tracks("arm").append(row, f64::from(ts)).unwrap();
     exp.close().unwrap();
+}
+
+/// As an upload with `keep: unsynced` does, or a full disk under `when_full: drop_synced`.
+fn remove_picture(root: &Folder, ts: u32) {
+    let exp = Experiment::open(RUN, Options::local(root)).unwrap();
+    exp.files("camera").delete(&format!("{ts}.pcd")).unwrap();
+    exp.close().unwrap();
+}
+
+fn add_row_between(root: &Folder) {
+    let exp = Experiment::open(RUN, Options::local(root)).unwrap();
+    exp.tracks("arm").append(fields! { "x": 9 }, 2.0).unwrap();
+    exp.close().unwrap();
+}
+
+#[test]
+fn pictures_that_were_removed_after_they_were_published_stay_with_their_rows() {
+    type Change = fn(&Folder);
+    let all_removed: Change = |root| [1, 3].iter().for_each(|ts| remove_picture(root, *ts));
+    let one_removed: Change = |root| remove_picture(root, 1);
+    let all_removed_and_a_late_row: Change = |root| {
+        [1, 3].iter().for_each(|ts| remove_picture(root, *ts));
+        add_row_between(root);
+    };
+    let one_removed_and_a_late_row: Change = |root| {
+        remove_picture(root, 3);
+        add_row_between(root);
+    };
+    let changes =
+        [all_removed, one_removed, all_removed_and_a_late_row, one_removed_and_a_late_row];
+    for inline_files in [None, Some(1 << 20)] {
+        for (i, change) in changes.iter().enumerate() {
+            let because = format!("change {i}, inline {inline_files:?}");
+            let root = tempfile::tempdir().unwrap();
+            [1, 3].iter().for_each(|ts| record_picture(root.path(), *ts));
+            let objects = Arc::new(InMemory::new());
+            let publish = || publish_with(root.path(), objects.clone(), inline_files).unwrap();
+            assert!(publish().is_whole(), "{because}");
+            let there = || (listed(&objects, "tracks"), listed(&objects, "files"));
+            let before = there();
+            change(root.path());
+            for _ in 0..2 {
+                let done = publish();
+                assert!(!done.is_whole(), "{because}: {done:?}");
+                let remark = &done.remarks()[0];
+                assert!(remark.contains("pictures are published that are not here"), "{remark}");
+            }
+            assert_eq!(clean(&objects).objects, 0, "{because}");
+            assert_eq!(there(), before, "{because}");
+        }
+    }
+}
+
+#[test]
+fn a_late_row_among_pictures_that_are_all_here_is_published() {
+    for inline_files in [None, Some(1 << 20)] {
+        let root = tempfile::tempdir().unwrap();
+        [1, 3].iter().for_each(|ts| record_picture(root.path(), *ts));
+        let objects = Arc::new(InMemory::new());
+        publish_with(root.path(), objects.clone(), inline_files).unwrap();
+        add_row_between(root.path());
+        let done = publish_with(root.path(), objects.clone(), inline_files).unwrap();
+        assert!(done.is_whole() && done.replaced == 1, "{done:?}");
+        assert_eq!(lister(&objects).len(), 3);
+    }
+}
+
+#[test]
+fn pictures_that_were_not_counted_stay_as_long_as_none_of_them_is_here() {
+    let root = tempfile::tempdir().unwrap();
+    record_picture(root.path(), 1);
     let objects = Arc::new(InMemory::new());
     publish(root.path(), objects.clone()).unwrap();
+    // As an older program wrote it.
+    let place = &listed(&objects, "manifests")[0];
+    let mut manifest = Manifest::parse(&read(&objects, place), "", "").unwrap();
+    manifest.files.iter_mut().for_each(|file| file.named = 0);
+    let json = String::from_utf8(manifest.to_json()).unwrap();
+    assert!(!json.contains("named"), "{json}");
+    objects.put(place, json.into()).now_or_never().unwrap().unwrap();
     let files = listed(&objects, "tracks");
-    std::fs::remove_dir_all(root.path().join(RUN).join("files")).unwrap();
+    remove_picture(root.path(), 1);
     let done = publish(root.path(), objects.clone()).unwrap();
     assert_eq!((listed(&objects, "tracks"), done.is_whole()), (files, false));
-    assert!(done.remarks()[0].contains("pictures are published that are not here"), "{done:?}");
     assert_eq!(clean(&objects).objects, 0);
 }

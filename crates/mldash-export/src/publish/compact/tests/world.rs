@@ -104,6 +104,7 @@ impl World {
                 hash: String::new(),
                 bytes: bytes.len() as u64,
                 replaces: None,
+                named: 0,
                 has_files: false,
                 lacks_files: false,
             });
