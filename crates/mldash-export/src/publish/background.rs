@@ -2,6 +2,9 @@
 //! that gives way to everything else. It shares nothing with the recording: what waits is noted in the parts' folders, so a
 //! day without network costs disk only, and the next program goes on after a kill.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -16,6 +19,7 @@ use mldash_track::{
 };
 use parking_lot::{Condvar, Mutex};
 
+use super::Published;
 use super::error::PublishError;
 use super::local_state::LocalState;
 use super::publisher::{PublishOptions, Publisher};
@@ -60,6 +64,10 @@ struct State {
     is_ending: bool,
     /// Earlier parts were looked for.
     is_begun: bool,
+    /// The part that is being published was closed once more since that began.
+    is_again: bool,
+    /// What a server has of a part that is published is being removed.
+    is_removing: bool,
     /// The server whose copy lets a part's rows go here once it is published.
     removing: Option<Remote>,
     status: PublishStatus,
@@ -133,6 +141,8 @@ impl PartWatcher for BackgroundPublisher {
 impl State {
     fn add(&mut self, name: String) {
         if self.waiting.contains(&name) {
+            // The first one may be under way, as it was before.
+            self.is_again |= self.waiting.front() == Some(&name);
             return;
         }
         match self.waiting.len() < MAX_WAITING {
@@ -142,8 +152,12 @@ impl State {
         self.status.parts_waiting = self.waiting.len() as u64;
     }
 
-    fn is_done(&self) -> bool {
+    fn is_up_to_date(&self) -> bool {
         self.is_begun && self.waiting.is_empty() && !self.is_overfull
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_up_to_date() && !self.is_removing
     }
 
     fn is_failing(&self) -> bool {
@@ -159,6 +173,8 @@ impl Shared {
             is_overfull: false,
             is_ending: false,
             is_begun: false,
+            is_again: false,
+            is_removing: false,
             removing: None,
             status,
         };
@@ -244,6 +260,7 @@ impl Shared {
     fn next(&self) -> Option<String> {
         loop {
             let mut state = self.state.lock();
+            (state.is_again, state.is_removing) = (false, false);
             if self.stop.load(Ordering::Relaxed) {
                 return None;
             }
@@ -280,27 +297,40 @@ impl Shared {
         let experiment = Experiment::open_read_only(name, &self.root);
         let experiment = experiment.map_err(PublishError::track(name))?;
         let recording = Recording { name: name.to_owned(), experiment };
+        let stamp = || LocalState::now(&recording.experiment, &self.options);
+        let before = stamp().map_err(PublishError::track(name))?;
         let published = publisher.publish(&recording, &Progress::default())?;
         for line in published.remarks() {
             tracing::warn!("{name}: {line}");
         }
+        // What is still being written comes once it is closed.
+        let has_changed = stamp().is_ok_and(|now| now != before)
+            && recording.experiment.is_being_written().is_ok_and(|is| !is);
+        self.note_published(name, &published, has_changed);
+        tracing::info!("{name} is published to {}: {} rows", self.settings.url, published.rows_put);
         if published.is_whole() {
             self.remove_uploaded(&recording.experiment);
         }
+        Ok(())
+    }
+
+    /// Takes a part out of those that wait, unless it is to be published once more.
+    fn note_published(&self, name: &str, published: &Published, has_changed: bool) {
         let mut state = self.state.lock();
         state.waiting.retain(|waiting| waiting != name);
-        state.status.state = match state.is_done() {
+        match has_changed || state.is_again {
+            true => state.add(name.to_owned()),
+            false => state.status.parts_published += 1,
+        }
+        state.is_removing = state.removing.is_some();
+        state.status.state = match state.is_up_to_date() {
             true => PublishState::UpToDate,
             false => PublishState::Publishing,
         };
         state.status.parts_waiting = state.waiting.len() as u64;
-        state.status.parts_published += 1;
         state.status.rows_put += published.rows_put;
         state.status.bytes_put += published.bytes;
         self.changed.notify_all();
-        drop(state);
-        tracing::info!("{name} is published to {}: {} rows", self.settings.url, published.rows_put);
-        Ok(())
     }
 
     /// Once a part is published, what the server has of it goes too, as it would have without publishing.
@@ -322,7 +352,10 @@ impl Shared {
         if !others_wait {
             state.status.state = PublishState::Failing { reason: reason.to_owned() };
         }
-        state.waiting.rotate_left(1);
+        // What is published may have failed afterwards.
+        if state.waiting.front().is_some_and(|first| first == name) {
+            state.waiting.rotate_left(1);
+        }
         self.changed.notify_all();
         others_wait
     }
@@ -350,86 +383,4 @@ fn is_of_part(error: &PublishError) -> bool {
             | PublishError::TooManyColumns { .. }
             | PublishError::Panicked(_)
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use mldash_track::{Options, fields};
-
-    use super::*;
-
-    #[test]
-    fn a_panic_over_a_part_is_told_and_the_others_are_published() {
-        let root = tempfile::tempdir().unwrap();
-        let shared =
-            Shared::new(root.path(), StoreSettings::new("file:///x"), PublishOptions::default());
-        shared.state.lock().is_ending = true;
-        for name in ["alice/lab/bad", "alice/lab/good"] {
-            shared.state.lock().add(name.to_owned());
-        }
-        let mut tried = Vec::new();
-        shared.publish_each(|name| {
-            tried.push(name.to_owned());
-            if name.ends_with("bad") {
-                // The next time there is nothing else to do.
-                shared.stop.store(tried.len() > 2, Ordering::Relaxed);
-                panic!("out of cheese");
-            }
-            shared.state.lock().waiting.retain(|waiting| waiting != name);
-            Ok(())
-        });
-        assert_eq!(tried, ["alice/lab/bad", "alice/lab/good", "alice/lab/bad"]);
-        let status = shared.state.lock().status.clone();
-        let PublishState::Failing { reason } = &status.state else { panic!("{status:?}") };
-        assert!(reason.contains("out of cheese"), "{reason}");
-    }
-
-    #[test]
-    fn a_part_is_held_until_it_is_published() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("dash");
-        let store = folder.path().join("store");
-        let url = format!("file://{}", store.display());
-        let publisher = || {
-            let settings = StoreSettings::new(&url);
-            BackgroundPublisher::start(&root, settings, PublishOptions::default()).unwrap()
-        };
-        let part = Experiment::open("alice/lab/run", Options::local(&root)).unwrap();
-        let held_by =
-            || Experiment::open_read_only("alice/lab/run", &root).unwrap().held_by().unwrap();
-        let first = publisher();
-        first.begun(&part);
-        part.tracks("arm").append(fields! { "x": 1 }, 1.0).unwrap();
-        part.close().unwrap();
-        assert_eq!(held_by().as_ref(), Some(&url));
-        // A program that is killed here says nothing of it; the next one finds it.
-        first.finish(Duration::ZERO, &AtomicBool::new(true));
-        assert_eq!(held_by().as_ref(), Some(&url));
-        let status = publisher().finish(Duration::from_secs(60), &AtomicBool::new(false));
-        assert_eq!((status.parts_published, status.parts_waiting), (1, 0), "{status:?}");
-        assert_eq!(held_by(), None);
-    }
-
-    #[test]
-    fn a_part_that_can_not_be_read_keeps_no_other_waiting() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("dash");
-        let part = |name: &str| {
-            let part = Experiment::open(name, Options::local(&root)).unwrap();
-            part.tracks("arm").append(fields! { "x": 1 }, 1.0).unwrap();
-            part.close().unwrap();
-            Experiment::open_read_only(name, &root).unwrap()
-        };
-        let (gone, there) = (part("alice/lab/gone"), part("alice/lab/there"));
-        std::fs::remove_dir_all(gone.folder()).unwrap();
-        let store = format!("file://{}", folder.path().join("store").display());
-        let options = PublishOptions::default();
-        let publisher =
-            BackgroundPublisher::start(&root, StoreSettings::new(store), options).unwrap();
-        publisher.closed(&gone);
-        publisher.closed(&there);
-        let status = publisher.finish(Duration::from_secs(60), &AtomicBool::new(false));
-        assert_eq!((status.parts_published, status.parts_waiting), (1, 1), "{status:?}");
-        assert!(matches!(status.state, PublishState::Failing { .. }), "{status:?}");
-    }
 }

@@ -44,16 +44,53 @@ impl LocalState {
         self.to == url && self.stamp == now.stamp && self.revision == manifest.revision
     }
 
-    /// Notes that this state is published: what a server has may be removed here.
-    pub(super) fn save(&self, experiment: &Experiment, url: &str, revision: u64) {
-        // A kill in between leaves one that is published once more, which puts nothing.
-        if let Err(error) = experiment.release(url) {
-            let name = experiment.name();
-            tracing::warn!("{name} is published, and stays held for {url}: {}", one_line(&error));
-            return;
+    /// Notes that this state is published: what a server has may be removed here. If it has changed since, or somebody writes, what
+    /// comes is to be published too: nothing is noted, and the hold stays.
+    pub(super) fn save(
+        &self,
+        experiment: &Experiment,
+        options: &PublishOptions,
+        url: &str,
+        revision: u64,
+    ) {
+        match self.release(experiment, options, url) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                let (name, error) = (experiment.name(), one_line(&error));
+                tracing::warn!("{name} is published, and stays held for {url}: {error}");
+                return;
+            }
         }
+        // A kill in between leaves one that is published once more, which puts nothing.
         let state = Self { to: url.to_owned(), stamp: self.stamp.clone(), revision };
         state.store(experiment.folder());
+    }
+
+    /// Returns false if the experiment is not as it was.
+    fn release(
+        &self,
+        experiment: &Experiment,
+        options: &PublishOptions,
+        url: &str,
+    ) -> Result<bool, TrackError> {
+        let is_as_it_was = || -> Result<bool, TrackError> {
+            Ok(!experiment.is_being_written()?
+                && Self::now(experiment, options)?.stamp == self.stamp)
+        };
+        if !is_as_it_was()? {
+            return Ok(false);
+        }
+        if experiment.held_by()?.as_deref() != Some(url) {
+            return Ok(true);
+        }
+        experiment.release(url)?;
+        // Whoever began to write in between had it held before.
+        let is_released = is_as_it_was()?;
+        if !is_released {
+            experiment.hold(url)?;
+        }
+        Ok(is_released)
     }
 
     /// Notes that the experiment is to be published. Until it is, nothing is removed of what a server has.

@@ -172,7 +172,8 @@ impl<'p> Work<'p> {
         self.done.missing = std::mem::take(&mut self.files.missing);
         // What is not whole is looked at again, and told again.
         if self.done.is_whole() {
-            local.save(&self.recording.experiment, self.store.url(), revision);
+            let options = &self.publisher.options;
+            local.save(&self.recording.experiment, options, self.store.url(), revision);
         }
         Ok(self.done)
     }
