@@ -35,15 +35,24 @@ pub(super) struct Unit {
 /// The UTC day of a time, counted from 1970.
 pub(super) type Day = i64;
 
-/// What may be merged of a project, as its manifests say it. The number that is held is bounded: of what finds no room, the earliest days come first, and
-/// [`later`](Self::later) says where the rest begins.
+/// What a look at a project had no room for, for the next one; the default is everything.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rest {
+    /// What begins on days before is done.
+    from: Option<Day>,
+    /// Merged files that nothing is to be done about, each of many chunks.
+    done: BTreeSet<Arc<str>>,
+}
+
+/// What may be merged of a project, as its manifests say it. The number that is held is bounded: of what finds no room, the latest days are left, and
+/// [`rest`](Self::rest) says which.
 pub(super) struct Chunks {
     rule: Rule,
     limits: Limits,
     /// `owner=…/project=…`.
     project: String,
-    /// What begins on days before is left out, and so is what begins on this day or later.
-    from: Option<Day>,
+    /// Nothing else is looked at, and of it what begins before this day.
+    rest: Rest,
     until: Option<Day>,
     held: BTreeMap<Day, Vec<Chunk>>,
     count: usize,
@@ -51,6 +60,8 @@ pub(super) struct Chunks {
     full_at: usize,
     /// Of each merged file that is named, of any topic.
     merged: BTreeMap<Arc<str>, Live>,
+    /// Folders in which files that are not merged yet belong.
+    unmerged: BTreeSet<String>,
     topics: BTreeSet<Arc<str>>,
 }
 
@@ -65,6 +76,10 @@ struct Live {
 }
 
 impl Live {
+    fn is_large(&self, rule: &Rule) -> bool {
+        self.bytes >= rule.size_bytes / 2
+    }
+
     /// Returns true if the file is to be written again.
     fn must(&self, place: &str) -> bool {
         self.is_elsewhere || rows_in(place) != Some(self.rows)
@@ -72,18 +87,19 @@ impl Live {
 }
 
 impl Chunks {
-    /// Without what begins on days before `from`.
-    pub(super) fn new(rule: &Rule, limits: Limits, project: &str, from: Option<Day>) -> Self {
+    /// For a look at `rest`.
+    pub(super) fn new(rule: &Rule, limits: Limits, project: &str, rest: &Rest) -> Self {
         Self {
             rule: rule.clone(),
             limits,
             project: project.to_owned(),
-            from,
+            rest: rest.clone(),
             until: None,
             held: BTreeMap::new(),
             count: 0,
             full_at: limits.held,
             merged: BTreeMap::new(),
+            unmerged: BTreeSet::new(),
             topics: BTreeSet::new(),
         }
     }
@@ -91,10 +107,16 @@ impl Chunks {
     /// Adds a chunk of an experiment.
     pub(super) fn add(&mut self, experiment: &Arc<str>, file: &PublishedFile) {
         let Self { rule, project, .. } = self;
+        let is_wanted = rule.topics.is_empty() || rule.topics.contains(&file.topic);
         let name: Arc<str> = Arc::from(&*file.name);
         let place = match &file.compacted {
             None if file.bytes >= rule.size_bytes / 2 => return,
-            None => name.clone(),
+            None => {
+                if is_wanted {
+                    self.unmerged.insert(rule.folder(&file.topic, file.first, project));
+                }
+                name.clone()
+            }
             Some(place) => {
                 let known = self.merged.get_key_value(&**place).map(|(place, _)| place.clone());
                 let place = known.unwrap_or_else(|| Arc::from(&**place));
@@ -102,17 +124,15 @@ impl Chunks {
                 live.chunks += 1;
                 live.rows = live.rows.saturating_add(file.rows);
                 live.bytes = live.bytes.saturating_add(file.bytes);
-                let folder = place.rsplit_once('/').map(|(folder, _)| folder);
                 live.is_elsewhere |=
-                    folder != Some(&*rule.folder(&file.topic, file.first, project));
+                    folder_of(&place) != rule.folder(&file.topic, file.first, project);
                 place
             }
         };
-        let is_wanted = rule.topics.is_empty() || rule.topics.contains(&file.topic);
         let day = day(file.first);
-        let is_within =
-            self.from.is_none_or(|from| from <= day) && self.until.is_none_or(|until| day < until);
-        if !is_wanted || !is_within {
+        let is_within = self.rest.from.is_none_or(|from| from <= day)
+            && self.until.is_none_or(|until| day < until);
+        if !is_wanted || !is_within || self.rest.done.contains(&place) {
             return;
         }
         let topic = match self.topics.get(&*file.topic) {
@@ -131,11 +151,11 @@ impl Chunks {
     }
 
     fn make_room(&mut self) {
-        // Most of what there is was merged long ago.
+        // Most of what there is was merged long ago, as far as that is known by now: a merged file may have chunks in manifests that come later.
         let Self { merged, rule, .. } = self;
         let is_done = |chunk: &Chunk| {
-            let large = |live: &Live| live.bytes >= rule.size_bytes / 2;
-            merged.get(&chunk.place).is_some_and(|live| large(live) && !live.must(&chunk.place))
+            let live = merged.get(&chunk.place);
+            live.is_some_and(|live| live.is_large(rule) && !live.must(&chunk.place))
         };
         for chunks in self.held.values_mut() {
             chunks.retain(|chunk| !is_done(chunk));
@@ -153,9 +173,21 @@ impl Chunks {
         self.full_at = self.full_at.max(self.count * 2);
     }
 
-    /// The first day of what found no room.
-    pub(super) fn later(&self) -> Option<Day> {
-        self.until
+    /// What found no room, once all is added; `None` if there is nothing.
+    pub(super) fn rest(&self) -> Option<Rest> {
+        let from = Some(self.until?);
+        let is_settled = |place: &str, live: &Live| live.is_large(&self.rule) && !live.must(place);
+        let mut unsettled: BTreeMap<&str, usize> = BTreeMap::new();
+        for (place, _) in self.merged.iter().filter(|(place, live)| !is_settled(place, live)) {
+            *unsettled.entry(folder_of(place)).or_default() += 1;
+        }
+        let has_other =
+            |folder: &str| self.unmerged.contains(folder) || unsettled.get(folder) > Some(&1);
+        let is_done = |place: &str, live: &Live| {
+            is_settled(place, live) || (!live.must(place) && !has_other(folder_of(place)))
+        };
+        let done = self.merged.iter().filter(|(place, live)| is_done(place, live));
+        Some(Rest { from, done: done.map(|(place, _)| place.clone()).collect() })
     }
 
     /// Whether a chunk lies in this merged file.
@@ -187,6 +219,10 @@ impl Rule {
             By::Day => Layout::merged_of_day(topic, project, date(first).as_deref()),
         }
     }
+}
+
+fn folder_of(place: &str) -> &str {
+    place.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// How many rows a merged file has, those that no longer count too: its name says so.
@@ -279,25 +315,57 @@ mod tests {
         let whole = (0..20).map(|i| merged(&format!("m{i}"), place, 1, f64::from(i)));
         let days = (0..100).map(|i| own(&format!("e{i}"), 1, f64::from(i / 10) * 86_400.0));
         let all: Vec<Published> = whole.chain(days).collect();
-        let (mut from, mut merges, mut passes) = (None, Vec::new(), 0);
+        let (mut rest, mut merges, mut passes) = (Rest::default(), Vec::new(), 0);
         loop {
             let limits = Limits { held: 40, ..Limits::default() };
-            let mut chunks = Chunks::new(&rule, limits, PROJECT, from);
+            let mut chunks = Chunks::new(&rule, limits, PROJECT, &rest);
             for (experiment, file) in &all {
                 chunks.add(experiment, file);
                 assert!(chunks.count < 40);
             }
             passes += 1;
-            from = chunks.later();
+            let later = chunks.rest();
             let mut plans = chunks.into_plans();
             merges.extend(std::iter::from_fn(|| plans.next(1)).flat_map(|plan| plan.merges));
-            if from.is_none() {
-                break;
-            }
+            let Some(later) = later else { break };
+            rest = later;
         }
         assert!(passes > 2);
         assert_eq!(merges.len(), 10, "one a day, and the merged file is as large as it has to be");
         assert!(merges.iter().all(|merge| merge.pieces.len() == 10));
+    }
+
+    #[test]
+    fn days_that_are_merged_are_looked_at_once_more_together_whatever_the_order() {
+        let rule = rule(400);
+        let place = |day: u32, rows: u32| {
+            let date = date(f64::from(day) * 86_400.0).unwrap();
+            format!("compacted/odom/{PROJECT}/day={date}/00001-{rows}-ab.parquet")
+        };
+        let at = |day: u32, i: u32| f64::from(day) * 86_400.0 + f64::from(i);
+        // Robot by robot, each of which has been there on all days. A day has a large merged file, and a small one that is alone.
+        let mut all = Vec::new();
+        for robot in 0..24 {
+            for day in 0..30 {
+                let (rows, name) = (if robot < 20 { 20 } else { 4 }, format!("r{robot}-{day}"));
+                all.push(merged(&name, &place(day, rows), 1, at(day, robot)));
+            }
+            all.push(own(&format!("r{robot}"), 1, at(30, robot)));
+        }
+        let (mut rest, mut merges, mut passes) = (Rest::default(), Vec::new(), 0);
+        loop {
+            let limits = Limits { held: 60, ..Limits::default() };
+            let mut chunks = Chunks::new(&rule, limits, PROJECT, &rest);
+            all.iter().for_each(|(experiment, file)| chunks.add(experiment, file));
+            passes += 1;
+            let later = chunks.rest();
+            let mut plans = chunks.into_plans();
+            merges.extend(std::iter::from_fn(|| plans.next(1)).flat_map(|plan| plan.merges));
+            let Some(later) = later else { break };
+            rest = later;
+        }
+        assert_eq!((passes, merges.len()), (2, 1));
+        assert_eq!(merges[0].pieces.len(), 24);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::super::error::PublishError;
 use super::super::layout::Layout;
 use super::super::manifests::{WORKERS, each_manifest, read_manifest};
 use super::super::store::Store;
-use super::chunks::{Chunks, Day};
+use super::chunks::{Chunks, Rest};
 use super::error::CompactError;
 use super::plan::{Limits, Piece, Plan, Rule, is_merged};
 use crate::at_once::at_once;
@@ -18,15 +18,15 @@ use crate::at_once::at_once;
 /// Tries to change a manifest that others change.
 const TRIES: usize = 20;
 
-/// Reads what the manifests of a project say. Those that `Chunks` had no room for the last time begin at `from`.
+/// Reads what the manifests of a project say, as far as it is of `rest`.
 pub(super) fn read_chunks(
     store: &Store,
     rule: &Rule,
     limits: Limits,
     project: &str,
-    from: Option<Day>,
+    rest: &Rest,
 ) -> Result<Chunks, PublishError> {
-    let mut chunks = Chunks::new(rule, limits, project, from);
+    let mut chunks = Chunks::new(rule, limits, project, rest);
     each_manifest(store, &Layout::manifests(project), |_, manifest| {
         let experiment = Arc::from(manifest.experiment);
         manifest.files.iter().for_each(|file| chunks.add(&experiment, file));

@@ -175,7 +175,7 @@ pub(super) fn generation_in(place: &str) -> Option<u64> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::super::manifest::PublishedFile;
-    use super::super::chunks::Chunks;
+    use super::super::chunks::{Chunks, Rest};
     use super::*;
 
     pub(in super::super) const PROJECT: &str = "owner=alice/project=lab";
@@ -210,7 +210,7 @@ pub(super) mod tests {
     }
 
     fn plan(files: Vec<Published>, rule: &Rule) -> Plan {
-        let mut chunks = Chunks::new(rule, Limits::default(), PROJECT, None);
+        let mut chunks = Chunks::new(rule, Limits::default(), PROJECT, &Rest::default());
         files.iter().for_each(|(experiment, file)| chunks.add(experiment, file));
         chunks.into_plans().next(7).unwrap_or_default()
     }
@@ -272,7 +272,7 @@ pub(super) mod tests {
     fn a_plan_changes_neighbours_in_time_of_all_topics_and_the_rest_is_for_the_next() {
         let limits = Limits { pieces: 40, ..Limits::default() };
         let runs = 30;
-        let mut chunks = Chunks::new(&rule(100), limits, PROJECT, None);
+        let mut chunks = Chunks::new(&rule(100), limits, PROJECT, &Rest::default());
         for run in 0..runs {
             for topic in ["odom", "imu"] {
                 let (experiment, file) = own(&run.to_string(), 1, run as f64);

@@ -11,7 +11,7 @@ use super::super::error::PublishError;
 use super::super::layout::{COMPACTED, Layout, MANIFESTS, within_project};
 use super::super::manifests::WORKERS;
 use super::super::store::{Source, Store};
-use super::chunks::Chunks;
+use super::chunks::{Chunks, Rest};
 use super::error::CompactError;
 use super::manifests::{move_chunks, read_chunks};
 use super::merge::{Sources, merge};
@@ -121,17 +121,16 @@ fn look(
     project: &str,
     all: &mut Compaction,
 ) -> Result<(), CompactError> {
-    let mut from = None;
+    let mut rest = Rest::default();
     loop {
-        let chunks = read_chunks(store, rule, limits, project, from)?;
-        from = chunks.later();
+        let chunks = read_chunks(store, rule, limits, project, &rest)?;
+        let later = chunks.rest();
         let mut plans = chunks.into_plans();
         while let Some(plan) = plans.next(0) {
             all.merged.extend(plan.merges.iter().map(Merged::of));
         }
-        if from.is_none() {
-            return Ok(());
-        }
+        let Some(later) = later else { return Ok(()) };
+        rest = later;
     }
 }
 
@@ -147,8 +146,7 @@ fn compact_project(
 ) -> Result<(), CompactError> {
     let mut rounds = 0;
     let mut gone = None;
-    // What begins on days before is done.
-    let mut from = None;
+    let mut rest = Rest::default();
     while rounds < ROUNDS {
         rounds += 1;
         store.check_stop()?;
@@ -159,12 +157,14 @@ fn compact_project(
         }
         // Listed and read after the slot. So they have all experiments whose rows lie in merged files now: what is published from here on has files of
         // its own, until a plan takes them, and then the slot is another one.
-        let chunks = read_chunks(store, rule, limits, project, from)?;
+        let chunks = read_chunks(store, rule, limits, project, &rest)?;
         remove_unnamed(store, merged, held.slot.generation, &chunks)?;
-        let later = chunks.later();
+        let later = chunks.rest();
         match carry_out_all(store, &mut held, chunks.into_plans(), all, tell)? {
-            Done::All { overtaken: 0 } if later.is_none() => return Ok(()),
-            Done::All { overtaken: 0 } => (from, rounds) = (later, 0),
+            Done::All { overtaken: 0 } => match later {
+                Some(later) => (rest, rounds) = (later, 0),
+                None => return Ok(()),
+            },
             Done::All { .. } | Done::Otherwise => {}
             // Its publisher has replaced it meanwhile, or the manifest still names it.
             Done::Gone(name) if gone.as_ref() == Some(&name) => {
