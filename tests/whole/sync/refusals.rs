@@ -2,13 +2,14 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mldash_bridge::fields;
 use mldash_bridge::track::{Experiment, Remote, RemoteError, SyncState, SyncStatus, TrackError};
 
-use super::lab::{Lab, RUN, append, await_status, is_failing};
+use super::lab::{Lab, PATIENCE, RUN, append, await_status, is_failing};
 use crate::liar::Liar;
 
 /// A lab whose robot knows the server by the address of one that refuses.
@@ -182,4 +183,35 @@ fn when_too_much_was_refused_nothing_more_is_sent_until_somebody_syncs() {
     let synced = picky.lab.sync(&picky.remote());
     assert!(synced.failure.is_none() && synced.status.is_complete(), "{}", synced.status);
     picky.lab.assert_same("synced");
+}
+
+#[test]
+fn what_was_refused_and_can_not_be_read_ends_a_sync_and_the_next_one_goes_on() {
+    let picky = PickyLab::new();
+    picky.server.refuse("/append_batch ", |request| {
+        request.text().contains("\"bad\"").then_some("400 Bad Request")
+    });
+    let exp = picky.record();
+    exp.tracks("arm").append(fields! { "word": "bad" }, 100.25).unwrap();
+    exp.flush().unwrap_err();
+    exp.close().unwrap();
+    let (answers, aside) = (picky.answers(), picky.lab.root().join("answers"));
+    std::fs::rename(&answers, &aside).unwrap();
+    std::fs::create_dir(&answers).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let in_time = |_: &SyncStatus| match Instant::now() < deadline {
+        true => ControlFlow::Continue(()),
+        false => ControlFlow::Break(()),
+    };
+    let synced = picky.lab.recorded().sync(&picky.remote(), in_time).unwrap();
+    let Some(RemoteError::Failing { reason, .. }) = synced.failure else {
+        panic!("{:?}", synced.failure)
+    };
+    assert!(reason.contains(answers.to_str().unwrap()), "{reason}");
+    std::fs::remove_dir(&answers).unwrap();
+    std::fs::rename(&aside, &answers).unwrap();
+    picky.server.tell_the_truth();
+    let synced = picky.lab.sync(&picky.remote());
+    assert!(synced.failure.is_none() && synced.status.is_complete(), "{}", synced.status);
+    picky.lab.assert_same("the refused row was sent again");
 }

@@ -39,7 +39,6 @@ impl Engine {
     }
 
     fn opened(&mut self, opened: Opened) {
-        self.server_is_well();
         let url = self.context.api.url().to_owned();
         tell_namespace(&url, &opened.session.namespace, &self.task.name);
         let dir = self.task.dir.path();
@@ -85,6 +84,8 @@ impl Engine {
                 return self.server_failed(&error);
             }
         };
+        // Not before: a session that is opened again and again and can't be used is to count as failing.
+        self.server_is_well();
         let again: Vec<FileId> = if self.retries_refused { refused.file_ids() } else { Vec::new() };
         let is_kept = |id: &FileId| !again.contains(id);
         let kept: Vec<FileId> = refused.file_ids().into_iter().filter(is_kept).collect();
