@@ -67,7 +67,7 @@ impl LocalCap {
             measured: None,
             complaint: Complaint::new(
                 "`max_local`: can't count all that is in the store",
-                "what is in there does not count",
+                "what is in there counts as it did before, or not at all",
                 "all of the store is counted again",
             ),
             unconfirmed: HashMap::new(),
@@ -129,7 +129,8 @@ impl Keeper {
         };
         if let Some(usage) = Usage::of(self.root(), &goes_on) {
             self.complaint.note(usage.unread.reason().as_deref());
-            self.measured = Some(Measured::new(usage, grown, now));
+            let measured = Measured::new(usage, grown, now);
+            self.measured = measured.after(self.measured.take(), self.shared.grown_bytes());
         }
     }
 

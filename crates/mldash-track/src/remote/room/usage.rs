@@ -2,7 +2,7 @@
 //! files, and known in between from what the recording adds and what is removed.
 
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -49,6 +49,22 @@ impl Measured {
         self.removed += bytes;
     }
 
+    /// Takes the place of what was `known`, unless this count may lack what that one had: what is there must not count as room
+    /// because the system could not read it just now.
+    pub(super) fn after(self, known: Option<Self>, grown: i64) -> Option<Self> {
+        if !self.usage.unread.may_be_read_later {
+            return Some(self);
+        }
+        // It lacks something, so what is there is no less.
+        let known_bytes =
+            known.as_ref().map_or(grown.try_into().unwrap_or(0), |known| known.bytes(grown));
+        if self.bytes(grown) > known_bytes {
+            return Some(self);
+        }
+        let (at, took) = (self.at, self.took);
+        known.map(|known| Self { at, took, ..known })
+    }
+
     /// Returns true if it is time to count again.
     pub(super) fn is_old(&self, now: Instant, is_full: bool) -> bool {
         let pause = if is_full { PAUSE_WHEN_FULL } else { PAUSE };
@@ -77,10 +93,16 @@ pub(crate) struct Usage {
 pub(crate) struct Unread {
     folders: u64,
     first: Option<(PathBuf, io::Error)>,
+    /// One of them may be readable in a while, and may have counted before: too many files are open, or a network file system
+    /// is away.
+    may_be_read_later: bool,
 }
 
 impl Unread {
-    fn note(&mut self, folder: &Path, error: io::Error) {
+    fn note(&mut self, folder: &Path, root: &Path, error: io::Error) {
+        let stays =
+            matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidFilename);
+        self.may_be_read_later |= !stays || folder == root;
         self.folders += 1;
         self.first.get_or_insert_with(|| (folder.to_owned(), error));
     }
@@ -114,19 +136,26 @@ impl Usage {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    self.unread.note(folder, error);
+                // What is removed meanwhile takes no space. The root is not: it is recorded into.
+                if error.kind() != ErrorKind::NotFound || folder == root {
+                    self.unread.note(folder, root, error);
                 }
                 return true;
             }
         };
+        let mut failed = None;
         for entry in entries {
-            // What is removed meanwhile takes no space.
-            let Ok((entry, metadata)) = entry.and_then(|entry| {
+            let looked = entry.and_then(|entry| {
                 let metadata = entry.metadata()?;
                 Ok((entry, metadata))
-            }) else {
-                continue;
+            });
+            let (entry, metadata) = match looked {
+                Ok(looked) => looked,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    continue;
+                }
             };
             if metadata.is_file() {
                 self.bytes += metadata.len();
@@ -140,6 +169,9 @@ impl Usage {
                 }
             }
         }
+        if let Some(error) = failed {
+            self.unread.note(folder, root, error);
+        }
         true
     }
 
@@ -152,6 +184,8 @@ impl Usage {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
     use crate::{Experiment, Options, fields};
 
@@ -203,6 +237,48 @@ mod tests {
         assert!(usage.add(root.path(), root.path(), &|| true));
         assert_eq!(usage.bytes, 200);
         assert!(usage.unread.reason().unwrap().contains("too long"));
+        assert!(!usage.unread.may_be_read_later, "it will be so for ever");
+    }
+
+    #[test]
+    fn a_count_that_failed_in_part_takes_nothing_from_the_one_before() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("data"), [7; 1000]).unwrap();
+        let gone = root.path().join("gone");
+        let measured =
+            |root: &Path| Measured::new(Usage::of(root, &|| true).unwrap(), 50, Instant::now());
+        // Right from the start, what the recording added is known.
+        assert!(measured(&gone).after(None, 50).is_none());
+        let whole = measured(root.path()).after(None, 50).unwrap();
+        assert_eq!(whole.bytes(60), 1010);
+        let failed = measured(&gone);
+        assert!(failed.usage.unread.reason().unwrap().contains("gone"));
+        let at = failed.at;
+        let kept = failed.after(Some(whole), 60).unwrap();
+        assert_eq!((kept.bytes(60), kept.at), (1010, at), "it is not counted again at once");
+        // A whole one counts, also if it is less; one in part, if it is more.
+        fs::write(root.path().join("data"), [7; 10]).unwrap();
+        let less = measured(root.path()).after(Some(kept), 50).unwrap();
+        assert_eq!(less.bytes(50), 10);
+        fs::write(root.path().join("data"), [7; 2000]).unwrap();
+        let mut more = measured(root.path());
+        more.usage.unread.note(&gone, root.path(), Errno::MFILE.into());
+        assert_eq!(more.after(Some(less), 50).unwrap().bytes(50), 2000);
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_left_out_and_all_else_may_come_back() {
+        let (root, folder) = (Path::new("/dash"), Path::new("/dash/lost+found"));
+        let may_come_back = |folder: &Path, errno: Errno| {
+            let mut unread = Unread::default();
+            unread.note(folder, root, errno.into());
+            unread.may_be_read_later
+        };
+        assert!(!may_come_back(folder, Errno::ACCESS) && !may_come_back(folder, Errno::PERM));
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::IO, Errno::STALE, Errno::NOMEM] {
+            assert!(may_come_back(folder, errno), "{errno}");
+        }
+        assert!(may_come_back(root, Errno::ACCESS), "the store itself");
     }
 
     #[test]
