@@ -2,7 +2,7 @@
 //! FIFO, is written into and never replaced.
 
 use std::fs::{self, FileType, OpenOptions};
-use std::io::{self, BufWriter, Write, stdout};
+use std::io::{self, BufWriter, ErrorKind, Write, stdout};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ use super::Failure;
 const STDOUT: &str = "-";
 /// The same limit as in Linux.
 const MAX_LINKS: usize = 40;
+/// What some network file systems answer, which can't sync and need not.
+const NO_SYNC: [ErrorKind; 2] = [ErrorKind::InvalidInput, ErrorKind::Unsupported];
 /// The permissions of a new file, before the umask.
 const NEW_FILE_MODE: u32 = 0o666;
 
@@ -130,13 +132,23 @@ fn write_file(
         part.as_file().set_permissions(permissions).map_err(named("write"))?;
     }
     // Otherwise a power cut could take the old file and the new one.
-    part.as_file().sync_all().map_err(named("write"))?;
+    unless_impossible(part.as_file().sync_all(), &NO_SYNC).map_err(named("write"))?;
     let kept = match if_there {
         IfThere::Replace => part.persist(&file),
         IfThere::Refuse | IfThere::RefuseUnlessForced => part.persist_noclobber(&file),
     };
     kept.map_err(|error| cant("write", path, &error.error))?;
-    sync_folder(folder_of(&file)).map_err(named("write"))
+    // A folder may be written and not be read, such as one for what others hand in. The file is there.
+    let synced = sync_folder(folder_of(&file));
+    unless_impossible(synced, &[ErrorKind::PermissionDenied]).map_err(named("write"))
+}
+
+/// `synced`, unless its error says that it is not possible there at all.
+fn unless_impossible(synced: io::Result<()>, impossible: &[ErrorKind]) -> io::Result<()> {
+    match synced {
+        Err(error) if impossible.contains(&error.kind()) => Ok(()),
+        synced => synced,
+    }
 }
 
 fn folder_of(file: &Path) -> &Path {

@@ -20,6 +20,8 @@ pub enum Fault {
     Full,
     /// One sync fails; nothing else counts.
     Sync,
+    /// From one on, no sync is possible, as on some network file systems.
+    SyncUnsupported,
 }
 
 impl Fault {
@@ -31,7 +33,7 @@ impl Fault {
         match self {
             Self::OneError | Self::ReadOnly => "all",
             Self::Full => "space",
-            Self::Sync => "sync",
+            Self::Sync | Self::SyncUnsupported => "sync",
         }
     }
 
@@ -40,6 +42,7 @@ impl Fault {
             Self::OneError | Self::Sync => Errno::IO,
             Self::ReadOnly => Errno::ROFS,
             Self::Full => Errno::NOSPC,
+            Self::SyncUnsupported => Errno::OPNOTSUPP,
         }
     }
 }
@@ -65,7 +68,7 @@ impl FailingCalls<'_> {
     pub fn of(&self, program: Program) -> Program {
         let until = match self.fault {
             Fault::OneError | Fault::Sync => self.at,
-            Fault::ReadOnly | Fault::Full => u64::MAX >> 1,
+            Fault::ReadOnly | Fault::Full | Fault::SyncUnsupported => u64::MAX >> 1,
         };
         program
             .env("LD_PRELOAD", SHIM.as_deref().unwrap())

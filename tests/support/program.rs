@@ -82,6 +82,13 @@ impl Program {
         self.after(&format!("umask {umask}"))
     }
 
+    /// Bound by the permissions of files, also if root runs the tests.
+    pub fn without_privileges(self) -> Self {
+        self.after(
+            r#"[ "$(id -u)" != 0 ] || exec setpriv --bounding-set=-all --inh-caps=-all "$0" "$@""#,
+        )
+    }
+
     /// What a shell does before it becomes the program.
     fn after(mut self, shell: &str) -> Self {
         let mut limited = Command::new("sh");

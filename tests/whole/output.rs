@@ -68,6 +68,36 @@ fn a_new_file_takes_the_place_of_the_old_one_only_once_it_is_on_the_disk() {
 }
 
 #[test]
+fn a_file_system_that_can_not_sync_gets_the_file_all_the_same() {
+    if !FailingCalls::are_possible() {
+        return;
+    }
+    let (root, out) = (recorded(), tempfile::tempdir().unwrap());
+    let (folder, fault) = (out.path().join("out"), Fault::SyncUnsupported);
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("rows.jsonl");
+    let read = program(["read", RUN, "arm", "--format", "jsonl", "--root"]).arg(root.path());
+    let calls = FailingCalls { root: &folder, fault, at: 1 };
+    let done = calls.of(read.arg("-o").arg(&path)).run();
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(calls.count(), 2, "the file and its folder");
+    assert_eq!(fs::read_to_string(&path).unwrap(), ROWS);
+}
+
+#[test]
+fn a_folder_that_may_be_written_and_not_be_read_gets_the_file() {
+    let (root, out) = (recorded(), tempfile::tempdir().unwrap());
+    let folder = out.path().join("in-box");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o300)).unwrap();
+    let path = folder.join("rows.jsonl");
+    let read = program(["read", RUN, "arm", "--format", "jsonl", "--root"]).arg(root.path());
+    let done = read.arg("-o").arg(&path).without_privileges().run();
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), ROWS);
+}
+
+#[test]
 fn a_device_is_written_into_and_stays_a_device() {
     let root = recorded();
     let done = read(root.path(), Path::new("/dev/null"));
