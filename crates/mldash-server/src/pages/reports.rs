@@ -176,14 +176,17 @@ impl Reports {
                 Content::Made(_) | Content::Failed(_) => {}
             }
         }
-        // What is no longer true makes room.
-        if let Some(Slot { content: Content::Failed(error), .. }) = all.slots.remove(&key) {
+        // Told once. A page that is out of date stays until there is a place to make another.
+        let is_failed = |slot: &Slot| matches!(slot.content, Content::Failed(_));
+        if all.slots.get(&key).is_some_and(is_failed)
+            && let Some(Slot { content: Content::Failed(error), .. }) = all.slots.remove(&key)
+        {
             return Err(error);
         }
         let place = place()
             .ok_or_else(|| ApiError::busy("other reports are being made; try again in a moment"))?;
         let is_news = |slot: &Slot| now.duration_since(slot.used) < LEFT;
-        all.slots.retain(|_, slot| !matches!(slot.content, Content::Failed(_)) || is_news(slot));
+        all.slots.retain(|_, slot| !is_failed(slot) || is_news(slot));
         let progress = Arc::new(Progress::default());
         if all.is_stopped {
             progress.stop();

@@ -92,6 +92,23 @@ async fn no_more_is_kept_than_may_be_and_the_others_keep_theirs() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_out_of_date_is_kept_until_there_is_a_place_to_make_another() {
+    let (reports, made) = (Arc::new(Reports::default()), Arc::default());
+    get(&reports, key(1), "a", &made, 5).await;
+    if let Some(Slot { content: Content::Made(page), .. }) =
+        reports.state.lock().slots.get_mut(&key(1))
+    {
+        page.took = Duration::ZERO;
+    }
+    let all: Vec<Share> = std::iter::from_fn(|| place(&reports, "alice")).collect();
+    assert!(ask(&reports, key(1), "b", |_| panics()).await.is_err(), "there is no place");
+    assert_eq!(get(&reports, key(1), "a", &made, 6).await, 5);
+    drop(all);
+    assert_eq!(get(&reports, key(1), "b", &made, 7).await, 7);
+    assert_eq!(made.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
 async fn what_fails_leaves_nothing() {
     let reports = Arc::new(Reports::default());
     let fails = |_| async { Err(ApiError::too_large("no")) };
