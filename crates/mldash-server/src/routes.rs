@@ -77,12 +77,14 @@ pub(super) async fn no_such_method(method: Method, uri: Uri) -> ApiError {
     ApiError::method_not_allowed(format!("there is no {method} for {}", uri.path()))
 }
 
-/// Images and Parquet are compressed already.
+/// Images and Parquet are compressed already. What can be asked for in parts is sent as it is: the parts, and the tag, are of those
+/// bytes.
 fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &axum::http::Extensions) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).map_or(&[][..], HeaderValue::as_bytes);
-    content_type.starts_with(b"application/json")
+    let is_text = content_type.starts_with(b"application/json")
         || content_type.starts_with(b"application/x-ndjson")
-        || content_type.starts_with(b"text/")
+        || content_type.starts_with(b"text/");
+    is_text && !headers.contains_key(header::ACCEPT_RANGES)
 }
 
 /// Logs one line for each request, without headers and without what follows the `?`.

@@ -187,10 +187,10 @@ pub(super) async fn file(
         _ => return Err(ApiError::not_found(format!("`{id}` is not a file's id"))),
     };
     let mut opened = files::open(&app, &namespace, id, memory).await?;
-    let tag = format!("\"{}\"", opened.info.checksum);
+    let tag = tag_of(&opened.info.checksum);
     let measured = blocking(move || {
         let all = opened.file.metadata().map_err(|error| ApiError::internal(&error))?.len();
-        let part = Part::of(&headers, all, &tag);
+        let part = Part::of(&headers, all, tag.as_deref());
         if let Part::Of { from, .. } = part {
             let moved = opened.file.seek(SeekFrom::Start(from));
             moved.map_err(|error| ApiError::internal(&error))?;
@@ -215,13 +215,21 @@ pub(super) async fn file(
         }
     };
     set(header::ACCEPT_RANGES, "bytes");
-    set(header::ETAG, &tag);
+    if let Some(tag) = tag {
+        set(header::ETAG, &tag);
+    }
     set(header::CONTENT_LENGTH, &length.to_string());
     if let Some(range) = range {
         set(header::CONTENT_RANGE, &range);
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(response)
+}
+
+/// The tag of a file's content. There is none for a file that was listed without its checksum.
+fn tag_of(checksum: &str) -> Option<String> {
+    let is_hex = !checksum.is_empty() && checksum.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| format!("\"{checksum}\""))
 }
 
 /// As a file of this name, which a browser saves and does not show.
@@ -240,6 +248,12 @@ fn attached(mut response: Response, called: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_checksum_is_no_tag() {
+        assert_eq!(tag_of("0aF"), Some("\"0aF\"".to_owned()));
+        assert_eq!(["", "a\"b", "a\r\n", "ü"].map(tag_of), [const { None }; 4]);
+    }
 
     #[test]
     fn a_name_can_not_leave_its_place_in_the_header() {

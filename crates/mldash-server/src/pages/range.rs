@@ -16,11 +16,11 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// What is asked for of a file of this length and tag. What is not understood, or of another file, is the whole.
-    pub(super) fn of(headers: &HeaderMap, length: u64, tag: &str) -> Self {
+    /// What is asked for of a file of this length and tag. What is not understood, or may be of another file, is the whole.
+    pub(super) fn of(headers: &HeaderMap, length: u64, tag: Option<&str>) -> Self {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let is_of_this =
-            !headers.contains_key(header::IF_RANGE) || text(header::IF_RANGE) == Some(tag);
+        let is_of_this = !headers.contains_key(header::IF_RANGE)
+            || tag.is_some_and(|tag| text(header::IF_RANGE) == Some(tag));
         let asked = text(header::RANGE)
             .filter(|_| is_of_this && headers.get_all(header::RANGE).iter().count() == 1);
         let bounds = asked.and_then(|asked| asked.strip_prefix("bytes=")?.trim().split_once('-'));
@@ -53,7 +53,7 @@ mod tests {
 
     fn part(range: &'static str) -> Part {
         let headers = HeaderMap::from_iter([(header::RANGE, HeaderValue::from_static(range))]);
-        Part::of(&headers, 100, "\"a\"")
+        Part::of(&headers, 100, Some("\"a\""))
     }
 
     #[test]
@@ -84,18 +84,20 @@ mod tests {
         for beyond in ["bytes=100-", "bytes=100-200", "bytes=-0"] {
             assert_eq!(part(beyond), Part::Beyond, "{beyond}");
         }
-        assert_eq!(Part::of(&HeaderMap::new(), 0, ""), Part::Whole);
+        assert_eq!(Part::of(&HeaderMap::new(), 0, None), Part::Whole);
     }
 
     #[test]
     fn a_part_of_a_file_that_is_another_now_is_the_whole() {
-        let with = |tag: &'static str| {
-            let of = [(header::RANGE, "bytes=1-"), (header::IF_RANGE, tag)];
+        let with = |asked: &'static str, tag| {
+            let of = [(header::RANGE, "bytes=1-"), (header::IF_RANGE, asked)];
             let of = of.map(|(name, value)| (name, HeaderValue::from_static(value)));
-            Part::of(&HeaderMap::from_iter(of), 3, "\"a\"")
+            Part::of(&HeaderMap::from_iter(of), 3, tag)
         };
-        assert_eq!(with("\"a\""), Part::Of { from: 1, length: 2 });
-        assert_eq!(with("\"b\""), Part::Whole);
-        assert_eq!(with("Sat, 29 Oct 1994 19:43:31 GMT"), Part::Whole);
+        let a = Some("\"a\"");
+        assert_eq!(with("\"a\"", a), Part::Of { from: 1, length: 2 });
+        assert_eq!(with("\"b\"", a), Part::Whole);
+        assert_eq!(with("Sat, 29 Oct 1994 19:43:31 GMT", a), Part::Whole);
+        assert_eq!(with("\"\"", None), Part::Whole, "nobody knows which file that is");
     }
 }
