@@ -5,13 +5,15 @@
 //! All disk access runs on the blocking threads. Requests that wait for an experiment to be opened
 //! or closed don't hold such a thread.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore};
+use tokio::sync::{Notify, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, Semaphore};
 
 use super::error::ApiError;
 use super::places;
@@ -35,8 +37,10 @@ pub(super) struct Experiments {
     root: PathBuf,
     slots: Mutex<HashMap<ExperimentName, Arc<Slot>>>,
     may_open: Arc<Semaphore>,
-    /// What the open tracks of all may keep in memory.
+    /// What the open tracks of all may keep in memory before the largest experiments are closed.
     max_kept_bytes: usize,
+    /// They keep more.
+    outgrown: Notify,
 }
 
 /// The place of one experiment, open or not.
@@ -45,6 +49,8 @@ struct Slot {
     /// Locked for reading by requests that use it, for writing to open or close it.
     open: Arc<RwLock<Option<Open>>>,
     used: Mutex<Instant>,
+    /// What its open tracks keep in memory, also while it is being closed.
+    kept_bytes: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -64,7 +70,8 @@ impl Experiments {
     /// At most `max_open` experiments are open at the same time, and keep about `max_kept_bytes` in memory.
     pub(super) fn new(root: &Path, max_open: usize, max_kept_bytes: usize) -> Self {
         let (slots, may_open) = (Mutex::default(), places(max_open));
-        Self { root: root.to_owned(), slots, may_open, max_kept_bytes }
+        let outgrown = Notify::new();
+        Self { root: root.to_owned(), slots, may_open, max_kept_bytes, outgrown }
     }
 
     /// The root.
@@ -80,6 +87,7 @@ impl Experiments {
         if_absent: IfAbsent,
         work: impl FnOnce(&Experiment) -> Result<T, ApiError> + Send + 'static,
     ) -> Result<T, ApiError> {
+        self.check_kept(name)?;
         let mut work = work;
         let done = loop {
             match self.write_where_it_is(name, if_absent, work).await {
@@ -90,7 +98,9 @@ impl Experiments {
             tracing::warn!("the folder of {name} was removed while it was open");
             self.close(name).await;
         };
-        self.close_largest().await;
+        if self.kept_bytes(|_| true) > self.max_kept_bytes {
+            self.outgrown.notify_one();
+        }
         if let Err(error) = &done {
             if error.wants_handles() {
                 // Each track that is written to holds a file open.
@@ -122,7 +132,12 @@ impl Experiments {
         *slot.used.lock() = Instant::now();
         blocking(move || match &*open {
             Some(open) if open.experiment.check_in_place().is_err() => Ok(Written::Removed(work)),
-            Some(open) => work(&open.experiment).map(Written::Done),
+            Some(open) => {
+                let done = work(&open.experiment);
+                // It only grows until the experiment is closed, and others write at the same time.
+                slot.kept_bytes.fetch_max(open.experiment.kept_bytes(), Ordering::Relaxed);
+                done.map(Written::Done)
+            }
             // It was there a line above, and the lock is still held.
             None => Err(ApiError::busy("the experiment was just closed; try again")),
         })
@@ -143,7 +158,7 @@ impl Experiments {
     pub(super) async fn close(&self, name: &ExperimentName) {
         let slot = self.slots.lock().get(name).cloned();
         if let Some(slot) = slot {
-            close(name, slot.open.clone().write_owned().await).await;
+            slot.close(name, slot.open.clone().write_owned().await).await;
         }
         self.forget_closed();
     }
@@ -155,7 +170,7 @@ impl Experiments {
             if let Some(writing) =
                 is_idle.then(|| slot.open.clone().try_write_owned().ok()).flatten()
             {
-                close(&name, writing).await;
+                slot.close(&name, writing).await;
             }
         }
         self.forget_closed();
@@ -164,13 +179,17 @@ impl Experiments {
     /// Closes all experiments, each once the requests that use it are done.
     pub(super) async fn close_all(&self) {
         for (name, slot) in self.all() {
-            close(&name, slot.open.clone().write_owned().await).await;
+            slot.close(&name, slot.open.clone().write_owned().await).await;
         }
     }
 
     fn slot(&self, name: &ExperimentName) -> Arc<Slot> {
         let mut slots = self.slots.lock();
-        let new = || Slot { open: Arc::default(), used: Mutex::new(Instant::now()) };
+        let new = || Slot {
+            open: Arc::default(),
+            used: Mutex::new(Instant::now()),
+            kept_bytes: AtomicUsize::default(),
+        };
         slots.entry(name.clone()).or_insert_with(|| Arc::new(new())).clone()
     }
 
@@ -227,22 +246,57 @@ impl Experiments {
         })
     }
 
-    /// Closes those that keep most in memory, until the others keep no more than they may.
-    async fn close_largest(&self) {
+    /// Whenever the open tracks keep more memory than they may, closes experiments until they don't. No request waits for that.
+    pub(super) async fn close_outgrown(&self) {
         loop {
-            let kept = |(name, slot): (ExperimentName, Arc<Slot>)| {
-                let open = slot.open.try_read().ok()?;
-                Some((open.as_ref()?.experiment.kept_bytes(), name))
-            };
-            let kept: Vec<(usize, ExperimentName)> =
-                self.all().into_iter().filter_map(kept).collect();
-            if kept.iter().map(|(bytes, _)| bytes).sum::<usize>() <= self.max_kept_bytes {
-                return;
-            }
-            let Some((bytes, name)) = kept.into_iter().max() else { return };
-            tracing::debug!("closing {name}, whose open tracks keep {bytes} bytes in memory");
-            self.close(&name).await;
+            self.outgrown.notified().await;
+            while self.kept_bytes(|_| true) > self.max_kept_bytes && self.close_large().await {}
+            self.forget_closed();
         }
+    }
+
+    /// Closes the one that keeps most in memory, or one that keeps at least half as much and that no request uses. Returns false if
+    /// there is none.
+    async fn close_large(&self) -> bool {
+        let kept = |(name, slot): (ExperimentName, Arc<Slot>)| {
+            let bytes = slot.kept_bytes.load(Ordering::Relaxed);
+            (bytes > 0).then_some((bytes, name, slot))
+        };
+        let mut kept: Vec<_> = self.all().into_iter().filter_map(kept).collect();
+        kept.sort_by_key(|(bytes, ..)| Reverse(*bytes));
+        let Some((most, largest, slot)) = kept.first() else { return false };
+        let large = kept.iter().take_while(|(bytes, ..)| *bytes >= most / 2);
+        let mut unused = large.filter_map(|(_, name, slot)| {
+            Some((name, slot, slot.open.clone().try_write_owned().ok()?))
+        });
+        let (name, slot, writing) = match unused.next() {
+            Some(unused) => unused,
+            None => (largest, slot, slot.open.clone().write_owned().await),
+        };
+        tracing::debug!("closing {name}: the open tracks of all keep too much memory");
+        slot.close(name, writing).await;
+        true
+    }
+
+    /// Refuses a namespace whose open tracks would outrun the closing of experiments: what it keeps may be as much as is still
+    /// free of three times the limit. So there is room for others.
+    fn check_kept(&self, name: &ExperimentName) -> Result<(), ApiError> {
+        let own = self.kept_bytes(|other| other.owner() == name.owner());
+        let all = self.kept_bytes(|_| true);
+        if own.saturating_add(all) <= self.max_kept_bytes.saturating_mul(3) {
+            return Ok(());
+        }
+        self.outgrown.notify_one();
+        Err(ApiError::busy(
+            "the open tracks keep too much memory and are being closed; try again later",
+        ))
+    }
+
+    /// What the open tracks of these experiments keep in memory.
+    fn kept_bytes(&self, is_counted: impl Fn(&ExperimentName) -> bool) -> usize {
+        let slots = self.slots.lock();
+        let counted = slots.iter().filter(|(name, _)| is_counted(name));
+        counted.map(|(_, slot)| slot.kept_bytes.load(Ordering::Relaxed)).sum()
     }
 
     /// Closes the least recently used one of those that no request uses.
@@ -252,23 +306,33 @@ impl Experiments {
         for (name, slot) in all {
             let Ok(writing) = slot.open.clone().try_write_owned() else { continue };
             if writing.is_some() {
-                return close(&name, writing).await;
+                return slot.close(&name, writing).await;
             }
         }
     }
 }
 
-async fn close(name: &ExperimentName, mut writing: OwnedRwLockWriteGuard<Option<Open>>) {
-    let name = name.clone();
-    let closed = blocking(move || {
-        if let Some(open) = writing.take() {
-            // Everything answered for is flushed. A failure here leaves the file complete as it is.
-            if let Err(error) = open.experiment.close() {
-                tracing::error!("closing experiment {name}: {}", one_line(&error));
+impl Slot {
+    async fn close(
+        self: &Arc<Self>,
+        name: &ExperimentName,
+        mut writing: OwnedRwLockWriteGuard<Option<Open>>,
+    ) {
+        let (slot, name) = (self.clone(), name.clone());
+        let closed = blocking(move || {
+            if let Some(open) = writing.take() {
+                // Everything answered for is flushed. A failure here leaves the file complete as it is.
+                if let Err(error) = open.experiment.close() {
+                    tracing::error!("closing experiment {name}: {}", one_line(&error));
+                }
             }
-        }
-        Ok(())
-    });
-    // A panic in there has been reported by its own message.
-    let _ = closed.await;
+            slot.kept_bytes.store(0, Ordering::Relaxed);
+            Ok(())
+        });
+        // A panic in there has been reported by its own message.
+        let _ = closed.await;
+    }
 }
+
+#[cfg(test)]
+mod tests;

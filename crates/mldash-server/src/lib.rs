@@ -301,7 +301,7 @@ fn runtime(limits: &Limits) -> io::Result<Runtime> {
         .build()
 }
 
-/// The two don't wait for each other: closing an experiment may take a while.
+/// The three don't wait for each other: closing an experiment may take a while.
 async fn upkeep(app: Arc<App>) {
     let close_idle = async {
         let mut every = tokio::time::interval(UPKEEP_EVERY);
@@ -317,5 +317,5 @@ async fn upkeep(app: Arc<App>) {
             app.tokens.reload_if_changed();
         }
     };
-    tokio::join!(close_idle, reload_tokens);
+    tokio::join!(close_idle, app.experiments.close_outgrown(), reload_tokens);
 }

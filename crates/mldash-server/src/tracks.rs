@@ -95,8 +95,7 @@ pub(super) async fn append_batch(
     Ok(Json(json!({ "count": count })))
 }
 
-/// Stores rows. Returns their number once they are flushed. The body holds their memory until then, and until what open
-/// tracks keep of them is within its limit.
+/// Stores rows. Returns their number once they are flushed. The body holds their memory until then.
 async fn store(
     app: &App,
     name: ExperimentName,
