@@ -81,7 +81,7 @@ mod tidy;
 mod track_sync;
 mod unconfirmed;
 
-pub(crate) use appender::{TrackAppender, TrackClosed};
+pub(crate) use appender::{KEPT_PIECE_BYTES, TrackAppender, TrackClosed};
 pub use atomic::replace_file;
 #[cfg(test)]
 pub(crate) use bad_disk::{FailingDisk, GENEROUS, SlowDisk};

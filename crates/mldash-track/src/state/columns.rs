@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use super::{ExperimentState, TrackState};
 use crate::buffer::TrackBuffer;
 use crate::error::TrackError;
-use crate::local::TrackAppender;
+use crate::local::{KEPT_PIECE_BYTES, TrackAppender};
 use crate::row::{MAX_DECLARATIONS, Row, RowSchema};
 
-/// What an open track keeps in memory, besides its columns and what was declared of them.
-const TRACK_BYTES: usize = 4096;
+/// What an open track keeps in memory, besides its columns and what was declared of them. The room for lines counts at once, though
+/// it comes with the rows.
+const TRACK_BYTES: usize = 4096 + KEPT_PIECE_BYTES;
 /// A declaration takes about so many times the bytes of its JSON.
 const DECLARED_COPIES: usize = 4;
 
@@ -75,5 +76,22 @@ impl ExperimentState {
             let topic = track.name.to_string();
             TrackError::TooManyColumns { topic, reason }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Experiment, Options};
+
+    #[test]
+    fn the_room_for_lines_that_a_track_keeps_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let experiment = Experiment::open("alice/lab/run", Options::local(root.path())).unwrap();
+        let track = experiment.tracks("text");
+        let text = "x".repeat(2 * KEPT_PIECE_BYTES);
+        track.append_json(format!("{{\"_ts\":1,\"text\":\"{text}\"}}")).unwrap();
+        track.flush().unwrap();
+        assert!(experiment.kept_bytes() > KEPT_PIECE_BYTES, "{}", experiment.kept_bytes());
     }
 }
