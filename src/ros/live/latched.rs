@@ -7,14 +7,15 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use crate::ros::rcl::{Gid, MessageInfo};
 
 /// Maximum number of publishers per topic. Beyond it, the one silent longest is dropped.
-const MAX_PUBLISHERS: usize = 64;
+pub(super) const MAX_PUBLISHERS: usize = 64;
 /// Maximum number of messages of one publisher.
 const MAX_MESSAGES: usize = 100;
 /// Maximum bytes of one publisher's messages. The newest is kept whatever its size.
 const MAX_BYTES: usize = 16 << 20;
-/// Maximum bytes of all topics together: a node that sends a map of 100 MB and is started again and again is a
-/// new publisher each time.
-pub(super) const MAX_TOTAL_BYTES: usize = 256 << 20;
+/// Maximum bytes of all topics together, besides those of each topic's last publisher: a node that sends a map of 100 MB and
+/// is started again and again is a new publisher each time. What the last publisher said is the topic's state, and nobody
+/// else may have it.
+pub(super) const MAX_EARLIER_BYTES: usize = 256 << 20;
 
 /// The copy of a latched message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +31,23 @@ pub(super) struct LatchedMessage {
 pub(super) struct LatchedMessages {
     publishers: HashMap<Gid, OfPublisher>,
     clock: u64,
-    /// How many publishers' messages were [forgotten](make_room) to make room.
-    forgotten: u64,
+    forgotten: Forgotten,
+}
+
+/// How many publishers of a topic had their messages [forgotten](make_room), by the limit that they were over.
+#[derive(Clone, Copy, Debug, Default)]
+struct Forgotten {
+    over_publishers: u64,
+    over_bytes: u64,
+}
+
+/// Why messages are forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// The topic had more than [`MAX_PUBLISHERS`].
+    Publishers,
+    /// All topics had more than [`MAX_EARLIER_BYTES`].
+    Bytes,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +63,6 @@ impl LatchedMessages {
     /// Copies a message. `is_old` means that it was sent before its subscription was made.
     pub(super) fn add(&mut self, cdr: &[u8], info: MessageInfo, is_old: bool, is_paused: bool) {
         self.clock += 1;
-        self.make_room_for(info.publisher);
         let of_publisher = self.publishers.entry(info.publisher).or_default();
         of_publisher.last_heard = self.clock;
         of_publisher.depth += usize::from(is_old);
@@ -72,15 +87,11 @@ impl LatchedMessages {
         in_order(others.flat_map(|(_, publisher)| publisher.messages.iter().cloned()).collect())
     }
 
-    /// The bytes of all messages.
-    pub(super) fn bytes(&self) -> usize {
-        self.publishers.values().map(OfPublisher::bytes).sum()
-    }
-
-    fn make_room_for(&mut self, publisher: Gid) {
-        if self.publishers.len() >= MAX_PUBLISHERS && !self.publishers.contains_key(&publisher) {
-            self.forget_one();
-        }
+    /// The bytes of all messages except those of the publisher heard last.
+    fn earlier_bytes(&self) -> usize {
+        let last = self.publishers.values().max_by_key(|publisher| publisher.last_heard);
+        let all = self.publishers.values().map(OfPublisher::bytes).sum::<usize>();
+        all - last.map_or(0, OfPublisher::bytes)
     }
 
     /// Forgets the messages of the publisher that has been silent for longest: the likeliest to be gone.
@@ -88,26 +99,36 @@ impl LatchedMessages {
         let silent = self.publishers.iter().min_by_key(|(_, publisher)| publisher.last_heard);
         if let Some(gid) = silent.map(|(gid, _)| *gid) {
             self.publishers.remove(&gid);
-            self.forgotten += 1;
         }
     }
 }
 
-/// Forgets messages until those of all topics have at most `limit_bytes`: of the topic with the most bytes, those of the
-/// publisher that has been silent for longest. Calls `forgot` with the topic's place and how many publishers' messages it
-/// has forgotten by now.
+/// Forgets messages until each topic has at most [`MAX_PUBLISHERS`], and those of all topics at most `limit_bytes` besides those
+/// of each one's last publisher: of the topic with the most such bytes, those of the publisher that has been silent for longest.
+/// So what is small stays, and what a topic's last publisher said. Calls `forgot` with the topic's place, the limit and how many
+/// of the topic's publishers were over it by now.
 pub(super) fn make_room(
     topics: &mut [&mut LatchedMessages],
     limit_bytes: usize,
-    mut forgot: impl FnMut(usize, u64),
+    mut forgot: impl FnMut(usize, Limit, u64),
 ) {
-    let mut bytes: Vec<usize> = topics.iter().map(|topic| topic.bytes()).collect();
+    for (place, topic) in topics.iter_mut().enumerate() {
+        while topic.publishers.len() > MAX_PUBLISHERS {
+            topic.forget_one();
+            topic.forgotten.over_publishers += 1;
+            forgot(place, Limit::Publishers, topic.forgotten.over_publishers);
+        }
+    }
+    let mut bytes: Vec<usize> = topics.iter().map(|topic| topic.earlier_bytes()).collect();
     while bytes.iter().sum::<usize>() > limit_bytes {
+        // It has several publishers.
         let largest = bytes.iter().enumerate().max_by_key(|(_, bytes)| **bytes);
         let Some((place, _)) = largest else { return };
-        topics[place].forget_one();
-        bytes[place] = topics[place].bytes();
-        forgot(place, topics[place].forgotten);
+        let topic = &mut topics[place];
+        topic.forget_one();
+        topic.forgotten.over_bytes += 1;
+        bytes[place] = topic.earlier_bytes();
+        forgot(place, Limit::Bytes, topic.forgotten.over_bytes);
     }
 }
 
@@ -184,34 +205,63 @@ mod tests {
     #[test]
     fn publishers_without_number_take_bounded_memory() {
         let mut latched = LatchedMessages::default();
-        for number in 0..=u8::MAX {
+        let mut forgotten = Vec::new();
+        for number in 1..=u8::MAX {
             let publisher = Gid([number; size_of::<Gid>()]);
             latched.add(&[number], info(publisher, number.into()), false, false);
+            make_room(&mut [&mut latched], 1 << 20, |_, limit, of_it| {
+                forgotten.push((limit, of_it))
+            });
         }
-        assert_eq!(latched.publishers.len(), MAX_PUBLISHERS);
+        let kept: Vec<u8> = (192..=u8::MAX).collect();
+        assert_eq!(kept.len(), MAX_PUBLISHERS);
+        assert_eq!(texts(&latched.of_others(&HashSet::new())), kept);
+        assert!(forgotten.iter().copied().eq((1..=191).map(|number| (Limit::Publishers, number))));
     }
-    #[test]
-    fn all_topics_together_take_bounded_memory_and_what_is_small_stays() {
-        let (mut description, mut map) = (LatchedMessages::default(), LatchedMessages::default());
-        description.add(&[0; 10], info(B, 0), false, false);
-        let mut forgotten = Vec::new();
-        // A node that is started again and again, each time with its map.
-        for number in 1..=6 {
+
+    /// A node that is started again and again, each time with its map of 100 bytes.
+    fn start_again(map: &mut LatchedMessages, numbers: std::ops::RangeInclusive<u8>) {
+        for number in numbers {
             let publisher = Gid([number; size_of::<Gid>()]);
-            map.add(&[number; 100], info(publisher, number.into()), false, false);
-            let mut topics = [&mut description, &mut map];
-            make_room(&mut topics, 330, |topic, of_it| forgotten.push((topic, of_it)));
+            map.add(&[number; 100], info(publisher, number.into()), false, true);
         }
-        assert_eq!(texts(&map.of_others(&HashSet::new())), [4, 5, 6]);
-        assert_eq!(description.bytes(), 10);
-        assert_eq!(forgotten, [(1, 1), (1, 2), (1, 3)]);
     }
 
     #[test]
-    fn a_message_larger_than_all_room_is_not_kept() {
+    fn all_topics_together_take_bounded_memory_and_what_is_small_stays() {
+        let (mut statics, mut map) = (LatchedMessages::default(), LatchedMessages::default());
+        // Silent for longest, of several publishers that are all there.
+        statics.add(&[1; 10], info(A, 0), false, false);
+        statics.add(&[2; 10], info(B, 1), false, false);
+        start_again(&mut map, 1..=6);
+        let mut forgotten = Vec::new();
+        make_room(&mut [&mut statics, &mut map], 230, |topic, limit, of_it| {
+            forgotten.push((topic, limit, of_it));
+        });
+        assert_eq!(texts(&map.of_others(&HashSet::new())), [4, 5, 6]);
+        assert_eq!(texts(&statics.of_others(&HashSet::new())), [1, 2]);
+        assert_eq!(forgotten, [1, 2, 3].map(|of_it| (1, Limit::Bytes, of_it)));
+        assert_eq!(texts(&map.take_left_out()), [4, 5, 6], "to be recorded after the pause");
+    }
+
+    #[test]
+    fn each_limit_is_counted_by_itself() {
         let mut map = LatchedMessages::default();
-        map.add(&[1; 100], info(A, 1), false, false);
-        make_room(&mut [&mut map], 99, |_, _| {});
-        assert!(map.of_others(&HashSet::new()).is_empty());
+        start_again(&mut map, 1..=MAX_PUBLISHERS as u8 + 2);
+        let mut forgotten = Vec::new();
+        make_room(&mut [&mut map], 6_200, |_, limit, of_it| forgotten.push((limit, of_it)));
+        let expected = [(Limit::Publishers, 1), (Limit::Publishers, 2), (Limit::Bytes, 1)];
+        assert_eq!(forgotten, expected);
+    }
+
+    #[test]
+    fn what_the_last_publisher_of_a_topic_said_is_kept_whatever_its_size() {
+        let mut maps = [LatchedMessages::default(), LatchedMessages::default()];
+        maps.iter_mut().for_each(|map| start_again(map, 1..=1));
+        start_again(&mut maps[1], 2..=3);
+        let [first, second] = &mut maps;
+        make_room(&mut [first, second], 99, |topic, _, _| assert_eq!(topic, 1));
+        assert_eq!(texts(&first.of_others(&HashSet::new())), [1]);
+        assert_eq!(texts(&second.of_others(&HashSet::new())), [3]);
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::latched::{self, LatchedMessages, MAX_TOTAL_BYTES};
+use super::latched::{self, LatchedMessages, Limit, MAX_EARLIER_BYTES, MAX_PUBLISHERS};
 use super::qos::ChosenQos;
 use super::reader::TopicReader;
 use crate::ros::rcl::{Context, GuardCondition, Node, RclError, Ready, Subscription, WaitSet};
@@ -89,15 +89,23 @@ impl<T: Default> Listening<T> {
     pub(super) fn bound_latched(&mut self) {
         let copies = self.topics.iter_mut().map(|known| known.reader.latched());
         let (topics, mut copies): (Vec<&str>, Vec<&mut LatchedMessages>) = copies.unzip();
-        latched::make_room(&mut copies, MAX_TOTAL_BYTES, |place, forgotten| {
+        latched::make_room(&mut copies, MAX_EARLIER_BYTES, |place, limit, forgotten| {
             // Ever more seldom, as there may be publishers without number.
-            if forgotten.is_power_of_two() {
-                let (topic, mib) = (topics[place], MAX_TOTAL_BYTES >> 20);
-                tracing::warn!(
-                    "{topic}: what {forgotten} of its publishers latched is forgotten, since the latched messages of all topics \
-                     take more than {mib} MiB; the next part has it only if they are still there"
-                );
+            if !forgotten.is_power_of_two() {
+                return;
             }
+            let why = match limit {
+                Limit::Publishers => format!("the topic has more than {MAX_PUBLISHERS}"),
+                Limit::Bytes => format!(
+                    "what publishers before the last of each topic latched takes more than {} MiB",
+                    MAX_EARLIER_BYTES >> 20
+                ),
+            };
+            tracing::warn!(
+                "{}: what {forgotten} of its publishers latched is forgotten, since {why}; the next part has it only if they are \
+                 still there, and what `~/save` and `~/resume` record is without it",
+                topics[place]
+            );
         });
     }
 
