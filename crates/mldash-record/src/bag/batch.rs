@@ -215,21 +215,52 @@ impl Gate {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::fs::File;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::path::Path;
 
+    use mcap::records::MessageHeader;
+    use mldash_message::Definitions;
+
+    use super::super::file::BagFile;
     use super::*;
+    use crate::mapping::Mapping;
 
+    /// A bag with this many messages of so many bytes.
+    fn write_bag(path: &Path, messages: u32, bytes: usize) {
+        let mut bag = mcap::Writer::new(File::create(path).unwrap()).unwrap();
+        let schema = bag.add_schema("std_msgs/msg/String", "ros2msg", b"string data\n").unwrap();
+        let channel = bag.add_channel(schema, "/talk", "cdr", &BTreeMap::new()).unwrap();
+        for sequence in 0..messages {
+            let log_time = u64::from(sequence);
+            let header =
+                MessageHeader { channel_id: channel, sequence, log_time, publish_time: log_time };
+            bag.write_to_known_channel(&header, &vec![0; bytes]).unwrap();
+        }
+        bag.finish().unwrap();
+    }
+
+    /// Hangs if the reader stays at the gate.
     #[test]
     fn a_recorder_that_panics_leaves_no_reader_at_the_gate() {
-        let gate = Gate::new();
-        assert!(gate.enter(IN_FLIGHT_BYTES));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bag.mcap");
+        // The second finds no room, since the first is never recorded.
+        write_bag(&path, 2, IN_FLIGHT_BYTES / 4 * 3);
+        let mapping = Mapping::parse("topics: [{topic: /talk}]", "m.yaml").unwrap();
+        let definitions = Definitions::default();
+        let topics = BagTopics::new(&mapping, &definitions);
+        let merge = Merge::new(vec![vec![BagFile::find(&path).unwrap()]]);
+        let mut reader = BatchReader::new(merge, topics);
+        let mut recorded = 0;
         let recording = catch_unwind(AssertUnwindSafe(|| {
-            thread::scope(|scope| {
-                scope.spawn(|| assert!(!gate.enter(IN_FLIGHT_BYTES), "there is no room"));
-                let _closing = Closing(&gate);
+            on_threads(&mut reader, 1, |batch| {
+                recorded += batch.messages.len();
                 panic!("a fault of the recorder");
             })
         }));
         assert!(recording.is_err());
+        assert_eq!(recorded, 1);
     }
 }
