@@ -1,9 +1,13 @@
 //! Room on the robot: what the server has may go, what it has not stays.
 
+use std::error::Error as _;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use mldash_bridge::fields;
-use mldash_bridge::track::{Experiment, Keep, Options, TrackError, WhenLocalFull};
+use mldash_bridge::track::{Experiment, Keep, Options, TrackError, WhenLocalFull, hex};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::lab::{Lab, PATIENCE, RUN, append, await_that};
 use super::lies::lose_second_half;
@@ -117,4 +121,28 @@ fn what_no_server_has_never_gives_way() {
     let is_full = |error| matches!(error, TrackError::LocalFull { .. });
     await_that(|| exp.tracks("arm").append(fields! { "q": 1 }, 1.0).is_err_and(is_full));
     assert_eq!(rows(EARLIER, &lab.root(), "arm"), 5000);
+}
+
+#[test]
+fn what_one_namespace_was_refused_and_can_not_be_read_keeps_nothing_of_another_and_is_told() {
+    let lab = Lab::new();
+    let exp = lab.record();
+    append(&exp, "arm", 0..300);
+    exp.close().unwrap();
+    // The same server was sent to as bob, too.
+    let sync = lab.root().join(RUN).join(".sync");
+    let digest = Sha256::digest(format!("{}\nbob", lab.proxy.url()));
+    let name = hex(&digest[..8]);
+    let bobs =
+        json!({"version": 1, "url": lab.proxy.url(), "namespace": "bob", "experiment_id": "x"});
+    fs::write(sync.join(&name).with_extension("json"), bobs.to_string()).unwrap();
+    let refused = sync.join(&name).with_extension("refused.jsonl");
+    fs::create_dir(&refused).unwrap();
+    let synced = lab.sync(&lab.remote().keep(Keep::Unsynced));
+    assert_eq!((lab.here("arm").len(), lab.on_server("arm").len()), (0, 300));
+    let failure = synced.failure.unwrap();
+    assert!(
+        failure.source().unwrap().to_string().contains(refused.to_str().unwrap()),
+        "{failure:?}"
+    );
 }

@@ -1,10 +1,11 @@
 //! Removes from the store what a server provably has.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use super::server_copy::{Compared, MissingRows, Patience, ServerCopy};
 use crate::error::{TrackError, one_line};
-use crate::local::{ExperimentDir, FileInfo, FileStore, StoreError, remove_track_data};
+use crate::local::{ExperimentDir, FileInfo, FileStore, Prefix, StoreError, remove_track_data};
 use crate::name::{ExperimentName, TrackName};
 use crate::remote::error::RemoteError;
 use crate::remote::options::Remote;
@@ -49,56 +50,52 @@ impl<'a> SyncedExperiment<'a> {
         }
         let Some(_lock) = dir.try_lock()? else { return Ok(removal) };
         let store = FileStore::new(dir.path(), name);
-        for mut checkpoint in CheckpointFile::all(dir.path(), url) {
-            let refused = Refusals::load(checkpoint.beside("refused.jsonl"))?;
-            let mut tracks = Vec::new();
-            for (topic, sent) in &checkpoint.current.tracks {
-                let Ok(track) = topic.parse::<TrackName>() else { continue };
-                let folder = dir.track_folder(&track);
-                if !refused.has_rows_of(topic) && sent.is_all_of(&folder)? {
-                    tracks.push((topic.clone(), folder, *sent));
-                }
-            }
-            let sent = sent_files(&checkpoint.beside("files"));
-            let has_files =
-                !sent.is_empty() && store.list()?.iter().any(|info| is_among(info, &sent));
-            if tracks.is_empty() && !has_files {
-                continue;
-            }
-            let opened = self.copy(&checkpoint);
-            let Some(copy) = removal.note(url, || "its rows and files".to_owned(), opened) else {
-                continue;
-            };
-            for (topic, folder, prefix) in tracks {
-                let compared = copy.compare_track(&topic, &folder);
-                match removal.note(url, || format!("track `{topic}`"), compared) {
-                    Some(Compared::Same) => {
-                        // Comparing takes a while, and the SDK, which ignores our lock, may have appended.
-                        if prefix.is_all_of(&folder)? {
-                            removal.bytes += remove_track_data(&folder)?;
-                            checkpoint.current.tracks.remove(&topic);
-                        }
-                    }
-                    Some(Compared::Missing(MissingRows { missing, rows, first })) => {
-                        checkpoint.current.tracks.remove(&topic);
-                        removal.rows_missing += missing;
-                        let (url, first_secs) = (url.to_owned(), first.as_secs());
-                        let error =
-                            RemoteError::RowsMissing { url, topic, missing, rows, first_secs };
-                        removal.failures.push(error);
-                    }
-                    Some(Compared::Interrupted) | None => break,
-                }
-            }
-            if has_files {
-                removal.remove_files(&copy, &store, &checkpoint, url, &sent)?;
-            }
-            if let Err(error) = checkpoint.save() {
-                // It then claims more than is here. The next upload corrects it.
-                tracing::warn!("{}", one_line(&error));
-            }
+        for checkpoint in CheckpointFile::all(dir.path(), url) {
+            // What was removed and found so far is not forgotten.
+            let removed = self.remove_of(checkpoint, &store, &mut removal);
+            removal.note(url, || "the rest".to_owned(), removed.map_err(TrackError::from));
         }
         Ok(removal)
+    }
+
+    /// Removes what the server has that the checkpoint is about.
+    fn remove_of(
+        self,
+        mut checkpoint: CheckpointFile,
+        store: &FileStore,
+        removal: &mut Removal,
+    ) -> Result<(), StoreError> {
+        let Self { dir, url, .. } = self;
+        let refused = Refusals::load(checkpoint.beside("refused.jsonl"))?;
+        let mut tracks = Vec::new();
+        for (topic, sent) in &checkpoint.current.tracks {
+            let Ok(track) = topic.parse::<TrackName>() else { continue };
+            let folder = dir.track_folder(&track);
+            if !refused.has_rows_of(topic) && sent.is_all_of(&folder)? {
+                tracks.push((topic.clone(), folder, *sent));
+            }
+        }
+        let sent = sent_files(&checkpoint.beside("files"));
+        let has_files = !sent.is_empty() && store.list()?.iter().any(|info| is_among(info, &sent));
+        if tracks.is_empty() && !has_files {
+            return Ok(());
+        }
+        let opened = self.copy(&checkpoint);
+        let Some(copy) = removal.note(url, || "its rows and files".to_owned(), opened) else {
+            return Ok(());
+        };
+        let removed =
+            removal.remove_tracks(&copy, &mut checkpoint, url, tracks).and_then(
+                |()| match has_files {
+                    true => removal.remove_files(&copy, store, &checkpoint, url, &sent),
+                    false => Ok(()),
+                },
+            );
+        if let Err(error) = checkpoint.save() {
+            // It then claims more than is here. The next upload corrects it.
+            tracing::warn!("{}", one_line(&error));
+        }
+        removed
     }
 
     /// Removes the oldest files that the server has, about `bytes` in total, while the experiment is
@@ -111,13 +108,16 @@ impl<'a> SyncedExperiment<'a> {
         }
         for checkpoint in CheckpointFile::all(dir.path(), url) {
             let sent = sent_files(&checkpoint.beside("files"));
-            let chosen = oldest(&store.list()?, &sent, bytes.saturating_sub(removal.bytes));
+            let list = store.list().map_err(TrackError::from);
+            let Some(list) = removal.note(url, || "its files".to_owned(), list) else { continue };
+            let chosen = oldest(&list, &sent, bytes.saturating_sub(removal.bytes));
             if chosen.is_empty() {
                 continue;
             }
             let opened = self.copy(&checkpoint);
             if let Some(copy) = removal.note(url, || "its files".to_owned(), opened) {
-                removal.remove_files(&copy, store, &checkpoint, url, &chosen)?;
+                let removed = removal.remove_files(&copy, store, &checkpoint, url, &chosen);
+                removal.note(url, || "its files".to_owned(), removed.map_err(TrackError::from));
             }
         }
         Ok(removal)
@@ -144,6 +144,37 @@ impl Removal {
             self.failures.push(RemoteError::Unchecked { url, what, source });
         };
         result.map_err(unchecked).ok()
+    }
+
+    /// Removes those of `tracks` that the server returns.
+    fn remove_tracks(
+        &mut self,
+        copy: &ServerCopy<'_>,
+        checkpoint: &mut CheckpointFile,
+        url: &str,
+        tracks: Vec<(String, PathBuf, Prefix)>,
+    ) -> Result<(), StoreError> {
+        for (topic, folder, prefix) in tracks {
+            let compared = copy.compare_track(&topic, &folder);
+            match self.note(url, || format!("track `{topic}`"), compared) {
+                Some(Compared::Same) => {
+                    // Comparing takes a while, and the SDK, which ignores our lock, may have appended.
+                    if prefix.is_all_of(&folder)? {
+                        self.bytes += remove_track_data(&folder)?;
+                        checkpoint.current.tracks.remove(&topic);
+                    }
+                }
+                Some(Compared::Missing(MissingRows { missing, rows, first })) => {
+                    checkpoint.current.tracks.remove(&topic);
+                    self.rows_missing += missing;
+                    let (url, first_secs) = (url.to_owned(), first.as_secs());
+                    let error = RemoteError::RowsMissing { url, topic, missing, rows, first_secs };
+                    self.failures.push(error);
+                }
+                Some(Compared::Interrupted) | None => break,
+            }
+        }
+        Ok(())
     }
 
     /// Removes those of the files `ids` that the server lists.
