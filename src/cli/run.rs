@@ -103,7 +103,7 @@ pub(crate) fn run(
     let stop = stop.after(args.duration);
 
     let mut recorder = Recorder::new(exp);
-    recorder.look_ahead();
+    recorder.look_ahead(|| stop.is_set());
     let publishing = Publishing::start(&mapping, &root, &mut recorder)?;
     recorder.guard_disk(mapping.min_free());
     recorder.require(mapping.required());

@@ -115,12 +115,17 @@ impl Frames {
         Self { when_behind: self.when_behind, hurried: self.hurried.clone(), ..Self::new() }
     }
 
-    /// Looks up where the numbers of the experiment's files go on, so that no message waits for that.
+    /// Looks up where the numbers of the experiment's files go on, so that no message waits for that. Ends
+    /// early once `is_stopped`.
     ///
     /// # Errors
     /// Fails if the store can't be read. What is missing is looked up when a message needs it.
-    pub(super) fn look_ahead(&mut self, exp: &Experiment) -> Result<(), TrackError> {
-        self.numbers.look_ahead(exp)
+    pub(super) fn look_ahead(
+        &mut self,
+        exp: &Experiment,
+        is_stopped: impl FnMut() -> bool,
+    ) -> Result<(), TrackError> {
+        self.numbers.look_ahead(exp, is_stopped)
     }
 
     /// Once `hurried` is set, waiting messages are counted and left out.

@@ -165,10 +165,11 @@ impl Recorder {
         self.frames.hurry_when(hurried);
     }
 
-    /// Looks up what an experiment that goes on has of files, so that no message waits for it: with very
-    /// many files that takes seconds.
-    pub fn look_ahead(&mut self) {
-        if let Err(error) = self.frames.look_ahead(&self.exp) {
+    /// Looks up what an experiment that goes on has of files, so that no message waits for it: that reads the
+    /// list of files and all rows that name some, which takes seconds if they are very many. Ends early once
+    /// `is_stopped`; what is missing is then looked up when a message needs it.
+    pub fn look_ahead(&mut self, is_stopped: impl FnMut() -> bool) {
+        if let Err(error) = self.frames.look_ahead(&self.exp, is_stopped) {
             // The first message with a file looks again, and tells of it.
             tracing::debug!("{}", one_line(&error));
         }

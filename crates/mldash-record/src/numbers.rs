@@ -87,12 +87,21 @@ impl Origin {
 }
 
 impl FrameNumbers {
-    /// Looks up where the numbers of the experiment's folders go on, so that no message waits for that.
+    /// Looks up where the numbers of the experiment's folders go on, so that no message waits for that. Ends
+    /// early once `is_stopped`, which it asks at each row.
+    ///
+    /// It reads all rows that name files, also after a run that ended in order: rows are in order of their
+    /// times, but numbers in that of recording, so the last rows don't tell; and the notes tell only of those
+    /// who wrote that noted a run.
     ///
     /// # Errors
     /// Fails if the store can't be read. What is missing is looked up when a message needs it.
-    pub(super) fn look_ahead(&mut self, exp: &Experiment) -> Result<(), TrackError> {
-        self.stored.look_ahead(exp)
+    pub(super) fn look_ahead(
+        &mut self,
+        exp: &Experiment,
+        is_stopped: impl FnMut() -> bool,
+    ) -> Result<(), TrackError> {
+        self.stored.look_ahead(exp, is_stopped)
     }
 
     /// The number for a new file in `folder`: the one that this message had in an earlier run, else
@@ -148,10 +157,15 @@ impl FrameNumbers {
 }
 
 impl Stored {
-    fn look_ahead(&mut self, exp: &Experiment) -> Result<(), TrackError> {
+    fn look_ahead(
+        &mut self,
+        exp: &Experiment,
+        mut is_stopped: impl FnMut() -> bool,
+    ) -> Result<(), TrackError> {
         let listed = self.listed.insert(after_files(exp)?);
         for folder in listed.keys().filter(|folder| list_path(exp, folder).exists()) {
-            self.named.insert(folder.clone(), after_named(exp, folder)?);
+            let Some(after) = after_named(exp, folder, &mut is_stopped)? else { break };
+            self.named.insert(folder.clone(), after);
         }
         Ok(())
     }
@@ -165,7 +179,11 @@ impl Stored {
     }
 
     fn after_named(&self, exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
-        self.named.get(folder).map_or_else(|| after_named(exp, folder), |after| Ok(*after))
+        match self.named.get(folder) {
+            Some(after) => Ok(*after),
+            // Nothing stops it: a number that is too low would be one that a row names.
+            None => Ok(after_named(exp, folder, &mut || false)?.unwrap_or_default()),
+        }
     }
 }
 
@@ -251,8 +269,12 @@ fn after_files(exp: &Experiment) -> Result<HashMap<String, u64>, TrackError> {
 }
 
 /// The number after those of the files that rows name in a folder. The files of a row are in its track's
-/// folder, or below it.
-fn after_named(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
+/// folder, or below it. `None` if it was stopped.
+fn after_named(
+    exp: &Experiment,
+    folder: &str,
+    is_stopped: &mut impl FnMut() -> bool,
+) -> Result<Option<u64>, TrackError> {
     let above = folder.match_indices('/').map(|(end, _)| &folder[..end]);
     let mut after = 0;
     for track in above.chain([folder]).filter(|track| track.parse::<TrackName>().is_ok()) {
@@ -263,6 +285,9 @@ fn after_named(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
             continue;
         }
         for row in track.rows(&Query::all().columns(columns))? {
+            if is_stopped() {
+                return Ok(None);
+            }
             for (_, value) in row?.fields.iter() {
                 let Value::Text(path) = value else { continue };
                 let name = path.rsplit_once('/').filter(|(named, _)| *named == folder);
@@ -271,7 +296,7 @@ fn after_named(exp: &Experiment, folder: &str) -> Result<u64, TrackError> {
             }
         }
     }
-    Ok(after)
+    Ok(Some(after))
 }
 
 /// The number in the name of a file such as `000012.png`.

@@ -134,7 +134,7 @@ fn record_seconds(root: &Path, seconds: RangeInclusive<u8>, is_ahead: bool) {
     let exp = Experiment::open("tests/frames/run", Options::local(root)).unwrap();
     let mut recorder = Recorder::new(exp);
     if is_ahead {
-        recorder.look_ahead();
+        recorder.look_ahead(|| false);
     }
     let topic = camera(&mut recorder);
     seconds.for_each(|sec| recorder.record(topic, picture_of(sec, sec), Received::At(1)));
@@ -180,6 +180,27 @@ fn after_a_power_cut_a_row_names_its_own_picture_or_none() {
             }
         }
     }
+}
+
+#[test]
+fn a_look_ahead_that_is_stopped_ends_and_costs_no_number() {
+    let root = tempfile::tempdir().unwrap();
+    record_seconds(root.path(), 1..=4, false);
+    cut_power(root.path(), 2, 2);
+    let exp = Experiment::open("tests/frames/run", Options::local(root.path())).unwrap();
+    let mut recorder = Recorder::new(exp);
+    let mut asked = 0;
+    recorder.look_ahead(|| {
+        asked += 1;
+        asked == 2
+    });
+    assert_eq!(asked, 2, "it reads no further");
+    let topic = camera(&mut recorder);
+    recorder.record(topic, picture_of(5, 5), Received::At(1));
+    recorder.finish(None).1.unwrap();
+    let (rows, _) = stored(root.path());
+    // The first number behind those that the rows name, and what a server may have.
+    assert_eq!(rows[4].get("path"), Some(&Value::from("camera/004100.bin")));
 }
 
 #[test]
