@@ -1,4 +1,4 @@
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use mldash_track::Fields;
 use tokio::task::JoinHandle;
@@ -33,8 +33,8 @@ async fn long_write(
     experiments: &Arc<Experiments>,
     name: &str,
     tracks: usize,
-) -> (Sender<()>, JoinHandle<Result<(), ApiError>>) {
-    let (end, ends): (_, Receiver<()>) = channel();
+) -> (SyncSender<()>, JoinHandle<Result<(), ApiError>>) {
+    let (end, ends): (_, Receiver<()>) = sync_channel(0);
     let (begun, begins) = tokio::sync::oneshot::channel();
     let (experiments, name) = (experiments.clone(), named(name));
     let work = move |experiment: &Experiment| {
