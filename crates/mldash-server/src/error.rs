@@ -125,6 +125,26 @@ impl ApiError {
         )
     }
 
+    /// Where the memory will never do to open a track. That is no fault of the rows, so it is not 413, with which uploads set rows
+    /// aside.
+    pub(super) fn for_opening(self) -> Self {
+        if self.status != StatusCode::PAYLOAD_TOO_LARGE {
+            return self;
+        }
+        let message = "opening this track takes more memory than the server has for one request; start it with a larger \
+                       `--max-memory` (of several namespaces, one gets half)";
+        tracing::error!("{message}");
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "out_of_memory", message)
+    }
+
+    /// Where the memory did not do beside that of opening the track, which is open from now on.
+    pub(super) fn after_opening(self) -> Self {
+        match self.status {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::busy("the track was just opened; try again"),
+            _ => self,
+        }
+    }
+
     fn for_lack_of_memory(mut self, message: &str) -> Self {
         if self.status == StatusCode::PAYLOAD_TOO_LARGE {
             self.message = message.to_owned();

@@ -44,7 +44,7 @@ pub(super) async fn create(
     let write = app.experiments.write(&name, IfAbsent::Refuse, move |experiment| {
         let mut notes = track.notes;
         let track = experiment.tracks(topic.as_str());
-        memory.hold(track.opening_bytes()?)?;
+        memory.hold(track.opening_bytes()?).map_err(ApiError::for_opening)?;
         track.declare(&take_noted_schema(&mut notes))?;
         track.annotate(notes)?;
         Ok((experiment.list_matching(&filter)?.pop(), memory))
@@ -59,19 +59,23 @@ pub(super) async fn append(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
-    mut body: WholeBody,
+    body: WholeBody,
 ) -> Result<Json<Value>, ApiError> {
     let name = namespace.own_experiment(&id)?;
     let topic: TrackName = topic.parse()?;
-    let (text, memory) = body.parts();
-    let row = entries::row(text, memory).map_err(|error| error.in_track(&topic))?;
-    let mut data = Vec::new();
-    // The row as it is stored: flat, without its time.
-    JsonWriter::new(&mut data, NonFinite::Null).row(TIMESTAMP_COLUMN, row.ts, &row.fields);
-    let mut data: serde_json::Map<String, Value> =
-        serde_json::from_slice(&data).map_err(|error| ApiError::internal(&error))?;
+    let named = topic.clone();
+    let stored = store(&app, name, topic, body, move |body| {
+        let (text, memory) = body.parts();
+        let row = entries::row(text, memory).map_err(|error| error.in_track(&named))?;
+        let mut data = Vec::new();
+        // The row as it is stored: flat, without its time.
+        JsonWriter::new(&mut data, NonFinite::Null).row(TIMESTAMP_COLUMN, row.ts, &row.fields);
+        let data: serde_json::Map<String, Value> =
+            serde_json::from_slice(&data).map_err(|error| ApiError::internal(&error))?;
+        Ok((vec![row], data))
+    });
+    let mut data = stored.await?;
     let timestamp = data.remove(TIMESTAMP_COLUMN);
-    store(&app, name, topic, move || Ok((vec![row], body))).await?;
     Ok(Json(json!({ "timestamp": timestamp, "data": data })))
 }
 
@@ -80,40 +84,54 @@ pub(super) async fn append_batch(
     State(app): State<Arc<App>>,
     namespace: Namespace,
     Segments((id, topic)): Segments<(String, String)>,
-    mut body: WholeBody,
+    body: WholeBody,
 ) -> Result<Json<Value>, ApiError> {
     let name = namespace.own_experiment(&id)?;
     let max_rows = app.limits.max_rows;
     let topic: TrackName = topic.parse()?;
     let named = topic.clone();
-    let rows = move || {
+    let stored = store(&app, name, topic, body, move |body| {
         let (text, memory) = body.parts();
         let rows = entries::rows(text, max_rows, memory).map_err(|error| error.in_track(&named))?;
-        Ok((rows, body))
-    };
-    let count = store(&app, name, topic, rows).await?;
+        let count = rows.len();
+        Ok((rows, count))
+    });
+    let count = stored.await?;
     Ok(Json(json!({ "count": count })))
 }
 
-/// Stores rows. Returns their number once they are flushed. The body holds their memory until then.
-async fn store(
+/// Stores the rows that `parse` makes of the body. Returns what it says of them, once they are flushed. The body holds their memory
+/// until then.
+///
+/// A track that is there is opened first. Rows are refused as too much only by what they take themselves: clients set aside what is
+/// refused so.
+async fn store<T: Send + 'static>(
     app: &App,
     name: ExperimentName,
     topic: TrackName,
-    rows: impl FnOnce() -> Result<(Vec<Row>, WholeBody), ApiError> + Send + 'static,
-) -> Result<usize, ApiError> {
+    mut body: WholeBody,
+    parse: impl FnOnce(&mut WholeBody) -> Result<(Vec<Row>, T), ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     let write = app.experiments.write(&name, IfAbsent::Refuse, move |experiment| {
-        let (rows, mut body) = rows()?;
-        let count = rows.len();
         let track = experiment.tracks(topic.as_str());
-        let (_, memory) = body.parts();
-        memory.hold(track.opening_bytes()?)?;
+        let opening_bytes = track.opening_bytes()?;
+        if opening_bytes > 0 {
+            let (_, memory) = body.parts();
+            memory.hold(opening_bytes).map_err(ApiError::for_opening)?;
+            track.declare(&[])?;
+        }
+        let parsed = parse(&mut body);
+        let (rows, said) = match parsed {
+            // The next request need not open it.
+            Err(error) if opening_bytes > 0 => return Err(error.after_opening()),
+            parsed => parsed?,
+        };
         track.append_rows(rows)?;
         track.flush()?;
-        Ok((count, body))
+        Ok((said, body))
     });
-    let (count, _body) = write.await?;
-    Ok(count)
+    let (said, _body) = write.await?;
+    Ok(said)
 }
 
 /// The parameters of a listing.

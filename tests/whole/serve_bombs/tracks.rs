@@ -106,3 +106,54 @@ fn many_tracks_that_had_a_large_row_do_not_keep_room_for_it() {
     }
     lab.check_peak();
 }
+
+/// Writes an index of so many blocks beside the track's rows, which is as long as that of so many times 64 KiB. It fits no rows, so
+/// it is read and made anew.
+fn lengthen_index(track: &Path, blocks: usize) {
+    let block = |i: usize| {
+        let (offset, min) = (i << 16, 1_700_000_000.25 + i as f64);
+        json!({"offset": offset, "len": 1 << 16, "rows": 800, "bad": 0, "min": min, "max": min + 0.5, "ascending": true})
+    };
+    let blocks: Vec<Json> = (0..blocks).map(block).collect();
+    let fingerprint = json!({"end": 1, "head_crc": 0, "tail_crc": 0, "modified_nanos": 0});
+    let index = json!({"fingerprint": fingerprint, "columns": ["x"], "blocks": blocks});
+    let file = json!({"version": 2, "topic": "arm", "checksum": 0, "index": index});
+    fs::write(track.join(".index.json"), file.to_string()).unwrap();
+}
+
+#[test]
+fn a_long_track_that_was_closed_is_opened_again_and_what_never_fits_refuses_no_rows() {
+    let lab = Lab::open("16", &["--max-body", "2"]);
+    let row = |ts: u32| json!({"entries": [{"timestamp": ts, "x": 1}]});
+    let append_to = |topic, ts| lab.alice.post(&batch_path("alice", topic), &row(ts));
+    let append = |ts| append_to("arm", ts);
+    let one = |ts: u32| {
+        let path = format!("{}/append", track_path("alice", "arm"));
+        lab.alice.post(&path, &json!({"timestamp": ts, "data": {"x": 1}}))
+    };
+    let node = "/api/nodes/experiment~~alice~~w~~run";
+    // The track is closed, the experiment is not: opening that would make another index at once.
+    let close = || {
+        let closed = lab.alice.patch(node, &json!({"status": "COMPLETED"}));
+        assert_eq!(closed.status, 200, "{}", closed.text());
+        assert_eq!(append_to("leg", 1).status, 200);
+    };
+    let track = lab.server.root().join("alice/w/run/tracks/arm");
+    assert_eq!(append(1).status, 200);
+    close();
+    // As of 400 MB.
+    lengthen_index(&track, 6400);
+    let stored = append(2);
+    assert_eq!(stored.status, 200, "{}", stored.text());
+    close();
+    // As of 4 GB.
+    lengthen_index(&track, 64_000);
+    let made = lab.alice.post(TRACKS, &json!({"topic": "arm"}));
+    for answer in [append(3), one(3), made] {
+        assert_eq!(answer.status, 507, "{}", answer.text());
+        assert!(answer.text().contains("--max-memory"), "{}", answer.text());
+    }
+    fs::remove_file(track.join(".index.json")).unwrap();
+    assert_eq!(append(3).status, 200);
+    lab.check_peak();
+}

@@ -23,6 +23,7 @@ const MAX_LEVELS: usize = 256;
 pub struct JsonWeight {
     bytes: usize,
     dict_bytes: usize,
+    key_bytes: usize,
     levels: Vec<Level>,
     /// Levels above [`MAX_LEVELS`].
     unseen: usize,
@@ -54,16 +55,29 @@ struct Level {
 impl JsonWeight {
     /// For texts that become rows.
     pub fn rows() -> Self {
-        Self::new(ROW_DICT_BYTES)
+        Self::new(ROW_DICT_BYTES, KEY_BYTES)
     }
 
     /// For texts that become values of `serde_json`.
     pub fn tree() -> Self {
-        Self::new(TREE_DICT_BYTES)
+        Self::new(TREE_DICT_BYTES, KEY_BYTES)
     }
 
-    fn new(dict_bytes: usize) -> Self {
-        Self { bytes: 0, dict_bytes, levels: Vec::new(), unseen: 0, state: State::default() }
+    /// For texts whose dicts become structs of `struct_bytes`, which keep no keys, and that are written once more to be checked:
+    /// what the keys' texts weigh is for that.
+    pub(crate) fn structs(struct_bytes: usize) -> Self {
+        Self::new(struct_bytes, 0)
+    }
+
+    fn new(dict_bytes: usize, key_bytes: usize) -> Self {
+        Self {
+            bytes: 0,
+            dict_bytes,
+            key_bytes,
+            levels: Vec::new(),
+            unseen: 0,
+            state: State::default(),
+        }
     }
 
     /// The weight of a whole text as values of `serde_json`.
@@ -126,7 +140,7 @@ impl JsonWeight {
                 self.state = State::Text;
             }
             // The text before it was a key.
-            b':' => self.add(KEY_BYTES),
+            b':' => self.add(self.key_bytes),
             b'[' | b'{' => {
                 self.count_item();
                 let is_dict = byte == b'{';

@@ -238,10 +238,10 @@ impl ExperimentDir {
     /// How much memory a track's description, index and schema take, at most.
     pub(crate) fn track_weight(&self, name: &TrackName) -> Result<usize, StoreError> {
         let folder = self.track_folder(name);
-        let packed = packed::weight(&folder)?;
-        [TRACK_FILE, index_file::FILE_NAME, schema_file::FILE_NAME]
+        let rows = packed::weight(&folder)?.saturating_add(index_file::weight(&folder)?);
+        [TRACK_FILE, schema_file::FILE_NAME]
             .into_iter()
-            .try_fold(packed, |sum, file| Ok(sum.saturating_add(json_weight(&folder.join(file))?)))
+            .try_fold(rows, |sum, file| Ok(sum.saturating_add(json_weight(&folder.join(file))?)))
     }
 
     /// Stores the notes that `change` derives from the notes before.

@@ -14,8 +14,9 @@ use super::disk;
 use super::error::StoreError;
 use super::handles;
 use super::index::{Block, Index};
-use super::metadata::{json_weight, malformed, save_json};
+use super::metadata::{malformed, save_json, weigh};
 use super::row_file::RowText;
+use crate::json::JsonWeight;
 use crate::row::Column;
 
 pub(super) const FILE_NAME: &str = ".index.json";
@@ -94,7 +95,8 @@ pub(super) fn load(folder: &Path, data: &impl RowText) -> io::Result<Option<Inde
 
 /// How much memory the index in `folder` takes to load, at most.
 pub(super) fn weight(folder: &Path) -> Result<usize, StoreError> {
-    json_weight(&folder.join(FILE_NAME))
+    // Most of it is blocks. As dicts they would weigh ten times as much, and a long track could not be opened.
+    weigh(&folder.join(FILE_NAME), JsonWeight::structs(size_of::<Block>()))
 }
 
 /// Reports damage, which only costs the time to index the rows again.
@@ -162,5 +164,36 @@ pub(super) fn remove(folder: &Path) -> Result<(), StoreError> {
             put_aside(&path, "it is a folder").map_err(StoreError::io("rename", &path))
         }
         removed => removed.map_err(StoreError::io("remove", &path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_weight_of_a_long_index_is_what_it_takes_and_little_more() {
+        const BLOCKS: usize = 20_000;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data.jsonl");
+        let mut index = Index::default();
+        let mut text = String::new();
+        for i in 0..BLOCKS {
+            let line = format!("{{\"timestamp\":{}.25,\"c{}\":1}}", 1_700_000_000 + i, i % 1000);
+            index.push_line(line.as_bytes(), line.len() as u64 + 1);
+            index.start_block();
+            text += &line;
+            text.push('\n');
+        }
+        std::fs::write(&data, text).unwrap();
+        let file = std::fs::File::open(&data).unwrap();
+        save(folder.path(), None, &file, &index).unwrap();
+        assert_eq!(load(folder.path(), &file).unwrap().unwrap().blocks().len(), BLOCKS);
+
+        let text_bytes = std::fs::metadata(folder.path().join(FILE_NAME)).unwrap().len() as usize;
+        // The text, its copy that the checksum is of, and a list that grew by doubling.
+        let least = 2 * text_bytes + 2 * BLOCKS * size_of::<Block>();
+        let weight = weight(folder.path()).unwrap();
+        assert!((least..2 * least).contains(&weight), "{weight} for {least}");
     }
 }

@@ -246,13 +246,17 @@ pub(super) fn load_json_if_usable<T: DeserializeOwned>(
 /// How much memory reading a JSON file takes, at most: the text and what it becomes. 0 if there is
 /// none.
 pub(super) fn json_weight(path: &Path) -> Result<usize, StoreError> {
+    weigh(path, JsonWeight::tree())
+}
+
+/// Like [`json_weight`], for a text that `weight` weighs.
+pub(super) fn weigh(path: &Path, mut weight: JsonWeight) -> Result<usize, StoreError> {
     let read = |error| StoreError::io("read", path)(error);
     let mut file = match handles::open(path, How::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(read(error)),
     };
-    let mut weight = JsonWeight::tree();
     let mut chunk = vec![0; WEIGH_BYTES];
     let mut bytes: usize = 0;
     loop {
