@@ -39,7 +39,7 @@ mod tests;
 /// Lines are written in pieces of this size.
 const PIECE_BYTES: usize = 256 << 10;
 /// How much room for lines is kept from one flush to the next: there may be thousands of tracks.
-pub(crate) const KEPT_PIECE_BYTES: usize = 16 << 10;
+pub(crate) const KEPT_PIECE_BYTES: usize = 4 << 10;
 
 /// What a finished track holds and what this writer added to it.
 #[derive(Clone, Debug)]
