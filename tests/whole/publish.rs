@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -287,6 +287,20 @@ fn wrong_urls_are_wrong_usage_and_secrets_in_them_are_not_repeated() {
     assert!(done.stderr.contains("can't create"), "{}", done.stderr);
 }
 
+fn import(config: &Path) -> (Done, Json) {
+    let bag = crate::dataset::source("tests/data/sena_lab_loop.mcap");
+    let done = program(["import"]).arg(&bag).arg("--config").arg(config).arg("--json").run();
+    assert!([0, 3].contains(&done.code), "{}", done.stderr);
+    let account = serde_json::from_str(done.text()).unwrap();
+    (done, account)
+}
+
+/// Imports it until all is published: how much a busy disk takes in the time that one import waits is not what is tested.
+fn import_until_published(config: &Path) -> Json {
+    let mut imports = (0..20).map(|_| import(config).1);
+    imports.find(|account| account["publish"]["state"] == "up_to_date").unwrap()
+}
+
 #[test]
 fn parts_of_a_recording_are_published_when_they_are_closed() {
     let place = Place::new();
@@ -297,14 +311,10 @@ fn parts_of_a_recording_are_published_when_they_are_closed() {
         place.url()
     );
     fs::write(&config, mapping).unwrap();
-    let bag = crate::dataset::source("tests/data/sena_lab_loop.mcap");
-    let done = program(["import"]).arg(&bag).arg("--config").arg(&config).arg("--json").run();
-    assert!([0, 3].contains(&done.code), "{}", done.stderr);
-    let account: Json = serde_json::from_str(done.text()).unwrap();
+    let account = import_until_published(&config);
     let parts = 1 + account["earlier_parts"].as_array().unwrap().len();
     assert!(parts > 1);
-    assert_eq!(account["publish"]["state"], "up_to_date", "{account}");
-    assert_eq!(account["publish"]["parts_waiting"], 0);
+    assert_eq!(account["publish"]["parts_waiting"], 0, "{account}");
     assert_eq!(place.files("experiments").len(), parts);
     // All rows are there, as they are here.
     let mut here: BTreeMap<String, u64> = BTreeMap::new();
@@ -337,16 +347,10 @@ fn what_could_not_be_published_is_published_by_the_next_recording() {
             place.url()
         )
     };
-    let import = || {
-        let bag = crate::dataset::source("tests/data/sena_lab_loop.mcap");
-        program(["import"]).arg(&bag).arg("--config").arg(&config).arg("--json").run()
-    };
     // A file stands where the store is to be.
     fs::write(place.store(), "").unwrap();
     fs::write(&config, mapping("first")).unwrap();
-    let done = import();
-    assert!([0, 3].contains(&done.code), "{}", done.stderr);
-    let account: Json = serde_json::from_str(done.text()).unwrap();
+    let (done, account) = import(&config);
     assert_eq!(account["publish"]["state"], "failing");
     assert!(done.stderr.contains("1 parts are not published yet"), "{}", done.stderr);
     assert!(
@@ -356,9 +360,7 @@ fn what_could_not_be_published_is_published_by_the_next_recording() {
     );
     fs::remove_file(place.store()).unwrap();
     fs::write(&config, mapping("second")).unwrap();
-    let done = import();
-    let account: Json = serde_json::from_str(done.text()).unwrap();
-    assert_eq!(account["publish"]["parts_published"], 2, "{}", done.stderr);
+    import_until_published(&config);
     let names: Vec<String> = place.files("experiments");
     assert_eq!(names.len(), 2, "{names:?}");
 }
