@@ -160,7 +160,7 @@ expect_types_beside_it() {
     # What colcon writes reads variables that may not be set. Without colcon-bash there is a script for sh alone, which can't know
     # where it lies.
     # shellcheck disable=SC1091  # made above
-    said=$(set +u && COLCON_CURRENT_PREFIX=$install && source "$install/local_setup.sh" && "$program" check "$mapping" 2>&1) || status=$?
+    said=$(set +u && export COLCON_CURRENT_PREFIX=$install && source "$install/local_setup.sh" && "$program" check "$mapping" 2>&1) || status=$?
     [[ $status == 2 && $said == *"did you mean \`feedback\`"* ]] || die "check in the workspace ended with $status and said: $said"
 }
 

@@ -103,8 +103,10 @@ images_and_units() {
     for unit in packaging/*.service; do
         # The program and its man pages are not installed here.
         sed -e 's:^\(ExecStart=\)/usr/bin/mldash_bridge:\1/bin/true:' "$unit" >"$scratch/${unit##*/}"
-        systemd-analyze verify --man=no "$scratch/${unit##*/}" >"$scratch/said" 2>&1 && [[ ! -s $scratch/said ]] ||
-            { cat "$scratch/said" >&2; die "$unit has mistakes"; }
+        if ! systemd-analyze verify --man=no "$scratch/${unit##*/}" >"$scratch/said" 2>&1 || [[ -s $scratch/said ]]; then
+            cat "$scratch/said" >&2
+            die "$unit has mistakes"
+        fi
     done
 }
 
