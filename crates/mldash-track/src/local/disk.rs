@@ -75,7 +75,7 @@ pub(super) fn scratch_file(folder: &Path) -> io::Result<File> {
 
 /// Renames a file from [`create_beside`] to `path`, replacing the file there.
 pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<(), (NamedTempFile, io::Error)> {
-    let (file, from) = file.into_parts();
+    let (file, mut from) = file.into_parts();
     let renamed = handles::place(&from).and_then(|from| from.rename(&handles::place(path)?));
     if let Err(error) = renamed {
         return Err((NamedTempFile::from_parts(file, from), error));
@@ -83,7 +83,7 @@ pub(super) fn persist(file: NamedTempFile, path: &Path) -> Result<(), (NamedTemp
     #[cfg(test)]
     record(path, || Change::Rename(from.to_path_buf(), path.to_owned()));
     // Its old name is gone.
-    std::mem::forget(from);
+    from.disable_cleanup(true);
     Ok(())
 }
 
